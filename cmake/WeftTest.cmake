@@ -1,0 +1,17 @@
+# weft_test(NAME [SOURCES file…] [LIBS lib…] [TIMEOUT s]): a cmocka unit test program `NAME` (default source NAME.c),
+# run by ctest with a time limit. Every test ends in bin/test/.
+pkg_check_modules(CMOCKA REQUIRED IMPORTED_TARGET cmocka)
+function(weft_test name)
+  cmake_parse_arguments(T "" "TIMEOUT" "SOURCES;LIBS" ${ARGN})
+  if(NOT T_SOURCES)
+    set(T_SOURCES ${name}.c)
+  endif()
+  if(NOT T_TIMEOUT)
+    set(T_TIMEOUT 60)
+  endif()
+  add_executable(${name} ${T_SOURCES})
+  set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/bin/test)
+  target_link_libraries(${name} PRIVATE ${T_LIBS} PkgConfig::CMOCKA Threads::Threads)
+  add_test(NAME ${name} COMMAND ${name})
+  set_tests_properties(${name} PROPERTIES TIMEOUT ${T_TIMEOUT})
+endfunction()

@@ -1,0 +1,59 @@
+/* Counters: each thread's cells are a block of its own (base/local.h), which only that thread writes; a
+ * reader sums over all blocks. An ended thread's block keeps its values, so that nothing has to be added up
+ * when a thread ends. */
+#include "base/counter.h"
+
+#include "base/local.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+
+/* Cell 0 belongs to counters that were never registered, whose id is still 0. */
+struct cells {
+    _Atomic uint64_t at[WEFT_COUNTERS_MAX + 1];
+};
+
+static struct weft_local_pool pool = {.block_bytes = sizeof(struct cells)};
+static __thread void *thread_cells;
+static struct cells shared_cells; /* for a thread that got no block for want of memory */
+
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* registration only */
+static struct weft_counter *counters[WEFT_COUNTERS_MAX + 1];
+static atomic_uint last_id;
+
+void weft_counters_register(struct weft_counter *table, size_t count) {
+    pthread_mutex_lock(&lock);
+    unsigned id = atomic_load(&last_id);
+    if (count > WEFT_COUNTERS_MAX - id) abort(); /* a programmer error: raise WEFT_COUNTERS_MAX */
+    for (size_t i = 0; i < count; i++) {
+        table[i].id = ++id;
+        counters[id] = &table[i];
+    }
+    atomic_store(&last_id, id);
+    pthread_mutex_unlock(&lock);
+}
+
+void weft_counter_add(const struct weft_counter *c, uint64_t n) {
+    struct cells *mine = thread_cells;
+    if (!mine) mine = weft_local_claim(&pool, &thread_cells);
+    if (!mine) {
+        atomic_fetch_add_explicit(&shared_cells.at[c->id], n, memory_order_relaxed);
+        return;
+    }
+    /* Two plain moves and an add: nobody else writes this cell. */
+    uint64_t v = atomic_load_explicit(&mine->at[c->id], memory_order_relaxed);
+    atomic_store_explicit(&mine->at[c->id], v + n, memory_order_relaxed);
+}
+
+uint64_t weft_counter_read(const struct weft_counter *c) {
+    uint64_t sum = atomic_load_explicit(&shared_cells.at[c->id], memory_order_relaxed);
+    for (struct cells *b = weft_local_next(&pool, NULL); b; b = weft_local_next(&pool, b))
+        sum += atomic_load_explicit(&b->at[c->id], memory_order_relaxed);
+    return sum;
+}
+
+void weft_counters_visit(weft_counter_visit_fn *fn, void *ctx) {
+    unsigned last = atomic_load(&last_id);
+    for (unsigned id = 1; id <= last; id++) fn(ctx, counters[id], weft_counter_read(counters[id]));
+}

@@ -1,0 +1,34 @@
+/* Counters: declared with name, unit and help in one place per module, run freely per thread and are summed
+ * when read. Adding is a plain increment of the thread's own cell: no atomic read-modify-write, no shared
+ * cache line. */
+#ifndef WEFT_BASE_COUNTER_H
+#define WEFT_BASE_COUNTER_H
+#include <stddef.h>
+#include <stdint.h>
+
+#define WEFT_COUNTERS_MAX 256 /* in all modules together */
+
+struct weft_counter {
+    const char *name; /* "udp_packets_sent" */
+    const char *unit; /* "packets" */
+    const char *help;
+    unsigned id; /* the registry's */
+};
+
+/* Registers a table of counters and gives each its id; call from a constructor. Beyond WEFT_COUNTERS_MAX:
+ * aborts. */
+void weft_counters_register(struct weft_counter *counters, size_t count);
+void weft_counter_add(const struct weft_counter *c, uint64_t n);
+uint64_t weft_counter_read(const struct weft_counter *c); /* sum over all threads, ended ones included */
+typedef void weft_counter_visit_fn(void *ctx, const struct weft_counter *c, uint64_t value);
+void weft_counters_visit(weft_counter_visit_fn *fn, void *ctx);
+
+/* Use as: WEFT_COUNTERS(udp, {"udp_packets_sent", "packets", "…"}, …) at file scope; then
+ * weft_counter_add(&udp_counters[0], 1). */
+#define WEFT_COUNTERS(ident, ...)                                                                            \
+    static struct weft_counter ident##_counters[] = {__VA_ARGS__};                                           \
+    __attribute__((constructor)) static void ident##_counters_register(void) {                               \
+        weft_counters_register(ident##_counters, sizeof ident##_counters / sizeof *ident##_counters);        \
+    }
+
+#endif
