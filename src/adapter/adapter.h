@@ -1,0 +1,145 @@
+/* The adapter contract: how packets leave and reach a process. The message-passing specification calls this
+ * layer the device abstraction over its network adapters. An adapter knows nothing of the protocol above it:
+ * it moves packets of at most `packet_max_bytes`, may lose, repeat or reorder them unless its attributes say
+ * otherwise, and tells its capabilities, limits and costs in one struct. A missing capability is a flag,
+ * never a stub: without the flag in this adapter's attributes its operations are not to be called.
+ *
+ * Threads: all operations of one adapter, but for read(), are called by one thread at a time (the endpoint's
+ * state lock); none may block, unless its comment says so. Callbacks are called from poll() only, and may
+ * themselves call every operation but poll(), arm(), disarm() and close(). A peer is held by the caller while
+ * read() uses it.
+ *
+ * Peers: a packet from an address that nobody has connected to arrives with `peer` NULL; connect(from) then
+ * gives the peer to answer. After on_peer_lost without hint a peer is good for disconnect() only; connect()
+ * to the same address gives a new one, if anybody is there.
+ *
+ * Smallest complete adapter, to be read first: self.c. */
+#ifndef WEFT_ADAPTER_ADAPTER_H
+#define WEFT_ADAPTER_ADAPTER_H
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/uio.h>
+
+#define ADAPTER_ADDRESS_MAX 128 /* bytes of one adapter's address blob */
+#define ADAPTER_REGION_MAX  64  /* bytes of one memory region's description */
+
+enum adapter_cap {
+    ADAPTER_CAP_RELIABLE = 1 << 0,    /* a packet that send() took arrives once, whole, or the peer is lost */
+    ADAPTER_CAP_ORDERED = 1 << 1,     /* packets of a peer arrive in the order sent */
+    ADAPTER_CAP_REMOTE_READ = 1 << 2, /* read(): a peer's exposed memory is pulled without its help */
+    ADAPTER_CAP_BURST = 1 << 3,       /* a burst of equal packets costs one operation (segmentation offload) */
+    ADAPTER_CAP_SAME_HOST = 1 << 4,   /* reaches processes of this host only */
+    ADAPTER_CAP_PEER_DEATH = 1 << 5,  /* on_peer_lost() tells a dead peer within milliseconds */
+};
+
+struct adapter_attr {
+    const char *name;         /* "self", "shm", "udp" */
+    unsigned caps;            /* of enum adapter_cap */
+    size_t packet_max_bytes;  /* largest packet on any path */
+    size_t burst_max_packets; /* most packets of one burst; 1 without ADAPTER_CAP_BURST */
+    /* Charged bytes that may be under way to this endpoint, from all peers together; 0: no limit. */
+    size_t receive_window_bytes;
+    /* Bookkeeping bytes charged against the window for each packet, beside its length. */
+    size_t packet_charge_bytes;
+    /* Costs, a first estimate until the model has measured them. */
+    double overhead_s, latency_s, bandwidth_Bps;
+};
+
+struct adapter;
+struct adapter_peer; /* each adapter's own */
+
+/* One packet to send: gathered from up to three pieces (header, payload, trailer). Pieces are read before
+ * send() returns. */
+struct adapter_packet_out {
+    struct iovec piece[3];
+};
+
+struct adapter_packet_in {
+    const uint8_t *data; /* valid during the callback only; may be shared memory: copy once, check, use */
+    size_t len_bytes;    /* may be 0 */
+    struct adapter_peer *peer; /* known sender, or NULL */
+    const void *from;          /* the sender's address blob, fit for connect(); never NULL */
+    size_t from_bytes;
+};
+
+struct adapter_callbacks {
+    void (*on_packet)(void *ctx, struct adapter *a, const struct adapter_packet_in *p);
+    /* The peer is certainly gone: its process ended, or it disconnected from us for good; every packet that
+     * it sent has been delivered before. `hint` true: only suspected (connection refused): probe it. */
+    void (*on_peer_lost)(void *ctx, struct adapter *a, struct adapter_peer *peer, bool hint);
+    void *ctx;
+};
+
+struct adapter_config {
+    struct adapter_callbacks callbacks;
+    const char *run_dir;   /* private directory for rendezvous sockets (shm) */
+    const char *bind_host; /* numeric address to receive on (udp); NULL: 127.0.0.1 */
+    uint16_t bind_port;    /* udp; 0: any */
+};
+
+struct adapter_ops {
+    const char *name;
+    /* Makes an adapter ready to send and receive. WEFT_E_NOSUP: not on this machine; WEFT_E_ACCESS,
+     * WEFT_E_INVAL, WEFT_E_NOMEM, WEFT_E_LIMIT, WEFT_E_IO. The config's strings need not outlive the call. */
+    int (*open)(struct adapter **out, const struct adapter_config *cfg);
+    /* Forgets all peers; leaves nothing behind (files, sockets, memory). */
+    void (*close)(struct adapter *a);
+    /* Writes this side's address, to be handed to peers by any means. *len: room in, size out.
+     * WEFT_E_TOO_BIG. */
+    int (*address)(struct adapter *a, void *buf, size_t *len);
+    /* Whether that address can be reached from here at all (same host, known family). False for bad input. */
+    bool (*reachable)(struct adapter *a, const void *addr, size_t len);
+    /* Makes ready to send to an address. May be called for an address whose peer is known already: gives that
+     * one, with one more hold. Never waits for the peer. WEFT_E_INVAL, WEFT_E_UNREACHABLE, WEFT_E_REFUSED,
+     * WEFT_E_NOMEM, WEFT_E_LIMIT (its queue of newcomers is full: try later). */
+    int (*connect)(struct adapter *a, const void *addr, size_t len, struct adapter_peer **out);
+    /* Gives the hold back; the last one forgets the peer: packets under way to us may be lost, those that we
+     * sent are not. With ADAPTER_CAP_PEER_DEATH the other side is told, as if this process had ended. */
+    void (*disconnect)(struct adapter *a, struct adapter_peer *peer);
+    /* Largest packet on the path to this peer, at most packet_max_bytes. */
+    size_t (*path_packet_bytes)(struct adapter *a, struct adapter_peer *peer);
+    /* Sends `count` packets; as a burst if they are of equal length (the last may be shorter). Returns how
+     * many were taken (0 ≤ n ≤ count; fewer than count: no room now, try again after poll(), or a little
+     * later; shm also wakes a sleeper when there is room), or WEFT_E_TOO_BIG (path shrank: ask
+     * path_packet_bytes), WEFT_E_PEER_LOST, WEFT_E_IO. */
+    int (*send)(struct adapter *a, struct adapter_peer *peer, const struct adapter_packet_out *packets,
+                size_t count);
+    /* Receives up to `max` packets, calling on_packet for each. Returns how many; 0: none now. Lost peers are
+     * not counted. */
+    int (*poll)(struct adapter *a, unsigned max);
+    /* Sleeping: arm() asks for a wake-up, returns WEFT_E_AGAIN if there is something to poll already; after
+     * 0, fds() become readable as soon as something comes. disarm() after waking, before polling. A peer pays
+     * for a wake-up only while armed. fds(): writes up to `cap` descriptors, returns how many there are. */
+    int (*arm)(struct adapter *a);
+    void (*disarm)(struct adapter *a);
+    size_t (*fds)(struct adapter *a, int *out, size_t cap);
+    /* With ADAPTER_CAP_REMOTE_READ. expose(): describes local memory (any, also live heap) so that this peer
+     * may read it until conceal(); memory that the system can still read after conceal() (shm) is protected
+     * by the peer's good will only. read(): copies len bytes at offset of a region that the peer described
+     * into dst; may take as long as the copy takes; WEFT_E_ACCESS when the system refuses (the caller falls
+     * back to packets), WEFT_E_INVAL for a description that does not hold, WEFT_E_PEER_LOST. Never reads past
+     * the region. Any thread. */
+    int (*expose)(struct adapter *a, struct adapter_peer *peer, const void *ptr, size_t len, void *region,
+                  size_t *region_len);
+    void (*conceal)(struct adapter *a, struct adapter_peer *peer, const void *region, size_t region_len);
+    int (*read)(struct adapter *a, struct adapter_peer *peer, const void *region, size_t region_len,
+                uint64_t offset, void *dst, size_t len);
+};
+
+/* Every adapter's first member. */
+struct adapter {
+    const struct adapter_ops *ops;
+    struct adapter_attr attr;
+};
+
+extern const struct adapter_ops adapter_self_ops;
+extern const struct adapter_ops adapter_shm_ops;
+extern const struct adapter_ops adapter_udp_ops;
+
+/* All adapters of this build, best first (self, shm, udp), ended by NULL. */
+const struct adapter_ops *const *adapter_list(void);
+/* By name; NULL if unknown. */
+const struct adapter_ops *adapter_find(const char *name);
+
+#endif

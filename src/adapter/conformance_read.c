@@ -1,0 +1,161 @@
+/* Conformance: remote read, with regions good and bad. */
+#include "adapter/conformance.h"
+#include "base/error.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#define LEN 300000
+
+struct exposure {
+    struct pair p;
+    struct adapter_peer *owner, *reader; /* the owner as the reader knows it, and the other way round */
+    uint8_t *memory;
+    uint8_t region[ADAPTER_REGION_MAX];
+    size_t region_bytes;
+};
+
+static void setup(struct exposure *e, const struct conformance *c) {
+    pair_open(&e->p, c);
+    if (!(node_caps(e->p.a) & ADAPTER_CAP_REMOTE_READ)) {
+        pair_close(&e->p);
+        skip();
+    }
+    e->reader = node_connect(e->p.b, e->p.a);
+    e->owner = node_connect(e->p.a, e->p.b);
+    e->memory = malloc(LEN);
+    pattern_fill(e->memory, LEN, 9);
+    e->region_bytes = sizeof e->region;
+    assert_int_equal(
+        e->p.b->adapter->ops->expose(e->p.b->adapter, e->reader, e->memory, LEN, e->region, &e->region_bytes),
+        0);
+}
+
+static void teardown(struct exposure *e) {
+    e->p.b->adapter->ops->conceal(e->p.b->adapter, e->reader, e->region, e->region_bytes);
+    free(e->memory);
+    node_disconnect(e->p.a, e->owner);
+    node_disconnect(e->p.b, e->reader);
+    pair_close(&e->p);
+}
+
+static int read_from(struct exposure *e, const void *region, size_t region_bytes, uint64_t offset, void *dst,
+                     size_t len) {
+    return e->p.a->adapter->ops->read(e->p.a->adapter, e->owner, region, region_bytes, offset, dst, len);
+}
+
+static void read__whole_and_parts(void **state) {
+    static const uint64_t part[][2] = {{0, LEN}, {0, 1}, {LEN - 1, 1},   {4095, 3},
+                                       {LEN, 0}, {0, 0}, {77777, 100000}};
+    struct exposure e;
+    setup(&e, *state);
+    uint8_t *to = malloc(LEN);
+    for (size_t i = 0; i < sizeof part / sizeof *part; i++) {
+        memset(to, 0, LEN);
+        assert_int_equal(read_from(&e, e.region, e.region_bytes, part[i][0], to, part[i][1]), 0);
+        assert_memory_equal(to, e.memory + part[i][0], part[i][1]);
+    }
+    free(to);
+    teardown(&e);
+}
+
+static void read__outside_the_region(void **state) {
+    static const uint64_t part[][2] = {
+        {0, LEN + 1},           {1, LEN},     {LEN, 1},         {UINT64_MAX, 1},
+        {UINT64_MAX, SIZE_MAX}, {LEN + 1, 0}, {8, SIZE_MAX - 4}};
+    struct exposure e;
+    uint8_t byte[1];
+    setup(&e, *state);
+    for (size_t i = 0; i < sizeof part / sizeof *part; i++)
+        assert_int_equal(read_from(&e, e.region, e.region_bytes, part[i][0], byte, part[i][1]), WEFT_E_INVAL);
+    teardown(&e);
+}
+
+static void read__bad_descriptions(void **state) {
+    struct exposure e;
+    uint8_t bad[ADAPTER_REGION_MAX + 1] = {0}, to[16];
+    setup(&e, *state);
+    for (size_t len = 0; len <= sizeof bad; len++) {
+        if (len == e.region_bytes) continue;
+        memcpy(bad, e.region, e.region_bytes);
+        assert_int_equal(read_from(&e, bad, len, 0, to, sizeof to), WEFT_E_INVAL);
+    }
+    for (size_t i = 0; i < 8; i++) { /* the key that says whose it is */
+        memcpy(bad, e.region, e.region_bytes);
+        bad[i] ^= 0x40;
+        assert_int_equal(read_from(&e, bad, e.region_bytes, 0, to, sizeof to), WEFT_E_INVAL);
+    }
+    unsigned seed = 5;
+    for (int i = 0; i < 2000;
+         i++) { /* the rest: it may name other memory of its maker, but must not crash us */
+        memcpy(bad, e.region, e.region_bytes);
+        for (size_t k = 8; k < e.region_bytes; k++) bad[k] = (uint8_t)rand_r(&seed);
+        int rc = read_from(&e, bad, e.region_bytes, (uint64_t)rand_r(&seed), to, sizeof to);
+        assert_true(rc == 0 || rc == WEFT_E_INVAL);
+    }
+    teardown(&e);
+}
+
+static void expose__no_room(void **state) {
+    struct exposure e;
+    setup(&e, *state);
+    uint8_t small[4];
+    size_t len = sizeof small;
+    assert_int_equal(e.p.b->adapter->ops->expose(e.p.b->adapter, e.reader, e.memory, LEN, small, &len),
+                     WEFT_E_TOO_BIG);
+    teardown(&e);
+}
+
+/* Exposes memory, sends the description, waits for its end. */
+static void expose_and_wait(struct node *n, int pipe) {
+    struct adapter_peer *peer;
+    uint8_t region[ADAPTER_REGION_MAX];
+    size_t len = sizeof region;
+    static uint8_t memory[LEN];
+    pattern_fill(memory, LEN, 4);
+    node_wait(n, 1);
+    if (n->adapter->ops->connect(n->adapter, n->in[0].from, n->in[0].from_bytes, &peer)) _exit(2);
+    if (n->adapter->ops->expose(n->adapter, peer, memory, LEN, region, &len)) _exit(3);
+    if (node_send(n, peer, region, len) != 1) _exit(4);
+    (void)pipe;
+    for (;;) pause();
+}
+
+static void read__other_process_until_it_dies(void **state) {
+    const struct conformance *c = *state;
+    if (c->itself_only || !c->ops->read) skip();
+    struct child ch;
+    struct node n;
+    struct adapter_peer *peer;
+    uint8_t *to = malloc(LEN);
+    child_start(&ch, c, expose_and_wait);
+    node_open(&n, c);
+    assert_int_equal(n.adapter->ops->connect(n.adapter, ch.address, ch.address_bytes, &peer), 0);
+    assert_int_equal(node_send(&n, peer, "go", 2), 1);
+    node_wait(&n, 1);
+    int rc = n.adapter->ops->read(n.adapter, peer, n.in[0].data, n.in[0].len, 0, to, LEN);
+    if (rc != WEFT_E_ACCESS) { /* the system may refuse */
+        assert_int_equal(rc, 0);
+        assert_true(pattern_holds(to, LEN, 4));
+    }
+    child_kill(&ch);
+    assert_int_equal(n.adapter->ops->read(n.adapter, peer, n.in[0].data, n.in[0].len, 0, to, LEN),
+                     WEFT_E_PEER_LOST);
+    node_wait_lost(&n, 1, 0);
+    assert_int_equal(n.adapter->ops->read(n.adapter, peer, n.in[0].data, n.in[0].len, 0, to, LEN),
+                     WEFT_E_PEER_LOST);
+    node_disconnect(&n, peer);
+    node_close(&n);
+    free(to);
+}
+
+const struct CMUnitTest conformance_read[] = {
+    cmocka_unit_test(read__whole_and_parts),
+    cmocka_unit_test(read__outside_the_region),
+    cmocka_unit_test(read__bad_descriptions),
+    cmocka_unit_test(expose__no_room),
+    cmocka_unit_test(read__other_process_until_it_dies),
+};
+const size_t conformance_read_count = sizeof conformance_read / sizeof *conformance_read;

@@ -1,0 +1,84 @@
+/* Runs the conformance suite over every adapter of the table. */
+#include "adapter/conformance.h"
+#include "base/path.h"
+
+#include <dirent.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+static const struct conformance adapters[] = {
+    {.name = "self", .ops = &adapter_self_ops, .itself_only = true},
+    {.name = "shm", .ops = &adapter_shm_ops},
+    {.name = "udp", .ops = &adapter_udp_ops, .bind_host = "127.0.0.1"},
+    {.name = "udp6", .ops = &adapter_udp_ops, .bind_host = "::1"},
+};
+
+static size_t entries(const char *dir) {
+    DIR *d = opendir(dir);
+    size_t n = 0;
+    if (!d) return 0;
+    while (readdir(d)) n++;
+    closedir(d);
+    return n;
+}
+
+static size_t fds_before, files_before;
+
+static int note_leaks(void **state) {
+    (void)state;
+    fds_before = entries("/proc/self/fd");
+    files_before = entries(conformance_run_dir);
+    return 0;
+}
+
+static int check_leaks(void **state) {
+    (void)state;
+    size_t fds = entries("/proc/self/fd"), files = entries(conformance_run_dir);
+    if (fds == fds_before && files == files_before) return 0;
+    print_error("left behind: %zd descriptors, %zd files\n", (ssize_t)(fds - fds_before),
+                (ssize_t)(files - files_before));
+    return -1;
+}
+
+/* IPv6 may be off altogether. */
+static bool is_usable(const struct conformance *c) {
+    if (!c->bind_host || !strchr(c->bind_host, ':')) return true;
+    struct sockaddr_in6 sa = {.sin6_family = AF_INET6, .sin6_addr = IN6ADDR_LOOPBACK_INIT};
+    int fd = socket(AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    bool ok = fd >= 0 && bind(fd, (struct sockaddr *)&sa, sizeof sa) == 0;
+    if (fd >= 0) close(fd);
+    return ok;
+}
+
+static struct CMUnitTest tests[256];
+static size_t count;
+
+static void add(const struct conformance *c, const struct CMUnitTest *list, size_t n) {
+    for (size_t i = 0; i < n; i++) {
+        char *name;
+        if (asprintf(&name, "%s: %s", c->name, list[i].name) < 0) abort();
+        tests[count++] = (struct CMUnitTest){name, list[i].test_func, note_leaks, check_leaks, (void *)c};
+    }
+}
+
+int main(int argc, char **argv) {
+    if (!mkdtemp(conformance_run_dir)) return 1;
+    for (size_t i = 0; i < sizeof adapters / sizeof *adapters; i++) {
+        const struct conformance *c = &adapters[i];
+        if ((argc > 1 && strcmp(argv[1], c->name)) || !is_usable(c)) continue;
+        add(c, conformance_address, conformance_address_count);
+        add(c, conformance_traffic, conformance_traffic_count);
+        add(c, conformance_peer, conformance_peer_count);
+        add(c, conformance_read, conformance_read_count);
+        add(c, conformance_death, conformance_death_count);
+        add(c, conformance_sleep, conformance_sleep_count);
+    }
+    int failed = _cmocka_run_group_tests("conformance", tests, count, NULL, NULL);
+    for (size_t i = 0; i < count; i++) free((char *)tests[i].name);
+    weft_dir_remove(conformance_run_dir);
+    return failed;
+}

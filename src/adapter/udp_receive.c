@@ -1,0 +1,179 @@
+/* udp receiving: takes a batch of buffers in one call, splits trains of packets apart, and turns the
+ * network's error reports into suspicions about peers. */
+#include "adapter/udp_internal.h"
+#include "base/error.h"
+#include "base/log.h"
+
+#include <errno.h>
+#include <linux/errqueue.h>
+#include <string.h>
+
+#ifndef UDP_GRO
+#define UDP_GRO 104
+#endif
+
+#define RECEIVE_TRIES 4
+#define ERRORS_MAX    256 /* read at once; the kernel tells of the rest with the next call */
+
+struct receive_call {
+    struct mmsghdr msgs[UDP_RECEIVE_BATCH];
+    struct iovec iov[UDP_RECEIVE_BATCH];
+    char control[UDP_RECEIVE_BATCH][UDP_CONTROL_BYTES] __attribute__((aligned(16)));
+};
+
+static void prepare(struct udp *u, struct receive_call *call) {
+    for (unsigned i = 0; i < UDP_RECEIVE_BATCH; i++) {
+        call->iov[i] = (struct iovec){u->buffers + (size_t)i * UDP_RECEIVE_BYTES, UDP_RECEIVE_BYTES};
+        call->msgs[i].msg_hdr = (struct msghdr){.msg_name = &u->in[i].from,
+                                                .msg_namelen = sizeof u->in[i].from,
+                                                .msg_iov = &call->iov[i],
+                                                .msg_iovlen = 1,
+                                                .msg_control = call->control[i],
+                                                .msg_controllen = sizeof call->control[i]};
+    }
+}
+
+static void count_drops(struct udp *u, uint32_t drops) {
+    udp_count(UDP_DROPS, (uint32_t)(drops - u->drops_seen));
+    u->drops_seen = drops;
+}
+
+/* Reads the train's packet size; a datagram of its own has none. */
+static void read_control(struct udp *u, struct msghdr *msg, size_t *segment) {
+    for (struct cmsghdr *c = CMSG_FIRSTHDR(msg); c; c = CMSG_NXTHDR(msg, c)) {
+        if (c->cmsg_level == IPPROTO_UDP && c->cmsg_type == UDP_GRO) {
+            int bytes;
+            memcpy(&bytes, CMSG_DATA(c), sizeof bytes);
+            if (bytes > 0) *segment = (size_t)bytes;
+        } else if (c->cmsg_level == SOL_SOCKET && c->cmsg_type == SO_RXQ_OVFL) {
+            uint32_t drops;
+            memcpy(&drops, CMSG_DATA(c), sizeof drops);
+            count_drops(u, drops);
+        }
+    }
+}
+
+static bool has_port(const union udp_sockaddr *sa) {
+    return sa->sa.sa_family == AF_INET6 ? sa->v6.sin6_port != 0 : sa->v4.sin_port != 0;
+}
+
+static void take(struct udp *u, struct udp_datagram *d, struct mmsghdr *m) {
+    d->len = m->msg_len;
+    d->segment = d->len;
+    read_control(u, &m->msg_hdr, &d->segment);
+    d->at = 0;
+    d->delivered = false;
+    d->peers_version = u->peers_version - 1;
+    if (m->msg_hdr.msg_flags & MSG_TRUNC) d->len = d->segment < d->len ? d->len / d->segment * d->segment : 0;
+    if (m->msg_hdr.msg_flags & MSG_TRUNC || !has_port(&d->from)) udp_count(UDP_TRUNCATED, 1);
+    if ((m->msg_hdr.msg_flags & MSG_TRUNC && !d->len) || !has_port(&d->from)) d->delivered = true;
+    if (d->delivered) return;
+    d->blob_bytes = udp_blob_encode(u, &d->from, d->blob);
+}
+
+static void receive(struct udp *u) {
+    struct receive_call call;
+    u->filled = u->next = 0;
+    u->maybe_more = false;
+    for (int tries = 0; tries < RECEIVE_TRIES; tries++) {
+        prepare(u, &call);
+        int n = recvmmsg(u->fd, call.msgs, UDP_RECEIVE_BATCH, MSG_DONTWAIT, NULL);
+        for (int i = 0; i < n; i++) take(u, &u->in[i], &call.msgs[i]);
+        if (n >= 0) {
+            u->filled = (unsigned)n;
+            u->maybe_more = n == UDP_RECEIVE_BATCH;
+            udp_count(UDP_RECEIVES, (uint64_t)n);
+            return;
+        }
+        if (errno == EAGAIN) return;
+        if (errno != EINTR) udp_drain_errors(u); /* the error is an earlier packet's */
+    }
+}
+
+static void deliver_one(struct udp *u, struct udp_datagram *d, const uint8_t *data, size_t len) {
+    if (d->peers_version != u->peers_version) {
+        d->peer = udp_peer_find(u, &d->from);
+        d->peers_version = u->peers_version;
+    }
+    struct adapter_packet_in in = {
+        .data = data, .len_bytes = len, .peer = d->peer, .from = d->blob, .from_bytes = d->blob_bytes};
+    udp_count(UDP_PACKETS_RECEIVED, 1);
+    udp_count(UDP_BYTES_RECEIVED, len);
+    u->callbacks.on_packet(u->callbacks.ctx, &u->base, &in);
+}
+
+static unsigned deliver(struct udp *u, struct udp_datagram *d, const uint8_t *data, unsigned max) {
+    unsigned got = 0;
+    while (!d->delivered && got < max) {
+        size_t at = d->at, left = d->len - at, len = d->segment && d->segment < left ? d->segment : left;
+        d->at += len;
+        d->delivered = d->at >= d->len;
+        deliver_one(u, d, data + at, len);
+        got++;
+    }
+    return got;
+}
+
+static void report_suspects(struct udp *u) {
+    struct weft_list reporting, *n;
+    weft_list_init(&reporting);
+    weft_list_splice(&reporting, &u->suspects);
+    while ((n = weft_list_pop_front(&reporting)))
+        u->callbacks.on_peer_lost(u->callbacks.ctx, &u->base,
+                                  weft_list_entry(n, struct adapter_peer, suspected), true);
+}
+
+bool udp_receive_pending(const struct udp *u) {
+    return u->next < u->filled || u->maybe_more || !weft_list_empty(&u->suspects);
+}
+
+int udp_poll(struct adapter *a, unsigned max) {
+    struct udp *u = (struct udp *)a;
+    unsigned got = 0;
+    bool fresh = u->next >= u->filled; /* nothing left over from the last poll */
+    while (got < max) {
+        if (u->next >= u->filled) {
+            if (!fresh && !u->maybe_more) break;
+            fresh = false;
+            receive(u);
+            if (!u->filled) break;
+        }
+        struct udp_datagram *d = &u->in[u->next];
+        got += deliver(u, d, u->buffers + (size_t)u->next * UDP_RECEIVE_BYTES, max - got);
+        if (d->delivered) u->next++;
+    }
+    report_suspects(u);
+    return (int)got;
+}
+
+static void handle_error(struct udp *u, struct adapter_peer *peer, const struct sock_extended_err *e) {
+    if (e->ee_origin != SO_EE_ORIGIN_ICMP && e->ee_origin != SO_EE_ORIGIN_ICMP6) return;
+    udp_count(UDP_ICMP_ERRORS, 1);
+    if (e->ee_errno == EMSGSIZE) {
+        size_t path = udp_packet_bytes_of_mtu(peer->to.sa.sa_family, e->ee_info);
+        if (path < peer->path_bytes) peer->path_bytes = path;
+        return;
+    }
+    udp_suspect(u, peer);
+}
+
+void udp_drain_errors(struct udp *u) {
+    for (int i = 0; i < ERRORS_MAX; i++) {
+        union udp_sockaddr to;
+        char control[512] __attribute__((aligned(16)));
+        struct msghdr msg = {.msg_name = &to,
+                             .msg_namelen = sizeof to,
+                             .msg_control = control,
+                             .msg_controllen = sizeof control};
+        if (recvmsg(u->fd, &msg, MSG_ERRQUEUE | MSG_DONTWAIT) < 0) return;
+        struct adapter_peer *peer = msg.msg_namelen ? udp_peer_find(u, &to) : NULL;
+        for (struct cmsghdr *c = CMSG_FIRSTHDR(&msg); peer && c; c = CMSG_NXTHDR(&msg, c)) {
+            if (!(c->cmsg_level == IPPROTO_IP && c->cmsg_type == IP_RECVERR) &&
+                !(c->cmsg_level == IPPROTO_IPV6 && c->cmsg_type == IPV6_RECVERR))
+                continue;
+            struct sock_extended_err e;
+            memcpy(&e, CMSG_DATA(c), sizeof e);
+            handle_error(u, peer, &e);
+        }
+    }
+}
