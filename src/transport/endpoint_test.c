@@ -1,0 +1,348 @@
+/* The endpoint over real adapters and threads: every message exactly once, in order, with its data; closing, losing and finding
+ * peers again; waiting by several threads; watches and timers. */
+#include "base/clock.h"
+#include "base/error.h"
+#include "transport/ep_fixture.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static void open_pair(struct fx *a, struct fx *b, const char *adapters) {
+    fx_open(b, adapters, true);
+    fx_open(a, adapters, false);
+    fx_connect(a, b);
+}
+
+static void close_pair(struct fx *a, struct fx *b) {
+    assert_int_equal(a->bad_data + b->bad_data, 0);
+    assert_int_equal(a->disorder + b->disorder, 0);
+    fx_close(a);
+    fx_close(b);
+}
+
+static void ping_pong(const char *adapters) {
+    struct fx a, b;
+    open_pair(&a, &b, adapters);
+    for (int i = 0; i < 500; i++) {
+        fx_send(&a, a.peer, H_ECHO, 0, (uint64_t)i, 0, NULL, 0);
+        fx_await(&a, &a.replies, i + 1);
+    }
+    assert_int_equal(b.received, 500);
+    close_pair(&a, &b);
+}
+static void ep_send__ping_pong_udp(void **state) { ping_pong("udp"); }
+static void ep_send__ping_pong_shm(void **state) { ping_pong("shm"); }
+
+static void bulk(const char *adapters, size_t len) {
+    struct fx a, b;
+    uint8_t *data = malloc(len);
+    fx_fill(data, len, 7);
+    open_pair(&a, &b, adapters);
+    uint64_t start = weft_now_ns();
+    fx_send(&a, a.peer, H_BULK, 0, 0, 7, data, len);
+    fx_await(&a, &a.sent, 1);
+    fx_await_idle(&b.bulk_done, 1);
+    print_message("%s %zu bytes: %.2f GB/s\n", adapters, len, (double)len / (double)(weft_now_ns() - start));
+    close_pair(&a, &b);
+    free(data);
+}
+static void ep_send__bulk_udp(void **state) { bulk("udp", 64u << 20); }
+static void ep_send__bulk_shm(void **state) { bulk("shm", 64u << 20); }
+
+static void sizes(const char *adapters) {
+    static const size_t size[] = {1, 100, 1100, 1101, 1424, 4096, 16384, 16385, 61440, 61441, 1 << 20};
+    struct fx a, b;
+    uint8_t *data = malloc(1 << 20);
+    open_pair(&a, &b, adapters);
+    fx_fill(data, 1 << 20, 3);
+    int count = (int)(sizeof size / sizeof *size);
+    for (int i = 0; i < count; i++) fx_send(&a, a.peer, H_BULK, 0, (uint64_t)i, 3, data, size[i]);
+    fx_await(&a, &a.sent, count);
+    fx_await(&b, &b.bulk_done, count);
+    close_pair(&a, &b);
+    free(data);
+}
+static void ep_send__sizes_udp(void **state) { sizes("udp"); }
+static void ep_send__sizes_shm(void **state) { sizes("shm"); }
+
+static void itself(void **state) {
+    struct fx a;
+    uint8_t *data = malloc(1 << 20);
+    fx_fill(data, 1 << 20, 5);
+    fx_open(&a, "self", true);
+    fx_connect(&a, &a);
+    fx_send(&a, a.peer, H_ECHO, 0, 0, 0, NULL, 0);
+    fx_send(&a, a.peer, H_BULK, 0, 1, 5, data, 1 << 20);
+    fx_await(&a, &a.replies, 1);
+    fx_await(&a, &a.bulk_done, 1);
+    fx_await(&a, &a.sent, 1);
+    assert_string_equal(ep_peer_adapter(a.peer), "self");
+    assert_int_equal(a.bad_data + a.disorder, 0);
+    fx_close(&a);
+    free(data);
+}
+
+static void both_ways(const char *adapters) {
+    enum { COUNT = 8, LEN = 4 << 20 };
+    struct fx a, b;
+    uint8_t *data = malloc(LEN);
+    open_pair(&a, &b, adapters);
+    fx_fill(data, LEN, 9);
+    fx_await(&b, &b.ups, 1);
+    for (int i = 0; i < COUNT; i++) {
+        fx_send(&a, a.peer, H_BULK, 0, (uint64_t)i, 9, data, LEN);
+        fx_send(&b, b.accepted, H_BULK, 0, (uint64_t)i, 9, data, LEN);
+    }
+    fx_await(&a, &a.bulk_done, COUNT);
+    fx_await(&b, &b.bulk_done, COUNT);
+    fx_await(&a, &a.sent, COUNT);
+    fx_await(&b, &b.sent, COUNT);
+    close_pair(&a, &b);
+    free(data);
+}
+static void ep_send__both_ways_udp(void **state) { both_ways("udp"); }
+static void ep_send__both_ways_shm(void **state) { both_ways("shm"); }
+
+static void order(const char *adapters) {
+    enum { CHANNELS = 10, EACH = 10000 };
+    struct fx a, b;
+    open_pair(&a, &b, adapters);
+    for (int i = 0; i < EACH; i++)
+        for (uint16_t ch = 0; ch < CHANNELS; ch++) fx_send(&a, a.peer, H_COUNT, ch, (uint64_t)i, 0, NULL, 0);
+    fx_await(&b, &b.received, CHANNELS * EACH);
+    assert_int_equal(b.received, CHANNELS * EACH);
+    close_pair(&a, &b);
+}
+static void ep_send__channels_keep_order_udp(void **state) { order("udp"); }
+static void ep_send__channels_keep_order_shm(void **state) { order("shm"); }
+
+static void disconnect(const char *adapters) {
+    struct fx a, b;
+    uint8_t *data = malloc(1 << 20);
+    fx_fill(data, 1 << 20, 1);
+    open_pair(&a, &b, adapters);
+    for (int i = 0; i < 100; i++) fx_send(&a, a.peer, H_COUNT, 0, (uint64_t)i, 0, NULL, 0);
+    fx_send(&a, a.peer, H_BULK, 0, 100, 1, data, 1 << 20);
+    ep_disconnect(a.peer);    /* what was queued still arrives */
+    fx_await(&b, &b.downs, 1);
+    assert_int_equal(b.down_status, WEFT_E_CLOSED);
+    assert_int_equal(b.received, 101);
+    assert_int_equal(b.bulk_done, 1);
+    fx_await(&a, &a.sent, 1);
+    assert_int_equal(a.downs, 0);
+    fx_connect(&a, &b);       /* and again */
+    fx_send(&a, a.peer, H_ECHO, 0, 0, 0, NULL, 0);
+    fx_await(&a, &a.replies, 1);
+    close_pair(&a, &b);
+    free(data);
+}
+static void ep_disconnect__delivers_what_was_queued_udp(void **state) { disconnect("udp"); }
+static void ep_disconnect__delivers_what_was_queued_shm(void **state) { disconnect("shm"); }
+
+static void discard(const char *adapters) {
+    struct fx a, b;
+    uint8_t *data = calloc(1, 1 << 20);
+    open_pair(&a, &b, adapters);
+    fx_send(&a, a.peer, H_DISCARD, 0, 0, 0, data, 1 << 20);
+    fx_await(&a, &a.sent, 1);
+    assert_int_equal(b.received, 1);
+    assert_int_equal(b.bulk_done, 0);
+    close_pair(&a, &b);
+    free(data);
+}
+static void ep_sink__without_a_buffer_udp(void **state) { discard("udp"); }
+static void ep_sink__without_a_buffer_shm(void **state) { discard("shm"); }
+
+static void ep_connect__is_refused(void **state) {
+    struct fx a, b;
+    fx_open(&b, "udp", false);
+    fx_open(&a, "udp", false);
+    fx_connect(&a, &b);
+    fx_send(&a, a.peer, H_BULK, 0, 0, 0, "x", 1);
+    fx_await(&a, &a.downs, 1);
+    assert_int_equal(a.down_status, WEFT_E_REFUSED);
+    assert_int_equal(a.send_failed, 1);
+    struct ep_send s = {.handler = H_COUNT};
+    assert_int_equal(ep_send(a.peer, &s), WEFT_E_REFUSED);
+    ep_disconnect(a.peer);
+    close_pair(&a, &b);
+}
+
+static void ep_connect__nobody_there(void **state) {
+    struct fx a, b;
+    fx_open(&b, "udp", true);
+    fx_open(&a, "udp", false);
+    fx_close(&b);    /* its address leads nowhere now */
+    uint64_t start = weft_now_ns();
+    fx_connect(&a, &b);
+    fx_await(&a, &a.downs, 1);
+    assert_int_equal(a.down_status, WEFT_E_REFUSED);
+    assert_true(weft_now_ns() - start < 2 * WEFT_NS_PER_S);
+    fx_close(&a);
+}
+
+static void ep_send__checks(void **state) {
+    static uint8_t big[EP_HEADER_MAX + 1], data[70000];
+    struct fx a, b;
+    open_pair(&a, &b, "udp");
+    struct ep_send s = {.handler = 1, .header = big, .header_bytes = sizeof big};
+    assert_int_equal(ep_send(a.peer, &s), WEFT_E_TOO_BIG);
+    s = (struct ep_send){.handler = EP_HANDLERS_MAX};
+    assert_int_equal(ep_send(a.peer, &s), WEFT_E_INVAL);
+    s = (struct ep_send){.data_bytes = 5};
+    assert_int_equal(ep_send(a.peer, &s), WEFT_E_INVAL);
+    s = (struct ep_send){.data = data, .data_bytes = sizeof data, .copy = true};
+    assert_int_equal(ep_send(a.peer, &s), WEFT_E_TOO_BIG);
+    close_pair(&a, &b);
+}
+
+/* -- several threads that wait -- */
+
+struct waiter { struct fx *fx; uint16_t channel; atomic_int answers; int rounds; };
+
+static bool answered(void *arg) {
+    struct waiter *w = arg;
+    return atomic_load(&w->fx->replies) >= w->rounds;
+}
+
+static void *wait_for_all(void *arg) {
+    struct waiter *w = arg;
+    for (uint64_t i = 0; i < 50; i++) fx_send(w->fx, w->fx->peer, H_ECHO, w->channel, i, 0, NULL, 0);
+    w->answers = ep_wait(w->fx->ep, answered, w, weft_now_ns() + 20 * WEFT_NS_PER_S) == 0;
+    return NULL;
+}
+
+static void many_waiters(const char *adapters) {
+    enum { THREADS = 8 };
+    struct fx a, b;
+    struct waiter w[THREADS];
+    pthread_t t[THREADS];
+    open_pair(&a, &b, adapters);
+    for (int i = 0; i < THREADS; i++) {
+        w[i] = (struct waiter){.fx = &a, .channel = (uint16_t)i, .rounds = 50 * THREADS};
+        assert_int_equal(pthread_create(&t[i], NULL, wait_for_all, &w[i]), 0);
+    }
+    for (int i = 0; i < THREADS; i++) {
+        pthread_join(t[i], NULL);
+        assert_int_equal(w[i].answers, 1);
+    }
+    close_pair(&a, &b);
+}
+static void ep_wait__many_threads_udp(void **state) { many_waiters("udp"); }
+static void ep_wait__many_threads_shm(void **state) { many_waiters("shm"); }
+
+static bool never(void *arg) { return false; }
+static bool is_set(void *arg) { return atomic_load((atomic_int *)arg); }
+
+static void ep_wait__ends_at_its_deadline(void **state) {
+    struct fx a;
+    fx_open(&a, "udp", false);
+    uint64_t start = weft_now_ns();
+    assert_int_equal(ep_wait(a.ep, never, NULL, start + 20 * WEFT_NS_PER_MS), WEFT_E_TIMEDOUT);
+    assert_in_range(weft_now_ns() - start, 20 * WEFT_NS_PER_MS, 2 * WEFT_NS_PER_S);
+    fx_close(&a);
+}
+
+struct wake { struct ep *ep; atomic_int flag; };
+
+static void *wake_others(void *arg) {
+    struct wake *w = arg;
+    ep_wait(w->ep, never, NULL, weft_now_ns() + 5 * WEFT_NS_PER_MS);
+    w->flag = 1;
+    ep_wake(w->ep);
+    return NULL;
+}
+
+static void ep_wake__is_noticed(void **state) {
+    struct fx a;
+    pthread_t t;
+    fx_open(&a, "udp", false);
+    struct wake w = {a.ep, 0};
+    assert_int_equal(pthread_create(&t, NULL, wake_others, &w), 0);
+    assert_int_equal(ep_wait(a.ep, is_set, &w.flag, weft_now_ns() + 10 * WEFT_NS_PER_S), 0);
+    pthread_join(t, NULL);
+    fx_close(&a);
+}
+
+/* -- watches and timers -- */
+
+static void on_readable(void *arg, int fd) {
+    char c;
+    assert_int_equal(read(fd, &c, 1), 1);
+    (*(atomic_int *)arg)++;
+}
+
+static void ep_watch__runs_when_readable(void **state) {
+    struct fx a;
+    int p[2];
+    atomic_int count = 0;
+    fx_open(&a, "udp", false);
+    assert_int_equal(pipe(p), 0);
+    assert_int_equal(ep_watch(a.ep, p[0], on_readable, &count), 0);
+    assert_int_equal(ep_watch(a.ep, p[0], on_readable, &count), WEFT_E_EXIST);
+    assert_int_equal(write(p[1], "xy", 2), 2);
+    fx_await_idle(&count, 2);    /* by the progress thread */
+    assert_int_equal(write(p[1], "z", 1), 1);
+    fx_await(&a, &count, 3);     /* by a waiter */
+    ep_unwatch(a.ep, p[0]);
+    assert_int_equal(write(p[1], "q", 1), 1);
+    assert_int_equal(ep_wait(a.ep, never, NULL, weft_now_ns() + 2 * WEFT_NS_PER_MS), WEFT_E_TIMEDOUT);
+    assert_int_equal(count, 3);
+    close(p[0]);
+    close(p[1]);
+    fx_close(&a);
+}
+
+struct timed { atomic_int *count; int expected; atomic_int *wrong; };
+
+static void on_time(void *arg) {
+    struct timed *t = arg;
+    if (++*t->count != t->expected) ++*t->wrong;
+}
+
+static void ep_timer__in_order_and_cancelled(void **state) {
+    struct fx a;
+    atomic_int count = 0, wrong = 0;
+    fx_open(&a, "udp", false);
+    uint64_t now = weft_now_ns();
+    struct timed t[3] = {{&count, 1, &wrong}, {&count, 2, &wrong}, {&count, 99, &wrong}};
+    assert_int_not_equal(ep_timer(a.ep, now + 6 * WEFT_NS_PER_MS, on_time, &t[1]), 0);
+    assert_int_not_equal(ep_timer(a.ep, now + 3 * WEFT_NS_PER_MS, on_time, &t[0]), 0);
+    uint64_t id = ep_timer(a.ep, now + 4 * WEFT_NS_PER_MS, on_time, &t[2]);
+    ep_cancel_timer(a.ep, id);
+    fx_await_idle(&count, 2);
+    assert_int_equal(wrong, 0);
+    fx_close(&a);
+}
+
+int main(int argc, char **argv) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(itself),
+        cmocka_unit_test(ep_send__ping_pong_udp),
+        cmocka_unit_test(ep_send__ping_pong_shm),
+        cmocka_unit_test(ep_send__sizes_udp),
+        cmocka_unit_test(ep_send__sizes_shm),
+        cmocka_unit_test(ep_send__bulk_udp),
+        cmocka_unit_test(ep_send__bulk_shm),
+        cmocka_unit_test(ep_send__both_ways_udp),
+        cmocka_unit_test(ep_send__both_ways_shm),
+        cmocka_unit_test(ep_send__channels_keep_order_udp),
+        cmocka_unit_test(ep_send__channels_keep_order_shm),
+        cmocka_unit_test(ep_send__checks),
+        cmocka_unit_test(ep_disconnect__delivers_what_was_queued_udp),
+        cmocka_unit_test(ep_disconnect__delivers_what_was_queued_shm),
+        cmocka_unit_test(ep_sink__without_a_buffer_udp),
+        cmocka_unit_test(ep_sink__without_a_buffer_shm),
+        cmocka_unit_test(ep_connect__is_refused),
+        cmocka_unit_test(ep_connect__nobody_there),
+        cmocka_unit_test(ep_wait__many_threads_udp),
+        cmocka_unit_test(ep_wait__many_threads_shm),
+        cmocka_unit_test(ep_wait__ends_at_its_deadline),
+        cmocka_unit_test(ep_wake__is_noticed),
+        cmocka_unit_test(ep_watch__runs_when_readable),
+        cmocka_unit_test(ep_timer__in_order_and_cancelled),
+    };
+    if (argc > 1) cmocka_set_test_filter(argv[1]);
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

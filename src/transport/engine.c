@@ -1,0 +1,495 @@
+/* The engine's frame: creation, the way of a packet from input to its items, the ready list, timers and events. */
+#include "base/error.h"
+#include "base/log.h"
+#include "base/trace.h"
+#include "transport/conn.h"
+#include "transport/stats.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define TX_POOLED_BYTES 1024u
+#define EPOCH_NS (64 * WEFT_NS_PER_MS)       /* a peer that sent within the last two epochs is active */
+#define STOPPED_NS (500 * WEFT_NS_PER_MS)    /* timers that late: this process was stopped */
+
+uint64_t engine_random(struct engine *e) {    /* splitmix64 */
+    uint64_t z = e->random += 0x9e3779b97f4a7c15ull;
+    z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9ull;
+    z = (z ^ z >> 27) * 0x94d049bb133111ebull;
+    return z ^ z >> 31;
+}
+
+int engine_create(struct engine **out, const struct engine_config *cfg) {
+    struct engine *e = calloc(1, sizeof *e);
+    if (!e) return WEFT_E_NOMEM;
+    e->cfg = *cfg;
+    if (!e->cfg.tag_superpackets) e->cfg.tag_superpackets = WIRE_TAG_SUPERPACKETS;
+    e->random = cfg->seed;
+    e->reset_tokens = CONN_RESETS_PER_S;
+    weft_list_init(&e->conns);
+    weft_list_init(&e->ready);
+    weft_list_init(&e->events);
+    weft_list_init(&e->pulls);
+    heap_init(&e->timers);
+    weft_map_init(&e->origins);
+    pool_init(&e->tx_pool, TX_POOLED_BYTES, 1024);
+    pool_init(&e->rx_pool, sizeof(struct rx), 1024);
+    pool_init(&e->packet_pool, sizeof(struct pbuf) + PBUF_POOLED_BYTES, 1024);
+    pool_init(&e->content_pool, sizeof(struct content), 1024);
+    *out = e;
+    return 0;
+}
+
+/* Frees what the event is a part of. */
+static void event_free(struct engine *e, struct engine_event *ev) {
+    if (ev->type == ENGINE_EVENT_SENT) tx_free(e, weft_container_of(ev, struct tx, event));
+    else if (ev->type == ENGINE_EVENT_HEADER || ev->type == ENGINE_EVENT_DATA)
+        rx_free(weft_container_of(ev, struct rx, event));
+}
+
+void engine_destroy(struct engine *e) {
+    if (!e) return;
+    weft_list_for_each_safe(it, &e->conns) {
+        struct conn *c = weft_list_entry(it, struct conn, all);
+        c->silent = true;
+        conn_down(c, 0, WEFT_E_CLOSED);
+    }
+    for (struct weft_list *n; (n = weft_list_pop_front(&e->events));)
+        event_free(e, weft_list_entry(n, struct engine_event, node));
+    weft_list_for_each_safe(it, &e->conns) conn_destroy(weft_list_entry(it, struct conn, all));
+    free(e->slots);
+    heap_fini(&e->timers);
+    weft_map_fini(&e->origins);
+    pool_fini(&e->tx_pool);
+    pool_fini(&e->rx_pool);
+    pool_fini(&e->packet_pool);
+    pool_fini(&e->content_pool);
+    free(e);
+}
+
+void conn_mark_ready(struct conn *c) {
+    if (c->state == CONN_DOWN || !weft_list_empty(&c->ready)) return;
+    weft_list_push_back(&c->engine->ready, &c->ready);
+}
+
+void conn_queue(struct conn *c, struct weft_list *queue, struct content *content) {
+    weft_list_remove(&content->node);
+    weft_list_push_back(queue, &content->node);
+    conn_mark_ready(c);
+}
+
+struct channel *conn_channel(struct conn *c, uint16_t number) {
+    struct channel *ch = weft_map_get(&c->channels, number);
+    if (ch) return ch;
+    ch = calloc(1, sizeof *ch);
+    if (!ch) return NULL;
+    weft_list_init(&ch->ahead);
+    if (weft_map_put(&c->channels, number, ch) == 0) return ch;
+    free(ch);
+    return NULL;
+}
+
+void conn_maybe_free(struct conn *c) {
+    if (c->state == CONN_DOWN && c->released && c->refs == 0) conn_destroy(c);
+}
+
+void conn_update_timer(struct conn *c) {
+    uint64_t t;
+    switch (c->state) {
+    case CONN_INIT_SENT: t = c->init_at_ns < c->expires_ns ? c->init_at_ns : c->expires_ns; break;
+    case CONN_HALF_OPEN: t = c->expires_ns; break;
+    case CONN_UP: t = recovery_deadline(c); break;
+    default: t = WEFT_TIME_NEVER;
+    }
+    if (c->closing && c->state != CONN_DOWN && c->close_deadline_ns < t) t = c->close_deadline_ns;
+    heap_set(&c->engine->timers, &c->timer, t);
+}
+
+struct pbuf *pbuf_create(struct engine *e, size_t len) {
+    bool pooled = len <= PBUF_POOLED_BYTES;
+    struct pbuf *p = pooled ? pool_get(&e->packet_pool) : malloc(sizeof *p + len);
+    if (!p) return NULL;
+    *p = (struct pbuf){.refs = 1, .pooled = pooled, .len = len};
+    e->packets_live++;
+    return p;
+}
+
+void pbuf_release(struct engine *e, struct pbuf *p) {
+    if (--p->refs) return;
+    e->packets_live--;
+    if (p->pooled) pool_put(&e->packet_pool, p);
+    else free(p);
+}
+
+/* -- events -- */
+
+static void event_prepare(struct conn *c, struct engine_event *ev, enum engine_event_type type, int status) {
+    ev->type = (uint8_t)type;
+    ev->status = status;
+    ev->conn = c;
+    ev->queued = true;
+    c->refs++;
+}
+
+void event_push(struct engine *e, struct conn *c, struct engine_event *ev, enum engine_event_type type, int status) {
+    event_prepare(c, ev, type, status);
+    weft_list_push_back(&e->events, &ev->node);
+}
+
+void event_push_front(struct engine *e, struct conn *c, struct engine_event *ev, enum engine_event_type type,
+                      int status) {
+    event_prepare(c, ev, type, status);
+    weft_list_push_front(&e->events, &ev->node);
+}
+
+bool engine_has_event(const struct engine *e) { return !weft_list_empty(&e->events); }
+
+static void event_over(struct engine *e, struct engine_event *ev) {
+    struct conn *c = ev->conn;
+    event_free(e, ev);
+    c->refs--;
+    conn_maybe_free(c);
+}
+
+struct engine_event *engine_next_event(struct engine *e) {
+    for (struct weft_list *n; (n = weft_list_pop_front(&e->events));) {
+        struct engine_event *ev = weft_list_entry(n, struct engine_event, node);
+        ev->queued = false;
+        bool told = ev->type == ENGINE_EVENT_DATA || ev->type == ENGINE_EVENT_SENT || !ev->conn->silent;
+        if (told) {
+            ev->running = true;
+            if (ev->type == ENGINE_EVENT_HEADER) stats_add(STATS_MESSAGES_DELIVERED, 1);
+            return ev;
+        }
+        event_over(e, ev);
+    }
+    return NULL;
+}
+
+void engine_event_message(const struct engine_event *ev, struct ep_msg *msg) {
+    const struct rx *rx = weft_container_of(ev, struct rx, event);
+    *msg = (struct ep_msg){
+        .handler = rx->handler,
+        .channel = rx->channel,
+        .header = rx->header,
+        .header_bytes = rx->header_bytes,
+        .data_bytes = rx->data_bytes,
+        .data = rx->rendezvous ? NULL : rx->data,
+    };
+}
+
+bool engine_event_accepted(const struct engine_event *ev) { return ev->conn->accepted; }
+
+void engine_event_done(struct engine *e, uint64_t now, struct engine_event *ev, const struct ep_sink *sink) {
+    struct conn *c = ev->conn;
+    struct rx *rx = ev->type == ENGINE_EVENT_HEADER ? weft_container_of(ev, struct rx, event) : NULL;
+    ev->running = false;
+    if (!rx || !rx->rendezvous) {
+        event_over(e, ev);
+        return;
+    }
+    static const struct ep_sink none;
+    rendezvous_accept(rx, sink ? sink : &none);
+    c->refs--;
+    conn_update_timer(c);
+    conn_maybe_free(c);
+}
+
+/* -- input -- */
+
+static int item_in(struct conn *c, uint64_t now, struct pbuf *packet, const struct wire_item *item) {
+    int rc = WEFT_E_PROTO;
+    switch (item->type) {
+    case WIRE_ITEM_MSG: {
+        struct wire_msg m;
+        return (rc = wire_msg_read(item, &m)) ? rc : c->closing ? 0 : channel_msg_in(c, packet, &m);
+    }
+    case WIRE_ITEM_FRAG: {
+        struct wire_frag f;
+        return (rc = wire_frag_read(item, &f)) ? rc : c->closing ? 0 : channel_frag_in(c, &f);
+    }
+    case WIRE_ITEM_RTS: {
+        struct wire_rts r;
+        return (rc = wire_rts_read(item, &r)) ? rc : c->closing ? 0 : channel_rts_in(c, packet, &r);
+    }
+    case WIRE_ITEM_OKTOSEND: {
+        struct wire_oktosend o;
+        return (rc = wire_oktosend_read(item, &o)) ? rc : rendezvous_oktosend_in(c, &o);
+    }
+    case WIRE_ITEM_WINDOW: {
+        struct wire_window w;
+        return (rc = wire_window_read(item, &w)) ? rc : rendezvous_window_in(c, &w);
+    }
+    case WIRE_ITEM_FIN: {
+        struct wire_fin f;
+        return (rc = wire_fin_read(item, &f)) ? rc : rendezvous_fin_in(c, &f);
+    }
+    case WIRE_ITEM_ACK: {
+        struct wire_ack a;
+        return (rc = wire_ack_read(item, &a)) ? rc : recovery_ack_in(c, now, &a);
+    }
+    default: return item->type & 0x80 ? 0 : rc;
+    }
+}
+
+/* All items but CLOSE, which is told to the caller: it must come last. */
+static int ctrl_in(struct conn *c, uint64_t now, struct pbuf *packet, bool *closes, uint32_t *reason) {
+    const uint8_t *p = packet->data + WIRE_HEADER_BYTES;
+    size_t left = packet->len - WIRE_OVERHEAD_BYTES;
+    struct wire_item item;
+    int rc, again = 0;
+    while ((rc = wire_item_next(&p, &left, &item)) == 0) {
+        if (item.type == WIRE_ITEM_CLOSE) {
+            if ((rc = wire_close_read(&item, reason))) return rc;
+            *closes = true;
+            continue;
+        }
+        rc = item_in(c, now, packet, &item);
+        if (rc == WEFT_E_AGAIN) again = rc;    /* the others are taken all the same: they may come twice */
+        else if (rc) return rc;
+        if (c->state != CONN_UP) return 0;
+    }
+    return rc == WEFT_E_NOENT ? again : rc;
+}
+
+static int data_in(struct conn *c, const struct wire_header *h, const uint8_t *packet, size_t len) {
+    struct wire_data d;
+    if (len < WIRE_OVERHEAD_BYTES + WIRE_DATA_BYTES) return WEFT_E_PROTO;
+    wire_data_read(packet + WIRE_HEADER_BYTES, &d);
+    if (d.length != len - WIRE_OVERHEAD_BYTES - WIRE_DATA_BYTES) return WEFT_E_PROTO;
+    if (c->closing) return 0;
+    return rendezvous_data_in(c, &d, packet + WIRE_HEADER_BYTES + WIRE_DATA_BYTES);
+}
+
+static void note_active(struct conn *c, uint64_t now) {
+    struct engine_link *l = c->path.link;
+    uint64_t epoch = now / EPOCH_NS + 1;
+    if (l->epoch != epoch) {
+        l->active_before = l->epoch + 1 == epoch ? l->active_now : 0;
+        l->active_now = 0;
+        l->epoch = epoch;
+    }
+    if (c->active_epoch == epoch) return;
+    c->active_epoch = epoch;
+    l->active_now++;
+}
+
+static void heard(struct conn *c, uint64_t now) {
+    c->last_heard_ns = now;
+    c->suspect_since_ns = 0;
+    if (c->state == CONN_HALF_OPEN) handshake_confirm(c, now);
+}
+
+/* A valid packet has been taken. */
+static int note_taken(struct conn *c, uint64_t now, const struct wire_header *h) {
+    if (c->reliable) {
+        c->replay.next = h->number + 1;
+        return 0;
+    }
+    replay_mark(&c->replay, h->number);
+    bool eliciting = h->flags & WIRE_ACK_ELICITING;
+    int rc = received_note(&c->received, now, h->number, eliciting, c->ack_now || h->flags & WIRE_ACK_NOW);
+    c->ack_now = false;
+    if (eliciting) note_active(c, now);
+    if (c->received.due_ns <= now) conn_mark_ready(c);
+    return rc;
+}
+
+static int packet_in(struct conn *c, uint64_t now, const struct wire_header *h, const uint8_t *packet, size_t len) {
+    bool closes = false;
+    uint32_t reason = 0;
+    int rc;
+    heard(c, now);
+    if (h->type == WIRE_DATA) {
+        rc = data_in(c, h, packet, len);
+    } else {
+        struct pbuf *copy = pbuf_create(c->engine, len);
+        if (!copy) return WEFT_E_AGAIN;
+        memcpy(copy->data, packet, len);
+        rc = ctrl_in(c, now, copy, &closes, &reason);
+        pbuf_release(c->engine, copy);
+    }
+    if (rc || c->state != CONN_UP) return rc;
+    rc = note_taken(c, now, h);
+    if (rc == 0 && closes) close_in(c, now, reason);
+    return rc;
+}
+
+static void connection_in(struct engine *e, uint64_t now, const struct engine_from *from, const struct wire_header *h,
+                          const uint8_t *packet, size_t len) {
+    struct conn *c = slot_find(e, h->dest);
+    if (!c) {
+        stats_add(STATS_PACKETS_UNKNOWN, 1);
+        handshake_reset_out(e, now, from, len, h);
+        return;
+    }
+    bool wrong_place = from->link != c->path.link || (from->peer && from->peer != c->path.peer);
+    if (wrong_place || c->state == CONN_INIT_SENT || !wire_trailer_check(packet, len, c->integrity)) {
+        stats_add(STATS_PACKETS_BAD, 1);
+        return;
+    }
+    if (c->reliable ? h->number != c->replay.next : !replay_is_new(&c->replay, h->number)) {
+        stats_add(STATS_PACKETS_DUPLICATE, 1);
+        if (c->reliable) conn_break(c, now, WEFT_E_PROTO);    /* its adapter promised order */
+        conn_maybe_free(c);
+        return;
+    }
+    weft_trace(WEFT_TRACE_PACKET_IN, c->id, h->number, len, h->type);
+    stats_add(STATS_PACKETS_RECEIVED, 1);
+    c->refs++;
+    int rc = packet_in(c, now, h, packet, len);
+    if (rc == WEFT_E_AGAIN && !c->reliable) stats_add(STATS_PACKETS_NOT_TAKEN, 1);
+    else if (rc) conn_break(c, now, rc == WEFT_E_AGAIN ? WEFT_E_LIMIT : rc);
+    c->refs--;
+    close_tick(c, now);
+    conn_update_timer(c);
+    conn_maybe_free(c);
+}
+
+void engine_input(struct engine *e, uint64_t now, const struct engine_from *from, const uint8_t *packet, size_t len) {
+    struct wire_header h;
+    if (wire_header_read(packet, len, &h)) {
+        stats_add(STATS_PACKETS_BAD, 1);
+        return;
+    }
+    if (h.type == WIRE_INIT || h.type == WIRE_RESP || h.type == WIRE_RESET) {
+        uint8_t copy[WIRE_INIT_BYTES];
+        size_t n = len < sizeof copy ? len : sizeof copy;
+        memcpy(copy, packet, n);
+        if (!wire_trailer_check(packet, len, WIRE_INTEGRITY_CRC)) stats_add(STATS_PACKETS_BAD, 1);
+        else if (h.type == WIRE_INIT) handshake_init_in(e, now, from, copy, n, &h);
+        else if (h.type == WIRE_RESP) handshake_resp_in(e, now, from, copy, n, &h);
+        else handshake_reset_in(e, now, from, copy, n);
+        return;
+    }
+    if (h.version != WIRE_VERSION || (h.type != WIRE_CTRL && h.type != WIRE_DATA) || h.flags & ~WIRE_FLAGS_KNOWN) {
+        stats_add(STATS_PACKETS_BAD, 1);
+        return;
+    }
+    connection_in(e, now, from, &h, packet, len);
+}
+
+void engine_peer_lost(struct engine *e, uint64_t now, struct engine_link *link, struct adapter_peer *peer, bool hint) {
+    weft_list_for_each_safe(it, &e->conns) {
+        struct conn *c = weft_list_entry(it, struct conn, all);
+        if (c->state == CONN_DOWN || !c->path_open || c->path.link != link || c->path.peer != peer) continue;
+        if (!hint && c->state == CONN_INIT_SENT) {
+            handshake_path_lost(c, now);
+            continue;
+        }
+        if (!hint) {
+            conn_down(c, now, c->close_sent ? WEFT_E_CLOSED : WEFT_E_PEER_LOST);
+            conn_maybe_free(c);
+            continue;
+        }
+        c->last_hint_ns = now;
+        if (c->suspect_since_ns || c->state == CONN_HALF_OPEN) continue;
+        c->suspect_since_ns = c->suspect_probe_ns = now ? now : 1;
+        conn_update_timer(c);
+    }
+}
+
+/* -- output and time -- */
+
+static void output_one(struct conn *c, uint64_t now, bool *more) {
+    c->refs++;
+    if (conn_output(c, now)) {
+        conn_mark_ready(c);
+        *more = true;
+    }
+    close_tick(c, now);
+    c->refs--;
+    conn_update_timer(c);
+    conn_maybe_free(c);
+}
+
+bool engine_output(struct engine *e, uint64_t now) {
+    bool more = false;
+    struct weft_list batch;
+    weft_list_init(&batch);
+    weft_list_splice(&batch, &e->ready);
+    for (struct weft_list *n; (n = weft_list_pop_front(&batch));)
+        output_one(weft_list_entry(n, struct conn, ready), now, &more);
+    return more || !weft_list_empty(&e->ready);
+}
+
+void engine_output_acks(struct engine *e, uint64_t now) {
+    weft_list_for_each_safe(it, &e->conns) {
+        struct conn *c = weft_list_entry(it, struct conn, all);
+        if (c->reliable || c->state != CONN_UP || !received_owes(&c->received)) continue;
+        c->refs++;
+        conn_output_ack(c, now);
+        c->refs--;
+        conn_update_timer(c);
+        conn_maybe_free(c);
+    }
+}
+
+void engine_flush_all(struct engine *e) {
+    weft_list_for_each(it, &e->conns) {
+        struct conn *c = weft_list_entry(it, struct conn, all);
+        if (c->held) engine_flush(e, c);
+    }
+}
+
+void engine_tick(struct engine *e, uint64_t now) {
+    struct heap_node *first = heap_first(&e->timers);
+    if (!first || first->at_ns > now) return;
+    uint64_t late = now - first->at_ns;
+    if (late > STOPPED_NS)
+        weft_list_for_each(it, &e->conns) recovery_late(weft_list_entry(it, struct conn, all), late);
+    for (size_t n = e->timers.count; n > 0 && (first = heap_first(&e->timers)) && first->at_ns <= now; n--) {
+        struct conn *c = weft_container_of(first, struct conn, timer);
+        heap_set(&e->timers, first, WEFT_TIME_NEVER);
+        c->refs++;
+        if (c->state == CONN_INIT_SENT || c->state == CONN_HALF_OPEN) handshake_tick(c, now);
+        recovery_tick(c, now);
+        close_tick(c, now);
+        c->refs--;
+        bool more;
+        if (!weft_list_empty(&c->ready)) {
+            weft_list_remove(&c->ready);
+            output_one(c, now, &more);
+        } else {
+            conn_update_timer(c);
+            conn_maybe_free(c);
+        }
+    }
+}
+
+uint64_t engine_next_deadline(const struct engine *e) {
+    const struct heap_node *first = heap_first(&e->timers);
+    return first ? first->at_ns : WEFT_TIME_NEVER;
+}
+
+/* -- the owner's view -- */
+
+void engine_release(struct engine *e, struct conn *c, bool silent) {
+    c->released = true;
+    c->silent |= silent;
+    conn_maybe_free(c);
+}
+
+void engine_silence(struct conn *c) { c->silent = true; }
+
+void *engine_conn_user(const struct conn *c) { return c->user; }
+void engine_conn_set_user(struct conn *c, void *user) { c->user = user; }
+const struct engine_path *engine_conn_path(const struct conn *c) { return &c->path; }
+bool engine_conn_is_up(const struct conn *c) { return c->state == CONN_UP && !c->closing; }
+bool engine_conn_is_down(const struct conn *c) { return c->state == CONN_DOWN; }
+bool engine_conn_is_idle(const struct conn *c) {
+    return c->tx_count == 0 && weft_list_empty(&c->queue) && weft_list_empty(&c->again) && weft_list_empty(&c->rxs) &&
+           c->sent.flying == 0;
+}
+uint64_t engine_conn_rtt_ns(const struct conn *c) { return c->rtt.smoothed_ns; }
+
+struct conn *engine_conn_next(struct engine *e, struct conn *after) {
+    struct weft_list *n = after ? after->all.next : e->conns.next;
+    return n == &e->conns ? NULL : weft_list_entry(n, struct conn, all);
+}
+
+void engine_usage(const struct engine *e, struct engine_usage *out) {
+    *out = (struct engine_usage){.conns = e->conn_count, .txs = e->tx_live, .rxs = e->rx_live,
+                                 .packets = e->packets_live};
+    weft_list_for_each(it, &e->conns) out->held_bytes += weft_list_entry(it, struct conn, all)->held_bytes;
+}

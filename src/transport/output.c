@@ -1,0 +1,423 @@
+/* Output: packets are put together from queued content and bulk data, straight from user memory, and leave in bursts of
+ * equal packets. What an adapter does not take goes back to where it came from, number and all. */
+#include "base/error.h"
+#include "base/log.h"
+#include "base/trace.h"
+#include "transport/conn.h"
+#include "transport/stats.h"
+
+#include <string.h>
+
+#define GATHER_MIN 512u           /* smaller data is copied behind its item */
+#define ROUNDS 16
+#define CTRL_PACKETS_PER_ROUND 64
+
+static uint32_t window_to_tell(const struct conn *c) {
+    const struct engine_link *l = c->path.link;
+    if (!l->attr.receive_window_bytes) return UINT32_MAX;
+    uint64_t active = l->active_now > l->active_before ? l->active_now : l->active_before;
+    uint64_t share = l->attr.receive_window_bytes / (active ? active : 1);
+    uint64_t floor = 8 * (c->packet_bytes + l->attr.packet_charge_bytes);
+    if (share < floor) share = floor;
+    return share < UINT32_MAX ? (uint32_t)share : UINT32_MAX;
+}
+
+static size_t write_ack(struct conn *c, uint64_t now, uint8_t *at, size_t room) {
+    struct wire_ack a;
+    if (room < WIRE_ACK_BYTES_MAX || !received_ack(&c->received, now, &a)) return 0;
+    a.window_bytes = window_to_tell(c);
+    return wire_ack_write(at, &a);
+}
+
+/* Bytes that the item takes in a packet, its gathered data left out. */
+static size_t content_bytes(const struct content *n) {
+    switch (n->kind) {
+    case CONTENT_MSG: return WIRE_MSG_BYTES + n->tx->header_bytes;
+    case CONTENT_FRAG: return WIRE_FRAG_BYTES;
+    case CONTENT_RTS: return WIRE_RTS_BYTES + n->tx->header_bytes + ADAPTER_REGION_MAX;
+    case CONTENT_OKTOSEND: return WIRE_OKTOSEND_BYTES;
+    case CONTENT_WINDOW: return WIRE_WINDOW_BYTES;
+    case CONTENT_FIN: return WIRE_FIN_BYTES;
+    case CONTENT_PING: return WIRE_PING_BYTES;
+    default: return WIRE_CLOSE_BYTES;
+    }
+}
+
+static size_t write_msg(const struct content *n, uint8_t *at) {
+    const struct tx *tx = n->tx;
+    size_t len = wire_msg_write(at, &(struct wire_msg){.channel = tx->channel, .handler = tx->handler, .id = tx->id,
+                                                       .header_bytes = tx->header_bytes,
+                                                       .data_bytes = (uint32_t)tx->data_bytes, .data_here = n->len});
+    memcpy(at + len, tx->header, tx->header_bytes);
+    return len + tx->header_bytes;
+}
+
+static size_t write_rts(struct conn *c, const struct content *n, uint8_t *at) {
+    struct tx *tx = n->tx;
+    if (!tx->chunk_bytes) {
+        uint32_t chunk = c->packet_bytes - WIRE_OVERHEAD_BYTES - WIRE_DATA_BYTES;
+        tx->chunk_bytes = (uint16_t)(chunk < WIRE_SUPERPACKET_BYTES ? chunk : WIRE_SUPERPACKET_BYTES);
+        tx_offer_region(c, tx);
+    }
+    size_t len = wire_rts_write(at, &(struct wire_rts){.channel = tx->channel, .handler = tx->handler, .id = tx->id,
+                                                       .header_bytes = tx->header_bytes, .chunk_bytes = tx->chunk_bytes,
+                                                       .region_bytes = tx->region_bytes, .data_bytes = tx->data_bytes,
+                                                       .ref = tx->ref});
+    memcpy(at + len, tx->header, tx->header_bytes);
+    len += tx->header_bytes;
+    memcpy(at + len, tx->region, tx->region_bytes);
+    return len + tx->region_bytes;
+}
+
+static size_t write_content(struct conn *c, const struct content *n, uint8_t *at) {
+    switch (n->kind) {
+    case CONTENT_MSG: return write_msg(n, at);
+    case CONTENT_FRAG:
+        return wire_frag_write(at, &(struct wire_frag){.channel = n->tx->channel, .id = n->tx->id, .offset = n->offset,
+                                                       .data_bytes = (uint32_t)n->tx->data_bytes, .len = n->len});
+    case CONTENT_RTS: return write_rts(c, n, at);
+    case CONTENT_OKTOSEND: {
+        const struct push_in *p = n->rx->push;
+        return wire_oktosend_write(at, &(struct wire_oktosend){n->rx->ref, wire_tag(p->slot, p->use, 0),
+                                                               p->segment_offset, (uint16_t)p->window});
+    }
+    case CONTENT_WINDOW: {
+        const struct push_in *p = n->rx->push;
+        return wire_window_write(at, &(struct wire_window){n->rx->ref, wire_tag(p->slot, p->use, 0), p->low});
+    }
+    case CONTENT_FIN: return wire_fin_write(at, &n->fin);
+    case CONTENT_PING: return wire_ping_write(at);
+    default: return wire_close_write(at, c->close_reason);
+    }
+}
+
+static bool carries_data(const struct content *n) {
+    return (n->kind == CONTENT_MSG || n->kind == CONTENT_FRAG) && n->len;
+}
+
+/* The next piece that may go: lost ones and answers first; a rendezvous only while few are open. */
+static struct content *next_content(struct conn *c) {
+    struct weft_list *q = !weft_list_empty(&c->again) ? &c->again : &c->queue;
+    if (weft_list_empty(q)) return NULL;
+    struct content *n = weft_list_entry(q->next, struct content, node);
+    if (n->kind == CONTENT_RTS && !n->tx->rts_sent && c->rendezvous_open >= CONN_RENDEZVOUS_MAX) return NULL;
+    return n;
+}
+
+static void take_content(struct conn *c, struct packet *pk, struct content *n) {
+    weft_list_remove(&n->node);
+    weft_list_push_back(&pk->contents, &n->node);
+    pk->eliciting = true;
+    if (n->kind == CONTENT_RTS && !n->tx->rts_sent) {
+        n->tx->rts_sent = true;
+        c->rendezvous_open++;
+    }
+}
+
+/* Fills one CTRL packet; false when there is nothing to say. */
+static bool build_ctrl(struct conn *c, uint64_t now, struct packet *pk, bool ack_only) {
+    size_t limit = c->packet_bytes - WIRE_TRAILER_BYTES;
+    size_t copy_limit = limit < ENGINE_HEAD_MAX ? limit : ENGINE_HEAD_MAX;
+    size_t at = WIRE_HEADER_BYTES;
+    if (!c->reliable && received_owes(&c->received)) {
+        bool alone = ack_only || !next_content(c);
+        if (!alone || ack_only || c->received.due_ns <= now) {
+            size_t n = write_ack(c, now, pk->head + at, copy_limit - at);
+            pk->has_ack = n > 0;
+            at += n;
+        }
+    }
+    struct content *n;
+    while (!ack_only && !pk->payload && (n = next_content(c))) {
+        size_t fixed = content_bytes(n), data = carries_data(n) ? n->len : 0;
+        if (at + fixed > copy_limit || at + fixed + data > limit) break;
+        bool gather = data >= GATHER_MIN || at + fixed + data > copy_limit;
+        at += write_content(c, n, pk->head + at);
+        if (gather) {
+            pk->payload = n->tx->data + n->offset;
+            pk->payload_bytes = data;
+        } else if (data) {
+            memcpy(pk->head + at, n->tx->data + n->offset, data);
+            at += data;
+        }
+        take_content(c, pk, n);
+    }
+    pk->head_bytes = at;
+    return at > WIRE_HEADER_BYTES;
+}
+
+static struct packet *burst_packet(struct burst *b) {
+    if (b->count == ENGINE_BURST_MAX || ENGINE_ARENA_BYTES - b->arena_used < ENGINE_HEAD_MAX) return NULL;
+    struct packet *pk = &b->packet[b->count];
+    pk->head = b->arena + b->arena_used;
+    pk->head_bytes = pk->payload_bytes = 0;
+    pk->payload = NULL;
+    pk->eliciting = pk->has_ack = false;
+    pk->push = NULL;
+    weft_list_init(&pk->contents);
+    return pk;
+}
+
+static size_t packet_len(const struct packet *pk) { return pk->head_bytes + pk->payload_bytes + WIRE_TRAILER_BYTES; }
+
+/* Puts back what a packet that did not leave would have carried. Packets are put back last first. */
+static void unbuild(struct conn *c, struct packet *pk) {
+    while (!weft_list_empty(&pk->contents)) {
+        struct weft_list *n = pk->contents.prev;
+        weft_list_remove(n);
+        weft_list_push_front(&c->again, n);
+    }
+    if (pk->push) push_lost(pk->push, pk->superpacket, pk->chunk);
+}
+
+static void commit(struct conn *c, uint64_t now, struct packet *pk) {
+    uint64_t number = c->next_number++;
+    weft_trace(WEFT_TRACE_PACKET_OUT, c->id, number, packet_len(pk), pk->push ? WIRE_DATA : WIRE_CTRL);
+    if (pk->has_ack) {
+        received_acked(&c->received);
+        stats_add(STATS_ACKS_SENT, 1);
+    }
+    if (c->reliable) {    /* taken is arrived */
+        while (!weft_list_empty(&pk->contents))
+            content_acked(c, weft_list_entry(pk->contents.next, struct content, node));
+        if (pk->push) push_acked(pk->push, pk->superpacket, pk->chunk);
+        return;
+    }
+    bool first = c->sent.flying == 0;
+    struct sent_packet *s = sent_add(&c->sent, now, pk->eliciting, recovery_charge(c, packet_len(pk)));
+    weft_list_splice(&s->contents, &pk->contents);
+    s->bulk = pk->push;
+    s->superpacket = pk->superpacket;
+    s->chunk = pk->chunk;
+    s->delivered = c->cwnd.delivered;
+    if (!pk->eliciting) return;
+    if (first && !c->probes_fired) c->flying_since_ns = now;
+    c->last_sent_ns = now;
+    if (c->probe_credit) c->probe_credit--;
+}
+
+static void seal(struct conn *c, struct burst *b, size_t i, bool last) {
+    struct packet *pk = &b->packet[i];
+    uint8_t flags = pk->eliciting ? WIRE_ACK_ELICITING : 0;
+    if (pk->eliciting && last && weft_list_empty(&c->queue) && weft_list_empty(&c->again) && weft_list_empty(&c->bulk))
+        flags |= WIRE_ACK_NOW;
+    size_t len = packet_len(pk);
+    wire_header_write(pk->head, &(struct wire_header){WIRE_VERSION, pk->push ? WIRE_DATA : WIRE_CTRL, flags,
+                                                      (uint16_t)len, c->remote_id, c->next_number + i});
+    wire_trailer_write(pk->trailer, c->integrity, pk->head, pk->head_bytes, pk->payload, pk->payload_bytes);
+    b->out[i].piece[0] = (struct iovec){pk->head, pk->head_bytes};
+    b->out[i].piece[1] = (struct iovec){(void *)pk->payload, pk->payload_bytes};
+    b->out[i].piece[2] = (struct iovec){pk->trailer, WIRE_TRAILER_BYTES};
+}
+
+static void send_failed(struct conn *c, uint64_t now, int rc) {
+    weft_debug("transport", "sending failed: %s", weft_error_text(rc));
+    conn_down(c, now, rc == WEFT_E_TOO_BIG ? rc : WEFT_E_PEER_LOST);
+}
+
+/* Hands the burst to the adapter. Returns how many packets it took; fewer than there were, or a negative code, means
+ * that the connection cannot send on now. */
+static int flush(struct conn *c, uint64_t now) {
+    struct burst *b = &c->engine->burst;
+    const struct engine_io *io = &c->engine->cfg.io;
+    size_t count = b->count;
+    if (count == 0) return 0;
+    for (size_t i = 0; i < count; i++) seal(c, b, i, i + 1 == count);
+    int rc = io->send(io->ctx, &c->path, b->out, count);
+    if (rc == WEFT_E_IO && !c->reliable) rc = (int)count;    /* as if lost on the way: it will be sent again */
+    size_t taken = rc < 0 ? 0 : (size_t)rc < count ? (size_t)rc : count;
+    for (size_t i = count; i-- > taken;) unbuild(c, &b->packet[i]);
+    for (size_t i = 0; i < taken; i++) commit(c, now, &b->packet[i]);
+    b->count = b->arena_used = 0;
+    b->last_short = false;
+    stats_add(STATS_PACKETS_SENT, taken);
+    if (rc < 0) {
+        send_failed(c, now, rc);
+        return rc;
+    }
+    if (taken < count) {
+        c->blocked = true;
+        c->retry_ns = c->retry_ns && !taken ? c->retry_ns * 2 : CONN_RETRY_NS;
+        if (c->retry_ns > WEFT_NS_PER_MS) c->retry_ns = WEFT_NS_PER_MS;
+        c->retry_at_ns = now + c->retry_ns;
+        return (int)taken;
+    }
+    c->retry_ns = 0;
+    return (int)taken;
+}
+
+/* A burst is of equal packets, only its last may be shorter. */
+static bool must_flush_before(const struct conn *c, const struct burst *b, const struct packet *pk) {
+    if (b->count == 0) return false;
+    return b->last_short || packet_len(pk) > b->packet_len || b->count >= c->path.link->attr.burst_max_packets;
+}
+
+/* Adds a built packet to the burst, which leaves first if it cannot take it. Returns false when sending has to stop;
+ * the packet is put back then. */
+static bool add(struct conn *c, uint64_t now, struct packet *pk) {
+    struct burst *b = &c->engine->burst;
+    if (must_flush_before(c, b, pk)) {
+        struct packet kept = *pk;
+        uint8_t head[ENGINE_HEAD_MAX];
+        memcpy(head, pk->head, pk->head_bytes);
+        weft_list_init(&kept.contents);
+        weft_list_splice(&kept.contents, &pk->contents);
+        size_t count = b->count;
+        int rc = flush(c, now);
+        if (rc < 0 || (size_t)rc < count) {
+            if (c->state != CONN_DOWN) unbuild(c, &kept);
+            else {
+                while (!weft_list_empty(&kept.contents))
+                    content_drop(c, weft_list_entry(kept.contents.next, struct content, node));
+                if (kept.push) push_dropped(kept.push);
+            }
+            return false;
+        }
+        pk = burst_packet(b);
+        uint8_t *at = pk->head;
+        *pk = kept;
+        pk->head = at;
+        weft_list_init(&pk->contents);
+        weft_list_splice(&pk->contents, &kept.contents);
+        memcpy(at, head, pk->head_bytes);
+    }
+    size_t len = packet_len(pk);
+    if (b->count == 0) b->packet_len = len;
+    b->last_short = len < b->packet_len;
+    b->arena_used += (pk->head_bytes + 15) & ~(size_t)15;
+    b->count++;
+    return true;
+}
+
+struct plan { uint32_t packets; uint64_t bytes; };
+
+/* Small messages and control items. Returns packets sent, or negative: stop. */
+static int output_ctrl(struct conn *c, uint64_t now) {
+    struct burst *b = &c->engine->burst;
+    struct plan plan = {0, 0};
+    int built = 0;
+    while (built < CTRL_PACKETS_PER_ROUND) {
+        bool ack_only = !recovery_may_send(c, c->packet_bytes, plan.packets, plan.bytes);
+        if (ack_only && (built || c->received.due_ns > now || !sent_reserve(&c->sent, 1))) break;
+        struct packet *pk = burst_packet(b);
+        if (!pk) {
+            size_t count = b->count;
+            int rc = flush(c, now);
+            if (rc < 0 || (size_t)rc < count) return -1;
+            plan = (struct plan){0, 0};
+            continue;
+        }
+        if (!build_ctrl(c, now, pk, ack_only)) break;
+        size_t before = b->count;
+        plan.bytes += recovery_charge(c, packet_len(pk));
+        plan.packets++;
+        if (!add(c, now, pk)) return -1;
+        if (b->count <= before) plan = (struct plan){1, recovery_charge(c, b->packet_len)};
+        built++;
+        if (ack_only) break;
+        if (b->packet[b->count - 1].has_ack && !next_content(c)) break;
+    }
+    size_t count = b->count;
+    int rc = flush(c, now);
+    return rc < 0 || (size_t)rc < count ? -1 : built;
+}
+
+static void build_data(struct conn *c, struct push_out *p, uint32_t superpacket, uint8_t chunk, struct packet *pk) {
+    const struct tx *tx = p->tx;
+    uint64_t start = (uint64_t)superpacket * WIRE_SUPERPACKET_BYTES;
+    uint32_t offset = (uint32_t)chunk * tx->chunk_bytes;
+    uint64_t left = push_superpacket_bytes(p, superpacket) - offset;
+    struct wire_data d = {p->base_tag + superpacket, offset,
+                          (uint16_t)(left < tx->chunk_bytes ? left : tx->chunk_bytes)};
+    wire_data_write(pk->head + WIRE_HEADER_BYTES, &d);
+    pk->head_bytes = WIRE_HEADER_BYTES + WIRE_DATA_BYTES;
+    pk->payload = tx->data + p->segment_offset + start + offset;
+    pk->payload_bytes = d.length;
+    pk->eliciting = true;
+    pk->push = p;
+    pk->superpacket = superpacket;
+    pk->chunk = chunk;
+    p->super[superpacket % WIRE_CHUNKS_MAX].todo &= ~(1ull << chunk);
+    p->flying++;
+}
+
+/* A superpacket's worth of one transfer. Waits for room for several chunks rather than sending one by one. */
+static int output_superpacket(struct conn *c, uint64_t now, struct push_out *p, uint32_t superpacket) {
+    struct burst *b = &c->engine->burst;
+    struct plan plan = {0, 0};
+    uint64_t todo = p->super[superpacket % WIRE_CHUNKS_MAX].todo;
+    size_t chunk_bytes = p->tx->chunk_bytes + WIRE_OVERHEAD_BYTES + WIRE_DATA_BYTES;
+    uint32_t want = (uint32_t)__builtin_popcountll(todo);
+    if (want > 8) want = 8;
+    uint32_t charge = recovery_charge(c, chunk_bytes);
+    if (!c->reliable && c->sent.flying && !c->probe_credit &&
+        !recovery_may_send(c, chunk_bytes, want - 1, (uint64_t)charge * (want - 1)))
+        return 0;
+    int built = 0;
+    for (; todo; todo &= todo - 1) {
+        if (!recovery_may_send(c, chunk_bytes, plan.packets, plan.bytes)) break;
+        struct packet *pk = burst_packet(b);
+        if (!pk) break;
+        build_data(c, p, superpacket, (uint8_t)__builtin_ctzll(todo), pk);
+        plan.packets++;
+        plan.bytes += charge;
+        if (!add(c, now, pk)) return -1;
+        if (b->count == 1) plan = (struct plan){1, charge};
+        built++;
+    }
+    size_t count = b->count;
+    int rc = flush(c, now);
+    return rc < 0 || (size_t)rc < count ? -1 : built;
+}
+
+/* Bulk transfers go first come, first served; one whose window is used up lets the next one in. */
+static int output_bulk(struct conn *c, uint64_t now) {
+    weft_list_for_each_safe(it, &c->bulk) {
+        struct push_out *p = weft_list_entry(it, struct push_out, node);
+        uint32_t superpacket;
+        if (push_next(p, &superpacket)) return output_superpacket(c, now, p, superpacket);
+        weft_list_remove(&p->node);
+    }
+    return 0;
+}
+
+bool conn_output(struct conn *c, uint64_t now) {
+    if (c->state == CONN_INIT_SENT) handshake_tick(c, now);
+    if (c->state != CONN_UP) return false;
+    if (c->blocked && now < c->retry_at_ns) return false;
+    c->blocked = false;
+    if (c->held && now < c->hold_until_ns && c->received.due_ns > now) return false;
+    c->held = false;
+    for (int i = 0; i < ROUNDS; i++) {
+        int ctrl = output_ctrl(c, now);
+        if (ctrl < 0) return false;
+        int bulk = output_bulk(c, now);
+        if (bulk < 0 || c->state != CONN_UP) return false;
+        if (ctrl == 0 && bulk == 0) return false;
+    }
+    return true;
+}
+
+void conn_output_ack(struct conn *c, uint64_t now) {
+    if (c->state != CONN_UP || c->reliable || !received_owes(&c->received) || c->blocked) return;
+    if (!sent_reserve(&c->sent, 1)) return;
+    struct packet *pk = burst_packet(&c->engine->burst);
+    if (!build_ctrl(c, now, pk, true)) return;
+    add(c, now, pk);
+    flush(c, now);
+}
+
+void conn_output_close(struct conn *c, uint64_t now) {
+    if (c->state != CONN_UP) return;
+    struct packet *pk = burst_packet(&c->engine->burst);
+    size_t at = WIRE_HEADER_BYTES;
+    if (!c->reliable && received_owes(&c->received)) at += write_ack(c, now, pk->head + at, ENGINE_HEAD_MAX - at);
+    at += wire_close_write(pk->head + at, c->close_reason);
+    pk->head_bytes = at;
+    add(c, now, pk);
+    seal(c, &c->engine->burst, 0, true);
+    const struct engine_io *io = &c->engine->cfg.io;
+    io->send(io->ctx, &c->path, c->engine->burst.out, 1);
+    c->engine->burst.count = c->engine->burst.arena_used = 0;
+    c->next_number++;
+}

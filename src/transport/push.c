@@ -1,0 +1,111 @@
+/* Push: bulk data on its way out, in superpackets of 61,440 bytes. Two bits a chunk say whether it is still to be sent and
+ * whether it has arrived; lost chunks simply become `todo` again and leave in new packets. */
+#include "base/error.h"
+#include "transport/conn.h"
+
+#include <stdlib.h>
+
+uint64_t push_superpacket_bytes(const struct push_out *p, uint32_t superpacket) {
+    uint64_t start = (uint64_t)superpacket * WIRE_SUPERPACKET_BYTES;
+    uint64_t left = p->segment_bytes - start;
+    return left < WIRE_SUPERPACKET_BYTES ? left : WIRE_SUPERPACKET_BYTES;
+}
+
+static uint64_t full_map(const struct push_out *p, uint32_t superpacket) {
+    uint64_t bytes = push_superpacket_bytes(p, superpacket);
+    uint64_t chunks = (bytes + p->tx->chunk_bytes - 1) / p->tx->chunk_bytes;
+    return chunks >= 64 ? UINT64_MAX : (1ull << chunks) - 1;
+}
+
+static void open_window(struct push_out *p) {
+    uint32_t to = p->limit < p->count ? p->limit : p->count;
+    for (; p->opened < to; p->opened++)
+        p->super[p->opened % WIRE_CHUNKS_MAX] = (struct superpacket){full_map(p, p->opened), 0};
+    struct conn *c = p->tx->conn;
+    if (p->low < p->opened && weft_list_empty(&p->node)) weft_list_push_back(&c->bulk, &p->node);
+    conn_mark_ready(c);
+}
+
+int push_start(struct tx *tx, const struct wire_oktosend *o) {
+    struct push_out *p = calloc(1, sizeof *p);
+    if (!p) return WEFT_E_NOMEM;
+    weft_list_init(&p->node);
+    const struct conn *c = tx->conn;
+    uint64_t most = (uint64_t)c->engine->cfg.tag_superpackets * WIRE_SUPERPACKET_BYTES;
+    uint64_t left = tx->data_bytes - o->offset;
+    p->tx = tx;
+    p->base_tag = o->tag;
+    p->segment_offset = o->offset;
+    p->segment_bytes = left < most ? left : most;
+    p->count = (uint32_t)((p->segment_bytes + WIRE_SUPERPACKET_BYTES - 1) / WIRE_SUPERPACKET_BYTES);
+    p->window = p->limit = o->window;
+    if (tx->push) push_detach(tx->push);
+    tx->push = p;
+    open_window(p);
+    return 0;
+}
+
+static void advance(struct push_out *p) {
+    while (p->low < p->opened && p->super[p->low % WIRE_CHUNKS_MAX].acked == full_map(p, p->low)) p->low++;
+}
+
+static bool whole(const struct push_out *p) {
+    return p->low == p->count && p->segment_offset + p->segment_bytes == p->tx->data_bytes;
+}
+
+void push_window(struct push_out *p, uint32_t low) {
+    /* The receiver has all below low, even if its acknowledgements are still under way. */
+    if (low > p->count) low = p->count;
+    if (low + p->window <= p->limit) return;
+    for (uint32_t s = p->low; s < low && s < p->opened; s++) p->super[s % WIRE_CHUNKS_MAX].todo = 0;
+    p->low = low > p->low ? low : p->low;
+    if (p->opened < p->low) p->opened = p->low;
+    p->limit = low + p->window;
+    advance(p);    /* what follows may have been acknowledged before */
+    open_window(p);
+    if (whole(p)) tx_finish(p->tx, 0, false);
+}
+
+bool push_next(struct push_out *p, uint32_t *superpacket) {
+    for (uint32_t s = p->low; s < p->opened; s++) {
+        if (!p->super[s % WIRE_CHUNKS_MAX].todo) continue;
+        *superpacket = s;
+        return true;
+    }
+    return false;
+}
+
+static void unfly(struct push_out *p) {
+    if (--p->flying == 0 && !p->tx) free(p);
+}
+
+void push_acked(struct push_out *p, uint32_t superpacket, uint8_t chunk) {
+    struct tx *tx = p->tx;
+    if (tx && superpacket >= p->low) {
+        struct superpacket *s = &p->super[superpacket % WIRE_CHUNKS_MAX];
+        s->acked |= 1ull << chunk;
+        s->todo &= ~(1ull << chunk);
+        advance(p);
+    }
+    bool over = tx && whole(p);
+    unfly(p);
+    if (over) tx_finish(tx, 0, false);
+}
+
+void push_lost(struct push_out *p, uint32_t superpacket, uint8_t chunk) {
+    if (p->tx && superpacket >= p->low) {
+        struct superpacket *s = &p->super[superpacket % WIRE_CHUNKS_MAX];
+        s->todo |= ~s->acked & 1ull << chunk;
+        if (weft_list_empty(&p->node)) weft_list_push_front(&p->tx->conn->bulk, &p->node);
+        conn_mark_ready(p->tx->conn);
+    }
+    unfly(p);
+}
+
+void push_dropped(struct push_out *p) { unfly(p); }
+
+void push_detach(struct push_out *p) {
+    weft_list_remove(&p->node);
+    p->tx = NULL;
+    if (p->flying == 0) free(p);
+}

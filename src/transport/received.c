@@ -1,0 +1,52 @@
+/* Acknowledgement bookkeeping of the receiving side. */
+#include "transport/received.h"
+#include "base/clock.h"
+#include "base/error.h"
+#include "transport/replay.h"
+#include "transport/rtt.h"
+
+void received_init(struct received *r) {
+    *r = (struct received){.due_ns = WEFT_TIME_NEVER};
+    weft_ranges_init(&r->ranges, 2 * WIRE_ACK_RANGES_MAX);
+}
+
+void received_fini(struct received *r) { weft_ranges_fini(&r->ranges); }
+
+int received_note(struct received *r, uint64_t now, uint64_t number, bool eliciting, bool at_once) {
+    struct weft_ranges *set = &r->ranges;
+    uint64_t next = set->count ? set->at[set->count - 1].end : 0;
+    int rc = weft_ranges_add(set, number, number + 1);
+    if (rc == WEFT_E_LIMIT) {
+        weft_ranges_drop_lowest(set);
+        rc = weft_ranges_add(set, number, number + 1);
+    }
+    if (rc) return rc;
+    if (number >= next) r->largest_at_ns = now;
+    if (!eliciting) return 0;
+    r->unacked++;
+    if (number != next || at_once || r->unacked >= RECEIVED_ACK_EVERY) r->due_ns = now;
+    else if (r->due_ns == WEFT_TIME_NEVER) r->due_ns = now + RTT_ACK_DELAY_NS;
+    return 0;
+}
+
+bool received_ack(const struct received *r, uint64_t now, struct wire_ack *out) {
+    const struct weft_ranges *set = &r->ranges;
+    if (!set->count) return false;
+    out->largest = set->at[set->count - 1].end - 1;
+    uint64_t delay_us = (now - r->largest_at_ns) / WEFT_NS_PER_US;
+    out->delay_us = delay_us < UINT32_MAX ? (uint32_t)delay_us : UINT32_MAX;
+    /* Older numbers are outside everybody's windows, and differences must fit 32 bits. */
+    uint64_t low = out->largest > 2 * REPLAY_NUMBERS ? out->largest - 2 * REPLAY_NUMBERS : 0;
+    out->count = 0;
+    for (size_t i = set->count; i-- > 0 && out->count < WIRE_ACK_RANGES_MAX;) {
+        if (set->at[i].end <= low) break;
+        uint64_t first = set->at[i].start > low ? set->at[i].start : low;
+        out->range[out->count++] = (struct wire_ack_range){first, set->at[i].end - 1};
+    }
+    return true;
+}
+
+void received_acked(struct received *r) {
+    r->unacked = 0;
+    r->due_ns = WEFT_TIME_NEVER;
+}

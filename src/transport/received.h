@@ -1,0 +1,26 @@
+/* Received: which packet numbers have come and when they are to be acknowledged. A value type over range sets. */
+#ifndef WEFT_TRANSPORT_RECEIVED_H
+#define WEFT_TRANSPORT_RECEIVED_H
+#include "base/range.h"
+#include "transport/wire.h"
+
+#define RECEIVED_ACK_EVERY 16u
+
+struct received {
+    struct weft_ranges ranges;     /* the newest that came, at most twice what one ACK tells */
+    uint64_t largest_at_ns;        /* when the largest number came */
+    uint64_t due_ns;               /* the acknowledgement must leave by then; WEFT_TIME_NEVER: none is owed */
+    uint32_t unacked;              /* ack-eliciting packets since the last ACK */
+};
+
+void received_init(struct received *r);
+void received_fini(struct received *r);
+/* Notes a new packet. A gap, every sixteenth packet and `at_once` make the acknowledgement due now. */
+int received_note(struct received *r, uint64_t now, uint64_t number, bool eliciting, bool at_once);
+static inline bool received_owes(const struct received *r) { return r->unacked > 0; }
+/* Fills in everything but the window; false when nothing has come yet. Changes nothing. */
+bool received_ack(const struct received *r, uint64_t now, struct wire_ack *out);
+/* The ACK has left. */
+void received_acked(struct received *r);
+
+#endif

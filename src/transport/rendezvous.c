@@ -1,0 +1,213 @@
+/* Rendezvous, the receiving side: where data of large messages goes. Either the receiver reads the sender's memory
+ * itself (pull), or it arms a tag and superpackets are stored straight into the target buffer (push). */
+#include "base/error.h"
+#include "base/log.h"
+#include "transport/conn.h"
+#include "transport/stats.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define PULL_SLICE_BYTES (256u << 10)
+
+void rendezvous_fin_out(struct conn *c, uint64_t ref, int status) {
+    struct content *fin = pool_get(&c->engine->content_pool);
+    if (!fin) {    /* without it the sender would wait for ever */
+        conn_break(c, c->last_heard_ns, WEFT_E_NOMEM);
+        return;
+    }
+    *fin = (struct content){.kind = CONTENT_FIN, .fin = {ref, status}};
+    weft_list_init(&fin->node);
+    conn_queue(c, &c->again, fin);
+}
+
+/* Gives the next segment of the data a tag that was never used before. */
+static void arm_segment(struct rx *rx, uint64_t offset) {
+    struct conn *c = rx->conn;
+    struct push_in *p = rx->push;
+    uint64_t most = (uint64_t)c->engine->cfg.tag_superpackets * WIRE_SUPERPACKET_BYTES;
+    uint64_t left = rx->data_bytes - offset;
+    uint32_t slot = p->slot;
+    *p = (struct push_in){.slot = slot, .segment_offset = offset, .window = c->engine->cfg.window_superpackets};
+    p->use = c->next_use++;
+    p->segment_bytes = left < most ? left : most;
+    p->count = (uint32_t)((p->segment_bytes + WIRE_SUPERPACKET_BYTES - 1) / WIRE_SUPERPACKET_BYTES);
+    weft_list_remove(&rx->window.node);
+    conn_queue(c, &c->again, &rx->oktosend);
+}
+
+static void arm(struct rx *rx) {
+    struct conn *c = rx->conn;
+    uint32_t slot = 0;
+    while (slot < CONN_PUSHES_MAX && c->slots[slot]) slot++;
+    struct push_in *p = slot < CONN_PUSHES_MAX ? malloc(sizeof *p) : NULL;
+    weft_list_remove(&rx->node);
+    if (!p) {    /* armed as soon as another transfer ends */
+        rx->state = RX_WAITING;
+        weft_list_push_back(&c->waiting, &rx->node);
+        return;
+    }
+    c->slots[slot] = rx;
+    rx->push = p;
+    rx->state = RX_PUSH;
+    p->slot = slot;
+    stats_add(STATS_PUSHES, 1);
+    arm_segment(rx, 0);
+}
+
+void rendezvous_disarm(struct rx *rx) {
+    struct conn *c = rx->conn;
+    weft_list_remove(&rx->oktosend.node);
+    weft_list_remove(&rx->window.node);
+    if (!rx->push) return;
+    c->slots[rx->push->slot] = NULL;
+    free(rx->push);
+    rx->push = NULL;
+    if (c->state == CONN_UP && !c->closing && !weft_list_empty(&c->waiting))
+        arm(weft_list_entry(c->waiting.next, struct rx, node));
+}
+
+void rendezvous_accept(struct rx *rx, const struct ep_sink *sink) {
+    struct conn *c = rx->conn;
+    rx->sink = sink->buf;
+    rx->event.call = sink->on_data;
+    rx->event.arg = sink->arg;
+    if (rx->packet) pbuf_release(c->engine, rx->packet);
+    rx->packet = NULL;
+    if (c->state != CONN_UP || c->closing) {
+        rx_finish(rx, c->state == CONN_DOWN ? c->down_status : WEFT_E_CLOSED, true);
+        return;
+    }
+    if (!sink->buf) {
+        stats_add(STATS_DISCARDED, 1);
+        rendezvous_fin_out(c, rx->ref, 0);
+        rx_finish(rx, WEFT_E_CANCELED, false);
+        return;
+    }
+    if (!rx->region_bytes) {
+        arm(rx);
+        return;
+    }
+    stats_add(STATS_PULLS, 1);
+    rx->state = RX_PULL;
+    weft_list_push_back(&c->engine->pulls, &rx->node);
+}
+
+bool engine_has_pull(const struct engine *e) { return !weft_list_empty(&e->pulls); }
+
+bool engine_pull_next(struct engine *e, struct engine_pull *out) {
+    if (weft_list_empty(&e->pulls)) return false;
+    struct rx *rx = weft_list_entry(e->pulls.next, struct rx, node);
+    uint64_t left = rx->data_bytes - rx->pulled;
+    out->rx = rx;
+    out->path = rx->conn->path;
+    memcpy(out->region, rx->region, rx->region_bytes);
+    out->region_bytes = rx->region_bytes;
+    out->offset = rx->pulled;
+    out->dst = rx->sink + rx->pulled;
+    out->len = left < PULL_SLICE_BYTES ? (size_t)left : PULL_SLICE_BYTES;
+    rx->busy = true;
+    rx->conn->refs++;
+    rx->conn->pulling++;
+    weft_list_remove(&rx->node);
+    return true;
+}
+
+static void pull_failed(struct rx *rx, uint64_t now, int status) {
+    struct conn *c = rx->conn;
+    if (status == WEFT_E_ACCESS) {
+        weft_debug("transport", "the peer's memory cannot be read; its data will be pushed");
+        stats_add(STATS_PULL_FALLBACKS, 1);
+        arm(rx);
+    } else if (status == WEFT_E_PEER_LOST) {
+        rx->state = RX_WAITING;
+        conn_down(c, now, WEFT_E_PEER_LOST);
+    } else {
+        weft_error("transport", "reading the peer's memory failed: %s", weft_error_text(status));
+        rx->state = RX_WAITING;
+        conn_break(c, now, status == WEFT_E_INVAL ? WEFT_E_PROTO : status);
+    }
+}
+
+void engine_pull_done(struct engine *e, uint64_t now, struct engine_pull *pull, int status) {
+    struct rx *rx = pull->rx;
+    struct conn *c = rx->conn;
+    rx->busy = false;
+    c->pulling--;
+    if (c->state != CONN_UP || c->closing) {
+        rx_finish(rx, c->state == CONN_DOWN ? c->down_status : WEFT_E_CLOSED, true);
+        if (c->state == CONN_DOWN && !c->pulling && c->path_open) {
+            c->path_open = false;
+            e->cfg.io.path_close(e->cfg.io.ctx, &c->path);
+        }
+    } else if (status) {
+        pull_failed(rx, now, status);
+    } else if ((rx->pulled += pull->len) < rx->data_bytes) {
+        weft_list_push_front(&e->pulls, &rx->node);
+    } else {
+        rendezvous_fin_out(c, rx->ref, 0);
+        if (rx->state == RX_PULL) rx_finish(rx, 0, false);
+    }
+    c->refs--;
+    conn_update_timer(c);
+    conn_maybe_free(c);
+}
+
+/* One chunk: checks that it is where a chunk can be, and stores it. */
+static int store(struct rx *rx, uint32_t superpacket, const struct wire_data *d, const uint8_t *payload) {
+    struct push_in *p = rx->push;
+    uint64_t start = (uint64_t)superpacket * WIRE_SUPERPACKET_BYTES;
+    uint64_t bytes = p->segment_bytes - start;
+    if (bytes > WIRE_SUPERPACKET_BYTES) bytes = WIRE_SUPERPACKET_BYTES;
+    if (d->offset >= bytes || d->offset % rx->chunk_bytes) return WEFT_E_PROTO;
+    uint64_t left = bytes - d->offset;
+    if (d->length != (left < rx->chunk_bytes ? left : rx->chunk_bytes)) return WEFT_E_PROTO;
+    uint64_t bit = 1ull << d->offset / rx->chunk_bytes, *got = &p->got[superpacket % WIRE_CHUNKS_MAX];
+    if (*got & bit) return 0;
+    memcpy(rx->sink + p->segment_offset + start + d->offset, payload, d->length);
+    *got |= bit;
+    return 0;
+}
+
+static void advance(struct rx *rx) {
+    struct push_in *p = rx->push;
+    while (p->low < p->count) {
+        uint64_t bytes = p->segment_bytes - (uint64_t)p->low * WIRE_SUPERPACKET_BYTES;
+        if (bytes > WIRE_SUPERPACKET_BYTES) bytes = WIRE_SUPERPACKET_BYTES;
+        uint64_t chunks = (bytes + rx->chunk_bytes - 1) / rx->chunk_bytes;
+        uint64_t full = chunks >= 64 ? UINT64_MAX : (1ull << chunks) - 1;
+        if (p->got[p->low % WIRE_CHUNKS_MAX] != full) return;
+        p->got[p->low % WIRE_CHUNKS_MAX] = 0;
+        p->low++;
+    }
+}
+
+int rendezvous_data_in(struct conn *c, const struct wire_data *d, const uint8_t *payload) {
+    uint32_t slot = wire_tag_slot(d->tag), superpacket = wire_tag_superpacket(d->tag);
+    struct rx *rx = slot < CONN_PUSHES_MAX ? c->slots[slot] : NULL;
+    struct push_in *p = rx ? rx->push : NULL;
+    if (!p || p->use != wire_tag_use(d->tag)) {    /* the transfer is over: a late copy */
+        stats_add(STATS_TAGS_UNKNOWN, 1);
+        return 0;
+    }
+    if (superpacket >= p->count) return WEFT_E_PROTO;
+    if (superpacket < p->low) return 0;
+    if (superpacket - p->low >= p->window) return WEFT_E_PROTO;
+    int rc = store(rx, superpacket, d, payload);
+    if (rc) return rc;
+    advance(rx);
+    if (p->low < p->count) {
+        uint32_t step = p->window / 4 ? p->window / 4 : 1;
+        if (p->low - p->told_low < step) return 0;
+        p->told_low = p->low;
+        conn_queue(c, &c->again, &rx->window);
+        return 0;
+    }
+    c->ack_now = true;    /* the sender waits for this one */
+    uint64_t end = p->segment_offset + p->segment_bytes;
+    if (end < rx->data_bytes) arm_segment(rx, end);
+    else rx_finish(rx, 0, false);
+    return 0;
+}
+
+const struct conn *engine_pull_conn(const struct engine_pull *pull) { return pull->rx->conn; }

@@ -1,0 +1,34 @@
+/* Stats: the transport's counters, declared in one place (stats.c). */
+#ifndef WEFT_TRANSPORT_STATS_H
+#define WEFT_TRANSPORT_STATS_H
+#include <stdint.h>
+
+enum stats {
+    STATS_PACKETS_SENT,
+    STATS_PACKETS_RECEIVED,
+    STATS_PACKETS_LOST,
+    STATS_PACKETS_SPURIOUS,
+    STATS_PACKETS_BAD,
+    STATS_PACKETS_DUPLICATE,
+    STATS_PACKETS_UNKNOWN,
+    STATS_PACKETS_NOT_TAKEN,
+    STATS_PROBE_TIMEOUTS,
+    STATS_ACKS_SENT,
+    STATS_TAGS_UNKNOWN,
+    STATS_RESETS_SENT,
+    STATS_MESSAGES_SENT,
+    STATS_MESSAGES_DELIVERED,
+    STATS_PUSHES,
+    STATS_PULLS,
+    STATS_PULL_FALLBACKS,
+    STATS_DISCARDED,
+    STATS_CONNECTS,
+    STATS_ACCEPTS,
+    STATS_PEERS_LOST,
+    STATS_SLEEPS,
+    STATS_KICKS,
+};
+
+void stats_add(enum stats which, uint64_t n);
+
+#endif

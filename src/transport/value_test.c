@@ -1,0 +1,216 @@
+/* The small value types of reliability: round-trip time, congestion window, replay window, received and sent numbers,
+ * deadline heap. */
+#include "base/clock.h"
+#include "base/error.h"
+#include "transport/cwnd.h"
+#include "transport/heap.h"
+#include "transport/received.h"
+#include "transport/replay.h"
+#include "transport/rtt.h"
+#include "transport/sent.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <cmocka.h>
+
+static void rtt_sample__converges(void **unused) {
+    struct rtt r = {0};
+    rtt_sample(&r, 1000000, 0);
+    assert_int_equal(r.smoothed_ns, 1000000);
+    for (int i = 0; i < 200; i++) rtt_sample(&r, 50000, 0);
+    assert_in_range(r.smoothed_ns, 49000, 51000);
+    assert_int_equal(r.least_ns, 50000);
+}
+
+static void rtt_sample__delay_is_taken_off_but_never_below_the_least(void **unused) {
+    struct rtt r = {0};
+    rtt_sample(&r, 100000, 0);
+    rtt_sample(&r, 250000, 150000);
+    assert_int_equal(r.latest_ns, 100000);
+    rtt_sample(&r, 120000, 150000);
+    assert_int_equal(r.latest_ns, 120000);
+    rtt_sample(&r, 10000000, 9000000);    /* more delay than a peer may claim */
+    assert_int_equal(r.latest_ns, 10000000 - RTT_ACK_DELAY_NS);
+}
+
+static void rtt_probe__doubles_up_to_a_second(void **unused) {
+    struct rtt r = {0};
+    rtt_sample(&r, 50000, 0);
+    uint64_t first = rtt_probe_ns(&r, 0);
+    assert_true(first >= 50000 + RTT_VARIANCE_MIN_NS + RTT_ACK_DELAY_NS);
+    assert_int_equal(rtt_probe_ns(&r, 1), 2 * first);
+    assert_int_equal(rtt_probe_ns(&r, 60), RTT_PROBE_MAX_NS);
+}
+
+static void cwnd__grows_and_shrinks(void **unused) {
+    struct cwnd c;
+    cwnd_init(&c);
+    cwnd_on_ack(&c, 64, true, 50000, 50000);
+    assert_int_equal(c.packets, 128);
+    cwnd_on_ack(&c, 64, false, 50000, 50000);    /* the application had no more to send */
+    assert_int_equal(c.packets, 128);
+    cwnd_on_loss(&c, 1000, 900);
+    assert_int_equal(c.packets, 89);
+    cwnd_on_loss(&c, 1100, 950);                 /* sent before the last cut: the same congestion */
+    assert_int_equal(c.packets, 89);
+    cwnd_on_ack(&c, 89, true, 50000, 50000);
+    assert_int_equal(c.packets, 90);
+    for (int i = 0; i < 50; i++) cwnd_on_loss(&c, 2000 + (uint64_t)i, 2000 + (uint64_t)i);
+    assert_int_equal(c.packets, CWND_MIN);
+}
+
+static void cwnd__loss_does_not_undercut_what_is_delivered(void **unused) {
+    struct cwnd c;
+    cwnd_init(&c);
+    for (uint64_t t = 1; t <= 8; t++) {
+        c.delivered += 60;
+        cwnd_note_rate(&c, t * 50000, c.delivered - 60, 50000, 50000, 50000);
+    }
+    cwnd_on_loss(&c, 500000, 490000);
+    assert_int_equal(c.packets, 60);             /* not 44 */
+    for (uint64_t t = 9; t <= 16; t++) {         /* a queue: the same takes twice the time */
+        c.delivered += 60;
+        cwnd_note_rate(&c, t * 300000, c.delivered - 60, 300000, 300000, 50000);
+    }
+    cwnd_on_loss(&c, 20000000, 19900000);
+    assert_int_equal(c.packets, 42);
+}
+
+static void replay__window_edges(void **unused) {
+    static struct replay r;
+    assert_true(replay_is_new(&r, 0));
+    replay_mark(&r, 0);
+    assert_false(replay_is_new(&r, 0));
+    replay_mark(&r, REPLAY_NUMBERS - 1);
+    assert_true(replay_is_new(&r, 1));
+    assert_false(replay_is_new(&r, 0));
+    replay_mark(&r, REPLAY_NUMBERS);             /* number 0 leaves the window: as good as come */
+    assert_false(replay_is_new(&r, 0));
+    assert_true(replay_is_new(&r, 1));
+    replay_mark(&r, 10 * REPLAY_NUMBERS);        /* a jump beyond the whole window */
+    assert_false(replay_is_new(&r, 1));
+    assert_true(replay_is_new(&r, 10 * REPLAY_NUMBERS - 1));
+    assert_true(replay_is_new(&r, 10 * REPLAY_NUMBERS - REPLAY_NUMBERS + 1));
+    assert_false(replay_is_new(&r, 10 * REPLAY_NUMBERS - REPLAY_NUMBERS));
+    assert_false(replay_is_new(&r, UINT64_MAX));
+}
+
+static void received__acknowledges_late_or_at_once(void **unused) {
+    struct received r;
+    received_init(&r);
+    received_note(&r, 1000, 0, true, false);
+    assert_int_equal(r.due_ns, 1000 + RTT_ACK_DELAY_NS);
+    received_note(&r, 2000, 2, true, false);     /* a gap */
+    assert_int_equal(r.due_ns, 2000);
+    received_acked(&r);
+    received_note(&r, 3000, 3, false, false);    /* nobody asks for it */
+    assert_int_equal(r.due_ns, WEFT_TIME_NEVER);
+    for (uint64_t n = 4; n < 4 + RECEIVED_ACK_EVERY; n++) received_note(&r, 4000, n, true, false);
+    assert_int_equal(r.due_ns, 4000);
+    struct wire_ack a;
+    assert_true(received_ack(&r, 5000, &a));
+    assert_int_equal(a.largest, 3 + RECEIVED_ACK_EVERY);
+    assert_int_equal(a.count, 2);
+    assert_int_equal(a.range[1].first, 0);
+    assert_int_equal(a.range[1].last, 0);
+    received_fini(&r);
+}
+
+static void received__many_gaps_stay_bounded(void **unused) {
+    struct received r;
+    struct wire_ack a;
+    received_init(&r);
+    for (uint64_t n = 0; n < 10000; n++) assert_int_equal(received_note(&r, n, 2 * n, true, false), 0);
+    assert_true(r.ranges.count <= 2 * WIRE_ACK_RANGES_MAX);
+    assert_true(received_ack(&r, 20000, &a));
+    assert_int_equal(a.count, WIRE_ACK_RANGES_MAX);
+    assert_int_equal(a.largest, 19998);
+    received_fini(&r);
+}
+
+static void received__long_runs_fit_the_format(void **unused) {
+    struct received r;
+    struct wire_ack a;
+    received_init(&r);
+    weft_ranges_add(&r.ranges, 0, 1ull << 40);
+    assert_true(received_ack(&r, 0, &a));
+    assert_true(a.range[0].last - a.range[0].first <= UINT32_MAX);
+    received_fini(&r);
+}
+
+static void sent__grows_and_keeps_contents(void **unused) {
+    struct sent s;
+    struct weft_list node[300];
+    assert_int_equal(sent_init(&s), 0);
+    for (int i = 0; i < 300; i++) {
+        assert_true(sent_reserve(&s, 1));
+        struct sent_packet *p = sent_add(&s, (uint64_t)i, true, 100);
+        weft_list_init(&node[i]);
+        weft_list_push_back(&p->contents, &node[i]);
+    }
+    assert_int_equal(s.flying, 300);
+    assert_int_equal(s.flying_bytes, 30000);
+    for (uint64_t n = 0; n < 300; n++) {
+        struct sent_packet *p = sent_at(&s, n);
+        assert_ptr_equal(p->contents.next, &node[n]);
+        weft_list_remove(&node[n]);
+        sent_settle(&s, p, n % 2 ? SENT_DONE : SENT_LOST);
+    }
+    assert_int_equal(s.flying_bytes, 0);
+    sent_trim(&s, 10);                           /* lost ones sent from 10 on are remembered */
+    assert_int_equal(s.low, 10);
+    sent_trim(&s, 1000);
+    assert_int_equal(s.low, 300);
+    assert_null(sent_at(&s, 299));
+    sent_fini(&s);
+}
+
+static void sent__stops_at_the_peers_replay_window(void **unused) {
+    struct sent s;
+    assert_int_equal(sent_init(&s), 0);
+    for (uint32_t i = 0; i < SENT_MAX; i++) {
+        assert_true(sent_reserve(&s, 1));
+        sent_add(&s, 0, true, 1);
+    }
+    assert_false(sent_reserve(&s, 1));
+    sent_fini(&s);
+}
+
+static void heap__keeps_order(void **unused) {
+    struct heap h;
+    static struct heap_node n[500];
+    heap_init(&h);
+    assert_int_equal(heap_reserve(&h, 500), 0);
+    for (int i = 0; i < 500; i++) heap_set(&h, &n[i], (uint64_t)(i * 7919 % 500));
+    for (int i = 0; i < 500; i += 3) heap_set(&h, &n[i], (uint64_t)(i * 31 % 1000));
+    for (int i = 0; i < 500; i += 7) heap_set(&h, &n[i], WEFT_TIME_NEVER);
+    uint64_t last = 0;
+    size_t count = 0;
+    for (struct heap_node *f; (f = heap_first(&h)); count++) {
+        assert_true(f->at_ns >= last);
+        last = f->at_ns;
+        heap_set(&h, f, WEFT_TIME_NEVER);
+        assert_int_equal(f->index, 0);
+    }
+    assert_int_equal(count, 500 - 72);
+    heap_fini(&h);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(rtt_sample__converges),
+        cmocka_unit_test(rtt_sample__delay_is_taken_off_but_never_below_the_least),
+        cmocka_unit_test(rtt_probe__doubles_up_to_a_second),
+        cmocka_unit_test(cwnd__grows_and_shrinks),
+        cmocka_unit_test(cwnd__loss_does_not_undercut_what_is_delivered),
+        cmocka_unit_test(replay__window_edges),
+        cmocka_unit_test(received__acknowledges_late_or_at_once),
+        cmocka_unit_test(received__many_gaps_stay_bounded),
+        cmocka_unit_test(received__long_runs_fit_the_format),
+        cmocka_unit_test(sent__grows_and_keeps_contents),
+        cmocka_unit_test(sent__stops_at_the_peers_replay_window),
+        cmocka_unit_test(heap__keeps_order),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
