@@ -1,0 +1,26 @@
+/* A command of weft: one file each, listed in main.c. Options of getopt_long; results go to standard output, as a table
+ * or, with --json, one object a line; everything else to standard error. */
+#ifndef WEFT_CLI_COMMAND_H
+#define WEFT_CLI_COMMAND_H
+
+struct command {
+    const char *name;
+    const char *summary;         /* for the list of `weft --help` */
+    const char *usage;           /* for `weft NAME --help` */
+    int (*run)(int argc, char **argv);   /* the exit status; argv[0] is the command's name */
+};
+
+#define EXIT_USAGE 2
+
+extern const struct command command_up, command_down, command_nodes, command_devices, command_ping, command_config,
+    command_run;
+
+/* Prints "weft NAME: …; try `weft NAME --help`" after what getopt said; EXIT_USAGE. */
+int command_misuse(const struct command *c, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+/* --help: prints the usage; 0. */
+int command_help(const struct command *c);
+/* A decimal number in a range, or a message and false. */
+#include <stdbool.h>
+bool command_number(const struct command *c, const char *option, const char *text, long min, long max, long *out);
+
+#endif

@@ -1,0 +1,19 @@
+/* Output of commands: tables whose columns are as wide as their widest cell, and JSON objects, one a line. */
+#ifndef WEFT_CLI_OUTPUT_H
+#define WEFT_CLI_OUTPUT_H
+#include <jansson.h>
+#include <stddef.h>
+
+#define TABLE_COLUMNS_MAX 12
+
+struct table { size_t columns, cells, cap; char **cell; };
+
+void table_init(struct table *t, size_t columns);
+/* The next cell, row by row; the first row is the heading. */
+void table_add(struct table *t, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+void table_print(struct table *t);   /* and frees it */
+
+/* Prints one object on a line, and gives it back. */
+void json_line(json_t *object);
+
+#endif

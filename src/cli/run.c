@@ -1,0 +1,281 @@
+/* weft run: runs a program attached to a cluster, and leaves nothing behind.
+ *
+ * DESIGN NOTES. The daemons of a temporary cluster are children in process groups of their own, so that
+ * Ctrl-C reaches only the program. Each holds the reading end of a pipe: when this process ends, in whatever
+ * way, the pipe hangs up and the daemon ends in order, taking its executors with it and removing its
+ * directory; the last one removes the cluster's. The program gets a parent-death signal. So kill -9 of this
+ * process needs no help from it. */
+#include "cli/run.h"
+#include "base/clock.h"
+#include "base/error.h"
+#include "cli/cluster.h"
+#include "cli/command.h"
+#include "node/rundir.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <getopt.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/signalfd.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define READY_TIMEOUT_MS 20000u
+#define EXIT_CANNOT_RUN  126
+#define EXIT_NOT_FOUND   127
+#define EXIT_NO_CLUSTER  125 /* as env and timeout say that they failed themselves */
+
+struct run {
+    struct run_arguments a;
+    int signals;             /* signalfd */
+    sigset_t mask_before;    /* CMD's */
+    char cluster[64];        /* of the directory below */
+    char dir[WEFT_PATH_MAX]; /* this run's own; "": none yet */
+    struct daemon_process *daemons;
+    unsigned daemon_count;    /* 0: the cluster that is up */
+    struct node_client *line; /* to that cluster: its daemon cleans up when this process is killed */
+    char socket[WEFT_PATH_MAX], bind_host[NODE_NAME_MAX];
+};
+
+/* --- the cluster --- */
+
+static bool start_daemon(struct run *r, unsigned i) {
+    struct daemon_spec spec = {
+        .cluster = r->cluster, .join = i ? r->daemons[0].join : NULL, .node = (int32_t)i, .bound = true};
+    return daemon_start(&r->daemons[i], &spec) == WEFT_OK;
+}
+
+static bool start_cluster(struct run *r, unsigned count) {
+    r->daemons = calloc(count, sizeof *r->daemons);
+    if (!r->daemons) return false;
+    for (unsigned i = 0; i < count; i++) r->daemons[i].lifeline = r->daemons[i].said = -1;
+    r->daemon_count = count;
+    if (!start_daemon(r, 0) || !daemon_wait_ready(&r->daemons[0], READY_TIMEOUT_MS, r->signals)) return false;
+    bool good = true;
+    for (unsigned i = 1; i < count; i++) good = good && start_daemon(r, i);
+    for (unsigned i = 1; i < count; i++)
+        good = good && daemon_wait_ready(&r->daemons[i], READY_TIMEOUT_MS, r->signals);
+    if (!good) return false;
+    strcpy(r->socket, r->daemons[r->a.node < 0 ? 0 : r->a.node].socket);
+    strcpy(r->bind_host, "127.0.0.1");
+    return true;
+}
+
+/* Attaches to the cluster that is up. 1; 0: there is none; -1: told. */
+static int use_cluster(struct run *r) {
+    char base[WEFT_PATH_MAX];
+    const char *inherited = getenv("WEFT_NODE_SOCKET");
+    bool outer = inherited && *inherited; /* inside another weft run */
+    if (r->a.node >= 0 && !outer) {
+        if (weft_run_dir(base, sizeof base) != WEFT_OK) return -1;
+        if (snprintf(r->socket, sizeof r->socket, "%s/default/node%ld/socket", base, r->a.node) >=
+            (int)sizeof r->socket)
+            return -1;
+    } else if (outer) {
+        if (snprintf(r->socket, sizeof r->socket, "%s", inherited) >= (int)sizeof r->socket) return -1;
+        char *at = strstr(r->socket, "/node");
+        if (at && r->a.node >= 0)
+            snprintf(at, sizeof r->socket - (size_t)(at - r->socket), "/node%ld/socket", r->a.node);
+    }
+    int rc = node_client_open(&r->line, NULL, *r->socket ? r->socket : NULL, NODE_TOOL, NULL);
+    if (rc == WEFT_E_NOENT && r->a.node > 0) {
+        fprintf(stderr, "weft: node %ld is not up on this host; with --nodes N there are nodes 0 to N-1\n",
+                r->a.node);
+        return -1;
+    }
+    if (rc == WEFT_E_NOENT) {
+        r->line = NULL;
+        return 0;
+    }
+    if (rc != WEFT_OK) {
+        cluster_complain("the daemon of this node cannot be reached", rc);
+        return -1;
+    }
+    snprintf(r->bind_host, sizeof r->bind_host, "%s", node_client_bind_host(r->line));
+    if (*r->socket) return 1;
+    if (weft_run_dir(base, sizeof base) != WEFT_OK) return -1;
+    int n = snprintf(r->socket, sizeof r->socket, "%s/default/node%u/socket", base,
+                     node_client_self(r->line).node);
+    return n < (int)sizeof r->socket ? 1 : -1;
+}
+
+static bool attach(struct run *r) {
+    int used = r->a.nodes ? 0 : use_cluster(r);
+    if (used < 0) return false;
+    if (node_rundir_make_temporary(r->cluster, sizeof r->cluster, r->dir, sizeof r->dir) != WEFT_OK)
+        return false;
+    return used || start_cluster(r, r->a.nodes ? (unsigned)r->a.nodes : 1);
+}
+
+static void detach(struct run *r) {
+    if (r->line) node_client_close(r->line);
+    daemons_end(r->daemons, r->daemon_count);
+    if (*r->dir) weft_dir_remove(r->dir);
+    node_rundir_clean(NULL); /* what killed daemons and programs have left */
+    free(r->daemons);
+}
+
+/* --- the program --- */
+
+static void become(const struct run *r, int said, pid_t parent) {
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (getppid() != parent) _exit(EXIT_NO_CLUSTER);
+    sigprocmask(SIG_SETMASK, &r->mask_before, NULL);
+    execvp(r->a.argv[0], r->a.argv);
+    int err = errno;
+    if (write(said, &err, sizeof err) < 0) {
+    }
+    _exit(err == ENOENT || err == ENOTDIR ? EXIT_NOT_FOUND : EXIT_CANNOT_RUN);
+}
+
+static pid_t start_program(const struct run *r) {
+    int said[2], err = 0;
+    if (pipe2(said, O_CLOEXEC) != 0) return -1;
+    fflush(NULL);
+    pid_t parent = getpid(), pid = fork();
+    if (pid == 0) become(r, said[1], parent);
+    close(said[1]);
+    if (pid > 0 && read(said[0], &err, sizeof err) == sizeof err)
+        fprintf(stderr, "weft: cannot run %s: %s\n", r->a.argv[0], strerror(err));
+    close(said[0]);
+    if (pid < 0) fprintf(stderr, "weft: cannot start a process: %s\n", strerror(errno));
+    return pid;
+}
+
+/* What the terminal sends goes to the whole foreground group: the program has it already. What another
+ * process sends is meant for the program, and is passed on. */
+static void pass_on(const struct signalfd_siginfo *s, pid_t pid) {
+    if (s->ssi_code != SI_KERNEL) kill(pid, (int)s->ssi_signo);
+}
+
+static int wait_program(struct run *r, pid_t pid) {
+    for (;;) {
+        struct signalfd_siginfo s;
+        if (read(r->signals, &s, sizeof s) != sizeof s) continue;
+        if (s.ssi_signo != SIGCHLD) {
+            pass_on(&s, pid);
+            continue;
+        }
+        int status;
+        if (waitpid(pid, &status, WNOHANG) != pid) continue; /* a daemon, or stopped */
+        return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
+    }
+}
+
+static void signals_awaited(sigset_t *set) {
+    const int numbers[] = {SIGINT, SIGQUIT, SIGTERM, SIGHUP, SIGUSR1, SIGUSR2, SIGCHLD};
+    sigemptyset(set);
+    for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) sigaddset(set, numbers[i]);
+}
+
+static void block_signals(struct run *r) {
+    sigset_t set;
+    signals_awaited(&set);
+    sigprocmask(SIG_BLOCK, &set, &r->mask_before);
+    signal(SIGCHLD, SIG_DFL);
+    sigdelset(&set, SIGCHLD);
+    r->signals =
+        signalfd(-1, &set, SFD_CLOEXEC); /* while daemons start: whatever ends us, but no child's end */
+}
+
+static void await_children_too(struct run *r) {
+    sigset_t set;
+    signals_awaited(&set);
+    signalfd(r->signals, &set, 0);
+}
+
+/* The signal that came while the cluster was starting; 0: none. */
+static int early_signal(const struct run *r) {
+    struct signalfd_siginfo s;
+    struct pollfd f = {.fd = r->signals, .events = POLLIN};
+    if (poll(&f, 1, 0) != 1 || read(r->signals, &s, sizeof s) != sizeof s) return 0;
+    return (int)s.ssi_signo;
+}
+
+static int run_attached(struct run *r) {
+    if (run_environment_set(&r->a, r->dir, r->socket, r->bind_host) != WEFT_OK) return EXIT_NO_CLUSTER;
+    await_children_too(r);
+    pid_t pid = start_program(r);
+    return pid < 0 ? EXIT_NO_CLUSTER : wait_program(r, pid);
+}
+
+static int run_program(const struct run_arguments *a) {
+    struct run r = {.a = *a};
+    block_signals(&r);
+    run_environment_prepare(a);
+    bool attached = attach(&r);
+    int number = early_signal(&r);
+    int status = number ? 128 + number : attached ? run_attached(&r) : EXIT_NO_CLUSTER;
+    detach(&r);
+    close(r.signals);
+    return status;
+}
+
+/* --- arguments --- */
+
+static bool valid_adapters(const char *list) {
+    char copy[64];
+    if (snprintf(copy, sizeof copy, "%s", list) >= (int)sizeof copy || !*copy) return false;
+    for (char *save, *name = strtok_r(copy, ",", &save); name; name = strtok_r(NULL, ",", &save))
+        if (strcmp(name, "shm") != 0 && strcmp(name, "udp") != 0) return false;
+    return true;
+}
+
+static int run(int argc, char **argv) {
+    static const struct option options[] = {
+        {"nodes", required_argument, NULL, 'n'},   {"node", required_argument, NULL, 'k'},
+        {"adapter", required_argument, NULL, 'a'}, {"platforms", required_argument, NULL, 'p'},
+        {"help", no_argument, NULL, 'h'},          {0}};
+    const struct command *c = &command_run;
+    struct run_arguments a = {.node = -1};
+    for (int o; (o = getopt_long(argc, argv, "+h", options, NULL)) != -1;) {
+        switch (o) {
+        case 'n':
+            if (!command_number(c, "--nodes", optarg, 1, NODE_MAX, &a.nodes)) return EXIT_USAGE;
+            break;
+        case 'k':
+            if (!command_number(c, "--node", optarg, 0, NODE_MAX - 1, &a.node)) return EXIT_USAGE;
+            break;
+        case 'a':
+            if (!valid_adapters(optarg))
+                return command_misuse(c, "--adapter %s: shm, udp or a list of them is wanted", optarg);
+            a.adapter = optarg;
+            break;
+        case 'p':
+            if (strcmp(optarg, "one") != 0 && strcmp(optarg, "per-node") != 0)
+                return command_misuse(c, "--platforms %s: one or per-node is wanted", optarg);
+            a.platforms = optarg;
+            break;
+        case 'h': return command_help(c);
+        default: return command_misuse(c, NULL);
+        }
+    }
+    if (optind >= argc) return command_misuse(c, "what is to be run?");
+    if (a.nodes && a.node >= a.nodes)
+        return command_misuse(c, "--node %ld: of %ld nodes the last is %ld", a.node, a.nodes, a.nodes - 1);
+    a.argv = argv + optind;
+    return run_program(&a);
+}
+
+const struct command command_run = {
+    .name = "run",
+    .summary = "run a program attached to a cluster",
+    .usage =
+        "Usage: weft run [--nodes N] [--node K] [--adapter LIST] [--platforms one|per-node] [--] CMD "
+        "[ARG]...\n"
+        "Runs CMD so that its OpenCL library shows it the devices of every node. Uses the cluster of `weft "
+        "up`; if\n"
+        "there is none, or with --nodes, a temporary one on this machine, which ends with CMD.\n\n"
+        "  --nodes N         a temporary cluster of N nodes\n"
+        "  --node K          run CMD as a program of node K, one of this host (default: the first)\n"
+        "  --adapter LIST    let programs and executors use only these adapters: shm, udp, or shm,udp\n"
+        "  --platforms HOW   one: one platform with all devices; per-node: a platform for each node\n\n"
+        "Exit status: CMD's; 128+n if signal n killed it; 127 if CMD is not found, 126 if it cannot be run,\n"
+        "125 if there is no cluster to run it on.\n",
+    .run = run,
+};

@@ -1,0 +1,20 @@
+/* The parts of `weft run`: its arguments and the environment that CMD gets (run_environment.c). */
+#ifndef WEFT_CLI_RUN_H
+#define WEFT_CLI_RUN_H
+#include <stdbool.h>
+
+#include "base/path.h"
+
+struct run_arguments {
+    long nodes;                  /* 0: the cluster that is up, or a temporary one of one node */
+    long node;                   /* -1: the cluster's first node on this host */
+    const char *adapter, *platforms;
+    char **argv;                 /* CMD and its arguments */
+};
+
+/* Before the daemons start: what they and their executors are to inherit. */
+void run_environment_prepare(const struct run_arguments *a);
+/* Makes the ICD vendor directory with weft's library in `dir`, and sets CMD's variables in this process. */
+int run_environment_set(const struct run_arguments *a, const char *dir, const char *socket, const char *bind_host);
+
+#endif

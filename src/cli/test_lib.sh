@@ -1,0 +1,48 @@
+# For the command's tests: a private run directory, and checks that say what differs. Sourced with bin/ as $1.
+BIN=$1
+WORK=$(mktemp -d /tmp/weft-cli-test-XXXXXX) || exit 1
+chmod 700 "$WORK"
+export XDG_RUNTIME_DIR="$WORK" XDG_CONFIG_HOME="$WORK/config"
+unset WEFT_NODE_SOCKET WEFT_ADAPTER WEFT_LOG
+weft="$BIN/weft"
+failures=0
+
+fail() { echo "FAIL: $*" >&2; failures=$((failures + 1)); }
+# expect STATUS COMMAND...: runs it, keeps its output in $WORK/out and $WORK/err
+expect() {
+    wanted=$1; shift
+    "$@" >"$WORK/out" 2>"$WORK/err"
+    got=$?
+    [ $got -eq "$wanted" ] || { fail "$* gave $got instead of $wanted"; cat "$WORK/out" "$WORK/err" >&2; }
+}
+says() { grep -q -e "$1" "$WORK/out" || { fail "no \"$1\" in:"; cat "$WORK/out" >&2; }; }
+warns() { grep -q -e "$1" "$WORK/err" || { fail "no \"$1\" in the errors:"; cat "$WORK/err" >&2; }; }
+# ours: processes of this test's run directory, by their environment
+ours() {
+    for p in /proc/[0-9]*; do
+        [ "${p#/proc/}" != $$ ] || continue
+        case $(readlink "$p/exe" 2>/dev/null) in "$BIN"/*) ;; *) continue ;; esac
+        tr '\0' '\n' <"$p/environ" 2>/dev/null | grep -qx "XDG_RUNTIME_DIR=$WORK" && echo "${p#/proc/}"
+    done
+    return 0
+}
+none_of_ours() { [ -z "$(ours)" ]; }
+daemons() { for p in $(ours); do [ "$(readlink "/proc/$p/exe")" = "$BIN/weftd" ] && echo "$p"; done; }
+left() { ours; ls -A "$WORK/weft" 2>/dev/null; }
+# await COMMAND...: polls until it succeeds, 10 s at most
+await() {
+    n=0
+    until "$@"; do
+        n=$((n + 1))
+        [ $n -lt 500 ] || { fail "never: $*"; return 1; }
+        sleep 0.02
+    done
+}
+nothing_left() { [ -z "$(left)" ]; }
+expect_nothing_left() { await nothing_left || left >&2; }
+finish() {
+    for p in $(ours); do kill -9 "$p"; done
+    rm -rf "$WORK"
+    [ $failures -eq 0 ] || { echo "$failures failures" >&2; exit 1; }
+    exit 0
+}

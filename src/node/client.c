@@ -1,0 +1,420 @@
+/* The line of a process to its daemon: connecting, matching answers to requests, passing on news. With an
+ * endpoint the socket is watched by its progress loop; without one, whoever waits for an answer reads it. */
+#include "node/client.h"
+
+#include "base/clock.h"
+#include "base/error.h"
+#include "base/log.h"
+#include "base/option.h"
+#include "base/path.h"
+#include "node/client_internal.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <time.h>
+#include <unistd.h>
+
+#define HELLO_TIMEOUT_MS 10000u
+#define SEND_TIMEOUT_MS  5000u
+#define OUT_MAX          (1u << 20)
+
+WEFT_OPTIONS(
+    node_client, "node",
+    {.name = "node_socket",
+     .type = WEFT_OPTION_STRING,
+     .help = "Socket of the daemon to which a program attaches; weft run sets it."},
+    {.name = "bind",
+     .type = WEFT_OPTION_STRING,
+     .value = "127.0.0.1",
+     .help = "Numeric address on which programs and executors listen; weft sets it to that of their daemon."})
+
+void node_endpoint_config(struct ep_config *cfg) {
+    const char *host = weft_option_string("bind");
+    if (!cfg->bind_host && host && *host) cfg->bind_host = host;
+}
+
+/* --- answers and news --- */
+
+static struct client_waiter *find_waiter(struct node_client *c, uint32_t request) {
+    weft_list_for_each(it, &c->waiters) {
+        struct client_waiter *w = weft_list_entry(it, struct client_waiter, link);
+        if (w->request == request) return w;
+    }
+    return NULL;
+}
+
+/* Takes the waiter out and fills it in. A waiting caller may go on, and the waiter be gone, as soon as done
+ * is set and the lock is free. Returns the waiter if its callback is still to be run. Called with the lock
+ * held. */
+static struct client_waiter *complete(struct client_waiter *w, int status) {
+    weft_list_remove(&w->link);
+    w->status = status;
+    bool callback = w->fn != NULL;
+    atomic_store(&w->done, true);
+    return callback ? w : NULL;
+}
+
+void client_finish(struct node_client *c, struct client_waiter *w) {
+    struct node_executor x = {0};
+    if (w->status == WEFT_OK) {
+        struct weft_reader r;
+        weft_reader_init(&r, w->body, w->body_bytes);
+        x.id.node = w->node;
+        x.id.process = weft_get_u32(&r);
+        const void *token = weft_get_bytes(&r, NODE_TOKEN_BYTES);
+        if (token) memcpy(x.token, token, NODE_TOKEN_BYTES);
+        node_get_address(&r, x.address, &x.address_bytes);
+        if (r.failed) {
+            w->status = WEFT_E_PROTO;
+            snprintf(w->reason, sizeof w->reason, "the daemon's answer cannot be read");
+        }
+    }
+    w->fn(w->arg, w->status, w->status == WEFT_OK ? NULL : w->reason, w->status == WEFT_OK ? &x : NULL);
+    free(w->body);
+    free(w);
+}
+
+static int on_reply(struct node_client *c, struct node_frame *f) {
+    int status = (int)(int32_t)weft_get_u32(&f->body);
+    char reason[NODE_REASON_MAX];
+    node_get_reason(&f->body, reason);
+    size_t left = weft_reader_left(&f->body);
+    const void *rest = weft_get_bytes(&f->body, left);
+    if (f->body.failed || status > 0) return WEFT_E_PROTO;
+
+    pthread_mutex_lock(&c->lock);
+    struct client_waiter *w = find_waiter(c, f->request);
+    struct client_waiter *callback = NULL;
+    if (w) {
+        memcpy(w->reason, reason, sizeof reason);
+        w->body = left ? malloc(left) : NULL;
+        if (w->body) memcpy(w->body, rest, left);
+        w->body_bytes = w->body ? left : 0;
+        callback = complete(w, left && !w->body ? WEFT_E_NOMEM : status);
+    }
+    pthread_mutex_unlock(&c->lock);
+    if (callback) client_finish(c, callback);
+    return WEFT_OK;
+}
+
+static int on_frame(struct node_client *c, struct node_frame *f) {
+    if (f->type == NODE_REPLY) return on_reply(c, f);
+    struct node_process p = {.node = weft_get_u32(&f->body)};
+    if (f->type == NODE_NEWS_PROCESS) p.process = weft_get_u32(&f->body);
+    char reason[NODE_REASON_MAX] = "";
+    if (f->type != NODE_NEWS_UP) node_get_reason(&f->body, reason);
+    if (f->body.failed) return WEFT_E_PROTO;
+    switch (f->type) {
+    case NODE_NEWS_UP:
+        if (c->cb.on_node_up) c->cb.on_node_up(c->cb.ctx, p.node);
+        return WEFT_OK;
+    case NODE_NEWS_DOWN:
+        if (c->cb.on_node_down) c->cb.on_node_down(c->cb.ctx, p.node, reason);
+        return WEFT_OK;
+    case NODE_NEWS_PROCESS:
+        if (c->cb.on_process_down) c->cb.on_process_down(c->cb.ctx, p, reason);
+        return WEFT_OK;
+    default: return WEFT_E_PROTO;
+    }
+}
+
+/* Ends every request under way with an error; callbacks run without the lock. */
+static void fail_all(struct node_client *c, int status, const char *reason) {
+    for (;;) {
+        pthread_mutex_lock(&c->lock);
+        struct client_waiter *callback = NULL;
+        while (!callback && !weft_list_empty(&c->waiters)) {
+            struct client_waiter *w = weft_list_entry(c->waiters.next, struct client_waiter, link);
+            snprintf(w->reason, sizeof w->reason, "%s", reason);
+            callback = complete(w, status);
+        }
+        pthread_mutex_unlock(&c->lock);
+        if (!callback) break;
+        client_finish(c, callback);
+    }
+    if (c->ep) ep_wake(c->ep);
+}
+
+static void lose_daemon(struct node_client *c, int rc) {
+    if (atomic_exchange(&c->lost, true)) return;
+    if (rc == WEFT_E_PROTO)
+        weft_error("node", "the daemon sent what this side cannot read; its line is closed");
+    if (c->ep) ep_unwatch(c->ep, c->stream.fd);
+    fail_all(c, WEFT_E_PEER_LOST, "the daemon of this node is gone");
+    if (c->cb.on_daemon_down) c->cb.on_daemon_down(c->cb.ctx);
+}
+
+/* Reads and handles what has come. */
+static void drain(struct node_client *c) {
+    int rc = WEFT_OK;
+    while (rc == WEFT_OK && !atomic_load(&c->lost)) {
+        rc = node_stream_fill(&c->stream);
+        struct node_frame f;
+        int got = 0, handled = WEFT_OK;
+        while (handled == WEFT_OK && (got = node_stream_next(&c->stream, &f)) > 0) handled = on_frame(c, &f);
+        if (handled != WEFT_OK)
+            rc = handled;
+        else if (got < 0)
+            rc = got;
+    }
+    if (rc != WEFT_OK && rc != WEFT_E_AGAIN)
+        lose_daemon(c, rc);
+    else if (c->ep)
+        ep_wake(c->ep);
+}
+
+static void on_readable(void *arg, int fd) { drain(arg); }
+
+/* --- requests --- */
+
+int client_post(struct node_client *c, enum node_request type, const struct weft_writer *body,
+                struct client_waiter *w) {
+    if (atomic_load(&c->lost)) return WEFT_E_PEER_LOST;
+    pthread_mutex_lock(&c->lock);
+    w->request = c->next_request++;
+    int rc = node_stream_put(&c->stream, (uint8_t)type, w->request, body);
+    if (rc == WEFT_OK) {
+        weft_list_push_back(&c->waiters, &w->link);
+        rc = node_stream_flush_wait(&c->stream, SEND_TIMEOUT_MS);
+        if (rc != WEFT_OK) weft_list_remove(&w->link);
+    }
+    pthread_mutex_unlock(&c->lock);
+    return rc == WEFT_E_CLOSED ? WEFT_E_PEER_LOST : rc;
+}
+
+static bool is_done(void *arg) { return atomic_load(&((struct client_waiter *)arg)->done); }
+
+/* Without an endpoint: one caller at a time reads the socket, for all; the others sleep until their answer is
+ * there or the reader has gone. `w` NULL: reads once what is there. */
+static bool pump_begin(struct node_client *c, struct client_waiter *w, uint64_t deadline_ns) {
+    struct timespec until = {.tv_sec = (time_t)(deadline_ns / WEFT_NS_PER_S),
+                             .tv_nsec = (long)(deadline_ns % WEFT_NS_PER_S)};
+    pthread_mutex_lock(&c->lock);
+    while (c->pumping && !(w && is_done(w)))
+        if (pthread_cond_timedwait(&c->pumped, &c->lock, &until) == ETIMEDOUT) break;
+    bool mine = !c->pumping;
+    if (mine) c->pumping = true;
+    pthread_mutex_unlock(&c->lock);
+    return mine;
+}
+
+static void pump_tell(struct node_client *c, bool end) {
+    pthread_mutex_lock(&c->lock);
+    if (end) c->pumping = false;
+    pthread_cond_broadcast(&c->pumped);
+    pthread_mutex_unlock(&c->lock);
+}
+
+static void pump(struct node_client *c, struct client_waiter *w, uint64_t deadline_ns) {
+    if (!pump_begin(c, w, deadline_ns)) return;
+    while (!is_done(w) && !atomic_load(&c->lost)) {
+        uint64_t now = weft_now_ns();
+        if (now >= deadline_ns) break;
+        uint64_t left_ms = (deadline_ns - now) / WEFT_NS_PER_MS + 1;
+        struct pollfd p = {.fd = c->stream.fd, .events = POLLIN};
+        if (poll(&p, 1, left_ms > 60000 ? 60000 : (int)left_ms) <= 0) continue;
+        drain(c);
+        pump_tell(c, false);
+    }
+    pump_tell(c, true);
+}
+
+int client_call(struct node_client *c, enum node_request type, const struct weft_writer *body,
+                unsigned timeout_ms, struct client_waiter *w) {
+    uint64_t deadline = weft_now_ns() + timeout_ms * WEFT_NS_PER_MS;
+    int rc = client_post(c, type, body, w);
+    if (rc == WEFT_E_PEER_LOST && !c->ep && pump_begin(c, NULL, deadline)) {
+        if (!atomic_load(&c->lost)) drain(c); /* its last news, and then its end: nobody else reads them */
+        pump_tell(c, true);
+    }
+    if (rc != WEFT_OK) return rc;
+    if (c->ep)
+        ep_wait(c->ep, is_done, w, deadline);
+    else
+        pump(c, w, deadline);
+    pthread_mutex_lock(&c->lock);
+    if (!is_done(w)) {
+        weft_list_remove(&w->link);
+        w->status = atomic_load(&c->lost) ? WEFT_E_PEER_LOST : WEFT_E_TIMEDOUT;
+    }
+    pthread_mutex_unlock(&c->lock);
+    return w->status;
+}
+
+/* --- open and close --- */
+
+/* The lowest node of the cluster of `weft up` on this host; node 0 may be on another. */
+static unsigned long first_node(const char *cluster_dir) {
+    unsigned long first = 0;
+    bool found = false;
+    DIR *dir = opendir(cluster_dir);
+    for (struct dirent *e; dir && (e = readdir(dir));) {
+        char *end;
+        if (strncmp(e->d_name, "node", 4) != 0) continue;
+        unsigned long id = strtoul(e->d_name + 4, &end, 10);
+        if (*end || (found && id >= first)) continue;
+        first = id;
+        found = true;
+    }
+    if (dir) closedir(dir);
+    return first;
+}
+
+static int find_socket(struct sockaddr_un *at, const char *path) {
+    char run_dir[WEFT_PATH_MAX], cluster[WEFT_PATH_MAX + 16], found[WEFT_PATH_MAX + 64];
+    if (!path) path = weft_option_string("node_socket");
+    if (!path || !*path) {
+        int rc = weft_run_dir(run_dir, sizeof run_dir);
+        if (rc != WEFT_OK) return rc;
+        snprintf(cluster, sizeof cluster, "%s/default", run_dir);
+        snprintf(found, sizeof found, "%s/node%lu/socket", cluster, first_node(cluster));
+        path = found;
+    }
+    int n = snprintf(at->sun_path, sizeof at->sun_path, "%s", path);
+    if (n >= 0 && (size_t)n < sizeof at->sun_path) return WEFT_OK;
+    weft_error("node", "the daemon's socket has a name longer than %zu bytes: %s", sizeof at->sun_path - 1,
+               path);
+    return WEFT_E_TOO_BIG;
+}
+
+static int connect_daemon(const char *path, int *out) {
+    struct sockaddr_un at = {.sun_family = AF_UNIX};
+    int rc = find_socket(&at, path);
+    if (rc != WEFT_OK) return rc;
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (fd < 0) return weft_error_from_errno(errno);
+    struct timeval limit = {.tv_sec = HELLO_TIMEOUT_MS / 1000};
+    setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit);
+    struct ucred who = {0};
+    socklen_t len = sizeof who;
+    if (connect(fd, (struct sockaddr *)&at, sizeof at) != 0) {
+        rc = errno == ECONNREFUSED ? WEFT_E_NOENT
+             : errno == EAGAIN     ? WEFT_E_TIMEDOUT
+                                   : weft_error_from_errno(errno);
+        if (rc != WEFT_E_NOENT)
+            weft_error("node", "cannot connect to the daemon at %s: %s", at.sun_path, strerror(errno));
+    } else if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &who, &len) != 0 || who.uid != geteuid()) {
+        weft_error("node", "the daemon at %s runs as user %u, this program as %u", at.sun_path,
+                   (unsigned)who.uid, (unsigned)geteuid());
+        rc = WEFT_E_ACCESS;
+    }
+    if (rc != WEFT_OK)
+        close(fd);
+    else
+        *out = fd;
+    return rc;
+}
+
+/* Reads exactly the answer to HELLO and no more, so that nothing is left in the buffer when the endpoint
+ * starts to watch the socket. */
+static int receive_exactly(int fd, void *buf, size_t n, uint64_t deadline_ns) {
+    for (size_t got = 0; got < n;) {
+        uint64_t now = weft_now_ns();
+        if (now >= deadline_ns) return WEFT_E_TIMEDOUT;
+        struct pollfd p = {.fd = fd, .events = POLLIN};
+        if (poll(&p, 1, (int)((deadline_ns - now) / WEFT_NS_PER_MS) + 1) <= 0) continue;
+        ssize_t r = recv(fd, (char *)buf + got, n - got, MSG_DONTWAIT);
+        if (r == 0) return WEFT_E_CLOSED;
+        if (r < 0 && errno != EAGAIN && errno != EINTR) return weft_error_from_errno(errno);
+        if (r > 0) got += (size_t)r;
+    }
+    return WEFT_OK;
+}
+
+static int read_welcome(struct node_client *c, struct weft_reader *r, uint8_t *buf, size_t cap) {
+    uint64_t deadline = weft_now_ns() + HELLO_TIMEOUT_MS * WEFT_NS_PER_MS;
+    int rc = receive_exactly(c->stream.fd, buf, 4, deadline);
+    if (rc != WEFT_OK) return rc;
+    weft_reader_init(r, buf, 4);
+    size_t len = weft_get_u32(r);
+    if (len < NODE_FRAME_HEAD_BYTES || len > cap) return WEFT_E_PROTO;
+    rc = receive_exactly(c->stream.fd, buf, len, deadline);
+    weft_reader_init(r, buf, len);
+    if (rc == WEFT_OK && weft_get_u8(r) != NODE_REPLY) rc = WEFT_E_PROTO;
+    weft_get_u32(r);
+    return rc;
+}
+
+static int say_hello(struct node_client *c, enum node_kind kind) {
+    uint8_t buf[1024], address[EP_ADDRESS_MAX];
+    size_t address_bytes = sizeof address;
+    int rc = c->ep ? ep_address(c->ep, address, &address_bytes) : WEFT_OK;
+    if (rc != WEFT_OK) return rc;
+    struct weft_writer w;
+    weft_writer_init(&w, buf, sizeof buf);
+    weft_put_u32(&w, NODE_PROTOCOL_MAGIC);
+    weft_put_u16(&w, NODE_PROTOCOL_VERSION);
+    weft_put_u8(&w, (uint8_t)kind);
+    weft_put_blob(&w, address, c->ep ? address_bytes : 0);
+    rc = node_stream_put(&c->stream, NODE_HELLO, 0, &w);
+    if (rc == WEFT_OK) rc = node_stream_flush_wait(&c->stream, SEND_TIMEOUT_MS);
+
+    struct weft_reader r;
+    if (rc == WEFT_OK) rc = read_welcome(c, &r, buf, sizeof buf);
+    if (rc != WEFT_OK) {
+        weft_error("node", "no greeting from the daemon: %s", weft_error_text(rc));
+        return rc;
+    }
+    int status = (int)(int32_t)weft_get_u32(&r);
+    char reason[NODE_REASON_MAX];
+    node_get_reason(&r, reason);
+    if (status != WEFT_OK) {
+        weft_error("node", "the daemon refuses this program: %s", reason);
+        return status < 0 ? status : WEFT_E_PROTO;
+    }
+    c->self.node = weft_get_u32(&r);
+    c->self.process = weft_get_u32(&r);
+    weft_get_string(&r, c->bind_host, sizeof c->bind_host);
+    return r.failed ? WEFT_E_PROTO : WEFT_OK;
+}
+
+int node_client_open(struct node_client **out, struct ep *ep, const char *socket_path, enum node_kind kind,
+                     const struct node_callbacks *cb) {
+    struct node_client *c = calloc(1, sizeof *c);
+    if (!c) return WEFT_E_NOMEM;
+    c->ep = ep;
+    if (cb) c->cb = *cb;
+    c->next_request = 1;
+    weft_list_init(&c->waiters);
+    pthread_mutex_init(&c->lock, NULL);
+    pthread_condattr_t attr;
+    pthread_condattr_init(&attr);
+    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+    pthread_cond_init(&c->pumped, &attr);
+    pthread_condattr_destroy(&attr);
+    int fd = -1;
+    int rc = connect_daemon(socket_path, &fd);
+    node_stream_init(&c->stream, fd, NODE_DAEMON_FRAME_MAX, OUT_MAX);
+    if (rc == WEFT_OK) rc = say_hello(c, kind);
+    if (rc == WEFT_OK && ep) rc = ep_watch(ep, fd, on_readable, c);
+    if (rc == WEFT_OK) {
+        *out = c;
+        return WEFT_OK;
+    }
+    node_stream_fini(&c->stream);
+    pthread_mutex_destroy(&c->lock);
+    pthread_cond_destroy(&c->pumped);
+    free(c);
+    return rc;
+}
+
+void node_client_close(struct node_client *c) {
+    if (!c) return;
+    if (!atomic_exchange(&c->lost, true) && c->ep) ep_unwatch(c->ep, c->stream.fd);
+    fail_all(c, WEFT_E_CLOSED, "the line to the daemon was closed");
+    node_stream_fini(&c->stream);
+    pthread_mutex_destroy(&c->lock);
+    pthread_cond_destroy(&c->pumped);
+    free(c);
+}
+
+struct node_process node_client_self(const struct node_client *c) {
+    return c->self;
+}
+const char *node_client_bind_host(const struct node_client *c) { return c->bind_host; }

@@ -1,0 +1,177 @@
+/* The requests of a node client: each writes its fields, waits, and checks the answer before any output is
+ * set. */
+#include "node/client.h"
+
+#include "base/error.h"
+#include "node/client_internal.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define QUICK_TIMEOUT_MS 10000u
+
+/* A request whose fields fit into 16 bytes, or none. */
+static void fields(struct weft_writer *w, uint8_t buf[16]) { weft_writer_init(w, buf, 16); }
+
+static void answer(const struct client_waiter *w, struct weft_reader *r) {
+    weft_reader_init(r, w->body, w->body_bytes);
+}
+
+static void get_info(struct weft_reader *r, struct node_info *info) {
+    struct node_entry e;
+    node_get_entry(r, &e);
+    uint8_t flags = weft_get_u8(r);
+    *info = (struct node_info){.id = e.id, .pid = e.pid, .online = flags & 1, .inventory_ready = flags & 2};
+    memcpy(info->host, e.host, sizeof info->host);
+    memcpy(info->address, e.address, e.address_bytes);
+    info->address_bytes = e.address_bytes;
+}
+
+int node_client_nodes(struct node_client *c, struct node_info *out, size_t cap, unsigned timeout_ms) {
+    struct client_waiter w = {0};
+    int rc = client_call(c, NODE_NODES, NULL, timeout_ms, &w);
+    if (rc == WEFT_OK) {
+        struct weft_reader r;
+        answer(&w, &r);
+        uint32_t count = weft_get_u32(&r);
+        if (count > NODE_MAX) r.failed = true;
+        struct node_info info;
+        for (uint32_t i = 0; i < count && !r.failed; i++) {
+            get_info(&r, &info);
+            if (i < cap && !r.failed) out[i] = info;
+        }
+        rc = r.failed ? WEFT_E_PROTO : (int)count;
+    }
+    free(w.body);
+    return rc;
+}
+
+int node_client_inventory(struct node_client *c, uint32_t node, void **blob, size_t *bytes,
+                          unsigned timeout_ms) {
+    uint8_t buf[16];
+    struct weft_writer body;
+    fields(&body, buf);
+    weft_put_u32(&body, node);
+    struct client_waiter w = {0};
+    int rc = client_call(c, NODE_INVENTORY, &body, timeout_ms, &w);
+    if (rc == WEFT_OK) {
+        if (!w.body) w.body = malloc(1); /* a node without an inventory: an empty blob */
+        if (!w.body) return WEFT_E_NOMEM;
+        *blob = w.body;
+        *bytes = w.body_bytes;
+        return WEFT_OK;
+    }
+    free(w.body);
+    return rc;
+}
+
+int node_client_start_executor(struct node_client *c, uint32_t node,
+                               void (*fn)(void *arg, int status, const char *reason,
+                                          const struct node_executor *x),
+                               void *arg) {
+    if (!fn) return WEFT_E_INVAL;
+    struct client_waiter *w = calloc(1, sizeof *w);
+    if (!w) return WEFT_E_NOMEM;
+    w->fn = fn;
+    w->arg = arg;
+    w->node = node;
+    uint8_t buf[16];
+    struct weft_writer body;
+    fields(&body, buf);
+    weft_put_u32(&body, node);
+    int rc = client_post(c, NODE_EXEC_START, &body, w);
+    if (rc != WEFT_OK) free(w);
+    return rc;
+}
+
+int node_client_port_bind(struct node_client *c, uint16_t wanted, uint16_t *port) {
+    uint8_t buf[16];
+    struct weft_writer body;
+    fields(&body, buf);
+    weft_put_u16(&body, wanted);
+    struct client_waiter w = {0};
+    int rc = client_call(c, NODE_PORT_BIND, &body, QUICK_TIMEOUT_MS, &w);
+    if (rc == WEFT_OK) {
+        struct weft_reader r;
+        answer(&w, &r);
+        uint16_t got = weft_get_u16(&r);
+        if (r.failed)
+            rc = WEFT_E_PROTO;
+        else
+            *port = got;
+    }
+    free(w.body);
+    return rc;
+}
+
+int node_client_port_release(struct node_client *c, uint16_t port) {
+    uint8_t buf[16];
+    struct weft_writer body;
+    fields(&body, buf);
+    weft_put_u16(&body, port);
+    struct client_waiter w = {0};
+    int rc = client_call(c, NODE_PORT_RELEASE, &body, QUICK_TIMEOUT_MS, &w);
+    free(w.body);
+    return rc;
+}
+
+int node_client_port_lookup(struct node_client *c, uint32_t node, uint16_t port, struct node_process *p,
+                            void *address, size_t *address_bytes) {
+    uint8_t buf[16], found[EP_ADDRESS_MAX];
+    size_t found_bytes = 0;
+    struct weft_writer body;
+    fields(&body, buf);
+    weft_put_u32(&body, node);
+    weft_put_u16(&body, port);
+    struct client_waiter w = {0};
+    int rc = client_call(c, NODE_PORT_LOOKUP, &body, QUICK_TIMEOUT_MS, &w);
+    if (rc == WEFT_OK) {
+        struct weft_reader r;
+        answer(&w, &r);
+        uint32_t process = weft_get_u32(&r);
+        node_get_address(&r, found, &found_bytes);
+        if (r.failed)
+            rc = WEFT_E_PROTO;
+        else if (found_bytes > *address_bytes)
+            rc = WEFT_E_TOO_BIG;
+        if (rc == WEFT_OK) {
+            *p = (struct node_process){.node = node, .process = process};
+            memcpy(address, found, found_bytes);
+            *address_bytes = found_bytes;
+        }
+    }
+    free(w.body);
+    return rc;
+}
+
+int node_client_executor_ready(struct node_client *c, const void *address, size_t address_bytes) {
+    uint8_t buf[EP_ADDRESS_MAX + 16];
+    if (address_bytes > EP_ADDRESS_MAX) return WEFT_E_TOO_BIG;
+    struct weft_writer body;
+    weft_writer_init(&body, buf, sizeof buf);
+    weft_put_blob(&body, address, address_bytes);
+    struct client_waiter w = {0};
+    int rc = client_call(c, NODE_EXEC_READY, &body, QUICK_TIMEOUT_MS, &w);
+    free(w.body);
+    return rc;
+}
+
+int node_client_join_text(struct node_client *c, char *out, size_t cap) {
+    struct client_waiter w = {0};
+    int rc = client_call(c, NODE_JOIN_TEXT, NULL, QUICK_TIMEOUT_MS, &w);
+    if (rc == WEFT_OK) {
+        struct weft_reader r;
+        answer(&w, &r);
+        weft_get_string(&r, out, cap);
+        if (r.failed) rc = WEFT_E_PROTO;
+    }
+    free(w.body);
+    return rc;
+}
+
+int node_client_stop_cluster(struct node_client *c) {
+    struct client_waiter w = {0};
+    int rc = client_call(c, NODE_STOP, NULL, QUICK_TIMEOUT_MS, &w);
+    free(w.body);
+    return rc;
+}

@@ -1,0 +1,363 @@
+/* Messages between daemons: active messages over the endpoint, all on one channel, so that they are handled
+ * in the order they were sent. Only an inventory has data. A connection that has not shown the cluster's
+ * token may ping and join, and nothing else. */
+#include "base/error.h"
+#include "base/log.h"
+#include "node/daemon_internal.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define PINGS_MAX 64u /* echoes with data under way */
+
+/* --- sending --- */
+
+void mesh_begin(struct mesh_message *m, enum node_mesh type) {
+    weft_writer_init(&m->w, m->buf, sizeof m->buf);
+    weft_put_u8(&m->w, (uint8_t)type);
+}
+
+static int send_with(struct mesh_link *l, const struct mesh_message *m, const void *blob, size_t bytes,
+                     void (*on_done)(void *, int), void *arg) {
+    if (m->w.failed) return WEFT_E_TOO_BIG;
+    struct ep_send s = {.handler = NODE_ON_MESH,
+                        .header = m->buf,
+                        .header_bytes = m->w.len,
+                        .data = blob,
+                        .data_bytes = bytes,
+                        .on_done = on_done,
+                        .arg = arg};
+    return ep_send(l->peer, &s);
+}
+
+int mesh_send(struct mesh_link *l, const struct mesh_message *m) {
+    return send_with(l, m, NULL, 0, NULL, NULL);
+}
+
+int mesh_send_node(struct node_daemon *d, uint32_t node, const struct mesh_message *m) {
+    struct member *to = member_online(d, node);
+    return to && to->link ? mesh_send(to->link, m) : WEFT_E_UNREACHABLE;
+}
+
+static void free_copy(void *arg, int status) { free(arg); }
+
+int mesh_send_blob(struct node_daemon *d, uint32_t node, const struct mesh_message *m, const void *blob,
+                   size_t bytes) {
+    struct member *to = member_online(d, node);
+    if (!to || !to->link) return WEFT_E_UNREACHABLE;
+    if (bytes == 0) return mesh_send(to->link, m);
+    void *copy = malloc(bytes);
+    if (!copy) return WEFT_E_NOMEM;
+    memcpy(copy, blob, bytes);
+    int rc = send_with(to->link, m, copy, bytes, free_copy, copy);
+    if (rc != WEFT_OK) free(copy);
+    return rc;
+}
+
+void mesh_send_all(struct node_daemon *d, const struct mesh_message *m) {
+    weft_list_for_each_safe(it, &d->links) {
+        struct mesh_link *l = weft_list_entry(it, struct mesh_link, link);
+        if (l->trusted && l->node != NO_NODE) mesh_send(l, m);
+    }
+}
+
+/* Something to acknowledge on each connection, so that the transport notices a peer that is gone. A
+ * connection whose adapter tells death by itself needs none. */
+void mesh_keep_alive(struct node_daemon *d) {
+    struct mesh_message m;
+    mesh_begin(&m, NODE_M_ALIVE);
+    weft_list_for_each_safe(it, &d->links) {
+        struct mesh_link *l = weft_list_entry(it, struct mesh_link, link);
+        const char *adapter = ep_peer_adapter(l->peer);
+        if (l->trusted && adapter && strcmp(adapter, "shm") != 0) mesh_send(l, &m);
+    }
+}
+
+/* --- receiving --- */
+
+struct incoming_inventory {
+    struct node_daemon *d;
+    uint32_t node;
+    size_t bytes;
+    uint8_t data[];
+};
+
+static void keep_inventory(struct node_daemon *d, uint32_t node, void *blob, size_t bytes) {
+    struct member *m = d->members[node];
+    if (!m || m->inventory_here) {
+        free(blob);
+        return;
+    }
+    m->inventory = blob;
+    m->inventory_bytes = bytes;
+    m->inventory_here = m->inventory_ready = true;
+    m->inventory_asked = false;
+    pending_inventory(d, node);
+}
+
+static void on_inventory_data(void *arg, int status) {
+    struct incoming_inventory *in = arg;
+    if (status == WEFT_OK) {
+        void *blob = malloc(in->bytes);
+        if (blob) memcpy(blob, in->data, in->bytes);
+        if (blob) keep_inventory(in->d, in->node, blob, in->bytes);
+    }
+    free(in);
+}
+
+static void on_inventory(struct mesh_link *l, struct weft_reader *r, const struct ep_msg *msg,
+                         struct ep_sink *sink) {
+    weft_get_u32(r);
+    if (r->failed || msg->data_bytes > NODE_INVENTORY_MAX) return;
+    if (msg->data_bytes == 0) {
+        keep_inventory(l->d, l->node, NULL, 0);
+        return;
+    }
+    struct incoming_inventory *in = malloc(sizeof *in + msg->data_bytes);
+    if (!in) return;
+    *in = (struct incoming_inventory){.d = l->d, .node = l->node, .bytes = msg->data_bytes};
+    if (msg->data) {
+        memcpy(in->data, msg->data, in->bytes);
+        on_inventory_data(in, WEFT_OK);
+    } else {
+        *sink = (struct ep_sink){.buf = in->data, .on_data = on_inventory_data, .arg = in};
+    }
+}
+
+static void on_executor_answer(struct mesh_link *l, enum node_mesh type, struct weft_reader *r) {
+    uint32_t request = weft_get_u32(r);
+    if (type == NODE_M_EXEC_FAILED) {
+        int status = (int)(int32_t)weft_get_u32(r);
+        char reason[NODE_REASON_MAX];
+        node_get_reason(r, reason);
+        if (!r->failed)
+            pending_fail(l->d, request, l->node, PENDING_EXECUTOR, status < 0 ? status : WEFT_E_IO, reason);
+        return;
+    }
+    uint32_t process = weft_get_u32(r);
+    const uint8_t *token = weft_get_bytes(r, NODE_TOKEN_BYTES);
+    uint8_t address[EP_ADDRESS_MAX];
+    size_t bytes;
+    node_get_address(r, address, &bytes);
+    if (!r->failed) pending_executor_ready(l->d, request, l->node, process, token, address, bytes);
+}
+
+static void on_port_lookup(struct mesh_link *l, struct weft_reader *r) {
+    uint32_t request = weft_get_u32(r);
+    uint16_t port = weft_get_u16(r);
+    if (r->failed) return;
+    struct process *p = process_find(l->d, node_ports_holder(&l->d->ports, port));
+    if (p) node_set_add(&p->watchers, l->node);
+    struct mesh_message m;
+    mesh_begin(&m, NODE_M_PORT_REPLY);
+    weft_put_u32(&m.w, request);
+    weft_put_u32(&m.w, (uint32_t)(p ? WEFT_OK : WEFT_E_NOENT));
+    weft_put_u32(&m.w, p ? p->id : 0);
+    weft_put_blob(&m.w, p ? p->address : NULL, p ? p->address_bytes : 0);
+    mesh_send(l, &m);
+}
+
+static void on_port_reply(struct mesh_link *l, struct weft_reader *r) {
+    uint32_t request = weft_get_u32(r);
+    int status = (int)(int32_t)weft_get_u32(r);
+    uint32_t process = weft_get_u32(r);
+    uint8_t address[EP_ADDRESS_MAX];
+    size_t bytes;
+    node_get_address(r, address, &bytes);
+    if (r->failed) return;
+    if (status == WEFT_OK)
+        pending_port_found(l->d, request, l->node, process, address, bytes);
+    else
+        pending_fail(l->d, request, l->node, PENDING_PORT, WEFT_E_NOENT, "nobody holds that port");
+}
+
+static void on_trusted(struct mesh_link *l, enum node_mesh type, struct weft_reader *r,
+                       const struct ep_msg *msg, struct ep_sink *sink) {
+    struct node_daemon *d = l->d;
+    char reason[NODE_REASON_MAX];
+    uint32_t a, b;
+    switch (type) {
+    case NODE_M_LEAVE:
+        node_get_reason(r, reason);
+        if (!r->failed) member_left(l, reason);
+        break;
+    case NODE_M_STOP:
+        weft_info("node", "node %u ends the cluster", l->node);
+        daemon_end(d);
+        break;
+    case NODE_M_INVENTORY_READY: d->members[l->node]->inventory_ready = true; break;
+    case NODE_M_INVENTORY_GET:
+        a = weft_get_u32(r);
+        if (!r->failed) pending_inventory_from(d, l->node, a);
+        break;
+    case NODE_M_INVENTORY: on_inventory(l, r, msg, sink); break;
+    case NODE_M_EXEC_START:
+        a = weft_get_u32(r);
+        b = weft_get_u32(r);
+        if (!r->failed) executor_start(d, l->node, b, a);
+        break;
+    case NODE_M_EXEC_READY:
+    case NODE_M_EXEC_FAILED: on_executor_answer(l, type, r); break;
+    case NODE_M_PROCESS_DOWN:
+        a = weft_get_u32(r);
+        node_get_reason(r, reason);
+        if (!r->failed && a) process_news_down(d, l->node, a, reason);
+        break;
+    case NODE_M_CLIENT_DOWN:
+        a = weft_get_u32(r);
+        if (!r->failed && a) executor_kill_owned(d, l->node, a);
+        break;
+    case NODE_M_PORT_LOOKUP: on_port_lookup(l, r); break;
+    case NODE_M_PORT_REPLY: on_port_reply(l, r); break;
+    default: break; /* ALIVE, and what a later version may add */
+    }
+}
+
+static void on_mesh(void *ctx, struct ep_peer *peer, const struct ep_msg *msg, struct ep_sink *sink) {
+    struct mesh_link *l = ep_peer_context(peer);
+    if (!l || l->d->state == NODE_DAEMON_ENDED) return;
+    struct weft_reader r;
+    weft_reader_init(&r, msg->header, msg->header_bytes);
+    enum node_mesh type = weft_get_u8(&r);
+    if (r.failed) return;
+    switch (type) {
+    case NODE_M_JOIN: member_on_join(l, &r); break;
+    case NODE_M_JOINED: member_on_joined(l, &r); break;
+    case NODE_M_HELLO: member_on_hello(l, &r); break;
+    case NODE_M_ENTRY: member_on_entry(l, &r); break;
+    case NODE_M_HELLO_OK: member_on_hello_ok(l, &r); break;
+    case NODE_M_REFUSED: {
+        char reason[NODE_REASON_MAX];
+        node_get_reason(&r, reason);
+        if (r.failed || l != l->d->join_link) break;
+        weft_error("node", "the cluster refuses this node: %s", reason);
+        daemon_end(l->d);
+        break;
+    }
+    default:
+        if (l->trusted && l->node != NO_NODE && l->d->members[l->node]) on_trusted(l, type, &r, msg, sink);
+    }
+}
+
+/* --- ping --- */
+
+struct echo {
+    struct node_daemon *d;
+    struct ep_peer *peer;
+    uint8_t header[NODE_PING_HEADER_MAX];
+    size_t header_bytes, bytes;
+    uint8_t data[];
+};
+
+static void free_echo(void *arg, int status) {
+    struct echo *e = arg;
+    e->d->echoes--;
+    free(e);
+}
+
+static void send_echo(void *arg, int status) {
+    struct echo *e = arg;
+    struct ep_send s = {.handler = NODE_ON_PONG,
+                        .header = e->header,
+                        .header_bytes = e->header_bytes,
+                        .data = e->data,
+                        .data_bytes = e->bytes,
+                        .on_done = free_echo,
+                        .arg = e};
+    if (status != WEFT_OK || ep_send(e->peer, &s) != WEFT_OK) free_echo(e, status);
+}
+
+static void on_ping(void *ctx, struct ep_peer *peer, const struct ep_msg *msg, struct ep_sink *sink) {
+    if (msg->header_bytes > NODE_PING_HEADER_MAX || msg->data_bytes > NODE_PING_DATA_MAX) return;
+    if (msg->data_bytes == 0) {
+        struct ep_send s = {
+            .handler = NODE_ON_PONG, .header = msg->header, .header_bytes = msg->header_bytes};
+        ep_send(peer, &s);
+        return;
+    }
+    struct node_daemon *d = ctx;
+    struct echo *e = d->echoes < PINGS_MAX ? malloc(sizeof *e + msg->data_bytes) : NULL;
+    if (!e) return;
+    d->echoes++;
+    e->d = d;
+    e->peer = peer;
+    e->header_bytes = msg->header_bytes;
+    e->bytes = msg->data_bytes;
+    memcpy(e->header, msg->header, msg->header_bytes);
+    if (msg->data) {
+        memcpy(e->data, msg->data, e->bytes);
+        send_echo(e, WEFT_OK);
+    } else {
+        *sink = (struct ep_sink){.buf = e->data, .on_data = send_echo, .arg = e};
+    }
+}
+
+/* --- connections --- */
+
+static struct mesh_link *link_create(struct node_daemon *d, struct ep_peer *peer) {
+    struct mesh_link *l = calloc(1, sizeof *l);
+    if (!l) return NULL;
+    *l = (struct mesh_link){.d = d, .peer = peer, .node = NO_NODE};
+    weft_list_push_back(&d->links, &l->link);
+    return l;
+}
+
+static void link_free(struct mesh_link *l) {
+    weft_list_remove(&l->link);
+    free(l);
+}
+
+static void on_peer_up(void *ctx, struct ep_peer *peer) { ep_peer_set_context(peer, link_create(ctx, peer)); }
+
+static void on_peer_down(void *ctx, struct ep_peer *peer, int status) {
+    struct node_daemon *d = ctx;
+    struct mesh_link *l = ep_peer_context(peer);
+    if (!l) return;
+    ep_peer_set_context(peer, NULL);
+    bool was_join = l == d->join_link;
+    bool outgoing = l->outgoing, ended = d->state == NODE_DAEMON_ENDED;
+    if (!ended) member_lost(l, weft_error_text(status));
+    link_free(l);
+    if (ended) return;
+    if (outgoing) ep_disconnect(peer);
+    if (was_join && d->state == NODE_DAEMON_JOINING) {
+        weft_error("node", "cannot reach the cluster's node 0: %s", weft_error_text(status));
+        d->join_link = NULL;
+        daemon_end(d);
+    }
+}
+
+struct mesh_link *mesh_connect(struct node_daemon *d, const void *address, size_t bytes) {
+    struct mesh_link *l = link_create(d, NULL);
+    if (!l) return NULL;
+    l->trusted = l->outgoing = true;
+    int rc = ep_connect(d->ep, address, bytes, l, &l->peer);
+    if (rc == WEFT_OK) return l;
+    weft_error("node", "cannot connect to another daemon: %s", weft_error_text(rc));
+    link_free(l);
+    return NULL;
+}
+
+void mesh_drop(struct mesh_link *l) {
+    ep_peer_set_context(l->peer, NULL);
+    ep_disconnect(l->peer);
+    link_free(l);
+}
+
+int mesh_open(struct node_daemon *d) {
+    struct ep_config cfg = {.adapters = d->adapters,
+                            .run_dir = d->base,
+                            .bind_host = d->bind_host,
+                            .accept = true,
+                            .no_thread = true,
+                            .on_peer_up = on_peer_up,
+                            .on_peer_down = on_peer_down,
+                            .ctx = d};
+    cfg.handlers[NODE_ON_MESH] = (struct ep_handler){.on_header = on_mesh, .ctx = d};
+    cfg.handlers[NODE_ON_PING] = (struct ep_handler){.on_header = on_ping, .ctx = d};
+    int rc = ep_open(&d->ep, &cfg);
+    if (rc == WEFT_OK || strcmp(d->adapters, "shm,udp") != 0) return rc;
+    weft_warn("node", "going on without shm"); /* a host that forbids it */
+    cfg.adapters = "udp";
+    return ep_open(&d->ep, &cfg);
+}

@@ -1,0 +1,87 @@
+/* The parts of the node protocol that both ends share: entries, reasons, and the join text. */
+#include "node/protocol.h"
+
+#include "base/error.h"
+
+#include <ctype.h>
+#include <stdio.h>
+#include <string.h>
+
+void node_put_entry(struct weft_writer *w, const struct node_entry *e) {
+    weft_put_u32(w, e->id);
+    weft_put_u32(w, e->pid);
+    weft_put_u64(w, e->boot);
+    weft_put_string(w, e->host);
+    weft_put_blob(w, e->address, e->address_bytes);
+}
+
+void node_get_entry(struct weft_reader *r, struct node_entry *e) {
+    e->id = weft_get_u32(r);
+    e->pid = weft_get_u32(r);
+    e->boot = weft_get_u64(r);
+    weft_get_string(r, e->host, sizeof e->host);
+    node_get_address(r, e->address, &e->address_bytes);
+    for (char *p = e->host; *p && !r->failed; p++)
+        if (!isgraph((unsigned char)*p)) *p = '?';
+}
+
+void node_get_address(struct weft_reader *r, uint8_t *out, size_t *bytes) {
+    size_t n = 0;
+    const void *p = weft_get_blob(r, &n);
+    if (n > EP_ADDRESS_MAX) r->failed = true;
+    *bytes = r->failed || !p ? 0 : n;
+    if (*bytes) memcpy(out, p, *bytes);
+}
+
+void node_get_reason(struct weft_reader *r, char out[NODE_REASON_MAX]) {
+    size_t n = 0;
+    const char *p = weft_get_blob(r, &n);
+    if (r->failed || !p) n = 0;
+    if (n > NODE_REASON_MAX - 1) n = NODE_REASON_MAX - 1;
+    for (size_t i = 0; i < n; i++) out[i] = (unsigned char)p[i] < ' ' || p[i] == 127 ? '?' : p[i];
+    out[n] = 0;
+}
+
+void node_put_reason(struct weft_writer *w, const char *reason) {
+    weft_put_blob(w, reason ? reason : "", reason ? strnlen(reason, NODE_REASON_MAX - 1) : 0);
+}
+
+static const char join_prefix[] = "weft1-";
+
+int node_join_format(const uint8_t token[NODE_CLUSTER_TOKEN_BYTES], const void *address, size_t bytes,
+                     char *out, size_t cap) {
+    if (bytes > EP_ADDRESS_MAX) return WEFT_E_INVAL;
+    if (cap < sizeof join_prefix + 2 * (NODE_CLUSTER_TOKEN_BYTES + bytes)) return WEFT_E_TOO_BIG;
+    char *at = stpcpy(out, join_prefix);
+    for (size_t i = 0; i < NODE_CLUSTER_TOKEN_BYTES; i++) at += sprintf(at, "%02x", token[i]);
+    for (size_t i = 0; i < bytes; i++) at += sprintf(at, "%02x", ((const uint8_t *)address)[i]);
+    return WEFT_OK;
+}
+
+static int hex_digit(char c) {
+    if (c >= '0' && c <= '9') return c - '0';
+    if (c >= 'a' && c <= 'f') return c - 'a' + 10;
+    return -1;
+}
+
+int node_join_parse(const char *text, uint8_t token[NODE_CLUSTER_TOKEN_BYTES], uint8_t *address,
+                    size_t *bytes) {
+    size_t prefix = sizeof join_prefix - 1;
+    if (strncmp(text, join_prefix, prefix) != 0) return WEFT_E_INVAL;
+    text += prefix;
+    size_t digits = strlen(text);
+    if (digits % 2 || digits / 2 <= NODE_CLUSTER_TOKEN_BYTES) return WEFT_E_INVAL;
+    size_t n = digits / 2;
+    if (n > NODE_CLUSTER_TOKEN_BYTES + EP_ADDRESS_MAX) return WEFT_E_INVAL;
+    for (size_t i = 0; i < n; i++) {
+        int high = hex_digit(text[2 * i]), low = hex_digit(text[2 * i + 1]);
+        if (high < 0 || low < 0) return WEFT_E_INVAL;
+        uint8_t byte = (uint8_t)(high << 4 | low);
+        if (i < NODE_CLUSTER_TOKEN_BYTES)
+            token[i] = byte;
+        else
+            address[i - NODE_CLUSTER_TOKEN_BYTES] = byte;
+    }
+    *bytes = n - NODE_CLUSTER_TOKEN_BYTES;
+    return WEFT_OK;
+}

@@ -1,0 +1,130 @@
+/* Backend: one driver platform on one node, as the OpenCL front end (front/) sees it. Two kinds implement these operations:
+ * direct (direct/: the drivers of this process, called straight) and remote (remote/: commands to an executor on another
+ * node). The front end owns OpenCL's semantics (validation, reference counts, contexts over several backends, data
+ * versions, mapping, callbacks); a backend only carries out.
+ *
+ * References (bk_ref) stand for objects inside a backend: a driver's pointer for direct, a handle made by this side for
+ * remote, so that creating never waits for an answer. 0 is none.
+ *
+ * Asynchrony: create, set_arg and enqueue operations return at once. An error that only the device's side can find arrives with
+ * the completion of the command, else sticks to the queue and is returned by its next finish or blocking command.
+ * Threads: any. The caller serialises set_arg and ndrange of one kernel. Completion functions are called once each, from
+ * any thread, without locks; they must not block and may enqueue (not finish or wait).
+ * A lost node: operations return CL_OUT_OF_RESOURCES, commands under way complete with CL_DEVICE_NOT_AVAILABLE. */
+#ifndef WEFT_OPENCL_BACKEND_H
+#define WEFT_OPENCL_BACKEND_H
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#define CL_TARGET_OPENCL_VERSION 300
+#include <CL/cl.h>
+
+#include "opencl/inventory.h"
+#include "opencl/meta.h"
+
+typedef uint64_t bk_ref;
+
+enum bk_kind { BK_CONTEXT = 1, BK_QUEUE, BK_MEM, BK_PROGRAM, BK_KERNEL, BK_EVENT, BK_SAMPLER };
+
+/* status: CL_COMPLETE or a negative error. times: queued, submit, start, end in ns of the device's clock; all 0 when the queue does not profile. */
+typedef void bk_complete_fn(void *arg, cl_int status, const cl_ulong times[4]);
+
+/* A command for a queue. The arrays are read before enqueue returns, host memory as each command says. */
+enum bk_op {
+    BK_NDRANGE, BK_READ, BK_WRITE, BK_READ_RECT, BK_WRITE_RECT, BK_COPY, BK_COPY_RECT, BK_FILL,
+    BK_MARKER, BK_BARRIER,   /* with an empty wait list: wait for all before them */
+    BK_MIGRATE,              /* a hint; flags as in clEnqueueMigrateMemObjects */
+    BK_MAP, BK_UNMAP         /* direct only (caps.map): the driver's own mapping */
+};
+
+struct bk_command {
+    enum bk_op op;
+    bk_ref queue;
+    cl_uint wait_count;
+    const bk_ref *waits;         /* events of this backend only (user events bridge to others) */
+    bool blocking;               /* READ, WRITE, their rects and MAP: return when done; the result is the command's */
+    bool want_event;             /* *event is set, to be released by the caller */
+    bk_complete_fn *on_complete; /* optional */
+    void *arg;
+    union {
+        struct { bk_ref kernel; cl_uint dims; size_t offset[3], global[3], local[3]; bool has_offset, has_local; } ndrange;
+        /* READ, WRITE: `host` must stay until the command completes (READ: is written until then). */
+        struct { bk_ref mem; size_t offset, size; void *host; const void *host_src; } rw;
+        struct {
+            bk_ref mem;
+            size_t buffer_origin[3], host_origin[3], region[3];
+            size_t buffer_row_pitch, buffer_slice_pitch, host_row_pitch, host_slice_pitch; /* never 0: filled by the caller */
+            void *host;
+            const void *host_src;
+        } rect;
+        struct { bk_ref src, dst; size_t src_offset, dst_offset, size; } copy;
+        struct {
+            bk_ref src, dst;
+            size_t src_origin[3], dst_origin[3], region[3], src_row_pitch, src_slice_pitch, dst_row_pitch, dst_slice_pitch;
+        } copy_rect;
+        struct { bk_ref mem; const void *pattern; size_t pattern_size, offset, size; } fill;
+        struct { cl_uint count; const bk_ref *mems; cl_mem_migration_flags flags; } migrate;
+        struct { bk_ref mem; cl_map_flags flags; size_t offset, size; void **out; } map;
+        struct { bk_ref mem; void *ptr; } unmap;
+    } u;
+};
+
+/* A kernel argument's value. */
+enum bk_arg_kind { BK_ARG_BYTES, BK_ARG_MEM, BK_ARG_LOCAL, BK_ARG_SAMPLER };
+struct bk_arg {
+    enum bk_arg_kind kind;
+    cl_uint index;
+    size_t size;          /* as the program gave it */
+    const void *bytes;    /* BYTES */
+    bk_ref ref;           /* MEM (0: a NULL buffer), SAMPLER */
+};
+
+/* The result of a build (and of taking binaries): everything that the program may ask about later. NULL meta: the
+ * build could not be tried (status says why). The receiver owns meta (program_meta_free). Called once, from any thread. */
+typedef void bk_built_fn(void *arg, cl_int status, struct program_meta *meta);
+
+struct backend;
+struct backend_ops {
+    cl_int (*create_context)(struct backend *b, cl_uint device_count, const cl_uint *devices, bk_ref *out);
+    cl_int (*create_queue)(struct backend *b, bk_ref context, cl_uint device, cl_command_queue_properties props,
+                           bk_ref *out);
+    /* host: CL_MEM_USE_HOST_PTR memory for direct, else NULL (the front end brings initial contents by a WRITE). */
+    cl_int (*create_buffer)(struct backend *b, bk_ref context, cl_mem_flags flags, size_t size, void *host, bk_ref *out);
+    cl_int (*create_sub_buffer)(struct backend *b, bk_ref parent, cl_mem_flags flags, size_t origin, size_t size,
+                                bk_ref *out);
+    cl_int (*create_program_source)(struct backend *b, bk_ref context, const char *source, size_t bytes, bk_ref *out);
+    /* Waits for the answer: binary_status (may be NULL) and the result depend on it. */
+    cl_int (*create_program_binary)(struct backend *b, bk_ref context, cl_uint device_count, const cl_uint *devices,
+                                    const size_t *sizes, const unsigned char *const *binaries, cl_int *binary_status,
+                                    bk_ref *out);
+    /* Builds in the background; `built` tells the end. devices NULL: all of the program. */
+    cl_int (*build)(struct backend *b, bk_ref program, cl_uint device_count, const cl_uint *devices,
+                    const char *options, bk_built_fn *built, void *arg);
+    /* Waits for the answer. One heap blob a device of the program's context, in its order (NULL, 0: none); caller frees. */
+    cl_int (*get_binaries)(struct backend *b, bk_ref program, cl_uint device_count, unsigned char **blobs, size_t *sizes);
+    cl_int (*create_kernel)(struct backend *b, bk_ref program, const char *name, bk_ref *out);
+    /* check: wait for the device's own verdict (an argument whose size the meta data does not tell). */
+    cl_int (*set_arg)(struct backend *b, bk_ref kernel, const struct bk_arg *a, bool check);
+    cl_int (*create_user_event)(struct backend *b, bk_ref context, bk_ref *out);
+    cl_int (*set_user_event)(struct backend *b, bk_ref event, cl_int status);
+    cl_int (*enqueue)(struct backend *b, const struct bk_command *c, bk_ref *event);
+    cl_int (*flush)(struct backend *b, bk_ref queue);
+    cl_int (*finish)(struct backend *b, bk_ref queue);                 /* waits */
+    cl_int (*wait_event)(struct backend *b, bk_ref event);             /* waits; the event's final status */
+    cl_int (*event_status)(struct backend *b, bk_ref event);           /* CL_QUEUED … CL_COMPLETE or negative; never waits */
+    cl_int (*event_times)(struct backend *b, bk_ref event, cl_ulong times[4]); /* CL_PROFILING_INFO_NOT_AVAILABLE */
+    /* Asks for a call when an event that was enqueued without on_complete completes (at once if it has). */
+    cl_int (*event_notify)(struct backend *b, bk_ref event, bk_complete_fn *fn, void *arg);
+    void (*release)(struct backend *b, enum bk_kind kind, bk_ref ref); /* never waits */
+    /* Waits until fn's condition holds, making progress; for waits that span backends. */
+    void (*destroy)(struct backend *b);
+};
+
+struct backend {
+    const struct backend_ops *ops;
+    uint32_t node;                          /* weft node id */
+    const struct inventory_platform *platform;  /* its devices; device numbers above index platform->devices */
+    bool direct;                            /* host pointers and driver mapping are usable (BK_MAP, USE_HOST_PTR) */
+};
+
+#endif

@@ -1,0 +1,116 @@
+/* Direct: making and releasing the driver's objects. */
+#include <stdlib.h>
+
+#include "opencl/direct/internal.h"
+
+/* The driver's devices by their numbers (heap). */
+static cl_device_id *pick_devices(const struct backend *b, cl_uint count, const cl_uint *numbers) {
+    const struct driver_platform *d = direct_driver(b);
+    cl_device_id *out = calloc(count ? count : 1, sizeof(cl_device_id));
+    for (cl_uint i = 0; out && i < count; i++) out[i] = d->devices[numbers[i]];
+    return out;
+}
+
+static cl_int create_context(struct backend *b, cl_uint count, const cl_uint *devices, bk_ref *out) {
+    const struct driver_platform *d = direct_driver(b);
+    cl_device_id *ids = pick_devices(b, count, devices);
+    if (!ids) return CL_OUT_OF_HOST_MEMORY;
+    const cl_context_properties properties[] = {CL_CONTEXT_PLATFORM, (cl_context_properties)d->id, 0};
+    cl_int rc = CL_OUT_OF_RESOURCES;
+    *out = to_ref(d->dispatch->clCreateContext(properties, count, ids, NULL, NULL, &rc));
+    free(ids);
+    return rc;
+}
+
+static cl_int create_queue(struct backend *b, bk_ref context, cl_uint device, cl_command_queue_properties properties,
+                           bk_ref *out) {
+    const struct driver_platform *d = direct_driver(b);
+    cl_context c = HANDLE(cl_context, context);
+    cl_int rc = CL_OUT_OF_RESOURCES;
+    *out = to_ref(d->dispatch->clCreateCommandQueue(c, d->devices[device], properties, &rc));
+    return rc;
+}
+
+static cl_int create_buffer(struct backend *b, bk_ref context, cl_mem_flags flags, size_t size, void *host, bk_ref *out) {
+    cl_int rc = CL_OUT_OF_RESOURCES;
+    *out = to_ref(direct_driver(b)->dispatch->clCreateBuffer(HANDLE(cl_context, context), flags, size, host, &rc));
+    return rc;
+}
+
+static cl_int create_sub_buffer(struct backend *b, bk_ref parent, cl_mem_flags flags, size_t origin, size_t size,
+                                bk_ref *out) {
+    const cl_buffer_region region = {origin, size};
+    cl_int rc = CL_OUT_OF_RESOURCES;
+    *out = to_ref(direct_driver(b)->dispatch->clCreateSubBuffer(HANDLE(cl_mem, parent), flags,
+                                                                CL_BUFFER_CREATE_TYPE_REGION, &region, &rc));
+    return rc;
+}
+
+static cl_int create_kernel(struct backend *b, bk_ref program, const char *name, bk_ref *out) {
+    cl_int rc = CL_OUT_OF_RESOURCES;
+    *out = to_ref(direct_driver(b)->dispatch->clCreateKernel(HANDLE(cl_program, program), name, &rc));
+    return rc;
+}
+
+static cl_int set_arg(struct backend *b, bk_ref kernel, const struct bk_arg *a, bool check) {
+    const cl_icd_dispatch *d = direct_driver(b)->dispatch;
+    cl_kernel k = HANDLE(cl_kernel, kernel);
+    if (a->kind == BK_ARG_BYTES) return d->clSetKernelArg(k, a->index, a->size, a->bytes);
+    if (a->kind == BK_ARG_LOCAL) return d->clSetKernelArg(k, a->index, a->size, NULL);
+    void *object = HANDLE(void *, a->ref);
+    return d->clSetKernelArg(k, a->index, a->size, &object);
+}
+
+static cl_int create_user_event(struct backend *b, bk_ref context, bk_ref *out) {
+    cl_int rc = CL_OUT_OF_RESOURCES;
+    *out = to_ref(direct_driver(b)->dispatch->clCreateUserEvent(HANDLE(cl_context, context), &rc));
+    return rc;
+}
+
+static cl_int set_user_event(struct backend *b, bk_ref event, cl_int status) {
+    cl_int rc = direct_driver(b)->dispatch->clSetUserEventStatus(HANDLE(cl_event, event), status);
+    if (status < 0) direct_tell_failed();
+    return rc;
+}
+
+static cl_int flush(struct backend *b, bk_ref queue) {
+    return direct_driver(b)->dispatch->clFlush(HANDLE(cl_command_queue, queue));
+}
+
+static cl_int finish(struct backend *b, bk_ref queue) {
+    return direct_driver(b)->dispatch->clFinish(HANDLE(cl_command_queue, queue));
+}
+
+static void release(struct backend *b, enum bk_kind kind, bk_ref ref) {
+    const cl_icd_dispatch *d = direct_driver(b)->dispatch;
+    switch (kind) {
+    case BK_CONTEXT: d->clReleaseContext(HANDLE(cl_context, ref)); break;
+    case BK_QUEUE: d->clReleaseCommandQueue(HANDLE(cl_command_queue, ref)); break;
+    case BK_MEM: d->clReleaseMemObject(HANDLE(cl_mem, ref)); break;
+    case BK_PROGRAM: d->clReleaseProgram(HANDLE(cl_program, ref)); break;
+    case BK_KERNEL: d->clReleaseKernel(HANDLE(cl_kernel, ref)); break;
+    case BK_EVENT: d->clReleaseEvent(HANDLE(cl_event, ref)); break;
+    case BK_SAMPLER: d->clReleaseSampler(HANDLE(cl_sampler, ref)); break;
+    }
+}
+
+static void destroy(struct backend *b) { free(b); }
+
+static const struct backend_ops direct_ops = {
+    .create_context = create_context, .create_queue = create_queue, .create_buffer = create_buffer,
+    .create_sub_buffer = create_sub_buffer, .create_program_source = direct_create_program_source,
+    .create_program_binary = direct_create_program_binary, .build = direct_build, .get_binaries = direct_get_binaries,
+    .create_kernel = create_kernel, .set_arg = set_arg, .create_user_event = create_user_event,
+    .set_user_event = set_user_event, .enqueue = direct_enqueue, .flush = flush, .finish = finish,
+    .wait_event = direct_wait_event, .event_status = direct_event_status, .event_times = direct_event_times,
+    .event_notify = direct_event_notify, .release = release, .destroy = destroy,
+};
+
+struct backend *direct_backend_open(const struct driver_platform *driver, uint32_t node,
+                                    const struct inventory_platform *own) {
+    struct direct_backend *d = calloc(1, sizeof *d);
+    if (!d) return NULL;
+    d->base = (struct backend){.ops = &direct_ops, .node = node, .platform = own, .direct = true};
+    d->driver = driver;
+    return &d->base;
+}

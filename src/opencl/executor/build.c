@@ -1,0 +1,256 @@
+/* Executor: building programs and taking their binaries, in a thread of its own: drivers compile for seconds
+ * inside clBuildProgram, and nothing else may wait for that. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "opencl/executor/internal.h"
+
+/* Arguments' types are asked for on every build: without them each clSetKernelArg of the client would have to
+ * wait for the driver's verdict. */
+#define OPTION_ARG_INFO " -cl-kernel-arg-info"
+
+struct build_job {
+    struct weft_list link;
+    bool binaries; /* take binaries instead of building */
+    bool from_source;
+    uint64_t request;
+    cl_program program;           /* held */
+    struct context_info *context; /* held */
+    char *options;
+    cl_uint device_count; /* 0: all */
+    cl_device_id *devices;
+};
+struct builder {
+    struct executor *x;
+    pthread_t thread;
+    pthread_mutex_t lock;
+    pthread_cond_t wake;
+    struct weft_list jobs;
+    bool stop;
+};
+
+static void free_job(struct build_job *j) {
+    DRIVER(j->program)->clReleaseProgram(j->program);
+    context_info_release(j->context);
+    free(j->options);
+    free(j->devices);
+    free(j);
+}
+
+/* ---- building ---- */
+static cl_int build_program(const struct build_job *j) {
+    const cl_icd_dispatch *d = DRIVER(j->program);
+    char *more = NULL;
+    if (j->from_source && (more = calloc(1, strlen(j->options) + sizeof OPTION_ARG_INFO))) {
+        strcat(strcpy(more, j->options), OPTION_ARG_INFO);
+    }
+    cl_int err = more ? d->clBuildProgram(j->program, j->device_count, j->devices, more, NULL, NULL)
+                      : CL_INVALID_BUILD_OPTIONS;
+    free(more);
+    if (err != CL_INVALID_BUILD_OPTIONS) return err;
+    return d->clBuildProgram(j->program, j->device_count, j->devices, j->options, NULL, NULL);
+}
+
+/* The program's own options are what it may ask for later. */
+static void restore_options(struct program_meta *m, const char *options) {
+    for (cl_uint i = 0; i < m->device_count; i++) {
+        char *own = m->devices[i].status == CL_BUILD_NONE ? NULL : strdup(options);
+        if (!own) continue;
+        free(m->devices[i].options);
+        m->devices[i].options = own;
+    }
+}
+
+static void do_build(struct executor *x, struct build_job *j) {
+    cl_int err = build_program(j);
+    struct program_meta *m = program_meta_collect(j->program, j->context->device_count, j->context->devices);
+    size_t bytes = 0;
+    if (m) restore_options(m, j->options);
+    void *blob = m ? program_meta_encode(m, &bytes) : NULL;
+    program_meta_free(m);
+    capture_drain(x);
+    results_reply(x, j->request, blob ? err : CL_OUT_OF_HOST_MEMORY, blob, bytes);
+}
+
+/* ---- binaries ---- */
+static void do_binaries(struct executor *x, struct build_job *j) {
+    const cl_icd_dispatch *d = DRIVER(j->program);
+    cl_uint count = j->context->device_count;
+    size_t *sizes = calloc(count, sizeof *sizes), total = count * sizeof *sizes;
+    unsigned char **parts = calloc(count, sizeof *parts), *blob = NULL;
+    cl_int err = CL_OUT_OF_HOST_MEMORY;
+    if (sizes && parts)
+        err = d->clGetProgramInfo(j->program, CL_PROGRAM_BINARY_SIZES, count * sizeof *sizes, sizes, NULL);
+    for (cl_uint i = 0; !err && i < count; i++) {
+        if (sizes[i] > EXECUTOR_SOURCE_MAX) err = CL_OUT_OF_RESOURCES;
+        total += sizes[i];
+    }
+    if (!err && !(blob = calloc(1, total))) err = CL_OUT_OF_HOST_MEMORY;
+    if (!err) {
+        size_t at = count * sizeof *sizes;
+        memcpy(blob, sizes, at);
+        for (cl_uint i = 0; i < count; at += sizes[i++]) parts[i] = sizes[i] ? blob + at : NULL;
+        err = d->clGetProgramInfo(j->program, CL_PROGRAM_BINARIES, count * sizeof *parts, parts, NULL);
+    }
+    if (err) {
+        free(blob);
+        blob = NULL;
+    }
+    results_reply(x, j->request, err, blob, blob ? total : 0);
+    free(sizes);
+    free(parts);
+}
+
+/* ---- the thread ---- */
+static void *builder_main(void *arg) {
+    struct builder *b = arg;
+    pthread_mutex_lock(&b->lock);
+    while (!b->stop) {
+        struct weft_list *it = weft_list_pop_front(&b->jobs);
+        if (!it) {
+            pthread_cond_wait(&b->wake, &b->lock);
+            continue;
+        }
+        pthread_mutex_unlock(&b->lock);
+        struct build_job *j = weft_list_entry(it, struct build_job, link);
+        if (j->binaries)
+            do_binaries(b->x, j);
+        else
+            do_build(b->x, j);
+        free_job(j);
+        pthread_mutex_lock(&b->lock);
+    }
+    pthread_mutex_unlock(&b->lock);
+    return NULL;
+}
+
+static struct builder *builder_create(struct executor *x) {
+    struct builder *b = calloc(1, sizeof *b);
+    if (!b) return NULL;
+    b->x = x;
+    pthread_mutex_init(&b->lock, NULL);
+    pthread_cond_init(&b->wake, NULL);
+    weft_list_init(&b->jobs);
+    int err = pthread_create(&b->thread, NULL, builder_main, b);
+    if (!err) return b;
+    weft_error("executor", "no thread for building programs: %s", strerror(err));
+    free(b);
+    return NULL;
+}
+
+void builder_destroy(struct builder *b) {
+    if (!b) return;
+    pthread_mutex_lock(&b->lock);
+    b->stop = true;
+    pthread_cond_signal(&b->wake);
+    pthread_mutex_unlock(&b->lock);
+    pthread_join(b->thread, NULL);
+    struct weft_list *it;
+    while ((it = weft_list_pop_front(&b->jobs))) free_job(weft_list_entry(it, struct build_job, link));
+    pthread_cond_destroy(&b->wake);
+    pthread_mutex_destroy(&b->lock);
+    free(b);
+}
+
+static cl_int submit(struct call *c, struct build_job *j) {
+    struct executor *x = c->x;
+    if (!x->builder) x->builder = builder_create(x);
+    if (!x->builder) {
+        free_job(j);
+        return CL_OUT_OF_RESOURCES;
+    }
+    pthread_mutex_lock(&x->builder->lock);
+    weft_list_push_back(&x->builder->jobs, &j->link);
+    pthread_cond_signal(&x->builder->wake);
+    pthread_mutex_unlock(&x->builder->lock);
+    return CL_SUCCESS;
+}
+
+static struct build_job *create_job(struct call *c, uint64_t request) {
+    struct build_job *j = calloc(1, sizeof *j);
+    if (!j) return NULL;
+    struct object *program = c->object[0];
+    j->request = request;
+    j->from_source = program->from_source;
+    j->program = program->handle;
+    DRIVER(j->program)->clRetainProgram(j->program);
+    j->context = program->context;
+    context_info_hold(j->context);
+    return j;
+}
+
+cl_int carry_out_build(struct call *c) {
+    struct build_job *j = create_job(c, c->in->build.request);
+    if (!j) return CL_OUT_OF_HOST_MEMORY;
+    size_t count = c->in->count[0];
+    j->options = calloc(1, c->data_bytes + 1);
+    if (count) j->devices = calloc(count, sizeof *j->devices);
+    cl_int err = j->options && (j->devices || !count) ? CL_SUCCESS : CL_OUT_OF_HOST_MEMORY;
+    if (!err && c->data_bytes) memcpy(j->options, c->data, c->data_bytes);
+    for (size_t i = 0; !err && i < count; i++) {
+        uint64_t device = c->in->array[0][i];
+        if (device >= j->context->platform->device_count)
+            err = CL_INVALID_DEVICE;
+        else
+            j->devices[j->device_count++] = j->context->platform->devices[device];
+    }
+    if (!err) return submit(c, j);
+    free_job(j);
+    return err;
+}
+
+cl_int carry_out_get_binaries(struct call *c) {
+    struct build_job *j = create_job(c, c->in->get_binaries.request);
+    if (!j) return CL_OUT_OF_HOST_MEMORY;
+    j->binaries = true;
+    return submit(c, j);
+}
+
+/* ---- programs from binaries ---- */
+static cl_int create_from_binaries(struct call *c, cl_uint count, const unsigned char **parts, size_t *sizes,
+                                   cl_device_id *devices, cl_int *statuses) {
+    struct context_info *info = c->object[1]->context;
+    const unsigned char *at = c->data;
+    size_t left = c->data_bytes;
+    for (cl_uint i = 0; i < count; i++) {
+        uint64_t device = c->in->array[0][i], size = c->in->array[1][i];
+        if (device >= info->platform->device_count) return CL_INVALID_DEVICE;
+        if (!size || size > left) return CL_INVALID_VALUE;
+        devices[i] = info->platform->devices[device];
+        parts[i] = at;
+        sizes[i] = size;
+        at += size;
+        left -= size;
+    }
+    cl_int err = CL_OUT_OF_RESOURCES;
+    cl_program p =
+        DRIVER(info->context)
+            ->clCreateProgramWithBinary(info->context, count, devices, sizes, parts, statuses, &err);
+    if (!p) return err ? err : CL_INVALID_BINARY;
+    context_info_hold(info);
+    c->object[0]->context = info;
+    c->object[0]->handle = p;
+    return CL_SUCCESS;
+}
+
+cl_int carry_out_create_program_binary(struct call *c) {
+    size_t count = c->in->count[0];
+    if (!count || c->in->count[1] != count) return CL_INVALID_VALUE;
+    const unsigned char **parts = calloc(count, sizeof *parts);
+    size_t *sizes = calloc(count, sizeof *sizes);
+    cl_device_id *devices = calloc(count, sizeof *devices);
+    cl_int *statuses = calloc(count, sizeof *statuses), err = CL_OUT_OF_HOST_MEMORY;
+    if (parts && sizes && devices && statuses) {
+        err = create_from_binaries(c, (cl_uint)count, parts, sizes, devices, statuses);
+        if (err) c->object[0]->error = err;
+        results_reply(c->x, c->in->create_program_binary.request, err, statuses, count * sizeof *statuses);
+        statuses = NULL;
+        err = CL_SUCCESS; /* answered */
+    }
+    free(parts);
+    free(sizes);
+    free(devices);
+    free(statuses);
+    return err;
+}

@@ -1,0 +1,197 @@
+/* Executor: commands that make, change and release objects. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "opencl/executor/internal.h"
+
+/* Objects share their context's info, so that it lives as long as they do. */
+static void keep_handle(struct object *o, void *handle, struct context_info *context) {
+    context_info_hold(context);
+    o->context = context;
+    o->handle = handle;
+}
+
+cl_int carry_out_open(struct call *c) { return CL_INVALID_OPERATION; } /* once only, by serve.c */
+
+cl_int carry_out_create_context(struct call *c) {
+    uint64_t platform = c->in->create_context.platform;
+    size_t count = c->in->count[0];
+    if (platform >= c->x->drivers->count) return CL_INVALID_PLATFORM;
+    const struct driver_platform *p = &c->x->drivers->platforms[platform];
+    if (!count) return CL_INVALID_VALUE;
+    struct context_info *info = calloc(1, sizeof *info + count * sizeof(cl_device_id));
+    if (!info) return CL_OUT_OF_HOST_MEMORY;
+    info->holds = 1;
+    info->platform = p;
+    for (size_t i = 0; i < count; i++) {
+        uint64_t device = c->in->array[0][i];
+        if (device >= p->device_count) {
+            free(info);
+            return CL_INVALID_DEVICE;
+        }
+        info->devices[info->device_count++] = p->devices[device];
+    }
+    cl_context_properties props[] = {CL_CONTEXT_PLATFORM, (cl_context_properties)p->id, 0};
+    cl_int err = CL_SUCCESS;
+    info->context = p->dispatch->clCreateContext(props, info->device_count, info->devices, NULL, NULL, &err);
+    if (err) {
+        info->context = NULL;
+        context_info_release(info);
+        return err;
+    }
+    c->object[0]->context = info;
+    c->object[0]->handle = info->context;
+    return CL_SUCCESS;
+}
+
+static cl_command_queue create_queue(const struct context_info *info, cl_device_id device,
+                                     cl_command_queue_properties props, cl_int *err) {
+    const cl_icd_dispatch *d = DRIVER(info->context);
+    cl_command_queue q =
+        d->clCreateCommandQueue ? d->clCreateCommandQueue(info->context, device, props, err) : NULL;
+    if (q || !d->clCreateCommandQueueWithProperties) return q;
+    cl_queue_properties list[] = {CL_QUEUE_PROPERTIES, props, 0};
+    return d->clCreateCommandQueueWithProperties(info->context, device, list, err);
+}
+
+cl_int carry_out_create_queue(struct call *c) {
+    struct context_info *info = c->object[1]->context;
+    uint64_t device = c->in->create_queue.device;
+    if (device >= info->platform->device_count) return CL_INVALID_DEVICE;
+    cl_int err = CL_OUT_OF_RESOURCES;
+    cl_command_queue q =
+        create_queue(info, info->platform->devices[device], c->in->create_queue.properties, &err);
+    if (!q) return err;
+    c->object[0]->profiles = c->in->create_queue.properties & CL_QUEUE_PROFILING_ENABLE;
+    keep_handle(c->object[0], q, info);
+    return CL_SUCCESS;
+}
+
+cl_int carry_out_create_buffer(struct call *c) {
+    struct context_info *info = c->object[1]->context;
+    cl_mem_flags flags = c->in->create_buffer.flags;
+    /* These need the client's memory here: its contents come by a write. */
+    flags &= ~(cl_mem_flags)(CL_MEM_USE_HOST_PTR | CL_MEM_COPY_HOST_PTR);
+    cl_int err = CL_OUT_OF_RESOURCES;
+    cl_mem m =
+        DRIVER(info->context)->clCreateBuffer(info->context, flags, c->in->create_buffer.size, NULL, &err);
+    if (!m) return err;
+    c->object[0]->size = c->in->create_buffer.size;
+    keep_handle(c->object[0], m, info);
+    return CL_SUCCESS;
+}
+
+cl_int carry_out_create_sub_buffer(struct call *c) {
+    cl_mem parent = c->object[1]->handle;
+    cl_buffer_region region = {c->in->create_sub_buffer.origin, c->in->create_sub_buffer.size};
+    cl_mem_flags flags = c->in->create_sub_buffer.flags;
+    cl_int err = CL_OUT_OF_RESOURCES;
+    if (!DRIVER(parent)->clCreateSubBuffer) return CL_INVALID_OPERATION;
+    cl_mem m = DRIVER(parent)->clCreateSubBuffer(parent, flags, CL_BUFFER_CREATE_TYPE_REGION, &region, &err);
+    if (!m) return err;
+    c->object[0]->size = region.size;
+    keep_handle(c->object[0], m, c->object[1]->context);
+    return CL_SUCCESS;
+}
+
+cl_int carry_out_create_program_source(struct call *c) {
+    struct context_info *info = c->object[1]->context;
+    const char *source = c->data ? c->data : "";
+    size_t bytes = c->data_bytes;
+    cl_int err = CL_OUT_OF_RESOURCES;
+    if (!bytes) return CL_INVALID_VALUE;
+    cl_program p = DRIVER(info->context)->clCreateProgramWithSource(info->context, 1, &source, &bytes, &err);
+    if (!p) return err;
+    c->object[0]->from_source = true;
+    keep_handle(c->object[0], p, info);
+    return CL_SUCCESS;
+}
+
+/* The kernel's name without the NUL travels as data. */
+cl_int carry_out_create_kernel(struct call *c) {
+    char *name = calloc(1, c->data_bytes + 1);
+    if (!name) return CL_OUT_OF_HOST_MEMORY;
+    if (c->data_bytes) memcpy(name, c->data, c->data_bytes);
+    cl_program program = c->object[1]->handle;
+    cl_int err = CL_OUT_OF_RESOURCES;
+    cl_kernel k = DRIVER(program)->clCreateKernel(program, name, &err);
+    free(name);
+    if (!k) return err;
+    keep_handle(c->object[0], k, c->object[1]->context);
+    return CL_SUCCESS;
+}
+
+static cl_int set_arg(struct call *c, cl_kernel k, cl_uint index) {
+    const struct wire_set_arg *a = &c->in->set_arg;
+    const cl_icd_dispatch *d = DRIVER(k);
+    struct object *mem = c->object[5], *sampler = c->object[6];
+    size_t inline_bytes = c->in->count[0] * 8;
+    switch (a->kind) {
+    case BK_ARG_MEM: return d->clSetKernelArg(k, index, a->size, mem ? &mem->handle : NULL);
+    case BK_ARG_SAMPLER:
+        return sampler ? d->clSetKernelArg(k, index, a->size, &sampler->handle) : CL_INVALID_SAMPLER;
+    case BK_ARG_LOCAL: return d->clSetKernelArg(k, index, a->size, NULL);
+    case BK_ARG_BYTES:
+        if (a->size <= inline_bytes) return d->clSetKernelArg(k, index, a->size, c->in->array[0]);
+        return a->size == c->data_bytes ? d->clSetKernelArg(k, index, a->size, c->data) : CL_INVALID_ARG_SIZE;
+    default: return CL_INVALID_VALUE;
+    }
+}
+
+cl_int carry_out_set_arg(struct call *c) {
+    struct object *kernel = c->object[0];
+    cl_uint index = (cl_uint)c->in->set_arg.index;
+    bool handle = c->in->set_arg.kind == BK_ARG_MEM || c->in->set_arg.kind == BK_ARG_SAMPLER;
+    if (handle && c->in->set_arg.size != sizeof(cl_mem)) return CL_INVALID_ARG_SIZE;
+    cl_int err = set_arg(c, kernel->handle, index);
+    if (err) return err;
+    if (kernel->arg_index == index) kernel->arg_error = CL_SUCCESS;
+    if (c->in->set_arg.request) results_reply(c->x, c->in->set_arg.request, CL_SUCCESS, NULL, 0);
+    return CL_SUCCESS;
+}
+
+cl_int carry_out_create_user_event(struct call *c) {
+    struct context_info *info = c->object[1]->context;
+    cl_int err = CL_INVALID_OPERATION;
+    cl_event e = NULL;
+    if (DRIVER(info->context)->clCreateUserEvent)
+        e = DRIVER(info->context)->clCreateUserEvent(info->context, &err);
+    if (!e) return err;
+    c->object[0]->user = true;
+    keep_handle(c->object[0], e, info);
+    return CL_SUCCESS;
+}
+
+/* See completion.c. */
+static bool failing_is_fatal(const struct context_info *info) {
+    char name[64] = "";
+    info->platform->dispatch->clGetPlatformInfo(info->platform->id, CL_PLATFORM_NAME, sizeof name, name,
+                                                NULL);
+    return !strcmp(name, "Portable Computing Language");
+}
+
+cl_int carry_out_set_user_event(struct call *c) {
+    struct object *o = c->object[0];
+    cl_int status = (cl_int)(int64_t)c->in->set_user_event.status;
+    if (!o->user || status > CL_COMPLETE) return CL_INVALID_VALUE;
+    if (o->set) return CL_INVALID_OPERATION;
+    o->set = true;
+    if (status < 0 && failing_is_fatal(o->context)) {
+        completion_poison(c->x, c->in->set_user_event.event);
+        o->error = status; /* for commands that come to wait for it later */
+        status = CL_COMPLETE;
+    }
+    cl_int err = DRIVER(o->handle)->clSetUserEventStatus(o->handle, status);
+    if (status < 0) completion_look(c->x);
+    return err;
+}
+
+cl_int carry_out_release(struct call *c) {
+    struct object *o = c->object[0];
+    if (!o) return CL_INVALID_VALUE;
+    if (o->kind == BK_QUEUE) executor_forget_queue(c->x, o);
+    if (o->kind == BK_EVENT && o->user && !o->set && o->handle && !executor_keep_orphan(c->x, o))
+        return CL_OUT_OF_HOST_MEMORY;
+    object_drop(o);
+    return CL_SUCCESS;
+}

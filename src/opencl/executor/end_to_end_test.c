@@ -1,0 +1,549 @@
+/* Tests of a remote backend against an executor, both in this process, over the real endpoints: every
+ * operation with data checked, errors, order, bulk, many commands, and the loss of the executor. */
+#include <pthread.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "base/log.h"
+#include "opencl/driver_leaks.h"
+#include "opencl/executor/executor.h"
+#include "opencl/remote/remote.h"
+
+#define TOKEN "0123456789abcdef"
+#define MIB   ((size_t)1 << 20)
+
+static const char source[] = "kernel void add(global int *a, int n) { a[get_global_id(0)] += n; }\n"
+                             "kernel void nothing(void) {}\n"
+                             "struct pair { int a, b; };\n"
+                             "kernel void with_struct(global int *o, struct pair p) { *o = p.a + p.b; }\n"
+                             "kernel void reverse(global int *a, local int *l) { int i = get_local_id(0); "
+                             "l[i] = a[i]; barrier(CLK_LOCAL_MEM_FENCE);"
+                             " a[i] = l[get_local_size(0) - 1 - i]; }\n";
+
+/* An executor with its endpoint and a thread that serves; a client's hub and a backend. */
+struct world {
+    struct executor *x;
+    struct ep *server, *client;
+    pthread_t thread;
+    bool serving;
+    struct remote_hub *hub;
+    struct inventory *inventory;
+    struct backend *b;
+    bk_ref context, queue;
+};
+
+static void *serve(void *arg) {
+    executor_run(((struct world *)arg)->x, 10000);
+    return NULL;
+}
+
+static void stop_serving(struct world *w) {
+    if (!w->serving) return;
+    executor_stop(w->x);
+    pthread_join(w->thread, NULL);
+    ep_close(w->server, 0);
+    executor_destroy(w->x);
+    w->serving = false;
+}
+
+static void start_executor(struct world *w, struct node_executor *out) {
+    memset(out, 0, sizeof *out);
+    memcpy(out->token, TOKEN, NODE_TOKEN_BYTES);
+    w->x = executor_create(drivers_load(), out->token);
+    struct ep_config cfg = {.adapters = getenv("TEST_ADAPTERS") ? getenv("TEST_ADAPTERS") : "udp"};
+    executor_configure(w->x, &cfg);
+    assert_int_equal(ep_open(&w->server, &cfg), 0);
+    executor_attach(w->x, w->server);
+    out->address_bytes = sizeof out->address;
+    assert_int_equal(ep_address(w->server, out->address, &out->address_bytes), 0);
+    assert_int_equal(pthread_create(&w->thread, NULL, serve, w), 0);
+    w->serving = true;
+}
+
+static void start_client(struct world *w, const struct node_executor *x) {
+    w->hub = remote_hub_create();
+    struct ep_config cfg = {.adapters = getenv("TEST_ADAPTERS") ? getenv("TEST_ADAPTERS") : "udp"};
+    remote_hub_configure(w->hub, &cfg);
+    assert_int_equal(ep_open(&w->client, &cfg), 0);
+    remote_hub_start(w->hub, w->client, NULL);
+    assert_int_equal(remote_hub_executor(w->hub, 1, x), 0);
+    assert_int_equal(remote_backend_open(w->hub, 1, "there", 0, &w->inventory->platforms[0], &w->b), 0);
+}
+
+static void stop_client(struct world *w) {
+    remote_hub_close(w->hub);
+    ep_close(w->client, 0);
+    w->b->ops->destroy(w->b);
+    remote_hub_destroy(w->hub);
+}
+
+static int set_up(void **state) {
+    setenv("POCL_DEVICES", "pthread pthread", 1);
+    struct world *w = calloc(1, sizeof *w);
+    struct node_executor x;
+    w->inventory = inventory_collect(drivers_load());
+    if (!w->inventory->platform_count || !w->inventory->platforms[0].device_count) return -1;
+    start_executor(w, &x);
+    start_client(w, &x);
+    assert_int_equal(w->b->ops->create_context(w->b, 2, (cl_uint[]){0, 1}, &w->context), 0);
+    assert_int_equal(w->b->ops->create_queue(w->b, w->context, 0, CL_QUEUE_PROFILING_ENABLE, &w->queue), 0);
+    *state = w;
+    return 0;
+}
+
+static int tear_down(void **state) {
+    struct world *w = *state;
+    stop_client(w);
+    stop_serving(w);
+    inventory_free(w->inventory);
+    free(w);
+    return 0;
+}
+
+/* ---- short forms ---- */
+static bk_ref buffer(struct world *w, size_t bytes) {
+    bk_ref m = 0;
+    assert_int_equal(w->b->ops->create_buffer(w->b, w->context, CL_MEM_READ_WRITE, bytes, NULL, &m), 0);
+    return m;
+}
+
+static cl_int transfer(struct world *w, enum bk_op op, bk_ref m, size_t offset, size_t bytes, void *host) {
+    struct bk_command c = {.op = op, .queue = w->queue, .blocking = true};
+    c.u.rw.mem = m;
+    c.u.rw.offset = offset;
+    c.u.rw.size = bytes;
+    c.u.rw.host = host;
+    return w->b->ops->enqueue(w->b, &c, NULL);
+}
+static cl_int put(struct world *w, bk_ref m, size_t bytes, void *host) {
+    return transfer(w, BK_WRITE, m, 0, bytes, host);
+}
+static cl_int get(struct world *w, bk_ref m, size_t bytes, void *host) {
+    return transfer(w, BK_READ, m, 0, bytes, host);
+}
+
+struct built {
+    pthread_mutex_t lock;
+    pthread_cond_t cond;
+    bool done;
+    cl_int status;
+    struct program_meta *meta;
+};
+
+static void on_built(void *arg, cl_int status, struct program_meta *meta) {
+    struct built *b = arg;
+    pthread_mutex_lock(&b->lock);
+    b->status = status;
+    b->meta = meta;
+    b->done = true;
+    pthread_cond_signal(&b->cond);
+    pthread_mutex_unlock(&b->lock);
+}
+
+static struct program_meta *build(struct world *w, bk_ref program, const char *options, cl_int expected) {
+    struct built b = {.lock = PTHREAD_MUTEX_INITIALIZER, .cond = PTHREAD_COND_INITIALIZER};
+    assert_int_equal(w->b->ops->build(w->b, program, 0, NULL, options, on_built, &b), 0);
+    pthread_mutex_lock(&b.lock);
+    while (!b.done) pthread_cond_wait(&b.cond, &b.lock);
+    pthread_mutex_unlock(&b.lock);
+    assert_int_equal(b.status, expected);
+    return b.meta;
+}
+
+static bk_ref program_of(struct world *w, const char *text) {
+    bk_ref p = 0;
+    assert_int_equal(w->b->ops->create_program_source(w->b, w->context, text, strlen(text), &p), 0);
+    return p;
+}
+
+static bk_ref kernel_of(struct world *w, bk_ref program, const char *name) {
+    bk_ref k = 0;
+    assert_int_equal(w->b->ops->create_kernel(w->b, program, name, &k), 0);
+    return k;
+}
+
+static bk_ref kernel_named(struct world *w, const char *name) {
+    bk_ref program = program_of(w, source);
+    program_meta_free(build(w, program, "", CL_SUCCESS));
+    bk_ref k = kernel_of(w, program, name);
+    w->b->ops->release(w->b, BK_PROGRAM, program);
+    return k;
+}
+
+static void set_mem(struct world *w, bk_ref k, cl_uint i, bk_ref m) {
+    struct bk_arg a = {.kind = BK_ARG_MEM, .index = i, .size = sizeof(cl_mem), .ref = m};
+    assert_int_equal(w->b->ops->set_arg(w->b, k, &a, false), 0);
+}
+static cl_int set_bytes(struct world *w, bk_ref k, cl_uint i, const void *at, size_t bytes, bool check) {
+    struct bk_arg a = {.kind = BK_ARG_BYTES, .index = i, .size = bytes, .bytes = at};
+    return w->b->ops->set_arg(w->b, k, &a, check);
+}
+
+static struct bk_command launch(struct world *w, bk_ref k, size_t global) {
+    struct bk_command c = {.op = BK_NDRANGE, .queue = w->queue};
+    c.u.ndrange.kernel = k;
+    c.u.ndrange.dims = 1;
+    c.u.ndrange.global[0] = global;
+    return c;
+}
+
+static bk_ref enqueue_event(struct world *w, struct bk_command c) {
+    bk_ref e = 0;
+    c.want_event = true;
+    assert_int_equal(w->b->ops->enqueue(w->b, &c, &e), 0);
+    return e;
+}
+
+/* ---- the tests ---- */
+static void executor__runs_a_kernel(void **state) {
+    struct world *w = *state;
+    int data[64], three = 3;
+    for (int i = 0; i < 64; i++) data[i] = i;
+    bk_ref m = buffer(w, sizeof data), k = kernel_named(w, "add");
+    assert_int_equal(put(w, m, sizeof data, data), 0);
+    set_mem(w, k, 0, m);
+    assert_int_equal(set_bytes(w, k, 1, &three, sizeof three, false), 0);
+    bk_ref e = enqueue_event(w, launch(w, k, 64));
+    assert_int_equal(w->b->ops->wait_event(w->b, e), CL_COMPLETE);
+    assert_int_equal(w->b->ops->event_status(w->b, e), CL_COMPLETE);
+    cl_ulong times[4];
+    assert_int_equal(w->b->ops->event_times(w->b, e, times), CL_SUCCESS);
+    assert_true(times[0] <= times[1] && times[1] <= times[2] && times[2] <= times[3]);
+    memset(data, 0, sizeof data);
+    assert_int_equal(get(w, m, sizeof data, data), 0);
+    for (int i = 0; i < 64; i++) assert_int_equal(data[i], i + 3);
+    w->b->ops->release(w->b, BK_EVENT, e);
+    w->b->ops->release(w->b, BK_KERNEL, k);
+    w->b->ops->release(w->b, BK_MEM, m);
+}
+
+static void executor__takes_local_and_struct_arguments(void **state) {
+    struct world *w = *state;
+    int data[8] = {0, 1, 2, 3, 4, 5, 6, 7}, pair[2] = {30, 12};
+    bk_ref m = buffer(w, sizeof data), k = kernel_named(w, "reverse");
+    put(w, m, sizeof data, data);
+    set_mem(w, k, 0, m);
+    struct bk_arg local = {.kind = BK_ARG_LOCAL, .index = 1, .size = sizeof data};
+    assert_int_equal(w->b->ops->set_arg(w->b, k, &local, true), 0);
+    struct bk_command c = launch(w, k, 8);
+    c.u.ndrange.has_local = true;
+    c.u.ndrange.local[0] = 8;
+    assert_int_equal(w->b->ops->enqueue(w->b, &c, NULL), 0);
+    get(w, m, sizeof data, data);
+    for (int i = 0; i < 8; i++) assert_int_equal(data[i], 7 - i);
+
+    bk_ref s = kernel_named(w, "with_struct");
+    set_mem(w, s, 0, m);
+    assert_int_equal(set_bytes(w, s, 1, pair, sizeof pair, true), CL_SUCCESS);
+    assert_int_equal(set_bytes(w, s, 7, pair, sizeof pair, true), CL_INVALID_ARG_INDEX);
+    c = launch(w, s, 1);
+    assert_int_equal(w->b->ops->enqueue(w->b, &c, NULL), 0);
+    get(w, m, 4, data);
+    assert_int_equal(data[0], 42);
+}
+
+static void executor__reports_build_errors_and_meta_data(void **state) {
+    struct world *w = *state;
+    bk_ref good = program_of(w, source), bad = program_of(w, "kernel void f() { nonsense; }");
+    struct program_meta *m = build(w, good, "-DX=1", CL_SUCCESS);
+    assert_int_equal(m->device_count, 2);
+    assert_string_equal(m->devices[0].options, "-DX=1");
+    assert_int_equal(program_meta_kernel(m, "add")->args[1].size, 4);
+    unsigned char *blobs[2];
+    size_t sizes[2];
+    assert_int_equal(w->b->ops->get_binaries(w->b, good, 2, blobs, sizes), 0);
+    assert_int_equal(sizes[0], m->devices[0].binary_bytes);
+    bk_ref again = 0;
+    cl_int statuses[2];
+    const unsigned char *parts[2] = {blobs[0], blobs[1]};
+    assert_int_equal(w->b->ops->create_program_binary(w->b, w->context, 2, (cl_uint[]){0, 1}, sizes, parts,
+                                                      statuses, &again),
+                     0);
+    program_meta_free(build(w, again, "", CL_SUCCESS));
+    kernel_of(w, again, "add");
+    memset(blobs[0], 1, sizes[0]);
+    assert_int_not_equal(w->b->ops->create_program_binary(w->b, w->context, 2, (cl_uint[]){0, 1}, sizes,
+                                                          parts, statuses, &again),
+                         0);
+    program_meta_free(m);
+    m = build(w, bad, "", CL_BUILD_PROGRAM_FAILURE);
+    assert_non_null(strstr(m->devices[0].log, "nonsense"));
+    program_meta_free(m);
+    free(blobs[0]);
+    free(blobs[1]);
+}
+
+static void executor__moves_bulk_data(void **state) {
+    struct world *w = *state;
+    size_t bytes = 64 * MIB;
+    uint32_t *out = malloc(bytes), *in = calloc(1, bytes);
+    for (size_t i = 0; i < bytes / 4; i++) out[i] = (uint32_t)(i * 2654435761u);
+    bk_ref m = buffer(w, bytes);
+    assert_int_equal(put(w, m, bytes, out), 0);
+    assert_int_equal(get(w, m, bytes, in), 0);
+    assert_memory_equal(out, in, bytes);
+    assert_int_equal(transfer(w, BK_READ, m, 12, 1000, in), 0);
+    assert_memory_equal((char *)out + 12, in, 1000);
+    w->b->ops->release(w->b, BK_MEM, m);
+    free(out);
+    free(in);
+}
+
+/* A write whose data is long under way must not overtake, nor hold up another queue. */
+static void executor__keeps_the_order_of_writes(void **state) {
+    struct world *w = *state;
+    size_t bytes = 4 * MIB;
+    char *a = malloc(bytes), *b = malloc(bytes), *got = malloc(bytes);
+    bk_ref m = buffer(w, bytes);
+    for (int round = 0; round < 8; round++) {
+        memset(a, round, bytes);
+        memset(b, 100 + round, bytes);
+        for (int i = 0; i < 2; i++) {
+            struct bk_command c = {.op = BK_WRITE, .queue = w->queue};
+            c.u.rw.mem = m;
+            c.u.rw.size = i ? 100 : bytes;
+            c.u.rw.host_src = i ? b : a;
+            assert_int_equal(w->b->ops->enqueue(w->b, &c, NULL), 0);
+        }
+        assert_int_equal(get(w, m, bytes, got), 0);
+        assert_memory_equal(got, b, 100);
+        assert_memory_equal(got + 100, a, bytes - 100);
+    }
+    w->b->ops->release(w->b, BK_MEM, m);
+    free(a);
+    free(b);
+    free(got);
+}
+
+static void executor__copies_fills_and_cuts(void **state) {
+    struct world *w = *state;
+    int data[16], got[16], seven = 7;
+    for (int i = 0; i < 16; i++) data[i] = i;
+    bk_ref a = buffer(w, sizeof data), b = buffer(w, sizeof data), sub = 0;
+    put(w, a, sizeof data, data);
+    struct bk_command c = {.op = BK_COPY, .queue = w->queue};
+    c.u.copy.src = a;
+    c.u.copy.dst = b;
+    c.u.copy.size = sizeof data;
+    assert_int_equal(w->b->ops->enqueue(w->b, &c, NULL), 0);
+    c = (struct bk_command){.op = BK_FILL, .queue = w->queue};
+    c.u.fill.mem = b;
+    c.u.fill.pattern = &seven;
+    c.u.fill.pattern_size = 4;
+    c.u.fill.size = 8;
+    assert_int_equal(w->b->ops->enqueue(w->b, &c, NULL), 0);
+    get(w, b, sizeof got, got);
+    for (int i = 0; i < 16; i++) assert_int_equal(got[i], i < 2 ? 7 : i);
+    assert_int_equal(w->b->ops->create_sub_buffer(w->b, a, CL_MEM_READ_WRITE, 0, 16, &sub), 0);
+    assert_int_equal(get(w, sub, 16, got), 0);
+    assert_memory_equal(got, data, 16);
+    assert_int_equal(get(w, sub, 20, got), CL_INVALID_VALUE);
+}
+
+static struct bk_command rect(struct world *w, enum bk_op op, bk_ref m, char *host, size_t host_row) {
+    struct bk_command c = {.op = op, .queue = w->queue, .blocking = true};
+    c.u.rect.mem = m;
+    size_t region[3] = {4, 3, 2}, buffer_at[3] = {2, 1, 0}, host_at[3] = {1, 0, 1};
+    memcpy(c.u.rect.region, region, sizeof region);
+    memcpy(c.u.rect.buffer_origin, buffer_at, sizeof region);
+    memcpy(c.u.rect.host_origin, host_at, sizeof region);
+    c.u.rect.buffer_row_pitch = 8;
+    c.u.rect.buffer_slice_pitch = 64;
+    c.u.rect.host_row_pitch = host_row;
+    c.u.rect.host_slice_pitch = host_row * 5;
+    c.u.rect.host = host;
+    return c;
+}
+
+static void executor__honours_host_pitches(void **state) {
+    struct world *w = *state;
+    char host[200], zero[128] = {0}, all[128], back[200];
+    for (int i = 0; i < 200; i++) host[i] = (char)(i + 1);
+    bk_ref m = buffer(w, sizeof zero);
+    put(w, m, sizeof zero, zero);
+    struct bk_command c = rect(w, BK_WRITE_RECT, m, host, 10);
+    assert_int_equal(w->b->ops->enqueue(w->b, &c, NULL), 0);
+    get(w, m, sizeof all, all);
+    for (int z = 0; z < 2; z++) {
+        for (int y = 0; y < 8; y++) {
+            for (int x = 0; x < 8; x++) {
+                bool in = x >= 2 && x < 6 && y >= 1 && y < 4;
+                char want = in ? host[(z + 1) * 50 + (y - 1) * 10 + 1 + x - 2] : 0;
+                assert_int_equal(all[z * 64 + y * 8 + x], want);
+            }
+        }
+    }
+    memset(back, 0, sizeof back);
+    c = rect(w, BK_READ_RECT, m, back, 7);
+    assert_int_equal(w->b->ops->enqueue(w->b, &c, NULL), 0);
+    for (int z = 0; z < 2; z++) {
+        for (int y = 0; y < 3; y++) {
+            assert_memory_equal(back + (z + 1) * 35 + y * 7 + 1, host + (z + 1) * 50 + y * 10 + 1, 4);
+            assert_int_equal(back[(z + 1) * 35 + y * 7 + 5], 0);
+        }
+    }
+}
+
+static void count_completion(void *arg, cl_int status, const cl_ulong times[4]) {
+    atomic_fetch_add((atomic_int *)arg, status == CL_COMPLETE ? 1 : 1000);
+}
+
+static void executor__waits_for_user_events(void **state) {
+    struct world *w = *state;
+    bk_ref gate = 0, k = kernel_named(w, "nothing");
+    atomic_int done = 0;
+    assert_int_equal(w->b->ops->create_user_event(w->b, w->context, &gate), 0);
+    struct bk_command c = launch(w, k, 1);
+    c.wait_count = 1;
+    c.waits = &gate;
+    c.on_complete = count_completion;
+    c.arg = &done;
+    bk_ref e = enqueue_event(w, c);
+    bk_ref many[500];
+    c = launch(w, k, 1);
+    for (int i = 0; i < 500; i++) many[i] = enqueue_event(w, c);
+    c = (struct bk_command){.op = BK_MARKER, .queue = w->queue, .wait_count = 500, .waits = many};
+    bk_ref all = enqueue_event(w, c);
+    assert_int_equal(w->b->ops->event_status(w->b, e), CL_SUBMITTED);
+    assert_int_equal(done, 0);
+    assert_int_equal(w->b->ops->set_user_event(w->b, gate, CL_COMPLETE), 0);
+    assert_int_equal(w->b->ops->wait_event(w->b, all), CL_COMPLETE);
+    assert_int_equal(done, 1);
+    atomic_int noted = 0;
+    assert_int_equal(w->b->ops->event_notify(w->b, all, count_completion, &noted), 0);
+    assert_int_equal(noted, 1);
+    for (int i = 0; i < 500; i++) w->b->ops->release(w->b, BK_EVENT, many[i]);
+}
+
+static void executor__passes_a_failed_event_on(void **state) {
+    struct world *w = *state;
+    bk_ref gate = 0, k = kernel_named(w, "nothing"), other = 0;
+    assert_int_equal(w->b->ops->create_queue(w->b, w->context, 1, 0, &other), 0);
+    w->b->ops->create_user_event(w->b, w->context, &gate);
+    struct bk_command c = launch(w, k, 1);
+    c.queue = other;
+    c.wait_count = 1;
+    c.waits = &gate;
+    bk_ref first = enqueue_event(w, c), after[4];
+    c.waits = &first;
+    for (int i = 0; i < 4; i++) after[i] = enqueue_event(w, c);
+    w->b->ops->set_user_event(w->b, gate, -77);
+    assert_true(w->b->ops->wait_event(w->b, first) < 0);
+    for (int i = 0; i < 4; i++) assert_true(w->b->ops->wait_event(w->b, after[i]) < 0);
+    c.waits = &gate;
+    assert_true(w->b->ops->wait_event(w->b, enqueue_event(w, c)) < 0);
+    assert_int_equal(w->b->ops->finish(w->b, other), 0);
+}
+
+static void executor__answers_errors(void **state) {
+    struct world *w = *state;
+    bk_ref huge = buffer(w, (size_t)1 << 60), k = kernel_named(w, "add"), out = 0;
+    char byte;
+    assert_true(get(w, huge, 1, &byte) < 0); /* its creation failed in the driver */
+    assert_int_equal(get(w, 0x7777777777, 1, &byte), CL_INVALID_MEM_OBJECT);
+    assert_int_equal(get(w, k, 1, &byte), CL_INVALID_MEM_OBJECT);
+    w->b->ops->release(w->b, BK_MEM, huge);
+    assert_int_equal(get(w, huge, 1, &byte), CL_INVALID_MEM_OBJECT);
+    struct bk_command c = launch(w, k, 1); /* arguments not set */
+    assert_int_equal(w->b->ops->enqueue(w->b, &c, NULL), 0);
+    assert_true(w->b->ops->finish(w->b, w->queue) < 0);     /* sticky … */
+    assert_int_equal(w->b->ops->finish(w->b, w->queue), 0); /* … once */
+    bk_ref e = enqueue_event(w, c);
+    assert_true(w->b->ops->wait_event(w->b, e) < 0);
+    assert_int_equal(w->b->ops->create_context(w->b, 1, (cl_uint[]){9}, &out), 0);
+    bk_ref q = 0;
+    w->b->ops->create_queue(w->b, out, 0, 0, &q);
+    assert_int_equal(w->b->ops->finish(w->b, q), CL_INVALID_DEVICE);
+}
+
+static void executor__takes_ten_thousand_launches(void **state) {
+    struct world *w = *state;
+    int zero = 0, one = 1;
+    bk_ref m = buffer(w, 4), k = kernel_named(w, "add");
+    put(w, m, 4, &zero);
+    set_mem(w, k, 0, m);
+    set_bytes(w, k, 1, &one, 4, false);
+    struct bk_command c = launch(w, k, 1);
+    for (int i = 0; i < 10000; i++) assert_int_equal(w->b->ops->enqueue(w->b, &c, NULL), 0);
+    assert_int_equal(w->b->ops->finish(w->b, w->queue), 0);
+    get(w, m, 4, &zero);
+    assert_int_equal(zero, 10000);
+}
+
+/* Whether a client that shows that token is served. */
+static bool is_served(struct world *w, const char *token) {
+    struct world client = {.inventory = w->inventory};
+    struct node_executor x = {.address_bytes = sizeof x.address};
+    memcpy(x.token, token, sizeof x.token);
+    assert_int_equal(ep_address(w->server, x.address, &x.address_bytes), 0);
+    start_client(&client, &x);
+    bk_ref context = 0, queue = 0;
+    client.b->ops->create_context(client.b, 1, (cl_uint[]){0}, &context);
+    client.b->ops->create_queue(client.b, context, 0, 0, &queue);
+    bool served = client.b->ops->finish(client.b, queue) == CL_SUCCESS;
+    stop_client(&client);
+    return served;
+}
+
+static void executor__turns_strangers_away(void **state) {
+    struct world *w = *state, fresh = {.inventory = w->inventory};
+    struct node_executor x;
+    start_executor(&fresh, &x);
+    assert_false(is_served(&fresh, "fedcba9876543210"));
+    assert_false(is_served(&fresh, "0123456789abcdeF"));
+    assert_true(is_served(&fresh, TOKEN));
+    stop_serving(&fresh);
+    assert_int_equal(w->b->ops->finish(w->b, w->queue), 0);
+    assert_false(is_served(w, TOKEN)); /* it has its client */
+    assert_int_equal(w->b->ops->finish(w->b, w->queue), 0);
+}
+
+static void executor__ends_everything_when_lost(void **state) {
+    struct world *w = *state;
+    bk_ref gate = 0, k = kernel_named(w, "nothing"), later = 0;
+    atomic_int done = 0;
+    w->b->ops->create_user_event(w->b, w->context, &gate);
+    struct bk_command c = launch(w, k, 1);
+    c.wait_count = 1;
+    c.waits = &gate;
+    c.on_complete = count_completion;
+    c.arg = &done;
+    bk_ref e = enqueue_event(w, c);
+    c.want_event = false;
+    assert_int_equal(w->b->ops->enqueue(w->b, &c, NULL), 0);
+    w->b->ops->flush(w->b, w->queue);
+    stop_serving(w);
+    assert_int_equal(w->b->ops->wait_event(w->b, e), CL_DEVICE_NOT_AVAILABLE);
+    assert_true(w->b->ops->finish(w->b, w->queue) < 0);
+    assert_int_equal(done, 2000);
+    c.on_complete = NULL;
+    c.wait_count = 0;
+    assert_int_equal(w->b->ops->enqueue(w->b, &c, NULL), CL_OUT_OF_RESOURCES);
+    assert_int_equal(w->b->ops->create_context(w->b, 1, (cl_uint[]){0}, &later), CL_OUT_OF_RESOURCES);
+}
+
+#define TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        TEST(executor__runs_a_kernel),
+        TEST(executor__takes_local_and_struct_arguments),
+        TEST(executor__reports_build_errors_and_meta_data),
+        TEST(executor__moves_bulk_data),
+        TEST(executor__keeps_the_order_of_writes),
+        TEST(executor__copies_fills_and_cuts),
+        TEST(executor__honours_host_pitches),
+        TEST(executor__waits_for_user_events),
+        TEST(executor__passes_a_failed_event_on),
+        TEST(executor__answers_errors),
+        TEST(executor__takes_ten_thousand_launches),
+        TEST(executor__turns_strangers_away),
+        TEST(executor__ends_everything_when_lost),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

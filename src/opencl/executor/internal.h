@@ -1,0 +1,117 @@
+/* Executor, for its own files. */
+#ifndef WEFT_OPENCL_EXECUTOR_INTERNAL_H
+#define WEFT_OPENCL_EXECUTOR_INTERNAL_H
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "opencl/executor/executor.h"
+#include "opencl/executor/objects.h"
+#include "opencl/executor/staging.h"
+
+#define EXECUTOR_SOURCE_MAX ((uint64_t)256 << 20) /* bytes of a program's source or binaries */
+#define EXECUTOR_TEXT_MAX   ((uint64_t)4 << 20)   /* options, a kernel's name, an argument */
+#define EXECUTOR_HELD_MAX   ((size_t)256 << 20)   /* bytes of commands held back */
+
+struct executor {
+    const struct drivers *drivers;
+    uint8_t token[NODE_TOKEN_BYTES];
+    atomic_bool ended;
+
+    struct objects objects;   /* the serving thread only */
+    struct weft_list orphans; /* the serving thread only */
+
+    pthread_mutex_t in_lock;   /* for the fields below */
+    struct weft_list incoming; /* commands not carried out yet, in order */
+    struct weft_list gated;    /* writes that were carried out, and whose data is on its way */
+    struct weft_list arrived;  /* gated ones whose data has come */
+    size_t held_bytes;         /* of incoming */
+
+    struct staging_pool staging;
+
+    pthread_mutex_t lock;    /* for the fields below; taken last, may be held while sending */
+    struct ep *ep;           /* from executor_attach to the end of executor_run */
+    struct ep_peer *peer;    /* the client; NULL: none (yet, or any more) */
+    struct weft_list outbox; /* results that the endpoint had no room for */
+    struct weft_list dirty;  /* queues with commands not flushed */
+
+    pthread_mutex_t done_lock; /* for the fields below */
+    pthread_cond_t done_cond;  /* in_flight is 0 */
+    unsigned long in_flight;   /* completions that a driver still owes, or that are being told */
+    struct weft_list under_way, zombies;
+    atomic_bool look; /* time to look at them */
+
+    uint64_t look_timer; /* the serving thread's */
+    struct builder *builder;
+    struct capture *capture;
+};
+
+/* ---- dispatch.c: one command ---- */
+struct call {
+    struct executor *x;
+    const struct wire_in *in;
+    const void *data; /* complete; NULL with data still to come into staging (writes only) */
+    size_t data_bytes;
+    struct staging
+        *staging;  /* the data's, if it is there already: the function may take it over (sets NULL) */
+    cl_event gate; /* writes with data to come: set when it has come; NULL otherwise */
+    struct object *object[WIRE_FIELDS_MAX]; /* by field; NULL for numbers and absent ones */
+    cl_mem mems[WIRE_WORDS_MAX];
+    cl_uint mem_count;
+    cl_event waits[WIRE_WORDS_MAX + 1]; /* the gate, too */
+    cl_uint wait_count;
+};
+/* Carries out a decoded command; every error goes back to the client. Does not free staging that was not
+ * taken over. */
+void executor_carry_out(struct executor *x, struct call *c);
+/* Answers a command with an error, wherever it wants it. */
+void executor_refuse(struct executor *x, const struct wire_in *in, cl_int error);
+#define CALL(NAME, name, ...) cl_int carry_out_##name(struct call *c);
+#include "opencl/wire/calls.def"
+
+/* ---- completion.c ---- */
+enum completion_what { COMPLETION_FREE, COMPLETION_EVENT, COMPLETION_READ, COMPLETION_REPLY };
+/* Where the driver shall put the event: NULL when nobody needs it. */
+cl_event *enqueue_event(struct call *c, cl_event *at, bool needed);
+/* After a successful enqueue: keeps, watches and releases the event; takes over the staging memory. */
+void enqueue_track(struct call *c, cl_event event, enum completion_what what, struct staging *s,
+                   size_t bytes);
+/* Answers a request when the event (taken over) completes. */
+cl_int completion_reply(struct executor *x, cl_event event, uint64_t request);
+void completion_look(struct executor *x); /* for ends that the driver did not tell */
+void completion_poison(struct executor *x,
+                       uint64_t event); /* what waits for it under way ends with an error */
+bool completion_any(struct executor *x);
+void completion_wait_all(struct executor *x);
+
+/* ---- serve.c ---- */
+bool executor_keep_orphan(struct executor *x, struct object *user_event);
+
+/* ---- enqueue.c ---- */
+void executor_flush_dirty(struct executor *x);
+void executor_forget_queue(struct executor *x, struct object *queue);
+
+/* ---- results.c ---- */
+typedef void results_done_fn(void *arg, int status);
+/* Sends a result, or keeps it until it can be sent. Any thread. data: must stay until done, unless `done` is
+ * NULL (then it is copied: small data only). */
+void results_send(struct executor *x, const struct wire_out *out, const void *data, size_t bytes,
+                  results_done_fn *done, void *arg);
+void results_reply(struct executor *x, uint64_t request, cl_int status, void *data,
+                   size_t bytes); /* frees data */
+void results_event(struct executor *x, uint64_t event, cl_int status, const uint64_t *times);
+void results_queue_error(struct executor *x, uint64_t queue, cl_int status);
+void results_retry(struct executor *x); /* sends what is kept, if it can now */
+bool results_congested(struct executor *x);
+void results_drop(struct executor *x); /* the client is gone */
+
+/* ---- build.c ---- */
+void builder_destroy(struct builder *b); /* waits for the build under way; NULL is nothing */
+
+/* ---- capture.c ---- */
+void capture_drain(struct executor *x); /* sends what was printed so far; any thread */
+bool capture_waits(struct executor *x); /* it paused for a slow client, and may go on */
+void capture_resume(struct executor *x);
+void capture_close(struct executor *x); /* no more watching */
+void capture_destroy(struct executor *x);
+
+#endif

@@ -1,0 +1,54 @@
+/* Objects: the client's handles and the drivers' objects they stand for. The serving thread only. */
+#ifndef WEFT_OPENCL_EXECUTOR_OBJECTS_H
+#define WEFT_OPENCL_EXECUTOR_OBJECTS_H
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/list.h"
+#include "opencl/backend.h"
+#include "opencl/drivers.h"
+#include "opencl/wire/wire.h"
+
+#define OBJECT_CHUNK 1024u
+
+/* What a context's objects need to know of it; lives as long as any of them. */
+struct context_info {
+    atomic_uint holds;
+    const struct driver_platform *platform;
+    cl_context context;
+    cl_uint device_count;
+    cl_device_id devices[];
+};
+
+struct object {
+    uint32_t generation;
+    uint8_t kind;                          /* enum bk_kind; 0: free */
+    bool profiles, user, from_source, set; /* queues; events; programs; user events whose status was set */
+    cl_int error;                          /* the creation failed: uses give this */
+    cl_int arg_error;                      /* kernels: the last refused argument's error and index */
+    uint32_t arg_index;
+    void *handle;                 /* the driver's object; NULL when the creation failed */
+    size_t size;                  /* memory */
+    struct context_info *context; /* held */
+    struct weft_list dirty;       /* queues: in the executor's list of those to be flushed */
+};
+struct objects {
+    struct object *chunks[WIRE_HANDLES_MAX / OBJECT_CHUNK];
+};
+
+void context_info_hold(struct context_info *c);
+void context_info_release(struct context_info *c); /* NULL is nothing */
+
+/* CL_SUCCESS and *out; the kind's CL_INVALID_… for an unknown, stale or other kind's handle; a failed
+ * creation's error (then *out is set too, so that it can be released). kind 0: any. */
+cl_int object_find(const struct objects *t, uint64_t handle, unsigned kind, struct object **out);
+/* Takes the slot of a new handle. CL_INVALID_VALUE: in use or out of range; CL_OUT_OF_HOST_MEMORY. */
+cl_int object_claim(struct objects *t, uint64_t handle, unsigned kind, struct object **out);
+/* Releases the driver's object and frees the slot. */
+void object_drop(struct object *o);
+void objects_fini(struct objects *t);
+typedef void object_visit_fn(void *arg, struct object *o);
+void objects_visit(struct objects *t, unsigned kind, object_visit_fn *fn, void *arg);
+
+#endif

@@ -1,0 +1,11 @@
+/* The executor's options. An object library of its own, so that the commands know them, too. */
+#include "base/option.h"
+
+WEFT_OPTIONS(executor, "executor",
+             {.name = "exec_staging_bytes",
+              .type = WEFT_OPTION_SIZE,
+              .value = "4G",
+              .unit = "bytes",
+              .min = 1 << 20,
+              .max = INT64_MAX,
+              .help = "Most memory of an executor for data on its way between the network and the devices."})

@@ -1,0 +1,434 @@
+/* Executor: who may speak, and in which order commands are carried out. The first peer that shows the token
+ * is the client; all others are turned away.
+ *
+ * Handlers only queue commands; they are carried out by the thread of executor_run, which polls the endpoint
+ * itself and so needs no hand-over. It is outside any handler then: while a driver takes its time, the
+ * endpoint's progress thread goes on answering the client. Commands are carried out in the order of their
+ * headers. One that needs data which is still on its way stops those behind it, but for a write, whose data
+ * the driver waits for by itself (gate). */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/error.h"
+#include "base/log.h"
+#include "base/option.h"
+#include "opencl/executor/internal.h"
+
+#define LOOK_NS          (100 * WEFT_NS_PER_MS)
+#define BACKLOG_HARD_MAX (2 * EXECUTOR_HELD_MAX)
+
+/* A command of the client. */
+struct incoming {
+    struct weft_list link; /* in x->incoming; then, if its data is still to come, in x->gated */
+    struct executor *x;
+    struct staging *data;
+    size_t data_bytes;
+    cl_int error;  /* refused on arrival */
+    bool stuck;    /* must wait for its data */
+    bool arriving; /* the endpoint still fills data */
+    bool lost;     /* the data never comes */
+    bool carried_out;
+    cl_event gate; /* set when the data is there */
+    size_t word_count;
+    uint64_t words[];
+};
+
+static size_t cost(const struct incoming *m) { return sizeof *m + m->word_count * 8 + m->data_bytes; }
+
+static void free_incoming(struct incoming *m) {
+    staging_put(m->data);
+    free(m);
+}
+
+/* ---- carrying out ---- */
+static bool is_write(const struct wire_in *in) {
+    return in->call == WIRE_WRITE || in->call == WIRE_WRITE_RECT;
+}
+
+/* A user event of the write's context; NULL: the driver has none, or the queue is not known. */
+static cl_event create_gate(struct executor *x, const struct wire_in *in) {
+    struct object *queue;
+    if (object_find(&x->objects, in->words[2], BK_QUEUE, &queue)) return NULL;
+    cl_context context = queue->context->context;
+    cl_int err = CL_SUCCESS;
+    if (!DRIVER(context)->clCreateUserEvent) return NULL;
+    cl_event e = DRIVER(context)->clCreateUserEvent(context, &err);
+    return err ? NULL : e;
+}
+
+static void open_gate(struct incoming *m) {
+    if (!m->gate) return;
+    bool fail =
+        m->lost &&
+        !atomic_load(&m->x->ended); /* at the end nobody sees the data, and some drivers cannot fail */
+    DRIVER(m->gate)->clSetUserEventStatus(m->gate, fail ? CL_OUT_OF_RESOURCES : CL_COMPLETE);
+    DRIVER(m->gate)->clReleaseEvent(m->gate);
+    m->gate = NULL;
+}
+
+static void carry_out(struct executor *x, struct incoming *m, const struct wire_in *in) {
+    struct call c = {
+        .in = in, .data = m->data ? m->data->mem : NULL, .data_bytes = m->data_bytes, .gate = m->gate};
+    if (m->lost && !m->error) m->error = CL_OUT_OF_RESOURCES;
+    if (m->error) {
+        executor_refuse(x, in, m->error);
+        return;
+    }
+    if (m->data) {
+        staging_hold(m->data);
+        c.staging = m->data;
+    }
+    executor_carry_out(x, &c);
+    staging_put(c.staging);
+}
+
+/* The first command, if it can be carried out now. */
+static struct incoming *next_command(struct executor *x, struct wire_in *in) {
+    pthread_mutex_lock(&x->in_lock);
+    struct incoming *m =
+        weft_list_empty(&x->incoming) ? NULL : weft_list_entry(x->incoming.next, struct incoming, link);
+    bool arriving = m && m->arriving;
+    pthread_mutex_unlock(&x->in_lock);
+    if (!m) return NULL;
+    wire_decode(in, m->words, m->word_count * 8, m->data_bytes, false); /* held before */
+    if (arriving && is_write(in)) m->gate = create_gate(x, in);
+    bool stuck = arriving && !m->gate;
+    pthread_mutex_lock(&x->in_lock);
+    m->stuck = stuck;
+    if (!stuck) {
+        weft_list_remove(&m->link);
+        x->held_bytes -= cost(m);
+    }
+    pthread_mutex_unlock(&x->in_lock);
+    return stuck ? NULL : m;
+}
+
+static void run_commands(struct executor *x) {
+    struct wire_in in;
+    struct incoming *m;
+    while (!atomic_load(&x->ended) && (m = next_command(x, &in))) {
+        carry_out(x, m, &in);
+        pthread_mutex_lock(&x->in_lock);
+        m->carried_out = true;
+        bool arriving = m->arriving;
+        if (arriving) weft_list_push_back(&x->gated, &m->link);
+        pthread_mutex_unlock(&x->in_lock);
+        if (arriving) continue;
+        open_gate(m);
+        free_incoming(m);
+    }
+}
+
+/* Opens the gates of writes whose data has come. */
+static void run_arrived(struct executor *x) {
+    for (;;) {
+        pthread_mutex_lock(&x->in_lock);
+        struct weft_list *it = weft_list_pop_front(&x->arrived);
+        pthread_mutex_unlock(&x->in_lock);
+        if (!it) return;
+        struct incoming *m = weft_list_entry(it, struct incoming, link);
+        open_gate(m);
+        free_incoming(m);
+    }
+}
+
+/* ---- the client's messages; handlers from here ---- */
+static void on_data(void *arg, int status) {
+    struct incoming *m = arg;
+    struct executor *x = m->x;
+    pthread_mutex_lock(&x->in_lock);
+    m->arriving = false;
+    m->lost = status != 0;
+    if (m->carried_out) {
+        weft_list_remove(&m->link);
+        weft_list_push_back(&x->arrived, &m->link);
+    }
+    pthread_mutex_unlock(&x->in_lock);
+}
+
+static uint64_t data_limit(const struct executor *x, const struct wire_in *in) {
+    switch (in->call) {
+    case WIRE_WRITE:
+    case WIRE_WRITE_RECT: return x->staging.cap_bytes;
+    case WIRE_CREATE_PROGRAM_SOURCE:
+    case WIRE_CREATE_PROGRAM_BINARY: return EXECUTOR_SOURCE_MAX;
+    default: return EXECUTOR_TEXT_MAX;
+    }
+}
+
+static void drop_client(struct executor *x) {
+    struct ep_peer *peer = x->peer;
+    results_drop(x);
+    if (peer) ep_disconnect(peer);
+    executor_stop(x);
+}
+
+/* The command with room for its data; over a limit it is queued all the same, as refused, so that its error
+ * comes in order. */
+static struct incoming *create_incoming(struct executor *x, const struct wire_in *in, uint64_t data_bytes,
+                                        bool full) {
+    struct incoming *m = malloc(sizeof *m + in->word_count * 8);
+    if (!m) return NULL;
+    *m = (struct incoming){.x = x, .word_count = in->word_count};
+    memcpy(m->words, in->words, in->word_count * 8);
+    full = full && !is_write(in);
+    if (data_bytes && !full && data_bytes <= data_limit(x, in))
+        m->data = staging_get(&x->staging, data_bytes);
+    if (m->data)
+        m->data_bytes = data_bytes;
+    else if (data_bytes || full)
+        m->error = CL_OUT_OF_HOST_MEMORY;
+    return m;
+}
+
+static size_t backlog(struct executor *x) {
+    pthread_mutex_lock(&x->in_lock);
+    size_t bytes = x->held_bytes;
+    pthread_mutex_unlock(&x->in_lock);
+    return bytes;
+}
+
+static void take_message(struct executor *x, const struct ep_msg *msg, struct ep_sink *sink) {
+    struct wire_in in;
+    if (!wire_decode(&in, msg->header, msg->header_bytes, msg->data_bytes, false)) {
+        weft_error("executor", "the client broke the protocol: a bad command of %zu bytes",
+                   msg->header_bytes);
+        drop_client(x);
+        return;
+    }
+    size_t behind = backlog(x);
+    struct incoming *m = NULL;
+    if (behind <= BACKLOG_HARD_MAX) m = create_incoming(x, &in, msg->data_bytes, behind > EXECUTOR_HELD_MAX);
+    if (!m) {
+        weft_error("executor", "no memory for the client's commands");
+        drop_client(x);
+        return;
+    }
+    if (m->data && msg->data) memcpy(m->data->mem, msg->data, msg->data_bytes);
+    m->arriving = m->data && !msg->data;
+    if (m->arriving) *sink = (struct ep_sink){.buf = m->data->mem, .on_data = on_data, .arg = m};
+    pthread_mutex_lock(&x->in_lock);
+    weft_list_push_back(&x->incoming, &m->link);
+    x->held_bytes += cost(m);
+    pthread_mutex_unlock(&x->in_lock);
+}
+
+/* ---- admission ---- */
+/* In constant time: the token must not be guessed byte by byte. */
+static bool token_fits(const struct executor *x, const struct wire_open *o) {
+    uint8_t shown[NODE_TOKEN_BYTES], differs = 0;
+    memcpy(shown, &o->token_low, 8);
+    memcpy(shown + 8, &o->token_high, 8);
+    for (size_t i = 0; i < sizeof shown; i++) differs |= shown[i] ^ x->token[i];
+    return !differs;
+}
+
+static void answer_open(struct executor *x, int status) {
+    struct wire_out out;
+    wire_begin(&out, OPENED, opened, .version = WIRE_VERSION, .status = (uint64_t)(int64_t)status);
+    results_send(x, &out, NULL, 0, NULL, NULL);
+}
+
+static void admit(struct executor *x, struct ep_peer *peer, const struct ep_msg *msg) {
+    struct wire_in in;
+    bool open =
+        wire_decode(&in, msg->header, msg->header_bytes, msg->data_bytes, false) && in.call == WIRE_OPEN;
+    if (x->peer || !open || !token_fits(x, &in.open)) {
+        weft_warn("executor", "a stranger was turned away");
+        ep_disconnect(peer);
+        return;
+    }
+    pthread_mutex_lock(&x->lock);
+    x->peer = peer;
+    pthread_mutex_unlock(&x->lock);
+    if (in.open.version == WIRE_VERSION) {
+        answer_open(x, 0);
+        return;
+    }
+    weft_error("executor", "the client speaks version %u, this side %u", (unsigned)in.open.version,
+               WIRE_VERSION);
+    answer_open(x, WEFT_E_VERSION);
+}
+
+static void on_header(void *ctx, struct ep_peer *peer, const struct ep_msg *msg, struct ep_sink *sink) {
+    struct executor *x = ctx;
+    if (atomic_load(&x->ended)) return;
+    if (x->peer && x->peer == peer)
+        take_message(x, msg, sink);
+    else
+        admit(x, peer, msg);
+}
+
+static void on_peer_down(void *ctx, struct ep_peer *peer, int status) {
+    struct executor *x = ctx;
+    if (peer != x->peer) return;
+    weft_info("executor", "the client is gone: %s", weft_error_text(status));
+    results_drop(x);
+    executor_stop(x);
+}
+
+/* ---- life ---- */
+struct executor *executor_create(const struct drivers *drivers, const uint8_t token[NODE_TOKEN_BYTES]) {
+    struct executor *x = calloc(1, sizeof *x);
+    if (!x) return NULL;
+    x->drivers = drivers;
+    memcpy(x->token, token, sizeof x->token);
+    weft_list_init(&x->incoming);
+    weft_list_init(&x->gated);
+    weft_list_init(&x->arrived);
+    weft_list_init(&x->under_way);
+    weft_list_init(&x->orphans);
+    weft_list_init(&x->zombies);
+    pthread_mutex_init(&x->in_lock, NULL);
+    weft_list_init(&x->outbox);
+    weft_list_init(&x->dirty);
+    staging_init(&x->staging, (size_t)weft_option_int("exec_staging_bytes"));
+    pthread_mutex_init(&x->lock, NULL);
+    pthread_mutex_init(&x->done_lock, NULL);
+    pthread_cond_init(&x->done_cond, NULL);
+    return x;
+}
+
+void executor_configure(struct executor *x, struct ep_config *cfg) {
+    cfg->accept = true;
+    cfg->handlers[WIRE_HANDLER_COMMAND] = (struct ep_handler){on_header, x};
+    cfg->on_peer_down = on_peer_down;
+    cfg->ctx = x;
+}
+
+void executor_attach(struct executor *x, struct ep *ep) { x->ep = ep; }
+
+void executor_stop(struct executor *x) {
+    atomic_store(&x->ended, true);
+    pthread_mutex_lock(&x->lock);
+    if (x->ep) ep_wake(x->ep);
+    pthread_mutex_unlock(&x->lock);
+}
+
+static bool has_work(void *arg) {
+    struct executor *x = arg;
+    if (atomic_load(&x->ended)) return true;
+    if (atomic_load(&x->look)) return true;
+    results_retry(x);
+    if (capture_waits(x)) return true;
+    pthread_mutex_lock(&x->in_lock);
+    struct incoming *m =
+        weft_list_empty(&x->incoming) ? NULL : weft_list_entry(x->incoming.next, struct incoming, link);
+    bool work = (m && !(m->stuck && m->arriving)) || !weft_list_empty(&x->arrived);
+    pthread_mutex_unlock(&x->in_lock);
+    return work;
+}
+
+static void on_look(void *arg) { atomic_store(&((struct executor *)arg)->look, true); }
+
+/* While commands are under way: now and then, for ends that the driver did not tell. */
+static void look_regularly(struct executor *x) {
+    bool look = atomic_exchange(&x->look, false);
+    if (look) completion_look(x);
+    if (x->look_timer && look) {
+        ep_cancel_timer(x->ep, x->look_timer);
+        x->look_timer = 0;
+    }
+    if (!x->look_timer && completion_any(x))
+        x->look_timer = ep_timer(x->ep, weft_now_ns() + LOOK_NS, on_look, x);
+}
+
+static void on_no_client(void *arg) {
+    struct executor *x = arg;
+    if (x->peer) return;
+    weft_warn("executor", "no client came");
+    executor_stop(x);
+}
+
+void executor_run(struct executor *x, unsigned client_timeout_ms) {
+    uint64_t timer = ep_timer(x->ep, weft_now_ns() + client_timeout_ms * WEFT_NS_PER_MS, on_no_client, x);
+    while (!atomic_load(&x->ended)) {
+        run_commands(x);
+        run_arrived(x);
+        look_regularly(x);
+        capture_resume(x);
+        if (has_work(x) || (ep_progress(x->ep) && has_work(x))) continue;
+        executor_flush_dirty(x); /* the input ran dry: what the drivers were given must not wait any longer */
+        ep_wait(x->ep, has_work, x, WEFT_TIME_NEVER);
+    }
+    ep_cancel_timer(x->ep, timer);
+    ep_cancel_timer(x->ep, x->look_timer);
+    if (x->capture) capture_close(x);
+    /* From here on nobody else speaks to the endpoint, and it may be closed. */
+    atomic_store(&x->ended, true);
+    results_drop(x);
+    pthread_mutex_lock(&x->lock);
+    x->ep = NULL;
+    pthread_mutex_unlock(&x->lock);
+}
+
+/* What waits for an event that nobody sets any more must end, or releasing the queues would wait for ever. It
+ * is let run: nobody sees what it does, and some drivers cannot fail (completion.c). */
+static void set_user_event(void *arg, struct object *o) {
+    if (o->user && !o->set && o->handle) DRIVER(o->handle)->clSetUserEventStatus(o->handle, CL_COMPLETE);
+}
+
+/* User events that the client released without setting them: until the end, as with the driver itself, what
+ * waits for them waits. */
+struct orphan {
+    struct weft_list link;
+    cl_event event;
+};
+
+bool executor_keep_orphan(struct executor *x, struct object *o) {
+    struct orphan *keep = malloc(sizeof *keep);
+    if (!keep) return false;
+    keep->event = o->handle;
+    DRIVER(o->handle)->clRetainEvent(o->handle);
+    weft_list_push_back(&x->orphans, &keep->link);
+    return true;
+}
+
+static void set_orphans(struct executor *x) {
+    struct weft_list *it;
+    while ((it = weft_list_pop_front(&x->orphans))) {
+        struct orphan *o = weft_list_entry(it, struct orphan, link);
+        DRIVER(o->event)->clSetUserEventStatus(o->event, CL_COMPLETE);
+        DRIVER(o->event)->clReleaseEvent(o->event);
+        free(o);
+    }
+}
+
+/* Not clFinish: it waits for ever behind what some drivers do with failed commands. */
+static void flush_queue(void *arg, struct object *o) {
+    if (o->handle) DRIVER(o->handle)->clFlush(o->handle);
+}
+
+static void drop_incoming(struct executor *x) {
+    struct weft_list all, *it;
+    weft_list_init(&all);
+    weft_list_splice(&all, &x->incoming);
+    weft_list_splice(&all, &x->gated);
+    weft_list_splice(&all, &x->arrived);
+    while ((it = weft_list_pop_front(&all))) {
+        struct incoming *m = weft_list_entry(it, struct incoming, link);
+        m->lost = m->arriving;
+        open_gate(m);
+        free_incoming(m);
+    }
+}
+
+void executor_destroy(struct executor *x) {
+    atomic_store(&x->ended, true);
+    results_drop(x);
+    builder_destroy(x->builder);
+    objects_visit(&x->objects, BK_EVENT, set_user_event, NULL);
+    set_orphans(x);
+    drop_incoming(x);
+    objects_visit(&x->objects, BK_QUEUE, flush_queue, NULL);
+    completion_wait_all(x);
+    objects_fini(&x->objects);
+    capture_destroy(x);
+    staging_fini(&x->staging);
+    pthread_cond_destroy(&x->done_cond);
+    pthread_mutex_destroy(&x->done_lock);
+    pthread_mutex_destroy(&x->lock);
+    pthread_mutex_destroy(&x->in_lock);
+    free(x);
+}

@@ -1,0 +1,299 @@
+/* Coherence: see coherence.h. */
+#include "opencl/front/coherence.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+
+#define USES_KEPT 16   /* beyond it, uses that have ended are looked for before the list grows */
+
+/* Data on its way from one part to another. Freed by its last completion. */
+struct transfer {
+    struct mem *mem;              /* held */
+    cl_uint to;
+    bk_ref to_queue, to_part;
+    struct event *done;           /* held; ends when the data is there */
+    struct event **after;         /* held; users of the target, which the write waits for */
+    unsigned after_count;
+    struct initial *initial;      /* upload: its data; NULL: staging */
+    unsigned char *staging;
+};
+
+static void transfer_free(struct transfer *t) {
+    for (unsigned i = 0; i < t->after_count; i++) object_drop(t->after[i]);
+    free(t->after);
+    free(t->staging);
+    if (t->initial) initial_drop(t->initial);
+    if (t->done) object_drop(t->done);
+    object_drop(t->mem);
+    free(t);
+}
+
+static void transfer_end(struct transfer *t, cl_int status) {
+    if (status < 0) weft_warn("opencl", "moving a buffer of %zu bytes between nodes failed: OpenCL error %d", t->mem->size, status);
+    event_end(t->done, status);
+    transfer_free(t);
+}
+
+static void on_written(void *arg, cl_int status, const cl_ulong times[4]) { transfer_end(arg, status); }
+
+/* event: where to put the write's own event, NULL: not wanted. */
+static cl_int enqueue_write(struct transfer *t, bk_ref *event) {
+    struct backend *b = t->mem->context->slots[t->to].backend;
+    struct waits w;
+    waits_init(&w, t->to);
+    cl_int rc = CL_SUCCESS;
+    for (unsigned i = 0; i < t->after_count && rc == CL_SUCCESS; i++) rc = waits_add(&w, t->after[i]);
+    const void *data = t->initial ? t->initial->data : t->staging;
+    struct bk_command c = {.op = BK_WRITE, .queue = t->to_queue, .wait_count = w.count, .waits = w.refs,
+                           .want_event = event, .on_complete = on_written, .arg = t};
+    c.u.rw.mem = t->to_part;
+    c.u.rw.size = t->mem->size;
+    c.u.rw.host_src = data;
+    if (rc == CL_SUCCESS) rc = b->ops->enqueue(b, &c, event);
+    waits_fini(&w);
+    return rc;
+}
+
+/* The data is in staging: on to the target. A completion function: it may enqueue, not wait. */
+static void on_read(void *arg, cl_int status, const cl_ulong times[4]) {
+    struct transfer *t = arg;
+    struct backend *b = t->mem->context->slots[t->to].backend;
+    bk_ref queue = t->to_queue;
+    cl_int rc = status < 0 ? status : enqueue_write(t, NULL);
+    if (rc < 0) transfer_end(t, rc); /* else on_written does, and t may be gone */
+    else b->ops->flush(b, queue);
+}
+
+void coherence_forget(struct mem_part *p) {
+    for (unsigned i = 0; i < p->use_count; i++) object_drop(p->uses[i].event);
+    p->use_count = 0;
+    if (p->in) object_drop(p->in);
+    p->in = NULL;
+}
+
+/* Drops uses that have ended. That one failed is for the program to see in its own events. */
+static void prune(struct mem_part *p) {
+    unsigned kept = 0;
+    for (unsigned i = 0; i < p->use_count; i++) {
+        if (event_status(p->uses[i].event) <= CL_COMPLETE) object_drop(p->uses[i].event);
+        else p->uses[kept++] = p->uses[i];
+    }
+    p->use_count = kept;
+}
+
+/* Moves the users of a part (and what is on its way in) into the transfer: whoever comes later waits for the transfer. */
+static cl_int take_users(struct transfer *t, struct mem_part *p) {
+    prune(p);
+    t->after = calloc(p->use_count + 1, sizeof(struct event *));
+    if (!t->after) return CL_OUT_OF_HOST_MEMORY;
+    for (unsigned i = 0; i < p->use_count; i++) t->after[t->after_count++] = p->uses[i].event;
+    p->use_count = 0;
+    if (p->in) t->after[t->after_count++] = p->in;
+    p->in = NULL;
+    return CL_SUCCESS;
+}
+
+static struct transfer *transfer_new(struct mem *m, cl_uint to, cl_int *rc) {
+    struct transfer *t = calloc(1, sizeof *t);
+    *rc = CL_OUT_OF_HOST_MEMORY;
+    if (!t) return NULL;
+    object_hold(m);
+    t->mem = m;
+    t->to = to;
+    t->done = event_new_user(m->context);
+    if (!t->done) goto fail;
+    atomic_store(&t->done->object.refs, 0); /* never the program's */
+    t->done->slot = to;
+    *rc = context_service(m->context, to, &t->to_queue);
+    if (*rc == CL_SUCCESS) *rc = mem_part_ref_locked(m, to, &t->to_part);
+    if (*rc != CL_SUCCESS) goto fail;
+    return t;
+fail:
+    transfer_free(t);
+    return NULL;
+}
+
+static cl_int note_use(struct mem_part *p, const struct queue *q, bool writes, struct event *e);
+
+/* The part becomes what `t` brings. From here on t belongs to its completions. */
+static void aim(struct transfer *t, struct mem_part *p) {
+    object_hold(t->done);
+    p->in = t->done;
+    p->valid = true;
+}
+
+static cl_int upload(struct mem *m, cl_uint to) {
+    cl_int rc;
+    struct transfer *t = transfer_new(m, to, &rc);
+    if (!t) return rc;
+    struct backend *b = m->context->slots[to].backend;
+    bk_ref queue = t->to_queue;
+    rc = take_users(t, &m->parts[to]);
+    if (rc != CL_SUCCESS) {
+        transfer_free(t);
+        return rc;
+    }
+    atomic_fetch_add(&m->initial->refs, 1);
+    t->initial = m->initial;
+    aim(t, &m->parts[to]);
+    struct event *done = t->done;
+    done->backend = b; /* the write's own event: who comes later waits for it without a bridge */
+    rc = enqueue_write(t, &done->ref);
+    if (rc == CL_SUCCESS) {
+        b->ops->flush(b, queue);
+        return rc;
+    }
+    done->backend = NULL;
+    transfer_end(t, rc);
+    return rc;
+}
+
+/* The read that starts a transfer: after the source's writers. */
+static cl_int enqueue_read(struct transfer *t, cl_uint from, bk_ref queue) {
+    struct mem *m = t->mem;
+    struct mem_part *p = &m->parts[from];
+    struct backend *b = m->context->slots[from].backend;
+    struct event *read = event_new(m->context, NULL, CL_COMMAND_READ_BUFFER);
+    if (!read) return CL_OUT_OF_HOST_MEMORY;
+    atomic_store(&read->object.refs, 0);
+    struct waits w;
+    waits_init(&w, from);
+    prune(p);
+    cl_int rc = p->in ? waits_add(&w, p->in) : CL_SUCCESS;
+    for (unsigned i = 0; i < p->use_count && rc == CL_SUCCESS; i++)
+        if (p->uses[i].writes) rc = waits_add(&w, p->uses[i].event);
+    struct bk_command c = {.op = BK_READ, .queue = queue, .wait_count = w.count, .waits = w.refs, .want_event = true,
+                           .on_complete = on_read, .arg = t};
+    c.u.rw.mem = p->ref;
+    c.u.rw.size = m->size;
+    c.u.rw.host = t->staging;
+    if (rc == CL_SUCCESS) rc = b->ops->enqueue(b, &c, &read->ref);
+    waits_fini(&w);
+    if (rc == CL_SUCCESS) {
+        read->slot = from;
+        read->backend = b;
+        note_use(p, NULL, false, read);
+        b->ops->flush(b, queue);
+    }
+    object_drop(read);
+    return rc;
+}
+
+static cl_int migrate(struct mem *m, cl_uint from, cl_uint to) {
+    cl_int rc;
+    bk_ref queue;
+    struct transfer *t = transfer_new(m, to, &rc);
+    if (!t) return rc;
+    rc = context_service(m->context, from, &queue);
+    t->staging = malloc(m->size);
+    if (rc == CL_SUCCESS && !t->staging) rc = CL_OUT_OF_HOST_MEMORY;
+    if (rc == CL_SUCCESS) rc = take_users(t, &m->parts[to]);
+    if (rc != CL_SUCCESS) {
+        transfer_free(t);
+        return rc;
+    }
+    aim(t, &m->parts[to]);
+    rc = enqueue_read(t, from, queue);
+    if (rc < 0) transfer_end(t, rc);
+    return rc;
+}
+
+static cl_int make_valid(struct mem *m, cl_uint slot) {
+    if (m->initial) return upload(m, slot);
+    for (cl_uint i = 0; i < m->context->slot_count; i++)
+        if (m->parts[i].valid) return migrate(m, i, slot);
+    m->parts[slot].valid = true; /* nothing was ever written: any contents are right */
+    return CL_SUCCESS;
+}
+
+static void drop_initial(struct mem *m) {
+    if (m->initial) initial_drop(m->initial);
+    m->initial = NULL;
+}
+
+/* In a context of one backend the initial contents go to their one place; attention ends when they are there. */
+static void settle_untracked(struct mem *m) {
+    drop_initial(m);
+    if (!m->parts[0].in) atomic_store_explicit(&m->attention, false, memory_order_release);
+}
+
+/* What came in before: whether it must still be waited for. One that failed is tried again, if the contents are still to
+ * be had, or does not matter, if they are to be overwritten; else whoever needs them fails with it. */
+static void settle_in(struct mem *m, cl_uint slot, bool whole) {
+    struct mem_part *p = &m->parts[slot];
+    cl_int status = p->in ? event_status(p->in) : CL_QUEUED;
+    bool elsewhere = m->initial != NULL;
+    for (cl_uint i = 0; i < m->context->slot_count; i++) elsewhere |= i != slot && m->parts[i].valid;
+    if (status > CL_COMPLETE || (status < 0 && !whole && !elsewhere)) return;
+    if (status < 0) p->valid = false;
+    object_drop(p->in);
+    p->in = NULL;
+}
+
+static cl_int prepare_one(struct context *c, struct waits *w, const struct mem_use *use) {
+    struct mem *m = mem_root(use->mem);
+    struct mem_part *p = &m->parts[w->slot];
+    cl_int rc = CL_SUCCESS;
+    bool whole = use->overwrites && !use->mem->parent;
+    settle_in(m, w->slot, whole);
+    if (!c->tracked ? m->initial && !whole : !p->valid && !whole) rc = make_valid(m, w->slot);
+    if (p->in && rc == CL_SUCCESS) rc = waits_add(w, p->in);
+    if (!c->tracked) settle_untracked(m);
+    return rc;
+}
+
+cl_int coherence_prepare(struct context *c, struct waits *w, const struct mem_use *uses, cl_uint count) {
+    cl_int rc = CL_SUCCESS;
+    for (cl_uint i = 0; i < count && rc == CL_SUCCESS; i++) rc = prepare_one(c, w, &uses[i]);
+    return rc;
+}
+
+/* The entry of an in-order queue's earlier command, which ends before a later one. */
+static struct part_use *same_queue(struct mem_part *p, const struct queue *q) {
+    for (unsigned i = 0; q && !queue_out_of_order(q) && i < p->use_count; i++)
+        if (p->uses[i].queue == q) return &p->uses[i];
+    return NULL;
+}
+
+static cl_int note_use(struct mem_part *p, const struct queue *q, bool writes, struct event *e) {
+    struct part_use *u = same_queue(p, q);
+    object_hold(e);
+    if (u) {
+        object_drop(u->event);
+        u->event = e;
+        u->writes |= writes;
+        return CL_SUCCESS;
+    }
+    if (p->use_count >= USES_KEPT) prune(p);
+    if (p->use_count == p->use_room) {
+        unsigned room = p->use_room ? p->use_room * 2 : 4;
+        struct part_use *more = realloc(p->uses, room * sizeof *more);
+        if (!more) {
+            object_drop(e);
+            return CL_OUT_OF_HOST_MEMORY;
+        }
+        p->uses = more;
+        p->use_room = room;
+    }
+    p->uses[p->use_count++] = (struct part_use){.event = e, .queue = q, .writes = writes};
+    return CL_SUCCESS;
+}
+
+static void only_valid(struct mem *m, cl_uint slot) {
+    for (cl_uint i = 0; i < m->context->slot_count; i++) m->parts[i].valid = i == slot;
+    drop_initial(m);
+}
+
+cl_int coherence_record(struct context *c, struct queue *q, cl_uint slot, const struct mem_use *uses, cl_uint count,
+                        struct event *event) {
+    cl_int rc = CL_SUCCESS;
+    for (cl_uint i = 0; c->tracked && i < count; i++) {
+        struct mem *m = mem_root(uses[i].mem);
+        cl_int noted = note_use(&m->parts[slot], q, uses[i].writes, event);
+        if (noted != CL_SUCCESS) rc = noted;
+        if (uses[i].writes) only_valid(m, slot);
+    }
+    return rc;
+}

@@ -1,0 +1,367 @@
+/* Coherence of contexts over several backends: transfers, their order, and that enqueuing never waits; last, programs drawn at
+ * random, whose commands complete in random order, against a plain model. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "opencl/front/fake_backend.h"
+
+#define SIZE 64
+
+struct world {
+    cl_context context;
+    cl_command_queue queue[3];
+    cl_program program;
+};
+static struct world w;
+
+static cl_kernel kernel(const char *name) {
+    cl_int rc;
+    cl_kernel k = weft_clCreateKernel(w.program, name, &rc);
+    assert_int_equal(rc, CL_SUCCESS);
+    return k;
+}
+
+static int setup(void **state) {
+    cl_int rc;
+    const char *source = "fake";
+    fakes_reset();
+    w.context = weft_clCreateContext(NULL, 3, fake_devices, NULL, NULL, &rc);
+    assert_int_equal(rc, CL_SUCCESS);
+    for (int i = 0; i < 3; i++) {
+        cl_queue_properties p[] = {CL_QUEUE_PROPERTIES, i == 2 ? CL_QUEUE_OUT_OF_ORDER_EXEC_MODE_ENABLE : 0, 0};
+        w.queue[i] = weft_clCreateCommandQueueWithProperties(w.context, fake_devices[i], p, &rc);
+        assert_int_equal(rc, CL_SUCCESS);
+    }
+    w.program = weft_clCreateProgramWithSource(w.context, 1, &source, NULL, &rc);
+    assert_int_equal(weft_clBuildProgram(w.program, 0, NULL, "", NULL, NULL), CL_SUCCESS);
+    return 0;
+}
+
+/* Whatever a test did: once all is released, no backend object is left. */
+static int teardown(void **state) {
+    unsigned seed = 1;
+    fakes_run(&seed);
+    for (int i = 0; i < 3; i++) assert_int_equal(weft_clReleaseCommandQueue(w.queue[i]), CL_SUCCESS);
+    assert_int_equal(weft_clReleaseProgram(w.program), CL_SUCCESS);
+    assert_int_equal(weft_clReleaseContext(w.context), CL_SUCCESS);
+    assert_int_equal(weft_clReleaseContext(w.context), CL_INVALID_CONTEXT);
+    assert_int_equal(fakes_live(), 0);
+    return 0;
+}
+
+static cl_mem buffer(cl_mem_flags flags, void *host) {
+    cl_int rc;
+    cl_mem m = weft_clCreateBuffer(w.context, flags, SIZE, host, &rc);
+    assert_int_equal(rc, CL_SUCCESS);
+    return m;
+}
+
+static cl_event add(int q, cl_mem m, unsigned char value, cl_uint waits, const cl_event *list) {
+    size_t one = 1;
+    cl_event e = NULL;
+    cl_kernel k = kernel("add");
+    assert_int_equal(weft_clSetKernelArg(k, 0, sizeof m, &m), CL_SUCCESS);
+    assert_int_equal(weft_clSetKernelArg(k, 1, 1, &value), CL_SUCCESS);
+    assert_int_equal(weft_clEnqueueNDRangeKernel(w.queue[q], k, 1, NULL, &one, NULL, waits, list, &e), CL_SUCCESS);
+    weft_clReleaseKernel(k);
+    return e;
+}
+
+static cl_int status_of(cl_event e) {
+    cl_int s = 1;
+    assert_int_equal(weft_clGetEventInfo(e, CL_EVENT_COMMAND_EXECUTION_STATUS, sizeof s, &s, NULL), CL_SUCCESS);
+    return s;
+}
+
+static void coherence__moves_data_between_backends(void **state) {
+    unsigned char data[SIZE] = {7}, back[SIZE];
+    cl_mem m = buffer(0, NULL);
+    cl_event a;
+    assert_int_equal(weft_clEnqueueWriteBuffer(w.queue[0], m, CL_FALSE, 0, SIZE, data, 0, NULL, &a), CL_SUCCESS);
+    cl_event b = add(1, m, 1, 1, &a);
+    /* Node 0: the program's write and our read, which waits for it. Node 1: only the kernel, which waits for a bridge. */
+    assert_int_equal(fakes[0].command_count, 2);
+    assert_int_equal(fake_find(&fakes[0], BK_READ, 0), 1);
+    assert_false(fake_runnable(&fakes[0], 1));
+    assert_int_equal(fakes[1].command_count, 1);
+    assert_false(fake_runnable(&fakes[1], 0));
+    fake_complete(&fakes[0], 0, CL_COMPLETE);
+    fake_complete(&fakes[0], 1, CL_COMPLETE);
+    assert_int_equal(fake_find(&fakes[1], BK_WRITE, 0), 1); /* sent on as soon as it was read */
+    assert_false(fake_runnable(&fakes[1], 0));
+    fake_complete(&fakes[1], 1, CL_COMPLETE);
+    assert_true(fake_runnable(&fakes[1], 0));
+    assert_int_equal(status_of(b), CL_SUBMITTED);
+    assert_int_equal(weft_clEnqueueReadBuffer(w.queue[1], m, CL_TRUE, 0, SIZE, back, 0, NULL, NULL), CL_SUCCESS);
+    assert_int_equal(status_of(b), CL_COMPLETE);
+    assert_int_equal(back[0], 8);
+    assert_int_equal(back[1], 1);
+    weft_clReleaseEvent(a);
+    weft_clReleaseEvent(b);
+    weft_clReleaseMemObject(m);
+}
+
+static void coherence__leaves_valid_data_where_it_is(void **state) {
+    unsigned char data[SIZE] = {1}, back[SIZE];
+    cl_mem m = buffer(0, NULL);
+    assert_int_equal(weft_clEnqueueWriteBuffer(w.queue[0], m, CL_TRUE, 0, SIZE, data, 0, NULL, NULL), CL_SUCCESS);
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(weft_clEnqueueReadBuffer(w.queue[1], m, CL_TRUE, 0, SIZE, back, 0, NULL, NULL), CL_SUCCESS);
+    assert_int_equal(fakes[0].command_count, 2); /* the write, one read to move it */
+    assert_int_equal(fakes[1].command_count, 4); /* one write, three reads of the program */
+    /* Overwritten as a whole elsewhere: nothing moves. */
+    assert_int_equal(weft_clEnqueueWriteBuffer(w.queue[2], m, CL_TRUE, 0, SIZE, data, 0, NULL, NULL), CL_SUCCESS);
+    assert_int_equal(fakes[2].command_count, 1);
+    weft_clReleaseMemObject(m);
+}
+
+static void coherence__brings_initial_contents(void **state) {
+    unsigned char data[SIZE], back[SIZE];
+    memset(data, 9, sizeof data);
+    cl_mem m = buffer(CL_MEM_COPY_HOST_PTR, data);
+    memset(data, 0, sizeof data); /* the copy was taken */
+    assert_int_equal(fakes[0].command_count + fakes[1].command_count + fakes[2].command_count, 0);
+    for (int i = 2; i >= 0; i--) {
+        assert_int_equal(weft_clEnqueueReadBuffer(w.queue[i], m, CL_TRUE, 0, SIZE, back, 0, NULL, NULL), CL_SUCCESS);
+        assert_int_equal(back[SIZE - 1], 9);
+        assert_int_equal(fakes[i].command_count, 2);
+    }
+    weft_clReleaseMemObject(m);
+}
+
+static void coherence__passes_a_failure_on(void **state) {
+    unsigned char data[SIZE] = {1}, back[SIZE];
+    unsigned seed = 5;
+    cl_mem m = buffer(0, NULL);
+    assert_int_equal(weft_clEnqueueWriteBuffer(w.queue[0], m, CL_TRUE, 0, SIZE, data, 0, NULL, NULL), CL_SUCCESS);
+    cl_event e = add(1, m, 1, 0, NULL);
+    int read = fake_find(&fakes[0], BK_READ, 0);
+    fake_complete(&fakes[0], (unsigned)read, CL_DEVICE_NOT_AVAILABLE);
+    assert_true(fakes_run(&seed));
+    assert_true(status_of(e) < 0);
+    assert_int_equal(weft_clWaitForEvents(1, &e), CL_EXEC_STATUS_ERROR_FOR_EVENTS_IN_WAIT_LIST);
+    /* Writing it anew makes it whole again. */
+    assert_int_equal(weft_clEnqueueWriteBuffer(w.queue[1], m, CL_TRUE, 0, SIZE, data, 0, NULL, NULL), CL_SUCCESS);
+    assert_int_equal(weft_clEnqueueReadBuffer(w.queue[2], m, CL_TRUE, 0, SIZE, back, 0, NULL, NULL), CL_SUCCESS);
+    assert_int_equal(back[0], 1);
+    weft_clReleaseEvent(e);
+    weft_clReleaseMemObject(m);
+}
+
+static void coherence__objects_outlive_their_handles(void **state) {
+    unsigned char data[SIZE] = {3};
+    unsigned seed = 6;
+    cl_mem m = buffer(CL_MEM_COPY_HOST_PTR, data);
+    cl_event e = add(0, m, 1, 0, NULL), f = add(1, m, 1, 1, &e);
+    weft_clReleaseMemObject(m);
+    weft_clReleaseEvent(e);
+    assert_int_equal(weft_clReleaseMemObject(m), CL_INVALID_MEM_OBJECT);
+    assert_true(fakes_run(&seed));
+    assert_int_equal(status_of(f), CL_COMPLETE);
+    weft_clReleaseEvent(f);
+}
+
+static void coherence__disjoint_sub_buffers_on_two_backends(void **state) {
+    unsigned char data[SIZE] = {0}, back[SIZE];
+    cl_int rc;
+    unsigned seed = 8;
+    cl_mem m = buffer(CL_MEM_COPY_HOST_PTR, data), half[2];
+    for (size_t i = 0; i < 2; i++) {
+        cl_buffer_region r = {i * SIZE / 2, SIZE / 2};
+        half[i] = weft_clCreateSubBuffer(m, 0, CL_BUFFER_CREATE_TYPE_REGION, &r, &rc);
+        assert_int_equal(rc, CL_SUCCESS);
+    }
+    for (int i = 0; i < 6; i++) weft_clReleaseEvent(add(i % 2, half[i % 2], (unsigned char)(1 + i % 2), 0, NULL));
+    assert_true(fakes_run(&seed));
+    assert_int_equal(weft_clEnqueueReadBuffer(w.queue[2], m, CL_TRUE, 0, SIZE, back, 0, NULL, NULL), CL_SUCCESS);
+    assert_int_equal(back[0], 3);
+    assert_int_equal(back[SIZE - 1], 6);
+    weft_clReleaseMemObject(m); /* the parts hold it */
+    weft_clReleaseMemObject(half[0]);
+    weft_clReleaseMemObject(half[1]);
+}
+
+static void coherence__user_event_opens_all_backends(void **state) {
+    unsigned char data[SIZE] = {0};
+    unsigned seed = 4;
+    cl_int rc;
+    cl_event gate = weft_clCreateUserEvent(w.context, &rc), e[3];
+    cl_mem m[3];
+    for (int i = 0; i < 3; i++) {
+        m[i] = buffer(CL_MEM_COPY_HOST_PTR, data);
+        e[i] = add(i, m[i], 1, 1, &gate);
+    }
+    assert_false(fakes_run(&seed));
+    assert_int_equal(weft_clSetUserEventStatus(gate, CL_COMPLETE), CL_SUCCESS);
+    assert_int_equal(weft_clSetUserEventStatus(gate, CL_COMPLETE), CL_INVALID_OPERATION);
+    assert_int_equal(weft_clWaitForEvents(3, e), CL_SUCCESS);
+    for (int i = 0; i < 3; i++) {
+        weft_clReleaseEvent(e[i]);
+        weft_clReleaseMemObject(m[i]);
+    }
+    weft_clReleaseEvent(gate);
+}
+
+static void coherence__maps_through_host_memory(void **state) {
+    unsigned char data[SIZE], back[SIZE];
+    cl_int rc;
+    memset(data, 5, sizeof data);
+    cl_mem m = buffer(CL_MEM_USE_HOST_PTR, data);
+    weft_clReleaseEvent(add(0, m, 1, 0, NULL));
+    unsigned char *p = weft_clEnqueueMapBuffer(w.queue[1], m, CL_TRUE, CL_MAP_READ | CL_MAP_WRITE, 8, 16, 0, NULL, NULL, &rc);
+    assert_int_equal(rc, CL_SUCCESS);
+    assert_ptr_equal(p, data + 8);
+    assert_int_equal(p[0], 6);
+    unsigned char *other = weft_clEnqueueMapBuffer(w.queue[2], m, CL_TRUE, CL_MAP_READ, 0, 8, 0, NULL, NULL, &rc);
+    assert_ptr_equal(other, data);
+    cl_uint maps = 0;
+    weft_clGetMemObjectInfo(m, CL_MEM_MAP_COUNT, sizeof maps, &maps, NULL);
+    assert_int_equal(maps, 2);
+    memset(p, 40, 16);
+    assert_int_equal(weft_clEnqueueUnmapMemObject(w.queue[2], m, p + 1, 0, NULL, NULL), CL_INVALID_VALUE);
+    assert_int_equal(weft_clEnqueueUnmapMemObject(w.queue[2], m, p, 0, NULL, NULL), CL_SUCCESS);
+    assert_int_equal(weft_clEnqueueUnmapMemObject(w.queue[0], m, other, 0, NULL, NULL), CL_SUCCESS);
+    assert_int_equal(weft_clEnqueueUnmapMemObject(w.queue[0], m, other, 0, NULL, NULL), CL_INVALID_VALUE);
+    assert_int_equal(weft_clFinish(w.queue[2]), CL_SUCCESS);
+    assert_int_equal(weft_clEnqueueReadBuffer(w.queue[0], m, CL_TRUE, 0, SIZE, back, 0, NULL, NULL), CL_SUCCESS);
+    assert_int_equal(back[7], 6);
+    assert_int_equal(back[8], 40);
+    assert_int_equal(back[24], 6);
+    weft_clReleaseMemObject(m);
+}
+
+/* ---- programs drawn at random ---- */
+#define BUFFERS 3
+#define REGIONS (BUFFERS * 2)    /* halves */
+#define STEPS 40
+
+struct region { cl_event writer, readers[STEPS]; unsigned reader_count; };
+
+struct draw {
+    unsigned seed;
+    unsigned char model[BUFFERS][SIZE], data[STEPS][SIZE], got[STEPS][SIZE], want[STEPS][SIZE];
+    size_t read_size[STEPS];
+    cl_mem whole[BUFFERS], half[REGIONS];
+    struct region region[REGIONS];
+    cl_event events[STEPS];
+};
+
+static unsigned draw(struct draw *d, unsigned n) {
+    d->seed = d->seed * 1664525u + 1013904223u;
+    return (d->seed >> 10) % n;
+}
+
+/* What a correct program waits for: a reader for the last writer, a writer for that and all readers since. */
+static cl_uint dependencies(struct draw *d, unsigned first, unsigned count, bool writes, cl_event *out) {
+    cl_uint n = 0;
+    for (unsigned r = first; r < first + count; r++) {
+        struct region *g = &d->region[r];
+        if (g->writer) out[n++] = g->writer;
+        for (unsigned i = 0; writes && i < g->reader_count; i++) out[n++] = g->readers[i];
+    }
+    return n;
+}
+
+static void note(struct draw *d, unsigned first, unsigned count, bool writes, cl_event e) {
+    for (unsigned r = first; r < first + count; r++) {
+        struct region *g = &d->region[r];
+        if (writes) g->reader_count = 0;
+        if (writes) g->writer = e;
+        else g->readers[g->reader_count++] = e;
+    }
+}
+
+/* One command on a buffer or a half of one, on any queue. */
+static void step(struct draw *d, unsigned s) {
+    unsigned r = draw(d, REGIONS), count = 1 + draw(d, 2), op = draw(d, 3);
+    if (count == 2) r &= ~1u;
+    cl_mem m = count == 2 ? d->whole[r / 2] : d->half[r];
+    unsigned char *model = d->model[r / 2] + (r % 2) * SIZE / 2;
+    size_t size = count * SIZE / 2;
+    int q = (int)draw(d, 3);
+    cl_event list[2 * STEPS + 2], *wait = list;
+    cl_uint n = dependencies(d, r, count, op != 0, list);
+    if (!n) wait = NULL;
+    if (op == 0) {
+        d->read_size[s] = size;
+        memcpy(d->want[s], model, size);
+        assert_int_equal(weft_clEnqueueReadBuffer(w.queue[q], m, CL_FALSE, 0, size, d->got[s], n, wait, &d->events[s]), 0);
+    } else if (op == 1) {
+        for (size_t i = 0; i < size; i++) model[i] = d->data[s][i] = (unsigned char)draw(d, 256);
+        assert_int_equal(weft_clEnqueueWriteBuffer(w.queue[q], m, CL_FALSE, 0, size, d->data[s], n, wait, &d->events[s]), 0);
+    } else {
+        unsigned char value = (unsigned char)(1 + draw(d, 9));
+        for (size_t i = 0; i < size; i++) model[i] = (unsigned char)(model[i] + value);
+        d->events[s] = add(q, m, value, n, wait);
+    }
+    note(d, r, count, op != 0, d->events[s]);
+}
+
+static void run_some(struct draw *d) {
+    for (unsigned n = draw(d, 4); n; n--) {
+        struct fake *f = &fakes[draw(d, 3)];
+        for (unsigned i = 0; i < f->command_count; i++)
+            if (fake_runnable(f, i)) {
+                fake_complete(f, i, CL_COMPLETE);
+                break;
+            }
+    }
+}
+
+static void one_program(unsigned seed) {
+    static struct draw d;
+    cl_int rc;
+    memset(&d, 0, sizeof d);
+    d.seed = seed;
+    for (unsigned b = 0; b < BUFFERS; b++) {
+        d.whole[b] = buffer(CL_MEM_COPY_HOST_PTR, d.model[b]);
+        for (size_t i = 0; i < 2; i++) {
+            cl_buffer_region r = {i * SIZE / 2, SIZE / 2};
+            d.half[b * 2 + i] = weft_clCreateSubBuffer(d.whole[b], 0, CL_BUFFER_CREATE_TYPE_REGION, &r, &rc);
+        }
+    }
+    for (unsigned s = 0; s < STEPS; s++) {
+        step(&d, s);
+        run_some(&d);
+    }
+    unsigned order = seed;
+    if (!fakes_run(&order)) fail_msg("seed %u: commands that can never run", seed);
+    for (unsigned s = 0; s < STEPS; s++) {
+        if (memcmp(d.got[s], d.want[s], d.read_size[s])) fail_msg("seed %u: step %u read wrong data", seed, s);
+        weft_clReleaseEvent(d.events[s]);
+    }
+    for (unsigned b = 0; b < BUFFERS; b++) {
+        unsigned char back[SIZE];
+        weft_clEnqueueReadBuffer(w.queue[0], d.whole[b], CL_TRUE, 0, SIZE, back, 0, NULL, NULL);
+        if (memcmp(back, d.model[b], SIZE)) fail_msg("seed %u: buffer %u is wrong at the end", seed, b);
+        weft_clReleaseMemObject(d.whole[b]);
+        weft_clReleaseMemObject(d.half[b * 2]);
+        weft_clReleaseMemObject(d.half[b * 2 + 1]);
+    }
+}
+
+static void coherence__random_programs(void **state) {
+    for (unsigned seed = 1; seed <= 150; seed++) {
+        if (seed > 1) setup(NULL);
+        one_program(seed);
+        if (seed < 150) teardown(NULL);
+    }
+}
+
+int main(void) {
+#define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+    const struct CMUnitTest tests[] = {
+        T(coherence__moves_data_between_backends), T(coherence__leaves_valid_data_where_it_is),
+        T(coherence__brings_initial_contents), T(coherence__passes_a_failure_on),
+        T(coherence__objects_outlive_their_handles), T(coherence__disjoint_sub_buffers_on_two_backends),
+        T(coherence__user_event_opens_all_backends), T(coherence__maps_through_host_memory),
+        T(coherence__random_programs),
+    };
+    fakes_setup();
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,99 @@
+/* Commands: see command.h. */
+#include "opencl/front/command.h"
+
+cl_int command_check(struct queue *q, cl_uint wait_count, const cl_event *wait_list) {
+    if (!wait_list != !wait_count) return CL_INVALID_EVENT_WAIT_LIST;
+    for (cl_uint i = 0; i < wait_count; i++) {
+        struct event *e = event_from(wait_list[i]);
+        if (!e) return CL_INVALID_EVENT_WAIT_LIST;
+        if (e->context != q->context) return CL_INVALID_CONTEXT;
+    }
+    return CL_SUCCESS;
+}
+
+cl_int command_mem(struct queue *q, cl_mem handle, struct mem **out) {
+    struct mem *m = mem_from(handle);
+    if (!m) return CL_INVALID_MEM_OBJECT;
+    if (m->context != q->context) return CL_INVALID_CONTEXT;
+    *out = m;
+    return CL_SUCCESS;
+}
+
+cl_int command_alignment(const struct queue *q, const struct mem *m) {
+    size_t align = q->device->own->address_align_bits / 8;
+    return m->parent && align && m->origin % align ? CL_MISALIGNED_SUB_BUFFER_OFFSET : CL_SUCCESS;
+}
+
+/* The event's object is made before the enqueue: afterwards nothing may fail. */
+static cl_int enqueue(struct command *c, struct event *e) {
+    struct queue *q = c->queue;
+    c->bk.queue = q->ref;
+    c->bk.want_event = e != NULL;
+    cl_int rc = q->backend->ops->enqueue(q->backend, &c->bk, e ? &e->ref : NULL);
+    if (rc == CL_SUCCESS && e) {
+        e->slot = q->slot;
+        e->backend = q->backend;
+    }
+    return rc;
+}
+
+/* With data to be put in place: the backend's call must not wait under the lock, so that a blocking command is
+ * enqueued first and waited for after. */
+static cl_int enqueue_coherent(struct command *c, struct waits *w, struct event *e) {
+    struct context *context = c->queue->context;
+    bool blocking = c->bk.blocking;
+    c->bk.blocking = false;
+    pthread_mutex_lock(&context->lock);
+    cl_int rc = coherence_prepare(context, w, c->uses, c->use_count);
+    c->bk.wait_count = w->count;
+    c->bk.waits = w->refs;
+    if (rc == CL_SUCCESS) rc = enqueue(c, e);
+    if (rc == CL_SUCCESS) coherence_record(context, c->queue, c->queue->slot, c->uses, c->use_count, e);
+    pthread_mutex_unlock(&context->lock);
+    if (rc == CL_SUCCESS && blocking) rc = event_wait(e);
+    return rc;
+}
+
+static cl_int run_with_waits(struct command *c, struct waits *w, struct event *e) {
+    cl_int rc = CL_SUCCESS;
+    w->keep = c->bk.op == BK_MARKER || c->bk.op == BK_BARRIER; /* with an empty list they would mean another thing */
+    if (c->wait_count) rc = waits_add_list(w, c->queue->context, c->wait_count, c->wait_list);
+    if (c->after && rc == CL_SUCCESS) rc = waits_add(w, c->after);
+    if (rc != CL_SUCCESS) return rc;
+    if (coherence_needed(c->queue->context, c->uses, c->use_count)) return enqueue_coherent(c, w, e);
+    c->bk.wait_count = w->count;
+    c->bk.waits = w->refs;
+    return enqueue(c, e);
+}
+
+cl_int command_run(struct command *c) {
+    struct queue *q = c->queue;
+    struct event *e = NULL;
+    if (c->event || coherence_needed(q->context, c->uses, c->use_count)) {
+        e = event_new(q->context, q, c->type);
+        if (!e) return CL_OUT_OF_HOST_MEMORY;
+    }
+    struct waits w;
+    waits_init(&w, q->slot);
+    cl_int rc = run_with_waits(c, &w, e);
+    waits_fini(&w);
+    if (rc == CL_SUCCESS && c->event) {
+        *c->event = (cl_event)e;
+        return rc;
+    }
+    if (e) object_drop(e);
+    return rc;
+}
+
+cl_int command_run_empty(struct command *c) {
+    cl_event own = NULL;
+    bool blocking = c->bk.blocking;
+    if (blocking && !c->event) c->event = &own;
+    c->use_count = 0;
+    c->bk.blocking = false;
+    c->bk.op = BK_MARKER;
+    cl_int rc = command_run(c);
+    if (rc == CL_SUCCESS && blocking) rc = event_wait((struct event *)*c->event);
+    if (own) object_drop(own);
+    return rc;
+}

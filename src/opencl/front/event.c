@@ -1,0 +1,210 @@
+/* Events' life: status, ends, bridges to other backends. What programs call is in event_api.c. */
+#include "opencl/front/event.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "opencl/front/callback.h"
+
+/* One leaf lock for the lists and ends of all events: taken only for bridges, callbacks and user events. */
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static pthread_cond_t user_ended = PTHREAD_COND_INITIALIZER;
+
+static void event_finish_object(void *object) {
+    struct event *e = object;
+    for (struct event_bridge *b = e->bridges, *next; b; b = next) {
+        struct backend *backend = e->context->slots[b->slot].backend;
+        next = b->next;
+        /* A user event that the program gave up without setting it: what waits for it must not hang for ever. */
+        if (!e->ended) backend->ops->set_user_event(backend, b->ref, CL_EXEC_STATUS_ERROR_FOR_EVENTS_IN_WAIT_LIST);
+        backend->ops->release(backend, BK_EVENT, b->ref);
+        free(b);
+    }
+    if (e->backend && e->ref) e->backend->ops->release(e->backend, BK_EVENT, e->ref);
+    if (e->queue) object_drop(e->queue);
+    object_drop(e->context);
+}
+
+struct event *event_new(struct context *c, struct queue *q, cl_command_type type) {
+    struct event *e = object_new(OBJECT_EVENT, sizeof *e, event_finish_object);
+    if (!e) return NULL;
+    object_hold(c);
+    e->context = c;
+    if (q) object_hold(q);
+    e->queue = q;
+    e->type = type;
+    atomic_store_explicit(&e->status, CL_QUEUED, memory_order_relaxed);
+    return e;
+}
+
+struct event *event_new_user(struct context *c) {
+    struct event *e = event_new(c, NULL, CL_COMMAND_USER);
+    if (e) atomic_store_explicit(&e->status, CL_SUBMITTED, memory_order_relaxed);
+    return e;
+}
+
+static void run_callback(void *arg) {
+    struct event_callback *cb = arg;
+    cb->fn((cl_event)cb->event, cb->status, cb->data);
+    object_drop(cb->event);
+    free(cb);
+}
+
+static void post_callbacks(struct event_callback *cb, cl_int status) {
+    for (struct event_callback *next; cb; cb = next) {
+        next = cb->next;
+        cb->status = status < 0 ? status : cb->type;
+        callback_post(run_callback, cb);
+    }
+}
+
+bool event_end(struct event *e, cl_int status) {
+    pthread_mutex_lock(&lock);
+    if (e->ended) {
+        pthread_mutex_unlock(&lock);
+        return false;
+    }
+    e->ended = true;
+    atomic_store_explicit(&e->status, status, memory_order_release);
+    struct event_callback *callbacks = e->callbacks;
+    struct event_bridge *bridges = e->bridges;
+    e->callbacks = NULL;
+    if (!e->backend) pthread_cond_broadcast(&user_ended);
+    pthread_mutex_unlock(&lock);
+    for (; bridges; bridges = bridges->next) {
+        struct backend *b = e->context->slots[bridges->slot].backend;
+        b->ops->set_user_event(b, bridges->ref, status);
+    }
+    post_callbacks(callbacks, status);
+    return true;
+}
+
+static void on_end(void *arg, cl_int status, const cl_ulong times[4]) {
+    event_end(arg, status);
+    object_drop(arg);
+}
+
+/* Asks the backend to tell the end, once. */
+static void watch(struct event *e) {
+    pthread_mutex_lock(&lock);
+    bool ask = e->backend && !e->watched && !e->ended;
+    if (ask) e->watched = true;
+    pthread_mutex_unlock(&lock);
+    if (!ask) return;
+    object_hold(e);
+    cl_int rc = e->backend->ops->event_notify(e->backend, e->ref, on_end, e);
+    if (rc != CL_SUCCESS) on_end(e, rc, NULL);
+}
+
+cl_int event_status(struct event *e) {
+    cl_int s = atomic_load_explicit(&e->status, memory_order_acquire);
+    if (s <= CL_COMPLETE || !e->backend) return s;
+    s = e->backend->ops->event_status(e->backend, e->ref);
+    if (s <= CL_COMPLETE) atomic_store_explicit(&e->status, s, memory_order_release);
+    return s;
+}
+
+cl_int event_wait(struct event *e) {
+    cl_int s = atomic_load_explicit(&e->status, memory_order_acquire);
+    if (s <= CL_COMPLETE) return s;
+    if (e->backend) {
+        s = e->backend->ops->wait_event(e->backend, e->ref);
+        atomic_store_explicit(&e->status, s, memory_order_release);
+        return s;
+    }
+    pthread_mutex_lock(&lock);
+    while (!e->ended) pthread_cond_wait(&user_ended, &lock);
+    pthread_mutex_unlock(&lock);
+    return atomic_load_explicit(&e->status, memory_order_acquire);
+}
+
+void event_add_callback(struct event *e, struct event_callback *cb) {
+    pthread_mutex_lock(&lock);
+    bool ended = e->ended;
+    if (!ended) {
+        struct event_callback **at = &e->callbacks;
+        while (*at) at = &(*at)->next;
+        *at = cb;
+    }
+    pthread_mutex_unlock(&lock);
+    if (ended) post_callbacks(cb, atomic_load(&e->status));
+    else watch(e);
+}
+
+/* The bridge of a slot that is there already; 0: none. */
+static bk_ref find_bridge(struct event *e, cl_uint slot) {
+    for (struct event_bridge *b = e->bridges; b; b = b->next)
+        if (b->slot == slot) return b->ref;
+    return 0;
+}
+
+static cl_int add_bridge(struct event *e, cl_uint slot, bk_ref *out) {
+    const struct context_slot *s = &e->context->slots[slot];
+    struct event_bridge *b = malloc(sizeof *b);
+    if (!b) return CL_OUT_OF_HOST_MEMORY;
+    *b = (struct event_bridge){.slot = slot};
+    cl_int rc = s->backend->ops->create_user_event(s->backend, s->ref, &b->ref);
+    if (rc != CL_SUCCESS) {
+        free(b);
+        return rc;
+    }
+    pthread_mutex_lock(&lock);
+    bk_ref other = find_bridge(e, slot);
+    bool ended = e->ended;
+    if (!other) {
+        b->next = e->bridges;
+        e->bridges = b;
+    }
+    pthread_mutex_unlock(&lock);
+    *out = other ? other : b->ref;
+    if (other) {
+        s->backend->ops->set_user_event(s->backend, b->ref, CL_COMPLETE);
+        s->backend->ops->release(s->backend, BK_EVENT, b->ref);
+        free(b);
+    } else if (ended) {
+        s->backend->ops->set_user_event(s->backend, b->ref, atomic_load(&e->status));
+    } else {
+        watch(e);
+        if (e->queue) e->backend->ops->flush(e->backend, e->queue->ref);
+    }
+    return CL_SUCCESS;
+}
+
+void waits_fini(struct waits *w) {
+    if (w->refs != w->small) free(w->refs);
+}
+
+static cl_int waits_push(struct waits *w, bk_ref ref) {
+    if (w->count == w->room) {
+        bk_ref *more = malloc(w->room * 2 * sizeof *more);
+        if (!more) return CL_OUT_OF_HOST_MEMORY;
+        memcpy(more, w->refs, w->count * sizeof *more);
+        waits_fini(w);
+        w->refs = more;
+        w->room *= 2;
+    }
+    w->refs[w->count++] = ref;
+    return CL_SUCCESS;
+}
+
+cl_int waits_add(struct waits *w, struct event *e) {
+    if (e->backend && e->slot == w->slot) return waits_push(w, e->ref);
+    if (!w->keep && event_status(e) == CL_COMPLETE) return CL_SUCCESS;
+    pthread_mutex_lock(&lock);
+    bk_ref ref = find_bridge(e, w->slot);
+    pthread_mutex_unlock(&lock);
+    cl_int rc = ref ? CL_SUCCESS : add_bridge(e, w->slot, &ref);
+    return rc == CL_SUCCESS ? waits_push(w, ref) : rc;
+}
+
+cl_int waits_add_list(struct waits *w, struct context *c, cl_uint count, const cl_event *list) {
+    if (!list != !count) return CL_INVALID_EVENT_WAIT_LIST;
+    for (cl_uint i = 0; i < count; i++) {
+        struct event *e = event_from(list[i]);
+        if (!e) return CL_INVALID_EVENT_WAIT_LIST;
+        if (e->context != c) return CL_INVALID_CONTEXT;
+    }
+    cl_int rc = CL_SUCCESS;
+    for (cl_uint i = 0; i < count && rc == CL_SUCCESS; i++) rc = waits_add(w, event_from(list[i]));
+    return rc;
+}

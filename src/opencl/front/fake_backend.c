@@ -1,0 +1,379 @@
+/* Fake backend: see fake_backend.h. */
+#include "opencl/front/fake_backend.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+struct fake fakes[3];
+cl_platform_id fake_platform;
+cl_device_id fake_devices[3];
+
+static struct fake *of(struct backend *b) { return (struct fake *)b; }
+
+static struct fake_object *object(struct fake *f, bk_ref ref, enum bk_kind kind) {
+    assert_true(ref > 0 && ref < f->object_count);
+    struct fake_object *o = &f->objects[ref];
+    assert_true(o->live);
+    assert_int_equal(o->kind, kind);
+    return o;
+}
+
+static bk_ref make(struct fake *f, enum bk_kind kind) {
+    assert_true(f->object_count < FAKE_OBJECTS);
+    f->objects[f->object_count] = (struct fake_object){.kind = kind, .live = true};
+    f->live++;
+    return f->object_count++;
+}
+
+static cl_int create_context(struct backend *b, cl_uint count, const cl_uint *devices, bk_ref *out) {
+    *out = make(of(b), BK_CONTEXT);
+    return CL_SUCCESS;
+}
+
+static cl_int create_queue(struct backend *b, bk_ref context, cl_uint device, cl_command_queue_properties p, bk_ref *out) {
+    object(of(b), context, BK_CONTEXT);
+    *out = make(of(b), BK_QUEUE);
+    of(b)->objects[*out].out_of_order = p & CL_QUEUE_OUT_OF_ORDER_EXEC_MODE_ENABLE;
+    return CL_SUCCESS;
+}
+
+static cl_int create_buffer(struct backend *b, bk_ref context, cl_mem_flags flags, size_t size, void *host, bk_ref *out) {
+    object(of(b), context, BK_CONTEXT);
+    assert_null(host);
+    *out = make(of(b), BK_MEM);
+    of(b)->objects[*out].data = malloc(size);
+    memset(of(b)->objects[*out].data, 0xee, size); /* what must never be seen */
+    of(b)->objects[*out].size = size;
+    return CL_SUCCESS;
+}
+
+static cl_int create_sub_buffer(struct backend *b, bk_ref parent, cl_mem_flags flags, size_t origin, size_t size, bk_ref *out) {
+    struct fake_object *p = object(of(b), parent, BK_MEM);
+    assert_true(origin + size <= p->size);
+    *out = make(of(b), BK_MEM);
+    struct fake_object *o = &of(b)->objects[*out];
+    o->origin = origin;
+    o->size = size;
+    o->parent = (uint32_t)parent;
+    return CL_SUCCESS;
+}
+
+static cl_int create_program_source(struct backend *b, bk_ref context, const char *s, size_t n, bk_ref *out) {
+    *out = make(of(b), BK_PROGRAM);
+    return CL_SUCCESS;
+}
+
+static cl_int create_program_binary(struct backend *b, bk_ref context, cl_uint n, const cl_uint *devices, const size_t *sizes,
+                                    const unsigned char *const *binaries, cl_int *status, bk_ref *out) {
+    *out = make(of(b), BK_PROGRAM);
+    return CL_SUCCESS;
+}
+
+static struct arg_meta buffer_arg(bool constant) {
+    return (struct arg_meta){.address = CL_KERNEL_ARG_ADDRESS_GLOBAL, .access = CL_KERNEL_ARG_ACCESS_NONE, .known = true,
+                             .type_qualifier = constant ? CL_KERNEL_ARG_TYPE_CONST : 0, .size = sizeof(cl_mem)};
+}
+
+static struct kernel_meta kernel_meta(const char *name, cl_uint args) {
+    struct kernel_meta k = {.name = strdup(name), .attributes = strdup(""), .arg_count = args};
+    k.args = calloc(args, sizeof *k.args);
+    k.devices = calloc(1, sizeof *k.devices);
+    k.devices[0].work_group_size = 256;
+    return k;
+}
+
+/* add(global uchar *b, uchar value), copy(const global uchar *from, global uchar *to) */
+static struct program_meta *program_meta(cl_int status) {
+    struct program_meta *m = calloc(1, sizeof *m);
+    m->device_count = 1;
+    m->devices = calloc(1, sizeof *m->devices);
+    m->devices[0].status = status == CL_SUCCESS ? CL_BUILD_SUCCESS : CL_BUILD_ERROR;
+    m->devices[0].log = strdup(status == CL_SUCCESS ? "" : "error: fake");
+    m->devices[0].options = strdup("");
+    if (status != CL_SUCCESS) return m;
+    m->kernel_count = 2;
+    m->kernels = calloc(2, sizeof *m->kernels);
+    m->kernels[0] = kernel_meta("add", 2);
+    m->kernels[0].args[0] = buffer_arg(false);
+    m->kernels[0].args[1] = (struct arg_meta){.address = CL_KERNEL_ARG_ADDRESS_PRIVATE, .known = true, .size = 1,
+                                              .access = CL_KERNEL_ARG_ACCESS_NONE};
+    m->kernels[1] = kernel_meta("copy", 2);
+    m->kernels[1].args[0] = buffer_arg(true);
+    m->kernels[1].args[1] = buffer_arg(false);
+    return m;
+}
+
+static cl_int build(struct backend *b, bk_ref program, cl_uint n, const cl_uint *devices, const char *options,
+                    bk_built_fn *built, void *arg) {
+    object(of(b), program, BK_PROGRAM);
+    of(b)->builds++;
+    built(arg, of(b)->build_status, program_meta(of(b)->build_status));
+    return CL_SUCCESS;
+}
+
+static cl_int get_binaries(struct backend *b, bk_ref program, cl_uint n, unsigned char **blobs, size_t *sizes) {
+    return CL_SUCCESS;
+}
+
+static cl_int create_kernel(struct backend *b, bk_ref program, const char *name, bk_ref *out) {
+    object(of(b), program, BK_PROGRAM);
+    *out = make(of(b), BK_KERNEL);
+    of(b)->objects[*out].adds = strcmp(name, "add") == 0;
+    return CL_SUCCESS;
+}
+
+static cl_int set_arg(struct backend *b, bk_ref kernel, const struct bk_arg *a, bool check) {
+    struct fake_object *k = object(of(b), kernel, BK_KERNEL);
+    k->args[a->index] = *a;
+    if (a->kind == BK_ARG_BYTES) k->args[a->index].ref = *(const unsigned char *)a->bytes;
+    k->set_args++;
+    return CL_SUCCESS;
+}
+
+static cl_int create_user_event(struct backend *b, bk_ref context, bk_ref *out) {
+    *out = make(of(b), BK_EVENT);
+    of(b)->objects[*out].user = true;
+    return CL_SUCCESS;
+}
+
+static void end_event(struct fake *f, struct fake_object *e, cl_int status) {
+    static const cl_ulong times[4];
+    e->state = FAKE_DONE;
+    e->status = status;
+    unsigned n = e->notify_count;
+    e->notify_count = 0;
+    for (unsigned i = 0; i < n; i++) e->notify[i](e->notify_arg[i], status, times);
+}
+
+static cl_int set_user_event(struct backend *b, bk_ref event, cl_int status) {
+    struct fake_object *e = object(of(b), event, BK_EVENT);
+    assert_true(e->user);
+    assert_int_equal(e->state, FAKE_PENDING); /* once */
+    end_event(of(b), e, status);
+    return CL_SUCCESS;
+}
+
+static void add_notify(struct fake_object *e, bk_complete_fn *fn, void *arg) {
+    assert_true(e->notify_count < 8);
+    e->notify[e->notify_count] = fn;
+    e->notify_arg[e->notify_count++] = arg;
+}
+
+static void snapshot_kernel(struct fake *f, struct fake_command *c) {
+    const struct fake_object *k = object(f, c->c.u.ndrange.kernel, BK_KERNEL);
+    for (int i = 0; i < FAKE_ARGS; i++) c->args[i] = k->args[i].ref;
+    c->add = (unsigned char)k->args[1].ref;
+    c->c.u.ndrange.dims = k->adds; /* kept here: the kernel may be gone later */
+}
+
+static cl_int enqueue(struct backend *b, const struct bk_command *command, bk_ref *event) {
+    struct fake *f = of(b);
+    object(f, command->queue, BK_QUEUE);
+    if (f->command_count == f->room) {
+        f->room = f->room ? f->room * 2 : 64;
+        f->commands = realloc(f->commands, f->room * sizeof *f->commands);
+    }
+    struct fake_command *c = &f->commands[f->command_count++];
+    *c = (struct fake_command){.c = *command};
+    assert_true(command->wait_count <= FAKE_WAITS);
+    for (cl_uint i = 0; i < command->wait_count; i++) {
+        object(f, command->waits[i], BK_EVENT);
+        c->waits[i] = command->waits[i];
+    }
+    bk_ref e = make(f, BK_EVENT);
+    c->event = (uint32_t)e;
+    if (!command->want_event) {
+        f->objects[e].live = false;
+        f->live--;
+    } else {
+        *event = e;
+    }
+    if (command->on_complete) add_notify(&f->objects[e], command->on_complete, command->arg);
+    if (command->op == BK_NDRANGE) snapshot_kernel(f, c);
+    unsigned seed = 1;
+    if (command->blocking) {
+        while (f->objects[e].state == FAKE_PENDING)
+            if (!fakes_run(&seed)) break;
+        assert_int_equal(f->objects[e].state, FAKE_DONE);
+        return f->objects[e].status;
+    }
+    return CL_SUCCESS;
+}
+
+static cl_int flush(struct backend *b, bk_ref queue) { return CL_SUCCESS; }
+
+static cl_int finish(struct backend *b, bk_ref queue) {
+    unsigned seed = 2;
+    fakes_run(&seed);
+    return CL_SUCCESS;
+}
+
+static cl_int wait_event(struct backend *b, bk_ref event) {
+    unsigned seed = 3;
+    struct fake_object *e = object(of(b), event, BK_EVENT);
+    if (e->state == FAKE_PENDING) fakes_run(&seed);
+    assert_int_equal(e->state, FAKE_DONE);
+    return e->status;
+}
+
+static cl_int event_status(struct backend *b, bk_ref event) {
+    const struct fake_object *e = object(of(b), event, BK_EVENT);
+    return e->state == FAKE_DONE ? e->status : CL_SUBMITTED;
+}
+
+static cl_int event_times(struct backend *b, bk_ref event, cl_ulong times[4]) {
+    memset(times, 0, 4 * sizeof *times);
+    return CL_SUCCESS;
+}
+
+static cl_int event_notify(struct backend *b, bk_ref event, bk_complete_fn *fn, void *arg) {
+    static const cl_ulong times[4];
+    struct fake_object *e = object(of(b), event, BK_EVENT);
+    if (e->state == FAKE_DONE) fn(arg, e->status, times);
+    else add_notify(e, fn, arg);
+    return CL_SUCCESS;
+}
+
+static void release(struct backend *b, enum bk_kind kind, bk_ref ref) {
+    object(of(b), ref, kind)->live = false; /* its data stays for commands under way */
+    of(b)->live--;
+}
+
+static void destroy(struct backend *b) {}
+
+static const struct backend_ops fake_ops = {
+    .create_context = create_context, .create_queue = create_queue, .create_buffer = create_buffer,
+    .create_sub_buffer = create_sub_buffer, .create_program_source = create_program_source,
+    .create_program_binary = create_program_binary, .build = build, .get_binaries = get_binaries,
+    .create_kernel = create_kernel, .set_arg = set_arg, .create_user_event = create_user_event,
+    .set_user_event = set_user_event, .enqueue = enqueue, .flush = flush, .finish = finish, .wait_event = wait_event,
+    .event_status = event_status, .event_times = event_times, .event_notify = event_notify, .release = release,
+    .destroy = destroy,
+};
+
+bool fake_runnable(struct fake *f, unsigned command) {
+    const struct fake_command *c = &f->commands[command];
+    if (c->done) return false;
+    for (cl_uint i = 0; i < c->c.wait_count; i++)
+        if (f->objects[c->waits[i]].state == FAKE_PENDING) return false;
+    bool out_of_order = f->objects[c->c.queue].out_of_order;
+    bool barrier = (c->c.op == BK_MARKER || c->c.op == BK_BARRIER) && c->c.wait_count == 0;
+    for (unsigned i = 0; (!out_of_order || barrier) && i < command; i++)
+        if (f->commands[i].c.queue == c->c.queue && !f->commands[i].done) return false;
+    return true;
+}
+
+static unsigned char *memory(struct fake *f, bk_ref ref) {
+    struct fake_object *o = &f->objects[ref];
+    return o->parent ? f->objects[o->parent].data + o->origin : o->data;
+}
+
+static void carry_out(struct fake *f, const struct fake_command *fc) {
+    const struct bk_command *c = &fc->c;
+    if (c->op == BK_WRITE) memcpy(memory(f, c->u.rw.mem) + c->u.rw.offset, c->u.rw.host_src, c->u.rw.size);
+    if (c->op == BK_READ) memcpy(c->u.rw.host, memory(f, c->u.rw.mem) + c->u.rw.offset, c->u.rw.size);
+    if (c->op == BK_COPY)
+        memmove(memory(f, c->u.copy.dst) + c->u.copy.dst_offset, memory(f, c->u.copy.src) + c->u.copy.src_offset,
+                c->u.copy.size);
+    if (c->op != BK_NDRANGE) return;
+    size_t size = f->objects[fc->args[0]].size;
+    unsigned char *first = memory(f, fc->args[0]);
+    for (size_t i = 0; c->u.ndrange.dims && i < size; i++) first[i] = (unsigned char)(first[i] + fc->add);
+    if (!c->u.ndrange.dims) memcpy(memory(f, fc->args[1]), first, size);
+}
+
+void fake_complete(struct fake *f, unsigned command, cl_int status) {
+    struct fake_command *c = &f->commands[command];
+    assert_false(c->done);
+    for (cl_uint i = 0; i < c->c.wait_count && status == CL_COMPLETE; i++)
+        if (f->objects[c->waits[i]].status < 0) status = CL_EXEC_STATUS_ERROR_FOR_EVENTS_IN_WAIT_LIST;
+    if (status == CL_COMPLETE) carry_out(f, c);
+    c->done = true;
+    f->done_count++;
+    end_event(f, &f->objects[c->event], status);
+}
+
+static unsigned draw(unsigned *seed) {
+    *seed = *seed * 1103515245u + 12345u;
+    return *seed >> 8;
+}
+
+/* Completes one runnable command, starting the search at a random one. */
+static bool run_one(unsigned *seed) {
+    unsigned start = draw(seed) % 3;
+    for (unsigned n = 0; n < 3; n++) {
+        struct fake *f = &fakes[(start + n) % 3];
+        unsigned first = f->command_count ? draw(seed) % f->command_count : 0;
+        for (unsigned i = 0; i < f->command_count && f->done_count < f->command_count; i++) {
+            unsigned at = (first + i) % f->command_count;
+            if (!fake_runnable(f, at)) continue;
+            fake_complete(f, at, CL_COMPLETE);
+            return true;
+        }
+    }
+    return false;
+}
+
+bool fakes_run(unsigned *seed) {
+    while (run_one(seed)) {}
+    for (int i = 0; i < 3; i++)
+        if (fakes[i].done_count < fakes[i].command_count) return false;
+    return true;
+}
+
+int fake_find(const struct fake *f, enum bk_op op, unsigned from) {
+    for (unsigned i = from; i < f->command_count; i++)
+        if (f->commands[i].c.op == op) return (int)i;
+    return -1;
+}
+
+unsigned fakes_live(void) { return fakes[0].live + fakes[1].live + fakes[2].live; }
+
+void fakes_reset(void) {
+    for (int i = 0; i < 3; i++) {
+        struct fake *f = &fakes[i];
+        for (uint32_t o = 0; o < f->object_count; o++) free(f->objects[o].data);
+        free(f->commands);
+        f->commands = NULL;
+        f->command_count = f->room = f->done_count = f->builds = 0;
+        f->build_status = CL_SUCCESS;
+        f->object_count = 1;
+        f->live = 0;
+    }
+}
+
+void fakes_setup(void) {
+    static const cl_command_queue_properties able = CL_QUEUE_OUT_OF_ORDER_EXEC_MODE_ENABLE | CL_QUEUE_PROFILING_ENABLE;
+    static char version[] = "OpenCL 3.0 fake", extensions[] = "cl_khr_fp64 cl_khr_gl_sharing";
+    static struct inventory_info infos[] = {
+        {CL_DEVICE_QUEUE_ON_HOST_PROPERTIES, sizeof able, (void *)&able},
+        {CL_DEVICE_VERSION, sizeof version, version},
+        {CL_DEVICE_EXTENSIONS, sizeof extensions, extensions},
+    };
+    static struct inventory_info platform_infos[] = {{CL_PLATFORM_VERSION, sizeof version, version}};
+    struct backend_entry entries[3];
+    for (unsigned i = 0; i < 3; i++) {
+        struct fake *f = &fakes[i];
+        f->device[0] = (struct inventory_device){.infos = {infos, 3}, .type = CL_DEVICE_TYPE_CPU, .name = (char *)"fake",
+            .max_alloc_bytes = 1 << 20, .global_mem_bytes = 1 << 22, .local_mem_bytes = 1 << 15, .max_group_items = 256,
+            .max_item_sizes = {256, 256, 64}, .max_dims = 3, .address_align_bits = 128};
+        f->platform = (struct inventory_platform){.infos = {platform_infos, 1}, .devices = f->device, .device_count = 1};
+        f->base = (struct backend){.ops = &fake_ops, .node = i, .platform = &f->platform};
+        entries[i] = (struct backend_entry){&f->base, "host"};
+    }
+    fakes_reset();
+    assert_int_equal(platforms_set(entries, 3, false), CL_SUCCESS);
+    assert_int_equal(weft_clGetPlatformIDs(1, &fake_platform, NULL), CL_SUCCESS);
+    assert_int_equal(weft_clGetDeviceIDs(fake_platform, CL_DEVICE_TYPE_ALL, 3, fake_devices, NULL), CL_SUCCESS);
+}
+
+/* Tests have the platforms of platforms_set. */
+void discovery_run(struct backend_entry **entries, size_t *count) {
+    *entries = NULL;
+    *count = 0;
+}

@@ -1,0 +1,206 @@
+/* Mapping: clEnqueueMapBuffer and clEnqueueUnmapMemObject. Where the driver's own mapping can be given (direct), it is; else
+ * the program gets host memory of ours, or its own CL_MEM_USE_HOST_PTR memory: read into on map unless
+ * the contents do not matter, written back on unmap if it was mapped for writing. One piece of host memory a buffer, so
+ * that maps of overlapping regions see each other, and kept until the buffer ends. */
+#include <stdlib.h>
+
+#include "opencl/front/command.h"
+#include "opencl/front/entries.h"
+
+#define WRITING (CL_MAP_WRITE | CL_MAP_WRITE_INVALIDATE_REGION)
+#define SHADOW_ALIGN 4096
+
+static cl_int check_map(const struct mem *m, cl_map_flags flags, size_t offset, size_t size) {
+    if (flags & ~(cl_map_flags)(CL_MAP_READ | WRITING)) return CL_INVALID_VALUE;
+    if ((flags & CL_MAP_WRITE_INVALIDATE_REGION) && (flags & (CL_MAP_READ | CL_MAP_WRITE))) return CL_INVALID_VALUE;
+    if (size == 0 || offset > m->size || size > m->size - offset) return CL_INVALID_VALUE;
+    cl_mem_flags no_read = CL_MEM_HOST_WRITE_ONLY | CL_MEM_HOST_NO_ACCESS;
+    cl_mem_flags no_write = CL_MEM_HOST_READ_ONLY | CL_MEM_HOST_NO_ACCESS;
+    if ((flags & CL_MAP_READ) && (m->flags & no_read)) return CL_INVALID_OPERATION;
+    if ((flags & WRITING) && (m->flags & no_write)) return CL_INVALID_OPERATION;
+    return CL_SUCCESS;
+}
+
+/* The host memory of the region; NULL: no memory. */
+static unsigned char *shadow_at(struct mem *m, size_t offset) {
+    struct mem *root = mem_root(m);
+    if (m->host_ptr) return (unsigned char *)m->host_ptr + offset;
+    pthread_mutex_lock(&root->map_lock);
+    size_t bytes = (root->size + SHADOW_ALIGN - 1) / SHADOW_ALIGN * SHADOW_ALIGN;
+    if (!root->shadow) root->shadow = aligned_alloc(SHADOW_ALIGN, bytes);
+    unsigned char *shadow = root->shadow;
+    pthread_mutex_unlock(&root->map_lock);
+    return shadow ? shadow + m->origin + offset : NULL;
+}
+
+static void add_mapping(struct mem *m, struct mapping *map) {
+    object_hold(m);
+    pthread_mutex_lock(&m->map_lock);
+    map->next = m->mappings;
+    m->mappings = map;
+    m->map_count++;
+    pthread_mutex_unlock(&m->map_lock);
+}
+
+/* Takes out the newest mapping at ptr; NULL: there is none. */
+static struct mapping *take_mapping(struct mem *m, const void *ptr) {
+    pthread_mutex_lock(&m->map_lock);
+    struct mapping **at = &m->mappings;
+    while (*at && (*at)->ptr != ptr) at = &(*at)->next;
+    struct mapping *map = *at;
+    if (map) {
+        *at = map->next;
+        m->map_count--;
+    }
+    pthread_mutex_unlock(&m->map_lock);
+    return map;
+}
+
+static cl_int map_native(struct command *c, struct mem *m, struct mapping *map) {
+    void *ptr = NULL;
+    c->bk.op = BK_MAP;
+    c->bk.u.map.flags = map->flags;
+    c->bk.u.map.offset = map->offset;
+    c->bk.u.map.size = map->size;
+    c->bk.u.map.out = &ptr;
+    cl_int rc = mem_part_ref(m, c->queue->slot, &c->bk.u.map.mem);
+    if (rc == CL_SUCCESS) rc = command_run(c);
+    map->ptr = ptr;
+    return rc == CL_SUCCESS && !ptr ? CL_MAP_FAILURE : rc;
+}
+
+static cl_int map_shadow(struct command *c, struct mem *m, struct mapping *map) {
+    map->ptr = shadow_at(m, map->offset);
+    if (!map->ptr) return CL_MAP_FAILURE;
+    if (map->flags & CL_MAP_WRITE_INVALIDATE_REGION) return command_run_empty(c);
+    c->bk.op = BK_READ;
+    c->bk.u.rw.offset = map->offset;
+    c->bk.u.rw.size = map->size;
+    c->bk.u.rw.host = map->ptr;
+    cl_int rc = mem_part_ref(m, c->queue->slot, &c->bk.u.rw.mem);
+    return rc == CL_SUCCESS ? command_run(c) : rc;
+}
+
+static cl_int map_buffer(struct queue *q, cl_mem buffer, cl_bool blocking, cl_map_flags flags, size_t offset, size_t size,
+                         cl_uint waits, const cl_event *wait_list, cl_event *event, void **out) {
+    struct mem *m;
+    cl_int rc = command_mem(q, buffer, &m);
+    if (rc == CL_SUCCESS) rc = command_check(q, waits, wait_list);
+    if (rc == CL_SUCCESS) rc = check_map(m, flags, offset, size);
+    if (rc == CL_SUCCESS) rc = command_alignment(q, m);
+    if (rc != CL_SUCCESS) return rc;
+    struct mapping *map = malloc(sizeof *map);
+    if (!map) return CL_OUT_OF_HOST_MEMORY;
+    bool native = q->backend->direct && !(q->context->tracked && m->host_ptr);
+    *map = (struct mapping){.offset = offset, .size = size, .flags = flags, .native = native, .slot = q->slot};
+    /* What the driver maps without its contents is new from now on, or bringing them later would undo the program's. */
+    bool anew = flags & CL_MAP_WRITE_INVALIDATE_REGION;
+    struct mem_use use = {.mem = m, .writes = anew, .overwrites = anew && offset == 0 && size == m->size};
+    struct command c = {.queue = q, .type = CL_COMMAND_MAP_BUFFER, .wait_count = waits, .wait_list = wait_list,
+                        .event = event, .uses = &use, .use_count = 1, .bk = {.blocking = blocking}};
+    rc = native ? map_native(&c, m, map) : map_shadow(&c, m, map);
+    if (rc != CL_SUCCESS) {
+        free(map);
+        return rc;
+    }
+    add_mapping(m, map);
+    *out = map->ptr;
+    return rc;
+}
+
+void *weft_clEnqueueMapBuffer(cl_command_queue queue, cl_mem buffer, cl_bool blocking, cl_map_flags flags, size_t offset,
+                              size_t size, cl_uint waits, const cl_event *wait_list, cl_event *event, cl_int *errcode_ret) {
+    struct queue *q = queue_from(queue);
+    void *ptr = NULL;
+    cl_int rc = CL_INVALID_COMMAND_QUEUE;
+    if (q) rc = map_buffer(q, buffer, blocking, flags, offset, size, waits, wait_list, event, &ptr);
+    if (errcode_ret) *errcode_ret = rc;
+    return ptr;
+}
+
+static void on_written_back(void *arg, cl_int status, const cl_ulong times[4]) { object_drop(arg); }
+
+static cl_int unmap_shadow(struct command *c, struct mem *m, const struct mapping *map) {
+    if (!(map->flags & WRITING)) return command_run_empty(c);
+    c->bk.op = BK_WRITE;
+    c->bk.u.rw.offset = map->offset;
+    c->bk.u.rw.size = map->size;
+    c->bk.u.rw.host_src = map->ptr;
+    c->bk.on_complete = on_written_back; /* the host memory goes with the object */
+    c->bk.arg = m;
+    cl_int rc = mem_part_ref(m, c->queue->slot, &c->bk.u.rw.mem);
+    if (rc != CL_SUCCESS) return rc;
+    object_hold(m);
+    rc = command_run(c);
+    if (rc != CL_SUCCESS) object_drop(m);
+    return rc;
+}
+
+/* The driver's mapping, ended through a queue of another backend: on the mapping's own backend, and a marker that waits. */
+static cl_int unmap_elsewhere(struct command *c, struct mem *m, const struct mapping *map) {
+    struct context *context = m->context;
+    struct backend *b = context->slots[map->slot].backend;
+    struct event *done = event_new(context, NULL, CL_COMMAND_UNMAP_MEM_OBJECT);
+    if (!done) return CL_OUT_OF_HOST_MEMORY;
+    atomic_store(&done->object.refs, 0);
+    struct waits w;
+    waits_init(&w, map->slot);
+    struct bk_command bk = {.op = BK_UNMAP, .want_event = true};
+    bk.u.unmap.ptr = map->ptr;
+    cl_int rc = waits_add_list(&w, context, c->wait_count, c->wait_list);
+    bk.wait_count = w.count;
+    bk.waits = w.refs;
+    pthread_mutex_lock(&context->lock);
+    if (rc == CL_SUCCESS) rc = context_service(context, map->slot, &bk.queue);
+    if (rc == CL_SUCCESS) rc = mem_part_ref_locked(m, map->slot, &bk.u.unmap.mem);
+    if (rc == CL_SUCCESS) rc = b->ops->enqueue(b, &bk, &done->ref);
+    if (rc == CL_SUCCESS) {
+        done->slot = map->slot;
+        done->backend = b;
+        coherence_record(context, NULL, map->slot, c->uses, c->use_count, done);
+        b->ops->flush(b, bk.queue);
+    }
+    pthread_mutex_unlock(&context->lock);
+    waits_fini(&w);
+    if (rc == CL_SUCCESS) {
+        c->after = done;
+        rc = command_run_empty(c);
+    }
+    object_drop(done);
+    return rc;
+}
+
+static cl_int unmap_native(struct command *c, struct mem *m, const struct mapping *map) {
+    c->bk.op = BK_UNMAP;
+    c->bk.u.unmap.ptr = map->ptr;
+    cl_int rc = mem_part_ref(m, c->queue->slot, &c->bk.u.unmap.mem);
+    return rc == CL_SUCCESS ? command_run(c) : rc;
+}
+
+cl_int weft_clEnqueueUnmapMemObject(cl_command_queue queue, cl_mem mem, void *ptr, cl_uint waits, const cl_event *wait_list,
+                                    cl_event *event) {
+    struct queue *q = queue_from(queue);
+    struct mem *m;
+    if (!q) return CL_INVALID_COMMAND_QUEUE;
+    cl_int rc = command_mem(q, mem, &m);
+    if (rc == CL_SUCCESS) rc = command_check(q, waits, wait_list);
+    if (rc != CL_SUCCESS) return rc;
+    struct mapping *map = take_mapping(m, ptr);
+    if (!map) return CL_INVALID_VALUE;
+    bool writes = map->flags & WRITING;
+    struct mem_use use = {.mem = m, .writes = writes,
+                          .overwrites = writes && !map->native && map->offset == 0 && map->size == m->size};
+    struct command c = {.queue = q, .type = CL_COMMAND_UNMAP_MEM_OBJECT, .wait_count = waits, .wait_list = wait_list,
+                        .event = event, .uses = &use, .use_count = 1};
+    if (!map->native) rc = unmap_shadow(&c, m, map);
+    else if (map->slot == q->slot) rc = unmap_native(&c, m, map);
+    else rc = unmap_elsewhere(&c, m, map);
+    if (rc != CL_SUCCESS) { /* still mapped */
+        add_mapping(m, map);
+        object_drop(m);
+        return rc;
+    }
+    free(map);
+    object_drop(m);
+    return rc;
+}

@@ -1,0 +1,26 @@
+/* The front end's options. An object library of its own, so that the commands know them, too: they name the unknown ones. */
+#include "base/option.h"
+
+WEFT_OPTIONS(front, "opencl",
+             {.name = "opencl_platforms",
+              .type = WEFT_OPTION_ENUM,
+              .value = "one",
+              .choices = "one|per-node",
+              .help = "Whether OpenCL programs see the cluster as one platform or as a platform per node."},
+             {.name = "opencl_device_type",
+              .type = WEFT_OPTION_ENUM,
+              .value = "own",
+              .choices = "own|cpu|gpu|accelerator",
+              .help = "Presents all OpenCL devices as this type, for programs that ask for one type only."},
+             {.name = "opencl_local",
+              .type = WEFT_OPTION_ENUM,
+              .value = "direct",
+              .choices = "direct|off",
+              .help = "Whether the OpenCL devices of the program's own node are shown (called directly) or hidden."},
+             {.name = "opencl_discovery_ms",
+              .type = WEFT_OPTION_INT,
+              .value = "5000",
+              .unit = "ms",
+              .min = 0,
+              .max = 600000,
+              .help = "Longest wait for nodes that are still collecting their OpenCL devices."})

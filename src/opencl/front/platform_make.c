@@ -1,0 +1,111 @@
+/* Platforms and devices out of backends: the cluster as one platform, or one a node. */
+#include "opencl/front/platform.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/option.h"
+#include "CL/cl_weft.h"
+
+#define WEFT_VERSION_TEXT "weft 0.1.0"
+
+/* The type that devices are presented as; 0: their own. */
+static cl_device_type presented_type(void) {
+    const char *as = weft_option_string("opencl_device_type");
+    if (!as || strcmp(as, "own") == 0) return 0;
+    if (strcmp(as, "cpu") == 0) return CL_DEVICE_TYPE_CPU;
+    if (strcmp(as, "gpu") == 0) return CL_DEVICE_TYPE_GPU;
+    return CL_DEVICE_TYPE_ACCELERATOR;
+}
+
+static const char *info_text(const struct inventory_infos *infos, cl_uint param) {
+    const struct inventory_info *i = inventory_find(infos, param);
+    return i && i->size && ((const char *)i->value)[i->size - 1] == '\0' ? i->value : NULL;
+}
+
+static cl_version backend_version(const struct backend *b) {
+    cl_version v = version_parse(info_text(&b->platform->infos, CL_PLATFORM_VERSION));
+    return v ? v : CL_MAKE_VERSION(1, 2, 0);
+}
+
+static struct device *make_device(struct platform *p, const struct backend_entry *e, cl_uint number) {
+    struct device *d = object_new(OBJECT_DEVICE, sizeof *d, NULL);
+    if (!d) return NULL;
+    d->platform = p;
+    d->backend = e->backend;
+    d->number = number;
+    d->own = &e->backend->platform->devices[number];
+    d->host = e->host;
+    cl_device_type as = presented_type();
+    d->type = as ? as | (d->own->type & CL_DEVICE_TYPE_DEFAULT) : d->own->type;
+    d->version = version_parse(info_text(&d->own->infos, CL_DEVICE_VERSION));
+    if (!d->version) d->version = CL_MAKE_VERSION(1, 2, 0);
+    d->extensions = extensions_filter(d->own);
+    d->features = features_filter(d->own);
+    d->extension_text = names_text(&d->extensions);
+    const char *name = d->own->name ? d->own->name : "unnamed device";
+    if (asprintf(&d->name, "%s @%s:%u", name, e->host, e->backend->node) < 0) d->name = NULL;
+    return d->name && d->extension_text ? d : NULL;
+}
+
+static cl_int add_backend(struct platform *p, const struct backend_entry *e) {
+    const struct inventory_platform *own = e->backend->platform;
+    struct device **more = realloc(p->devices, (p->device_count + own->device_count) * sizeof(struct device *));
+    if (!more && own->device_count) return CL_OUT_OF_HOST_MEMORY;
+    if (more) p->devices = more;
+    for (cl_uint i = 0; i < own->device_count; i++) {
+        struct device *d = make_device(p, e, i);
+        if (!d) return CL_OUT_OF_HOST_MEMORY;
+        struct name_list common = p->device_count ? names_common(&p->extensions, &d->extensions)
+                                                  : names_common(&d->extensions, &d->extensions);
+        free(p->extensions.at);
+        p->extensions = common;
+        p->devices[p->device_count++] = d;
+    }
+    cl_version v = backend_version(e->backend);
+    if (!p->version || v < p->version) p->version = v;
+    return CL_SUCCESS;
+}
+
+static cl_int finish_platform(struct platform *p) {
+    names_add(&p->extensions, "cl_khr_icd", CL_MAKE_VERSION(1, 0, 0));
+    names_add(&p->extensions, CL_WEFT_EXTENSION_NAME, CL_MAKE_VERSION(1, 0, 0));
+    p->extension_text = names_text(&p->extensions);
+    if (asprintf(&p->version_text, "OpenCL %u.%u " WEFT_VERSION_TEXT, CL_VERSION_MAJOR(p->version),
+                 CL_VERSION_MINOR(p->version)) < 0)
+        p->version_text = NULL;
+    return p->extension_text && p->version_text ? CL_SUCCESS : CL_OUT_OF_HOST_MEMORY;
+}
+
+static struct platform *make_platform(const struct backend_entry *e, bool per_node) {
+    struct platform *p = object_new(OBJECT_PLATFORM, sizeof *p, NULL);
+    if (!p) return NULL;
+    p->host = strdup(e->host);
+    p->node = e->backend->node;
+    int n = per_node ? asprintf(&p->name, "weft @%s:%u", e->host, p->node) : asprintf(&p->name, "weft");
+    if (n < 0) p->name = NULL;
+    return p->host && p->name ? p : NULL;
+}
+
+cl_int platforms_make(const struct backend_entry *entries, size_t count, bool per_node, struct platform ***out,
+                      cl_uint *out_count) {
+    struct platform **list = calloc(count ? count : 1, sizeof *list);
+    cl_uint made = 0;
+    if (!list) return CL_OUT_OF_HOST_MEMORY;
+    for (size_t i = 0; i < count; i++) {
+        const struct backend_entry *e = &entries[i];
+        if (!e->backend->platform->device_count) continue; /* a driver without a device */
+        if (!made || (per_node && list[made - 1]->node != e->backend->node)) {
+            list[made] = make_platform(e, per_node);
+            if (!list[made]) return CL_OUT_OF_HOST_MEMORY;
+            made++;
+        }
+        if (add_backend(list[made - 1], e)) return CL_OUT_OF_HOST_MEMORY;
+    }
+    for (cl_uint i = 0; i < made; i++)
+        if (finish_platform(list[i])) return CL_OUT_OF_HOST_MEMORY;
+    *out = list;
+    *out_count = made;
+    return CL_SUCCESS;
+}

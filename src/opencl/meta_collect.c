@@ -1,0 +1,139 @@
+/* Program meta data, the collecting side: asks the driver about a program, its kernels and their arguments.
+ * Queries that a driver refuses leave zeros and empty strings. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "opencl/drivers.h"
+#include "opencl/meta_private.h"
+
+#define STRING_MAX (64u << 20)
+
+/* The string that a query answers, on the heap; NULL if it is refused. Each query has its own call, which is
+ * told where to put the answer by the names room, text and size. */
+#define ASK_STRING(call)                                                                                     \
+    ({                                                                                                       \
+        size_t room = 0, size = 0;                                                                           \
+        char *text = NULL;                                                                                   \
+        if ((call) == CL_SUCCESS && size && size < STRING_MAX) text = calloc(1, size + 1);                   \
+        room = size;                                                                                         \
+        if (text && (call) != CL_SUCCESS) {                                                                  \
+            free(text);                                                                                      \
+            text = NULL;                                                                                     \
+        }                                                                                                    \
+        text;                                                                                                \
+    })
+
+static char *or_empty(char *s) { return s ? s : strdup(""); }
+
+static bool collect_device(struct program_device_meta *out, cl_program program, cl_device_id device) {
+    const cl_icd_dispatch *d = DRIVER(program);
+    out->status = CL_BUILD_NONE;
+    d->clGetProgramBuildInfo(program, device, CL_PROGRAM_BUILD_STATUS, sizeof out->status, &out->status,
+                             NULL);
+    d->clGetProgramBuildInfo(program, device, CL_PROGRAM_BINARY_TYPE, sizeof out->binary_type,
+                             &out->binary_type, NULL);
+    d->clGetProgramBuildInfo(program, device, CL_PROGRAM_BUILD_GLOBAL_VARIABLE_TOTAL_SIZE,
+                             sizeof out->global_variable_bytes, &out->global_variable_bytes, NULL);
+    out->log = ASK_STRING(d->clGetProgramBuildInfo(program, device, CL_PROGRAM_BUILD_LOG, room, text, &size));
+    out->options =
+        ASK_STRING(d->clGetProgramBuildInfo(program, device, CL_PROGRAM_BUILD_OPTIONS, room, text, &size));
+    out->log = or_empty(out->log);
+    out->options = or_empty(out->options);
+    return out->log && out->options;
+}
+
+static void collect_binary_sizes(struct program_meta *m, cl_program program) {
+    size_t bytes = 0;
+    const cl_icd_dispatch *d = DRIVER(program);
+    if (d->clGetProgramInfo(program, CL_PROGRAM_BINARY_SIZES, 0, NULL, &bytes)) return;
+    if (bytes != m->device_count * sizeof(size_t)) return;
+    size_t *sizes = calloc(m->device_count, sizeof *sizes);
+    if (sizes && !d->clGetProgramInfo(program, CL_PROGRAM_BINARY_SIZES, bytes, sizes, NULL)) {
+        for (cl_uint i = 0; i < m->device_count; i++) m->devices[i].binary_bytes = sizes[i];
+    }
+    free(sizes);
+}
+
+static void collect_arg(struct arg_meta *a, cl_kernel kernel, cl_uint i) {
+    const cl_icd_dispatch *d = DRIVER(kernel);
+    if (!d->clGetKernelArgInfo) return;
+    cl_int err = d->clGetKernelArgInfo(kernel, i, CL_KERNEL_ARG_ADDRESS_QUALIFIER, sizeof a->address,
+                                       &a->address, NULL);
+    if (err) return;
+    a->known = true;
+    a->access = CL_KERNEL_ARG_ACCESS_NONE;
+    d->clGetKernelArgInfo(kernel, i, CL_KERNEL_ARG_ACCESS_QUALIFIER, sizeof a->access, &a->access, NULL);
+    d->clGetKernelArgInfo(kernel, i, CL_KERNEL_ARG_TYPE_QUALIFIER, sizeof a->type_qualifier,
+                          &a->type_qualifier, NULL);
+    a->type_name = ASK_STRING(d->clGetKernelArgInfo(kernel, i, CL_KERNEL_ARG_TYPE_NAME, room, text, &size));
+    a->name = ASK_STRING(d->clGetKernelArgInfo(kernel, i, CL_KERNEL_ARG_NAME, room, text, &size));
+    a->size = meta_arg_size(a->address, a->type_name);
+}
+
+static void collect_group(struct kernel_device_meta *out, cl_kernel kernel, cl_device_id device) {
+    const cl_icd_dispatch *d = DRIVER(kernel);
+#define ASK(param, field)                                                                                    \
+    d->clGetKernelWorkGroupInfo(kernel, device, param, sizeof out->field, &out->field, NULL)
+    ASK(CL_KERNEL_WORK_GROUP_SIZE, work_group_size);
+    ASK(CL_KERNEL_COMPILE_WORK_GROUP_SIZE, compile_work_group_size);
+    ASK(CL_KERNEL_PREFERRED_WORK_GROUP_SIZE_MULTIPLE, preferred_multiple);
+    ASK(CL_KERNEL_LOCAL_MEM_SIZE, local_mem_bytes);
+    ASK(CL_KERNEL_PRIVATE_MEM_SIZE, private_mem_bytes);
+#undef ASK
+}
+
+static bool collect_kernel(struct kernel_meta *k, cl_kernel kernel, const struct program_meta *m,
+                           const cl_device_id *devices) {
+    const cl_icd_dispatch *d = DRIVER(kernel);
+    k->name = ASK_STRING(d->clGetKernelInfo(kernel, CL_KERNEL_FUNCTION_NAME, room, text, &size));
+    k->attributes = ASK_STRING(d->clGetKernelInfo(kernel, CL_KERNEL_ATTRIBUTES, room, text, &size));
+    k->name = or_empty(k->name);
+    k->attributes = or_empty(k->attributes);
+    cl_uint args = 0;
+    if (d->clGetKernelInfo(kernel, CL_KERNEL_NUM_ARGS, sizeof args, &args, NULL) || args > META_ARGS_MAX)
+        args = 0;
+    k->args = calloc((size_t)args + 1, sizeof *k->args);
+    k->devices = calloc((size_t)m->device_count + 1, sizeof *k->devices);
+    if (!k->name || !k->attributes || !k->args || !k->devices) return false;
+    k->arg_count = args;
+    for (cl_uint i = 0; i < args; i++) collect_arg(&k->args[i], kernel, i);
+    for (cl_uint i = 0; i < m->device_count; i++) {
+        if (m->devices[i].status == CL_BUILD_SUCCESS) collect_group(&k->devices[i], kernel, devices[i]);
+    }
+    return true;
+}
+
+/* Kernels made for asking only. A program that is not executable has none. */
+static bool collect_kernels(struct program_meta *m, cl_program program, const cl_device_id *devices) {
+    const cl_icd_dispatch *d = DRIVER(program);
+    cl_uint count = 0;
+    if (d->clCreateKernelsInProgram(program, 0, NULL, &count) || count > META_KERNELS_MAX) count = 0;
+    cl_kernel *kernels = calloc((size_t)count + 1, sizeof(cl_kernel));
+    m->kernels = calloc((size_t)count + 1, sizeof *m->kernels);
+    bool ok = kernels && m->kernels;
+    if (!ok || !count || d->clCreateKernelsInProgram(program, count, kernels, NULL)) count = 0;
+    for (cl_uint i = 0; i < count; i++) {
+        if (ok) ok = collect_kernel(&m->kernels[m->kernel_count++], kernels[i], m, devices);
+        d->clReleaseKernel(kernels[i]);
+    }
+    free(kernels);
+    return ok;
+}
+
+struct program_meta *program_meta_collect(cl_program program, cl_uint device_count,
+                                          const cl_device_id *devices) {
+    struct program_meta *m = calloc(1, sizeof *m);
+    if (!m) return NULL;
+    m->devices = calloc((size_t)device_count + 1, sizeof *m->devices);
+    bool ok = m->devices, built = false;
+    for (cl_uint i = 0; ok && i < device_count; i++) {
+        m->device_count++;
+        ok = collect_device(&m->devices[i], program, devices[i]);
+        if (m->devices[i].status == CL_BUILD_SUCCESS) built = true;
+    }
+    if (ok) collect_binary_sizes(m, program);
+    if (ok && built) ok = collect_kernels(m, program, devices);
+    if (ok) return m;
+    program_meta_free(m);
+    return NULL;
+}

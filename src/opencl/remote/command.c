@@ -1,0 +1,323 @@
+/* Remote: commands for queues. A command is sent at once, with its wait list: the executor's driver orders
+ * it. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "opencl/remote/internal.h"
+
+/* ---- wait lists ---- */
+/* A long wait list is gathered by markers, each waiting for a piece of it. */
+struct waits {
+    uint64_t *at;
+    size_t count;
+    uint64_t *made;
+    size_t made_count;
+};
+
+static void release_waits(struct backend *b, struct waits *w) {
+    struct remote_node *n = remote_node_of(b);
+    for (size_t i = 0; i < w->made_count; i++) {
+        struct wire_out msg;
+        wire_begin(&msg, RELEASE, release, .object = w->made[i]);
+        remote_send(n, &msg, NULL, 0, NULL, NULL);
+        pthread_mutex_lock(&n->lock);
+        remote_slot_free(n, w->made[i]);
+        pthread_mutex_unlock(&n->lock);
+    }
+    free(w->at);
+    free(w->made);
+}
+
+static bool gather(struct remote_node *n, bk_ref queue, struct waits *w) {
+    size_t left = 0;
+    for (size_t i = 0; i < w->count; i += WIRE_WAITS_MAX) {
+        size_t piece = w->count - i < WIRE_WAITS_MAX ? w->count - i : WIRE_WAITS_MAX;
+        uint64_t handle = remote_handle(n, BK_EVENT, NULL);
+        if (!handle) return false;
+        w->made[w->made_count++] = handle;
+        struct wire_out msg;
+        wire_begin(&msg, MARKER, marker, .event = handle, .queue = queue);
+        wire_add_array(&msg, w->at + i, piece);
+        if (!remote_send(n, &msg, NULL, 0, NULL, NULL)) return false;
+        w->at[left++] = handle;
+    }
+    w->count = left;
+    return true;
+}
+
+static cl_int prepare_waits(struct remote_node *n, const struct bk_command *c, struct waits *w) {
+    *w = (struct waits){.count = c->wait_count};
+    if (!c->wait_count) return CL_SUCCESS;
+    w->at = malloc(c->wait_count * sizeof *w->at);
+    w->made = c->wait_count > WIRE_WAITS_MAX ? malloc(c->wait_count * sizeof *w->made) : NULL;
+    if (!w->at || (!w->made && c->wait_count > WIRE_WAITS_MAX)) return CL_OUT_OF_HOST_MEMORY;
+    memcpy(w->at, c->waits, c->wait_count * sizeof *w->at);
+    while (w->count > WIRE_WAITS_MAX) {
+        if (!gather(n, c->queue, w)) return CL_OUT_OF_RESOURCES;
+    }
+    return CL_SUCCESS;
+}
+
+/* ---- encoding ---- */
+static size_t put3(uint64_t *to, const size_t from[3]) {
+    for (int i = 0; i < 3; i++) to[i] = from[i];
+    return 3;
+}
+
+static cl_int encode_ndrange(struct wire_out *m, const struct bk_command *c, uint64_t event,
+                             uint32_t options) {
+    uint64_t geometry[9];
+    size_t count = 0;
+    cl_uint dims = c->u.ndrange.dims;
+    if (dims < 1 || dims > 3) return CL_INVALID_WORK_DIMENSION;
+    for (cl_uint i = 0; i < dims; i++) geometry[count++] = c->u.ndrange.global[i];
+    for (cl_uint i = 0; c->u.ndrange.has_local && i < dims; i++) geometry[count++] = c->u.ndrange.local[i];
+    for (cl_uint i = 0; c->u.ndrange.has_offset && i < dims; i++) geometry[count++] = c->u.ndrange.offset[i];
+    options |= (c->u.ndrange.has_local ? WIRE_LOCAL : 0) | (c->u.ndrange.has_offset ? WIRE_OFFSET : 0);
+    wire_begin(m, NDRANGE, ndrange, .event = event, .queue = c->queue, .options = options,
+               .kernel = c->u.ndrange.kernel, .dims = dims);
+    return wire_add_array(m, geometry, count) ? CL_SUCCESS : CL_OUT_OF_RESOURCES;
+}
+
+static cl_int encode_rect(struct wire_out *m, const struct bk_command *c, uint64_t event, uint32_t options) {
+    uint64_t rect[8];
+    put3(rect, c->u.rect.buffer_origin);
+    put3(rect + 3, c->u.rect.region);
+    rect[6] = c->u.rect.buffer_row_pitch;
+    rect[7] = c->u.rect.buffer_slice_pitch;
+    if (c->op == BK_READ_RECT) {
+        wire_begin(m, READ_RECT, read_rect, .event = event, .queue = c->queue, .options = options,
+                   .mem = c->u.rect.mem);
+    } else {
+        wire_begin(m, WRITE_RECT, write_rect, .event = event, .queue = c->queue, .options = options,
+                   .mem = c->u.rect.mem);
+    }
+    return wire_add_array(m, rect, 8) ? CL_SUCCESS : CL_OUT_OF_RESOURCES;
+}
+
+static cl_int encode_copy_rect(struct wire_out *m, const struct bk_command *c, uint64_t event,
+                               uint32_t options) {
+    uint64_t rect[13];
+    put3(rect, c->u.copy_rect.src_origin);
+    put3(rect + 3, c->u.copy_rect.dst_origin);
+    put3(rect + 6, c->u.copy_rect.region);
+    rect[9] = c->u.copy_rect.src_row_pitch;
+    rect[10] = c->u.copy_rect.src_slice_pitch;
+    rect[11] = c->u.copy_rect.dst_row_pitch;
+    rect[12] = c->u.copy_rect.dst_slice_pitch;
+    wire_begin(m, COPY_RECT, copy_rect, .event = event, .queue = c->queue, .options = options,
+               .src = c->u.copy_rect.src, .dst = c->u.copy_rect.dst);
+    return wire_add_array(m, rect, 13) ? CL_SUCCESS : CL_OUT_OF_RESOURCES;
+}
+
+static cl_int encode_fill(struct wire_out *m, const struct bk_command *c, uint64_t event, uint32_t options) {
+    uint64_t pattern[WIRE_PATTERN_BYTES / 8] = {0};
+    if (c->u.fill.pattern_size > sizeof pattern) return CL_INVALID_VALUE;
+    memcpy(pattern, c->u.fill.pattern, c->u.fill.pattern_size);
+    wire_begin(m, FILL, fill, .event = event, .queue = c->queue, .options = options, .mem = c->u.fill.mem,
+               .offset = c->u.fill.offset, .size = c->u.fill.size, .pattern_size = c->u.fill.pattern_size);
+    return wire_add_array(m, pattern, (c->u.fill.pattern_size + 7) / 8) ? CL_SUCCESS : CL_OUT_OF_RESOURCES;
+}
+
+static cl_int encode_migrate(struct wire_out *m, const struct bk_command *c, uint64_t event,
+                             uint32_t options) {
+    /* A hint: of a long list, the part that fits is as good a hint. */
+    size_t count = c->u.migrate.count < 32 ? c->u.migrate.count : 32;
+    wire_begin(m, MIGRATE, migrate, .event = event, .queue = c->queue, .options = options,
+               .flags = c->u.migrate.flags);
+    return wire_add_array(m, c->u.migrate.mems, count) ? CL_SUCCESS : CL_OUT_OF_RESOURCES;
+}
+
+static cl_int encode(struct wire_out *m, const struct bk_command *c, uint64_t event, uint32_t options) {
+    switch (c->op) {
+    case BK_NDRANGE: return encode_ndrange(m, c, event, options);
+    case BK_READ:
+        wire_begin(m, READ, read, .event = event, .queue = c->queue, .options = options, .mem = c->u.rw.mem,
+                   .offset = c->u.rw.offset, .size = c->u.rw.size);
+        return CL_SUCCESS;
+    case BK_WRITE:
+        wire_begin(m, WRITE, write, .event = event, .queue = c->queue, .options = options, .mem = c->u.rw.mem,
+                   .offset = c->u.rw.offset);
+        return CL_SUCCESS;
+    case BK_READ_RECT:
+    case BK_WRITE_RECT: return encode_rect(m, c, event, options);
+    case BK_COPY:
+        wire_begin(m, COPY, copy, .event = event, .queue = c->queue, .options = options, .src = c->u.copy.src,
+                   .dst = c->u.copy.dst, .src_offset = c->u.copy.src_offset,
+                   .dst_offset = c->u.copy.dst_offset, .size = c->u.copy.size);
+        return CL_SUCCESS;
+    case BK_COPY_RECT: return encode_copy_rect(m, c, event, options);
+    case BK_FILL: return encode_fill(m, c, event, options);
+    case BK_MARKER:
+        wire_begin(m, MARKER, marker, .event = event, .queue = c->queue, .options = options);
+        return CL_SUCCESS;
+    case BK_BARRIER:
+        wire_begin(m, BARRIER, barrier, .event = event, .queue = c->queue, .options = options);
+        return CL_SUCCESS;
+    case BK_MIGRATE: return encode_migrate(m, c, event, options);
+    default: return CL_INVALID_OPERATION; /* mapping is for direct backends */
+    }
+}
+
+/* ---- data ---- */
+/* What travels with a write, and where a read's data goes. */
+struct payload {
+    const void *data;
+    void *owned;
+    size_t bytes;
+    bool borrowed;
+};
+
+static const void *host_source(const struct bk_command *c) {
+    if (c->op == BK_WRITE) return c->u.rw.host_src ? c->u.rw.host_src : c->u.rw.host;
+    const char *host = c->u.rect.host_src ? c->u.rect.host_src : c->u.rect.host;
+    return host ? host + remote_rect_host_offset(c) : NULL;
+}
+
+static cl_int prepare_write(const struct bk_command *c, struct payload *p) {
+    bool rect = c->op == BK_WRITE_RECT;
+    p->data = host_source(c);
+    p->bytes = rect ? remote_rect_bytes(c) : c->u.rw.size;
+    if (!p->data || !p->bytes) return CL_INVALID_VALUE;
+    if (rect && !remote_rect_is_packed(c)) {
+        p->owned = malloc(p->bytes);
+        if (!p->owned) return CL_OUT_OF_HOST_MEMORY;
+        remote_rect_pack(p->owned, p->data, c->u.rect.region, c->u.rect.host_row_pitch,
+                         c->u.rect.host_slice_pitch);
+        return CL_SUCCESS;
+    }
+    p->borrowed = p->bytes > REMOTE_COPY_BYTES;
+    return CL_SUCCESS;
+}
+
+static cl_int prepare_read(const struct bk_command *c, struct remote_record *r) {
+    bool rect = c->op == BK_READ_RECT;
+    char *host = rect ? c->u.rect.host : c->u.rw.host;
+    r->reading = true;
+    r->bytes = rect ? remote_rect_bytes(c) : c->u.rw.size;
+    if (!host || !r->bytes) return CL_INVALID_VALUE;
+    r->host = host + (rect ? remote_rect_host_offset(c) : 0);
+    if (!rect || remote_rect_is_packed(c)) return CL_SUCCESS;
+    memcpy(r->region, c->u.rect.region, sizeof r->region);
+    r->host_row = c->u.rect.host_row_pitch;
+    r->host_slice = c->u.rect.host_slice_pitch;
+    r->packed = malloc(r->bytes);
+    return r->packed ? CL_SUCCESS : CL_OUT_OF_HOST_MEMORY;
+}
+
+/* ---- enqueue ---- */
+static bool send_command(struct remote_node *n, const struct wire_out *m, struct payload *p,
+                         struct remote_record *r) {
+    if (p->owned) {
+        void *owned = p->owned;
+        p->owned = NULL;
+        return remote_send_owned(n, m, owned, p->bytes);
+    }
+    if (!p->borrowed) return remote_send(n, m, p->data, p->bytes, NULL, NULL);
+    remote_record_sending(r);
+    if (remote_send(n, m, p->data, p->bytes, remote_record_sent, r)) return true;
+    remote_record_sent(r, CL_DEVICE_NOT_AVAILABLE);
+    return false;
+}
+
+/* The command with its record (NULL: nobody asks for its end). */
+static cl_int send_with(struct backend *b, const struct bk_command *c, struct payload *p,
+                        struct remote_record *r) {
+    struct remote_node *n = remote_node_of(b);
+    struct waits waits;
+    cl_int err = prepare_waits(n, c, &waits);
+    bool told = r && r->want_result;
+    uint32_t options = (told ? WIRE_NOTIFY : 0) | (c->want_event ? 0 : WIRE_TRANSIENT);
+    struct wire_out m;
+    if (!err) err = encode(&m, c, told ? r->handle : 0, options);
+    if (!err && !wire_add_array(&m, waits.at, waits.count)) err = CL_OUT_OF_RESOURCES;
+    if (!err && !send_command(n, &m, p, r)) err = CL_OUT_OF_RESOURCES;
+    release_waits(b, &waits);
+    return err;
+}
+
+static struct remote_record *create_record(struct remote_node *n, const struct bk_command *c, bool read) {
+    struct remote_record *r = remote_record_create(n, c->queue);
+    if (!r) return NULL;
+    r->want_result = c->want_event || c->on_complete || c->blocking || read;
+    r->fn = c->on_complete;
+    r->arg = c->arg;
+    r->holds += c->want_event + c->blocking;
+    return r;
+}
+
+/* The command was not sent: the record goes, unless the loss of the node completed it. */
+static cl_int give_up(struct remote_record *r, const struct bk_command *c, cl_int err) {
+    if (!r) return err;
+    if (r->want_result && !remote_record_abandon(r)) return CL_SUCCESS;
+    remote_record_put(r);
+    if (c->want_event) remote_record_put(r);
+    if (c->blocking) remote_record_put(r);
+    return err;
+}
+
+static cl_int wait_blocking(struct remote_record *r, const struct bk_command *c) {
+    struct remote_node *n = r->node;
+    cl_int status = remote_record_wait(r);
+    remote_record_put(r);
+    cl_int sticky = remote_queue_take_error(n, c->queue);
+    return status < 0 ? status : sticky;
+}
+
+cl_int remote_enqueue(struct backend *b, const struct bk_command *c, bk_ref *event) {
+    struct remote_node *n = remote_node_of(b);
+    bool read = c->op == BK_READ || c->op == BK_READ_RECT,
+         write = c->op == BK_WRITE || c->op == BK_WRITE_RECT;
+    struct payload p = {0};
+    cl_int err = write ? prepare_write(c, &p) : CL_SUCCESS;
+    if (err) return err;
+    struct remote_record *r = NULL;
+    if (c->want_event || c->on_complete || c->blocking || read || p.borrowed) {
+        r = create_record(n, c, read);
+        err = r ? CL_SUCCESS : remote_node_is_lost(n) ? CL_OUT_OF_RESOURCES : CL_OUT_OF_HOST_MEMORY;
+    }
+    if (!err && read) err = prepare_read(c, r);
+    uint64_t handle = r ? r->handle : 0;
+    if (!err) err = send_with(b, c, &p, r);
+    free(p.owned);
+    if (err)
+        err = give_up(r, c, err);
+    else if (r && !r->want_result)
+        remote_record_put(r);
+    if (err) return err;
+    if (c->want_event && event) *event = handle;
+    return c->blocking ? wait_blocking(r, c) : CL_SUCCESS;
+}
+
+cl_int remote_flush(struct backend *b, bk_ref queue) {
+    struct remote_node *n = remote_node_of(b);
+    struct wire_out msg;
+    wire_begin(&msg, FLUSH, flush, .queue = queue);
+    return remote_send(n, &msg, NULL, 0, NULL, NULL) ? CL_SUCCESS : CL_OUT_OF_RESOURCES;
+}
+
+struct finish {
+    struct remote_node *node;
+    struct remote_request *request;
+    uint64_t queue, order;
+};
+
+static bool is_finished(void *arg) {
+    struct finish *f = arg;
+    return atomic_load(&f->request->done) && remote_queue_may_finish(f->node, f->queue, f->order);
+}
+
+cl_int remote_finish(struct backend *b, bk_ref queue) {
+    struct remote_node *n = remote_node_of(b);
+    struct remote_request *r = remote_request_create(n);
+    if (!r) return CL_OUT_OF_HOST_MEMORY;
+    struct finish f = {.node = n, .request = r, .queue = queue, .order = remote_queue_order(n, queue)};
+    struct wire_out msg;
+    wire_begin(&msg, FINISH, finish, .queue = queue, .request = r->id);
+    bool sent = remote_send(n, &msg, NULL, 0, NULL, NULL);
+    cl_int err = remote_request_wait(n, r, sent);
+    if (sent) ep_wait(n->hub->ep, is_finished, &f, WEFT_TIME_NEVER);
+    remote_request_drop(n, r);
+    cl_int sticky = remote_queue_take_error(n, queue);
+    return err ? err : sticky;
+}

@@ -1,0 +1,250 @@
+/* Remote: making objects, building programs, setting arguments. Handles are made here, so nothing waits, but
+ * for what the interface says. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "opencl/remote/internal.h"
+
+/* Sends a command that makes `handle`; takes the handle back when it cannot be sent. */
+static cl_int send_creation(struct remote_node *n, uint64_t handle, const struct wire_out *msg,
+                            const void *data, size_t bytes, bk_ref *out) {
+    if (remote_send_copy(n, msg, data, bytes)) {
+        *out = handle;
+        return CL_SUCCESS;
+    }
+    pthread_mutex_lock(&n->lock);
+    remote_slot_free(n, handle);
+    pthread_mutex_unlock(&n->lock);
+    return CL_OUT_OF_RESOURCES;
+}
+
+/* Device numbers as the wire wants them; false: too many. */
+static bool add_devices(struct wire_out *out, cl_uint count, const cl_uint *devices) {
+    uint64_t wide[WIRE_WORDS_MAX];
+    if (count > WIRE_WORDS_MAX) return false;
+    for (cl_uint i = 0; i < count; i++) wide[i] = devices[i];
+    return wire_add_array(out, wide, count);
+}
+
+cl_int remote_create_context(struct backend *b, cl_uint device_count, const cl_uint *devices, bk_ref *out) {
+    struct remote_node *n = remote_node_of(b);
+    uint64_t handle = remote_handle(n, BK_CONTEXT, NULL);
+    if (!handle) return CL_OUT_OF_HOST_MEMORY;
+    struct wire_out msg;
+    wire_begin(&msg, CREATE_CONTEXT, create_context, .context = handle,
+               .platform = ((struct remote_backend *)b)->platform);
+    if (add_devices(&msg, device_count, devices)) return send_creation(n, handle, &msg, NULL, 0, out);
+    pthread_mutex_lock(&n->lock);
+    remote_slot_free(n, handle);
+    pthread_mutex_unlock(&n->lock);
+    return CL_OUT_OF_RESOURCES;
+}
+
+cl_int remote_create_queue(struct backend *b, bk_ref context, cl_uint device,
+                           cl_command_queue_properties props, bk_ref *out) {
+    struct remote_node *n = remote_node_of(b);
+    struct remote_queue *q = calloc(1, sizeof *q);
+    uint64_t handle = q ? remote_handle(n, BK_QUEUE, q) : 0;
+    if (!handle) {
+        free(q);
+        return CL_OUT_OF_HOST_MEMORY;
+    }
+    q->handle = handle;
+    q->holds = 1;
+    weft_list_init(&q->sends);
+    weft_list_init(&q->deferred);
+    struct wire_out msg;
+    wire_begin(&msg, CREATE_QUEUE, create_queue, .queue = handle, .context = context, .device = device,
+               .properties = props);
+    cl_int err = send_creation(n, handle, &msg, NULL, 0, out);
+    if (err) free(q);
+    return err;
+}
+
+cl_int remote_create_buffer(struct backend *b, bk_ref context, cl_mem_flags flags, size_t size, void *host,
+                            bk_ref *out) {
+    struct remote_node *n = remote_node_of(b);
+    uint64_t handle = remote_handle(n, BK_MEM, NULL);
+    if (!handle) return CL_OUT_OF_HOST_MEMORY;
+    struct wire_out msg;
+    wire_begin(&msg, CREATE_BUFFER, create_buffer, .mem = handle, .context = context, .flags = flags,
+               .size = size);
+    return send_creation(n, handle, &msg, NULL, 0, out);
+}
+
+cl_int remote_create_sub_buffer(struct backend *b, bk_ref parent, cl_mem_flags flags, size_t origin,
+                                size_t size, bk_ref *out) {
+    struct remote_node *n = remote_node_of(b);
+    uint64_t handle = remote_handle(n, BK_MEM, NULL);
+    if (!handle) return CL_OUT_OF_HOST_MEMORY;
+    struct wire_out msg;
+    wire_begin(&msg, CREATE_SUB_BUFFER, create_sub_buffer, .mem = handle, .parent = parent, .flags = flags,
+               .origin = origin, .size = size);
+    return send_creation(n, handle, &msg, NULL, 0, out);
+}
+
+cl_int remote_create_program_source(struct backend *b, bk_ref context, const char *source, size_t bytes,
+                                    bk_ref *out) {
+    struct remote_node *n = remote_node_of(b);
+    uint64_t handle = remote_handle(n, BK_PROGRAM, NULL);
+    if (!handle) return CL_OUT_OF_HOST_MEMORY;
+    struct wire_out msg;
+    wire_begin(&msg, CREATE_PROGRAM_SOURCE, create_program_source, .program = handle, .context = context);
+    return send_creation(n, handle, &msg, source, bytes, out);
+}
+
+cl_int remote_create_kernel(struct backend *b, bk_ref program, const char *name, bk_ref *out) {
+    struct remote_node *n = remote_node_of(b);
+    uint64_t handle = remote_handle(n, BK_KERNEL, NULL);
+    if (!handle) return CL_OUT_OF_HOST_MEMORY;
+    struct wire_out msg;
+    wire_begin(&msg, CREATE_KERNEL, create_kernel, .kernel = handle, .program = program);
+    return send_creation(n, handle, &msg, name, strlen(name), out);
+}
+
+/* ---- binaries ---- */
+static void *join(cl_uint count, const size_t *sizes, const unsigned char *const *binaries, size_t *total) {
+    *total = 0;
+    for (cl_uint i = 0; i < count; i++) {
+        if (__builtin_add_overflow(*total, sizes[i], total)) return NULL;
+    }
+    char *all = malloc(*total ? *total : 1), *at = all;
+    for (cl_uint i = 0; all && i < count; at += sizes[i++]) memcpy(at, binaries[i], sizes[i]);
+    return all;
+}
+
+static cl_int send_binaries(struct remote_node *n, struct wire_out *msg, cl_uint count,
+                            const cl_uint *devices, const size_t *sizes, const unsigned char *const *binaries,
+                            struct remote_request *r, cl_int *statuses) {
+    size_t total;
+    void *all = join(count, sizes, binaries, &total);
+    bool ok = all && add_devices(msg, count, devices) && wire_add_array(msg, (const uint64_t *)sizes, count);
+    if (!ok) free(all);
+    cl_int err = remote_request_wait(n, r, ok && remote_send_owned(n, msg, all, total));
+    for (cl_uint i = 0; statuses && i < count; i++) {
+        statuses[i] = err;
+        if (r->data && r->bytes == count * sizeof(cl_int))
+            memcpy(&statuses[i], (cl_int *)r->data + i, sizeof(cl_int));
+    }
+    return err;
+}
+
+cl_int remote_create_program_binary(struct backend *b, bk_ref context, cl_uint device_count,
+                                    const cl_uint *devices, const size_t *sizes,
+                                    const unsigned char *const *binaries, cl_int *binary_status,
+                                    bk_ref *out) {
+    struct remote_node *n = remote_node_of(b);
+    uint64_t handle = remote_handle(n, BK_PROGRAM, NULL);
+    struct remote_request *r = handle ? remote_request_create(n) : NULL;
+    cl_int err = CL_OUT_OF_HOST_MEMORY;
+    if (r) {
+        struct wire_out msg;
+        wire_begin(&msg, CREATE_PROGRAM_BINARY, create_program_binary, .program = handle, .context = context,
+                   .request = r->id);
+        err = send_binaries(n, &msg, device_count, devices, sizes, binaries, r, binary_status);
+        remote_request_drop(n, r);
+    }
+    if (!err)
+        *out = handle;
+    else if (handle)
+        remote_release(b, BK_PROGRAM, handle); /* the executor keeps a failed slot until then */
+    return err;
+}
+
+static cl_int split(const struct remote_request *r, cl_uint count, unsigned char **blobs, size_t *sizes) {
+    size_t at = count * sizeof(size_t);
+    if (!r->data || r->bytes < at) return CL_OUT_OF_RESOURCES;
+    memcpy(sizes, r->data, at);
+    for (cl_uint i = 0; i < count; i++) {
+        if (sizes[i] > r->bytes - at) return CL_OUT_OF_RESOURCES;
+        if (!sizes[i]) continue;
+        blobs[i] = malloc(sizes[i]);
+        if (!blobs[i]) return CL_OUT_OF_HOST_MEMORY;
+        memcpy(blobs[i], (char *)r->data + at, sizes[i]);
+        at += sizes[i];
+    }
+    return CL_SUCCESS;
+}
+
+cl_int remote_get_binaries(struct backend *b, bk_ref program, cl_uint device_count, unsigned char **blobs,
+                           size_t *sizes) {
+    struct remote_node *n = remote_node_of(b);
+    struct remote_request *r = remote_request_create(n);
+    if (!r) return CL_OUT_OF_HOST_MEMORY;
+    memset(blobs, 0, device_count * sizeof *blobs);
+    memset(sizes, 0, device_count * sizeof *sizes);
+    struct wire_out msg;
+    wire_begin(&msg, GET_BINARIES, get_binaries, .program = program, .request = r->id);
+    cl_int err = remote_request_wait(n, r, remote_send(n, &msg, NULL, 0, NULL, NULL));
+    if (!err) err = split(r, device_count, blobs, sizes);
+    remote_request_drop(n, r);
+    for (cl_uint i = 0; err && i < device_count; i++) {
+        free(blobs[i]);
+        blobs[i] = NULL;
+        sizes[i] = 0;
+    }
+    return err;
+}
+
+/* ---- builds ---- */
+static void on_built(struct remote_request *r) {
+    struct program_meta *m = r->data ? program_meta_decode(r->data, r->bytes) : NULL;
+    cl_int status = r->data && !m ? CL_OUT_OF_RESOURCES : r->status;
+    r->built(r->arg, status, m);
+}
+
+cl_int remote_build(struct backend *b, bk_ref program, cl_uint device_count, const cl_uint *devices,
+                    const char *options, bk_built_fn *built, void *arg) {
+    struct remote_node *n = remote_node_of(b);
+    struct remote_request *r = remote_request_create(n);
+    if (!r) return CL_OUT_OF_HOST_MEMORY;
+    r->built = built;
+    r->arg = arg;
+    uint64_t id = r->id;
+    struct wire_out msg;
+    wire_begin(&msg, BUILD, build, .program = program, .request = id);
+    bool ok = add_devices(&msg, devices ? device_count : 0, devices);
+    pthread_mutex_lock(&n->lock);
+    r->fn = on_built;
+    pthread_mutex_unlock(&n->lock);
+    if (ok && remote_send_copy(n, &msg, options ? options : "", options ? strlen(options) : 0))
+        return CL_SUCCESS;
+    pthread_mutex_lock(&n->lock);
+    struct remote_request *mine = weft_map_remove(&n->requests, id);
+    pthread_mutex_unlock(&n->lock);
+    free(mine);
+    return mine ? CL_OUT_OF_RESOURCES : CL_SUCCESS; /* else `built` was told already, by the loss */
+}
+
+/* ---- arguments ---- */
+static cl_int add_arg(struct wire_out *msg, const struct bk_arg *a, const void **data, size_t *bytes) {
+    *data = NULL;
+    *bytes = 0;
+    if (a->kind != BK_ARG_BYTES) return wire_add_array(msg, NULL, 0) ? CL_SUCCESS : CL_OUT_OF_RESOURCES;
+    if (a->size <= WIRE_INLINE_BYTES) {
+        uint64_t words[WIRE_INLINE_BYTES / 8] = {0};
+        memcpy(words, a->bytes, a->size);
+        return wire_add_array(msg, words, (a->size + 7) / 8) ? CL_SUCCESS : CL_OUT_OF_RESOURCES;
+    }
+    *data = a->bytes;
+    *bytes = a->size;
+    return wire_add_array(msg, NULL, 0) ? CL_SUCCESS : CL_OUT_OF_RESOURCES;
+}
+
+cl_int remote_set_arg(struct backend *b, bk_ref kernel, const struct bk_arg *a, bool check) {
+    struct remote_node *n = remote_node_of(b);
+    struct remote_request *r = check ? remote_request_create(n) : NULL;
+    if (check && !r) return CL_OUT_OF_HOST_MEMORY;
+    struct wire_out msg;
+    const void *data;
+    size_t bytes;
+    wire_begin(&msg, SET_ARG, set_arg, .kernel = kernel, .request = r ? r->id : 0, .kind = a->kind,
+               .index = a->index, .size = a->size, .mem = a->kind == BK_ARG_MEM ? a->ref : 0,
+               .sampler = a->kind == BK_ARG_SAMPLER ? a->ref : 0);
+    cl_int err = add_arg(&msg, a, &data, &bytes);
+    bool sent = !err && remote_send_copy(n, &msg, data, bytes);
+    if (!r) return sent ? CL_SUCCESS : CL_OUT_OF_RESOURCES;
+    err = remote_request_wait(n, r, sent);
+    remote_request_drop(n, r);
+    return err;
+}

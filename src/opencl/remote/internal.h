@@ -1,0 +1,200 @@
+/* Remote, for its own files. Lock order: a node's send_lock before its lock; no lock is held while completion
+ * functions run. The endpoint may be called under both. */
+#ifndef WEFT_OPENCL_REMOTE_INTERNAL_H
+#define WEFT_OPENCL_REMOTE_INTERNAL_H
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "base/clock.h"
+#include "base/list.h"
+#include "base/map.h"
+#include "opencl/remote/remote.h"
+#include "opencl/wire/wire.h"
+
+#define REMOTE_COPY_BYTES ((size_t)32 << 10) /* up to this, data is copied when it is sent */
+#define REMOTE_REPLY_MAX  ((uint64_t)1 << 30)
+
+enum remote_state { REMOTE_IDLE, REMOTE_STARTING, REMOTE_UP, REMOTE_LOST };
+
+struct remote_slot {
+    uint32_t generation, next_free;
+    uint8_t kind;
+    void *record;
+};
+
+struct remote_node {
+    struct weft_list link; /* in the hub */
+    struct remote_hub *hub;
+    uint32_t id;
+    char host[NODE_NAME_MAX];
+    bool executor_given;
+    struct node_executor executor; /* once started */
+
+    pthread_mutex_t send_lock; /* state, peer, unsent, retry: what is sent is sent in the order of calls */
+    enum remote_state state;
+    struct ep_peer *peer;
+    struct weft_list unsent; /* commands waiting for the connection, or for room in the endpoint */
+    bool retry_armed;
+
+    pthread_mutex_t lock; /* all below, and records and queues */
+    struct remote_slot *slots;
+    uint32_t slot_count, first_free; /* 0: none free; slot 0 is not used */
+    struct weft_map requests;
+    uint64_t last_request;
+    struct weft_list arriving; /* results whose data is on its way */
+};
+
+struct remote_backend {
+    struct backend base;
+    struct remote_node *node;
+    uint32_t platform;
+};
+
+struct remote_hub {
+    struct ep *ep;
+    struct node_client *client;
+    struct weft_list nodes; /* grows only; lock */
+    pthread_mutex_t lock;
+    atomic_bool closing;
+};
+
+/* A queue: its sticky error, and the writes whose data the endpoint still reads from the program's memory. */
+struct remote_queue {
+    uint64_t handle;
+    unsigned holds; /* the handle, and records */
+    cl_int error;
+    uint64_t order; /* of commands in this queue that have records */
+    struct weft_list sends, deferred;
+};
+
+/* A command under way, or an event. */
+struct remote_record {
+    struct weft_list link; /* in queue->sends or queue->deferred */
+    struct remote_node *node;
+    struct remote_queue *queue; /* held; NULL for user events */
+    uint64_t handle, order;
+    unsigned holds; /* the caller's event, the command under way, a waiter */
+    atomic_bool done;
+    bool want_result; /* an EVENT or READ_DATA comes */
+    bool result_in, sending, released, user, reading;
+    cl_int status;
+    cl_ulong times[4];
+    bk_complete_fn *fn;
+    void *arg;
+    void *host, *packed; /* READ: where the data goes (packed: first, then spread over host) */
+    size_t bytes;
+    size_t region[3], host_row, host_slice;
+};
+
+/* A question that is answered by a REPLY. */
+struct remote_request {
+    uint64_t id;
+    atomic_bool done;
+    cl_int status;
+    void *data;
+    size_t bytes;
+    void (*fn)(struct remote_request *r); /* NULL: somebody waits; else called at the end, then freed */
+    bk_built_fn *built;
+    void *arg;
+};
+
+/* ---- node.c ---- */
+struct remote_node *remote_node_create(struct remote_hub *h, uint32_t id, const char *host);
+void remote_node_destroy(struct remote_node *n);
+/* Sends a command in order, now or when the connection is there. data: must stay until on_done; without
+ * on_done it is copied. False: the node is lost (on_done is not called then). */
+bool remote_send(struct remote_node *n, const struct wire_out *out, const void *data, size_t bytes,
+                 void (*on_done)(void *arg, int status), void *arg);
+/* The same with heap data that is freed when sent (in any case). */
+bool remote_send_owned(struct remote_node *n, const struct wire_out *out, void *data, size_t bytes);
+/* Copies data when it must. False: lost, or no memory. */
+bool remote_send_copy(struct remote_node *n, const struct wire_out *out, const void *data, size_t bytes);
+void remote_node_connect(struct remote_node *n);
+void remote_node_lost(struct remote_node *n, const char *reason);
+bool remote_node_is_lost(struct remote_node *n);
+
+/* ---- table.c; under the node's lock ---- */
+uint64_t remote_slot_take(struct remote_node *n, enum bk_kind kind,
+                          void *record); /* 0: no memory, or too many */
+void *remote_slot_record(struct remote_node *n, uint64_t handle,
+                         enum bk_kind kind); /* NULL: stale or of other kind */
+bool remote_slot_is(struct remote_node *n, uint64_t handle, enum bk_kind kind);
+void remote_slot_free(struct remote_node *n, uint64_t handle);
+/* Takes the lock itself. */
+uint64_t remote_handle(struct remote_node *n, enum bk_kind kind, void *record);
+void remote_release(struct backend *b, enum bk_kind kind, bk_ref ref);
+
+/* ---- record.c ---- */
+/* A record with its handle and one hold. NULL: no memory. queue 0: a user event. */
+struct remote_record *remote_record_create(struct remote_node *n, uint64_t queue);
+void remote_record_put(struct remote_record *r); /* gives up a hold */
+/* The result is in: completes, or waits until the endpoint is done with the program's memory; either takes
+ * over the hold of the command under way. False: there was a result before. */
+bool remote_record_result(struct remote_record *r, cl_int status, const uint64_t *times);
+/* Starts and ends the time during which the endpoint reads the program's memory. */
+void remote_record_sending(struct remote_record *r);
+void remote_record_sent(void *record, int status);
+/* Takes back a record whose command could not be sent. False: it completed already. */
+bool remote_record_abandon(struct remote_record *r);
+void remote_records_lost(struct remote_node *n);
+cl_int remote_record_wait(struct remote_record *r);
+cl_int remote_queue_take_error(struct remote_node *n, uint64_t queue);
+bool remote_queue_may_finish(struct remote_node *n, uint64_t queue, uint64_t order);
+uint64_t remote_queue_order(struct remote_node *n, uint64_t queue);
+cl_int remote_create_user_event(struct backend *b, bk_ref context, bk_ref *out);
+cl_int remote_set_user_event(struct backend *b, bk_ref event, cl_int status);
+cl_int remote_wait_event(struct backend *b, bk_ref event);
+cl_int remote_event_status(struct backend *b, bk_ref event);
+cl_int remote_event_times(struct backend *b, bk_ref event, cl_ulong times[4]);
+cl_int remote_event_notify(struct backend *b, bk_ref event, bk_complete_fn *fn, void *arg);
+
+/* ---- request.c ---- */
+struct remote_request *remote_request_create(struct remote_node *n);
+void remote_request_answer(struct remote_node *n, uint64_t id, cl_int status, void *data,
+                           size_t bytes); /* takes data */
+bool remote_request_known(struct remote_node *n, uint64_t id);
+/* Waits for the answer; then the caller reads and frees it. sent false: gives it up and returns
+ * CL_OUT_OF_RESOURCES. */
+cl_int remote_request_wait(struct remote_node *n, struct remote_request *r, bool sent);
+void remote_request_drop(struct remote_node *n, struct remote_request *r);
+void remote_requests_lost(struct remote_node *n);
+
+/* ---- results.c ---- */
+void remote_arriving_lost(struct remote_node *n); /* after the disconnect, which ends them without a word */
+void remote_on_result(void *hub, struct ep_peer *peer, const struct ep_msg *msg, struct ep_sink *sink);
+
+/* ---- rect.c ---- */
+bool remote_rect_is_packed(const struct bk_command *c);
+size_t remote_rect_bytes(const struct bk_command *c); /* 0: overflow */
+size_t remote_rect_host_offset(const struct bk_command *c);
+void remote_rect_pack(void *packed, const void *host, const size_t region[3], size_t row, size_t slice);
+void remote_rect_spread(void *host, const void *packed, const size_t region[3], size_t row, size_t slice);
+
+/* ---- create.c, command.c: operations ---- */
+cl_int remote_create_context(struct backend *b, cl_uint device_count, const cl_uint *devices, bk_ref *out);
+cl_int remote_create_queue(struct backend *b, bk_ref context, cl_uint device,
+                           cl_command_queue_properties props, bk_ref *out);
+cl_int remote_create_buffer(struct backend *b, bk_ref context, cl_mem_flags flags, size_t size, void *host,
+                            bk_ref *out);
+cl_int remote_create_sub_buffer(struct backend *b, bk_ref parent, cl_mem_flags flags, size_t origin,
+                                size_t size, bk_ref *out);
+cl_int remote_create_program_source(struct backend *b, bk_ref context, const char *source, size_t bytes,
+                                    bk_ref *out);
+cl_int remote_create_program_binary(struct backend *b, bk_ref context, cl_uint device_count,
+                                    const cl_uint *devices, const size_t *sizes,
+                                    const unsigned char *const *binaries, cl_int *binary_status, bk_ref *out);
+cl_int remote_build(struct backend *b, bk_ref program, cl_uint device_count, const cl_uint *devices,
+                    const char *options, bk_built_fn *built, void *arg);
+cl_int remote_get_binaries(struct backend *b, bk_ref program, cl_uint device_count, unsigned char **blobs,
+                           size_t *sizes);
+cl_int remote_create_kernel(struct backend *b, bk_ref program, const char *name, bk_ref *out);
+cl_int remote_set_arg(struct backend *b, bk_ref kernel, const struct bk_arg *a, bool check);
+cl_int remote_enqueue(struct backend *b, const struct bk_command *c, bk_ref *event);
+cl_int remote_flush(struct backend *b, bk_ref queue);
+cl_int remote_finish(struct backend *b, bk_ref queue);
+
+static inline struct remote_node *remote_node_of(struct backend *b) {
+    return ((struct remote_backend *)b)->node;
+}
+
+#endif

@@ -1,0 +1,250 @@
+/* Remote: a connection's life, and sending over it. Commands that come before the executor is up wait in
+ * order; those for which the endpoint has no room, too. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/error.h"
+#include "base/log.h"
+#include "opencl/remote/internal.h"
+
+#define RETRY_NS (200 * WEFT_NS_PER_US)
+
+struct unsent {
+    struct weft_list link;
+    struct wire_out out;
+    const void *data;
+    size_t bytes;
+    void *copy;
+    void (*on_done)(void *arg, int status);
+    void *arg;
+};
+
+struct remote_node *remote_node_create(struct remote_hub *h, uint32_t id, const char *host) {
+    struct remote_node *n = calloc(1, sizeof *n);
+    if (!n) return NULL;
+    n->hub = h;
+    n->id = id;
+    strncpy(n->host, host ? host : "", sizeof n->host - 1);
+    pthread_mutex_init(&n->send_lock, NULL);
+    pthread_mutex_init(&n->lock, NULL);
+    weft_list_init(&n->unsent);
+    weft_list_init(&n->arriving);
+    weft_map_init(&n->requests);
+    return n;
+}
+
+static void put_queue(struct remote_queue *q) {
+    if (q && !--q->holds) free(q);
+}
+
+/* What the program did not release goes, too. */
+static void drop_slots(struct remote_node *n) {
+    for (uint32_t i = 1; i < n->slot_count; i++) {
+        struct remote_slot *s = &n->slots[i];
+        if (s->kind == BK_QUEUE) put_queue(s->record);
+        if (s->kind != BK_EVENT || !s->record) continue;
+        struct remote_record *r = s->record;
+        put_queue(r->queue);
+        free(r->packed);
+        free(r);
+    }
+    free(n->slots);
+}
+
+void remote_node_destroy(struct remote_node *n) {
+    drop_slots(n);
+    weft_map_fini(&n->requests);
+    pthread_mutex_destroy(&n->lock);
+    pthread_mutex_destroy(&n->send_lock);
+    free(n);
+}
+
+/* ---- sending; under the send lock ---- */
+static int send_now(struct remote_node *n, const struct wire_out *out, const void *data, size_t bytes,
+                    void (*on_done)(void *, int), void *arg) {
+    return ep_send(n->peer, &(struct ep_send){.handler = WIRE_HANDLER_COMMAND,
+                                              .channel = WIRE_CHANNEL,
+                                              .header = out->words,
+                                              .header_bytes = out->word_count * 8,
+                                              .data = data,
+                                              .data_bytes = bytes,
+                                              .copy = bytes && !on_done,
+                                              .on_done = on_done,
+                                              .arg = arg});
+}
+
+static bool keep(struct remote_node *n, const struct wire_out *out, const void *data, size_t bytes,
+                 void (*on_done)(void *, int), void *arg) {
+    struct unsent *u = malloc(sizeof *u);
+    if (!u) return false;
+    *u = (struct unsent){.out = *out, .data = data, .bytes = bytes, .on_done = on_done, .arg = arg};
+    if (bytes && !on_done) {
+        u->copy = malloc(bytes);
+        if (!u->copy) {
+            free(u);
+            return false;
+        }
+        u->data = memcpy(u->copy, data, bytes);
+    }
+    weft_list_push_back(&n->unsent, &u->link);
+    return true;
+}
+
+static void on_retry(void *arg);
+
+static int send_unsent(struct remote_node *n) {
+    while (!weft_list_empty(&n->unsent)) {
+        struct unsent *u = weft_list_entry(n->unsent.next, struct unsent, link);
+        int status = send_now(n, &u->out, u->data, u->bytes, u->on_done, u->arg);
+        if (status == WEFT_E_LIMIT && !n->retry_armed) {
+            n->retry_armed = ep_timer(n->hub->ep, weft_now_ns() + RETRY_NS, on_retry, n) != 0;
+        }
+        if (status) return status; /* another failure: the loss that follows ends them all */
+        weft_list_remove(&u->link);
+        free(u->copy);
+        free(u);
+    }
+    return 0;
+}
+
+static void on_retry(void *arg) {
+    struct remote_node *n = arg;
+    pthread_mutex_lock(&n->send_lock);
+    n->retry_armed = false;
+    int status = n->state == REMOTE_UP ? send_unsent(n) : 0;
+    pthread_mutex_unlock(&n->send_lock);
+    if (status && status != WEFT_E_LIMIT) remote_node_lost(n, weft_error_text(status));
+}
+
+static void start(struct remote_node *n);
+
+bool remote_send(struct remote_node *n, const struct wire_out *out, const void *data, size_t bytes,
+                 void (*on_done)(void *, int), void *arg) {
+    pthread_mutex_lock(&n->send_lock);
+    if (n->state == REMOTE_IDLE) start(n);
+    int status = n->state == REMOTE_LOST ? WEFT_E_PEER_LOST : 0;
+    if (n->state == REMOTE_UP && !weft_list_empty(&n->unsent)) status = send_unsent(n);
+    if (n->state == REMOTE_STARTING) status = WEFT_E_LIMIT;
+    if (!status) status = send_now(n, out, data, bytes, on_done, arg);
+    if (status == WEFT_E_LIMIT) {
+        status = keep(n, out, data, bytes, on_done, arg) ? 0 : WEFT_E_NOMEM;
+        if (!status && n->state == REMOTE_UP) {
+            int again = send_unsent(n); /* arms the timer */
+            if (again != WEFT_E_LIMIT) status = again;
+        }
+    }
+    bool lost = status && n->state != REMOTE_LOST;
+    pthread_mutex_unlock(&n->send_lock);
+    if (lost) remote_node_lost(n, weft_error_text(status));
+    return !status;
+}
+
+static void free_data(void *arg, int status) { free(arg); }
+
+bool remote_send_owned(struct remote_node *n, const struct wire_out *out, void *data, size_t bytes) {
+    bool sent = remote_send(n, out, data, bytes, data ? free_data : NULL, data);
+    if (!sent) free(data);
+    return sent;
+}
+
+bool remote_send_copy(struct remote_node *n, const struct wire_out *out, const void *data, size_t bytes) {
+    if (bytes <= REMOTE_COPY_BYTES) return remote_send(n, out, data, bytes, NULL, NULL);
+    void *copy = malloc(bytes);
+    if (!copy) return false;
+    return remote_send_owned(n, out, memcpy(copy, data, bytes), bytes);
+}
+
+/* ---- connecting ---- */
+/* Under the send lock. The first message shows the token; what waited follows it. */
+static int connect_executor(struct remote_node *n, const struct node_executor *x) {
+    n->executor = *x;
+    int status = ep_connect(n->hub->ep, x->address, x->address_bytes, n, &n->peer);
+    if (status) return status;
+    uint64_t token[2];
+    memcpy(token, x->token, sizeof token);
+    struct wire_out out;
+    wire_begin(&out, OPEN, open, .version = WIRE_VERSION, .token_low = token[0], .token_high = token[1]);
+    status = send_now(n, &out, NULL, 0, NULL, NULL);
+    if (status) return status;
+    n->state = REMOTE_UP;
+    status = send_unsent(n);
+    return status == WEFT_E_LIMIT ? 0 : status;
+}
+
+static void on_started(void *arg, int status, const char *reason, const struct node_executor *x) {
+    struct remote_node *n = arg;
+    char text[160] = "";
+    strncpy(text, reason ? reason : weft_error_text(status), sizeof text - 1);
+    pthread_mutex_lock(&n->send_lock);
+    if (!status && n->state == REMOTE_STARTING) {
+        status = connect_executor(n, x);
+        if (status) strncpy(text, weft_error_text(status), sizeof text - 1);
+    }
+    pthread_mutex_unlock(&n->send_lock);
+    if (status) remote_node_lost(n, text);
+}
+
+/* Under the send lock. A failure to start is reported from a handler, never from here: callers are in the
+ * middle of making a record. */
+static void on_start_failed(void *arg) { remote_node_lost(arg, "its executor cannot be started"); }
+
+static void start(struct remote_node *n) {
+    n->state = REMOTE_STARTING;
+    int status;
+    if (n->executor_given) {
+        struct node_executor x = n->executor;
+        status = connect_executor(n, &x);
+    } else if (n->hub->client) {
+        status = node_client_start_executor(n->hub->client, n->id, on_started, n);
+    } else {
+        status = WEFT_E_UNREACHABLE;
+    }
+    if (status) ep_timer(n->hub->ep, weft_now_ns(), on_start_failed, n);
+}
+
+void remote_node_connect(struct remote_node *n) {
+    pthread_mutex_lock(&n->send_lock);
+    if (n->state == REMOTE_IDLE) start(n);
+    pthread_mutex_unlock(&n->send_lock);
+}
+
+/* ---- loss ---- */
+bool remote_node_is_lost(struct remote_node *n) {
+    pthread_mutex_lock(&n->send_lock);
+    bool lost = n->state == REMOTE_LOST;
+    pthread_mutex_unlock(&n->send_lock);
+    return lost;
+}
+
+/* The endpoint is told first: after that it writes nothing into the program's memory any more. */
+void remote_node_lost(struct remote_node *n, const char *reason) {
+    struct weft_list unsent;
+    weft_list_init(&unsent);
+    pthread_mutex_lock(&n->send_lock);
+    bool news = n->state != REMOTE_LOST, used = n->state != REMOTE_IDLE;
+    struct ep_peer *peer = news ? n->peer : NULL;
+    n->state = REMOTE_LOST;
+    if (news) {
+        n->peer = NULL;
+        weft_list_splice(&unsent, &n->unsent);
+    }
+    pthread_mutex_unlock(&n->send_lock);
+    if (!news) return;
+    if (!atomic_load(&n->hub->closing) && used) {
+        weft_error("opencl", "node %u (%s) is lost: %s; its devices are not available any more", n->id,
+                   n->host, reason);
+    }
+    if (peer) ep_disconnect(peer);
+    struct weft_list *it;
+    while ((it = weft_list_pop_front(&unsent))) {
+        struct unsent *u = weft_list_entry(it, struct unsent, link);
+        if (u->on_done) u->on_done(u->arg, WEFT_E_PEER_LOST);
+        free(u->copy);
+        free(u);
+    }
+    remote_arriving_lost(n);
+    remote_records_lost(n);
+    remote_requests_lost(n);
+    ep_wake(n->hub->ep);
+}

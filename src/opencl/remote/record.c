@@ -1,0 +1,265 @@
+/* Remote: commands under way and events. A record lives until the caller gave up its event, the result is in,
+ * the endpoint is done with the program's memory, and no one waits. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/trace.h"
+#include "opencl/remote/internal.h"
+
+/* ---- life; under the node's lock ---- */
+static void put_locked(struct remote_record *r) {
+    struct remote_node *n = r->node;
+    if (--r->holds) return;
+    weft_list_remove(&r->link);
+    remote_slot_free(n, r->handle);
+    if (r->queue && !--r->queue->holds) free(r->queue);
+    free(r->packed);
+    free(r);
+}
+
+struct remote_record *remote_record_create(struct remote_node *n, uint64_t queue) {
+    struct remote_record *r = calloc(1, sizeof *r);
+    if (!r) return NULL;
+    r->node = n;
+    r->holds = 1;
+    weft_list_init(&r->link);
+    pthread_mutex_lock(&n->lock);
+    r->queue = queue ? remote_slot_record(n, queue, BK_QUEUE) : NULL;
+    if (!queue || r->queue) r->handle = remote_slot_take(n, BK_EVENT, r);
+    if (r->handle && r->queue) {
+        r->queue->holds++;
+        r->order = ++r->queue->order;
+    }
+    pthread_mutex_unlock(&n->lock);
+    if (r->handle) return r;
+    free(r);
+    return NULL;
+}
+
+void remote_record_put(struct remote_record *r) {
+    struct remote_node *n = r->node;
+    pthread_mutex_lock(&n->lock);
+    put_locked(r);
+    pthread_mutex_unlock(&n->lock);
+}
+
+/* ---- completion ---- */
+/* An earlier write of the queue may still be read by the endpoint (its acknowledgement is late): the program,
+ * told of this command's end, could free that memory. */
+static bool is_blocked(const struct remote_record *r) {
+    if (r->sending) return true;
+    if (!r->queue || weft_list_empty(&r->queue->sends)) return false;
+    return weft_list_entry(r->queue->sends.next, struct remote_record, link)->order < r->order;
+}
+
+/* Calls the completion function without the lock; consumes the hold of the command under way. */
+static void announce(struct remote_record *r) {
+    struct remote_node *n = r->node;
+    weft_trace(WEFT_TRACE_CL_EVENT, r->handle, (uint64_t)(int64_t)r->status, 0, 0);
+    if (r->packed && r->status == CL_COMPLETE) {
+        remote_rect_spread(r->host, r->packed, r->region, r->host_row, r->host_slice);
+    }
+    pthread_mutex_lock(&n->lock);
+    bk_complete_fn *fn = r->fn;
+    r->fn = NULL;
+    cl_ulong times[4];
+    memcpy(times, r->times, sizeof times);
+    cl_int status = r->status;
+    void *arg = r->arg;
+    atomic_store(&r->done, true); /* with fn taken under the lock: a notify now calls by itself */
+    pthread_mutex_unlock(&n->lock);
+    if (fn) fn(arg, status, times);
+    remote_record_put(r);
+}
+
+bool remote_record_result(struct remote_record *r, cl_int status, const uint64_t *times) {
+    struct remote_node *n = r->node;
+    pthread_mutex_lock(&n->lock);
+    bool first = !r->result_in;
+    r->result_in = true;
+    bool blocked = false;
+    if (first) {
+        r->status = status;
+        for (int i = 0; times && i < 4; i++) r->times[i] = times[i];
+        blocked = is_blocked(r);
+        if (blocked && !r->sending) weft_list_push_back(&r->queue->deferred, &r->link);
+    }
+    pthread_mutex_unlock(&n->lock);
+    if (first && !blocked) announce(r);
+    return first;
+}
+
+void remote_record_sending(struct remote_record *r) {
+    struct remote_node *n = r->node;
+    pthread_mutex_lock(&n->lock);
+    r->sending = true;
+    r->holds++;
+    struct weft_list *at = r->queue->sends.prev; /* by order: enqueues of several threads may cross */
+    while (at != &r->queue->sends && weft_list_entry(at, struct remote_record, link)->order > r->order)
+        at = at->prev;
+    weft_list_push_front(at, &r->link);
+    pthread_mutex_unlock(&n->lock);
+}
+
+/* Moves those that need wait no longer to `ready`. Under the lock. */
+static void unblock(struct remote_queue *q, struct weft_list *ready) {
+    weft_list_for_each_safe(it, &q->deferred) {
+        if (is_blocked(weft_list_entry(it, struct remote_record, link))) continue;
+        weft_list_remove(it);
+        weft_list_push_back(ready, it);
+    }
+}
+
+void remote_record_sent(void *record, int status) {
+    struct remote_record *r = record;
+    struct remote_node *n = r->node;
+    struct weft_list ready;
+    weft_list_init(&ready);
+    pthread_mutex_lock(&n->lock);
+    r->sending = false;
+    weft_list_remove(&r->link);
+    if (r->result_in) weft_list_push_back(&r->queue->deferred, &r->link);
+    unblock(r->queue, &ready);
+    put_locked(r);
+    pthread_mutex_unlock(&n->lock);
+    struct weft_list *it;
+    while ((it = weft_list_pop_front(&ready))) announce(weft_list_entry(it, struct remote_record, link));
+}
+
+bool remote_record_abandon(struct remote_record *r) {
+    struct remote_node *n = r->node;
+    pthread_mutex_lock(&n->lock);
+    bool open = !r->result_in;
+    r->result_in = true;
+    pthread_mutex_unlock(&n->lock);
+    return open;
+}
+
+void remote_records_lost(struct remote_node *n) {
+    for (uint32_t i = 1;; i++) {
+        pthread_mutex_lock(&n->lock);
+        bool end = i >= n->slot_count;
+        struct remote_record *r = !end && n->slots[i].kind == BK_EVENT ? n->slots[i].record : NULL;
+        if (r && (r->result_in || (r->user && !r->fn))) r = NULL;
+        if (r && !r->want_result && !r->user) r = NULL;
+        if (r) r->holds += r->user ? 2 : 1; /* a user event has no hold for a command under way */
+        pthread_mutex_unlock(&n->lock);
+        if (end) return;
+        if (!r) continue;
+        if (!remote_record_result(r, CL_DEVICE_NOT_AVAILABLE, NULL) && r->user) remote_record_put(r);
+        remote_record_put(r);
+    }
+}
+
+/* ---- waiting ---- */
+static bool is_done(void *arg) { return atomic_load(&((struct remote_record *)arg)->done); }
+
+cl_int remote_record_wait(struct remote_record *r) {
+    ep_wait(r->node->hub->ep, is_done, r, WEFT_TIME_NEVER);
+    return r->status;
+}
+
+/* ---- queues ---- */
+cl_int remote_queue_take_error(struct remote_node *n, uint64_t queue) {
+    pthread_mutex_lock(&n->lock);
+    struct remote_queue *q = remote_slot_record(n, queue, BK_QUEUE);
+    cl_int error = q ? q->error : CL_INVALID_COMMAND_QUEUE;
+    if (q) q->error = CL_SUCCESS;
+    pthread_mutex_unlock(&n->lock);
+    return error;
+}
+
+uint64_t remote_queue_order(struct remote_node *n, uint64_t queue) {
+    pthread_mutex_lock(&n->lock);
+    struct remote_queue *q = remote_slot_record(n, queue, BK_QUEUE);
+    uint64_t order = q ? ++q->order : 0;
+    pthread_mutex_unlock(&n->lock);
+    return order;
+}
+
+bool remote_queue_may_finish(struct remote_node *n, uint64_t queue, uint64_t order) {
+    pthread_mutex_lock(&n->lock);
+    struct remote_queue *q = remote_slot_record(n, queue, BK_QUEUE);
+    bool may = !q || weft_list_empty(&q->sends) ||
+               weft_list_entry(q->sends.next, struct remote_record, link)->order > order;
+    pthread_mutex_unlock(&n->lock);
+    return may;
+}
+
+/* ---- events ---- */
+/* The event's record with one more hold; NULL: not an event. */
+static struct remote_record *hold_event(struct remote_node *n, bk_ref event) {
+    pthread_mutex_lock(&n->lock);
+    struct remote_record *r = remote_slot_record(n, event, BK_EVENT);
+    if (r) r->holds++;
+    pthread_mutex_unlock(&n->lock);
+    return r;
+}
+
+cl_int remote_create_user_event(struct backend *b, bk_ref context, bk_ref *out) {
+    struct remote_node *n = remote_node_of(b);
+    struct remote_record *r = remote_record_create(n, 0);
+    if (!r) return CL_OUT_OF_HOST_MEMORY;
+    r->user = true;
+    struct wire_out msg;
+    wire_begin(&msg, CREATE_USER_EVENT, create_user_event, .event = r->handle, .context = context);
+    if (!remote_send(n, &msg, NULL, 0, NULL, NULL)) {
+        remote_record_put(r);
+        return CL_OUT_OF_RESOURCES;
+    }
+    *out = r->handle;
+    return CL_SUCCESS;
+}
+
+cl_int remote_set_user_event(struct backend *b, bk_ref event, cl_int status) {
+    struct remote_node *n = remote_node_of(b);
+    struct remote_record *r = hold_event(n, event);
+    if (!r) return CL_INVALID_EVENT;
+    struct wire_out msg;
+    wire_begin(&msg, SET_USER_EVENT, set_user_event, .event = event, .status = (uint64_t)(int64_t)status);
+    bool sent = remote_send(n, &msg, NULL, 0, NULL, NULL);
+    if (!remote_record_result(r, status, NULL)) remote_record_put(r); /* it was set before */
+    ep_wake(n->hub->ep);
+    return sent ? CL_SUCCESS : CL_OUT_OF_RESOURCES;
+}
+
+cl_int remote_wait_event(struct backend *b, bk_ref event) {
+    struct remote_record *r = hold_event(remote_node_of(b), event);
+    if (!r) return CL_INVALID_EVENT;
+    cl_int status = remote_record_wait(r);
+    remote_record_put(r);
+    return status;
+}
+
+cl_int remote_event_status(struct backend *b, bk_ref event) {
+    struct remote_record *r = hold_event(remote_node_of(b), event);
+    if (!r) return CL_INVALID_EVENT;
+    cl_int status = atomic_load(&r->done) ? r->status : CL_SUBMITTED;
+    remote_record_put(r);
+    return status;
+}
+
+cl_int remote_event_times(struct backend *b, bk_ref event, cl_ulong times[4]) {
+    struct remote_record *r = hold_event(remote_node_of(b), event);
+    if (!r) return CL_INVALID_EVENT;
+    bool there = atomic_load(&r->done) && r->status == CL_COMPLETE && r->times[3];
+    if (there) memcpy(times, r->times, sizeof r->times);
+    remote_record_put(r);
+    return there ? CL_SUCCESS : CL_PROFILING_INFO_NOT_AVAILABLE;
+}
+
+cl_int remote_event_notify(struct backend *b, bk_ref event, bk_complete_fn *fn, void *arg) {
+    struct remote_node *n = remote_node_of(b);
+    struct remote_record *r = hold_event(n, event);
+    if (!r) return CL_INVALID_EVENT;
+    pthread_mutex_lock(&n->lock);
+    bool done = atomic_load(&r->done);
+    if (!done) {
+        r->fn = fn;
+        r->arg = arg;
+    }
+    pthread_mutex_unlock(&n->lock);
+    if (done) fn(arg, r->status, r->times);
+    remote_record_put(r);
+    return CL_SUCCESS;
+}

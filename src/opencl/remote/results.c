@@ -1,0 +1,208 @@
+/* Remote: what the executor sends back. It is believed only as far as it names something that is under way.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "base/log.h"
+#include "opencl/remote/internal.h"
+
+/* Data on its way into the program's memory, or into memory made for a reply or for printed text. */
+struct arriving {
+    struct weft_list link; /* in the node */
+    struct remote_node *node;
+    struct remote_record *record; /* READ_DATA: held */
+    cl_int status;
+    uint64_t times[4];
+    bool has_times;
+    uint64_t request; /* REPLY */
+    void *buf;        /* REPLY, PRINTF */
+    size_t bytes;
+};
+
+/* Says where the data goes. */
+static void await_data(struct arriving *a, void *buf, void (*on_data)(void *, int), struct ep_sink *sink) {
+    *sink = (struct ep_sink){.buf = buf, .on_data = on_data, .arg = a};
+    pthread_mutex_lock(&a->node->lock);
+    weft_list_push_back(&a->node->arriving, &a->link);
+    pthread_mutex_unlock(&a->node->lock);
+}
+
+static void unlink_arriving(struct arriving *a) {
+    pthread_mutex_lock(&a->node->lock);
+    weft_list_remove(&a->link);
+    pthread_mutex_unlock(&a->node->lock);
+}
+
+void remote_arriving_lost(struct remote_node *n) {
+    for (;;) {
+        pthread_mutex_lock(&n->lock);
+        struct weft_list *it = weft_list_pop_front(&n->arriving);
+        pthread_mutex_unlock(&n->lock);
+        if (!it) return;
+        struct arriving *a = weft_list_entry(it, struct arriving, link);
+        if (a->record) remote_record_put(a->record);
+        free(a->buf);
+        free(a);
+    }
+}
+
+static void print(const void *text, size_t bytes) {
+    fwrite(text, 1, bytes, stdout);
+    fflush(stdout);
+}
+
+/* ---- reads ---- */
+static struct remote_record *find_record(struct remote_node *n, uint64_t handle, bool hold) {
+    pthread_mutex_lock(&n->lock);
+    struct remote_record *r = remote_slot_record(n, handle, BK_EVENT);
+    if (r && (!r->want_result || r->result_in || r->user)) r = NULL;
+    if (r && hold) r->holds++;
+    pthread_mutex_unlock(&n->lock);
+    return r;
+}
+
+static void on_read_data(void *arg, int status) {
+    struct arriving *a = arg;
+    unlink_arriving(a);
+    cl_int result = status ? CL_DEVICE_NOT_AVAILABLE : a->status;
+    remote_record_result(a->record, result, a->has_times ? a->times : NULL);
+    remote_record_put(a->record);
+    free(a);
+}
+
+static void take_read(struct remote_node *n, const struct wire_in *in, const struct ep_msg *msg,
+                      struct ep_sink *sink) {
+    cl_int status = (cl_int)(int64_t)in->read_data.status;
+    const uint64_t *times = in->count[0] == 4 ? in->array[0] : NULL;
+    struct remote_record *r = find_record(n, in->read_data.event, true);
+    if (!r) return;
+    bool fits = r->reading && msg->data_bytes == r->bytes;
+    if (status >= 0 && !fits) status = CL_OUT_OF_RESOURCES; /* not what was asked for */
+    void *to = r->packed ? r->packed : r->host;
+    if (status == CL_COMPLETE && !msg->data) {
+        struct arriving *a = calloc(1, sizeof *a);
+        if (a) {
+            *a = (struct arriving){.node = n, .record = r, .has_times = times};
+            weft_list_init(&a->link);
+            if (times) memcpy(a->times, times, sizeof a->times);
+            await_data(a, to, on_read_data, sink);
+            return;
+        }
+        status = CL_OUT_OF_HOST_MEMORY;
+    }
+    if (status == CL_COMPLETE) memcpy(to, msg->data, msg->data_bytes);
+    remote_record_result(r, status, times);
+    remote_record_put(r);
+}
+
+static void take_event(struct remote_node *n, const struct wire_in *in) {
+    const uint64_t *times = in->count[0] == 4 ? in->array[0] : NULL;
+    cl_int status = (cl_int)(int64_t)in->event.status;
+    struct remote_record *r = find_record(n, in->event.event, false);
+    if (!r) return;
+    if (r->reading && status >= 0) status = CL_OUT_OF_RESOURCES; /* a read ends by its data */
+    remote_record_result(r, status > 0 ? CL_COMPLETE : status, times);
+}
+
+/* ---- replies ---- */
+static void on_reply_data(void *arg, int status) {
+    struct arriving *a = arg;
+    unlink_arriving(a);
+    if (status) {
+        free(a->buf);
+        remote_request_answer(a->node, a->request, CL_DEVICE_NOT_AVAILABLE, NULL, 0);
+    } else {
+        remote_request_answer(a->node, a->request, a->status, a->buf, a->bytes);
+    }
+    free(a);
+}
+
+static void on_print_data(void *arg, int status) {
+    struct arriving *a = arg;
+    unlink_arriving(a);
+    if (!status) print(a->buf, a->bytes);
+    free(a->buf);
+    free(a);
+}
+
+/* Memory for data still to come; NULL: too much. */
+static struct arriving *expect(struct remote_node *n, uint64_t bytes) {
+    struct arriving *a = bytes <= REMOTE_REPLY_MAX ? calloc(1, sizeof *a) : NULL;
+    if (!a) return NULL;
+    *a = (struct arriving){.node = n, .buf = malloc(bytes), .bytes = bytes};
+    weft_list_init(&a->link);
+    if (a->buf) return a;
+    free(a);
+    return NULL;
+}
+
+static void take_reply(struct remote_node *n, const struct wire_in *in, const struct ep_msg *msg,
+                       struct ep_sink *sink) {
+    uint64_t id = in->reply.request;
+    cl_int status = (cl_int)(int64_t)in->reply.status;
+    if (!remote_request_known(n, id)) return;
+    if (!msg->data_bytes) {
+        remote_request_answer(n, id, status, NULL, 0);
+        return;
+    }
+    struct arriving *a = expect(n, msg->data_bytes);
+    if (!a) {
+        remote_request_answer(n, id, CL_OUT_OF_HOST_MEMORY, NULL, 0);
+        return;
+    }
+    a->request = id;
+    a->status = status;
+    if (msg->data) {
+        memcpy(a->buf, msg->data, msg->data_bytes);
+        on_reply_data(a, 0);
+    } else {
+        await_data(a, a->buf, on_reply_data, sink);
+    }
+}
+
+static void take_print(struct remote_node *n, const struct ep_msg *msg, struct ep_sink *sink) {
+    if (msg->data) {
+        print(msg->data, msg->data_bytes);
+        return;
+    }
+    struct arriving *a = msg->data_bytes ? expect(n, msg->data_bytes) : NULL;
+    if (a) await_data(a, a->buf, on_print_data, sink);
+}
+
+/* ---- the rest ---- */
+static void take_queue_error(struct remote_node *n, const struct wire_in *in) {
+    pthread_mutex_lock(&n->lock);
+    struct remote_queue *q = remote_slot_record(n, in->queue_error.queue, BK_QUEUE);
+    if (q && !q->error) q->error = (cl_int)(int64_t)in->queue_error.status;
+    pthread_mutex_unlock(&n->lock);
+    weft_info("opencl", "node %u: a command without event failed: %d", n->id,
+              (int)(int64_t)in->queue_error.status);
+}
+
+static void take_opened(struct remote_node *n, const struct wire_in *in) {
+    if (!in->opened.status) return;
+    char reason[96];
+    snprintf(reason, sizeof reason, "its executor speaks protocol %u, this side %u",
+             (unsigned)in->opened.version, WIRE_VERSION);
+    remote_node_lost(n, reason);
+}
+
+void remote_on_result(void *hub, struct ep_peer *peer, const struct ep_msg *msg, struct ep_sink *sink) {
+    struct remote_node *n = ep_peer_context(peer);
+    struct wire_in in;
+    if (!n) return;
+    if (!wire_decode(&in, msg->header, msg->header_bytes, msg->data_bytes, true)) {
+        remote_node_lost(n, "its executor broke the protocol");
+        return;
+    }
+    switch (in.call) {
+    case WIRE_OPENED: take_opened(n, &in); break;
+    case WIRE_REPLY: take_reply(n, &in, msg, sink); break;
+    case WIRE_EVENT: take_event(n, &in); break;
+    case WIRE_READ_DATA: take_read(n, &in, msg, sink); break;
+    case WIRE_QUEUE_ERROR: take_queue_error(n, &in); break;
+    case WIRE_PRINTF: take_print(n, msg, sink); break;
+    }
+}
