@@ -1,0 +1,33 @@
+#!/bin/sh
+# An unmodified clinfo sees the devices of all nodes, each with its host, under `weft run --nodes 2` and `--nodes 8`.
+. "$(dirname "$0")/lib.sh"
+need "$weft"
+command -v clinfo >/dev/null || skip "no clinfo here"
+
+per_node=$(clinfo -l | grep -c 'Device #')
+[ "$per_node" -gt 0 ] || skip "no OpenCL device here"
+host=$(hostname)
+
+for nodes in 1 2 8; do
+    section "weft run --nodes $nodes -- clinfo"
+    "$weft" run --nodes "$nodes" -- clinfo -l >"$scratch/list" 2>"$scratch/err"
+    same "clinfo -l: exit status" "$?" 0
+    sed 's/^/      /' "$scratch/list" "$scratch/err"
+    same "devices" "$(grep -c 'Device #' "$scratch/list")" $((nodes * per_node))
+    same "platforms" "$(grep -c 'Platform #' "$scratch/list")" 1
+    for node in $(seq 0 $((nodes - 1))); do
+        check "a device names host $host, node $node" grep -q "@$host:$node\$" "$scratch/list"
+    done
+    "$weft" run --nodes "$nodes" -- clinfo >"$scratch/full" 2>"$scratch/err"
+    same "clinfo in full: exit status" "$?" 0
+    [ ! -s "$scratch/err" ] || sed 's/^/      /' "$scratch/err"
+    same "devices in full" "$(grep -c 'Device Type ' "$scratch/full")" $((nodes * per_node))
+done
+
+section "a platform for each node"
+"$weft" run --nodes 2 --platforms per-node -- clinfo -l >"$scratch/list" 2>"$scratch/err"
+same "exit status" "$?" 0
+same "platforms" "$(grep -c 'Platform #' "$scratch/list")" 2
+same "devices" "$(grep -c 'Device #' "$scratch/list")" $((2 * per_node))
+nothing_left
+finish

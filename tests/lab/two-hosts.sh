@@ -1,0 +1,33 @@
+#!/bin/sh
+# A weft cluster of two hosts, inside netns.sh (and relay.sh): node 0 on `left`, node 1 on `right`, each with a run
+# directory of its own. Runs a command as a program of node 0, with udp only, and ends the cluster.
+#
+#   usage: netns.sh two-hosts.sh WEFT DIRECTORY COMMAND [ARGUMENT...]
+#
+# DIRECTORY is for the run directories and the output of `weft up`. Exit status: the command's.
+set -eu
+[ $# -ge 3 ] || { sed -n '2,/^set -eu/{/^set -eu/d;s/^# \{0,1\}//;p;}' "$0"; exit 2; }
+weft=$1 dir=$2
+shift 2
+
+# on HOST COMMAND...
+on() {
+    host=$1
+    shift
+    [ -d "$dir/$host" ] || mkdir -m 700 "$dir/$host"
+    XDG_RUNTIME_DIR=$dir/$host ip netns exec "$host" "$@"
+}
+# shellcheck disable=SC2329,SC2317
+down() {
+    for host in right left; do on "$host" "$weft" down >"$dir/down" 2>&1 || :; done
+}
+trap down EXIT
+
+on left "$weft" up --bind 10.77.0.1 --insecure >"$dir/up-left" 2>&1 || { cat "$dir/up-left" >&2; exit 1; }
+join=$(sed -n 's/.*--join \([^ ]*\).*/\1/p' "$dir/up-left" | head -n 1)
+[ -n "$join" ] || { echo "two-hosts.sh: weft up printed no text to join with:" >&2; cat "$dir/up-left" >&2; exit 1; }
+printf '%s\n' "$join" | on right "$weft" up --bind 10.77.0.2 --insecure --join - >"$dir/up-right" 2>&1 ||
+    { cat "$dir/up-right" >&2; exit 1; }
+status=0
+on left "$weft" run --adapter udp -- "$@" || status=$?
+exit "$status"

@@ -1,0 +1,158 @@
+# What the process tests share; read by each with `. lib.sh BUILD_DIRECTORY`. POSIX shell.
+#
+# A test gets a private run directory, so that it meets no other cluster, and so that every process that belongs to it
+# can be found: XDG_RUNTIME_DIR in its environment is the mark. The test ends with finish().
+# shellcheck shell=sh
+# shellcheck disable=SC2034  # variables are used by the tests
+# shellcheck disable=SC3043  # `local` is no part of POSIX, but of every shell that is /bin/sh on Linux
+
+set -u
+tests=$(cd "$(dirname "$0")" && pwd)
+build=$(cd "${1:?usage: $0 BUILD_DIRECTORY}" && pwd) || exit 2
+weft=$build/bin/weft
+SKIPPED=77
+failures=0
+checks=0
+
+# Short: socket names have room for 108 bytes.
+scratch=$(mktemp -d "${TMPDIR:-/tmp}/wt.XXXXXX") || exit 2
+export XDG_RUNTIME_DIR="$scratch/run" XDG_CONFIG_HOME="$scratch/config"
+mkdir -m 700 "$XDG_RUNTIME_DIR" "$XDG_CONFIG_HOME"
+
+say() { printf '%s\n' "$*"; }
+section() { printf '\n== %s\n' "$*"; }
+pass() {
+    checks=$((checks + 1))
+    say "ok    $*"
+}
+fail() {
+    checks=$((checks + 1))
+    failures=$((failures + 1))
+    say "FAIL  $*"
+}
+skip() {
+    say "SKIP  $*"
+    exit "$SKIPPED"
+}
+# check TEXT COMMAND...: one check, right if the command succeeds.
+check() {
+    local text="$1"
+    shift
+    if "$@"; then pass "$text"; else fail "$text"; fi
+}
+# same TEXT GOT WANTED
+same() {
+    if [ "$2" = "$3" ]; then pass "$1: $2"; else fail "$1: got '$2', wanted '$3'"; fi
+}
+
+# The processes that carry this test's mark, by number. The search itself does not carry it.
+marked_processes() {
+    # shellcheck disable=SC2016
+    env -i PATH="$PATH" sh -c 'grep -alz "^XDG_RUNTIME_DIR=$1" /proc/[0-9]*/environ 2>/dev/null | tr -dc "0-9\n"' \
+        sh "$XDG_RUNTIME_DIR"
+}
+# marked NAME: those whose program has this name.
+marked() {
+    local pid name
+    for pid in $(marked_processes); do
+        read -r name 2>/dev/null <"/proc/$pid/comm" || continue
+        [ "$name" = "$1" ] && say "$pid"
+    done
+    return 0
+}
+describe_processes() {
+    local pid
+    for pid in $(marked_processes); do
+        say "      process $pid: $(tr '\0' ' ' 2>/dev/null <"/proc/$pid/cmdline")"
+    done
+}
+
+# wait_until SECONDS COMMAND...: tries until it succeeds. There is nothing to wait for in these conditions but time.
+wait_until() {
+    local deadline
+    deadline=$(($(date +%s%N) + $1 * 1000000000))
+    shift
+    until "$@"; do
+        [ "$(date +%s%N)" -lt "$deadline" ] || return 1
+        sleep 0.02
+    done
+}
+no_processes() { [ -z "$(marked_processes)" ]; }
+files_left() {
+    find "$XDG_RUNTIME_DIR" ! -type d 2>/dev/null
+    find /dev/shm -user "$(id -un)" -name '*weft*' 2>/dev/null
+    grep -F "$scratch" /proc/net/unix 2>/dev/null
+}
+no_files() { [ -z "$(files_left)" ]; }
+# Nothing of the test's clusters is there any more: processes, sockets, files, shared memory.
+nothing_left() {
+    if wait_until 5 no_processes; then
+        pass "no process is left behind"
+    else
+        fail "processes are left behind:"
+        describe_processes
+    fi
+    if wait_until 2 no_files; then
+        pass "no file, socket or shared memory is left behind"
+    else
+        fail "left behind:"
+        files_left | sed 's/^/      /'
+    fi
+}
+
+# Waits for a child for at most SECONDS; its exit status is in $status, "hung" if it does not end (it is killed then).
+wait_for() {
+    local pid="$1"
+    if wait_until "$2" gone "$pid"; then
+        wait "$pid"
+        status=$?
+    else
+        status=hung
+        kill -9 "$pid" 2>/dev/null
+        wait "$pid" 2>/dev/null
+    fi
+}
+gone() {
+    local state=
+    # A child that has ended stays until it is waited for, as a zombie.
+    state=$(sed -n 's/^State:[[:space:]]*\(.\).*/\1/p' "/proc/$1/status" 2>/dev/null)
+    [ -z "$state" ] || [ "$state" = Z ]
+}
+
+# Fields of the object that `matmul --json` prints.
+json_checksum() { sed -n 's/.*"checksum":"\([0-9a-f]*\)".*/\1/p' "$1"; }
+json_verified() { grep -q '"verified":true' "$1"; }
+# The nodes that computed something, in order: "0 1".
+json_nodes() {
+    grep -o '"node":[0-9]*,"name":"[^"]*","blocks":[0-9]*' "$1" | grep -v '"blocks":0$' |
+        sed 's/"node":\([0-9]*\).*/\1/' | sort -nu | tr '\n' ' ' | sed 's/ $//'
+}
+
+need() {
+    local file
+    for file; do
+        [ -x "$file" ] || { say "FAIL  $file is not there: build it first"; exit 1; }
+    done
+}
+need_namespaces() {
+    local status=0
+    "$tests/lab/netns.sh" true >"$scratch/namespaces" 2>&1 || status=$?
+    [ "$status" -eq 0 ] || skip "no network namespaces here: $(tail -n 1 "$scratch/namespaces")"
+}
+
+cleanup() {
+    local pid
+    trap - EXIT INT TERM
+    for pid in $(marked_processes); do kill -9 "$pid" 2>/dev/null; done
+    rm -rf "$scratch"
+}
+trap cleanup EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM
+
+finish() {
+    say ""
+    say "$checks checks, $failures failed"
+    [ "$failures" -eq 0 ] && [ "$checks" -gt 0 ]
+    exit
+}

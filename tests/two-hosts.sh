@@ -1,0 +1,45 @@
+#!/bin/sh
+# The product on two hosts: two network namespaces over a veth link; then with the relay between them, which loses,
+# duplicates and reorders datagrams. Always the identical verified result.
+. "$(dirname "$0")/lib.sh"
+need "$weft" "$build/bin/matmul" "$build/bin/weft-relay"
+need_namespaces
+N=512 SLICE=32
+
+"$build/bin/matmul" "$N" "$SLICE" --json >"$scratch/plain.json" || fail "plain OpenCL"
+reference=$(json_checksum "$scratch/plain.json")
+
+# run NAME COMMAND...: the command starts the two hosts with what lies between them.
+run() {
+    section "$1"
+    shift
+    rm -rf "$scratch/hosts"
+    mkdir -m 700 "$scratch/hosts"
+    "$@" "$tests/lab/two-hosts.sh" "$weft" "$scratch/hosts" "$build/bin/matmul" "$N" "$SLICE" --json \
+        >"$scratch/out.json" 2>"$scratch/err"
+    same "exit status" "$?" 0
+    sed 's/^/      /' "$scratch/err"
+    check "verified" json_verified "$scratch/out.json"
+    same "checksum" "$(json_checksum "$scratch/out.json")" "$reference"
+    same "nodes that took blocks" "$(json_nodes "$scratch/out.json")" "0 1"
+}
+# The relay did what it should: field N of its line is above 0.
+did() { check "the relay $1 some" sh -c "! grep -q ' 0 $1' '$scratch/err' && grep -q ' $1' '$scratch/err'"; }
+
+net=$tests/lab/netns.sh relay="$tests/lab/relay.sh $build/bin/weft-relay"
+run "veth" "$net"
+# shellcheck disable=SC2086
+{
+    run "1 % loss" "$net" $relay --seed 1 --loss 1 --
+    did lost
+    run "duplication" "$net" $relay --seed 2 --duplicate 5 --
+    did duplicated
+    run "reordering" "$net" $relay --seed 3 --reorder 5 --
+    did reordered
+    run "corruption" "$net" $relay --seed 4 --corrupt 1 --
+    did corrupted
+    run "all of it, delayed" "$net" $relay --seed 5 --loss 1 --duplicate 1 --reorder 1 --corrupt 0.5 --delay 200 \
+        --jitter 200 --
+    did lost
+}
+finish
