@@ -25,6 +25,7 @@
 
 #define JOIN_TIMEOUT_S  10u
 #define CLOSE_LINGER_MS 100u
+#define DYING_PATIENCE_MS 500u
 
 /* --- watches --- */
 
@@ -191,7 +192,9 @@ static int describe_self(struct node_daemon *d) {
 static void on_lifeline(void *arg, uint32_t events) {
     struct node_daemon *d = arg;
     char buf[256];
-    if (events & (EPOLLHUP | EPOLLERR) || read(d->on_lifeline.fd, buf, sizeof buf) == 0) daemon_end(d);
+    if (!(events & (EPOLLHUP | EPOLLERR)) && read(d->on_lifeline.fd, buf, sizeof buf) != 0) return;
+    d->lifeline_lost = true;
+    daemon_end(d);
 }
 
 static int open_loop(struct node_daemon *d, int lifeline_fd) {
@@ -291,6 +294,7 @@ void node_daemon_close(struct node_daemon *d) {
     d->state = NODE_DAEMON_ENDED;
     inventory_stop(d);
     executor_kill_all(d);
+    if (d->lifeline_lost) process_await_dying(d, DYING_PATIENCE_MS);
     process_end_all(d);
     if (d->listen_fd >= 0) close(d->listen_fd);
     struct mesh_message leave;
@@ -301,6 +305,7 @@ void node_daemon_close(struct node_daemon *d) {
     while (!weft_list_empty(&d->links))
         free(weft_list_entry(weft_list_pop_front(&d->links), struct mesh_link, link));
     node_rundir_close(&d->dir);
+    if (d->lifeline_lost) node_rundir_clean(d->base);
     free_state(d);
 }
 

@@ -119,6 +119,7 @@ struct node_daemon {
 
     int epoll_fd, stop_fd, listen_fd;
     struct watch on_endpoint, on_stop, on_listen, on_lifeline;
+    bool lifeline_lost;
     struct ep *ep;
     struct node_rundir dir;
     char base[WEFT_PATH_MAX];     /* the run directory */
@@ -186,6 +187,7 @@ void mesh_keep_alive(struct node_daemon *d);
 int process_listen(struct node_daemon *d);
 struct process *process_find(struct node_daemon *d, uint32_t id);
 void process_end(struct process *p, const char *reason);
+void process_await_dying(struct node_daemon *d, unsigned patience_ms);
 void process_end_all(struct node_daemon *d);
 void process_reap(struct node_daemon *d);                              /* those whose socket failed while written to */
 void process_know(struct process *p, uint32_t node, uint32_t process);

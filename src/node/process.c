@@ -1,12 +1,14 @@
 /* Local processes: their sockets, from the connection to the end. A process has ended when its socket hangs
  * up or its pidfd becomes readable, whichever comes first: a forked child that keeps the socket open hides
  * the first, a pid that cannot be opened the second. */
+#include "base/clock.h"
 #include "base/error.h"
 #include "base/log.h"
 #include "node/daemon_internal.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -251,6 +253,24 @@ void process_reap(struct node_daemon *d) {
     weft_list_for_each_safe(it, &d->connecting) {
         struct process *p = weft_list_entry(it, struct process, connecting);
         if (p->ending) process_end(p, "");
+    }
+}
+
+/* When `weft run` was killed its program gets a signal at the same moment as this daemon loses its lifeline: a
+ * little patience, so that what the program leaves on disk can be removed. */
+void process_await_dying(struct node_daemon *d, unsigned patience_ms) {
+    uint64_t until = weft_now_ns() + patience_ms * WEFT_NS_PER_MS, key;
+    size_t it = 0;
+    for (struct process *p; (p = weft_map_next(&d->processes, &it, &key));) {
+        uint64_t now = weft_now_ns();
+        struct pollfd end = {.fd = p->pidfd, .events = POLLIN};
+        if (p->kind == NODE_EXECUTOR || p->pidfd < 0) continue;
+        poll(&end, 1, now < until ? (int)((until - now) / WEFT_NS_PER_MS) : 0);
+    }
+    weft_list_for_each(link, &d->departed) {
+        uint64_t now = weft_now_ns();
+        struct pollfd end = {.fd = weft_list_entry(link, struct departed, link)->on_end.fd, .events = POLLIN};
+        poll(&end, 1, now < until ? (int)((until - now) / WEFT_NS_PER_MS) : 0);
     }
 }
 

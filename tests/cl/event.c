@@ -76,6 +76,40 @@ void event__user_failed(struct cltest *t) {
     OK(clReleaseCommandQueue(q));
 }
 
+static void check_over(cl_event e) {
+    cl_ulong end = 0;
+    CHECK_EQ(cltest_status(e), CL_COMPLETE);
+    OK(clGetEventProfilingInfo(e, CL_PROFILING_COMMAND_END, sizeof end, &end, NULL));
+    CHECK(end != 0);
+    OK(clReleaseEvent(e));
+}
+
+/* Whoever is told that a command is over finds everything that it waited for over, too: what comes before it in
+ * its in-order queue, what it names, and, after clFinish, all. */
+void event__order_of_ends(struct cltest *t) {
+    cl_command_queue any = cltest_queue(t, 0, CL_QUEUE_PROFILING_ENABLE | CL_QUEUE_OUT_OF_ORDER_EXEC_MODE_ENABLE);
+    cl_kernel k = cltest_kernel(t, "noop");
+    cl_mem b = cltest_buffer(t, CL_MEM_READ_WRITE, 4, NULL);
+    for (int i = 0; i < 500; i++) {
+        cl_event e[3];
+        int got;
+        for (int n = 0; n < 3; n++) cltest_launch(t->queue[0], k, 1, 0, NULL, &e[n]);
+        OK(clEnqueueReadBuffer(t->queue[0], b, CL_TRUE, 0, sizeof got, &got, 0, NULL, NULL));
+        for (int n = 0; n < 3; n++) check_over(e[n]);
+        cltest_launch(any, k, 1, 0, NULL, &e[0]);
+        cltest_launch(any, k, 1, 1, &e[0], &e[1]);
+        OK(clEnqueueReadBuffer(any, b, CL_TRUE, 0, sizeof got, &got, 1, &e[1], NULL));
+        check_over(e[0]);
+        check_over(e[1]);
+        for (int n = 0; n < 3; n++) cltest_launch(any, k, 1, 0, NULL, &e[n]);
+        OK(clFinish(any));
+        for (int n = 0; n < 3; n++) check_over(e[n]);
+    }
+    OK(clReleaseMemObject(b));
+    OK(clReleaseKernel(k));
+    OK(clReleaseCommandQueue(any));
+}
+
 struct calls {
     pthread_mutex_t lock;
     pthread_cond_t change;

@@ -39,6 +39,7 @@ void kernel__many_unfinished_queues(struct cltest *t);
 void event__wait_list_across_devices(struct cltest *t);
 void event__user(struct cltest *t);
 void event__user_failed(struct cltest *t);
+void event__order_of_ends(struct cltest *t);
 void event__callbacks(struct cltest *t);
 void event__callback_of_failure(struct cltest *t);
 void event__profiling(struct cltest *t);

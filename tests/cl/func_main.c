@@ -37,6 +37,7 @@ static const struct cltest_case cases[] = {
     CASE(event__wait_list_across_devices),
     CASE(event__user),
     CASE(event__user_failed),
+    CASE(event__order_of_ends),
     CASE(event__callbacks),
     CASE(event__callback_of_failure),
     CASE(event__profiling),

@@ -4,10 +4,11 @@
 
 #include "opencl/direct/internal.h"
 
-cl_int direct_create_program_source(struct backend *b, bk_ref context, const char *source, size_t bytes, bk_ref *out) {
+cl_int direct_create_program_source(struct backend *b, bk_ref context, const char *source, size_t bytes,
+                                    bk_ref *out) {
     cl_int rc = CL_OUT_OF_RESOURCES;
-    *out = to_ref(direct_driver(b)->dispatch->clCreateProgramWithSource(HANDLE(cl_context, context), 1, &source, &bytes,
-                                                                        &rc));
+    *out = to_ref(direct_driver(b)->dispatch->clCreateProgramWithSource(HANDLE(cl_context, context), 1,
+                                                                        &source, &bytes, &rc));
     return rc;
 }
 
@@ -18,12 +19,13 @@ static cl_device_id *pick(const struct backend *b, cl_uint count, const cl_uint 
 }
 
 cl_int direct_create_program_binary(struct backend *b, bk_ref context, cl_uint count, const cl_uint *devices,
-                                    const size_t *sizes, const unsigned char *const *binaries, cl_int *status, bk_ref *out) {
+                                    const size_t *sizes, const unsigned char *const *binaries, cl_int *status,
+                                    bk_ref *out) {
     cl_device_id *ids = pick(b, count, devices);
     if (!ids) return CL_OUT_OF_HOST_MEMORY;
     cl_int rc = CL_OUT_OF_RESOURCES;
-    *out = to_ref(direct_driver(b)->dispatch->clCreateProgramWithBinary(HANDLE(cl_context, context), count, ids, sizes,
-                                                                        (const unsigned char **)binaries, status, &rc));
+    *out = to_ref(direct_driver(b)->dispatch->clCreateProgramWithBinary(
+        HANDLE(cl_context, context), count, ids, sizes, (const unsigned char **)binaries, status, &rc));
     free(ids);
     return rc;
 }
@@ -43,8 +45,8 @@ static cl_device_id *context_devices(const cl_icd_dispatch *d, cl_program progra
     return ids;
 }
 
-cl_int direct_build(struct backend *b, bk_ref program, cl_uint count, const cl_uint *devices, const char *options,
-                    bk_built_fn *built, void *arg) {
+cl_int direct_build(struct backend *b, bk_ref program, cl_uint count, const cl_uint *devices,
+                    const char *options, bk_built_fn *built, void *arg) {
     const cl_icd_dispatch *d = direct_driver(b)->dispatch;
     cl_program p = HANDLE(cl_program, program);
     cl_device_id *ids = devices ? pick(b, count, devices) : NULL;
@@ -65,7 +67,9 @@ static cl_int fetch(const cl_icd_dispatch *d, cl_program p, cl_uint n, size_t *s
     cl_int rc = d->clGetProgramInfo(p, CL_PROGRAM_BINARY_SIZES, n * sizeof *sizes, sizes, NULL);
     for (cl_uint i = 0; i < n && rc == CL_SUCCESS; i++)
         if (sizes[i] && !(blobs[i] = malloc(sizes[i]))) rc = CL_OUT_OF_HOST_MEMORY;
-    return rc == CL_SUCCESS ? d->clGetProgramInfo(p, CL_PROGRAM_BINARIES, n * sizeof(unsigned char *), blobs, NULL) : rc;
+    return rc == CL_SUCCESS
+               ? d->clGetProgramInfo(p, CL_PROGRAM_BINARIES, n * sizeof(unsigned char *), blobs, NULL)
+               : rc;
 }
 
 static cl_uint place_of(cl_device_id device, const cl_device_id *list, cl_uint count) {
@@ -74,7 +78,8 @@ static cl_uint place_of(cl_device_id device, const cl_device_id *list, cl_uint c
     return i;
 }
 
-cl_int direct_get_binaries(struct backend *b, bk_ref program, cl_uint count, unsigned char **blobs, size_t *sizes) {
+cl_int direct_get_binaries(struct backend *b, bk_ref program, cl_uint count, unsigned char **blobs,
+                           size_t *sizes) {
     const cl_icd_dispatch *d = direct_driver(b)->dispatch;
     cl_program p = HANDLE(cl_program, program);
     cl_uint n = 0, all = 0;

@@ -4,47 +4,53 @@
 #include "opencl/direct/internal.h"
 
 /* The driver's wait list has the same shape as ours: references are its handles. */
-struct tail { cl_command_queue queue; cl_uint count; const cl_event *waits; cl_event *event; };
+struct tail {
+    cl_command_queue queue;
+    cl_uint count;
+    const cl_event *waits;
+    cl_event *event;
+};
 _Static_assert(sizeof(bk_ref) == sizeof(cl_event), "references are handles");
 
 static cl_int transfer(const cl_icd_dispatch *d, const struct bk_command *c, const struct tail *t) {
     cl_mem mem = HANDLE(cl_mem, c->u.rw.mem);
     if (c->op == BK_READ)
-        return d->clEnqueueReadBuffer(t->queue, mem, c->blocking, c->u.rw.offset, c->u.rw.size, c->u.rw.host, t->count,
-                                      t->waits, t->event);
-    return d->clEnqueueWriteBuffer(t->queue, mem, c->blocking, c->u.rw.offset, c->u.rw.size, c->u.rw.host_src, t->count,
-                                   t->waits, t->event);
+        return d->clEnqueueReadBuffer(t->queue, mem, c->blocking, c->u.rw.offset, c->u.rw.size, c->u.rw.host,
+                                      t->count, t->waits, t->event);
+    return d->clEnqueueWriteBuffer(t->queue, mem, c->blocking, c->u.rw.offset, c->u.rw.size, c->u.rw.host_src,
+                                   t->count, t->waits, t->event);
 }
 
 static cl_int transfer_rect(const cl_icd_dispatch *d, const struct bk_command *c, const struct tail *t) {
     cl_mem mem = HANDLE(cl_mem, c->u.rect.mem);
     if (c->op == BK_READ_RECT)
-        return d->clEnqueueReadBufferRect(t->queue, mem, c->blocking, c->u.rect.buffer_origin, c->u.rect.host_origin,
-                                          c->u.rect.region, c->u.rect.buffer_row_pitch, c->u.rect.buffer_slice_pitch,
-                                          c->u.rect.host_row_pitch, c->u.rect.host_slice_pitch, c->u.rect.host, t->count,
-                                          t->waits, t->event);
-    return d->clEnqueueWriteBufferRect(t->queue, mem, c->blocking, c->u.rect.buffer_origin, c->u.rect.host_origin,
-                                       c->u.rect.region, c->u.rect.buffer_row_pitch, c->u.rect.buffer_slice_pitch,
-                                       c->u.rect.host_row_pitch, c->u.rect.host_slice_pitch, c->u.rect.host_src, t->count,
-                                       t->waits, t->event);
+        return d->clEnqueueReadBufferRect(
+            t->queue, mem, c->blocking, c->u.rect.buffer_origin, c->u.rect.host_origin, c->u.rect.region,
+            c->u.rect.buffer_row_pitch, c->u.rect.buffer_slice_pitch, c->u.rect.host_row_pitch,
+            c->u.rect.host_slice_pitch, c->u.rect.host, t->count, t->waits, t->event);
+    return d->clEnqueueWriteBufferRect(
+        t->queue, mem, c->blocking, c->u.rect.buffer_origin, c->u.rect.host_origin, c->u.rect.region,
+        c->u.rect.buffer_row_pitch, c->u.rect.buffer_slice_pitch, c->u.rect.host_row_pitch,
+        c->u.rect.host_slice_pitch, c->u.rect.host_src, t->count, t->waits, t->event);
 }
 
 static cl_int copy(const cl_icd_dispatch *d, const struct bk_command *c, const struct tail *t) {
     if (c->op == BK_COPY)
         return d->clEnqueueCopyBuffer(t->queue, HANDLE(cl_mem, c->u.copy.src), HANDLE(cl_mem, c->u.copy.dst),
-                                      c->u.copy.src_offset, c->u.copy.dst_offset, c->u.copy.size, t->count, t->waits,
-                                      t->event);
-    return d->clEnqueueCopyBufferRect(t->queue, HANDLE(cl_mem, c->u.copy_rect.src), HANDLE(cl_mem, c->u.copy_rect.dst),
-                                      c->u.copy_rect.src_origin, c->u.copy_rect.dst_origin, c->u.copy_rect.region,
-                                      c->u.copy_rect.src_row_pitch, c->u.copy_rect.src_slice_pitch,
-                                      c->u.copy_rect.dst_row_pitch, c->u.copy_rect.dst_slice_pitch, t->count, t->waits,
-                                      t->event);
+                                      c->u.copy.src_offset, c->u.copy.dst_offset, c->u.copy.size, t->count,
+                                      t->waits, t->event);
+    return d->clEnqueueCopyBufferRect(
+        t->queue, HANDLE(cl_mem, c->u.copy_rect.src), HANDLE(cl_mem, c->u.copy_rect.dst),
+        c->u.copy_rect.src_origin, c->u.copy_rect.dst_origin, c->u.copy_rect.region,
+        c->u.copy_rect.src_row_pitch, c->u.copy_rect.src_slice_pitch, c->u.copy_rect.dst_row_pitch,
+        c->u.copy_rect.dst_slice_pitch, t->count, t->waits, t->event);
 }
 
 static cl_int ndrange(const cl_icd_dispatch *d, const struct bk_command *c, const struct tail *t) {
     return d->clEnqueueNDRangeKernel(t->queue, HANDLE(cl_kernel, c->u.ndrange.kernel), c->u.ndrange.dims,
-                                     c->u.ndrange.has_offset ? c->u.ndrange.offset : NULL, c->u.ndrange.global,
-                                     c->u.ndrange.has_local ? c->u.ndrange.local : NULL, t->count, t->waits, t->event);
+                                     c->u.ndrange.has_offset ? c->u.ndrange.offset : NULL,
+                                     c->u.ndrange.global, c->u.ndrange.has_local ? c->u.ndrange.local : NULL,
+                                     t->count, t->waits, t->event);
 }
 
 static cl_int map(const cl_icd_dispatch *d, const struct bk_command *c, const struct tail *t) {
@@ -54,8 +60,8 @@ static cl_int map(const cl_icd_dispatch *d, const struct bk_command *c, const st
     return rc;
 }
 
-/* Before OpenCL 1.2 a platform has markers and barriers without wait lists only; such drivers fill these slots or are left
- * with the error. */
+/* Before OpenCL 1.2 a platform has markers and barriers without wait lists only; such drivers fill these
+ * slots or are left with the error. */
 static cl_int sync(const cl_icd_dispatch *d, const struct bk_command *c, const struct tail *t) {
     if (c->op == BK_MARKER && d->clEnqueueMarkerWithWaitList)
         return d->clEnqueueMarkerWithWaitList(t->queue, t->count, t->waits, t->event);
@@ -74,8 +80,9 @@ static cl_int run(const cl_icd_dispatch *d, const struct bk_command *c, const st
     case BK_COPY:
     case BK_COPY_RECT: return copy(d, c, t);
     case BK_FILL:
-        return d->clEnqueueFillBuffer(t->queue, HANDLE(cl_mem, c->u.fill.mem), c->u.fill.pattern, c->u.fill.pattern_size,
-                                      c->u.fill.offset, c->u.fill.size, t->count, t->waits, t->event);
+        return d->clEnqueueFillBuffer(t->queue, HANDLE(cl_mem, c->u.fill.mem), c->u.fill.pattern,
+                                      c->u.fill.pattern_size, c->u.fill.offset, c->u.fill.size, t->count,
+                                      t->waits, t->event);
     case BK_MARKER:
     case BK_BARRIER: return sync(d, c, t);
     case BK_MIGRATE:
@@ -83,8 +90,8 @@ static cl_int run(const cl_icd_dispatch *d, const struct bk_command *c, const st
                                              c->u.migrate.flags, t->count, t->waits, t->event);
     case BK_MAP: return map(d, c, t);
     case BK_UNMAP:
-        return d->clEnqueueUnmapMemObject(t->queue, HANDLE(cl_mem, c->u.unmap.mem), c->u.unmap.ptr, t->count, t->waits,
-                                          t->event);
+        return d->clEnqueueUnmapMemObject(t->queue, HANDLE(cl_mem, c->u.unmap.mem), c->u.unmap.ptr, t->count,
+                                          t->waits, t->event);
     }
     return CL_INVALID_OPERATION;
 }

@@ -22,8 +22,8 @@ static cl_int create_context(struct backend *b, cl_uint count, const cl_uint *de
     return rc;
 }
 
-static cl_int create_queue(struct backend *b, bk_ref context, cl_uint device, cl_command_queue_properties properties,
-                           bk_ref *out) {
+static cl_int create_queue(struct backend *b, bk_ref context, cl_uint device,
+                           cl_command_queue_properties properties, bk_ref *out) {
     const struct driver_platform *d = direct_driver(b);
     cl_context c = HANDLE(cl_context, context);
     cl_int rc = CL_OUT_OF_RESOURCES;
@@ -31,14 +31,16 @@ static cl_int create_queue(struct backend *b, bk_ref context, cl_uint device, cl
     return rc;
 }
 
-static cl_int create_buffer(struct backend *b, bk_ref context, cl_mem_flags flags, size_t size, void *host, bk_ref *out) {
+static cl_int create_buffer(struct backend *b, bk_ref context, cl_mem_flags flags, size_t size, void *host,
+                            bk_ref *out) {
     cl_int rc = CL_OUT_OF_RESOURCES;
-    *out = to_ref(direct_driver(b)->dispatch->clCreateBuffer(HANDLE(cl_context, context), flags, size, host, &rc));
+    *out = to_ref(
+        direct_driver(b)->dispatch->clCreateBuffer(HANDLE(cl_context, context), flags, size, host, &rc));
     return rc;
 }
 
-static cl_int create_sub_buffer(struct backend *b, bk_ref parent, cl_mem_flags flags, size_t origin, size_t size,
-                                bk_ref *out) {
+static cl_int create_sub_buffer(struct backend *b, bk_ref parent, cl_mem_flags flags, size_t origin,
+                                size_t size, bk_ref *out) {
     const cl_buffer_region region = {origin, size};
     cl_int rc = CL_OUT_OF_RESOURCES;
     *out = to_ref(direct_driver(b)->dispatch->clCreateSubBuffer(HANDLE(cl_mem, parent), flags,
@@ -97,13 +99,27 @@ static void release(struct backend *b, enum bk_kind kind, bk_ref ref) {
 static void destroy(struct backend *b) { free(b); }
 
 static const struct backend_ops direct_ops = {
-    .create_context = create_context, .create_queue = create_queue, .create_buffer = create_buffer,
-    .create_sub_buffer = create_sub_buffer, .create_program_source = direct_create_program_source,
-    .create_program_binary = direct_create_program_binary, .build = direct_build, .get_binaries = direct_get_binaries,
-    .create_kernel = create_kernel, .set_arg = set_arg, .create_user_event = create_user_event,
-    .set_user_event = set_user_event, .enqueue = direct_enqueue, .flush = flush, .finish = finish,
-    .wait_event = direct_wait_event, .event_status = direct_event_status, .event_times = direct_event_times,
-    .event_notify = direct_event_notify, .release = release, .destroy = destroy,
+    .create_context = create_context,
+    .create_queue = create_queue,
+    .create_buffer = create_buffer,
+    .create_sub_buffer = create_sub_buffer,
+    .create_program_source = direct_create_program_source,
+    .create_program_binary = direct_create_program_binary,
+    .build = direct_build,
+    .get_binaries = direct_get_binaries,
+    .create_kernel = create_kernel,
+    .set_arg = set_arg,
+    .create_user_event = create_user_event,
+    .set_user_event = set_user_event,
+    .enqueue = direct_enqueue,
+    .flush = flush,
+    .finish = finish,
+    .wait_event = direct_wait_event,
+    .event_status = direct_event_status,
+    .event_times = direct_event_times,
+    .event_notify = direct_event_notify,
+    .release = release,
+    .destroy = destroy,
 };
 
 struct backend *direct_backend_open(const struct driver_platform *driver, uint32_t node,

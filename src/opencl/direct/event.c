@@ -1,6 +1,7 @@
-/* Direct: events and their ends. A driver may never call back for a command that fails because of its wait list, or call with
- * CL_COMPLETE (PoCL 3.1 does both), so that the ends being watched are kept in a list, which is looked through whenever an event
- * is seen to have failed; and the status told is the event's own. */
+/* Direct: events and their ends. A driver may never call back for a command that fails because of its wait
+ * list, or call with CL_COMPLETE (PoCL 3.1 does both), so that the ends being watched are kept in a list,
+ * which is looked through whenever an event is seen to have failed; and the status told is the event's own.
+ */
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -10,11 +11,11 @@
 #include "opencl/direct/internal.h"
 
 struct completion {
-    struct weft_list link;         /* watched; lock */
-    _Atomic int refs;              /* the driver's callback (which may never come), the list, who looks */
+    struct weft_list link; /* watched; lock */
+    _Atomic int refs;      /* the driver's callback (which may never come), the list, who looks */
     atomic_bool told;
     struct backend *backend;
-    _Atomic int event_refs;        /* not told yet, who looks; 0: event is released */
+    _Atomic int event_refs; /* not told yet, who looks; 0: event is released */
     cl_event event;
     bk_complete_fn *fn;
     void *arg;
@@ -50,8 +51,8 @@ static void CL_CALLBACK on_event(cl_event event, cl_int status, void *data) {
     put(data);
 }
 
-/* All watched events, each with a reference; heap. They are asked without the lock, which a driver's callback may want while
- * the driver holds its own. */
+/* All watched events, each with a reference; heap. They are asked without the lock, which a driver's callback
+ * may want while the driver holds its own. */
 static struct completion **list_watched(size_t *count) {
     size_t n = 0;
     pthread_mutex_lock(&lock);
@@ -73,7 +74,9 @@ void direct_tell_failed(void) {
     size_t count;
     struct completion **all = list_watched(&count);
     for (size_t i = 0; i < count; i++) {
-        cl_int status = atomic_load(&all[i]->told) ? CL_COMPLETE : direct_event_status(all[i]->backend, to_ref(all[i]->event));
+        cl_int status = atomic_load(&all[i]->told)
+                            ? CL_COMPLETE
+                            : direct_event_status(all[i]->backend, to_ref(all[i]->event));
         if (status < 0) tell(all[i], status);
         put_event(all[i]);
         put(all[i]);
@@ -103,8 +106,8 @@ cl_int direct_event_notify(struct backend *b, bk_ref event, bk_complete_fn *fn, 
 
 cl_int direct_event_status(struct backend *b, bk_ref event) {
     cl_int status = CL_QUEUED;
-    cl_int rc = direct_driver(b)->dispatch->clGetEventInfo(HANDLE(cl_event, event), CL_EVENT_COMMAND_EXECUTION_STATUS,
-                                                           sizeof status, &status, NULL);
+    cl_int rc = direct_driver(b)->dispatch->clGetEventInfo(
+        HANDLE(cl_event, event), CL_EVENT_COMMAND_EXECUTION_STATUS, sizeof status, &status, NULL);
     return rc == CL_SUCCESS ? status : rc;
 }
 

@@ -3,7 +3,10 @@
 #define WEFT_OPENCL_DIRECT_INTERNAL_H
 #include "opencl/direct/direct.h"
 
-struct direct_backend { struct backend base; const struct driver_platform *driver; };
+struct direct_backend {
+    struct backend base;
+    const struct driver_platform *driver;
+};
 
 static inline const struct driver_platform *direct_driver(const struct backend *b) {
     return ((const struct direct_backend *)b)->driver;
@@ -14,17 +17,20 @@ static inline bk_ref to_ref(const void *handle) { return (bk_ref)(uintptr_t)hand
 /* command.c */
 cl_int direct_enqueue(struct backend *b, const struct bk_command *c, bk_ref *event);
 /* event.c */
-void direct_tell_failed(void);     /* an event was seen to have failed: tells the watched ones that did, too */
+void direct_tell_failed(void); /* an event was seen to have failed: tells the watched ones that did, too */
 cl_int direct_event_notify(struct backend *b, bk_ref event, bk_complete_fn *fn, void *arg);
 cl_int direct_event_status(struct backend *b, bk_ref event);
 cl_int direct_event_times(struct backend *b, bk_ref event, cl_ulong times[4]);
 cl_int direct_wait_event(struct backend *b, bk_ref event);
 /* build.c */
-cl_int direct_create_program_source(struct backend *b, bk_ref context, const char *source, size_t bytes, bk_ref *out);
+cl_int direct_create_program_source(struct backend *b, bk_ref context, const char *source, size_t bytes,
+                                    bk_ref *out);
 cl_int direct_create_program_binary(struct backend *b, bk_ref context, cl_uint count, const cl_uint *devices,
-                                    const size_t *sizes, const unsigned char *const *binaries, cl_int *status, bk_ref *out);
-cl_int direct_build(struct backend *b, bk_ref program, cl_uint count, const cl_uint *devices, const char *options,
-                    bk_built_fn *built, void *arg);
-cl_int direct_get_binaries(struct backend *b, bk_ref program, cl_uint count, unsigned char **blobs, size_t *sizes);
+                                    const size_t *sizes, const unsigned char *const *binaries, cl_int *status,
+                                    bk_ref *out);
+cl_int direct_build(struct backend *b, bk_ref program, cl_uint count, const cl_uint *devices,
+                    const char *options, bk_built_fn *built, void *arg);
+cl_int direct_get_binaries(struct backend *b, bk_ref program, cl_uint count, unsigned char **blobs,
+                           size_t *sizes);
 
 #endif

@@ -20,16 +20,20 @@
 /* A command under way that something hangs on: news for the client, or memory. */
 struct completion {
     struct weft_list link; /* in x->under_way, later perhaps in x->zombies */
+    struct weft_list in_lane, in_untold, on_stack;
     struct executor *x;
+    struct lane *lane; /* held */
     enum completion_what what;
-    uint64_t name;  /* the client's event, or its request */
-    cl_event event; /* held */
+    uint64_t name;     /* the client's event, or its request */
+    uint64_t seq;      /* in the order of enqueueing */
+    uint64_t floor;    /* commands of the lane before this one end before it */
+    cl_event event;    /* held */
     bool profiles;
-    bool taken;      /* its end was seen; done_lock */
-    cl_int status;   /* then, if the driver did not tell */
-    cl_int poison;   /* negative: this is its end, whatever the driver says */
-    uint64_t *waits; /* the client's events that it waits for */
-    size_t wait_count;
+    bool ended, called, told; /* its end was seen; by the callback; and passed on; done_lock */
+    cl_int status;            /* when ended */
+    cl_int poison;            /* negative: this is its end, whatever the driver says */
+    uint64_t *waits;          /* the client's events that it waits for */
+    size_t wait_count, waits_told;
     struct staging *staging;
     size_t bytes; /* READ: of the data */
 };
@@ -78,24 +82,6 @@ static void tell(struct completion *c, cl_int status) {
     c->waits = NULL;
 }
 
-/* Whoever gets true tells the command's end. */
-static bool take_end(struct completion *c, bool keep) {
-    struct executor *x = c->x;
-    pthread_mutex_lock(&x->done_lock);
-    bool mine = !c->taken;
-    c->taken = true;
-    if (mine) weft_list_remove(&c->link);
-    if (mine && keep) weft_list_push_back(&x->zombies, &c->link);
-    pthread_mutex_unlock(&x->done_lock);
-    return mine;
-}
-
-static void finished(struct executor *x) {
-    pthread_mutex_lock(&x->done_lock);
-    if (!--x->in_flight) pthread_cond_broadcast(&x->done_cond);
-    pthread_mutex_unlock(&x->done_lock);
-}
-
 /* Not from a driver's callback: the driver may hold locks. */
 static void look_soon(struct executor *x) {
     atomic_store(&x->look, true);
@@ -104,77 +90,184 @@ static void look_soon(struct executor *x) {
     pthread_mutex_unlock(&x->lock);
 }
 
+/* ---- in order ----
+ * Callbacks of commands that depend on each other may come in any order, on several threads. The client must
+ * hear of a command's end only after that of all it waited for: whoever was told that a read is done may ask
+ * for the times of the kernel before it. So one thread at a time tells ends (x->telling), and before each
+ * those that it implies. */
+static struct completion *find_named(const struct executor *x, uint64_t name) {
+    return name ? weft_map_get(&x->named, name) : NULL;
+}
+
+/* Something that must be told before c: a command of its lane or of its wait list. NULL: nothing (more). */
+static struct completion *predecessor(struct completion *c) {
+    struct completion *first = weft_list_entry(c->lane->all.next, struct completion, in_lane);
+    if (first->seq < c->floor && first != c) return first; /* c itself is in the list: it is never empty */
+    while (c->waits_told < c->wait_count) {
+        struct completion *w = find_named(c->x, c->waits[c->waits_told]);
+        if (w && w->seq < c->seq) return w;
+        c->waits_told++;
+    }
+    return NULL;
+}
+
+static void forget(struct completion *c) {
+    weft_list_remove(&c->link);
+    weft_list_remove(&c->in_lane);
+    weft_list_remove(&c->in_untold);
+    if (find_named(c->x, c->name) == c) weft_map_remove(&c->x->named, c->name);
+    lane_release(c->lane);
+    c->lane = NULL;
+}
+
+/* Under done_lock, which is free while the driver and the client are spoken to. */
+static void tell_one(struct completion *c) {
+    struct executor *x = c->x;
+    forget(c);
+    c->told = true;
+    bool ended = c->ended;
+    cl_int status = c->status;
+    pthread_mutex_unlock(&x->done_lock);
+    if (!ended) { /* implied by one that has ended */
+        cl_int err = DRIVER(c->event)->clGetEventInfo(c->event, CL_EVENT_COMMAND_EXECUTION_STATUS,
+                                                      sizeof status, &status, NULL);
+        if (err || status > CL_COMPLETE) status = CL_COMPLETE;
+    }
+    tell(c, status);
+    if (status < 0) look_soon(x);
+    pthread_mutex_lock(&x->done_lock);
+    if (!c->called) weft_list_push_back(&x->zombies, &c->link); /* the callback still needs it */
+    else free(c);
+    if (!--x->in_flight) pthread_cond_broadcast(&x->done_cond);
+}
+
+/* Under done_lock. Depth first, without recursion: chains are as long as clients make them. */
+static void tell_with_predecessors(struct completion *c) {
+    struct weft_list stack;
+    weft_list_init(&stack);
+    weft_list_push_front(&stack, &c->on_stack);
+    while (!weft_list_empty(&stack)) {
+        struct completion *top = weft_list_entry(stack.next, struct completion, on_stack);
+        struct completion *before = predecessor(top);
+        if (before) {
+            weft_list_push_front(&stack, &before->on_stack);
+            continue;
+        }
+        weft_list_remove(&top->on_stack);
+        tell_one(top);
+    }
+}
+
+static void tell_ended(struct executor *x) {
+    pthread_mutex_lock(&x->done_lock);
+    if (!x->telling) {
+        x->telling = true;
+        while (!weft_list_empty(&x->untold))
+            tell_with_predecessors(weft_list_entry(x->untold.next, struct completion, in_untold));
+        x->telling = false;
+        if (!x->in_flight) pthread_cond_broadcast(&x->done_cond);
+    }
+    pthread_mutex_unlock(&x->done_lock);
+}
+
+/* Under done_lock. */
+static void mark_ended(struct completion *c, cl_int status) {
+    if (c->ended || c->told) return;
+    c->ended = true;
+    c->status = status;
+    weft_list_push_back(&c->x->untold, &c->in_untold);
+}
+
 static void CL_CALLBACK on_complete(cl_event event, cl_int status, void *arg) {
     struct completion *c = arg;
     struct executor *x = c->x;
-    if (!take_end(c, false)) return;
-    tell(c, status > CL_COMPLETE ? CL_COMPLETE : status);
-    free(c);
-    if (status < 0) look_soon(x);
-    finished(x);
+    pthread_mutex_lock(&x->done_lock);
+    bool over = c->told && !weft_list_empty(&c->link); /* a zombie: told while this was on its way */
+    if (over) weft_list_remove(&c->link);
+    c->called = true;
+    mark_ended(c, status > CL_COMPLETE ? CL_COMPLETE : status);
+    if (over) free(c);
+    pthread_mutex_unlock(&x->done_lock);
+    tell_ended(x);
+}
+
+/* ---- lanes ---- */
+struct lane *lane_create(bool in_order) {
+    struct lane *l = malloc(sizeof *l);
+    if (!l) return NULL;
+    *l = (struct lane){.holds = 1, .in_order = in_order};
+    weft_list_init(&l->all);
+    return l;
+}
+
+void lane_release(struct lane *l) {
+    if (l && atomic_fetch_sub(&l->holds, 1) == 1) free(l);
+}
+
+void lane_barrier(struct executor *x, struct lane *l) {
+    pthread_mutex_lock(&x->done_lock);
+    l->barrier = x->seq + 1;
+    pthread_mutex_unlock(&x->done_lock);
 }
 
 /* ---- watching ---- */
 static struct completion *create(struct executor *x, enum completion_what what, uint64_t name,
-                                 cl_event event) {
+                                 cl_event event, struct object *queue) {
     struct completion *c = calloc(1, sizeof *c);
     if (!c) {
         weft_error("executor", "no memory to watch a command: its end will not be told");
         return NULL;
     }
-    *c = (struct completion){.x = x, .what = what, .name = name, .event = event};
+    *c = (struct completion){
+        .x = x, .lane = queue->lane, .what = what, .name = name, .event = event, .profiles = queue->profiles};
+    atomic_fetch_add(&c->lane->holds, 1);
     weft_list_init(&c->link);
+    weft_list_init(&c->in_lane);
+    weft_list_init(&c->in_untold);
+    weft_list_init(&c->on_stack);
     return c;
 }
 
 /* When the driver refuses the callback, the command's end cannot be known: the client is told an error, and
- * the staging memory, which the driver may still use, is given up. */
-static void watch(struct completion *c) {
+ * the staging memory, which the driver may still use, is given up. `after_all`: it waits for all commands of
+ * its queue before it. */
+static void watch(struct completion *c, bool after_all) {
     const cl_icd_dispatch *d = DRIVER(c->event);
     struct executor *x = c->x;
     pthread_mutex_lock(&x->done_lock);
     x->in_flight++;
+    c->seq = ++x->seq;
+    c->floor = after_all || c->lane->in_order ? c->seq : c->lane->barrier;
     weft_list_push_back(&x->under_way, &c->link);
+    weft_list_push_back(&c->lane->all, &c->in_lane);
+    bool named = c->what == COMPLETION_EVENT || c->what == COMPLETION_READ;
+    if (named && c->name && weft_map_put(&x->named, c->name, c))
+        weft_warn("executor", "no memory to keep the order of a command's end");
     pthread_mutex_unlock(&x->done_lock);
     cl_int err = d->clSetEventCallback ? d->clSetEventCallback(c->event, CL_COMPLETE, on_complete, c)
                                        : CL_INVALID_OPERATION;
-    if (!err || !take_end(c, true)) return;
+    if (!err) return;
     weft_error("executor", "the driver does not report a command's end: %d", err);
+    pthread_mutex_lock(&x->done_lock);
     if (c->what == COMPLETION_READ) c->what = COMPLETION_EVENT;
     c->staging = NULL;
-    tell(c, err);
-    finished(x);
+    mark_ended(c, err);
+    pthread_mutex_unlock(&x->done_lock);
+    tell_ended(x);
 }
 
-/* Moves those whose end the driver did not tell to `found`. */
-static void find_untold(struct executor *x, struct weft_list *found) {
+/* Ends that the driver did not tell. */
+void completion_look(struct executor *x) {
     pthread_mutex_lock(&x->done_lock);
-    weft_list_for_each_safe(it, &x->under_way) {
+    weft_list_for_each(it, &x->under_way) {
         struct completion *c = weft_list_entry(it, struct completion, link);
         cl_int status = CL_QUEUED;
         DRIVER(c->event)->clGetEventInfo(c->event, CL_EVENT_COMMAND_EXECUTION_STATUS, sizeof status, &status,
                                          NULL);
-        if (status >= 0) continue;
-        c->taken = true;
-        c->status = status;
-        weft_list_remove(it);
-        weft_list_push_back(found, it);
+        if (status < 0) mark_ended(c, status);
     }
     pthread_mutex_unlock(&x->done_lock);
-}
-
-void completion_look(struct executor *x) {
-    struct weft_list found, *it;
-    weft_list_init(&found);
-    find_untold(x, &found);
-    while ((it = weft_list_pop_front(&found))) {
-        struct completion *c = weft_list_entry(it, struct completion, link);
-        tell(c, c->status);
-        pthread_mutex_lock(&x->done_lock);
-        weft_list_push_back(&x->zombies, &c->link);
-        if (!--x->in_flight) pthread_cond_broadcast(&x->done_cond);
-        pthread_mutex_unlock(&x->done_lock);
-    }
+    tell_ended(x);
 }
 
 bool completion_any(struct executor *x) {
@@ -195,8 +288,8 @@ void completion_wait_all(struct executor *x) {
             until.tv_sec++;
         }
         pthread_mutex_lock(&x->done_lock);
-        if (x->in_flight) pthread_cond_timedwait(&x->done_cond, &x->done_lock, &until);
-        bool all = !x->in_flight;
+        if (x->in_flight || x->telling) pthread_cond_timedwait(&x->done_cond, &x->done_lock, &until);
+        bool all = !x->in_flight && !x->telling;
         pthread_mutex_unlock(&x->done_lock);
         if (all) break;
     }
@@ -256,29 +349,32 @@ void enqueue_track(struct call *c, cl_event event, enum completion_what what, st
                    size_t bytes) {
     struct object *slot = c->object[0], *queue = c->object[1];
     uint64_t name = c->in->words[1], options = c->in->words[3];
+    bool stops = c->in->call == WIRE_BARRIER || c->in->call == WIRE_MARKER;
+    bool after_all = stops && !c->wait_count;
     mark_dirty(c->x, queue);
+    if (after_all && c->in->call == WIRE_BARRIER) lane_barrier(c->x, queue->lane);
     if (!event) return;
     if (name && !(options & WIRE_TRANSIENT)) {
         slot->handle = event;
         DRIVER(event)->clRetainEvent(event);
     }
     if (what == COMPLETION_FREE && name && (options & WIRE_NOTIFY)) what = COMPLETION_EVENT;
-    struct completion *done = what == COMPLETION_FREE && !s ? NULL : create(c->x, what, name, event);
+    struct completion *done =
+        what == COMPLETION_FREE && !s ? NULL : create(c->x, what, name, event, queue);
     if (!done) {
         DRIVER(event)->clReleaseEvent(event);
         return; /* staging memory, if any, is given up: the driver uses it */
     }
-    done->profiles = queue->profiles;
     keep_waits(done, c->in);
     done->staging = s;
     done->bytes = bytes;
-    watch(done);
+    watch(done, after_all);
 }
 
-cl_int completion_reply(struct executor *x, cl_event event, uint64_t request) {
-    struct completion *c = create(x, COMPLETION_REPLY, request, event);
+cl_int completion_reply(struct executor *x, cl_event event, uint64_t request, struct object *queue) {
+    struct completion *c = create(x, COMPLETION_REPLY, request, event, queue);
     if (c) {
-        watch(c);
+        watch(c, true);
         return CL_SUCCESS;
     }
     DRIVER(event)->clReleaseEvent(event);

@@ -58,11 +58,13 @@ cl_int carry_out_create_queue(struct call *c) {
     struct context_info *info = c->object[1]->context;
     uint64_t device = c->in->create_queue.device;
     if (device >= info->platform->device_count) return CL_INVALID_DEVICE;
+    cl_command_queue_properties props = c->in->create_queue.properties;
+    c->object[0]->lane = lane_create(!(props & CL_QUEUE_OUT_OF_ORDER_EXEC_MODE_ENABLE));
+    if (!c->object[0]->lane) return CL_OUT_OF_HOST_MEMORY;
     cl_int err = CL_OUT_OF_RESOURCES;
-    cl_command_queue q =
-        create_queue(info, info->platform->devices[device], c->in->create_queue.properties, &err);
+    cl_command_queue q = create_queue(info, info->platform->devices[device], props, &err);
     if (!q) return err;
-    c->object[0]->profiles = c->in->create_queue.properties & CL_QUEUE_PROFILING_ENABLE;
+    c->object[0]->profiles = props & CL_QUEUE_PROFILING_ENABLE;
     keep_handle(c->object[0], q, info);
     return CL_SUCCESS;
 }

@@ -117,7 +117,7 @@ cl_int carry_out_finish(struct call *c) {
     cl_command_queue q = c->object[0]->handle;
     cl_event last;
     cl_int err = enqueue_last_marker(q, &last);
-    if (!err) err = completion_reply(c->x, last, c->in->finish.request);
+    if (!err) err = completion_reply(c->x, last, c->in->finish.request, c->object[0]);
     if (err) return err;
     executor_forget_queue(c->x, c->object[0]);
     DRIVER(q)->clFlush(q);

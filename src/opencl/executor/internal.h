@@ -4,6 +4,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+#include "base/map.h"
 #include "opencl/executor/executor.h"
 #include "opencl/executor/objects.h"
 #include "opencl/executor/staging.h"
@@ -37,7 +38,10 @@ struct executor {
     pthread_mutex_t done_lock; /* for the fields below */
     pthread_cond_t done_cond;  /* in_flight is 0 */
     unsigned long in_flight;   /* completions that a driver still owes, or that are being told */
-    struct weft_list under_way, zombies;
+    struct weft_list under_way, zombies, untold; /* untold: have ended */
+    struct weft_map named; /* of what is under way: the client's event -> completion */
+    uint64_t seq;          /* of the latest command that is watched */
+    bool telling;          /* a thread passes ends on */
     atomic_bool look; /* time to look at them */
 
     uint64_t look_timer; /* the serving thread's */
@@ -69,6 +73,17 @@ void executor_refuse(struct executor *x, const struct wire_in *in, cl_int error)
 #include "opencl/wire/calls.def"
 
 /* ---- completion.c ---- */
+/* The watched commands of a queue, in the order of enqueueing: their ends are told so that none comes before
+ * one that it implies. */
+struct lane {
+    atomic_uint holds; /* the queue's and its commands' */
+    bool in_order;
+    uint64_t barrier;     /* commands from now on wait for those before this number; done_lock */
+    struct weft_list all; /* done_lock */
+};
+struct lane *lane_create(bool in_order);
+void lane_release(struct lane *l); /* NULL is nothing */
+void lane_barrier(struct executor *x, struct lane *l);
 enum completion_what { COMPLETION_FREE, COMPLETION_EVENT, COMPLETION_READ, COMPLETION_REPLY };
 /* Where the driver shall put the event: NULL when nobody needs it. */
 cl_event *enqueue_event(struct call *c, cl_event *at, bool needed);
@@ -76,7 +91,7 @@ cl_event *enqueue_event(struct call *c, cl_event *at, bool needed);
 void enqueue_track(struct call *c, cl_event event, enum completion_what what, struct staging *s,
                    size_t bytes);
 /* Answers a request when the event (taken over) completes. */
-cl_int completion_reply(struct executor *x, cl_event event, uint64_t request);
+cl_int completion_reply(struct executor *x, cl_event event, uint64_t request, struct object *queue);
 void completion_look(struct executor *x); /* for ends that the driver did not tell */
 void completion_poison(struct executor *x,
                        uint64_t event); /* what waits for it under way ends with an error */

@@ -1,5 +1,5 @@
 /* Objects: a table by index in chunks, whose entries never move. */
-#include "opencl/executor/objects.h"
+#include "opencl/executor/internal.h"
 
 #include <stdlib.h>
 
@@ -62,6 +62,7 @@ static void release_handle(struct object *o) {
 
 void object_drop(struct object *o) {
     if (o->handle) release_handle(o);
+    lane_release(o->lane);
     context_info_release(o->context);
     *o = (struct object){0};
 }

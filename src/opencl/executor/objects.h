@@ -21,6 +21,7 @@ struct context_info {
     cl_device_id devices[];
 };
 
+struct lane;
 struct object {
     uint32_t generation;
     uint8_t kind;                          /* enum bk_kind; 0: free */
@@ -31,6 +32,7 @@ struct object {
     void *handle;                 /* the driver's object; NULL when the creation failed */
     size_t size;                  /* memory */
     struct context_info *context; /* held */
+    struct lane *lane;            /* queues: held */
     struct weft_list dirty;       /* queues: in the executor's list of those to be flushed */
 };
 struct objects {

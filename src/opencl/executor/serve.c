@@ -280,6 +280,8 @@ struct executor *executor_create(const struct drivers *drivers, const uint8_t to
     weft_list_init(&x->under_way);
     weft_list_init(&x->orphans);
     weft_list_init(&x->zombies);
+    weft_list_init(&x->untold);
+    weft_map_init(&x->named);
     pthread_mutex_init(&x->in_lock, NULL);
     weft_list_init(&x->outbox);
     weft_list_init(&x->dirty);
@@ -426,6 +428,7 @@ void executor_destroy(struct executor *x) {
     objects_fini(&x->objects);
     capture_destroy(x);
     staging_fini(&x->staging);
+    weft_map_fini(&x->named);
     pthread_cond_destroy(&x->done_cond);
     pthread_mutex_destroy(&x->done_lock);
     pthread_mutex_destroy(&x->lock);

@@ -1,4 +1,5 @@
-/* Building programs: on all backends concerned at once; the end is that of the slowest, its result the first error. */
+/* Building programs: on all backends concerned at once; the end is that of the slowest, its result the first
+ * error. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -7,15 +8,15 @@
 #include "opencl/front/program.h"
 
 struct build {
-    struct program *program;       /* held */
-    _Atomic cl_uint refs;          /* parts under way, and the call that started them */
-    cl_int status;                 /* the first error; program's lock */
-    cl_uint pending;               /* program's lock */
-    bool *wanted;                  /* one a device of the program */
+    struct program *program; /* held */
+    _Atomic cl_uint refs;    /* parts under way, and the call that started them */
+    cl_int status;           /* the first error; program's lock */
+    cl_uint pending;         /* program's lock */
+    bool *wanted;            /* one a device of the program */
     void(CL_CALLBACK *fn)(cl_program, void *);
     void *data;
-    struct build_part *parts;      /* one a slot */
-    cl_uint *numbers;              /* room for start_parts */
+    struct build_part *parts; /* one a slot */
+    cl_uint *numbers;         /* room for start_parts */
 };
 
 struct build_part {
@@ -56,8 +57,10 @@ static void on_built(void *arg, cl_int status, struct program_meta *meta) {
     struct program *p = b->program;
     pthread_mutex_lock(&p->lock);
     struct program_meta *old = p->parts[part->slot].meta;
-    if (meta) p->parts[part->slot].meta = meta;
-    else old = NULL;
+    if (meta)
+        p->parts[part->slot].meta = meta;
+    else
+        old = NULL;
     take_statuses(b, part->slot, status, meta);
     if (b->status == CL_SUCCESS) b->status = status;
     bool last = --b->pending == 0;
@@ -90,7 +93,8 @@ static void start_parts(struct build *b, const char *options, bool direct) {
         if (!n) continue;
         b->parts[slot] = (struct build_part){.build = b, .slot = slot};
         atomic_fetch_add(&b->refs, 1);
-        cl_int rc = backend->ops->build(backend, p->parts[slot].ref, n, b->numbers, options, on_built, &b->parts[slot]);
+        cl_int rc = backend->ops->build(backend, p->parts[slot].ref, n, b->numbers, options, on_built,
+                                        &b->parts[slot]);
         if (rc != CL_SUCCESS) on_built(&b->parts[slot], rc, NULL);
     }
 }
@@ -146,7 +150,8 @@ static cl_int want_devices(struct build *b, cl_uint count, const cl_device_id *d
     for (cl_uint i = 0; i < p->device_count; i++) {
         cl_bool compiler = CL_TRUE;
         if (!count) b->wanted[i] = true;
-        const struct inventory_info *info = inventory_find(&p->devices[i].device->own->infos, CL_DEVICE_COMPILER_AVAILABLE);
+        const struct inventory_info *info =
+            inventory_find(&p->devices[i].device->own->infos, CL_DEVICE_COMPILER_AVAILABLE);
         if (info && info->size == sizeof compiler) memcpy(&compiler, info->value, sizeof compiler);
         if (b->wanted[i] && p->source && !compiler) return CL_COMPILER_NOT_AVAILABLE;
     }
@@ -167,8 +172,8 @@ static struct build *build_new(struct program *p) {
     return NULL;
 }
 
-cl_int weft_clBuildProgram(cl_program program, cl_uint count, const cl_device_id *devices, const char *options,
-                           void(CL_CALLBACK *fn)(cl_program, void *), void *data) {
+cl_int weft_clBuildProgram(cl_program program, cl_uint count, const cl_device_id *devices,
+                           const char *options, void(CL_CALLBACK *fn)(cl_program, void *), void *data) {
     struct program *p = program_from(program);
     if (!p) return CL_INVALID_PROGRAM;
     if (!devices != !count || (!fn && data)) return CL_INVALID_VALUE;

@@ -6,17 +6,17 @@
 
 #include "base/log.h"
 
-#define USES_KEPT 16   /* beyond it, uses that have ended are looked for before the list grows */
+#define USES_KEPT 16 /* beyond it, uses that have ended are looked for before the list grows */
 
 /* Data on its way from one part to another. Freed by its last completion. */
 struct transfer {
-    struct mem *mem;              /* held */
+    struct mem *mem; /* held */
     cl_uint to;
     bk_ref to_queue, to_part;
-    struct event *done;           /* held; ends when the data is there */
-    struct event **after;         /* held; users of the target, which the write waits for */
+    struct event *done;   /* held; ends when the data is there */
+    struct event **after; /* held; users of the target, which the write waits for */
     unsigned after_count;
-    struct initial *initial;      /* upload: its data; NULL: staging */
+    struct initial *initial; /* upload: its data; NULL: staging */
     unsigned char *staging;
 };
 
@@ -31,7 +31,9 @@ static void transfer_free(struct transfer *t) {
 }
 
 static void transfer_end(struct transfer *t, cl_int status) {
-    if (status < 0) weft_warn("opencl", "moving a buffer of %zu bytes between nodes failed: OpenCL error %d", t->mem->size, status);
+    if (status < 0)
+        weft_warn("opencl", "moving a buffer of %zu bytes between nodes failed: OpenCL error %d",
+                  t->mem->size, status);
     event_end(t->done, status);
     transfer_free(t);
 }
@@ -46,8 +48,13 @@ static cl_int enqueue_write(struct transfer *t, bk_ref *event) {
     cl_int rc = CL_SUCCESS;
     for (unsigned i = 0; i < t->after_count && rc == CL_SUCCESS; i++) rc = waits_add(&w, t->after[i]);
     const void *data = t->initial ? t->initial->data : t->staging;
-    struct bk_command c = {.op = BK_WRITE, .queue = t->to_queue, .wait_count = w.count, .waits = w.refs,
-                           .want_event = event, .on_complete = on_written, .arg = t};
+    struct bk_command c = {.op = BK_WRITE,
+                           .queue = t->to_queue,
+                           .wait_count = w.count,
+                           .waits = w.refs,
+                           .want_event = event,
+                           .on_complete = on_written,
+                           .arg = t};
     c.u.rw.mem = t->to_part;
     c.u.rw.size = t->mem->size;
     c.u.rw.host_src = data;
@@ -62,8 +69,10 @@ static void on_read(void *arg, cl_int status, const cl_ulong times[4]) {
     struct backend *b = t->mem->context->slots[t->to].backend;
     bk_ref queue = t->to_queue;
     cl_int rc = status < 0 ? status : enqueue_write(t, NULL);
-    if (rc < 0) transfer_end(t, rc); /* else on_written does, and t may be gone */
-    else b->ops->flush(b, queue);
+    if (rc < 0)
+        transfer_end(t, rc); /* else on_written does, and t may be gone */
+    else
+        b->ops->flush(b, queue);
 }
 
 void coherence_forget(struct mem_part *p) {
@@ -77,13 +86,16 @@ void coherence_forget(struct mem_part *p) {
 static void prune(struct mem_part *p) {
     unsigned kept = 0;
     for (unsigned i = 0; i < p->use_count; i++) {
-        if (event_status(p->uses[i].event) <= CL_COMPLETE) object_drop(p->uses[i].event);
-        else p->uses[kept++] = p->uses[i];
+        if (event_status(p->uses[i].event) <= CL_COMPLETE)
+            object_drop(p->uses[i].event);
+        else
+            p->uses[kept++] = p->uses[i];
     }
     p->use_count = kept;
 }
 
-/* Moves the users of a part (and what is on its way in) into the transfer: whoever comes later waits for the transfer. */
+/* Moves the users of a part (and what is on its way in) into the transfer: whoever comes later waits for the
+ * transfer. */
 static cl_int take_users(struct transfer *t, struct mem_part *p) {
     prune(p);
     t->after = calloc(p->use_count + 1, sizeof(struct event *));
@@ -164,8 +176,13 @@ static cl_int enqueue_read(struct transfer *t, cl_uint from, bk_ref queue) {
     cl_int rc = p->in ? waits_add(&w, p->in) : CL_SUCCESS;
     for (unsigned i = 0; i < p->use_count && rc == CL_SUCCESS; i++)
         if (p->uses[i].writes) rc = waits_add(&w, p->uses[i].event);
-    struct bk_command c = {.op = BK_READ, .queue = queue, .wait_count = w.count, .waits = w.refs, .want_event = true,
-                           .on_complete = on_read, .arg = t};
+    struct bk_command c = {.op = BK_READ,
+                           .queue = queue,
+                           .wait_count = w.count,
+                           .waits = w.refs,
+                           .want_event = true,
+                           .on_complete = on_read,
+                           .arg = t};
     c.u.rw.mem = p->ref;
     c.u.rw.size = m->size;
     c.u.rw.host = t->staging;
@@ -213,14 +230,16 @@ static void drop_initial(struct mem *m) {
     m->initial = NULL;
 }
 
-/* In a context of one backend the initial contents go to their one place; attention ends when they are there. */
+/* In a context of one backend the initial contents go to their one place; attention ends when they are there.
+ */
 static void settle_untracked(struct mem *m) {
     drop_initial(m);
     if (!m->parts[0].in) atomic_store_explicit(&m->attention, false, memory_order_release);
 }
 
-/* What came in before: whether it must still be waited for. One that failed is tried again, if the contents are still to
- * be had, or does not matter, if they are to be overwritten; else whoever needs them fails with it. */
+/* What came in before: whether it must still be waited for. One that failed is tried again, if the contents
+ * are still to be had, or does not matter, if they are to be overwritten; else whoever needs them fails with
+ * it. */
 static void settle_in(struct mem *m, cl_uint slot, bool whole) {
     struct mem_part *p = &m->parts[slot];
     cl_int status = p->in ? event_status(p->in) : CL_QUEUED;
@@ -286,8 +305,8 @@ static void only_valid(struct mem *m, cl_uint slot) {
     drop_initial(m);
 }
 
-cl_int coherence_record(struct context *c, struct queue *q, cl_uint slot, const struct mem_use *uses, cl_uint count,
-                        struct event *event) {
+cl_int coherence_record(struct context *c, struct queue *q, cl_uint slot, const struct mem_use *uses,
+                        cl_uint count, struct event *event) {
     cl_int rc = CL_SUCCESS;
     for (cl_uint i = 0; c->tracked && i < count; i++) {
         struct mem *m = mem_root(uses[i].mem);

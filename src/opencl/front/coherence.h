@@ -1,13 +1,14 @@
 /* Coherence: brings the newest contents of memory objects to where a command is about to use them.
  *
- * DESIGN NOTES. Versions are those of enqueuing: under the context's lock a command (1) makes every object that it uses valid in
- * its slot, by starting transfers that it will wait for, (2) is enqueued, (3) is noted as a user, and as a writer makes
- * the other parts stale. Nothing here waits: a transfer is a read where the contents are, and, in its completion, a
- * write where they are needed; an event of our own ends with the latter (migrate). Transfers wait for the writers of the
- * part they read and for all users of the part they overwrite: hazards that the program's own events cannot cover, above
- * all with disjoint sub-buffers, which share their parent's version. A writer need not wait for transfers that still read
- * its part: what they may tear is bytes that no correct program reads before they move again.
- * Contexts of one backend need none of it, but for initial contents on a remote one. */
+ * DESIGN NOTES. Versions are those of enqueuing: under the context's lock a command (1) makes every object
+ * that it uses valid in its slot, by starting transfers that it will wait for, (2) is enqueued, (3) is noted
+ * as a user, and as a writer makes the other parts stale. Nothing here waits: a transfer is a read where the
+ * contents are, and, in its completion, a write where they are needed; an event of our own ends with the
+ * latter (migrate). Transfers wait for the writers of the part they read and for all users of the part they
+ * overwrite: hazards that the program's own events cannot cover, above all with disjoint sub-buffers, which
+ * share their parent's version. A writer need not wait for transfers that still read its part: what they may
+ * tear is bytes that no correct program reads before they move again. Contexts of one backend need none of
+ * it, but for initial contents on a remote one. */
 #ifndef WEFT_OPENCL_FRONT_COHERENCE_H
 #define WEFT_OPENCL_FRONT_COHERENCE_H
 #include "opencl/front/mem.h"
@@ -15,7 +16,7 @@
 struct mem_use {
     struct mem *mem;
     bool writes;
-    bool overwrites;   /* all of the object, so that its contents before do not matter */
+    bool overwrites; /* all of the object, so that its contents before do not matter */
 };
 
 /* True: the command needs coherence_prepare under the context's lock. */
@@ -27,8 +28,8 @@ static inline bool coherence_needed(const struct context *c, const struct mem_us
 }
 /* Context lock held, for both. */
 cl_int coherence_prepare(struct context *c, struct waits *w, const struct mem_use *uses, cl_uint count);
-cl_int coherence_record(struct context *c, struct queue *q, cl_uint slot, const struct mem_use *uses, cl_uint count,
-                        struct event *event);
+cl_int coherence_record(struct context *c, struct queue *q, cl_uint slot, const struct mem_use *uses,
+                        cl_uint count, struct event *event);
 /* Frees what a part knows of its users. */
 void coherence_forget(struct mem_part *p);
 

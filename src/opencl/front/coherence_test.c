@@ -1,5 +1,5 @@
-/* Coherence of contexts over several backends: transfers, their order, and that enqueuing never waits; last, programs drawn at
- * random, whose commands complete in random order, against a plain model. */
+/* Coherence of contexts over several backends: transfers, their order, and that enqueuing never waits; last,
+ * programs drawn at random, whose commands complete in random order, against a plain model. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -33,7 +33,8 @@ static int setup(void **state) {
     w.context = weft_clCreateContext(NULL, 3, fake_devices, NULL, NULL, &rc);
     assert_int_equal(rc, CL_SUCCESS);
     for (int i = 0; i < 3; i++) {
-        cl_queue_properties p[] = {CL_QUEUE_PROPERTIES, i == 2 ? CL_QUEUE_OUT_OF_ORDER_EXEC_MODE_ENABLE : 0, 0};
+        cl_queue_properties p[] = {CL_QUEUE_PROPERTIES, i == 2 ? CL_QUEUE_OUT_OF_ORDER_EXEC_MODE_ENABLE : 0,
+                                   0};
         w.queue[i] = weft_clCreateCommandQueueWithProperties(w.context, fake_devices[i], p, &rc);
         assert_int_equal(rc, CL_SUCCESS);
     }
@@ -67,14 +68,16 @@ static cl_event add(int q, cl_mem m, unsigned char value, cl_uint waits, const c
     cl_kernel k = kernel("add");
     assert_int_equal(weft_clSetKernelArg(k, 0, sizeof m, &m), CL_SUCCESS);
     assert_int_equal(weft_clSetKernelArg(k, 1, 1, &value), CL_SUCCESS);
-    assert_int_equal(weft_clEnqueueNDRangeKernel(w.queue[q], k, 1, NULL, &one, NULL, waits, list, &e), CL_SUCCESS);
+    assert_int_equal(weft_clEnqueueNDRangeKernel(w.queue[q], k, 1, NULL, &one, NULL, waits, list, &e),
+                     CL_SUCCESS);
     weft_clReleaseKernel(k);
     return e;
 }
 
 static cl_int status_of(cl_event e) {
     cl_int s = 1;
-    assert_int_equal(weft_clGetEventInfo(e, CL_EVENT_COMMAND_EXECUTION_STATUS, sizeof s, &s, NULL), CL_SUCCESS);
+    assert_int_equal(weft_clGetEventInfo(e, CL_EVENT_COMMAND_EXECUTION_STATUS, sizeof s, &s, NULL),
+                     CL_SUCCESS);
     return s;
 }
 
@@ -82,9 +85,11 @@ static void coherence__moves_data_between_backends(void **state) {
     unsigned char data[SIZE] = {7}, back[SIZE];
     cl_mem m = buffer(0, NULL);
     cl_event a;
-    assert_int_equal(weft_clEnqueueWriteBuffer(w.queue[0], m, CL_FALSE, 0, SIZE, data, 0, NULL, &a), CL_SUCCESS);
+    assert_int_equal(weft_clEnqueueWriteBuffer(w.queue[0], m, CL_FALSE, 0, SIZE, data, 0, NULL, &a),
+                     CL_SUCCESS);
     cl_event b = add(1, m, 1, 1, &a);
-    /* Node 0: the program's write and our read, which waits for it. Node 1: only the kernel, which waits for a bridge. */
+    /* Node 0: the program's write and our read, which waits for it. Node 1: only the kernel, which waits for
+     * a bridge. */
     assert_int_equal(fakes[0].command_count, 2);
     assert_int_equal(fake_find(&fakes[0], BK_READ, 0), 1);
     assert_false(fake_runnable(&fakes[0], 1));
@@ -97,7 +102,8 @@ static void coherence__moves_data_between_backends(void **state) {
     fake_complete(&fakes[1], 1, CL_COMPLETE);
     assert_true(fake_runnable(&fakes[1], 0));
     assert_int_equal(status_of(b), CL_SUBMITTED);
-    assert_int_equal(weft_clEnqueueReadBuffer(w.queue[1], m, CL_TRUE, 0, SIZE, back, 0, NULL, NULL), CL_SUCCESS);
+    assert_int_equal(weft_clEnqueueReadBuffer(w.queue[1], m, CL_TRUE, 0, SIZE, back, 0, NULL, NULL),
+                     CL_SUCCESS);
     assert_int_equal(status_of(b), CL_COMPLETE);
     assert_int_equal(back[0], 8);
     assert_int_equal(back[1], 1);
@@ -109,13 +115,16 @@ static void coherence__moves_data_between_backends(void **state) {
 static void coherence__leaves_valid_data_where_it_is(void **state) {
     unsigned char data[SIZE] = {1}, back[SIZE];
     cl_mem m = buffer(0, NULL);
-    assert_int_equal(weft_clEnqueueWriteBuffer(w.queue[0], m, CL_TRUE, 0, SIZE, data, 0, NULL, NULL), CL_SUCCESS);
+    assert_int_equal(weft_clEnqueueWriteBuffer(w.queue[0], m, CL_TRUE, 0, SIZE, data, 0, NULL, NULL),
+                     CL_SUCCESS);
     for (int i = 0; i < 3; i++)
-        assert_int_equal(weft_clEnqueueReadBuffer(w.queue[1], m, CL_TRUE, 0, SIZE, back, 0, NULL, NULL), CL_SUCCESS);
+        assert_int_equal(weft_clEnqueueReadBuffer(w.queue[1], m, CL_TRUE, 0, SIZE, back, 0, NULL, NULL),
+                         CL_SUCCESS);
     assert_int_equal(fakes[0].command_count, 2); /* the write, one read to move it */
     assert_int_equal(fakes[1].command_count, 4); /* one write, three reads of the program */
     /* Overwritten as a whole elsewhere: nothing moves. */
-    assert_int_equal(weft_clEnqueueWriteBuffer(w.queue[2], m, CL_TRUE, 0, SIZE, data, 0, NULL, NULL), CL_SUCCESS);
+    assert_int_equal(weft_clEnqueueWriteBuffer(w.queue[2], m, CL_TRUE, 0, SIZE, data, 0, NULL, NULL),
+                     CL_SUCCESS);
     assert_int_equal(fakes[2].command_count, 1);
     weft_clReleaseMemObject(m);
 }
@@ -127,7 +136,8 @@ static void coherence__brings_initial_contents(void **state) {
     memset(data, 0, sizeof data); /* the copy was taken */
     assert_int_equal(fakes[0].command_count + fakes[1].command_count + fakes[2].command_count, 0);
     for (int i = 2; i >= 0; i--) {
-        assert_int_equal(weft_clEnqueueReadBuffer(w.queue[i], m, CL_TRUE, 0, SIZE, back, 0, NULL, NULL), CL_SUCCESS);
+        assert_int_equal(weft_clEnqueueReadBuffer(w.queue[i], m, CL_TRUE, 0, SIZE, back, 0, NULL, NULL),
+                         CL_SUCCESS);
         assert_int_equal(back[SIZE - 1], 9);
         assert_int_equal(fakes[i].command_count, 2);
     }
@@ -138,7 +148,8 @@ static void coherence__passes_a_failure_on(void **state) {
     unsigned char data[SIZE] = {1}, back[SIZE];
     unsigned seed = 5;
     cl_mem m = buffer(0, NULL);
-    assert_int_equal(weft_clEnqueueWriteBuffer(w.queue[0], m, CL_TRUE, 0, SIZE, data, 0, NULL, NULL), CL_SUCCESS);
+    assert_int_equal(weft_clEnqueueWriteBuffer(w.queue[0], m, CL_TRUE, 0, SIZE, data, 0, NULL, NULL),
+                     CL_SUCCESS);
     cl_event e = add(1, m, 1, 0, NULL);
     int read = fake_find(&fakes[0], BK_READ, 0);
     fake_complete(&fakes[0], (unsigned)read, CL_DEVICE_NOT_AVAILABLE);
@@ -146,8 +157,10 @@ static void coherence__passes_a_failure_on(void **state) {
     assert_true(status_of(e) < 0);
     assert_int_equal(weft_clWaitForEvents(1, &e), CL_EXEC_STATUS_ERROR_FOR_EVENTS_IN_WAIT_LIST);
     /* Writing it anew makes it whole again. */
-    assert_int_equal(weft_clEnqueueWriteBuffer(w.queue[1], m, CL_TRUE, 0, SIZE, data, 0, NULL, NULL), CL_SUCCESS);
-    assert_int_equal(weft_clEnqueueReadBuffer(w.queue[2], m, CL_TRUE, 0, SIZE, back, 0, NULL, NULL), CL_SUCCESS);
+    assert_int_equal(weft_clEnqueueWriteBuffer(w.queue[1], m, CL_TRUE, 0, SIZE, data, 0, NULL, NULL),
+                     CL_SUCCESS);
+    assert_int_equal(weft_clEnqueueReadBuffer(w.queue[2], m, CL_TRUE, 0, SIZE, back, 0, NULL, NULL),
+                     CL_SUCCESS);
     assert_int_equal(back[0], 1);
     weft_clReleaseEvent(e);
     weft_clReleaseMemObject(m);
@@ -176,9 +189,11 @@ static void coherence__disjoint_sub_buffers_on_two_backends(void **state) {
         half[i] = weft_clCreateSubBuffer(m, 0, CL_BUFFER_CREATE_TYPE_REGION, &r, &rc);
         assert_int_equal(rc, CL_SUCCESS);
     }
-    for (int i = 0; i < 6; i++) weft_clReleaseEvent(add(i % 2, half[i % 2], (unsigned char)(1 + i % 2), 0, NULL));
+    for (int i = 0; i < 6; i++)
+        weft_clReleaseEvent(add(i % 2, half[i % 2], (unsigned char)(1 + i % 2), 0, NULL));
     assert_true(fakes_run(&seed));
-    assert_int_equal(weft_clEnqueueReadBuffer(w.queue[2], m, CL_TRUE, 0, SIZE, back, 0, NULL, NULL), CL_SUCCESS);
+    assert_int_equal(weft_clEnqueueReadBuffer(w.queue[2], m, CL_TRUE, 0, SIZE, back, 0, NULL, NULL),
+                     CL_SUCCESS);
     assert_int_equal(back[0], 3);
     assert_int_equal(back[SIZE - 1], 6);
     weft_clReleaseMemObject(m); /* the parts hold it */
@@ -213,11 +228,13 @@ static void coherence__maps_through_host_memory(void **state) {
     memset(data, 5, sizeof data);
     cl_mem m = buffer(CL_MEM_USE_HOST_PTR, data);
     weft_clReleaseEvent(add(0, m, 1, 0, NULL));
-    unsigned char *p = weft_clEnqueueMapBuffer(w.queue[1], m, CL_TRUE, CL_MAP_READ | CL_MAP_WRITE, 8, 16, 0, NULL, NULL, &rc);
+    unsigned char *p = weft_clEnqueueMapBuffer(w.queue[1], m, CL_TRUE, CL_MAP_READ | CL_MAP_WRITE, 8, 16, 0,
+                                               NULL, NULL, &rc);
     assert_int_equal(rc, CL_SUCCESS);
     assert_ptr_equal(p, data + 8);
     assert_int_equal(p[0], 6);
-    unsigned char *other = weft_clEnqueueMapBuffer(w.queue[2], m, CL_TRUE, CL_MAP_READ, 0, 8, 0, NULL, NULL, &rc);
+    unsigned char *other =
+        weft_clEnqueueMapBuffer(w.queue[2], m, CL_TRUE, CL_MAP_READ, 0, 8, 0, NULL, NULL, &rc);
     assert_ptr_equal(other, data);
     cl_uint maps = 0;
     weft_clGetMemObjectInfo(m, CL_MEM_MAP_COUNT, sizeof maps, &maps, NULL);
@@ -228,7 +245,8 @@ static void coherence__maps_through_host_memory(void **state) {
     assert_int_equal(weft_clEnqueueUnmapMemObject(w.queue[0], m, other, 0, NULL, NULL), CL_SUCCESS);
     assert_int_equal(weft_clEnqueueUnmapMemObject(w.queue[0], m, other, 0, NULL, NULL), CL_INVALID_VALUE);
     assert_int_equal(weft_clFinish(w.queue[2]), CL_SUCCESS);
-    assert_int_equal(weft_clEnqueueReadBuffer(w.queue[0], m, CL_TRUE, 0, SIZE, back, 0, NULL, NULL), CL_SUCCESS);
+    assert_int_equal(weft_clEnqueueReadBuffer(w.queue[0], m, CL_TRUE, 0, SIZE, back, 0, NULL, NULL),
+                     CL_SUCCESS);
     assert_int_equal(back[7], 6);
     assert_int_equal(back[8], 40);
     assert_int_equal(back[24], 6);
@@ -237,10 +255,13 @@ static void coherence__maps_through_host_memory(void **state) {
 
 /* ---- programs drawn at random ---- */
 #define BUFFERS 3
-#define REGIONS (BUFFERS * 2)    /* halves */
-#define STEPS 40
+#define REGIONS (BUFFERS * 2) /* halves */
+#define STEPS   40
 
-struct region { cl_event writer, readers[STEPS]; unsigned reader_count; };
+struct region {
+    cl_event writer, readers[STEPS];
+    unsigned reader_count;
+};
 
 struct draw {
     unsigned seed;
@@ -271,8 +292,10 @@ static void note(struct draw *d, unsigned first, unsigned count, bool writes, cl
     for (unsigned r = first; r < first + count; r++) {
         struct region *g = &d->region[r];
         if (writes) g->reader_count = 0;
-        if (writes) g->writer = e;
-        else g->readers[g->reader_count++] = e;
+        if (writes)
+            g->writer = e;
+        else
+            g->readers[g->reader_count++] = e;
     }
 }
 
@@ -290,10 +313,13 @@ static void step(struct draw *d, unsigned s) {
     if (op == 0) {
         d->read_size[s] = size;
         memcpy(d->want[s], model, size);
-        assert_int_equal(weft_clEnqueueReadBuffer(w.queue[q], m, CL_FALSE, 0, size, d->got[s], n, wait, &d->events[s]), 0);
+        assert_int_equal(
+            weft_clEnqueueReadBuffer(w.queue[q], m, CL_FALSE, 0, size, d->got[s], n, wait, &d->events[s]), 0);
     } else if (op == 1) {
         for (size_t i = 0; i < size; i++) model[i] = d->data[s][i] = (unsigned char)draw(d, 256);
-        assert_int_equal(weft_clEnqueueWriteBuffer(w.queue[q], m, CL_FALSE, 0, size, d->data[s], n, wait, &d->events[s]), 0);
+        assert_int_equal(
+            weft_clEnqueueWriteBuffer(w.queue[q], m, CL_FALSE, 0, size, d->data[s], n, wait, &d->events[s]),
+            0);
     } else {
         unsigned char value = (unsigned char)(1 + draw(d, 9));
         for (size_t i = 0; i < size; i++) model[i] = (unsigned char)(model[i] + value);
@@ -332,7 +358,8 @@ static void one_program(unsigned seed) {
     unsigned order = seed;
     if (!fakes_run(&order)) fail_msg("seed %u: commands that can never run", seed);
     for (unsigned s = 0; s < STEPS; s++) {
-        if (memcmp(d.got[s], d.want[s], d.read_size[s])) fail_msg("seed %u: step %u read wrong data", seed, s);
+        if (memcmp(d.got[s], d.want[s], d.read_size[s]))
+            fail_msg("seed %u: step %u read wrong data", seed, s);
         weft_clReleaseEvent(d.events[s]);
     }
     for (unsigned b = 0; b < BUFFERS; b++) {
@@ -356,10 +383,14 @@ static void coherence__random_programs(void **state) {
 int main(void) {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
     const struct CMUnitTest tests[] = {
-        T(coherence__moves_data_between_backends), T(coherence__leaves_valid_data_where_it_is),
-        T(coherence__brings_initial_contents), T(coherence__passes_a_failure_on),
-        T(coherence__objects_outlive_their_handles), T(coherence__disjoint_sub_buffers_on_two_backends),
-        T(coherence__user_event_opens_all_backends), T(coherence__maps_through_host_memory),
+        T(coherence__moves_data_between_backends),
+        T(coherence__leaves_valid_data_where_it_is),
+        T(coherence__brings_initial_contents),
+        T(coherence__passes_a_failure_on),
+        T(coherence__objects_outlive_their_handles),
+        T(coherence__disjoint_sub_buffers_on_two_backends),
+        T(coherence__user_event_opens_all_backends),
+        T(coherence__maps_through_host_memory),
         T(coherence__random_programs),
     };
     fakes_setup();

@@ -37,8 +37,8 @@ static cl_int enqueue(struct command *c, struct event *e) {
     return rc;
 }
 
-/* With data to be put in place: the backend's call must not wait under the lock, so that a blocking command is
- * enqueued first and waited for after. */
+/* With data to be put in place: the backend's call must not wait under the lock, so that a blocking command
+ * is enqueued first and waited for after. */
 static cl_int enqueue_coherent(struct command *c, struct waits *w, struct event *e) {
     struct context *context = c->queue->context;
     bool blocking = c->bk.blocking;
@@ -56,7 +56,8 @@ static cl_int enqueue_coherent(struct command *c, struct waits *w, struct event 
 
 static cl_int run_with_waits(struct command *c, struct waits *w, struct event *e) {
     cl_int rc = CL_SUCCESS;
-    w->keep = c->bk.op == BK_MARKER || c->bk.op == BK_BARRIER; /* with an empty list they would mean another thing */
+    w->keep = c->bk.op == BK_MARKER ||
+              c->bk.op == BK_BARRIER; /* with an empty list they would mean another thing */
     if (c->wait_count) rc = waits_add_list(w, c->queue->context, c->wait_count, c->wait_list);
     if (c->after && rc == CL_SUCCESS) rc = waits_add(w, c->after);
     if (rc != CL_SUCCESS) return rc;

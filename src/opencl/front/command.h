@@ -1,4 +1,5 @@
-/* Commands: the one way from a checked enqueue call to the backend: wait list, data in place, enqueue, event. */
+/* Commands: the one way from a checked enqueue call to the backend: wait list, data in place, enqueue, event.
+ */
 #ifndef WEFT_OPENCL_FRONT_COMMAND_H
 #define WEFT_OPENCL_FRONT_COMMAND_H
 #include "opencl/front/coherence.h"
@@ -8,11 +9,11 @@ struct command {
     cl_command_type type;
     cl_uint wait_count;
     const cl_event *wait_list;
-    cl_event *event;               /* where the program wants its event; NULL: none */
-    struct event *after;           /* one more event to wait for; NULL: none */
+    cl_event *event;     /* where the program wants its event; NULL: none */
+    struct event *after; /* one more event to wait for; NULL: none */
     const struct mem_use *uses;
     cl_uint use_count;
-    struct bk_command bk;          /* op, blocking, on_complete, arg, u; the rest is filled here */
+    struct bk_command bk; /* op, blocking, on_complete, arg, u; the rest is filled here */
 };
 
 /* The start of every enqueue call: the queue, the wait list's shape and contents. */

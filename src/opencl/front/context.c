@@ -108,8 +108,8 @@ static cl_int make_slots(struct context *c) {
     return CL_SUCCESS;
 }
 
-static cl_int create(struct context **out, const cl_context_properties *properties, size_t property_count, cl_uint count,
-                     struct device *const *devices) {
+static cl_int create(struct context **out, const cl_context_properties *properties, size_t property_count,
+                     cl_uint count, struct device *const *devices) {
     struct context *c = context_new(count);
     if (!c) return CL_OUT_OF_HOST_MEMORY;
     c->platform = devices[0]->platform;
@@ -118,13 +118,17 @@ static cl_int create(struct context **out, const cl_context_properties *properti
         rc = devices[i]->platform == c->platform ? add_device(c, devices[i]) : CL_INVALID_DEVICE;
     if (rc == CL_SUCCESS && properties) {
         c->properties = malloc(property_count * sizeof *properties);
-        if (c->properties) memcpy(c->properties, properties, property_count * sizeof *properties);
-        else rc = CL_OUT_OF_HOST_MEMORY;
+        if (c->properties)
+            memcpy(c->properties, properties, property_count * sizeof *properties);
+        else
+            rc = CL_OUT_OF_HOST_MEMORY;
         c->property_count = property_count;
     }
     if (rc == CL_SUCCESS) rc = make_slots(c);
-    if (rc == CL_SUCCESS) *out = c;
-    else object_drop(c);
+    if (rc == CL_SUCCESS)
+        *out = c;
+    else
+        object_drop(c);
     return rc;
 }
 
@@ -148,8 +152,9 @@ static cl_int create_checked(struct context **out, const cl_context_properties *
     return rc;
 }
 
-cl_context weft_clCreateContext(const cl_context_properties *properties, cl_uint count, const cl_device_id *devices,
-                                context_notify_fn *notify, void *data, cl_int *errcode_ret) {
+cl_context weft_clCreateContext(const cl_context_properties *properties, cl_uint count,
+                                const cl_device_id *devices, context_notify_fn *notify, void *data,
+                                cl_int *errcode_ret) {
     struct context *c = NULL;
     cl_int rc = create_checked(&c, properties, count, devices, notify, data);
     if (errcode_ret) *errcode_ret = rc;
@@ -157,8 +162,8 @@ cl_context weft_clCreateContext(const cl_context_properties *properties, cl_uint
 }
 
 /* All devices of the type on the platform named in the properties, else on the first one. */
-static cl_int devices_of_type(const cl_context_properties *properties, cl_device_type type, cl_device_id **out,
-                              cl_uint *count) {
+static cl_int devices_of_type(const cl_context_properties *properties, cl_device_type type,
+                              cl_device_id **out, cl_uint *count) {
     struct platform *platform;
     size_t property_count;
     cl_int rc = check_properties(properties, &platform, &property_count);
@@ -166,7 +171,8 @@ static cl_int devices_of_type(const cl_context_properties *properties, cl_device
     rc = weft_clGetDeviceIDs((cl_platform_id)platform, type, 0, NULL, count);
     if (rc != CL_SUCCESS) return rc;
     *out = calloc(*count, sizeof(cl_device_id));
-    return *out ? weft_clGetDeviceIDs((cl_platform_id)platform, type, *count, *out, NULL) : CL_OUT_OF_HOST_MEMORY;
+    return *out ? weft_clGetDeviceIDs((cl_platform_id)platform, type, *count, *out, NULL)
+                : CL_OUT_OF_HOST_MEMORY;
 }
 
 cl_context weft_clCreateContextFromType(const cl_context_properties *properties, cl_device_type type,
@@ -195,7 +201,8 @@ cl_int weft_clReleaseContext(cl_context context) {
     return CL_SUCCESS;
 }
 
-cl_int weft_clGetContextInfo(cl_context context, cl_context_info param, size_t room, void *value, size_t *size_ret) {
+cl_int weft_clGetContextInfo(cl_context context, cl_context_info param, size_t room, void *value,
+                             size_t *size_ret) {
     struct context *c = context_from(context);
     struct info_out out = {room, value, size_ret};
     if (!c) return CL_INVALID_CONTEXT;
@@ -203,19 +210,22 @@ cl_int weft_clGetContextInfo(cl_context context, cl_context_info param, size_t r
     case CL_CONTEXT_REFERENCE_COUNT: return info_uint(out, atomic_load(&c->object.refs));
     case CL_CONTEXT_NUM_DEVICES: return info_uint(out, c->device_count);
     case CL_CONTEXT_DEVICES: return info_bytes(out, c->devices, c->device_count * sizeof(cl_device_id));
-    case CL_CONTEXT_PROPERTIES: return info_bytes(out, c->properties, c->property_count * sizeof *c->properties);
+    case CL_CONTEXT_PROPERTIES:
+        return info_bytes(out, c->properties, c->property_count * sizeof *c->properties);
     default: return CL_INVALID_VALUE;
     }
 }
 
-cl_int weft_clSetContextDestructorCallback(cl_context context, void(CL_CALLBACK *fn)(cl_context, void *), void *data) {
+cl_int weft_clSetContextDestructorCallback(cl_context context, void(CL_CALLBACK *fn)(cl_context, void *),
+                                           void *data) {
     struct context *c = context_from(context);
     if (!c) return CL_INVALID_CONTEXT;
     if (!fn) return CL_INVALID_VALUE;
     struct context_callback *cb = malloc(sizeof *cb);
     if (!cb) return CL_OUT_OF_HOST_MEMORY;
     pthread_mutex_lock(&c->list_lock);
-    *cb = (struct context_callback){.next = c->callbacks, .fn = fn, .data = data}; /* the last registered is called first */
+    *cb = (struct context_callback){
+        .next = c->callbacks, .fn = fn, .data = data}; /* the last registered is called first */
     c->callbacks = cb;
     pthread_mutex_unlock(&c->list_lock);
     return CL_SUCCESS;

@@ -1,8 +1,8 @@
-/* Contexts and queues. A context has one slot a backend (a driver platform on a node) among its devices; with more than one it is
- * `tracked`: memory objects then have a part a slot, with versions (coherence.h).
+/* Contexts and queues. A context has one slot a backend (a driver platform on a node) among its devices; with
+ * more than one it is `tracked`: memory objects then have a part a slot, with versions (coherence.h).
  *
- * Locks, in the order they may be taken: kernel, context (`lock`), then leaves (events, lists, callbacks). Completion
- * functions, which may run inside a backend's enqueue, take only leaves. */
+ * Locks, in the order they may be taken: kernel, context (`lock`), then leaves (events, lists, callbacks).
+ * Completion functions, which may run inside a backend's enqueue, take only leaves. */
 #ifndef WEFT_OPENCL_FRONT_CONTEXT_H
 #define WEFT_OPENCL_FRONT_CONTEXT_H
 #include <pthread.h>
@@ -13,8 +13,8 @@
 struct context_slot {
     struct backend *backend;
     bk_ref ref;
-    cl_uint device_count, *devices;   /* numbers in the backend's platform */
-    bk_ref service;                   /* queue that moves data; made at first use; context lock */
+    cl_uint device_count, *devices; /* numbers in the backend's platform */
+    bk_ref service;                 /* queue that moves data; made at first use; context lock */
 };
 
 struct context_callback {
@@ -27,29 +27,29 @@ struct context {
     struct object object;
     struct platform *platform;
     cl_uint device_count, slot_count;
-    struct device **devices;          /* as the program named them, without doubles */
+    struct device **devices;             /* as the program named them, without doubles */
     cl_uint *device_slot, *device_place; /* of each device: its slot, its place in the slot's devices */
     struct context_slot *slots;
     bool tracked;
     cl_context_properties *properties;
-    size_t property_count;            /* words, the ending 0 included */
-    pthread_mutex_t lock;             /* parts, versions and the order of enqueuing in a tracked context */
-    pthread_mutex_t list_lock;        /* leaf: queues, callbacks */
+    size_t property_count;     /* words, the ending 0 included */
+    pthread_mutex_t lock;      /* parts, versions and the order of enqueuing in a tracked context */
+    pthread_mutex_t list_lock; /* leaf: queues, callbacks */
     struct weft_list queues;
     struct context_callback *callbacks;
 };
 
 struct queue {
     struct object object;
-    struct context *context;          /* held */
+    struct context *context; /* held */
     struct device *device;
     struct backend *backend;
     cl_uint slot;
     bk_ref ref;
     cl_command_queue_properties properties;
-    cl_queue_properties *array;       /* as given to clCreateCommandQueueWithProperties; NULL: none */
+    cl_queue_properties *array; /* as given to clCreateCommandQueueWithProperties; NULL: none */
     size_t array_bytes;
-    struct weft_list link;            /* context->queues */
+    struct weft_list link; /* context->queues */
 };
 
 static inline struct context *context_from(cl_context h) { return object_check(h, OBJECT_CONTEXT); }

@@ -1,5 +1,5 @@
-/* Devices: clGetDeviceIDs and clGetDeviceInfo. A device answers for itself from the node's inventory; what differs because
- * weft stands between is listed in overridden(). */
+/* Devices: clGetDeviceIDs and clGetDeviceInfo. A device answers for itself from the node's inventory; what
+ * differs because weft stands between is listed in overridden(). */
 #include "opencl/front/platform.h"
 
 #include "CL/cl_weft.h"
@@ -17,8 +17,8 @@ bool device_type_matches(const struct device *d, cl_device_type wanted, bool fir
     return (d->type & wanted & ~(cl_device_type)CL_DEVICE_TYPE_DEFAULT) != 0;
 }
 
-cl_int weft_clGetDeviceIDs(cl_platform_id platform, cl_device_type type, cl_uint num_entries, cl_device_id *out,
-                           cl_uint *num_devices) {
+cl_int weft_clGetDeviceIDs(cl_platform_id platform, cl_device_type type, cl_uint num_entries,
+                           cl_device_id *out, cl_uint *num_devices) {
     const struct platform *p = platform_from(platform);
     if (!p && !platform) {
         cl_uint count;
@@ -38,12 +38,17 @@ cl_int weft_clGetDeviceIDs(cl_platform_id platform, cl_device_type type, cl_uint
     return found ? CL_SUCCESS : CL_DEVICE_NOT_FOUND;
 }
 
-/* Parameters of things that are not forwarded: images, SVM, pipes, device queues, sub-devices, intermediate languages,
- * sub-groups' host queries, native kernels, linking. Those that the device itself knows are answered with "none". */
+/* Parameters of things that are not forwarded: images, SVM, pipes, device queues, sub-devices, intermediate
+ * languages, sub-groups' host queries, native kernels, linking. Those that the device itself knows are
+ * answered with "none". */
 static bool is_zero_size(cl_device_info param) {
     switch (param) {
-    case CL_DEVICE_IMAGE2D_MAX_WIDTH: case CL_DEVICE_IMAGE2D_MAX_HEIGHT: case CL_DEVICE_IMAGE3D_MAX_WIDTH:
-    case CL_DEVICE_IMAGE3D_MAX_HEIGHT: case CL_DEVICE_IMAGE3D_MAX_DEPTH: case CL_DEVICE_IMAGE_MAX_BUFFER_SIZE:
+    case CL_DEVICE_IMAGE2D_MAX_WIDTH:
+    case CL_DEVICE_IMAGE2D_MAX_HEIGHT:
+    case CL_DEVICE_IMAGE3D_MAX_WIDTH:
+    case CL_DEVICE_IMAGE3D_MAX_HEIGHT:
+    case CL_DEVICE_IMAGE3D_MAX_DEPTH:
+    case CL_DEVICE_IMAGE_MAX_BUFFER_SIZE:
     case CL_DEVICE_IMAGE_MAX_ARRAY_SIZE: return true;
     default: return false;
     }
@@ -51,13 +56,24 @@ static bool is_zero_size(cl_device_info param) {
 
 static bool is_zero_uint(cl_device_info param) {
     switch (param) {
-    case CL_DEVICE_IMAGE_SUPPORT: case CL_DEVICE_MAX_READ_IMAGE_ARGS: case CL_DEVICE_MAX_WRITE_IMAGE_ARGS:
-    case CL_DEVICE_MAX_READ_WRITE_IMAGE_ARGS: case CL_DEVICE_MAX_SAMPLERS: case CL_DEVICE_IMAGE_PITCH_ALIGNMENT:
-    case CL_DEVICE_IMAGE_BASE_ADDRESS_ALIGNMENT: case CL_DEVICE_PIPE_SUPPORT: case CL_DEVICE_MAX_PIPE_ARGS:
-    case CL_DEVICE_PIPE_MAX_ACTIVE_RESERVATIONS: case CL_DEVICE_PIPE_MAX_PACKET_SIZE:
-    case CL_DEVICE_QUEUE_ON_DEVICE_PREFERRED_SIZE: case CL_DEVICE_QUEUE_ON_DEVICE_MAX_SIZE:
-    case CL_DEVICE_MAX_ON_DEVICE_QUEUES: case CL_DEVICE_MAX_ON_DEVICE_EVENTS: case CL_DEVICE_PARTITION_MAX_SUB_DEVICES:
-    case CL_DEVICE_LINKER_AVAILABLE: case CL_DEVICE_MAX_NUM_SUB_GROUPS:
+    case CL_DEVICE_IMAGE_SUPPORT:
+    case CL_DEVICE_MAX_READ_IMAGE_ARGS:
+    case CL_DEVICE_MAX_WRITE_IMAGE_ARGS:
+    case CL_DEVICE_MAX_READ_WRITE_IMAGE_ARGS:
+    case CL_DEVICE_MAX_SAMPLERS:
+    case CL_DEVICE_IMAGE_PITCH_ALIGNMENT:
+    case CL_DEVICE_IMAGE_BASE_ADDRESS_ALIGNMENT:
+    case CL_DEVICE_PIPE_SUPPORT:
+    case CL_DEVICE_MAX_PIPE_ARGS:
+    case CL_DEVICE_PIPE_MAX_ACTIVE_RESERVATIONS:
+    case CL_DEVICE_PIPE_MAX_PACKET_SIZE:
+    case CL_DEVICE_QUEUE_ON_DEVICE_PREFERRED_SIZE:
+    case CL_DEVICE_QUEUE_ON_DEVICE_MAX_SIZE:
+    case CL_DEVICE_MAX_ON_DEVICE_QUEUES:
+    case CL_DEVICE_MAX_ON_DEVICE_EVENTS:
+    case CL_DEVICE_PARTITION_MAX_SUB_DEVICES:
+    case CL_DEVICE_LINKER_AVAILABLE:
+    case CL_DEVICE_MAX_NUM_SUB_GROUPS:
     case CL_DEVICE_SUB_GROUP_INDEPENDENT_FORWARD_PROGRESS: return true;
     default: return false;
     }
@@ -65,7 +81,9 @@ static bool is_zero_uint(cl_device_info param) {
 
 static bool is_zero_ulong(cl_device_info param) {
     switch (param) {
-    case CL_DEVICE_SVM_CAPABILITIES: case CL_DEVICE_DEVICE_ENQUEUE_CAPABILITIES: case CL_DEVICE_QUEUE_ON_DEVICE_PROPERTIES:
+    case CL_DEVICE_SVM_CAPABILITIES:
+    case CL_DEVICE_DEVICE_ENQUEUE_CAPABILITIES:
+    case CL_DEVICE_QUEUE_ON_DEVICE_PROPERTIES:
     case CL_DEVICE_PARTITION_AFFINITY_DOMAIN: return true;
     default: return false;
     }
@@ -73,24 +91,36 @@ static bool is_zero_ulong(cl_device_info param) {
 
 static bool is_empty(cl_device_info param) {
     switch (param) {
-    case CL_DEVICE_PARTITION_TYPE: case CL_DEVICE_ILS_WITH_VERSION: case CL_DEVICE_BUILT_IN_KERNELS_WITH_VERSION: return true;
+    case CL_DEVICE_PARTITION_TYPE:
+    case CL_DEVICE_ILS_WITH_VERSION:
+    case CL_DEVICE_BUILT_IN_KERNELS_WITH_VERSION: return true;
     default: return false;
     }
 }
 
-static bool is_empty_text(cl_device_info param) { return param == CL_DEVICE_IL_VERSION || param == CL_DEVICE_BUILT_IN_KERNELS; }
+static bool is_empty_text(cl_device_info param) {
+    return param == CL_DEVICE_IL_VERSION || param == CL_DEVICE_BUILT_IN_KERNELS;
+}
 
 /* True: answered with "none" in the parameter's type. */
 static bool withheld(cl_device_info param, struct info_out out, cl_int *rc) {
     const cl_device_partition_property no_partition = 0;
-    if (is_zero_uint(param)) *rc = info_uint(out, 0);
-    else if (is_zero_size(param)) *rc = info_size(out, 0);
-    else if (is_zero_ulong(param)) *rc = info_ulong(out, 0);
-    else if (is_empty(param)) *rc = info_bytes(out, NULL, 0);
-    else if (is_empty_text(param)) *rc = info_string(out, "");
-    else if (param == CL_DEVICE_PARTITION_PROPERTIES) *rc = info_bytes(out, &no_partition, sizeof no_partition);
-    else if (param == CL_DEVICE_EXECUTION_CAPABILITIES) *rc = info_ulong(out, CL_EXEC_KERNEL);
-    else return false;
+    if (is_zero_uint(param))
+        *rc = info_uint(out, 0);
+    else if (is_zero_size(param))
+        *rc = info_size(out, 0);
+    else if (is_zero_ulong(param))
+        *rc = info_ulong(out, 0);
+    else if (is_empty(param))
+        *rc = info_bytes(out, NULL, 0);
+    else if (is_empty_text(param))
+        *rc = info_string(out, "");
+    else if (param == CL_DEVICE_PARTITION_PROPERTIES)
+        *rc = info_bytes(out, &no_partition, sizeof no_partition);
+    else if (param == CL_DEVICE_EXECUTION_CAPABILITIES)
+        *rc = info_ulong(out, CL_EXEC_KERNEL);
+    else
+        return false;
     return true;
 }
 
@@ -110,7 +140,8 @@ static bool overridden(const struct device *d, cl_device_info param, struct info
 }
 
 /* Answers that are the device's, cut down; only where the device knows the parameter at all. */
-static cl_int narrowed(const struct device *d, cl_device_info param, const struct inventory_info *own, struct info_out out) {
+static cl_int narrowed(const struct device *d, cl_device_info param, const struct inventory_info *own,
+                       struct info_out out) {
     cl_int rc;
     if (param == CL_DEVICE_EXTENSIONS_WITH_VERSION)
         return info_bytes(out, d->extensions.at, d->extensions.count * sizeof *d->extensions.at);
@@ -128,17 +159,23 @@ cl_int device_answer(const struct device *d, cl_device_info param, struct info_o
     return own ? narrowed(d, param, own, out) : CL_INVALID_VALUE;
 }
 
-cl_int weft_clGetDeviceInfo(cl_device_id device, cl_device_info param, size_t room, void *value, size_t *size_ret) {
+cl_int weft_clGetDeviceInfo(cl_device_id device, cl_device_info param, size_t room, void *value,
+                            size_t *size_ret) {
     const struct device *d = device_from(device);
     return d ? device_answer(d, param, (struct info_out){room, value, size_ret}) : CL_INVALID_DEVICE;
 }
 
 /* Root devices are not counted. */
-cl_int weft_clRetainDevice(cl_device_id device) { return device_from(device) ? CL_SUCCESS : CL_INVALID_DEVICE; }
-cl_int weft_clReleaseDevice(cl_device_id device) { return device_from(device) ? CL_SUCCESS : CL_INVALID_DEVICE; }
+cl_int weft_clRetainDevice(cl_device_id device) {
+    return device_from(device) ? CL_SUCCESS : CL_INVALID_DEVICE;
+}
+cl_int weft_clReleaseDevice(cl_device_id device) {
+    return device_from(device) ? CL_SUCCESS : CL_INVALID_DEVICE;
+}
 
 /* CL_DEVICE_HOST_TIMER_RESOLUTION is 0: no common time base of device and host. */
-cl_int weft_clGetDeviceAndHostTimer(cl_device_id device, cl_ulong *device_timestamp, cl_ulong *host_timestamp) {
+cl_int weft_clGetDeviceAndHostTimer(cl_device_id device, cl_ulong *device_timestamp,
+                                    cl_ulong *host_timestamp) {
     if (!device_from(device)) return CL_INVALID_DEVICE;
     return device_timestamp && host_timestamp ? CL_INVALID_OPERATION : CL_INVALID_VALUE;
 }

@@ -1,6 +1,6 @@
-/* Discovery: finds this process's backends. The drivers of this machine, called directly, and, if a weft daemon runs, the
- * platforms of the other nodes as their inventories tell. The fabric is opened only when there is such a node. What is
- * opened here stays open for the life of the process. */
+/* Discovery: finds this process's backends. The drivers of this machine, called directly, and, if a weft
+ * daemon runs, the platforms of the other nodes as their inventories tell. The fabric is opened only when
+ * there is such a node. What is opened here stays open for the life of the process. */
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -15,15 +15,21 @@
 #include "opencl/remote/remote.h"
 #include "transport/endpoint.h"
 
-#define DIRECTORY_TIMEOUT_MS 2000   /* for the daemon's own answers */
+#define DIRECTORY_TIMEOUT_MS 2000 /* for the daemon's own answers */
 
-struct remote_node_found { struct node_info info; struct inventory *inventory; };
+struct remote_node_found {
+    struct node_info info;
+    struct inventory *inventory;
+};
 
 /* What devices live on, for the life of the process. */
 static struct inventory *local_inventory;
 static struct remote_node_found *remote_nodes;
 
-struct found { struct backend_entry *entries; size_t count; };
+struct found {
+    struct backend_entry *entries;
+    size_t count;
+};
 
 static void add(struct found *f, struct backend *b, const char *host) {
     struct backend_entry *more = realloc(f->entries, (f->count + 1) * sizeof *more);
@@ -50,7 +56,8 @@ static void add_local(struct found *f, uint32_t node, const char *host) {
 }
 
 /* The inventories of the other nodes that come in time. Returns how many platforms they have. */
-static size_t ask_inventories(struct node_client *client, struct remote_node_found *nodes, size_t count, uint32_t self) {
+static size_t ask_inventories(struct node_client *client, struct remote_node_found *nodes, size_t count,
+                              uint32_t self) {
     size_t platforms = 0;
     uint64_t deadline = weft_now_ns() + (uint64_t)weft_option_int("opencl_discovery_ms") * WEFT_NS_PER_MS;
     for (size_t i = 0; i < count; i++) {
@@ -64,10 +71,13 @@ static size_t ask_inventories(struct node_client *client, struct remote_node_fou
         if (rc == 0) nodes[i].inventory = inventory_decode(blob, bytes);
         free(blob);
         if (rc < 0)
-            weft_warn("opencl", "node %u (%s) has not told its devices: %s; left out", n->id, n->host, weft_error_text(rc));
+            weft_warn("opencl", "node %u (%s) has not told its devices: %s; left out", n->id, n->host,
+                      weft_error_text(rc));
         else if (!nodes[i].inventory)
-            weft_warn("opencl", "node %u (%s) sent an inventory that does not hold; left out", n->id, n->host);
-        else platforms += nodes[i].inventory->platform_count;
+            weft_warn("opencl", "node %u (%s) sent an inventory that does not hold; left out", n->id,
+                      n->host);
+        else
+            platforms += nodes[i].inventory->platform_count;
     }
     return platforms;
 }
@@ -89,7 +99,8 @@ static struct remote_hub *open_hub(void) {
         if (rc < 0) ep_close(ep, 0);
     }
     if (rc < 0) {
-        weft_error("opencl", "cannot join the cluster: %s; only local devices are shown", weft_error_text(rc));
+        weft_error("opencl", "cannot join the cluster: %s; only local devices are shown",
+                   weft_error_text(rc));
         return NULL; /* the hub stays: it is small, and handlers may know it */
     }
     remote_hub_start(hub, ep, client);
@@ -100,8 +111,10 @@ static void add_remote(struct found *f, struct remote_hub *hub, const struct rem
     for (uint32_t i = 0; i < n->inventory->platform_count; i++) {
         struct backend *b = NULL;
         int rc = remote_backend_open(hub, n->info.id, n->info.host, i, &n->inventory->platforms[i], &b);
-        if (rc == 0) add(f, b, n->info.host);
-        else weft_error("opencl", "node %u (%s): %s; left out", n->info.id, n->info.host, weft_error_text(rc));
+        if (rc == 0)
+            add(f, b, n->info.host);
+        else
+            weft_error("opencl", "node %u (%s): %s; left out", n->info.id, n->info.host, weft_error_text(rc));
     }
 }
 

@@ -10,8 +10,9 @@ static bool range_inside(const struct mem *m, size_t offset, size_t size) {
 
 static bool whole(const struct mem *m, size_t offset, size_t size) { return offset == 0 && size == m->size; }
 
-static cl_int read_or_write(enum bk_op op, cl_command_queue queue, cl_mem mem, cl_bool blocking, size_t offset, size_t size,
-                            void *host, cl_uint waits, const cl_event *wait_list, cl_event *event) {
+static cl_int read_or_write(enum bk_op op, cl_command_queue queue, cl_mem mem, cl_bool blocking,
+                            size_t offset, size_t size, void *host, cl_uint waits, const cl_event *wait_list,
+                            cl_event *event) {
     struct queue *q = queue_from(queue);
     struct mem *m;
     if (!q) return CL_INVALID_COMMAND_QUEUE;
@@ -24,8 +25,13 @@ static cl_int read_or_write(enum bk_op op, cl_command_queue queue, cl_mem mem, c
         return CL_INVALID_OPERATION;
     if ((rc = command_alignment(q, m)) != CL_SUCCESS) return rc;
     struct mem_use use = {.mem = m, .writes = !read, .overwrites = !read && whole(m, offset, size)};
-    struct command c = {.queue = q, .type = read ? CL_COMMAND_READ_BUFFER : CL_COMMAND_WRITE_BUFFER, .wait_count = waits,
-                        .wait_list = wait_list, .event = event, .uses = &use, .use_count = 1,
+    struct command c = {.queue = q,
+                        .type = read ? CL_COMMAND_READ_BUFFER : CL_COMMAND_WRITE_BUFFER,
+                        .wait_count = waits,
+                        .wait_list = wait_list,
+                        .event = event,
+                        .uses = &use,
+                        .use_count = 1,
                         .bk = {.op = op, .blocking = blocking}};
     if (size == 0) return command_run_empty(&c);
     c.bk.u.rw.offset = offset;
@@ -36,25 +42,29 @@ static cl_int read_or_write(enum bk_op op, cl_command_queue queue, cl_mem mem, c
     return rc == CL_SUCCESS ? command_run(&c) : rc;
 }
 
-cl_int weft_clEnqueueReadBuffer(cl_command_queue queue, cl_mem mem, cl_bool blocking, size_t offset, size_t size, void *ptr,
-                                cl_uint waits, const cl_event *wait_list, cl_event *event) {
+cl_int weft_clEnqueueReadBuffer(cl_command_queue queue, cl_mem mem, cl_bool blocking, size_t offset,
+                                size_t size, void *ptr, cl_uint waits, const cl_event *wait_list,
+                                cl_event *event) {
     return read_or_write(BK_READ, queue, mem, blocking, offset, size, ptr, waits, wait_list, event);
 }
 
-cl_int weft_clEnqueueWriteBuffer(cl_command_queue queue, cl_mem mem, cl_bool blocking, size_t offset, size_t size,
-                                 const void *ptr, cl_uint waits, const cl_event *wait_list, cl_event *event) {
+cl_int weft_clEnqueueWriteBuffer(cl_command_queue queue, cl_mem mem, cl_bool blocking, size_t offset,
+                                 size_t size, const void *ptr, cl_uint waits, const cl_event *wait_list,
+                                 cl_event *event) {
     return read_or_write(BK_WRITE, queue, mem, blocking, offset, size, (void *)ptr, waits, wait_list, event);
 }
 
 /* Byte ranges of the same buffer, or of two sub-buffers of one. */
-static bool copies_overlap(const struct mem *src, size_t src_offset, const struct mem *dst, size_t dst_offset, size_t size) {
+static bool copies_overlap(const struct mem *src, size_t src_offset, const struct mem *dst, size_t dst_offset,
+                           size_t size) {
     if (mem_root((struct mem *)src) != mem_root((struct mem *)dst)) return false;
     size_t a = src->origin + src_offset, b = dst->origin + dst_offset;
     return a < b + size && b < a + size;
 }
 
-cl_int weft_clEnqueueCopyBuffer(cl_command_queue queue, cl_mem src, cl_mem dst, size_t src_offset, size_t dst_offset,
-                                size_t size, cl_uint waits, const cl_event *wait_list, cl_event *event) {
+cl_int weft_clEnqueueCopyBuffer(cl_command_queue queue, cl_mem src, cl_mem dst, size_t src_offset,
+                                size_t dst_offset, size_t size, cl_uint waits, const cl_event *wait_list,
+                                cl_event *event) {
     struct queue *q = queue_from(queue);
     struct mem *s, *d;
     if (!q) return CL_INVALID_COMMAND_QUEUE;
@@ -64,10 +74,18 @@ cl_int weft_clEnqueueCopyBuffer(cl_command_queue queue, cl_mem src, cl_mem dst, 
     if (rc != CL_SUCCESS) return rc;
     if (!range_inside(s, src_offset, size) || !range_inside(d, dst_offset, size)) return CL_INVALID_VALUE;
     if (copies_overlap(s, src_offset, d, dst_offset, size)) return CL_MEM_COPY_OVERLAP;
-    if ((rc = command_alignment(q, s)) != CL_SUCCESS || (rc = command_alignment(q, d)) != CL_SUCCESS) return rc;
-    struct mem_use uses[2] = {{.mem = s}, {.mem = d, .writes = true, .overwrites = s != d && whole(d, dst_offset, size)}};
-    struct command c = {.queue = q, .type = CL_COMMAND_COPY_BUFFER, .wait_count = waits, .wait_list = wait_list,
-                        .event = event, .uses = uses, .use_count = 2, .bk = {.op = BK_COPY}};
+    if ((rc = command_alignment(q, s)) != CL_SUCCESS || (rc = command_alignment(q, d)) != CL_SUCCESS)
+        return rc;
+    struct mem_use uses[2] = {{.mem = s},
+                              {.mem = d, .writes = true, .overwrites = s != d && whole(d, dst_offset, size)}};
+    struct command c = {.queue = q,
+                        .type = CL_COMMAND_COPY_BUFFER,
+                        .wait_count = waits,
+                        .wait_list = wait_list,
+                        .event = event,
+                        .uses = uses,
+                        .use_count = 2,
+                        .bk = {.op = BK_COPY}};
     if (size == 0) return command_run_empty(&c);
     c.bk.u.copy.src_offset = src_offset;
     c.bk.u.copy.dst_offset = dst_offset;
@@ -79,8 +97,9 @@ cl_int weft_clEnqueueCopyBuffer(cl_command_queue queue, cl_mem src, cl_mem dst, 
 
 static bool pattern_valid(size_t n) { return n && n <= 128 && (n & (n - 1)) == 0; }
 
-cl_int weft_clEnqueueFillBuffer(cl_command_queue queue, cl_mem mem, const void *pattern, size_t pattern_size, size_t offset,
-                                size_t size, cl_uint waits, const cl_event *wait_list, cl_event *event) {
+cl_int weft_clEnqueueFillBuffer(cl_command_queue queue, cl_mem mem, const void *pattern, size_t pattern_size,
+                                size_t offset, size_t size, cl_uint waits, const cl_event *wait_list,
+                                cl_event *event) {
     struct queue *q = queue_from(queue);
     struct mem *m;
     if (!q) return CL_INVALID_COMMAND_QUEUE;
@@ -91,8 +110,14 @@ cl_int weft_clEnqueueFillBuffer(cl_command_queue queue, cl_mem mem, const void *
     if (offset % pattern_size || size % pattern_size) return CL_INVALID_VALUE;
     if ((rc = command_alignment(q, m)) != CL_SUCCESS) return rc;
     struct mem_use use = {.mem = m, .writes = true, .overwrites = whole(m, offset, size)};
-    struct command c = {.queue = q, .type = CL_COMMAND_FILL_BUFFER, .wait_count = waits, .wait_list = wait_list,
-                        .event = event, .uses = &use, .use_count = 1, .bk = {.op = BK_FILL}};
+    struct command c = {.queue = q,
+                        .type = CL_COMMAND_FILL_BUFFER,
+                        .wait_count = waits,
+                        .wait_list = wait_list,
+                        .event = event,
+                        .uses = &use,
+                        .use_count = 1,
+                        .bk = {.op = BK_FILL}};
     if (size == 0) return command_run_empty(&c);
     c.bk.u.fill.pattern = pattern;
     c.bk.u.fill.pattern_size = pattern_size;

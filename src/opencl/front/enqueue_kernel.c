@@ -1,5 +1,5 @@
-/* Enqueue: kernels. The range is checked against the device's and the kernel's limits here, so that the error comes with the
- * call also when the device is on another node. */
+/* Enqueue: kernels. The range is checked against the device's and the kernel's limits here, so that the error
+ * comes with the call also when the device is on another node. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -9,7 +9,10 @@
 
 #define USES_SMALL 16
 
-struct range { cl_uint dims; const size_t *offset, *global, *local; };
+struct range {
+    cl_uint dims;
+    const size_t *offset, *global, *local;
+};
 
 static bool is_empty(const struct range *r) {
     if (!r->global) return true;
@@ -31,18 +34,20 @@ static cl_int check_global(const struct device *d, const struct range *r) {
     return CL_SUCCESS;
 }
 
-/* Whether the last work-group of a dimension may be smaller: since OpenCL 2.0, where the device can and the program was
- * built for it. */
+/* Whether the last work-group of a dimension may be smaller: since OpenCL 2.0, where the device can and the
+ * program was built for it. */
 static bool non_uniform(const struct kernel *k, const struct device *d) {
     cl_bool able = d->version >= CL_MAKE_VERSION(2, 0, 0) && d->version < CL_MAKE_VERSION(3, 0, 0);
-    const struct inventory_info *info = inventory_find(&d->own->infos, CL_DEVICE_NON_UNIFORM_WORK_GROUP_SUPPORT);
+    const struct inventory_info *info =
+        inventory_find(&d->own->infos, CL_DEVICE_NON_UNIFORM_WORK_GROUP_SUPPORT);
     if (info && info->size == sizeof able) memcpy(&able, info->value, sizeof able);
     if (!able) return false;
     cl_uint i = program_device_index(k->program, d);
     const char *options = i < k->program->device_count ? k->program->devices[i].options : NULL;
     if (!options || strstr(options, "-cl-uniform-work-group-size")) return false;
     const char *std = strstr(options, "-cl-std=");
-    return std && (strncmp(std + 8, "CL2", 3) == 0 || strncmp(std + 8, "CL3", 3) == 0 || strncmp(std + 8, "CLC++", 5) == 0);
+    return std && (strncmp(std + 8, "CL2", 3) == 0 || strncmp(std + 8, "CL3", 3) == 0 ||
+                   strncmp(std + 8, "CLC++", 5) == 0);
 }
 
 static cl_int check_required(const struct kernel_device_meta *m, const struct range *r) {
@@ -61,7 +66,8 @@ static cl_int check_local(const struct kernel *k, const struct device *d, const 
     size_t items = 1, most = m->work_group_size ? m->work_group_size : d->own->max_group_items;
     for (cl_uint i = 0; i < r->dims; i++) {
         if (r->local[i] == 0) return CL_INVALID_WORK_GROUP_SIZE;
-        if (i < 3 && d->own->max_item_sizes[i] && r->local[i] > d->own->max_item_sizes[i]) return CL_INVALID_WORK_ITEM_SIZE;
+        if (i < 3 && d->own->max_item_sizes[i] && r->local[i] > d->own->max_item_sizes[i])
+            return CL_INVALID_WORK_ITEM_SIZE;
         if (__builtin_mul_overflow(items, r->local[i], &items)) return CL_INVALID_WORK_GROUP_SIZE;
     }
     if (most && items > most) return CL_INVALID_WORK_GROUP_SIZE;
@@ -71,8 +77,10 @@ static cl_int check_local(const struct kernel *k, const struct device *d, const 
 }
 
 /* Local memory of the kernel and its arguments must fit the device's. */
-static cl_int check_local_memory(const struct kernel *k, const struct device *d, const struct kernel_device_meta *m) {
-    cl_ulong bytes = 0, had = m->local_mem_bytes; /* the driver's figure may already count arguments that it has */
+static cl_int check_local_memory(const struct kernel *k, const struct device *d,
+                                 const struct kernel_device_meta *m) {
+    cl_ulong bytes = 0,
+             had = m->local_mem_bytes; /* the driver's figure may already count arguments that it has */
     for (cl_uint i = 0; i < k->arg_count; i++)
         if (k->args[i].kind == BK_ARG_LOCAL && __builtin_add_overflow(bytes, k->args[i].size, &bytes))
             return CL_OUT_OF_RESOURCES;
@@ -88,13 +96,15 @@ static bool writes_to(const struct kernel *k, cl_uint index, const struct mem *m
 }
 
 /* All arguments set, buffers alive; what they use. Kernel lock held. `uses` has room for all arguments. */
-static cl_int collect_args(const struct kernel *k, const struct queue *q, struct mem_use *uses, cl_uint *count) {
+static cl_int collect_args(const struct kernel *k, const struct queue *q, struct mem_use *uses,
+                           cl_uint *count) {
     *count = 0;
     for (cl_uint i = 0; i < k->arg_count; i++) {
         const struct kernel_arg *a = &k->args[i];
         if (!a->set) return CL_INVALID_KERNEL_ARGS;
         if (a->kind != BK_ARG_MEM || !a->mem) continue;
-        if (!atomic_load_explicit(&a->mem->object.refs, memory_order_acquire) || a->mem->object.serial != a->mem_serial)
+        if (!atomic_load_explicit(&a->mem->object.refs, memory_order_acquire) ||
+            a->mem->object.serial != a->mem_serial)
             return CL_INVALID_KERNEL_ARGS;
         cl_int rc = command_alignment(q, a->mem);
         if (rc != CL_SUCCESS) return rc;
@@ -136,8 +146,8 @@ static cl_int run_locked(struct kernel *k, struct command *c, const struct range
     return command_run(c);
 }
 
-static cl_int enqueue(cl_command_queue queue, cl_kernel kernel, const struct range *r, cl_command_type type, cl_uint waits,
-                      const cl_event *wait_list, cl_event *event) {
+static cl_int enqueue(cl_command_queue queue, cl_kernel kernel, const struct range *r, cl_command_type type,
+                      cl_uint waits, const cl_event *wait_list, cl_event *event) {
     struct queue *q = queue_from(queue);
     struct kernel *k = kernel_from(kernel);
     if (!q) return CL_INVALID_COMMAND_QUEUE;
@@ -146,8 +156,13 @@ static cl_int enqueue(cl_command_queue queue, cl_kernel kernel, const struct ran
     cl_int rc = waits || wait_list ? command_check(q, waits, wait_list) : CL_SUCCESS;
     if (rc != CL_SUCCESS) return rc;
     struct mem_use small[USES_SMALL], *uses = small;
-    if (k->arg_count > USES_SMALL && !(uses = calloc(k->arg_count, sizeof *uses))) return CL_OUT_OF_HOST_MEMORY;
-    struct command c = {.queue = q, .type = type, .wait_count = waits, .wait_list = wait_list, .event = event,
+    if (k->arg_count > USES_SMALL && !(uses = calloc(k->arg_count, sizeof *uses)))
+        return CL_OUT_OF_HOST_MEMORY;
+    struct command c = {.queue = q,
+                        .type = type,
+                        .wait_count = waits,
+                        .wait_list = wait_list,
+                        .event = event,
                         .bk = {.op = BK_NDRANGE}};
     pthread_mutex_lock(&k->lock);
     rc = run_locked(k, &c, r, uses);
@@ -156,9 +171,9 @@ static cl_int enqueue(cl_command_queue queue, cl_kernel kernel, const struct ran
     return rc;
 }
 
-cl_int weft_clEnqueueNDRangeKernel(cl_command_queue queue, cl_kernel kernel, cl_uint dims, const size_t *offset,
-                                   const size_t *global, const size_t *local, cl_uint waits, const cl_event *wait_list,
-                                   cl_event *event) {
+cl_int weft_clEnqueueNDRangeKernel(cl_command_queue queue, cl_kernel kernel, cl_uint dims,
+                                   const size_t *offset, const size_t *global, const size_t *local,
+                                   cl_uint waits, const cl_event *wait_list, cl_event *event) {
     struct range r = {dims, offset, global, local};
     return enqueue(queue, kernel, &r, CL_COMMAND_NDRANGE_KERNEL, waits, wait_list, event);
 }

@@ -4,7 +4,10 @@
 #include "opencl/front/command.h"
 #include "opencl/front/entries.h"
 
-struct layout { const size_t *origin; size_t row, slice; };
+struct layout {
+    const size_t *origin;
+    size_t row, slice;
+};
 
 /* Fills zero pitches and checks the given ones. */
 static cl_int fix_pitches(struct layout *l, const size_t region[3]) {
@@ -18,11 +21,13 @@ static cl_int fix_pitches(struct layout *l, const size_t region[3]) {
 /* First byte of the region, and one past its last. False: they do not fit into a size_t. */
 static bool extent(const struct layout *l, const size_t region[3], size_t *first, size_t *end) {
     size_t z, y, last_z, last_y;
-    return !__builtin_mul_overflow(l->origin[2], l->slice, &z) && !__builtin_mul_overflow(l->origin[1], l->row, &y) &&
-           !__builtin_add_overflow(z, y, first) && !__builtin_add_overflow(*first, l->origin[0], first) &&
+    return !__builtin_mul_overflow(l->origin[2], l->slice, &z) &&
+           !__builtin_mul_overflow(l->origin[1], l->row, &y) && !__builtin_add_overflow(z, y, first) &&
+           !__builtin_add_overflow(*first, l->origin[0], first) &&
            !__builtin_mul_overflow(region[2] - 1, l->slice, &last_z) &&
-           !__builtin_mul_overflow(region[1] - 1, l->row, &last_y) && !__builtin_add_overflow(*first, last_z, end) &&
-           !__builtin_add_overflow(*end, last_y, end) && !__builtin_add_overflow(*end, region[0], end);
+           !__builtin_mul_overflow(region[1] - 1, l->row, &last_y) &&
+           !__builtin_add_overflow(*first, last_z, end) && !__builtin_add_overflow(*end, last_y, end) &&
+           !__builtin_add_overflow(*end, region[0], end);
 }
 
 static cl_int check_in_buffer(struct layout *l, const size_t region[3], size_t size) {
@@ -35,8 +40,8 @@ static cl_int check_in_buffer(struct layout *l, const size_t region[3], size_t s
 static bool region_valid(const size_t region[3]) { return region && region[0] && region[1] && region[2]; }
 
 static cl_int rect(enum bk_op op, cl_command_queue queue, cl_mem mem, cl_bool blocking, struct layout buffer,
-                   struct layout host, const size_t region[3], void *ptr, cl_uint waits, const cl_event *wait_list,
-                   cl_event *event) {
+                   struct layout host, const size_t region[3], void *ptr, cl_uint waits,
+                   const cl_event *wait_list, cl_event *event) {
     struct queue *q = queue_from(queue);
     struct mem *m;
     if (!q) return CL_INVALID_COMMAND_QUEUE;
@@ -52,8 +57,13 @@ static cl_int rect(enum bk_op op, cl_command_queue queue, cl_mem mem, cl_bool bl
         return CL_INVALID_OPERATION;
     if ((rc = command_alignment(q, m)) != CL_SUCCESS) return rc;
     struct mem_use use = {.mem = m, .writes = !read};
-    struct command c = {.queue = q, .type = read ? CL_COMMAND_READ_BUFFER_RECT : CL_COMMAND_WRITE_BUFFER_RECT,
-                        .wait_count = waits, .wait_list = wait_list, .event = event, .uses = &use, .use_count = 1,
+    struct command c = {.queue = q,
+                        .type = read ? CL_COMMAND_READ_BUFFER_RECT : CL_COMMAND_WRITE_BUFFER_RECT,
+                        .wait_count = waits,
+                        .wait_list = wait_list,
+                        .event = event,
+                        .uses = &use,
+                        .use_count = 1,
                         .bk = {.op = op, .blocking = blocking}};
     memcpy(c.bk.u.rect.buffer_origin, buffer.origin, sizeof c.bk.u.rect.buffer_origin);
     memcpy(c.bk.u.rect.host_origin, host.origin, sizeof c.bk.u.rect.host_origin);
@@ -68,26 +78,29 @@ static cl_int rect(enum bk_op op, cl_command_queue queue, cl_mem mem, cl_bool bl
     return rc == CL_SUCCESS ? command_run(&c) : rc;
 }
 
-cl_int weft_clEnqueueReadBufferRect(cl_command_queue queue, cl_mem mem, cl_bool blocking, const size_t *buffer_origin,
-                                    const size_t *host_origin, const size_t *region, size_t buffer_row, size_t buffer_slice,
+cl_int weft_clEnqueueReadBufferRect(cl_command_queue queue, cl_mem mem, cl_bool blocking,
+                                    const size_t *buffer_origin, const size_t *host_origin,
+                                    const size_t *region, size_t buffer_row, size_t buffer_slice,
                                     size_t host_row, size_t host_slice, void *ptr, cl_uint waits,
                                     const cl_event *wait_list, cl_event *event) {
     return rect(BK_READ_RECT, queue, mem, blocking, (struct layout){buffer_origin, buffer_row, buffer_slice},
                 (struct layout){host_origin, host_row, host_slice}, region, ptr, waits, wait_list, event);
 }
 
-cl_int weft_clEnqueueWriteBufferRect(cl_command_queue queue, cl_mem mem, cl_bool blocking, const size_t *buffer_origin,
-                                     const size_t *host_origin, const size_t *region, size_t buffer_row,
-                                     size_t buffer_slice, size_t host_row, size_t host_slice, const void *ptr, cl_uint waits,
+cl_int weft_clEnqueueWriteBufferRect(cl_command_queue queue, cl_mem mem, cl_bool blocking,
+                                     const size_t *buffer_origin, const size_t *host_origin,
+                                     const size_t *region, size_t buffer_row, size_t buffer_slice,
+                                     size_t host_row, size_t host_slice, const void *ptr, cl_uint waits,
                                      const cl_event *wait_list, cl_event *event) {
     return rect(BK_WRITE_RECT, queue, mem, blocking, (struct layout){buffer_origin, buffer_row, buffer_slice},
-                (struct layout){host_origin, host_row, host_slice}, region, (void *)ptr, waits, wait_list, event);
+                (struct layout){host_origin, host_row, host_slice}, region, (void *)ptr, waits, wait_list,
+                event);
 }
 
 static bool spans_meet(size_t a, size_t b, size_t length) { return a < b + length && b < a + length; }
 
-/* Both of one buffer, with equal pitches: do the rectangles share a byte? First as boxes by their coordinates (the pitches
- * being equal, boxes apart are apart), unless a row wraps around into the next. */
+/* Both of one buffer, with equal pitches: do the rectangles share a byte? First as boxes by their coordinates
+ * (the pitches being equal, boxes apart are apart), unless a row wraps around into the next. */
 static bool rects_overlap(const struct layout *s, const struct layout *d, const size_t region[3]) {
     bool apart = false;
     for (int i = 0; i < 3; i++) apart |= !spans_meet(s->origin[i], d->origin[i], region[i]);
@@ -108,10 +121,10 @@ static cl_int check_copy(const struct mem *s, struct layout *src, const struct m
     return rects_overlap(src, dst, region) ? CL_MEM_COPY_OVERLAP : CL_SUCCESS;
 }
 
-cl_int weft_clEnqueueCopyBufferRect(cl_command_queue queue, cl_mem src_mem, cl_mem dst_mem, const size_t *src_origin,
-                                    const size_t *dst_origin, const size_t *region, size_t src_row, size_t src_slice,
-                                    size_t dst_row, size_t dst_slice, cl_uint waits, const cl_event *wait_list,
-                                    cl_event *event) {
+cl_int weft_clEnqueueCopyBufferRect(cl_command_queue queue, cl_mem src_mem, cl_mem dst_mem,
+                                    const size_t *src_origin, const size_t *dst_origin, const size_t *region,
+                                    size_t src_row, size_t src_slice, size_t dst_row, size_t dst_slice,
+                                    cl_uint waits, const cl_event *wait_list, cl_event *event) {
     struct queue *q = queue_from(queue);
     struct mem *s, *d;
     struct layout src = {src_origin, src_row, src_slice}, dst = {dst_origin, dst_row, dst_slice};
@@ -124,8 +137,14 @@ cl_int weft_clEnqueueCopyBufferRect(cl_command_queue queue, cl_mem src_mem, cl_m
     if (rc == CL_SUCCESS) rc = command_alignment(q, d);
     if (rc != CL_SUCCESS) return rc;
     struct mem_use uses[2] = {{.mem = s}, {.mem = d, .writes = true}};
-    struct command c = {.queue = q, .type = CL_COMMAND_COPY_BUFFER_RECT, .wait_count = waits, .wait_list = wait_list,
-                        .event = event, .uses = uses, .use_count = 2, .bk = {.op = BK_COPY_RECT}};
+    struct command c = {.queue = q,
+                        .type = CL_COMMAND_COPY_BUFFER_RECT,
+                        .wait_count = waits,
+                        .wait_list = wait_list,
+                        .event = event,
+                        .uses = uses,
+                        .use_count = 2,
+                        .bk = {.op = BK_COPY_RECT}};
     memcpy(c.bk.u.copy_rect.src_origin, src_origin, sizeof c.bk.u.copy_rect.src_origin);
     memcpy(c.bk.u.copy_rect.dst_origin, dst_origin, sizeof c.bk.u.copy_rect.dst_origin);
     memcpy(c.bk.u.copy_rect.region, region, sizeof c.bk.u.copy_rect.region);

@@ -15,7 +15,7 @@ enum {
 };
 _Static_assert(ENTRY_COUNT * sizeof(void *) == sizeof(cl_icd_dispatch), "entries.def names each slot once");
 
-#define ENTRY_FILL_FULL(slot) .slot = weft_##slot,
+#define ENTRY_FILL_FULL(slot)    .slot = weft_##slot,
 #define ENTRY_FILL_REFUSED(slot) ENTRY_FILL_FULL(slot)
 #define ENTRY_FILL_ABSENT(slot)
 const cl_icd_dispatch front_dispatch = {
@@ -30,7 +30,8 @@ static const char *const names[] = {
 #undef ENTRY
 };
 
-/* By its name the driver loader (drivers.c) knows this library, under whatever file name, and leaves it out. */
+/* By its name the driver loader (drivers.c) knows this library, under whatever file name, and leaves it out.
+ */
 #define OWN_MARKER "clWeftMarkerWEFT"
 static void own_marker(void) {}
 

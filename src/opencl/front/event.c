@@ -15,8 +15,10 @@ static void event_finish_object(void *object) {
     for (struct event_bridge *b = e->bridges, *next; b; b = next) {
         struct backend *backend = e->context->slots[b->slot].backend;
         next = b->next;
-        /* A user event that the program gave up without setting it: what waits for it must not hang for ever. */
-        if (!e->ended) backend->ops->set_user_event(backend, b->ref, CL_EXEC_STATUS_ERROR_FOR_EVENTS_IN_WAIT_LIST);
+        /* A user event that the program gave up without setting it: what waits for it must not hang for ever.
+         */
+        if (!e->ended)
+            backend->ops->set_user_event(backend, b->ref, CL_EXEC_STATUS_ERROR_FOR_EVENTS_IN_WAIT_LIST);
         backend->ops->release(backend, BK_EVENT, b->ref);
         free(b);
     }
@@ -127,8 +129,10 @@ void event_add_callback(struct event *e, struct event_callback *cb) {
         *at = cb;
     }
     pthread_mutex_unlock(&lock);
-    if (ended) post_callbacks(cb, atomic_load(&e->status));
-    else watch(e);
+    if (ended)
+        post_callbacks(cb, atomic_load(&e->status));
+    else
+        watch(e);
 }
 
 /* The bridge of a slot that is there already; 0: none. */

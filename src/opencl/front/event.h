@@ -1,16 +1,16 @@
-/* Events: of commands (a backend's event behind them), of the program (user events), and of weft itself (data on the way to
- * another backend; never shown to the program).
+/* Events: of commands (a backend's event behind them), of the program (user events), and of weft itself (data
+ * on the way to another backend; never shown to the program).
  *
- * A command that waits for an event of another backend waits for a bridge: a user event in its own backend that is set
- * when the event ends. An event keeps its bridges, one a slot. Nothing is asked of the backend about an event's end
- * until a bridge or a callback needs it. */
+ * A command that waits for an event of another backend waits for a bridge: a user event in its own backend
+ * that is set when the event ends. An event keeps its bridges, one a slot. Nothing is asked of the backend
+ * about an event's end until a bridge or a callback needs it. */
 #ifndef WEFT_OPENCL_FRONT_EVENT_H
 #define WEFT_OPENCL_FRONT_EVENT_H
 #include "opencl/front/context.h"
 
 struct event_callback {
     struct event_callback *next;
-    struct event *event;              /* held */
+    struct event *event; /* held */
     cl_int type, status;
     void(CL_CALLBACK *fn)(cl_event, cl_int, void *);
     void *data;
@@ -24,23 +24,25 @@ struct event_bridge {
 
 struct event {
     struct object object;
-    struct context *context;          /* held */
-    struct queue *queue;              /* held; NULL: user event, or weft's own */
+    struct context *context; /* held */
+    struct queue *queue;     /* held; NULL: user event, or weft's own */
     cl_command_type type;
     cl_uint slot;
-    struct backend *backend;          /* NULL: user event: `status` is all there is */
+    struct backend *backend; /* NULL: user event: `status` is all there is */
     bk_ref ref;
-    atomic_int status;                /* final once 0 or negative; before, only user events' is kept here */
-    bool watched, ended;              /* the backend was asked to tell the end; event_end was called. Lock of events */
+    atomic_int status;   /* final once 0 or negative; before, only user events' is kept here */
+    bool watched, ended; /* the backend was asked to tell the end; event_end was called. Lock of events */
     struct event_bridge *bridges;     /* lock of events to add, then constant */
     struct event_callback *callbacks; /* lock of events */
 };
 
 static inline struct event *event_from(cl_event h) { return object_check(h, OBJECT_EVENT); }
-/* An event of a command about to be enqueued; queue NULL: weft's own. The caller fills slot, backend and ref. */
+/* An event of a command about to be enqueued; queue NULL: weft's own. The caller fills slot, backend and ref.
+ */
 struct event *event_new(struct context *c, struct queue *q, cl_command_type type);
 struct event *event_new_user(struct context *c);
-/* An end: CL_COMPLETE or an error. For user events and weft's own; true: it was the first. Leaf locks only. */
+/* An end: CL_COMPLETE or an error. For user events and weft's own; true: it was the first. Leaf locks only.
+ */
 bool event_end(struct event *e, cl_int status);
 /* CL_QUEUED … CL_COMPLETE or an error, without waiting. */
 cl_int event_status(struct event *e);
@@ -54,7 +56,7 @@ void event_add_callback(struct event *e, struct event_callback *cb);
 #define WAITS_SMALL 16
 struct waits {
     cl_uint slot, count, room;
-    bool keep;                        /* also those that have ended */
+    bool keep; /* also those that have ended */
     bk_ref *refs, small[WAITS_SMALL];
 };
 static inline void waits_init(struct waits *w, cl_uint slot) {
@@ -65,7 +67,8 @@ static inline void waits_init(struct waits *w, cl_uint slot) {
     w->refs = w->small;
 }
 void waits_fini(struct waits *w);
-/* Adds an event, by a bridge if need be; one that is complete adds nothing. The event must be held until enqueued. */
+/* Adds an event, by a bridge if need be; one that is complete adds nothing. The event must be held until
+ * enqueued. */
 cl_int waits_add(struct waits *w, struct event *e);
 /* Checks a program's wait list for a command in a context, and adds it. */
 cl_int waits_add_list(struct waits *w, struct context *c, cl_uint count, const cl_event *list);

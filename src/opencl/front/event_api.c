@@ -55,7 +55,8 @@ cl_int weft_clReleaseEvent(cl_event event) {
     return CL_SUCCESS;
 }
 
-cl_int weft_clGetEventProfilingInfo(cl_event event, cl_profiling_info param, size_t room, void *value, size_t *size_ret) {
+cl_int weft_clGetEventProfilingInfo(cl_event event, cl_profiling_info param, size_t room, void *value,
+                                    size_t *size_ret) {
     struct event *e = event_from(event);
     struct info_out out = {room, value, size_ret};
     if (!e) return CL_INVALID_EVENT;
@@ -69,7 +70,8 @@ cl_int weft_clGetEventProfilingInfo(cl_event event, cl_profiling_info param, siz
     case CL_PROFILING_COMMAND_SUBMIT: return info_ulong(out, times[1]);
     case CL_PROFILING_COMMAND_START: return info_ulong(out, times[2]);
     case CL_PROFILING_COMMAND_END:
-    case CL_PROFILING_COMMAND_COMPLETE: return info_ulong(out, times[3]); /* no device queues: no children to wait for */
+    case CL_PROFILING_COMMAND_COMPLETE:
+        return info_ulong(out, times[3]); /* no device queues: no children to wait for */
     default: return CL_INVALID_VALUE;
     }
 }
@@ -88,7 +90,8 @@ cl_int weft_clSetUserEventStatus(cl_event event, cl_int status) {
     return event_end(e, status) ? CL_SUCCESS : CL_INVALID_OPERATION;
 }
 
-cl_int weft_clSetEventCallback(cl_event event, cl_int type, void(CL_CALLBACK *fn)(cl_event, cl_int, void *), void *data) {
+cl_int weft_clSetEventCallback(cl_event event, cl_int type, void(CL_CALLBACK *fn)(cl_event, cl_int, void *),
+                               void *data) {
     struct event *e = event_from(event);
     if (!e) return CL_INVALID_EVENT;
     if (!fn || (type != CL_SUBMITTED && type != CL_RUNNING && type != CL_COMPLETE)) return CL_INVALID_VALUE;

@@ -1,5 +1,6 @@
-/* Extensions: which of a device's extensions and language features remain when it is reached through weft: those of the
- * kernel language and of plain queries. One that needs calls which weft does not forward would be a false promise. */
+/* Extensions: which of a device's extensions and language features remain when it is reached through weft:
+ * those of the kernel language and of plain queries. One that needs calls which weft does not forward would
+ * be a false promise. */
 #include "opencl/front/platform.h"
 
 #include <stdio.h>
@@ -7,20 +8,48 @@
 #include <string.h>
 
 static const char *const kept[] = {
-    "cl_khr_byte_addressable_store", "cl_khr_global_int32_base_atomics", "cl_khr_global_int32_extended_atomics",
-    "cl_khr_local_int32_base_atomics", "cl_khr_local_int32_extended_atomics", "cl_khr_int64_base_atomics",
-    "cl_khr_int64_extended_atomics", "cl_khr_fp16", "cl_khr_fp64", "cl_khr_select_fprounding_mode",
-    "cl_khr_extended_async_copies", "cl_khr_async_work_group_copy_fence", "cl_khr_expect_assume",
-    "cl_khr_extended_bit_ops", "cl_khr_integer_dot_product", "cl_khr_extended_versioning", "cl_khr_device_uuid",
-    "cl_khr_pci_bus_info", "cl_khr_work_group_uniform_arithmetic", "cl_khr_kernel_clock",
-    "cl_ext_float_atomics", "cl_ext_cxx_for_opencl", "cl_nv_device_attribute_query", "cl_nv_pragma_unroll",
-    "cl_nv_compiler_options", "cl_amd_device_attribute_query", "cl_amd_fp64", "cl_amd_media_ops", "cl_amd_media_ops2",
-    "cl_amd_printf", "cl_amd_popcnt", "cl_intel_device_attribute_query", "cl_intel_required_subgroup_size",
-    "cl_arm_core_id", "cl_arm_printf", "cl_arm_integer_dot_product_int8", "cl_qcom_dot_product8", "cl_clang_storage_class_specifiers",
+    "cl_khr_byte_addressable_store",
+    "cl_khr_global_int32_base_atomics",
+    "cl_khr_global_int32_extended_atomics",
+    "cl_khr_local_int32_base_atomics",
+    "cl_khr_local_int32_extended_atomics",
+    "cl_khr_int64_base_atomics",
+    "cl_khr_int64_extended_atomics",
+    "cl_khr_fp16",
+    "cl_khr_fp64",
+    "cl_khr_select_fprounding_mode",
+    "cl_khr_extended_async_copies",
+    "cl_khr_async_work_group_copy_fence",
+    "cl_khr_expect_assume",
+    "cl_khr_extended_bit_ops",
+    "cl_khr_integer_dot_product",
+    "cl_khr_extended_versioning",
+    "cl_khr_device_uuid",
+    "cl_khr_pci_bus_info",
+    "cl_khr_work_group_uniform_arithmetic",
+    "cl_khr_kernel_clock",
+    "cl_ext_float_atomics",
+    "cl_ext_cxx_for_opencl",
+    "cl_nv_device_attribute_query",
+    "cl_nv_pragma_unroll",
+    "cl_nv_compiler_options",
+    "cl_amd_device_attribute_query",
+    "cl_amd_fp64",
+    "cl_amd_media_ops",
+    "cl_amd_media_ops2",
+    "cl_amd_printf",
+    "cl_amd_popcnt",
+    "cl_intel_device_attribute_query",
+    "cl_intel_required_subgroup_size",
+    "cl_arm_core_id",
+    "cl_arm_printf",
+    "cl_arm_integer_dot_product_int8",
+    "cl_qcom_dot_product8",
+    "cl_clang_storage_class_specifiers",
 };
 static const char *const dropped_features[] = {
-    "__opencl_c_images", "__opencl_c_3d_image_writes", "__opencl_c_read_write_images", "__opencl_c_pipes",
-    "__opencl_c_device_enqueue", "__opencl_c_subgroups",
+    "__opencl_c_images", "__opencl_c_3d_image_writes", "__opencl_c_read_write_images",
+    "__opencl_c_pipes",  "__opencl_c_device_enqueue",  "__opencl_c_subgroups",
 };
 
 static bool is_in(const char *name, const char *const *list, size_t count) {
@@ -101,6 +130,8 @@ char *names_text(const struct name_list *l) {
 cl_version version_parse(const char *text) {
     unsigned major, minor;
     if (!text) return 0;
-    if (sscanf(text, "OpenCL C %u.%u", &major, &minor) != 2 && sscanf(text, "OpenCL %u.%u", &major, &minor) != 2) return 0;
+    if (sscanf(text, "OpenCL C %u.%u", &major, &minor) != 2 &&
+        sscanf(text, "OpenCL %u.%u", &major, &minor) != 2)
+        return 0;
     return CL_MAKE_VERSION(major, minor, 0);
 }

@@ -35,14 +35,16 @@ static cl_int create_context(struct backend *b, cl_uint count, const cl_uint *de
     return CL_SUCCESS;
 }
 
-static cl_int create_queue(struct backend *b, bk_ref context, cl_uint device, cl_command_queue_properties p, bk_ref *out) {
+static cl_int create_queue(struct backend *b, bk_ref context, cl_uint device, cl_command_queue_properties p,
+                           bk_ref *out) {
     object(of(b), context, BK_CONTEXT);
     *out = make(of(b), BK_QUEUE);
     of(b)->objects[*out].out_of_order = p & CL_QUEUE_OUT_OF_ORDER_EXEC_MODE_ENABLE;
     return CL_SUCCESS;
 }
 
-static cl_int create_buffer(struct backend *b, bk_ref context, cl_mem_flags flags, size_t size, void *host, bk_ref *out) {
+static cl_int create_buffer(struct backend *b, bk_ref context, cl_mem_flags flags, size_t size, void *host,
+                            bk_ref *out) {
     object(of(b), context, BK_CONTEXT);
     assert_null(host);
     *out = make(of(b), BK_MEM);
@@ -52,7 +54,8 @@ static cl_int create_buffer(struct backend *b, bk_ref context, cl_mem_flags flag
     return CL_SUCCESS;
 }
 
-static cl_int create_sub_buffer(struct backend *b, bk_ref parent, cl_mem_flags flags, size_t origin, size_t size, bk_ref *out) {
+static cl_int create_sub_buffer(struct backend *b, bk_ref parent, cl_mem_flags flags, size_t origin,
+                                size_t size, bk_ref *out) {
     struct fake_object *p = object(of(b), parent, BK_MEM);
     assert_true(origin + size <= p->size);
     *out = make(of(b), BK_MEM);
@@ -68,15 +71,19 @@ static cl_int create_program_source(struct backend *b, bk_ref context, const cha
     return CL_SUCCESS;
 }
 
-static cl_int create_program_binary(struct backend *b, bk_ref context, cl_uint n, const cl_uint *devices, const size_t *sizes,
-                                    const unsigned char *const *binaries, cl_int *status, bk_ref *out) {
+static cl_int create_program_binary(struct backend *b, bk_ref context, cl_uint n, const cl_uint *devices,
+                                    const size_t *sizes, const unsigned char *const *binaries, cl_int *status,
+                                    bk_ref *out) {
     *out = make(of(b), BK_PROGRAM);
     return CL_SUCCESS;
 }
 
 static struct arg_meta buffer_arg(bool constant) {
-    return (struct arg_meta){.address = CL_KERNEL_ARG_ADDRESS_GLOBAL, .access = CL_KERNEL_ARG_ACCESS_NONE, .known = true,
-                             .type_qualifier = constant ? CL_KERNEL_ARG_TYPE_CONST : 0, .size = sizeof(cl_mem)};
+    return (struct arg_meta){.address = CL_KERNEL_ARG_ADDRESS_GLOBAL,
+                             .access = CL_KERNEL_ARG_ACCESS_NONE,
+                             .known = true,
+                             .type_qualifier = constant ? CL_KERNEL_ARG_TYPE_CONST : 0,
+                             .size = sizeof(cl_mem)};
 }
 
 static struct kernel_meta kernel_meta(const char *name, cl_uint args) {
@@ -100,7 +107,9 @@ static struct program_meta *program_meta(cl_int status) {
     m->kernels = calloc(2, sizeof *m->kernels);
     m->kernels[0] = kernel_meta("add", 2);
     m->kernels[0].args[0] = buffer_arg(false);
-    m->kernels[0].args[1] = (struct arg_meta){.address = CL_KERNEL_ARG_ADDRESS_PRIVATE, .known = true, .size = 1,
+    m->kernels[0].args[1] = (struct arg_meta){.address = CL_KERNEL_ARG_ADDRESS_PRIVATE,
+                                              .known = true,
+                                              .size = 1,
                                               .access = CL_KERNEL_ARG_ACCESS_NONE};
     m->kernels[1] = kernel_meta("copy", 2);
     m->kernels[1].args[0] = buffer_arg(true);
@@ -116,7 +125,8 @@ static cl_int build(struct backend *b, bk_ref program, cl_uint n, const cl_uint 
     return CL_SUCCESS;
 }
 
-static cl_int get_binaries(struct backend *b, bk_ref program, cl_uint n, unsigned char **blobs, size_t *sizes) {
+static cl_int get_binaries(struct backend *b, bk_ref program, cl_uint n, unsigned char **blobs,
+                           size_t *sizes) {
     return CL_SUCCESS;
 }
 
@@ -234,8 +244,10 @@ static cl_int event_times(struct backend *b, bk_ref event, cl_ulong times[4]) {
 static cl_int event_notify(struct backend *b, bk_ref event, bk_complete_fn *fn, void *arg) {
     static const cl_ulong times[4];
     struct fake_object *e = object(of(b), event, BK_EVENT);
-    if (e->state == FAKE_DONE) fn(arg, e->status, times);
-    else add_notify(e, fn, arg);
+    if (e->state == FAKE_DONE)
+        fn(arg, e->status, times);
+    else
+        add_notify(e, fn, arg);
     return CL_SUCCESS;
 }
 
@@ -247,12 +259,26 @@ static void release(struct backend *b, enum bk_kind kind, bk_ref ref) {
 static void destroy(struct backend *b) {}
 
 static const struct backend_ops fake_ops = {
-    .create_context = create_context, .create_queue = create_queue, .create_buffer = create_buffer,
-    .create_sub_buffer = create_sub_buffer, .create_program_source = create_program_source,
-    .create_program_binary = create_program_binary, .build = build, .get_binaries = get_binaries,
-    .create_kernel = create_kernel, .set_arg = set_arg, .create_user_event = create_user_event,
-    .set_user_event = set_user_event, .enqueue = enqueue, .flush = flush, .finish = finish, .wait_event = wait_event,
-    .event_status = event_status, .event_times = event_times, .event_notify = event_notify, .release = release,
+    .create_context = create_context,
+    .create_queue = create_queue,
+    .create_buffer = create_buffer,
+    .create_sub_buffer = create_sub_buffer,
+    .create_program_source = create_program_source,
+    .create_program_binary = create_program_binary,
+    .build = build,
+    .get_binaries = get_binaries,
+    .create_kernel = create_kernel,
+    .set_arg = set_arg,
+    .create_user_event = create_user_event,
+    .set_user_event = set_user_event,
+    .enqueue = enqueue,
+    .flush = flush,
+    .finish = finish,
+    .wait_event = wait_event,
+    .event_status = event_status,
+    .event_times = event_times,
+    .event_notify = event_notify,
+    .release = release,
     .destroy = destroy,
 };
 
@@ -278,8 +304,8 @@ static void carry_out(struct fake *f, const struct fake_command *fc) {
     if (c->op == BK_WRITE) memcpy(memory(f, c->u.rw.mem) + c->u.rw.offset, c->u.rw.host_src, c->u.rw.size);
     if (c->op == BK_READ) memcpy(c->u.rw.host, memory(f, c->u.rw.mem) + c->u.rw.offset, c->u.rw.size);
     if (c->op == BK_COPY)
-        memmove(memory(f, c->u.copy.dst) + c->u.copy.dst_offset, memory(f, c->u.copy.src) + c->u.copy.src_offset,
-                c->u.copy.size);
+        memmove(memory(f, c->u.copy.dst) + c->u.copy.dst_offset,
+                memory(f, c->u.copy.src) + c->u.copy.src_offset, c->u.copy.size);
     if (c->op != BK_NDRANGE) return;
     size_t size = f->objects[fc->args[0]].size;
     unsigned char *first = memory(f, fc->args[0]);
@@ -320,7 +346,8 @@ static bool run_one(unsigned *seed) {
 }
 
 bool fakes_run(unsigned *seed) {
-    while (run_one(seed)) {}
+    while (run_one(seed)) {
+    }
     for (int i = 0; i < 3; i++)
         if (fakes[i].done_count < fakes[i].command_count) return false;
     return true;
@@ -348,7 +375,8 @@ void fakes_reset(void) {
 }
 
 void fakes_setup(void) {
-    static const cl_command_queue_properties able = CL_QUEUE_OUT_OF_ORDER_EXEC_MODE_ENABLE | CL_QUEUE_PROFILING_ENABLE;
+    static const cl_command_queue_properties able =
+        CL_QUEUE_OUT_OF_ORDER_EXEC_MODE_ENABLE | CL_QUEUE_PROFILING_ENABLE;
     static char version[] = "OpenCL 3.0 fake", extensions[] = "cl_khr_fp64 cl_khr_gl_sharing";
     static struct inventory_info infos[] = {
         {CL_DEVICE_QUEUE_ON_HOST_PROPERTIES, sizeof able, (void *)&able},
@@ -359,17 +387,26 @@ void fakes_setup(void) {
     struct backend_entry entries[3];
     for (unsigned i = 0; i < 3; i++) {
         struct fake *f = &fakes[i];
-        f->device[0] = (struct inventory_device){.infos = {infos, 3}, .type = CL_DEVICE_TYPE_CPU, .name = (char *)"fake",
-            .max_alloc_bytes = 1 << 20, .global_mem_bytes = 1 << 22, .local_mem_bytes = 1 << 15, .max_group_items = 256,
-            .max_item_sizes = {256, 256, 64}, .max_dims = 3, .address_align_bits = 128};
-        f->platform = (struct inventory_platform){.infos = {platform_infos, 1}, .devices = f->device, .device_count = 1};
+        f->device[0] = (struct inventory_device){.infos = {infos, 3},
+                                                 .type = CL_DEVICE_TYPE_CPU,
+                                                 .name = (char *)"fake",
+                                                 .max_alloc_bytes = 1 << 20,
+                                                 .global_mem_bytes = 1 << 22,
+                                                 .local_mem_bytes = 1 << 15,
+                                                 .max_group_items = 256,
+                                                 .max_item_sizes = {256, 256, 64},
+                                                 .max_dims = 3,
+                                                 .address_align_bits = 128};
+        f->platform = (struct inventory_platform){
+            .infos = {platform_infos, 1}, .devices = f->device, .device_count = 1};
         f->base = (struct backend){.ops = &fake_ops, .node = i, .platform = &f->platform};
         entries[i] = (struct backend_entry){&f->base, "host"};
     }
     fakes_reset();
     assert_int_equal(platforms_set(entries, 3, false), CL_SUCCESS);
     assert_int_equal(weft_clGetPlatformIDs(1, &fake_platform, NULL), CL_SUCCESS);
-    assert_int_equal(weft_clGetDeviceIDs(fake_platform, CL_DEVICE_TYPE_ALL, 3, fake_devices, NULL), CL_SUCCESS);
+    assert_int_equal(weft_clGetDeviceIDs(fake_platform, CL_DEVICE_TYPE_ALL, 3, fake_devices, NULL),
+                     CL_SUCCESS);
 }
 
 /* Tests have the platforms of platforms_set. */

@@ -1,6 +1,6 @@
-/* Fake backend for tests: it records commands, and the test says when each completes (or lets all do, in an order drawn
- * from a seed). A command has its effect on the fake memory at the moment it completes, so that a missing dependency
- * shows as wrong data. Single-threaded. */
+/* Fake backend for tests: it records commands, and the test says when each completes (or lets all do, in an
+ * order drawn from a seed). A command has its effect on the fake memory at the moment it completes, so that a
+ * missing dependency shows as wrong data. Single-threaded. */
 #ifndef WEFT_OPENCL_FRONT_FAKE_BACKEND_H
 #define WEFT_OPENCL_FRONT_FAKE_BACKEND_H
 #include "opencl/backend.h"
@@ -8,8 +8,8 @@
 #include "opencl/front/platform.h"
 
 #define FAKE_OBJECTS 8192
-#define FAKE_WAITS 64
-#define FAKE_ARGS 8
+#define FAKE_WAITS   64
+#define FAKE_ARGS    8
 
 enum fake_state { FAKE_PENDING, FAKE_DONE };
 
@@ -25,7 +25,7 @@ struct fake_object {
     /* KERNEL */
     struct bk_arg args[FAKE_ARGS];
     unsigned set_args;
-    bool adds;                    /* "add": adds its value to every byte of its buffer; else "copy" */
+    bool adds; /* "add": adds its value to every byte of its buffer; else "copy" */
     /* EVENT, and every command has one */
     bool user;
     enum fake_state state;
@@ -40,7 +40,7 @@ struct fake_command {
     bk_ref waits[FAKE_WAITS];
     uint32_t event;
     bool done;
-    unsigned char add;            /* kernel arguments as they were */
+    unsigned char add; /* kernel arguments as they were */
     bk_ref args[FAKE_ARGS];
 };
 
@@ -56,18 +56,19 @@ struct fake {
     cl_int build_status;
 };
 
-/* New fakes as nodes 0, 1, … with one device each; platforms are set once a process (fakes_reset between tests). */
+/* New fakes as nodes 0, 1, … with one device each; platforms are set once a process (fakes_reset between
+ * tests). */
 extern struct fake fakes[3];
 extern cl_platform_id fake_platform;
 extern cl_device_id fake_devices[3];
 void fakes_setup(void);
-void fakes_reset(void);              /* checks that nothing is left alive first */
+void fakes_reset(void); /* checks that nothing is left alive first */
 unsigned fakes_live(void);
 
 bool fake_runnable(struct fake *f, unsigned command);
 void fake_complete(struct fake *f, unsigned command, cl_int status);
-/* Completes runnable commands of all fakes, in an order drawn from the seed, until none is left. False: some can never
- * run. */
+/* Completes runnable commands of all fakes, in an order drawn from the seed, until none is left. False: some
+ * can never run. */
 bool fakes_run(unsigned *seed);
 /* The n-th command of an operation, from `from` on; -1: none. */
 int fake_find(const struct fake *f, enum bk_op op, unsigned from);

@@ -18,7 +18,8 @@ static int setup(void **state) {
     fakes_reset();
     context = weft_clCreateContext(NULL, 2, fake_devices, NULL, NULL, &rc);
     for (int i = 0; i < 2; i++)
-        queue[i] = weft_clCreateCommandQueue(context, fake_devices[i], CL_QUEUE_OUT_OF_ORDER_EXEC_MODE_ENABLE, &rc);
+        queue[i] =
+            weft_clCreateCommandQueue(context, fake_devices[i], CL_QUEUE_OUT_OF_ORDER_EXEC_MODE_ENABLE, &rc);
     return rc;
 }
 
@@ -39,7 +40,8 @@ static cl_event marker(int q, cl_uint n, const cl_event *list) {
 
 static cl_int status_of(cl_event e) {
     cl_int s = 1;
-    assert_int_equal(weft_clGetEventInfo(e, CL_EVENT_COMMAND_EXECUTION_STATUS, sizeof s, &s, NULL), CL_SUCCESS);
+    assert_int_equal(weft_clGetEventInfo(e, CL_EVENT_COMMAND_EXECUTION_STATUS, sizeof s, &s, NULL),
+                     CL_SUCCESS);
     return s;
 }
 
@@ -92,7 +94,13 @@ static void event__given_up_user_event_fails_its_waiters(void **state) {
     weft_clReleaseEvent(a);
 }
 
-struct called { pthread_mutex_t lock; pthread_cond_t more; int count; cl_int status[4]; cl_event event; };
+struct called {
+    pthread_mutex_t lock;
+    pthread_cond_t more;
+    int count;
+    cl_int status[4];
+    cl_event event;
+};
 static struct called called = {.lock = PTHREAD_MUTEX_INITIALIZER, .more = PTHREAD_COND_INITIALIZER};
 
 static void CL_CALLBACK on_event(cl_event e, cl_int status, void *data) {
@@ -133,7 +141,8 @@ static void event__callbacks_run_once_each(void **state) {
     assert_int_equal(called.status[0], CL_RUNNING);
     assert_int_equal(called.status[1], CL_COMPLETE);
     assert_ptr_equal(called.event, a);
-    assert_int_equal(weft_clSetEventCallback(a, CL_COMPLETE, on_event, &called), CL_SUCCESS); /* of one that has ended */
+    assert_int_equal(weft_clSetEventCallback(a, CL_COMPLETE, on_event, &called),
+                     CL_SUCCESS); /* of one that has ended */
     wait_called(3);
     weft_clReleaseEvent(a);
     drain_callbacks();
@@ -178,9 +187,11 @@ static void event__holds_its_queue_and_context(void **state) {
     assert_int_equal(weft_clEnqueueMarkerWithWaitList(q, 0, NULL, &e), CL_SUCCESS);
     weft_clReleaseCommandQueue(q);
     weft_clReleaseContext(c);
-    assert_int_equal(weft_clGetEventInfo(e, CL_EVENT_COMMAND_QUEUE, sizeof(cl_command_queue), &told, NULL), CL_SUCCESS);
+    assert_int_equal(weft_clGetEventInfo(e, CL_EVENT_COMMAND_QUEUE, sizeof(cl_command_queue), &told, NULL),
+                     CL_SUCCESS);
     assert_ptr_equal(told, q);
-    assert_int_equal(weft_clFinish(q), CL_INVALID_COMMAND_QUEUE); /* the handle itself is the program's no more */
+    assert_int_equal(weft_clFinish(q),
+                     CL_INVALID_COMMAND_QUEUE); /* the handle itself is the program's no more */
     fake_complete(&fakes[0], fakes[0].command_count - 1, CL_COMPLETE);
     weft_clReleaseEvent(e);
 }
@@ -188,9 +199,13 @@ static void event__holds_its_queue_and_context(void **state) {
 int main(void) {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
     const struct CMUnitTest tests[] = {
-        T(event__of_another_backend_is_bridged_once), T(event__marker_keeps_waiting_for_its_list_only),
-        T(event__failure_crosses_backends), T(event__given_up_user_event_fails_its_waiters),
-        T(event__callbacks_run_once_each), T(event__callback_tells_a_failure), T(event__wait_list_is_checked),
+        T(event__of_another_backend_is_bridged_once),
+        T(event__marker_keeps_waiting_for_its_list_only),
+        T(event__failure_crosses_backends),
+        T(event__given_up_user_event_fails_its_waiters),
+        T(event__callbacks_run_once_each),
+        T(event__callback_tells_a_failure),
+        T(event__wait_list_is_checked),
         T(event__holds_its_queue_and_context),
     };
     fakes_setup();

@@ -67,8 +67,10 @@ static void program__builds_where_asked(void **state) {
     assert_int_equal(s, CL_BUILD_SUCCESS);
     cl_kernel k = weft_clCreateKernel(program, "add", &rc);
     const size_t one = 1;
-    assert_int_equal(weft_clEnqueueNDRangeKernel(queue, k, 1, NULL, &one, NULL, 0, NULL, NULL), CL_INVALID_PROGRAM_EXECUTABLE);
-    assert_int_equal(weft_clBuildProgram(program, 0, NULL, "", NULL, NULL), CL_INVALID_OPERATION); /* a kernel is there */
+    assert_int_equal(weft_clEnqueueNDRangeKernel(queue, k, 1, NULL, &one, NULL, 0, NULL, NULL),
+                     CL_INVALID_PROGRAM_EXECUTABLE);
+    assert_int_equal(weft_clBuildProgram(program, 0, NULL, "", NULL, NULL),
+                     CL_INVALID_OPERATION); /* a kernel is there */
     weft_clReleaseKernel(k);
     assert_int_equal(weft_clBuildProgram(program, 0, NULL, "", NULL, NULL), CL_SUCCESS);
 }
@@ -77,12 +79,15 @@ static void program__tells_its_build_log(void **state) {
     char log[64];
     fakes[1].build_status = CL_BUILD_PROGRAM_FAILURE;
     assert_int_equal(weft_clBuildProgram(program, 0, NULL, NULL, NULL, NULL), CL_BUILD_PROGRAM_FAILURE);
-    assert_int_equal(weft_clGetProgramBuildInfo(program, fake_devices[1], CL_PROGRAM_BUILD_LOG, sizeof log, log, NULL), 0);
+    assert_int_equal(
+        weft_clGetProgramBuildInfo(program, fake_devices[1], CL_PROGRAM_BUILD_LOG, sizeof log, log, NULL), 0);
     assert_string_equal(log, "error: fake");
-    assert_int_equal(weft_clGetProgramBuildInfo(program, fake_devices[0], CL_PROGRAM_BUILD_LOG, sizeof log, log, NULL), 0);
+    assert_int_equal(
+        weft_clGetProgramBuildInfo(program, fake_devices[0], CL_PROGRAM_BUILD_LOG, sizeof log, log, NULL), 0);
     assert_string_equal(log, "");
-    assert_int_equal(weft_clGetProgramBuildInfo(program, fake_devices[2], CL_PROGRAM_BUILD_LOG, sizeof log, log, NULL),
-                     CL_INVALID_DEVICE);
+    assert_int_equal(
+        weft_clGetProgramBuildInfo(program, fake_devices[2], CL_PROGRAM_BUILD_LOG, sizeof log, log, NULL),
+        CL_INVALID_DEVICE);
 }
 
 static void kernel__keeps_its_program(void **state) {
@@ -108,11 +113,13 @@ static void kernel__arguments_are_checked(void **state) {
     assert_int_equal(weft_clSetKernelArg(k, 0, sizeof none, &none), CL_SUCCESS);
     assert_int_equal(weft_clSetKernelArg(k, 0, sizeof m, NULL), CL_SUCCESS);
     const size_t one = 1;
-    assert_int_equal(weft_clEnqueueNDRangeKernel(queue, k, 1, NULL, &one, NULL, 0, NULL, NULL), CL_INVALID_KERNEL_ARGS);
+    assert_int_equal(weft_clEnqueueNDRangeKernel(queue, k, 1, NULL, &one, NULL, 0, NULL, NULL),
+                     CL_INVALID_KERNEL_ARGS);
     assert_int_equal(weft_clSetKernelArg(k, 1, 1, &v), CL_SUCCESS);
     assert_int_equal(weft_clSetKernelArg(k, 0, sizeof m, &m), CL_SUCCESS);
     weft_clReleaseMemObject(m); /* the kernel does not hold it */
-    assert_int_equal(weft_clEnqueueNDRangeKernel(queue, k, 1, NULL, &one, NULL, 0, NULL, NULL), CL_INVALID_KERNEL_ARGS);
+    assert_int_equal(weft_clEnqueueNDRangeKernel(queue, k, 1, NULL, &one, NULL, 0, NULL, NULL),
+                     CL_INVALID_KERNEL_ARGS);
     assert_int_equal(fakes[0].command_count, 0);
     weft_clReleaseKernel(k);
 }
@@ -134,14 +141,16 @@ static void kernel__arguments_cost_nothing_until_enqueued(void **state) {
     assert_int_equal(set, 2);
     v = 98;
     weft_clSetKernelArg(k, 1, 1, &v);
-    assert_int_equal(weft_clEnqueueNDRangeKernel(queue, twin, 1, NULL, &one, NULL, 0, NULL, NULL), CL_SUCCESS);
+    assert_int_equal(weft_clEnqueueNDRangeKernel(queue, twin, 1, NULL, &one, NULL, 0, NULL, NULL),
+                     CL_SUCCESS);
     assert_int_equal(fakes[0].commands[1].add, 99);
     weft_clReleaseKernel(k);
     weft_clReleaseKernel(twin);
     weft_clReleaseMemObject(m);
 }
 
-static cl_int range(cl_kernel k, cl_uint dims, const size_t *offset, const size_t *global, const size_t *local) {
+static cl_int range(cl_kernel k, cl_uint dims, const size_t *offset, const size_t *global,
+                    const size_t *local) {
     return weft_clEnqueueNDRangeKernel(queue, k, dims, offset, global, local, 0, NULL, NULL);
 }
 
@@ -151,7 +160,8 @@ static void kernel__ranges_are_checked(void **state) {
     unsigned char v = 1;
     weft_clSetKernelArg(k, 0, sizeof none, &none);
     weft_clSetKernelArg(k, 1, 1, &v);
-    const size_t g[3] = {512, 4, 4}, zero[1] = {0}, big[1] = {512}, odd[1] = {3}, deep[3] = {1, 1, 128}, wide[3] = {128, 4, 1};
+    const size_t g[3] = {512, 4, 4}, zero[1] = {0}, big[1] = {512}, odd[1] = {3}, deep[3] = {1, 1, 128},
+                 wide[3] = {128, 4, 1};
     const size_t far[1] = {SIZE_MAX - 10}, fits[3] = {64, 2, 2};
     assert_int_equal(range(k, 0, NULL, g, NULL), CL_INVALID_WORK_DIMENSION);
     assert_int_equal(range(k, 4, NULL, g, NULL), CL_INVALID_WORK_DIMENSION);
@@ -194,11 +204,14 @@ static void mem__host_access_is_kept(void **state) {
     cl_int rc;
     char data[16];
     cl_mem m = weft_clCreateBuffer(context, CL_MEM_HOST_WRITE_ONLY, 16, NULL, &rc);
-    assert_int_equal(weft_clEnqueueReadBuffer(queue, m, CL_TRUE, 0, 16, data, 0, NULL, NULL), CL_INVALID_OPERATION);
+    assert_int_equal(weft_clEnqueueReadBuffer(queue, m, CL_TRUE, 0, 16, data, 0, NULL, NULL),
+                     CL_INVALID_OPERATION);
     weft_clEnqueueMapBuffer(queue, m, CL_TRUE, CL_MAP_READ, 0, 16, 0, NULL, NULL, &rc);
     assert_int_equal(rc, CL_INVALID_OPERATION);
-    assert_int_equal(weft_clEnqueueWriteBuffer(queue, m, CL_TRUE, 8, 9, data, 0, NULL, NULL), CL_INVALID_VALUE);
-    assert_int_equal(weft_clEnqueueWriteBuffer(queue, m, CL_TRUE, 1, SIZE_MAX, data, 0, NULL, NULL), CL_INVALID_VALUE);
+    assert_int_equal(weft_clEnqueueWriteBuffer(queue, m, CL_TRUE, 8, 9, data, 0, NULL, NULL),
+                     CL_INVALID_VALUE);
+    assert_int_equal(weft_clEnqueueWriteBuffer(queue, m, CL_TRUE, 1, SIZE_MAX, data, 0, NULL, NULL),
+                     CL_INVALID_VALUE);
     assert_int_equal(weft_clEnqueueWriteBuffer(queue, m, CL_TRUE, 8, 8, data, 0, NULL, NULL), CL_SUCCESS);
     weft_clReleaseMemObject(m);
 }
@@ -209,19 +222,32 @@ static void mem__copies_must_not_overlap(void **state) {
     assert_int_equal(weft_clEnqueueCopyBuffer(queue, m, m, 0, 8, 16, 0, NULL, NULL), CL_MEM_COPY_OVERLAP);
     assert_int_equal(weft_clEnqueueCopyBuffer(queue, m, m, 0, 16, 16, 0, NULL, NULL), CL_SUCCESS);
     const size_t from[3] = {0, 0, 0}, beside[3] = {4, 0, 0}, on[3] = {3, 1, 0}, region[3] = {4, 4, 1};
-    assert_int_equal(weft_clEnqueueCopyBufferRect(queue, m, m, from, beside, region, 8, 0, 8, 0, 0, NULL, NULL), CL_SUCCESS);
-    assert_int_equal(weft_clEnqueueCopyBufferRect(queue, m, m, from, on, region, 8, 0, 8, 0, 0, NULL, NULL), CL_MEM_COPY_OVERLAP);
-    assert_int_equal(weft_clEnqueueCopyBufferRect(queue, m, m, from, beside, region, 3, 0, 8, 0, 0, NULL, NULL), CL_INVALID_VALUE);
+    assert_int_equal(
+        weft_clEnqueueCopyBufferRect(queue, m, m, from, beside, region, 8, 0, 8, 0, 0, NULL, NULL),
+        CL_SUCCESS);
+    assert_int_equal(weft_clEnqueueCopyBufferRect(queue, m, m, from, on, region, 8, 0, 8, 0, 0, NULL, NULL),
+                     CL_MEM_COPY_OVERLAP);
+    assert_int_equal(
+        weft_clEnqueueCopyBufferRect(queue, m, m, from, beside, region, 3, 0, 8, 0, 0, NULL, NULL),
+        CL_INVALID_VALUE);
     weft_clReleaseMemObject(m);
 }
 
 static void mem__sub_buffers_are_checked(void **state) {
     cl_int rc;
     cl_mem m = weft_clCreateBuffer(context, CL_MEM_READ_ONLY, 64, NULL, &rc);
-    const struct { cl_buffer_region r; cl_mem_flags flags; cl_int rc; } cases[] = {
-        {{0, 64}, 0, CL_SUCCESS}, {{16, 48}, 0, CL_SUCCESS}, {{0, 0}, 0, CL_INVALID_BUFFER_SIZE},
-        {{32, 33}, 0, CL_INVALID_VALUE}, {{16, SIZE_MAX}, 0, CL_INVALID_VALUE},
-        {{8, 8}, 0, CL_MISALIGNED_SUB_BUFFER_OFFSET}, {{0, 64}, CL_MEM_READ_WRITE, CL_INVALID_VALUE},
+    const struct {
+        cl_buffer_region r;
+        cl_mem_flags flags;
+        cl_int rc;
+    } cases[] = {
+        {{0, 64}, 0, CL_SUCCESS},
+        {{16, 48}, 0, CL_SUCCESS},
+        {{0, 0}, 0, CL_INVALID_BUFFER_SIZE},
+        {{32, 33}, 0, CL_INVALID_VALUE},
+        {{16, SIZE_MAX}, 0, CL_INVALID_VALUE},
+        {{8, 8}, 0, CL_MISALIGNED_SUB_BUFFER_OFFSET},
+        {{0, 64}, CL_MEM_READ_WRITE, CL_INVALID_VALUE},
         {{0, 64}, CL_MEM_USE_HOST_PTR, CL_INVALID_VALUE},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
@@ -237,22 +263,28 @@ static void mem__sub_buffers_are_checked(void **state) {
 
 static void device__withholds_what_is_not_forwarded(void **state) {
     char text[256];
-    assert_int_equal(weft_clGetDeviceInfo(fake_devices[1], CL_DEVICE_EXTENSIONS, sizeof text, text, NULL), CL_SUCCESS);
+    assert_int_equal(weft_clGetDeviceInfo(fake_devices[1], CL_DEVICE_EXTENSIONS, sizeof text, text, NULL),
+                     CL_SUCCESS);
     assert_string_equal(text, "cl_khr_fp64");
-    assert_int_equal(weft_clGetDeviceInfo(fake_devices[1], CL_DEVICE_NAME, sizeof text, text, NULL), CL_SUCCESS);
+    assert_int_equal(weft_clGetDeviceInfo(fake_devices[1], CL_DEVICE_NAME, sizeof text, text, NULL),
+                     CL_SUCCESS);
     assert_string_equal(text, "fake @host:1");
-    assert_int_equal(weft_clGetPlatformInfo(fake_platform, CL_PLATFORM_EXTENSIONS, sizeof text, text, NULL), CL_SUCCESS);
+    assert_int_equal(weft_clGetPlatformInfo(fake_platform, CL_PLATFORM_EXTENSIONS, sizeof text, text, NULL),
+                     CL_SUCCESS);
     assert_string_equal(text, "cl_khr_fp64 cl_khr_icd cl_weft");
-    assert_int_equal(weft_clGetDeviceInfo(fake_devices[1], 0x9999, sizeof text, text, NULL), CL_INVALID_VALUE);
+    assert_int_equal(weft_clGetDeviceInfo(fake_devices[1], 0x9999, sizeof text, text, NULL),
+                     CL_INVALID_VALUE);
 }
 
 int main(void) {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
     const struct CMUnitTest tests[] = {
-        T(program__joins_its_strings), T(program__builds_where_asked), T(program__tells_its_build_log),
-        T(kernel__keeps_its_program), T(kernel__arguments_are_checked), T(kernel__arguments_cost_nothing_until_enqueued),
-        T(kernel__ranges_are_checked), T(mem__flags_and_sizes_are_checked), T(mem__host_access_is_kept),
-        T(mem__copies_must_not_overlap), T(mem__sub_buffers_are_checked), T(device__withholds_what_is_not_forwarded),
+        T(program__joins_its_strings),    T(program__builds_where_asked),
+        T(program__tells_its_build_log),  T(kernel__keeps_its_program),
+        T(kernel__arguments_are_checked), T(kernel__arguments_cost_nothing_until_enqueued),
+        T(kernel__ranges_are_checked),    T(mem__flags_and_sizes_are_checked),
+        T(mem__host_access_is_kept),      T(mem__copies_must_not_overlap),
+        T(mem__sub_buffers_are_checked),  T(device__withholds_what_is_not_forwarded),
     };
     fakes_setup();
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -10,7 +10,8 @@ static void kernel_end(void *object) {
     struct kernel *k = object;
     struct context *c = k->program->context;
     for (cl_uint i = 0; k->parts && i < c->slot_count; i++) {
-        if (k->parts[i].ref) c->slots[i].backend->ops->release(c->slots[i].backend, BK_KERNEL, k->parts[i].ref);
+        if (k->parts[i].ref)
+            c->slots[i].backend->ops->release(c->slots[i].backend, BK_KERNEL, k->parts[i].ref);
         free(k->parts[i].applied);
     }
     for (cl_uint i = 0; k->args && i < k->arg_count; i++) free(k->args[i].heap);
@@ -74,8 +75,10 @@ static cl_int create(struct program *p, const char *name, struct kernel **out) {
         k->arg_count = k->args ? k->meta->arg_count : 0;
     }
     if (rc == CL_SUCCESS && !p->context->tracked) rc = make_part(k, 0);
-    if (rc == CL_SUCCESS) *out = k;
-    else object_drop(k);
+    if (rc == CL_SUCCESS)
+        *out = k;
+    else
+        object_drop(k);
     return rc;
 }
 
@@ -119,7 +122,8 @@ static cl_int create_all(struct program *p, char *const *names, cl_uint count, c
     return CL_SUCCESS;
 }
 
-cl_int weft_clCreateKernelsInProgram(cl_program program, cl_uint num_kernels, cl_kernel *kernels, cl_uint *num_ret) {
+cl_int weft_clCreateKernelsInProgram(cl_program program, cl_uint num_kernels, cl_kernel *kernels,
+                                     cl_uint *num_ret) {
     struct program *p = program_from(program);
     if (!p) return CL_INVALID_PROGRAM;
     char **names = NULL;
@@ -138,7 +142,9 @@ static cl_int copy_args(struct kernel *to, struct kernel *from) {
         to->args[i] = from->args[i];
         to->args[i].heap = NULL;
         to->args[i].heap_room = 0;
-        if (!from->args[i].heap || from->args[i].kind != BK_ARG_BYTES || from->args[i].size <= KERNEL_ARG_SMALL) continue;
+        if (!from->args[i].heap || from->args[i].kind != BK_ARG_BYTES ||
+            from->args[i].size <= KERNEL_ARG_SMALL)
+            continue;
         to->args[i].heap = malloc(from->args[i].size);
         if (!to->args[i].heap) return CL_OUT_OF_HOST_MEMORY;
         to->args[i].heap_room = from->args[i].size;
@@ -174,7 +180,8 @@ cl_int weft_clReleaseKernel(cl_kernel kernel) {
     return CL_SUCCESS;
 }
 
-static cl_int apply_arg(struct kernel *k, struct backend *b, struct kernel_part *part, cl_uint slot, cl_uint i) {
+static cl_int apply_arg(struct kernel *k, struct backend *b, struct kernel_part *part, cl_uint slot,
+                        cl_uint i) {
     struct kernel_arg *a = &k->args[i];
     struct bk_arg out = {.kind = a->kind, .index = i, .size = a->size};
     cl_int rc = CL_SUCCESS;

@@ -1,5 +1,5 @@
-/* Kernels: their arguments are kept here and given to a backend's kernel when it is next enqueued there, so that setting
- * one costs no message and a kernel can run on any backend of its context, or be cloned. */
+/* Kernels: their arguments are kept here and given to a backend's kernel when it is next enqueued there, so
+ * that setting one costs no message and a kernel can run on any backend of its context, or be cloned. */
 #ifndef WEFT_OPENCL_FRONT_KERNEL_H
 #define WEFT_OPENCL_FRONT_KERNEL_H
 #include "opencl/front/mem.h"
@@ -10,30 +10,31 @@
 struct kernel_arg {
     enum bk_arg_kind kind;
     bool set;
-    uint32_t version;              /* grows with each set; 0: never */
+    uint32_t version; /* grows with each set; 0: never */
     size_t size;
-    struct mem *mem;               /* MEM: not held, as OpenCL has it; NULL: a NULL buffer */
-    uint32_t mem_serial;           /* tells whether it is still the same object */
+    struct mem *mem;     /* MEM: not held, as OpenCL has it; NULL: a NULL buffer */
+    uint32_t mem_serial; /* tells whether it is still the same object */
     size_t heap_room;
-    unsigned char *heap;           /* BYTES of more than KERNEL_ARG_SMALL */
+    unsigned char *heap; /* BYTES of more than KERNEL_ARG_SMALL */
     _Alignas(16) unsigned char small[KERNEL_ARG_SMALL];
 };
 
-struct kernel_part {               /* one a slot; kernel lock */
-    bk_ref ref;                    /* 0: not made yet */
-    const struct kernel_meta *meta;/* NULL: not built there */
-    uint32_t *applied;             /* version of each argument that the backend has */
+struct kernel_part {                /* one a slot; kernel lock */
+    bk_ref ref;                     /* 0: not made yet */
+    const struct kernel_meta *meta; /* NULL: not built there */
+    uint32_t *applied;              /* version of each argument that the backend has */
 };
 
 struct kernel {
     struct object object;
-    struct program *program;       /* held */
-    const struct kernel_meta *meta;/* of the first part that has it; its argument sizes learn (kernel_arg.c) */
+    struct program *program; /* held */
+    const struct kernel_meta
+        *meta; /* of the first part that has it; its argument sizes learn (kernel_arg.c) */
     cl_uint first_slot;
     cl_uint arg_count;
     struct kernel_arg *args;
     struct kernel_part *parts;
-    pthread_mutex_t lock;          /* arguments and parts; before the context's lock */
+    pthread_mutex_t lock; /* arguments and parts; before the context's lock */
 };
 
 static inline struct kernel *kernel_from(cl_kernel h) { return object_check(h, OBJECT_KERNEL); }

@@ -1,5 +1,5 @@
-/* Kernel arguments: clSetKernelArg. What an argument is comes from the meta data; where the driver did not tell, the device
- * is asked once, and its verdict on the size remembered. */
+/* Kernel arguments: clSetKernelArg. What an argument is comes from the meta data; where the driver did not
+ * tell, the device is asked once, and its verdict on the size remembered. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -11,7 +11,8 @@ static bool is_image_or_sampler(const struct arg_meta *m) {
     return m->type_name && (strcmp(m->type_name, "sampler_t") == 0 || strncmp(m->type_name, "image", 5) == 0);
 }
 
-/* A value that is a live buffer of ours: how an argument that the meta data does not tell of is seen to be a buffer. */
+/* A value that is a live buffer of ours: how an argument that the meta data does not tell of is seen to be a
+ * buffer. */
 static bool holds_buffer(size_t size, const void *value) {
     cl_mem handle;
     if (size != sizeof handle || !value) return false;
@@ -24,11 +25,15 @@ static cl_int kind_of(const struct arg_meta *m, size_t size, const void *value, 
         *kind = holds_buffer(size, value) ? BK_ARG_MEM : value ? BK_ARG_BYTES : BK_ARG_LOCAL;
         return CL_SUCCESS;
     }
-    if (m->address == CL_KERNEL_ARG_ADDRESS_LOCAL) *kind = BK_ARG_LOCAL;
-    else if (m->address != CL_KERNEL_ARG_ADDRESS_PRIVATE) *kind = BK_ARG_MEM;
-    else if (is_image_or_sampler(m)) return m->type_name && strcmp(m->type_name, "sampler_t") == 0 ? CL_INVALID_SAMPLER
-                                                                                                  : CL_INVALID_MEM_OBJECT;
-    else *kind = BK_ARG_BYTES;
+    if (m->address == CL_KERNEL_ARG_ADDRESS_LOCAL)
+        *kind = BK_ARG_LOCAL;
+    else if (m->address != CL_KERNEL_ARG_ADDRESS_PRIVATE)
+        *kind = BK_ARG_MEM;
+    else if (is_image_or_sampler(m))
+        return m->type_name && strcmp(m->type_name, "sampler_t") == 0 ? CL_INVALID_SAMPLER
+                                                                      : CL_INVALID_MEM_OBJECT;
+    else
+        *kind = BK_ARG_BYTES;
     return CL_SUCCESS;
 }
 
@@ -72,16 +77,19 @@ static cl_int take_bytes(struct kernel_arg *a, size_t size, const void *value) {
     return CL_SUCCESS;
 }
 
-/* Asks the device about an argument whose size is not known, by setting it there. The first size that it accepts is kept
- * in the program's meta data. */
-static cl_int ask_device(struct kernel *k, cl_uint index, enum bk_arg_kind kind, size_t size, const void *value) {
+/* Asks the device about an argument whose size is not known, by setting it there. The first size that it
+ * accepts is kept in the program's meta data. */
+static cl_int ask_device(struct kernel *k, cl_uint index, enum bk_arg_kind kind, size_t size,
+                         const void *value) {
     struct backend *b = k->program->context->slots[k->first_slot].backend;
     struct kernel_part *part = &k->parts[k->first_slot];
     struct bk_arg a = {.kind = kind, .index = index, .size = size, .bytes = value};
     cl_int rc = CL_SUCCESS;
-    if (!part->ref) rc = b->ops->create_kernel(b, k->program->parts[k->first_slot].ref, part->meta->name, &part->ref);
+    if (!part->ref)
+        rc = b->ops->create_kernel(b, k->program->parts[k->first_slot].ref, part->meta->name, &part->ref);
     if (rc == CL_SUCCESS) rc = b->ops->set_arg(b, part->ref, &a, true);
-    if (rc == CL_SUCCESS && kind == BK_ARG_BYTES) __atomic_store_n(&k->meta->args[index].size, size, __ATOMIC_RELAXED);
+    if (rc == CL_SUCCESS && kind == BK_ARG_BYTES)
+        __atomic_store_n(&k->meta->args[index].size, size, __ATOMIC_RELAXED);
     return rc;
 }
 
@@ -96,9 +104,12 @@ static cl_int set_arg(struct kernel *k, cl_uint index, size_t size, const void *
     if (kind == BK_ARG_BYTES && !value) return CL_INVALID_ARG_VALUE;
     if (kind == BK_ARG_BYTES && !wanted) rc = ask_device(k, index, kind, size, value);
     if (rc != CL_SUCCESS) return rc;
-    if (kind == BK_ARG_MEM) rc = take_mem(k, a, size, value);
-    else if (kind == BK_ARG_LOCAL) rc = take_local(a, size, value);
-    else rc = take_bytes(a, size, value);
+    if (kind == BK_ARG_MEM)
+        rc = take_mem(k, a, size, value);
+    else if (kind == BK_ARG_LOCAL)
+        rc = take_local(a, size, value);
+    else
+        rc = take_bytes(a, size, value);
     if (rc != CL_SUCCESS) return rc;
     a->kind = kind;
     a->size = size;

@@ -2,7 +2,8 @@
 #include "opencl/front/entries.h"
 #include "opencl/front/kernel.h"
 
-cl_int weft_clGetKernelInfo(cl_kernel kernel, cl_kernel_info param, size_t room, void *value, size_t *size_ret) {
+cl_int weft_clGetKernelInfo(cl_kernel kernel, cl_kernel_info param, size_t room, void *value,
+                            size_t *size_ret) {
     struct kernel *k = kernel_from(kernel);
     struct info_out out = {room, value, size_ret};
     if (!k) return CL_INVALID_KERNEL;
@@ -17,8 +18,8 @@ cl_int weft_clGetKernelInfo(cl_kernel kernel, cl_kernel_info param, size_t room,
     }
 }
 
-cl_int weft_clGetKernelArgInfo(cl_kernel kernel, cl_uint index, cl_kernel_arg_info param, size_t room, void *value,
-                               size_t *size_ret) {
+cl_int weft_clGetKernelArgInfo(cl_kernel kernel, cl_uint index, cl_kernel_arg_info param, size_t room,
+                               void *value, size_t *size_ret) {
     struct kernel *k = kernel_from(kernel);
     struct info_out out = {room, value, size_ret};
     if (!k) return CL_INVALID_KERNEL;
@@ -44,8 +45,8 @@ const struct kernel_device_meta *kernel_device_meta(const struct kernel *k, cons
     return m && m->devices ? &m->devices[p->devices[i].place] : NULL;
 }
 
-cl_int weft_clGetKernelWorkGroupInfo(cl_kernel kernel, cl_device_id device, cl_kernel_work_group_info param, size_t room,
-                                     void *value, size_t *size_ret) {
+cl_int weft_clGetKernelWorkGroupInfo(cl_kernel kernel, cl_device_id device, cl_kernel_work_group_info param,
+                                     size_t room, void *value, size_t *size_ret) {
     struct kernel *k = kernel_from(kernel);
     struct info_out out = {room, value, size_ret};
     if (!k) return CL_INVALID_KERNEL;
@@ -60,6 +61,7 @@ cl_int weft_clGetKernelWorkGroupInfo(cl_kernel kernel, cl_device_id device, cl_k
     case CL_KERNEL_LOCAL_MEM_SIZE: return info_ulong(out, m->local_mem_bytes);
     case CL_KERNEL_PREFERRED_WORK_GROUP_SIZE_MULTIPLE: return info_size(out, m->preferred_multiple);
     case CL_KERNEL_PRIVATE_MEM_SIZE: return info_ulong(out, m->private_mem_bytes);
-    default: return CL_INVALID_VALUE; /* CL_KERNEL_GLOBAL_WORK_SIZE is for built-in kernels and custom devices */
+    default:
+        return CL_INVALID_VALUE; /* CL_KERNEL_GLOBAL_WORK_SIZE is for built-in kernels and custom devices */
     }
 }

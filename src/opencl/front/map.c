@@ -1,18 +1,20 @@
-/* Mapping: clEnqueueMapBuffer and clEnqueueUnmapMemObject. Where the driver's own mapping can be given (direct), it is; else
- * the program gets host memory of ours, or its own CL_MEM_USE_HOST_PTR memory: read into on map unless
- * the contents do not matter, written back on unmap if it was mapped for writing. One piece of host memory a buffer, so
- * that maps of overlapping regions see each other, and kept until the buffer ends. */
+/* Mapping: clEnqueueMapBuffer and clEnqueueUnmapMemObject. Where the driver's own mapping can be given
+ * (direct), it is; else the program gets host memory of ours, or its own CL_MEM_USE_HOST_PTR memory: read
+ * into on map unless the contents do not matter, written back on unmap if it was mapped for writing. One
+ * piece of host memory a buffer, so that maps of overlapping regions see each other, and kept until the
+ * buffer ends. */
 #include <stdlib.h>
 
 #include "opencl/front/command.h"
 #include "opencl/front/entries.h"
 
-#define WRITING (CL_MAP_WRITE | CL_MAP_WRITE_INVALIDATE_REGION)
+#define WRITING      (CL_MAP_WRITE | CL_MAP_WRITE_INVALIDATE_REGION)
 #define SHADOW_ALIGN 4096
 
 static cl_int check_map(const struct mem *m, cl_map_flags flags, size_t offset, size_t size) {
     if (flags & ~(cl_map_flags)(CL_MAP_READ | WRITING)) return CL_INVALID_VALUE;
-    if ((flags & CL_MAP_WRITE_INVALIDATE_REGION) && (flags & (CL_MAP_READ | CL_MAP_WRITE))) return CL_INVALID_VALUE;
+    if ((flags & CL_MAP_WRITE_INVALIDATE_REGION) && (flags & (CL_MAP_READ | CL_MAP_WRITE)))
+        return CL_INVALID_VALUE;
     if (size == 0 || offset > m->size || size > m->size - offset) return CL_INVALID_VALUE;
     cl_mem_flags no_read = CL_MEM_HOST_WRITE_ONLY | CL_MEM_HOST_NO_ACCESS;
     cl_mem_flags no_write = CL_MEM_HOST_READ_ONLY | CL_MEM_HOST_NO_ACCESS;
@@ -81,8 +83,8 @@ static cl_int map_shadow(struct command *c, struct mem *m, struct mapping *map) 
     return rc == CL_SUCCESS ? command_run(c) : rc;
 }
 
-static cl_int map_buffer(struct queue *q, cl_mem buffer, cl_bool blocking, cl_map_flags flags, size_t offset, size_t size,
-                         cl_uint waits, const cl_event *wait_list, cl_event *event, void **out) {
+static cl_int map_buffer(struct queue *q, cl_mem buffer, cl_bool blocking, cl_map_flags flags, size_t offset,
+                         size_t size, cl_uint waits, const cl_event *wait_list, cl_event *event, void **out) {
     struct mem *m;
     cl_int rc = command_mem(q, buffer, &m);
     if (rc == CL_SUCCESS) rc = command_check(q, waits, wait_list);
@@ -92,12 +94,20 @@ static cl_int map_buffer(struct queue *q, cl_mem buffer, cl_bool blocking, cl_ma
     struct mapping *map = malloc(sizeof *map);
     if (!map) return CL_OUT_OF_HOST_MEMORY;
     bool native = q->backend->direct && !(q->context->tracked && m->host_ptr);
-    *map = (struct mapping){.offset = offset, .size = size, .flags = flags, .native = native, .slot = q->slot};
-    /* What the driver maps without its contents is new from now on, or bringing them later would undo the program's. */
+    *map =
+        (struct mapping){.offset = offset, .size = size, .flags = flags, .native = native, .slot = q->slot};
+    /* What the driver maps without its contents is new from now on, or bringing them later would undo the
+     * program's. */
     bool anew = flags & CL_MAP_WRITE_INVALIDATE_REGION;
     struct mem_use use = {.mem = m, .writes = anew, .overwrites = anew && offset == 0 && size == m->size};
-    struct command c = {.queue = q, .type = CL_COMMAND_MAP_BUFFER, .wait_count = waits, .wait_list = wait_list,
-                        .event = event, .uses = &use, .use_count = 1, .bk = {.blocking = blocking}};
+    struct command c = {.queue = q,
+                        .type = CL_COMMAND_MAP_BUFFER,
+                        .wait_count = waits,
+                        .wait_list = wait_list,
+                        .event = event,
+                        .uses = &use,
+                        .use_count = 1,
+                        .bk = {.blocking = blocking}};
     rc = native ? map_native(&c, m, map) : map_shadow(&c, m, map);
     if (rc != CL_SUCCESS) {
         free(map);
@@ -108,8 +118,9 @@ static cl_int map_buffer(struct queue *q, cl_mem buffer, cl_bool blocking, cl_ma
     return rc;
 }
 
-void *weft_clEnqueueMapBuffer(cl_command_queue queue, cl_mem buffer, cl_bool blocking, cl_map_flags flags, size_t offset,
-                              size_t size, cl_uint waits, const cl_event *wait_list, cl_event *event, cl_int *errcode_ret) {
+void *weft_clEnqueueMapBuffer(cl_command_queue queue, cl_mem buffer, cl_bool blocking, cl_map_flags flags,
+                              size_t offset, size_t size, cl_uint waits, const cl_event *wait_list,
+                              cl_event *event, cl_int *errcode_ret) {
     struct queue *q = queue_from(queue);
     void *ptr = NULL;
     cl_int rc = CL_INVALID_COMMAND_QUEUE;
@@ -136,7 +147,8 @@ static cl_int unmap_shadow(struct command *c, struct mem *m, const struct mappin
     return rc;
 }
 
-/* The driver's mapping, ended through a queue of another backend: on the mapping's own backend, and a marker that waits. */
+/* The driver's mapping, ended through a queue of another backend: on the mapping's own backend, and a marker
+ * that waits. */
 static cl_int unmap_elsewhere(struct command *c, struct mem *m, const struct mapping *map) {
     struct context *context = m->context;
     struct backend *b = context->slots[map->slot].backend;
@@ -177,8 +189,8 @@ static cl_int unmap_native(struct command *c, struct mem *m, const struct mappin
     return rc == CL_SUCCESS ? command_run(c) : rc;
 }
 
-cl_int weft_clEnqueueUnmapMemObject(cl_command_queue queue, cl_mem mem, void *ptr, cl_uint waits, const cl_event *wait_list,
-                                    cl_event *event) {
+cl_int weft_clEnqueueUnmapMemObject(cl_command_queue queue, cl_mem mem, void *ptr, cl_uint waits,
+                                    const cl_event *wait_list, cl_event *event) {
     struct queue *q = queue_from(queue);
     struct mem *m;
     if (!q) return CL_INVALID_COMMAND_QUEUE;
@@ -188,13 +200,22 @@ cl_int weft_clEnqueueUnmapMemObject(cl_command_queue queue, cl_mem mem, void *pt
     struct mapping *map = take_mapping(m, ptr);
     if (!map) return CL_INVALID_VALUE;
     bool writes = map->flags & WRITING;
-    struct mem_use use = {.mem = m, .writes = writes,
+    struct mem_use use = {.mem = m,
+                          .writes = writes,
                           .overwrites = writes && !map->native && map->offset == 0 && map->size == m->size};
-    struct command c = {.queue = q, .type = CL_COMMAND_UNMAP_MEM_OBJECT, .wait_count = waits, .wait_list = wait_list,
-                        .event = event, .uses = &use, .use_count = 1};
-    if (!map->native) rc = unmap_shadow(&c, m, map);
-    else if (map->slot == q->slot) rc = unmap_native(&c, m, map);
-    else rc = unmap_elsewhere(&c, m, map);
+    struct command c = {.queue = q,
+                        .type = CL_COMMAND_UNMAP_MEM_OBJECT,
+                        .wait_count = waits,
+                        .wait_list = wait_list,
+                        .event = event,
+                        .uses = &use,
+                        .use_count = 1};
+    if (!map->native)
+        rc = unmap_shadow(&c, m, map);
+    else if (map->slot == q->slot)
+        rc = unmap_native(&c, m, map);
+    else
+        rc = unmap_elsewhere(&c, m, map);
     if (rc != CL_SUCCESS) { /* still mapped */
         add_mapping(m, map);
         object_drop(m);

@@ -8,8 +8,8 @@
 #include "opencl/front/coherence.h"
 #include "opencl/front/entries.h"
 
-#define ACCESS_FLAGS (CL_MEM_READ_WRITE | CL_MEM_WRITE_ONLY | CL_MEM_READ_ONLY)
-#define HOST_PTR_FLAGS (CL_MEM_USE_HOST_PTR | CL_MEM_ALLOC_HOST_PTR | CL_MEM_COPY_HOST_PTR)
+#define ACCESS_FLAGS      (CL_MEM_READ_WRITE | CL_MEM_WRITE_ONLY | CL_MEM_READ_ONLY)
+#define HOST_PTR_FLAGS    (CL_MEM_USE_HOST_PTR | CL_MEM_ALLOC_HOST_PTR | CL_MEM_COPY_HOST_PTR)
 #define HOST_ACCESS_FLAGS (CL_MEM_HOST_WRITE_ONLY | CL_MEM_HOST_READ_ONLY | CL_MEM_HOST_NO_ACCESS)
 
 void initial_drop(struct initial *i) {
@@ -60,12 +60,13 @@ static struct mem *mem_new(struct context *c, cl_mem_flags flags, size_t size) {
     return NULL;
 }
 
-/* Direct and alone: the driver keeps to the host pointer and the host's access itself. Else weft moves data by commands
- * of its own, which must be allowed, and keeps host memory itself. */
+/* Direct and alone: the driver keeps to the host pointer and the host's access itself. Else weft moves data
+ * by commands of its own, which must be allowed, and keeps host memory itself. */
 static cl_int make_buffer(struct mem *m, cl_uint slot, void *host, bk_ref *out) {
     const struct context_slot *s = &m->context->slots[slot];
     bool plain = s->backend->direct && !m->context->tracked;
-    cl_mem_flags flags = plain ? m->flags : m->flags & ~(HOST_ACCESS_FLAGS | CL_MEM_USE_HOST_PTR | CL_MEM_COPY_HOST_PTR);
+    cl_mem_flags flags =
+        plain ? m->flags : m->flags & ~(HOST_ACCESS_FLAGS | CL_MEM_USE_HOST_PTR | CL_MEM_COPY_HOST_PTR);
     return s->backend->ops->create_buffer(s->backend, s->ref, flags, m->size, plain ? host : NULL, out);
 }
 
@@ -116,8 +117,10 @@ static bool one_bit_of(cl_mem_flags flags, cl_mem_flags group) {
 
 static cl_int check_flags(cl_mem_flags f) {
     const cl_mem_flags known = ACCESS_FLAGS | HOST_PTR_FLAGS | HOST_ACCESS_FLAGS;
-    if (f & ~known || !one_bit_of(f, ACCESS_FLAGS) || !one_bit_of(f, HOST_ACCESS_FLAGS)) return CL_INVALID_VALUE;
-    if ((f & CL_MEM_USE_HOST_PTR) && (f & (CL_MEM_ALLOC_HOST_PTR | CL_MEM_COPY_HOST_PTR))) return CL_INVALID_VALUE;
+    if (f & ~known || !one_bit_of(f, ACCESS_FLAGS) || !one_bit_of(f, HOST_ACCESS_FLAGS))
+        return CL_INVALID_VALUE;
+    if ((f & CL_MEM_USE_HOST_PTR) && (f & (CL_MEM_ALLOC_HOST_PTR | CL_MEM_COPY_HOST_PTR)))
+        return CL_INVALID_VALUE;
     return CL_SUCCESS;
 }
 
@@ -125,11 +128,13 @@ static cl_int check_flags(cl_mem_flags f) {
 static cl_int check_size(const struct context *c, size_t size) {
     if (size == 0) return CL_INVALID_BUFFER_SIZE;
     for (cl_uint i = 0; i < c->device_count; i++)
-        if (size <= c->devices[i]->own->max_alloc_bytes || !c->devices[i]->own->max_alloc_bytes) return CL_SUCCESS;
+        if (size <= c->devices[i]->own->max_alloc_bytes || !c->devices[i]->own->max_alloc_bytes)
+            return CL_SUCCESS;
     return CL_INVALID_BUFFER_SIZE;
 }
 
-static cl_int create_buffer(struct context *c, cl_mem_flags flags, size_t size, void *host, struct mem **out) {
+static cl_int create_buffer(struct context *c, cl_mem_flags flags, size_t size, void *host,
+                            struct mem **out) {
     cl_int rc = check_flags(flags);
     if (rc == CL_SUCCESS) rc = check_size(c, size);
     if (rc != CL_SUCCESS) return rc;
@@ -141,12 +146,15 @@ static cl_int create_buffer(struct context *c, cl_mem_flags flags, size_t size, 
     m->host_ptr = flags & CL_MEM_USE_HOST_PTR ? host : NULL;
     if (!c->tracked) rc = make_buffer(m, 0, host, &m->parts[0].ref);
     if (rc == CL_SUCCESS && host && (c->tracked || !c->slots[0].backend->direct)) rc = keep_initial(m, host);
-    if (rc == CL_SUCCESS) *out = m;
-    else object_drop(m);
+    if (rc == CL_SUCCESS)
+        *out = m;
+    else
+        object_drop(m);
     return rc;
 }
 
-cl_mem weft_clCreateBuffer(cl_context context, cl_mem_flags flags, size_t size, void *host, cl_int *errcode_ret) {
+cl_mem weft_clCreateBuffer(cl_context context, cl_mem_flags flags, size_t size, void *host,
+                           cl_int *errcode_ret) {
     struct mem *m = NULL;
     struct context *c = context_from(context);
     cl_int rc = c ? create_buffer(c, flags, size, host, &m) : CL_INVALID_CONTEXT;
@@ -154,20 +162,25 @@ cl_mem weft_clCreateBuffer(cl_context context, cl_mem_flags flags, size_t size, 
     return (cl_mem)m;
 }
 
-cl_mem weft_clCreateBufferWithProperties(cl_context context, const cl_mem_properties *properties, cl_mem_flags flags,
-                                         size_t size, void *host, cl_int *errcode_ret) {
+cl_mem weft_clCreateBufferWithProperties(cl_context context, const cl_mem_properties *properties,
+                                         cl_mem_flags flags, size_t size, void *host, cl_int *errcode_ret) {
     struct mem *m = NULL;
     struct context *c = context_from(context);
     cl_int rc = CL_SUCCESS;
-    if (!c) rc = CL_INVALID_CONTEXT;
-    else if (properties && *properties) rc = CL_INVALID_PROPERTY; /* none is defined for buffers */
-    else rc = create_buffer(c, flags, size, host, &m);
-    if (m && properties && (m->properties = calloc(1, sizeof *properties))) m->property_bytes = sizeof *properties;
+    if (!c)
+        rc = CL_INVALID_CONTEXT;
+    else if (properties && *properties)
+        rc = CL_INVALID_PROPERTY; /* none is defined for buffers */
+    else
+        rc = create_buffer(c, flags, size, host, &m);
+    if (m && properties && (m->properties = calloc(1, sizeof *properties)))
+        m->property_bytes = sizeof *properties;
     if (errcode_ret) *errcode_ret = rc;
     return (cl_mem)m;
 }
 
-/* The flags that a sub-buffer leaves out are the parent's; those that it names must not widen the parent's. */
+/* The flags that a sub-buffer leaves out are the parent's; those that it names must not widen the parent's.
+ */
 static cl_int inherit_flags(const struct mem *parent, cl_mem_flags *flags) {
     cl_mem_flags f = *flags, p = parent->flags;
     if (f & HOST_PTR_FLAGS || check_flags(f) != CL_SUCCESS) return CL_INVALID_VALUE;
@@ -175,7 +188,8 @@ static cl_int inherit_flags(const struct mem *parent, cl_mem_flags *flags) {
     if ((p & CL_MEM_READ_ONLY) && (f & (CL_MEM_READ_WRITE | CL_MEM_WRITE_ONLY))) return CL_INVALID_VALUE;
     if ((p & CL_MEM_HOST_WRITE_ONLY) && (f & CL_MEM_HOST_READ_ONLY)) return CL_INVALID_VALUE;
     if ((p & CL_MEM_HOST_READ_ONLY) && (f & CL_MEM_HOST_WRITE_ONLY)) return CL_INVALID_VALUE;
-    if ((p & CL_MEM_HOST_NO_ACCESS) && (f & (CL_MEM_HOST_READ_ONLY | CL_MEM_HOST_WRITE_ONLY))) return CL_INVALID_VALUE;
+    if ((p & CL_MEM_HOST_NO_ACCESS) && (f & (CL_MEM_HOST_READ_ONLY | CL_MEM_HOST_WRITE_ONLY)))
+        return CL_INVALID_VALUE;
     if (!(f & ACCESS_FLAGS)) f |= p & ACCESS_FLAGS;
     if (!(f & HOST_ACCESS_FLAGS)) f |= p & HOST_ACCESS_FLAGS;
     *flags = f | (p & HOST_PTR_FLAGS);
@@ -190,8 +204,8 @@ static bool aligned_for_any(const struct context *c, size_t origin) {
     return false;
 }
 
-static cl_int create_sub_buffer(struct mem *parent, cl_mem_flags flags, cl_buffer_create_type type, const void *info,
-                                struct mem **out) {
+static cl_int create_sub_buffer(struct mem *parent, cl_mem_flags flags, cl_buffer_create_type type,
+                                const void *info, struct mem **out) {
     const cl_buffer_region *r = info;
     if (parent->parent) return CL_INVALID_MEM_OBJECT;
     cl_int rc = inherit_flags(parent, &flags);
@@ -207,8 +221,10 @@ static cl_int create_sub_buffer(struct mem *parent, cl_mem_flags flags, cl_buffe
     m->origin = r->origin;
     if (parent->host_ptr) m->host_ptr = (char *)parent->host_ptr + r->origin;
     if (!m->context->tracked) rc = make_sub_buffer(m, 0, &m->parts[0].ref);
-    if (rc == CL_SUCCESS) *out = m;
-    else object_drop(m);
+    if (rc == CL_SUCCESS)
+        *out = m;
+    else
+        object_drop(m);
     return rc;
 }
 
@@ -227,7 +243,8 @@ cl_int weft_clRetainMemObject(cl_mem mem) {
     return CL_SUCCESS;
 }
 
-/* An object with destructor callbacks ends when the commands under way have: the program may free its host memory then. */
+/* An object with destructor callbacks ends when the commands under way have: the program may free its host
+ * memory then. */
 static void on_queue_drained(void *arg, cl_int status, const cl_ulong times[4]) { object_drop(arg); }
 
 static void hold_for_queues(struct mem *m) {
@@ -235,10 +252,13 @@ static void hold_for_queues(struct mem *m) {
     pthread_mutex_lock(&c->list_lock);
     weft_list_for_each(it, &c->queues) {
         struct queue *q = weft_list_entry(it, struct queue, link);
-        struct bk_command marker = {.op = BK_MARKER, .queue = q->ref, .on_complete = on_queue_drained, .arg = m};
+        struct bk_command marker = {
+            .op = BK_MARKER, .queue = q->ref, .on_complete = on_queue_drained, .arg = m};
         object_hold(m);
-        if (q->backend->ops->enqueue(q->backend, &marker, NULL) != CL_SUCCESS) object_drop(m);
-        else q->backend->ops->flush(q->backend, q->ref);
+        if (q->backend->ops->enqueue(q->backend, &marker, NULL) != CL_SUCCESS)
+            object_drop(m);
+        else
+            q->backend->ops->flush(q->backend, q->ref);
     }
     pthread_mutex_unlock(&c->list_lock);
 }
@@ -260,7 +280,8 @@ cl_int weft_clSetMemObjectDestructorCallback(cl_mem mem, void(CL_CALLBACK *fn)(c
     struct mem_callback *cb = malloc(sizeof *cb);
     if (!cb) return CL_OUT_OF_HOST_MEMORY;
     pthread_mutex_lock(&m->map_lock);
-    *cb = (struct mem_callback){.next = m->callbacks, .mem = m, .fn = fn, .data = data}; /* called last to first */
+    *cb = (struct mem_callback){
+        .next = m->callbacks, .mem = m, .fn = fn, .data = data}; /* called last to first */
     m->callbacks = cb;
     pthread_mutex_unlock(&m->map_lock);
     return CL_SUCCESS;
@@ -293,8 +314,8 @@ cl_int weft_clGetMemObjectInfo(cl_mem mem, cl_mem_info param, size_t room, void 
     }
 }
 
-cl_int weft_clGetSupportedImageFormats(cl_context context, cl_mem_flags flags, cl_mem_object_type type, cl_uint num_entries,
-                                       cl_image_format *formats, cl_uint *num_formats) {
+cl_int weft_clGetSupportedImageFormats(cl_context context, cl_mem_flags flags, cl_mem_object_type type,
+                                       cl_uint num_entries, cl_image_format *formats, cl_uint *num_formats) {
     if (!context_from(context)) return CL_INVALID_CONTEXT;
     if (formats && !num_entries) return CL_INVALID_VALUE;
     if (num_formats) *num_formats = 0; /* no device has image support here */

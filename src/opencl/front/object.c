@@ -1,4 +1,5 @@
-/* Object pools: type-stable slots in 64 KiB chunks, a table of all chunks, and free lists in order of release. */
+/* Object pools: type-stable slots in 64 KiB chunks, a table of all chunks, and free lists in order of
+ * release. */
 #include "opencl/front/object.h"
 
 #include <pthread.h>
@@ -6,18 +7,20 @@
 #include <string.h>
 
 #define CHUNK_BYTES 65536u
-#define CHUNK_HEAD 64u             /* bytes before the first slot */
-#define TABLE_BITS 14              /* at most 16384 chunks: 1 GiB of objects */
-#define TABLE_SIZE (1u << TABLE_BITS)
-#define STALE_SLOTS 128            /* a freed slot is used again after that many later ones */
+#define CHUNK_HEAD  64u /* bytes before the first slot */
+#define TABLE_BITS  14  /* at most 16384 chunks: 1 GiB of objects */
+#define TABLE_SIZE  (1u << TABLE_BITS)
+#define STALE_SLOTS 128 /* a freed slot is used again after that many later ones */
 
-struct chunk { uint32_t kind, slot_bytes; };
+struct chunk {
+    uint32_t kind, slot_bytes;
+};
 
 struct pool {
     pthread_mutex_t lock;
     struct object *free_head, *free_tail;
     size_t free_count;
-    char *fresh, *fresh_end;       /* never used slots of the newest chunk */
+    char *fresh, *fresh_end; /* never used slots of the newest chunk */
     void (*_Atomic end)(void *object);
 };
 
@@ -103,7 +106,8 @@ bool object_is_slot(const void *address, enum object_kind kind) {
     uintptr_t a = (uintptr_t)address, base = a & ~(uintptr_t)(CHUNK_BYTES - 1);
     if (!base || !table_has(base)) return false;
     const struct chunk *c = (const struct chunk *)base;
-    return c->kind == (uint32_t)kind && a - base >= CHUNK_HEAD && (a - base - CHUNK_HEAD) % c->slot_bytes == 0;
+    return c->kind == (uint32_t)kind && a - base >= CHUNK_HEAD &&
+           (a - base - CHUNK_HEAD) % c->slot_bytes == 0;
 }
 
 void *object_check(const void *handle, enum object_kind kind) {
@@ -117,7 +121,8 @@ bool object_release(void *object) {
     uint32_t refs = atomic_load_explicit(&o->refs, memory_order_relaxed);
     do
         if (refs == 0) return false; /* released twice at the same time by two threads */
-    while (!atomic_compare_exchange_weak_explicit(&o->refs, &refs, refs - 1, memory_order_acq_rel, memory_order_relaxed));
+    while (!atomic_compare_exchange_weak_explicit(&o->refs, &refs, refs - 1, memory_order_acq_rel,
+                                                  memory_order_relaxed));
     return refs == 1;
 }
 
@@ -128,8 +133,10 @@ void object_drop_last(struct object *o) {
     atomic_store_explicit(&o->refs, 0, memory_order_relaxed); /* an object that the program never saw */
     pthread_mutex_lock(&p->lock);
     o->next_free = NULL;
-    if (p->free_tail) p->free_tail->next_free = o;
-    else p->free_head = o;
+    if (p->free_tail)
+        p->free_tail->next_free = o;
+    else
+        p->free_head = o;
     p->free_tail = o;
     p->free_count++;
     pthread_mutex_unlock(&p->lock);

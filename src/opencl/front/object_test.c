@@ -29,7 +29,8 @@ static void object__other_kinds_and_made_up_addresses_are_refused(void **state) 
     cl_int rc;
     int local = 0;
     cl_context c = weft_clCreateContext(NULL, 1, fake_devices, NULL, NULL, &rc);
-    const void *wrong[] = {NULL, (void *)8, (void *)-8, &local, (char *)c + 16, (char *)c + 1, fake_devices[0], (void *)(UINT64_C(1) << 62)};
+    const void *wrong[] = {NULL,           (void *)8,     (void *)-8,      &local,
+                           (char *)c + 16, (char *)c + 1, fake_devices[0], (void *)(UINT64_C(1) << 62)};
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
         assert_int_equal(weft_clRetainContext((cl_context)wrong[i]), CL_INVALID_CONTEXT);
         assert_int_equal(weft_clReleaseMemObject((cl_mem)wrong[i]), CL_INVALID_MEM_OBJECT);
@@ -78,9 +79,12 @@ static void object__many_threads(void **state) {
     assert_int_equal(fakes_live(), 0);
 }
 
-/* Every slot has its function but those of systems that are not this one; the manual names all that are refused. */
+/* Every slot has its function but those of systems that are not this one; the manual names all that are
+ * refused. */
 static void entries__table_and_manual_agree(void **state) {
-    static const struct { const char *name, *state, *error; } entries[] = {
+    static const struct {
+        const char *name, *state, *error;
+    } entries[] = {
 #define ENTRY(name, state, error) {#name, #state, error},
 #include "opencl/front/entries.def"
 #undef ENTRY
@@ -92,12 +96,14 @@ static void entries__table_and_manual_agree(void **state) {
     text[fread(text, 1, sizeof text - 1, f)] = '\0';
     fclose(f);
     for (size_t i = 0; i < sizeof entries / sizeof *entries; i++) {
-        bool absent = strcmp(entries[i].state, "ABSENT") == 0, refused = strcmp(entries[i].state, "REFUSED") == 0;
+        bool absent = strcmp(entries[i].state, "ABSENT") == 0,
+             refused = strcmp(entries[i].state, "REFUSED") == 0;
         assert_int_equal(slots[i] == NULL, absent);
         if (!absent) assert_ptr_equal(weft_clGetExtensionFunctionAddress(entries[i].name), slots[i]);
         char row[200];
         snprintf(row, sizeof row, "| `%s` | `%s` |", entries[i].name, entries[i].error);
-        if (refused != (strstr(text, row) != NULL)) fail_msg("docs/OPENCL.md and entries.def disagree on %s", row);
+        if (refused != (strstr(text, row) != NULL))
+            fail_msg("docs/OPENCL.md and entries.def disagree on %s", row);
     }
 }
 

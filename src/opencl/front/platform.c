@@ -72,7 +72,8 @@ static const struct platform *platform_or_first(cl_platform_id id) {
     return count ? list[0] : NULL;
 }
 
-cl_int weft_clGetPlatformInfo(cl_platform_id id, cl_platform_info param, size_t room, void *value, size_t *size_ret) {
+cl_int weft_clGetPlatformInfo(cl_platform_id id, cl_platform_info param, size_t room, void *value,
+                              size_t *size_ret) {
     const struct platform *p = platform_or_first(id);
     struct info_out out = {room, value, size_ret};
     if (!p) return CL_INVALID_PLATFORM;
@@ -93,5 +94,7 @@ cl_int weft_clGetPlatformInfo(cl_platform_id id, cl_platform_info param, size_t 
     }
 }
 
-cl_int weft_clUnloadPlatformCompiler(cl_platform_id id) { return platform_from(id) ? CL_SUCCESS : CL_INVALID_PLATFORM; }
+cl_int weft_clUnloadPlatformCompiler(cl_platform_id id) {
+    return platform_from(id) ? CL_SUCCESS : CL_INVALID_PLATFORM;
+}
 cl_int weft_clUnloadCompiler(void) { return CL_SUCCESS; }

@@ -1,46 +1,53 @@
-/* Platforms and devices, and the discovery that makes them: local drivers first, then the devices of other nodes. They are
- * made once, at the first call, and live as long as the process. */
+/* Platforms and devices, and the discovery that makes them: local drivers first, then the devices of other
+ * nodes. They are made once, at the first call, and live as long as the process. */
 #ifndef WEFT_OPENCL_FRONT_PLATFORM_H
 #define WEFT_OPENCL_FRONT_PLATFORM_H
 #include "opencl/backend.h"
 #include "opencl/front/info.h"
 #include "opencl/front/object.h"
 
-struct name_list { cl_name_version *at; size_t count; };
+struct name_list {
+    cl_name_version *at;
+    size_t count;
+};
 
 struct platform {
     struct object object;
-    char *name, *host;            /* host: the node whose devices it shows, or this one's */
+    char *name, *host; /* host: the node whose devices it shows, or this one's */
     uint32_t node;
     struct device **devices;
     cl_uint device_count;
-    cl_version version;           /* the lowest of its devices' platforms */
+    cl_version version; /* the lowest of its devices' platforms */
     char *version_text, *extension_text;
-    struct name_list extensions;  /* common to all devices, and the platform's own */
+    struct name_list extensions; /* common to all devices, and the platform's own */
 };
 
 struct device {
     struct object object;
     struct platform *platform;
     struct backend *backend;
-    cl_uint number;               /* in backend->platform->devices */
+    cl_uint number; /* in backend->platform->devices */
     const struct inventory_device *own;
     const char *host;
-    cl_device_type type;          /* as presented */
+    cl_device_type type; /* as presented */
     cl_version version;
     char *name, *extension_text;
     struct name_list extensions, features; /* the device's, without what weft does not forward */
 };
 
-struct backend_entry { struct backend *backend; const char *host; };
+struct backend_entry {
+    struct backend *backend;
+    const char *host;
+};
 
 /* All platforms; discovers at the first call. */
 const struct platform *const *platforms_get(cl_uint *count);
-/* For tests: these backends instead of what discovery would find. Before any other call; per_node as the option. */
+/* For tests: these backends instead of what discovery would find. Before any other call; per_node as the
+ * option. */
 cl_int platforms_set(const struct backend_entry *entries, size_t count, bool per_node);
 /* Makes platforms and devices of backends (platform_make.c). 0 or an error (no memory). */
-cl_int platforms_make(const struct backend_entry *entries, size_t count, bool per_node, struct platform ***out,
-                      cl_uint *out_count);
+cl_int platforms_make(const struct backend_entry *entries, size_t count, bool per_node,
+                      struct platform ***out, cl_uint *out_count);
 /* Local and remote backends; entries (heap) and count 0 when there are none (discovery.c). */
 void discovery_run(struct backend_entry **entries, size_t *count);
 

@@ -5,8 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/option.h"
 #include "CL/cl_weft.h"
+#include "base/option.h"
 
 #define WEFT_VERSION_TEXT "weft 0.1.0"
 
@@ -51,7 +51,8 @@ static struct device *make_device(struct platform *p, const struct backend_entry
 
 static cl_int add_backend(struct platform *p, const struct backend_entry *e) {
     const struct inventory_platform *own = e->backend->platform;
-    struct device **more = realloc(p->devices, (p->device_count + own->device_count) * sizeof(struct device *));
+    struct device **more =
+        realloc(p->devices, (p->device_count + own->device_count) * sizeof(struct device *));
     if (!more && own->device_count) return CL_OUT_OF_HOST_MEMORY;
     if (more) p->devices = more;
     for (cl_uint i = 0; i < own->device_count; i++) {
@@ -88,8 +89,8 @@ static struct platform *make_platform(const struct backend_entry *e, bool per_no
     return p->host && p->name ? p : NULL;
 }
 
-cl_int platforms_make(const struct backend_entry *entries, size_t count, bool per_node, struct platform ***out,
-                      cl_uint *out_count) {
+cl_int platforms_make(const struct backend_entry *entries, size_t count, bool per_node,
+                      struct platform ***out, cl_uint *out_count) {
     struct platform **list = calloc(count ? count : 1, sizeof *list);
     cl_uint made = 0;
     if (!list) return CL_OUT_OF_HOST_MEMORY;

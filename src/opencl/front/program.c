@@ -52,7 +52,8 @@ cl_uint program_device_index(const struct program *p, const struct device *d) {
 
 const struct program_meta *program_built_meta(const struct program *p, cl_uint slot) {
     for (cl_uint i = 0; i < p->device_count; i++)
-        if (p->devices[i].slot == slot && p->devices[i].status == CL_BUILD_SUCCESS) return p->parts[slot].meta;
+        if (p->devices[i].slot == slot && p->devices[i].status == CL_BUILD_SUCCESS)
+            return p->parts[slot].meta;
     return NULL;
 }
 
@@ -79,13 +80,14 @@ static cl_int create_source_parts(struct program *p) {
     cl_int rc = CL_SUCCESS;
     for (cl_uint i = 0; i < p->context->slot_count && rc == CL_SUCCESS; i++) {
         const struct context_slot *s = &p->context->slots[i];
-        rc = s->backend->ops->create_program_source(s->backend, s->ref, p->source, p->source_bytes, &p->parts[i].ref);
+        rc = s->backend->ops->create_program_source(s->backend, s->ref, p->source, p->source_bytes,
+                                                    &p->parts[i].ref);
     }
     return rc;
 }
 
-static cl_int create_with_source(struct context *c, cl_uint count, const char **strings, const size_t *lengths,
-                                 struct program **out) {
+static cl_int create_with_source(struct context *c, cl_uint count, const char **strings,
+                                 const size_t *lengths, struct program **out) {
     if (!count || !strings) return CL_INVALID_VALUE;
     for (cl_uint i = 0; i < count; i++)
         if (!strings[i]) return CL_INVALID_VALUE;
@@ -94,13 +96,15 @@ static cl_int create_with_source(struct context *c, cl_uint count, const char **
     for (cl_uint i = 0; i < c->device_count; i++) add_device(p, i);
     cl_int rc = join_source(p, count, strings, lengths);
     if (rc == CL_SUCCESS) rc = create_source_parts(p);
-    if (rc == CL_SUCCESS) *out = p;
-    else object_drop(p);
+    if (rc == CL_SUCCESS)
+        *out = p;
+    else
+        object_drop(p);
     return rc;
 }
 
-cl_program weft_clCreateProgramWithSource(cl_context context, cl_uint count, const char **strings, const size_t *lengths,
-                                          cl_int *errcode_ret) {
+cl_program weft_clCreateProgramWithSource(cl_context context, cl_uint count, const char **strings,
+                                          const size_t *lengths, cl_int *errcode_ret) {
     struct program *p = NULL;
     struct context *c = context_from(context);
     cl_int rc = c ? create_with_source(c, count, strings, lengths, &p) : CL_INVALID_CONTEXT;
@@ -109,8 +113,8 @@ cl_program weft_clCreateProgramWithSource(cl_context context, cl_uint count, con
 }
 
 /* The part of the program's binaries that belongs to one slot. */
-static cl_int create_binary_part(struct program *p, cl_uint slot, const size_t *lengths, const unsigned char **binaries,
-                                 cl_int *status) {
+static cl_int create_binary_part(struct program *p, cl_uint slot, const size_t *lengths,
+                                 const unsigned char **binaries, cl_int *status) {
     const struct context_slot *s = &p->context->slots[slot];
     cl_uint count = 0, n = p->device_count;
     cl_uint *numbers = calloc(n, sizeof *numbers), *which = calloc(n, sizeof *which);
@@ -139,8 +143,8 @@ out:
     return rc;
 }
 
-static cl_int check_binaries(struct context *c, cl_uint count, const cl_device_id *devices, const size_t *lengths,
-                             const unsigned char **binaries, cl_int *status) {
+static cl_int check_binaries(struct context *c, cl_uint count, const cl_device_id *devices,
+                             const size_t *lengths, const unsigned char **binaries, cl_int *status) {
     if (!count || !devices || !lengths || !binaries) return CL_INVALID_VALUE;
     cl_int rc = CL_SUCCESS;
     for (cl_uint i = 0; i < count; i++) {
@@ -153,8 +157,9 @@ static cl_int check_binaries(struct context *c, cl_uint count, const cl_device_i
     return rc;
 }
 
-static cl_int create_with_binary(struct context *c, cl_uint count, const cl_device_id *devices, const size_t *lengths,
-                                 const unsigned char **binaries, cl_int *status, struct program **out) {
+static cl_int create_with_binary(struct context *c, cl_uint count, const cl_device_id *devices,
+                                 const size_t *lengths, const unsigned char **binaries, cl_int *status,
+                                 struct program **out) {
     cl_int rc = check_binaries(c, count, devices, lengths, binaries, status);
     if (rc != CL_SUCCESS) return rc;
     struct program *p = program_new(c, count);
@@ -164,14 +169,16 @@ static cl_int create_with_binary(struct context *c, cl_uint count, const cl_devi
         cl_int part = create_binary_part(p, slot, lengths, binaries, status);
         if (part != CL_SUCCESS) rc = part;
     }
-    if (rc == CL_SUCCESS) *out = p;
-    else object_drop(p);
+    if (rc == CL_SUCCESS)
+        *out = p;
+    else
+        object_drop(p);
     return rc;
 }
 
 cl_program weft_clCreateProgramWithBinary(cl_context context, cl_uint count, const cl_device_id *devices,
-                                          const size_t *lengths, const unsigned char **binaries, cl_int *status,
-                                          cl_int *errcode_ret) {
+                                          const size_t *lengths, const unsigned char **binaries,
+                                          cl_int *status, cl_int *errcode_ret) {
     struct program *p = NULL;
     struct context *c = context_from(context);
     cl_int rc = c ? create_with_binary(c, count, devices, lengths, binaries, status, &p) : CL_INVALID_CONTEXT;

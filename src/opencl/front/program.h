@@ -1,34 +1,34 @@
-/* Programs: a part (a backend's program) a slot of the context, made when it is first built there, and the meta data that
- * each build brings back. Kernels are attached to a program; while one is, it cannot be built again, so that meta data
- * stays where it is for a kernel's life. */
+/* Programs: a part (a backend's program) a slot of the context, made when it is first built there, and the
+ * meta data that each build brings back. Kernels are attached to a program; while one is, it cannot be built
+ * again, so that meta data stays where it is for a kernel's life. */
 #ifndef WEFT_OPENCL_FRONT_PROGRAM_H
 #define WEFT_OPENCL_FRONT_PROGRAM_H
 #include "opencl/front/context.h"
 
 struct program_part {
-    bk_ref ref;                    /* 0: not made yet */
-    struct program_meta *meta;     /* of the last build that ended; NULL: none */
+    bk_ref ref;                /* 0: not made yet */
+    struct program_meta *meta; /* of the last build that ended; NULL: none */
 };
 
-struct program_device {            /* one a device of the program, in its order */
+struct program_device { /* one a device of the program, in its order */
     struct device *device;
-    cl_uint slot, place;           /* place: among the slot's devices */
+    cl_uint slot, place; /* place: among the slot's devices */
     cl_build_status status;
-    char *options;                 /* of the last build */
+    char *options; /* of the last build */
 };
 
 struct program {
     struct object object;
-    struct context *context;       /* held */
-    char *source;                  /* NULL: of binaries */
+    struct context *context; /* held */
+    char *source;            /* NULL: of binaries */
     size_t source_bytes;
-    struct program_part *parts;    /* one a slot */
+    struct program_part *parts; /* one a slot */
     cl_uint device_count;
     struct program_device *devices;
-    pthread_mutex_t lock;          /* leaf, but for program_part_ref: statuses, meta data, builds */
+    pthread_mutex_t lock; /* leaf, but for program_part_ref: statuses, meta data, builds */
     pthread_cond_t built;
-    cl_uint building;              /* parts whose build has not ended */
-    _Atomic cl_uint kernels;       /* attached */
+    cl_uint building;        /* parts whose build has not ended */
+    _Atomic cl_uint kernels; /* attached */
 };
 
 static inline struct program *program_from(cl_program h) { return object_check(h, OBJECT_PROGRAM); }

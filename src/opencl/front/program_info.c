@@ -24,7 +24,8 @@ static cl_int answer_devices(const struct program *p, struct info_out out) {
     if (out.size_ret) *out.size_ret = p->device_count * sizeof(cl_device_id);
     if (!out.value) return CL_SUCCESS;
     if (out.room < p->device_count * sizeof(cl_device_id)) return CL_INVALID_VALUE;
-    for (cl_uint i = 0; i < p->device_count; i++) ((cl_device_id *)out.value)[i] = (cl_device_id)p->devices[i].device;
+    for (cl_uint i = 0; i < p->device_count; i++)
+        ((cl_device_id *)out.value)[i] = (cl_device_id)p->devices[i].device;
     return CL_SUCCESS;
 }
 
@@ -54,7 +55,8 @@ static cl_int slot_binaries(struct program *p, cl_uint slot, unsigned char ***bl
     return s->backend->ops->get_binaries(s->backend, p->parts[slot].ref, s->device_count, *blobs, *sizes);
 }
 
-/* One slot's binaries into the program's memory (out), or their sizes (out_sizes). No lock held: the backend may wait. */
+/* One slot's binaries into the program's memory (out), or their sizes (out_sizes). No lock held: the backend
+ * may wait. */
 static cl_int take_slot(struct program *p, cl_uint slot, unsigned char **out, size_t *out_sizes) {
     unsigned char **blobs = NULL;
     size_t *sizes = NULL;
@@ -99,7 +101,8 @@ static cl_int answer_binaries(struct program *p, struct info_out out, bool only_
     return rc;
 }
 
-/* Sizes from the meta data if every build has told them, else by asking for the binaries (some drivers make them only then). */
+/* Sizes from the meta data if every build has told them, else by asking for the binaries (some drivers make
+ * them only then). */
 static cl_int answer_binary_sizes(struct program *p, struct info_out out) {
     bool told = out.value && out.room >= p->device_count * sizeof(size_t);
     pthread_mutex_lock(&p->lock);
@@ -127,7 +130,8 @@ static cl_int answer_locked(struct program *p, cl_program_info param, struct inf
     }
 }
 
-cl_int weft_clGetProgramInfo(cl_program program, cl_program_info param, size_t room, void *value, size_t *size_ret) {
+cl_int weft_clGetProgramInfo(cl_program program, cl_program_info param, size_t room, void *value,
+                             size_t *size_ret) {
     struct program *p = program_from(program);
     struct info_out out = {room, value, size_ret};
     if (!p) return CL_INVALID_PROGRAM;
@@ -148,7 +152,8 @@ cl_int weft_clGetProgramInfo(cl_program program, cl_program_info param, size_t r
     return rc;
 }
 
-static cl_int answer_build(const struct program *p, cl_uint index, cl_program_build_info param, struct info_out out) {
+static cl_int answer_build(const struct program *p, cl_uint index, cl_program_build_info param,
+                           struct info_out out) {
     const struct program_device *d = &p->devices[index];
     const struct program_device_meta *m = device_meta(p, index);
     bool ended = d->status != CL_BUILD_IN_PROGRESS && d->status != CL_BUILD_NONE;
@@ -158,13 +163,14 @@ static cl_int answer_build(const struct program *p, cl_uint index, cl_program_bu
     case CL_PROGRAM_BUILD_OPTIONS: return info_string(out, d->options);
     case CL_PROGRAM_BUILD_LOG: return info_string(out, m && ended ? m->log : "");
     case CL_PROGRAM_BINARY_TYPE: return info_bytes(out, &type, sizeof type);
-    case CL_PROGRAM_BUILD_GLOBAL_VARIABLE_TOTAL_SIZE: return info_size(out, m && ended ? m->global_variable_bytes : 0);
+    case CL_PROGRAM_BUILD_GLOBAL_VARIABLE_TOTAL_SIZE:
+        return info_size(out, m && ended ? m->global_variable_bytes : 0);
     default: return CL_INVALID_VALUE;
     }
 }
 
-cl_int weft_clGetProgramBuildInfo(cl_program program, cl_device_id device, cl_program_build_info param, size_t room,
-                                  void *value, size_t *size_ret) {
+cl_int weft_clGetProgramBuildInfo(cl_program program, cl_device_id device, cl_program_build_info param,
+                                  size_t room, void *value, size_t *size_ret) {
     struct program *p = program_from(program);
     struct device *d = device_from(device);
     if (!p) return CL_INVALID_PROGRAM;

@@ -22,13 +22,16 @@ static cl_command_queue_properties able_properties(const struct device *d) {
     return able;
 }
 
-static cl_int create(struct context *c, struct device *d, cl_command_queue_properties properties, struct queue **out) {
-    const cl_command_queue_properties known = CL_QUEUE_OUT_OF_ORDER_EXEC_MODE_ENABLE | CL_QUEUE_PROFILING_ENABLE |
-                                              CL_QUEUE_ON_DEVICE | CL_QUEUE_ON_DEVICE_DEFAULT;
+static cl_int create(struct context *c, struct device *d, cl_command_queue_properties properties,
+                     struct queue **out) {
+    const cl_command_queue_properties known = CL_QUEUE_OUT_OF_ORDER_EXEC_MODE_ENABLE |
+                                              CL_QUEUE_PROFILING_ENABLE | CL_QUEUE_ON_DEVICE |
+                                              CL_QUEUE_ON_DEVICE_DEFAULT;
     cl_uint index = context_device_index(c, d);
     if (index == c->device_count) return CL_INVALID_DEVICE;
     if (properties & ~known) return CL_INVALID_VALUE;
-    if ((properties & CL_QUEUE_ON_DEVICE_DEFAULT) && !(properties & CL_QUEUE_ON_DEVICE)) return CL_INVALID_VALUE;
+    if ((properties & CL_QUEUE_ON_DEVICE_DEFAULT) && !(properties & CL_QUEUE_ON_DEVICE))
+        return CL_INVALID_VALUE;
     if (properties & ~able_properties(d)) return CL_INVALID_QUEUE_PROPERTIES;
     struct queue *q = object_new(OBJECT_QUEUE, sizeof *q, queue_end);
     if (!q) return CL_OUT_OF_HOST_MEMORY;
@@ -38,7 +41,8 @@ static cl_int create(struct context *c, struct device *d, cl_command_queue_prope
     q->backend = d->backend;
     q->slot = c->device_slot[index];
     q->properties = properties;
-    cl_int rc = q->backend->ops->create_queue(q->backend, c->slots[q->slot].ref, d->number, properties, &q->ref);
+    cl_int rc =
+        q->backend->ops->create_queue(q->backend, c->slots[q->slot].ref, d->number, properties, &q->ref);
     if (rc != CL_SUCCESS) {
         object_drop(q);
         return rc;
@@ -90,25 +94,31 @@ static cl_int create_checked(cl_context context, cl_device_id device, cl_command
     return CL_SUCCESS;
 }
 
-cl_command_queue weft_clCreateCommandQueue(cl_context context, cl_device_id device, cl_command_queue_properties properties,
-                                           cl_int *errcode_ret) {
+cl_command_queue weft_clCreateCommandQueue(cl_context context, cl_device_id device,
+                                           cl_command_queue_properties properties, cl_int *errcode_ret) {
     struct queue *q = NULL;
-    const cl_command_queue_properties known = CL_QUEUE_OUT_OF_ORDER_EXEC_MODE_ENABLE | CL_QUEUE_PROFILING_ENABLE;
+    const cl_command_queue_properties known =
+        CL_QUEUE_OUT_OF_ORDER_EXEC_MODE_ENABLE | CL_QUEUE_PROFILING_ENABLE;
     cl_int rc = create_checked(context, device, properties, NULL, 0, &q);
-    if (rc == CL_INVALID_QUEUE_PROPERTIES && (properties & ~known)) rc = CL_INVALID_VALUE; /* none of 2.0's names here */
+    if (rc == CL_INVALID_QUEUE_PROPERTIES && (properties & ~known))
+        rc = CL_INVALID_VALUE; /* none of 2.0's names here */
     if (errcode_ret) *errcode_ret = rc;
     return (cl_command_queue)q;
 }
 
 cl_command_queue weft_clCreateCommandQueueWithProperties(cl_context context, cl_device_id device,
-                                                         const cl_queue_properties *properties, cl_int *errcode_ret) {
+                                                         const cl_queue_properties *properties,
+                                                         cl_int *errcode_ret) {
     struct queue *q = NULL;
     cl_command_queue_properties bits = 0;
     size_t bytes = 0;
     cl_int rc = CL_SUCCESS;
-    if (!context_from(context)) rc = CL_INVALID_CONTEXT;
-    else if (!device_from(device)) rc = CL_INVALID_DEVICE;
-    else rc = read_properties(properties, &bits, &bytes);
+    if (!context_from(context))
+        rc = CL_INVALID_CONTEXT;
+    else if (!device_from(device))
+        rc = CL_INVALID_DEVICE;
+    else
+        rc = read_properties(properties, &bits, &bytes);
     if (rc == CL_SUCCESS) rc = create_checked(context, device, bits, properties, bytes, &q);
     if (errcode_ret) *errcode_ret = rc;
     return (cl_command_queue)q;
@@ -131,8 +141,8 @@ cl_int weft_clReleaseCommandQueue(cl_command_queue queue) {
     return CL_SUCCESS;
 }
 
-cl_int weft_clGetCommandQueueInfo(cl_command_queue queue, cl_command_queue_info param, size_t room, void *value,
-                                  size_t *size_ret) {
+cl_int weft_clGetCommandQueueInfo(cl_command_queue queue, cl_command_queue_info param, size_t room,
+                                  void *value, size_t *size_ret) {
     struct queue *q = queue_from(queue);
     struct info_out out = {room, value, size_ret};
     if (!q) return CL_INVALID_COMMAND_QUEUE;
