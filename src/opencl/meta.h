@@ -30,7 +30,7 @@ struct program_device_meta {
     cl_build_status status;
     char *log, *options;
     cl_program_binary_type binary_type;
-    size_t global_variable_bytes, binary_bytes;
+    size_t global_variable_bytes;
 };
 struct program_meta {
     cl_uint device_count, kernel_count;

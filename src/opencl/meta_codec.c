@@ -57,7 +57,6 @@ void *program_meta_encode(const struct program_meta *m, size_t *bytes) {
         weft_put_string(&w, d->options);
         weft_put_u32(&w, d->binary_type);
         weft_put_u64(&w, d->global_variable_bytes);
-        weft_put_u64(&w, d->binary_bytes);
     }
     weft_put_u32(&w, m->kernel_count);
     for (cl_uint i = 0; i < m->kernel_count; i++) put_kernel(&w, &m->kernels[i], m->device_count);
@@ -126,7 +125,6 @@ static void get_device(struct weft_reader *r, struct program_device_meta *d) {
     d->options = weft_get_string_dup(r);
     d->binary_type = weft_get_u32(r);
     d->global_variable_bytes = weft_get_u64(r);
-    d->binary_bytes = weft_get_u64(r);
 }
 
 struct program_meta *program_meta_decode(const void *blob, size_t bytes) {

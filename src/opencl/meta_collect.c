@@ -42,18 +42,6 @@ static bool collect_device(struct program_device_meta *out, cl_program program, 
     return out->log && out->options;
 }
 
-static void collect_binary_sizes(struct program_meta *m, cl_program program) {
-    size_t bytes = 0;
-    const cl_icd_dispatch *d = DRIVER(program);
-    if (d->clGetProgramInfo(program, CL_PROGRAM_BINARY_SIZES, 0, NULL, &bytes)) return;
-    if (bytes != m->device_count * sizeof(size_t)) return;
-    size_t *sizes = calloc(m->device_count, sizeof *sizes);
-    if (sizes && !d->clGetProgramInfo(program, CL_PROGRAM_BINARY_SIZES, bytes, sizes, NULL)) {
-        for (cl_uint i = 0; i < m->device_count; i++) m->devices[i].binary_bytes = sizes[i];
-    }
-    free(sizes);
-}
-
 static void collect_arg(struct arg_meta *a, cl_kernel kernel, cl_uint i) {
     const cl_icd_dispatch *d = DRIVER(kernel);
     if (!d->clGetKernelArgInfo) return;
@@ -131,7 +119,6 @@ struct program_meta *program_meta_collect(cl_program program, cl_uint device_cou
         ok = collect_device(&m->devices[i], program, devices[i]);
         if (m->devices[i].status == CL_BUILD_SUCCESS) built = true;
     }
-    if (ok) collect_binary_sizes(m, program);
     if (ok && built) ok = collect_kernels(m, program, devices);
     if (ok) return m;
     program_meta_free(m);

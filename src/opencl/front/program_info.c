@@ -101,22 +101,6 @@ static cl_int answer_binaries(struct program *p, struct info_out out, bool only_
     return rc;
 }
 
-/* Sizes from the meta data if every build has told them, else by asking for the binaries (some drivers make
- * them only then). */
-static cl_int answer_binary_sizes(struct program *p, struct info_out out) {
-    bool told = out.value && out.room >= p->device_count * sizeof(size_t);
-    pthread_mutex_lock(&p->lock);
-    for (cl_uint i = 0; told && i < p->device_count; i++) {
-        const struct program_device_meta *m = device_meta(p, i);
-        told = m && m->status == CL_BUILD_SUCCESS && m->binary_bytes;
-        if (told) ((size_t *)out.value)[i] = m->binary_bytes;
-    }
-    pthread_mutex_unlock(&p->lock);
-    if (!told) return answer_binaries(p, out, true);
-    if (out.size_ret) *out.size_ret = p->device_count * sizeof(size_t);
-    return CL_SUCCESS;
-}
-
 static cl_int answer_locked(struct program *p, cl_program_info param, struct info_out out) {
     const struct program_meta *m;
     switch (param) {
@@ -142,7 +126,7 @@ cl_int weft_clGetProgramInfo(cl_program program, cl_program_info param, size_t r
     case CL_PROGRAM_DEVICES: return answer_devices(p, out);
     case CL_PROGRAM_SOURCE: return info_string(out, p->source);
     case CL_PROGRAM_IL: return info_bytes(out, NULL, 0);
-    case CL_PROGRAM_BINARY_SIZES: return answer_binary_sizes(p, out);
+    case CL_PROGRAM_BINARY_SIZES: return answer_binaries(p, out, true);
     case CL_PROGRAM_BINARIES: return answer_binaries(p, out, false);
     default: break;
     }
