@@ -1,5 +1,5 @@
-/* Endpoint addresses and the adapters behind them. An address is a list of (adapter name, adapter address); the first
- * adapter of our preference list that says it reaches its part is used. */
+/* Endpoint addresses and the adapters behind them. An address is a list of (adapter name, adapter address);
+ * the first adapter of our preference list that says it reaches its part is used. */
 #include "base/codec.h"
 #include "base/error.h"
 #include "base/log.h"
@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define ADDRESS_MAGIC 0x31445457u    /* "WTD1" */
+#define ADDRESS_MAGIC 0x31445457u /* "WTD1" */
 
 static bool listed(const char *list, const char *name) {
     size_t n = strlen(name);
@@ -57,8 +57,10 @@ static int open_named(struct ep *ep, const char *name, const char *run_dir, bool
     }
     if (ep->link_count == EP_LINKS_MAX) return WEFT_E_LIMIT;
     int rc = open_link(ep, ops, run_dir);
-    if (rc && must) weft_error("transport", "adapter %s does not open: %s", name, weft_error_text(rc));
-    else if (rc) weft_info("transport", "adapter %s is not used: %s", name, weft_error_text(rc));
+    if (rc && must)
+        weft_error("transport", "adapter %s does not open: %s", name, weft_error_text(rc));
+    else if (rc)
+        weft_info("transport", "adapter %s is not used: %s", name, weft_error_text(rc));
     return must ? rc : 0;
 }
 
@@ -82,9 +84,10 @@ int ep_links_open(struct ep *ep) {
     char dir[WEFT_PATH_MAX];
     const char *run_dir = ep->cfg.run_dir;
     if (!run_dir && weft_run_dir(dir, sizeof dir) == 0) run_dir = dir;
-    int rc = open_named(ep, "self", run_dir, true);    /* always there, and always first */
+    int rc = open_named(ep, "self", run_dir, true); /* always there, and always first */
     if (rc) return rc;
-    if (list && *list) rc = open_list(ep, list, run_dir);
+    if (list && *list)
+        rc = open_list(ep, list, run_dir);
     else
         for (const struct adapter_ops *const *ops = adapter_list(); *ops && !rc; ops++)
             if (strcmp((*ops)->name, "self") != 0) rc = open_named(ep, (*ops)->name, run_dir, false);
@@ -135,7 +138,8 @@ static bool find_part(const void *addr, size_t len, const char *name, const void
     return false;
 }
 
-struct ep_link *ep_link_for(struct ep *ep, const void *addr, size_t len, const void **part, size_t *part_len) {
+struct ep_link *ep_link_for(struct ep *ep, const void *addr, size_t len, const void **part,
+                            size_t *part_len) {
     for (size_t i = 0; i < ep->link_count; i++) {
         struct adapter *a = ep->links[i].adapter;
         if (find_part(addr, len, a->ops->name, part, part_len) && a->ops->reachable(a, *part, *part_len))
@@ -156,9 +160,12 @@ const char *ep_route(struct ep *ep, const void *addr, size_t len) {
 
 /* -- the engine's way out -- */
 
-static struct adapter *adapter_of(const struct engine_path *path) { return ((struct ep_link *)path->link->owner)->adapter; }
+static struct adapter *adapter_of(const struct engine_path *path) {
+    return ((struct ep_link *)path->link->owner)->adapter;
+}
 
-static int io_send(void *ctx, const struct engine_path *path, const struct adapter_packet_out *packets, size_t count) {
+static int io_send(void *ctx, const struct engine_path *path, const struct adapter_packet_out *packets,
+                   size_t count) {
     struct adapter *a = adapter_of(path);
     return a->ops->send(a, path->peer, packets, count);
 }
@@ -168,7 +175,7 @@ static void let_go(struct ep *ep, struct adapter *a, struct adapter_peer *peer) 
     if (ep->deferred_count == ep->deferred_cap) {
         size_t cap = ep->deferred_cap ? 2 * ep->deferred_cap : EP_DEFERRED_MAX;
         struct deferred *d = realloc(ep->deferred, cap * sizeof *d);
-        if (!d) return;    /* the hold is lost; the adapter gives it back when it closes */
+        if (!d) return; /* the hold is lost; the adapter gives it back when it closes */
         ep->deferred = d;
         ep->deferred_cap = cap;
     }
@@ -192,7 +199,9 @@ static int io_path_open(void *ctx, const struct engine_from *from, struct engine
     return 0;
 }
 
-static void io_path_close(void *ctx, const struct engine_path *path) { let_go(ctx, adapter_of(path), path->peer); }
+static void io_path_close(void *ctx, const struct engine_path *path) {
+    let_go(ctx, adapter_of(path), path->peer);
+}
 
 static void io_reply(void *ctx, const struct engine_from *from, const void *packet, size_t len) {
     struct engine_path path;

@@ -1,5 +1,6 @@
-/* Channels: incoming messages are put in the order they were sent, and eager ones in several packets together. Every
- * item may come twice or late: an id below the next one, or a part that is there already, is simply ignored. */
+/* Channels: incoming messages are put in the order they were sent, and eager ones in several packets
+ * together. Every item may come twice or late: an id below the next one, or a part that is there already, is
+ * simply ignored. */
 #include "base/error.h"
 #include "base/trace.h"
 #include "transport/conn.h"
@@ -96,7 +97,8 @@ static struct rx *find(struct channel *ch, uint64_t id, struct weft_list **befor
 }
 
 /* Finds or makes the record of a message. *out stays NULL for one that was delivered. */
-static int look_up(struct conn *c, uint16_t channel, uint64_t id, size_t bytes, struct channel **ch, struct rx **out) {
+static int look_up(struct conn *c, uint16_t channel, uint64_t id, size_t bytes, struct channel **ch,
+                   struct rx **out) {
     *out = NULL;
     *ch = conn_channel(c, channel);
     if (!*ch) return WEFT_E_AGAIN;
@@ -135,7 +137,7 @@ static int add_part(struct rx *rx, uint32_t offset, const uint8_t *data, size_t 
         if (lo < hi) had += hi - lo;
     }
     if (had == len) return 0;
-    if (had) return WEFT_E_PROTO;    /* parts are always cut the same way */
+    if (had) return WEFT_E_PROTO; /* parts are always cut the same way */
     int rc = weft_ranges_add(&rx->parts, offset, end);
     if (rc) return rc == WEFT_E_LIMIT ? WEFT_E_PROTO : WEFT_E_AGAIN;
     memcpy(rx->assembled + offset, data, len);
@@ -177,7 +179,7 @@ int channel_frag_in(struct conn *c, const struct wire_frag *f) {
     if (rx->rendezvous) return WEFT_E_PROTO;
     if (rx->header_here || rx->assembled) {
         if (rx->data_bytes != f->data_bytes) return WEFT_E_PROTO;
-        if (!rx->assembled) return 0;    /* whole already */
+        if (!rx->assembled) return 0; /* whole already */
     }
     rx->data_bytes = f->data_bytes;
     rc = add_part(rx, f->offset, f->data, f->len);
@@ -213,7 +215,10 @@ void rx_finish(struct rx *rx, int status, bool front) {
     rendezvous_disarm(rx);
     weft_list_remove(&rx->node);
     rx->state = RX_DONE;
-    if (!rx->event.call) rx_free(rx);
-    else if (front) event_push_front(c->engine, c, &rx->event, ENGINE_EVENT_DATA, status);
-    else event_push(c->engine, c, &rx->event, ENGINE_EVENT_DATA, status);
+    if (!rx->event.call)
+        rx_free(rx);
+    else if (front)
+        event_push_front(c->engine, c, &rx->event, ENGINE_EVENT_DATA, status);
+    else
+        event_push(c->engine, c, &rx->event, ENGINE_EVENT_DATA, status);
 }

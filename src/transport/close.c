@@ -1,5 +1,5 @@
-/* Close: the orderly end of a connection, the end that a broken rule or a lost peer forces, and the ending of every
- * message that is then unfinished. */
+/* Close: the orderly end of a connection, the end that a broken rule or a lost peer forces, and the ending of
+ * every message that is then unfinished. */
 #include "base/error.h"
 #include "base/log.h"
 #include "base/trace.h"
@@ -12,13 +12,13 @@
 static void end_incoming(struct conn *c, int status) {
     weft_list_for_each_safe(it, &c->rxs) {
         struct rx *rx = weft_list_entry(it, struct rx, all);
-        if (rx->busy) continue;    /* engine_pull_done ends it */
+        if (rx->busy) continue; /* engine_pull_done ends it */
         switch (rx->state) {
         case RX_AHEAD: rx_free(rx); break;
         case RX_WAITING:
         case RX_PUSH:
         case RX_PULL: rx_finish(rx, status, false); break;
-        default: break;            /* with the owner: engine_event_done ends it */
+        default: break; /* with the owner: engine_event_done ends it */
         }
     }
 }
@@ -96,7 +96,8 @@ void engine_close(struct engine *e, uint64_t now, struct conn *c, uint64_t deadl
 }
 
 static bool all_said(const struct conn *c) {
-    return c->tx_count == 0 && weft_list_empty(&c->queue) && weft_list_empty(&c->again) && c->sent.flying == 0;
+    return c->tx_count == 0 && weft_list_empty(&c->queue) && weft_list_empty(&c->again) &&
+           c->sent.flying == 0;
 }
 
 void close_tick(struct conn *c, uint64_t now) {
@@ -128,12 +129,14 @@ static int status_of(uint32_t reason) {
 
 void close_in(struct conn *c, uint64_t now, uint32_t reason) {
     int status = status_of(reason);
-    if (reason) weft_warn("transport", "connection %08x: the peer closed it: %s", c->id, weft_error_text(status));
+    if (reason)
+        weft_warn("transport", "connection %08x: the peer closed it: %s", c->id, weft_error_text(status));
     /* The answer: an acknowledgement, which this CLOSE carries along. */
     if (!c->close_sent || c->reliable) {
         c->close_reason = 0;
         conn_output_close(c, now);
-    } else conn_output_ack(c, now);
+    } else
+        conn_output_ack(c, now);
     conn_down(c, now, status);
 }
 

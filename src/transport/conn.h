@@ -1,9 +1,10 @@
 /* Conn: the engine's inside, shared by its parts: connections, messages on their way out (tx) and in (rx).
  *
- * DESIGN NOTES. A piece of `content` (a message, a fragment, a control item) is at any time in exactly one list: a
- * queue of its connection, or the record of the one packet that carries it. Loss moves it from the record back to a queue;
- * acknowledgement takes it out. So nothing needs a count of references, and freeing a message only unlinks its content.
- * Bulk data has no content objects: two 64-bit maps a superpacket (still to send, acknowledged) do. */
+ * DESIGN NOTES. A piece of `content` (a message, a fragment, a control item) is at any time in exactly one
+ * list: a queue of its connection, or the record of the one packet that carries it. Loss moves it from the
+ * record back to a queue; acknowledgement takes it out. So nothing needs a count of references, and freeing a
+ * message only unlinks its content. Bulk data has no content objects: two 64-bit maps a superpacket (still to
+ * send, acknowledged) do. */
 #ifndef WEFT_TRANSPORT_CONN_H
 #define WEFT_TRANSPORT_CONN_H
 #include "base/clock.h"
@@ -18,27 +19,26 @@
 #include "transport/sent.h"
 #include "transport/wire.h"
 
-#define CONN_HALF_OPEN_MAX 256u                     /* answered INITs whose sender has not spoken yet */
-#define CONN_HALF_OPEN_NS (3 * WEFT_NS_PER_S)
-#define CONN_QUARANTINE_NS (60 * WEFT_NS_PER_S)     /* before a connection id's slot is used again */
-#define CONN_SLOTS_MAX 65535u
-#define CONN_HELD_SOFT_BYTES (8u << 20)             /* out-of-order bytes above which packets are not taken */
-#define CONN_HELD_HARD_BYTES (64u << 20)            /* … above which the connection is closed */
-#define CONN_AHEAD_MAX 65536u                       /* message ids ahead of the next one that are taken */
-#define CONN_RENDEZVOUS_MAX 1024u                   /* that a sender has open at once */
-#define CONN_RENDEZVOUS_HARD 4096u                  /* that a receiver tolerates */
-#define CONN_PUSHES_MAX 64u                         /* armed tag entries */
-#define CONN_TX_MAX (1u << 20)                      /* messages in one peer's queue */
-#define CONN_PING_DEAD_NS (8 * WEFT_NS_PER_S)       /* silence after which an idle peer is lost */
+#define CONN_HALF_OPEN_MAX    256u /* answered INITs whose sender has not spoken yet */
+#define CONN_HALF_OPEN_NS     (3 * WEFT_NS_PER_S)
+#define CONN_QUARANTINE_NS    (60 * WEFT_NS_PER_S) /* before a connection id's slot is used again */
+#define CONN_SLOTS_MAX        65535u
+#define CONN_HELD_SOFT_BYTES  (8u << 20)          /* out-of-order bytes above which packets are not taken */
+#define CONN_HELD_HARD_BYTES  (64u << 20)         /* … above which the connection is closed */
+#define CONN_AHEAD_MAX        65536u              /* message ids ahead of the next one that are taken */
+#define CONN_RENDEZVOUS_MAX   1024u               /* that a sender has open at once */
+#define CONN_RENDEZVOUS_HARD  4096u               /* that a receiver tolerates */
+#define CONN_PUSHES_MAX       64u                 /* armed tag entries */
+#define CONN_TX_MAX           (1u << 20)          /* messages in one peer's queue */
+#define CONN_PING_DEAD_NS     (8 * WEFT_NS_PER_S) /* silence after which an idle peer is lost */
 #define CONN_SUSPECT_PROBE_NS (50 * WEFT_NS_PER_MS)
-#define CONN_SUSPECT_DEAD_NS (500 * WEFT_NS_PER_MS)
-#define CONN_HOLD_NS (100 * WEFT_NS_PER_US)         /* longest that `more` holds a message back */
-#define CONN_RETRY_NS (20 * WEFT_NS_PER_US)         /* before a full adapter is tried again; doubles to 1 ms */
-#define CONN_CLOSE_TRIES 3
-#define CONN_RESETS_PER_S 100
+#define CONN_SUSPECT_DEAD_NS  (500 * WEFT_NS_PER_MS)
+#define CONN_HOLD_NS          (100 * WEFT_NS_PER_US) /* longest that `more` holds a message back */
+#define CONN_RETRY_NS         (20 * WEFT_NS_PER_US) /* before a full adapter is tried again; doubles to 1 ms */
+#define CONN_RESETS_PER_S     100
 
 enum content_kind {
-    CONTENT_MSG,       /* first part of an eager message */
+    CONTENT_MSG, /* first part of an eager message */
     CONTENT_FRAG,
     CONTENT_RTS,
     CONTENT_OKTOSEND,
@@ -52,48 +52,50 @@ struct tx;
 struct content {
     struct weft_list node;
     uint8_t kind;
-    uint32_t offset, len;          /* MSG, FRAG: the part of the data */
+    uint32_t offset, len; /* MSG, FRAG: the part of the data */
     union {
-        struct tx *tx;             /* MSG, FRAG, RTS */
-        struct rx *rx;             /* OKTOSEND, WINDOW */
+        struct tx *tx; /* MSG, FRAG, RTS */
+        struct rx *rx; /* OKTOSEND, WINDOW */
         struct wire_fin fin;
     };
 };
 
-struct superpacket { uint64_t todo, acked; };
+struct superpacket {
+    uint64_t todo, acked;
+};
 
 /* The sending side of pushed rendezvous data, from OKTOSEND on. */
 struct push_out {
-    struct weft_list node;         /* conn->bulk while something may be to send; else empty */
-    struct tx *tx;                 /* NULL: over, kept only for the packets still flying */
+    struct weft_list node; /* conn->bulk while something may be to send; else empty */
+    struct tx *tx;         /* NULL: over, kept only for the packets still flying */
     uint64_t base_tag, segment_offset, segment_bytes;
-    uint32_t count;                /* superpackets of the segment */
-    uint32_t low;                  /* all below are acknowledged */
-    uint32_t opened;               /* all below have been in the window */
-    uint32_t limit;                /* the receiver takes superpackets below */
+    uint32_t count;  /* superpackets of the segment */
+    uint32_t low;    /* all below are acknowledged */
+    uint32_t opened; /* all below have been in the window */
+    uint32_t limit;  /* the receiver takes superpackets below */
     uint32_t window;
-    uint32_t flying;               /* records of sent packets that point here */
-    struct superpacket super[WIRE_CHUNKS_MAX];    /* indexed by superpacket % 64 */
+    uint32_t flying;                           /* records of sent packets that point here */
+    struct superpacket super[WIRE_CHUNKS_MAX]; /* indexed by superpacket % 64 */
 };
 
 struct tx {
     struct engine_event event;
-    struct weft_list node;         /* conn->txs */
+    struct weft_list node; /* conn->txs */
     struct conn *conn;
-    uint64_t id, ref;              /* ref: rendezvous only */
+    uint64_t id, ref; /* ref: rendezvous only */
     uint16_t handler, channel, header_bytes, chunk_bytes;
     bool rendezvous, rts_sent;
     bool pooled;
     uint8_t region_bytes;
-    uint32_t left;                 /* eager: pieces of content not acknowledged */
-    uint32_t alloc_bytes;          /* counted against the queue's cap */
+    uint32_t left;        /* eager: pieces of content not acknowledged */
+    uint32_t alloc_bytes; /* counted against the queue's cap */
     uint64_t data_bytes;
     const uint8_t *data;
     struct push_out *push;
-    struct content *frags;         /* eager data beyond the first packet; in the same allocation */
+    struct content *frags; /* eager data beyond the first packet; in the same allocation */
     struct content first;
     uint8_t region[ADAPTER_REGION_MAX];
-    uint8_t header[];              /* then the copied data, if any */
+    uint8_t header[]; /* then the copied data, if any */
 };
 
 /* The receiving side of pushed rendezvous data. */
@@ -101,38 +103,38 @@ struct push_in {
     uint32_t slot;
     uint64_t use, segment_offset, segment_bytes;
     uint32_t count, low, told_low, window;
-    uint64_t got[WIRE_CHUNKS_MAX];    /* chunks, indexed by superpacket % 64 */
+    uint64_t got[WIRE_CHUNKS_MAX]; /* chunks, indexed by superpacket % 64 */
 };
 
 enum rx_state {
-    RX_AHEAD,          /* in its channel's list: incomplete, or an earlier message is missing */
-    RX_HEADER,         /* its HEADER event is queued or runs */
-    RX_WAITING,        /* has a sink, waits for a tag entry */
-    RX_PUSH,           /* armed */
+    RX_AHEAD,   /* in its channel's list: incomplete, or an earlier message is missing */
+    RX_HEADER,  /* its HEADER event is queued or runs */
+    RX_WAITING, /* has a sink, waits for a tag entry */
+    RX_PUSH,    /* armed */
     RX_PULL,
-    RX_DONE,           /* its DATA event is queued or runs */
+    RX_DONE, /* its DATA event is queued or runs */
 };
 
 struct rx {
     struct engine_event event;
-    struct weft_list node;         /* channel's list, conn->waiting, engine's pulls, or none */
-    struct weft_list all;          /* conn->rxs */
+    struct weft_list node; /* channel's list, conn->waiting, engine's pulls, or none */
+    struct weft_list all;  /* conn->rxs */
     struct conn *conn;
     uint64_t id, ref;
     uint16_t handler, channel, header_bytes, chunk_bytes;
     uint8_t state, region_bytes;
-    bool rendezvous, busy;         /* busy: a slice of a pull is being read, outside the engine */
-    struct pbuf *packet;           /* holds header (and data, if it came in one packet) */
+    bool rendezvous, busy; /* busy: a slice of a pull is being read, outside the engine */
+    struct pbuf *packet;   /* holds header (and data, if it came in one packet) */
     const uint8_t *header;
-    uint8_t *assembled;            /* eager data that came in several packets; heap */
+    uint8_t *assembled; /* eager data that came in several packets; heap */
     const uint8_t *data;
     uint64_t data_bytes;
-    uint32_t data_here;            /* of an eager message */
+    uint32_t data_here; /* of an eager message */
     bool header_here;
-    uint32_t held_bytes;           /* counted in conn->held_bytes */
-    struct weft_ranges parts;      /* of assembled */
+    uint32_t held_bytes;      /* counted in conn->held_bytes */
+    struct weft_ranges parts; /* of assembled */
     uint8_t *sink;
-    uint64_t pulled;               /* bytes */
+    uint64_t pulled; /* bytes */
     struct push_in *push;
     struct content oktosend, window;
     uint8_t region[ADAPTER_REGION_MAX];
@@ -140,47 +142,47 @@ struct rx {
 
 struct channel {
     uint64_t tx_next, rx_next;
-    struct weft_list ahead;        /* rx records in order of id, ≥ rx_next */
+    struct weft_list ahead; /* rx records in order of id, ≥ rx_next */
 };
 
 enum conn_state {
     CONN_INIT_SENT,
-    CONN_HALF_OPEN,    /* answered, not confirmed: unknown to the owner */
+    CONN_HALF_OPEN, /* answered, not confirmed: unknown to the owner */
     CONN_UP,
     CONN_DOWN,
 };
 
 struct conn {
     struct heap_node timer;
-    struct weft_list all, ready;   /* engine's lists; ready: may have something to send */
+    struct weft_list all, ready; /* engine's lists; ready: may have something to send */
     struct engine *engine;
     struct engine_path path;
     void *user;
     uint8_t state, integrity;
     bool accepted, released, silent, reliable, held, blocked, path_open;
-    bool closing;                  /* ep_disconnect was called: nothing new goes out, nothing that comes is delivered */
+    bool closing; /* ep_disconnect was called: nothing new goes out, nothing that comes is delivered */
     bool close_sent, close_acked;
     int down_status;
     struct engine_event up, down;
-    uint32_t slot, id, remote_id;  /* id: packets to us carry it; remote_id: packets to the peer */
+    uint32_t slot, id, remote_id; /* id: packets to us carry it; remote_id: packets to the peer */
     uint8_t remote_boot_id[WIRE_BOOT_ID_BYTES];
-    bool origin_mapped;            /* accepted: in engine->origins under origin_key */
+    bool origin_mapped; /* accepted: in engine->origins under origin_key */
     uint64_t origin_key;
-    uint32_t refs;                 /* events queued or running, slices being read, calls under way */
-    uint32_t pulling;              /* slices being read */
+    uint32_t refs;    /* events queued or running, slices being read, calls under way */
+    uint32_t pulling; /* slices being read */
 
     /* handshake */
     uint64_t init_at_ns, init_sent_ns, init_number, expires_ns;
     unsigned init_tries;
-    uint8_t addr[ADAPTER_ADDRESS_MAX];    /* where to, for a path that must be opened again */
+    uint8_t addr[ADAPTER_ADDRESS_MAX]; /* where to, for a path that must be opened again */
     size_t addr_bytes;
 
     /* sending */
     struct sent sent;
-    uint64_t next_number;          /* of packets; equals sent.next on unreliable links */
+    uint64_t next_number; /* of packets; equals sent.next on unreliable links */
     struct cwnd cwnd;
     struct rtt rtt;
-    uint64_t window_bytes;         /* the peer's, charged */
+    uint64_t window_bytes; /* the peer's, charged */
     uint32_t remote_charge, packet_bytes;
     uint64_t last_sent_ns, last_probe_ns, flying_since_ns, loss_at_ns, extra_reorder_ns;
     unsigned probes_fired;         /* probe timeouts in a row */
@@ -198,24 +200,29 @@ struct conn {
     uint64_t hold_until_ns, retry_at_ns, retry_ns, close_deadline_ns;
 
     /* receiving */
-    bool ack_now;                  /* the packet being taken must be acknowledged at once */
-    struct replay replay;          /* unreliable links; on others only `next` is used */
+    bool ack_now;         /* the packet being taken must be acknowledged at once */
+    struct replay replay; /* unreliable links; on others only `next` is used */
     struct received received;
     uint64_t last_heard_ns, suspect_since_ns, suspect_probe_ns, last_hint_ns;
-    struct weft_map channels;      /* of struct channel */
+    struct weft_map channels; /* of struct channel */
     struct weft_list rxs, waiting;
-    uint32_t rx_rendezvous;        /* announced and not over */
+    uint32_t rx_rendezvous; /* announced and not over */
     uint64_t held_bytes;
     struct rx *slots[CONN_PUSHES_MAX];
     uint64_t next_use;
     uint64_t active_epoch;
 };
 
-struct slot { struct conn *conn; uint16_t generation; uint64_t free_at_ns; uint32_t next; };
+struct slot {
+    struct conn *conn;
+    uint16_t generation;
+    uint64_t free_at_ns;
+    uint32_t next;
+};
 
-#define ENGINE_BURST_MAX 64
+#define ENGINE_BURST_MAX   64
 #define ENGINE_ARENA_BYTES 65536u
-#define ENGINE_HEAD_MAX 4096u      /* bytes of one packet that are copied rather than gathered */
+#define ENGINE_HEAD_MAX    4096u /* bytes of one packet that are copied rather than gathered */
 
 /* A packet being put together; in the engine, so that the stack stays small. */
 struct packet {
@@ -224,7 +231,7 @@ struct packet {
     const void *payload;
     size_t payload_bytes;
     bool eliciting, has_ack;
-    struct push_out *push;         /* DATA; NULL: CTRL */
+    struct push_out *push; /* DATA; NULL: CTRL */
     uint32_t superpacket;
     uint8_t chunk;
     struct weft_list contents;
@@ -235,8 +242,8 @@ struct burst {
     struct packet packet[ENGINE_BURST_MAX];
     struct adapter_packet_out out[ENGINE_BURST_MAX];
     size_t count, arena_used;
-    size_t packet_len;             /* of the first */
-    bool last_short;               /* a shorter packet ends a burst */
+    size_t packet_len; /* of the first */
+    bool last_short;   /* a shorter packet ends a burst */
     uint8_t arena[ENGINE_ARENA_BYTES];
 };
 
@@ -247,7 +254,7 @@ struct engine {
     struct heap timers;
     struct slot *slots;
     uint32_t slot_count, slot_cap, conn_count, half_open;
-    uint32_t free_head, free_tail;                /* slots given back, oldest first; 0: none */
+    uint32_t free_head, free_tail; /* slots given back, oldest first; 0: none */
     struct weft_map origins;       /* accepted connections by (boot id, connection id) of the peer */
     struct pool tx_pool, rx_pool, packet_pool, content_pool;
     size_t tx_live, rx_live, packets_live;
@@ -257,19 +264,27 @@ struct engine {
 };
 
 /* A packet's items, kept as long as a message leads into it. */
-struct pbuf { uint32_t refs; bool pooled; size_t len; uint8_t data[]; };
+struct pbuf {
+    uint32_t refs;
+    bool pooled;
+    size_t len;
+    uint8_t data[];
+};
 #define PBUF_POOLED_BYTES 2048u
 
-/* engine.c */
+/* engine.c, event.c */
 uint64_t engine_random(struct engine *e);
 void conn_mark_ready(struct conn *c);
 void conn_update_timer(struct conn *c);
 void conn_queue(struct conn *c, struct weft_list *queue, struct content *content);
 struct channel *conn_channel(struct conn *c, uint16_t number);
-bool conn_awaits_peer(const struct conn *c);         /* anything but a PING waits for the peer */
-void event_push(struct engine *e, struct conn *c, struct engine_event *ev, enum engine_event_type type, int status);
+bool conn_awaits_peer(const struct conn *c); /* anything but a PING waits for the peer */
+void event_push(struct engine *e, struct conn *c, struct engine_event *ev, enum engine_event_type type,
+                int status);
 void event_push_front(struct engine *e, struct conn *c, struct engine_event *ev, enum engine_event_type type,
                       int status);
+/* Frees what the event is a part of. */
+void event_free(struct engine *e, struct engine_event *ev);
 void conn_maybe_free(struct conn *c);
 struct pbuf *pbuf_create(struct engine *e, size_t len);
 void pbuf_release(struct engine *e, struct pbuf *p);
@@ -282,16 +297,17 @@ struct conn *slot_find(const struct engine *e, uint32_t id);
 
 /* handshake.c */
 int conn_create(struct engine *e, uint64_t now, const struct engine_path *path, struct conn **out);
-void handshake_init_in(struct engine *e, uint64_t now, const struct engine_from *from, const uint8_t *p, size_t len,
-                       const struct wire_header *h);
-void handshake_resp_in(struct engine *e, uint64_t now, const struct engine_from *from, const uint8_t *p, size_t len,
-                       const struct wire_header *h);
-void handshake_reset_in(struct engine *e, uint64_t now, const struct engine_from *from, const uint8_t *p, size_t len);
+void handshake_init_in(struct engine *e, uint64_t now, const struct engine_from *from, const uint8_t *p,
+                       size_t len, const struct wire_header *h);
+void handshake_resp_in(struct engine *e, uint64_t now, const struct engine_from *from, const uint8_t *p,
+                       size_t len, const struct wire_header *h);
+void handshake_reset_in(struct engine *e, uint64_t now, const struct engine_from *from, const uint8_t *p,
+                        size_t len);
 void handshake_reset_out(struct engine *e, uint64_t now, const struct engine_from *from, size_t len,
                          const struct wire_header *h);
 void handshake_tick(struct conn *c, uint64_t now);
 void handshake_confirm(struct conn *c, uint64_t now);
-void handshake_path_lost(struct conn *c, uint64_t now);    /* before the connection was made */
+void handshake_path_lost(struct conn *c, uint64_t now); /* before the connection was made */
 
 /* message.c: the sending side */
 void tx_finish(struct tx *tx, int status, bool front);
@@ -305,14 +321,15 @@ int rendezvous_fin_in(struct conn *c, const struct wire_fin *f);
 
 /* push.c: bulk data out */
 int push_start(struct tx *tx, const struct wire_oktosend *o);
-bool push_next(struct push_out *p, uint32_t *superpacket);    /* lowest one with chunks to send */
+bool push_next(struct push_out *p, uint32_t *superpacket); /* lowest one with chunks to send */
 uint64_t push_superpacket_bytes(const struct push_out *p, uint32_t superpacket);
 void push_window(struct push_out *p, uint32_t low);
 /* Each settles one packet's chunk: it has arrived, must be sent again, or the connection is over. */
 void push_acked(struct push_out *p, uint32_t superpacket, uint8_t chunk);
 void push_lost(struct push_out *p, uint32_t superpacket, uint8_t chunk);
 void push_dropped(struct push_out *p);
-void push_detach(struct push_out *p);    /* the transfer is over; frees it when no packet points to it any more */
+void push_detach(
+    struct push_out *p); /* the transfer is over; frees it when no packet points to it any more */
 
 /* channel.c: ordering of incoming messages. Results: 0; WEFT_E_AGAIN: not taken now (do not acknowledge);
  * other: the peer broke a rule. */
@@ -331,7 +348,7 @@ void rendezvous_disarm(struct rx *rx);
 /* output.c */
 bool conn_output(struct conn *c, uint64_t now);
 void conn_output_ack(struct conn *c, uint64_t now);
-void conn_output_close(struct conn *c, uint64_t now);    /* one CLOSE, best effort */
+void conn_output_close(struct conn *c, uint64_t now); /* one CLOSE, best effort */
 
 /* recovery.c */
 int recovery_ack_in(struct conn *c, uint64_t now, const struct wire_ack *a);
@@ -340,11 +357,11 @@ uint64_t recovery_deadline(const struct conn *c);
 /* Whether one more packet fits the windows beside `planned` ones of `planned_bytes` (charged). */
 bool recovery_may_send(struct conn *c, size_t packet_bytes, uint32_t planned, uint64_t planned_bytes);
 uint32_t recovery_charge(const struct conn *c, size_t packet_bytes);
-void recovery_late(struct conn *c, uint64_t late_ns);    /* this process itself was stopped for so long */
+void recovery_late(struct conn *c, uint64_t late_ns); /* this process itself was stopped for so long */
 
 /* close.c */
 void conn_down(struct conn *c, uint64_t now, int status);
-void conn_break(struct conn *c, uint64_t now, int status);    /* tells the peer, then down */
+void conn_break(struct conn *c, uint64_t now, int status); /* tells the peer, then down */
 void conn_close_path(struct conn *c);
 void close_in(struct conn *c, uint64_t now, uint32_t reason);
 void close_tick(struct conn *c, uint64_t now);

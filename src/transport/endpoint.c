@@ -17,34 +17,72 @@
 
 #define DISCONNECT_LINGER_NS (5 * WEFT_NS_PER_S)
 
-WEFT_OPTIONS(transport, "transport",
-             {.name = "adapter", .type = WEFT_OPTION_STRING,
-              .help = "Adapters to use between processes, best first, separated by commas; unset: all that open."},
-             {.name = "spin_us", .type = WEFT_OPTION_INT, .value = "-1", .unit = "us", .min = -1, .max = 1000000,
-              .help = "How long a waiting thread polls before it sleeps; -1: 30, less on fewer than 3 CPUs."},
-             {.name = "eager_bytes", .type = WEFT_OPTION_SIZE, .value = "16K", .unit = "bytes", .min = 0, .max = 65536,
-              .help = "Messages with at most this much data are sent without asking the receiver for a buffer."},
-             {.name = "window_superpackets", .type = WEFT_OPTION_INT, .value = "16", .unit = "superpackets", .min = 1,
-              .max = 64, .help = "Superpackets of one large message that a receiver lets a sender have under way."},
-             {.name = "queue_bytes", .type = WEFT_OPTION_SIZE, .value = "256M", .unit = "bytes", .min = 1 << 20,
-              .max = 1ll << 40, .help = "Most that the queue towards one peer may hold in copied bytes."},
-             {.name = "keepalive_ms", .type = WEFT_OPTION_INT, .value = "1000", .unit = "ms", .min = 10, .max = 3600000,
-              .help = "Silence after which an idle peer is asked whether it is still there."},
-             {.name = "connect_timeout_ms", .type = WEFT_OPTION_INT, .value = "5000", .unit = "ms", .min = 10,
-              .max = 3600000, .help = "How long a connection may take to be made."},
-             {.name = "dead_ms", .type = WEFT_OPTION_INT, .value = "2000", .unit = "ms", .min = 100, .max = 3600000,
-              .help = "Least silence of a peer that owes an answer after which it counts as lost."})
+WEFT_OPTIONS(
+    transport, "transport",
+    {.name = "adapter",
+     .type = WEFT_OPTION_STRING,
+     .help = "Adapters to use between processes, best first, separated by commas; unset: all that open."},
+    {.name = "spin_us",
+     .type = WEFT_OPTION_INT,
+     .value = "-1",
+     .unit = "us",
+     .min = -1,
+     .max = 1000000,
+     .help = "How long a waiting thread polls before it sleeps; -1: 30, less on fewer than 3 CPUs."},
+    {.name = "eager_bytes",
+     .type = WEFT_OPTION_SIZE,
+     .value = "16K",
+     .unit = "bytes",
+     .min = 0,
+     .max = 65536,
+     .help = "Messages with at most this much data are sent without asking the receiver for a buffer."},
+    {.name = "window_superpackets",
+     .type = WEFT_OPTION_INT,
+     .value = "16",
+     .unit = "superpackets",
+     .min = 1,
+     .max = 64,
+     .help = "Superpackets of one large message that a receiver lets a sender have under way."},
+    {.name = "queue_bytes",
+     .type = WEFT_OPTION_SIZE,
+     .value = "256M",
+     .unit = "bytes",
+     .min = 1 << 20,
+     .max = 1ll << 40,
+     .help = "Most that the queue towards one peer may hold in copied bytes."},
+    {.name = "keepalive_ms",
+     .type = WEFT_OPTION_INT,
+     .value = "1000",
+     .unit = "ms",
+     .min = 10,
+     .max = 3600000,
+     .help = "Silence after which an idle peer is asked whether it is still there."},
+    {.name = "connect_timeout_ms",
+     .type = WEFT_OPTION_INT,
+     .value = "5000",
+     .unit = "ms",
+     .min = 10,
+     .max = 3600000,
+     .help = "How long a connection may take to be made."},
+    {.name = "dead_ms",
+     .type = WEFT_OPTION_INT,
+     .value = "2000",
+     .unit = "ms",
+     .min = 100,
+     .max = 3600000,
+     .help = "Least silence of a peer that owes an answer after which it counts as lost."})
 
 /* -- fork -- */
 
-static unsigned fork_generation;    /* changes in a forked child, before any other code of it runs */
+static unsigned fork_generation; /* changes in a forked child, before any other code of it runs */
 static void after_fork_in_child(void) { fork_generation++; }
 static pthread_once_t fork_once = PTHREAD_ONCE_INIT;
 static void watch_forks(void) { pthread_atfork(NULL, NULL, after_fork_in_child); }
 
 bool ep_is_ours(const struct ep *ep) { return ep->fork_generation == fork_generation; }
 
-/* The dispatcher's id is read without the lock: another thread's writes never make it look like this one's. */
+/* The dispatcher's id is read without the lock: another thread's writes never make it look like this one's.
+ */
 static _Thread_local const struct ep *handler_of;
 bool ep_in_handler(const struct ep *ep) { return handler_of == ep; }
 void ep_set_in_handler(const struct ep *ep) { handler_of = ep; }
@@ -55,7 +93,7 @@ static uint64_t spin_time(void) {
     int64_t us = weft_option_int("spin_us");
     if (us >= 0) return (uint64_t)us * WEFT_NS_PER_US;
     long cpus = sysconf(_SC_NPROCESSORS_ONLN);
-    return cpus >= 3 ? 30 * WEFT_NS_PER_US : cpus == 2 ? 15 * WEFT_NS_PER_US : 0;
+    return cpus >= 3 ? 30 * WEFT_NS_PER_US : cpus == 2 ? 20 * WEFT_NS_PER_US : 0;
 }
 
 static int open_engine(struct ep *ep) {
@@ -89,7 +127,7 @@ static int open_bell(struct ep *ep) {
 static int start_thread(struct ep *ep) {
     sigset_t all, old;
     sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &old);    /* signals are for the program's own threads */
+    pthread_sigmask(SIG_SETMASK, &all, &old); /* signals are for the program's own threads */
     ep->has_thread = true;
     int err = pthread_create(&ep->thread, NULL, ep_thread_main, ep);
     pthread_sigmask(SIG_SETMASK, &old, NULL);
@@ -136,7 +174,7 @@ int ep_open(struct ep **out, const struct ep_config *cfg) {
     int rc = open_bell(ep);
     if (rc == 0) rc = open_engine(ep);
     if (rc == 0) rc = ep_links_open(ep);
-    ep->cfg.adapters = ep->cfg.run_dir = ep->cfg.bind_host = NULL;    /* need not outlive the call */
+    ep->cfg.adapters = ep->cfg.run_dir = ep->cfg.bind_host = NULL; /* need not outlive the call */
     if (rc == 0 && !cfg->no_thread) rc = start_thread(ep);
     if (rc) {
         destroy(ep);
@@ -155,7 +193,8 @@ static bool all_down(const struct ep *ep) {
 /* The last thread that makes progress: closes every connection in order, then without. */
 static void close_connections(struct ep *ep, uint64_t deadline) {
     uint64_t now = weft_now_ns();
-    for (struct conn *c = NULL; (c = engine_conn_next(ep->engine, c));) engine_close(ep->engine, now, c, deadline);
+    for (struct conn *c = NULL; (c = engine_conn_next(ep->engine, c));)
+        engine_close(ep->engine, now, c, deadline);
     do {
         ep_begin(ep);
         int did = ep_dispatch(ep);
@@ -211,7 +250,7 @@ int ep_connect(struct ep *ep, const void *addr, size_t len, void *peer_ctx, stru
     peer->ctx = peer_ctx;
     peer->connected = true;
     peer->adapter = l->adapter->ops->name;
-    *out = peer;    /* before anybody can be told of it */
+    *out = peer; /* before anybody can be told of it */
     engine_output(ep->engine, now);
     ep_changed(ep);
     pthread_mutex_unlock(&ep->lock);
@@ -239,7 +278,9 @@ void ep_disconnect(struct ep_peer *peer) {
     pthread_mutex_unlock(&ep->lock);
 }
 
-void ep_peer_set_context(struct ep_peer *peer, void *ctx) { __atomic_store_n(&peer->ctx, ctx, __ATOMIC_RELEASE); }
+void ep_peer_set_context(struct ep_peer *peer, void *ctx) {
+    __atomic_store_n(&peer->ctx, ctx, __ATOMIC_RELEASE);
+}
 void *ep_peer_context(const struct ep_peer *peer) { return __atomic_load_n(&peer->ctx, __ATOMIC_ACQUIRE); }
 const char *ep_peer_adapter(const struct ep_peer *peer) { return peer->adapter; }
 

@@ -1,4 +1,5 @@
-/* The endpoint over a udp adapter that loses, doubles and reorders packets: it stands in for the real table of adapters. */
+/* The endpoint over a udp adapter that loses, doubles and reorders packets: it stands in for the real table
+ * of adapters. */
 #include "adapter/adapter.h"
 #include "base/error.h"
 #include "transport/ep_fixture.h"
@@ -16,10 +17,16 @@ static unsigned percent(void) {
     return (unsigned)(random_state >> 20) % 100;
 }
 
-static unsigned loss, doubles, delays;    /* percent */
+static unsigned loss, doubles, delays; /* percent */
+static atomic_uint dropped, doubled, delayed;
 
 /* One packet is held back until the next call. */
-static struct { uint8_t data[DELAYED_MAX]; size_t len; struct adapter *a; struct adapter_peer *peer; } held;
+static struct {
+    uint8_t data[DELAYED_MAX];
+    size_t len;
+    struct adapter *a;
+    struct adapter_peer *peer;
+} held;
 static pthread_mutex_t held_lock = PTHREAD_MUTEX_INITIALIZER;
 
 static void hold_back(struct adapter *a, struct adapter_peer *peer, const struct adapter_packet_out *p) {
@@ -46,19 +53,33 @@ static int lossy_send(struct adapter *a, struct adapter_peer *peer, const struct
     pthread_mutex_lock(&held_lock);
     let_go(a, peer);
     for (size_t i = 0; i < count; i++) {
-        if (percent() < loss) continue;
-        if (!held.len && percent() < delays) {
-            hold_back(a, peer, &packets[i]);
+        if (percent() < loss) {
+            dropped++;
             continue;
         }
-        for (unsigned n = percent() < doubles ? 2 : 1; n > 0; n--) adapter_udp_ops.send(a, peer, &packets[i], 1);
+        if (!held.len && percent() < delays) {
+            hold_back(a, peer, &packets[i]);
+            delayed++;
+            continue;
+        }
+        bool twice = percent() < doubles;
+        for (int n = 0; n <= twice; n++) adapter_udp_ops.send(a, peer, &packets[i], 1);
+        doubled += twice;
     }
     pthread_mutex_unlock(&held_lock);
     return (int)count;
 }
 
+/* As on a real network: the loopback device would take packets of 64 KiB. */
+static size_t short_packets(struct adapter *a, struct adapter_peer *peer) { return 1472; }
+
 /* In place of the table in adapter.c. */
 static struct adapter_ops lossy;
+static int lossy_open(struct adapter **out, const struct adapter_config *cfg) {
+    int rc = adapter_udp_ops.open(out, cfg);
+    if (rc == 0) (*out)->ops = &lossy;
+    return rc;
+}
 static const struct adapter_ops *const list[] = {&adapter_self_ops, &lossy, NULL};
 const struct adapter_ops *const *adapter_list(void) { return list; }
 const struct adapter_ops *adapter_find(const char *name) {
@@ -70,7 +91,10 @@ static void traffic(unsigned l, unsigned d, unsigned r, size_t len) {
     struct fx a, b;
     uint8_t *data = malloc(len);
     lossy = adapter_udp_ops;
+    lossy.open = lossy_open;
     lossy.send = lossy_send;
+    lossy.path_packet_bytes = short_packets;
+    dropped = doubled = delayed = 0;
     held.len = 0;
     loss = l;
     doubles = d;
@@ -87,6 +111,8 @@ static void traffic(unsigned l, unsigned d, unsigned r, size_t len) {
     fx_await(&a, &a.sent, BULK);
     fx_await(&b, &b.received, SMALL + BULK);
     fx_await(&b, &b.bulk_done, BULK);
+    print_message("%u packets dropped, %u doubled, %u delayed\n", dropped, doubled, delayed);
+    assert_true(dropped > 10 && doubled > 0 && delayed > 0);
     assert_int_equal(b.received, SMALL + BULK);
     assert_int_equal(b.bad_data, 0);
     assert_int_equal(b.disorder, 0);

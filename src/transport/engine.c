@@ -1,4 +1,5 @@
-/* The engine's frame: creation, the way of a packet from input to its items, the ready list, timers and events. */
+/* The engine's frame: creation, the way of a packet from input to its items, the ready list, timers and
+ * events. */
 #include "base/error.h"
 #include "base/log.h"
 #include "base/trace.h"
@@ -9,10 +10,10 @@
 #include <string.h>
 
 #define TX_POOLED_BYTES 1024u
-#define EPOCH_NS (64 * WEFT_NS_PER_MS)       /* a peer that sent within the last two epochs is active */
-#define STOPPED_NS (500 * WEFT_NS_PER_MS)    /* timers that late: this process was stopped */
+#define EPOCH_NS        (64 * WEFT_NS_PER_MS)  /* a peer that sent within the last two epochs is active */
+#define STOPPED_NS      (500 * WEFT_NS_PER_MS) /* timers that late: this process was stopped */
 
-uint64_t engine_random(struct engine *e) {    /* splitmix64 */
+uint64_t engine_random(struct engine *e) { /* splitmix64 */
     uint64_t z = e->random += 0x9e3779b97f4a7c15ull;
     z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9ull;
     z = (z ^ z >> 27) * 0x94d049bb133111ebull;
@@ -38,13 +39,6 @@ int engine_create(struct engine **out, const struct engine_config *cfg) {
     pool_init(&e->content_pool, sizeof(struct content), 1024);
     *out = e;
     return 0;
-}
-
-/* Frees what the event is a part of. */
-static void event_free(struct engine *e, struct engine_event *ev) {
-    if (ev->type == ENGINE_EVENT_SENT) tx_free(e, weft_container_of(ev, struct tx, event));
-    else if (ev->type == ENGINE_EVENT_HEADER || ev->type == ENGINE_EVENT_DATA)
-        rx_free(weft_container_of(ev, struct rx, event));
 }
 
 void engine_destroy(struct engine *e) {
@@ -117,82 +111,10 @@ struct pbuf *pbuf_create(struct engine *e, size_t len) {
 void pbuf_release(struct engine *e, struct pbuf *p) {
     if (--p->refs) return;
     e->packets_live--;
-    if (p->pooled) pool_put(&e->packet_pool, p);
-    else free(p);
-}
-
-/* -- events -- */
-
-static void event_prepare(struct conn *c, struct engine_event *ev, enum engine_event_type type, int status) {
-    ev->type = (uint8_t)type;
-    ev->status = status;
-    ev->conn = c;
-    ev->queued = true;
-    c->refs++;
-}
-
-void event_push(struct engine *e, struct conn *c, struct engine_event *ev, enum engine_event_type type, int status) {
-    event_prepare(c, ev, type, status);
-    weft_list_push_back(&e->events, &ev->node);
-}
-
-void event_push_front(struct engine *e, struct conn *c, struct engine_event *ev, enum engine_event_type type,
-                      int status) {
-    event_prepare(c, ev, type, status);
-    weft_list_push_front(&e->events, &ev->node);
-}
-
-bool engine_has_event(const struct engine *e) { return !weft_list_empty(&e->events); }
-
-static void event_over(struct engine *e, struct engine_event *ev) {
-    struct conn *c = ev->conn;
-    event_free(e, ev);
-    c->refs--;
-    conn_maybe_free(c);
-}
-
-struct engine_event *engine_next_event(struct engine *e) {
-    for (struct weft_list *n; (n = weft_list_pop_front(&e->events));) {
-        struct engine_event *ev = weft_list_entry(n, struct engine_event, node);
-        ev->queued = false;
-        bool told = ev->type == ENGINE_EVENT_DATA || ev->type == ENGINE_EVENT_SENT || !ev->conn->silent;
-        if (told) {
-            ev->running = true;
-            if (ev->type == ENGINE_EVENT_HEADER) stats_add(STATS_MESSAGES_DELIVERED, 1);
-            return ev;
-        }
-        event_over(e, ev);
-    }
-    return NULL;
-}
-
-void engine_event_message(const struct engine_event *ev, struct ep_msg *msg) {
-    const struct rx *rx = weft_container_of(ev, struct rx, event);
-    *msg = (struct ep_msg){
-        .handler = rx->handler,
-        .channel = rx->channel,
-        .header = rx->header,
-        .header_bytes = rx->header_bytes,
-        .data_bytes = rx->data_bytes,
-        .data = rx->rendezvous ? NULL : rx->data,
-    };
-}
-
-bool engine_event_accepted(const struct engine_event *ev) { return ev->conn->accepted; }
-
-void engine_event_done(struct engine *e, uint64_t now, struct engine_event *ev, const struct ep_sink *sink) {
-    struct conn *c = ev->conn;
-    struct rx *rx = ev->type == ENGINE_EVENT_HEADER ? weft_container_of(ev, struct rx, event) : NULL;
-    ev->running = false;
-    if (!rx || !rx->rendezvous) {
-        event_over(e, ev);
-        return;
-    }
-    static const struct ep_sink none;
-    rendezvous_accept(rx, sink ? sink : &none);
-    c->refs--;
-    conn_update_timer(c);
-    conn_maybe_free(c);
+    if (p->pooled)
+        pool_put(&e->packet_pool, p);
+    else
+        free(p);
 }
 
 /* -- input -- */
@@ -245,8 +167,10 @@ static int ctrl_in(struct conn *c, uint64_t now, struct pbuf *packet, bool *clos
             continue;
         }
         rc = item_in(c, now, packet, &item);
-        if (rc == WEFT_E_AGAIN) again = rc;    /* the others are taken all the same: they may come twice */
-        else if (rc) return rc;
+        if (rc == WEFT_E_AGAIN)
+            again = rc; /* the others are taken all the same: they may come twice */
+        else if (rc)
+            return rc;
         if (c->state != CONN_UP) return 0;
     }
     return rc == WEFT_E_NOENT ? again : rc;
@@ -295,7 +219,8 @@ static int note_taken(struct conn *c, uint64_t now, const struct wire_header *h)
     return rc;
 }
 
-static int packet_in(struct conn *c, uint64_t now, const struct wire_header *h, const uint8_t *packet, size_t len) {
+static int packet_in(struct conn *c, uint64_t now, const struct wire_header *h, const uint8_t *packet,
+                     size_t len) {
     bool closes = false;
     uint32_t reason = 0;
     int rc;
@@ -315,8 +240,8 @@ static int packet_in(struct conn *c, uint64_t now, const struct wire_header *h, 
     return rc;
 }
 
-static void connection_in(struct engine *e, uint64_t now, const struct engine_from *from, const struct wire_header *h,
-                          const uint8_t *packet, size_t len) {
+static void connection_in(struct engine *e, uint64_t now, const struct engine_from *from,
+                          const struct wire_header *h, const uint8_t *packet, size_t len) {
     struct conn *c = slot_find(e, h->dest);
     if (!c) {
         stats_add(STATS_PACKETS_UNKNOWN, 1);
@@ -330,7 +255,7 @@ static void connection_in(struct engine *e, uint64_t now, const struct engine_fr
     }
     if (c->reliable ? h->number != c->replay.next : !replay_is_new(&c->replay, h->number)) {
         stats_add(STATS_PACKETS_DUPLICATE, 1);
-        if (c->reliable) conn_break(c, now, WEFT_E_PROTO);    /* its adapter promised order */
+        if (c->reliable) conn_break(c, now, WEFT_E_PROTO); /* its adapter promised order */
         conn_maybe_free(c);
         return;
     }
@@ -338,15 +263,18 @@ static void connection_in(struct engine *e, uint64_t now, const struct engine_fr
     stats_add(STATS_PACKETS_RECEIVED, 1);
     c->refs++;
     int rc = packet_in(c, now, h, packet, len);
-    if (rc == WEFT_E_AGAIN && !c->reliable) stats_add(STATS_PACKETS_NOT_TAKEN, 1);
-    else if (rc) conn_break(c, now, rc == WEFT_E_AGAIN ? WEFT_E_LIMIT : rc);
+    if (rc == WEFT_E_AGAIN && !c->reliable)
+        stats_add(STATS_PACKETS_NOT_TAKEN, 1);
+    else if (rc)
+        conn_break(c, now, rc == WEFT_E_AGAIN ? WEFT_E_LIMIT : rc);
     c->refs--;
     close_tick(c, now);
     conn_update_timer(c);
     conn_maybe_free(c);
 }
 
-void engine_input(struct engine *e, uint64_t now, const struct engine_from *from, const uint8_t *packet, size_t len) {
+void engine_input(struct engine *e, uint64_t now, const struct engine_from *from, const uint8_t *packet,
+                  size_t len) {
     struct wire_header h;
     if (wire_header_read(packet, len, &h)) {
         stats_add(STATS_PACKETS_BAD, 1);
@@ -356,20 +284,26 @@ void engine_input(struct engine *e, uint64_t now, const struct engine_from *from
         uint8_t copy[WIRE_INIT_BYTES];
         size_t n = len < sizeof copy ? len : sizeof copy;
         memcpy(copy, packet, n);
-        if (!wire_trailer_check(packet, len, WIRE_INTEGRITY_CRC)) stats_add(STATS_PACKETS_BAD, 1);
-        else if (h.type == WIRE_INIT) handshake_init_in(e, now, from, copy, n, &h);
-        else if (h.type == WIRE_RESP) handshake_resp_in(e, now, from, copy, n, &h);
-        else handshake_reset_in(e, now, from, copy, n);
+        if (!wire_trailer_check(packet, len, WIRE_INTEGRITY_CRC))
+            stats_add(STATS_PACKETS_BAD, 1);
+        else if (h.type == WIRE_INIT)
+            handshake_init_in(e, now, from, copy, n, &h);
+        else if (h.type == WIRE_RESP)
+            handshake_resp_in(e, now, from, copy, n, &h);
+        else
+            handshake_reset_in(e, now, from, copy, n);
         return;
     }
-    if (h.version != WIRE_VERSION || (h.type != WIRE_CTRL && h.type != WIRE_DATA) || h.flags & ~WIRE_FLAGS_KNOWN) {
+    if (h.version != WIRE_VERSION || (h.type != WIRE_CTRL && h.type != WIRE_DATA) ||
+        h.flags & ~WIRE_FLAGS_KNOWN) {
         stats_add(STATS_PACKETS_BAD, 1);
         return;
     }
     connection_in(e, now, from, &h, packet, len);
 }
 
-void engine_peer_lost(struct engine *e, uint64_t now, struct engine_link *link, struct adapter_peer *peer, bool hint) {
+void engine_peer_lost(struct engine *e, uint64_t now, struct engine_link *link, struct adapter_peer *peer,
+                      bool hint) {
     weft_list_for_each_safe(it, &e->conns) {
         struct conn *c = weft_list_entry(it, struct conn, all);
         if (c->state == CONN_DOWN || !c->path_open || c->path.link != link || c->path.peer != peer) continue;
@@ -478,8 +412,8 @@ const struct engine_path *engine_conn_path(const struct conn *c) { return &c->pa
 bool engine_conn_is_up(const struct conn *c) { return c->state == CONN_UP && !c->closing; }
 bool engine_conn_is_down(const struct conn *c) { return c->state == CONN_DOWN; }
 bool engine_conn_is_idle(const struct conn *c) {
-    return c->tx_count == 0 && weft_list_empty(&c->queue) && weft_list_empty(&c->again) && weft_list_empty(&c->rxs) &&
-           c->sent.flying == 0;
+    return c->tx_count == 0 && weft_list_empty(&c->queue) && weft_list_empty(&c->again) &&
+           weft_list_empty(&c->rxs) && c->sent.flying == 0;
 }
 uint64_t engine_conn_rtt_ns(const struct conn *c) { return c->rtt.smoothed_ns; }
 
@@ -489,7 +423,7 @@ struct conn *engine_conn_next(struct engine *e, struct conn *after) {
 }
 
 void engine_usage(const struct engine *e, struct engine_usage *out) {
-    *out = (struct engine_usage){.conns = e->conn_count, .txs = e->tx_live, .rxs = e->rx_live,
-                                 .packets = e->packets_live};
+    *out = (struct engine_usage){
+        .conns = e->conn_count, .txs = e->tx_live, .rxs = e->rx_live, .packets = e->packets_live};
     weft_list_for_each(it, &e->conns) out->held_bytes += weft_list_entry(it, struct conn, all)->held_bytes;
 }

@@ -1,9 +1,10 @@
-/* Engine: the protocol of docs/PROTOCOL.md as a state machine without I/O. Packets and the time go in; packets leave
- * through the io table, and what the owner must do (run a handler, tell a completion) comes out as events. The
- * endpoint (endpoint.c) joins it to adapters and threads, the simulation (tests/sim) to a virtual network.
+/* Engine: the protocol of docs/PROTOCOL.md as a state machine without I/O. Packets and the time go in;
+ * packets leave through the io table, and what the owner must do (run a handler, tell a completion) comes out
+ * as events. The endpoint (endpoint.c) joins it to adapters and threads, the simulation (tests/sim) to a
+ * virtual network.
  *
- * One thread at a time. The engine calls nothing but the io table, and only from engine_output, engine_input, engine_tick
- * and engine_send; io functions must not call back into the engine. */
+ * One thread at a time. The engine calls nothing but the io table, and only from engine_output, engine_input,
+ * engine_tick and engine_send; io functions must not call back into the engine. */
 #ifndef WEFT_TRANSPORT_ENGINE_H
 #define WEFT_TRANSPORT_ENGINE_H
 #include "adapter/adapter.h"
@@ -26,20 +27,21 @@ struct engine_link {
 /* A way to one peer over a link. */
 struct engine_path {
     struct engine_link *link;
-    struct adapter_peer *peer;     /* opaque to the engine; compared with that of incoming packets */
-    size_t packet_bytes;           /* largest packet on it */
+    struct adapter_peer *peer; /* opaque to the engine; compared with that of incoming packets */
+    size_t packet_bytes;       /* largest packet on it */
 };
 
 struct engine_from {
     struct engine_link *link;
-    struct adapter_peer *peer;     /* NULL: not known */
+    struct adapter_peer *peer; /* NULL: not known */
     const void *addr;
     size_t addr_bytes;
 };
 
 struct engine_io {
     /* As the adapter's send(). */
-    int (*send)(void *ctx, const struct engine_path *path, const struct adapter_packet_out *packets, size_t count);
+    int (*send)(void *ctx, const struct engine_path *path, const struct adapter_packet_out *packets,
+                size_t count);
     /* Sends one packet to somebody without a connection. Best effort. */
     void (*reply)(void *ctx, const struct engine_from *from, const void *packet, size_t len);
     /* Makes a way back to the sender of a packet, for a new connection. */
@@ -54,24 +56,24 @@ struct engine_io {
 
 struct engine_config {
     struct engine_io io;
-    uint8_t boot_id[16];           /* random: names this incarnation */
-    uint64_t seed;                 /* for connection ids; random outside tests */
+    uint8_t boot_id[16]; /* random: names this incarnation */
+    uint64_t seed;       /* for connection ids; random outside tests */
     bool accept;
-    uint32_t eager_bytes;          /* messages with at most that much data are sent at once */
-    uint32_t window_superpackets;  /* that a receiver grants a sender at once: 1 to 64 */
-    uint64_t queue_bytes;          /* cap of what one peer's queue may copy */
-    uint64_t keepalive_ns;         /* silence after which a PING is sent */
+    uint32_t eager_bytes;         /* messages with at most that much data are sent at once */
+    uint32_t window_superpackets; /* that a receiver grants a sender at once: 1 to 64 */
+    uint64_t queue_bytes;         /* cap of what one peer's queue may copy */
+    uint64_t keepalive_ns;        /* silence after which a PING is sent */
     uint64_t connect_timeout_ns;
-    uint64_t dead_ns;              /* least silence with data outstanding after which a peer is lost */
-    uint32_t tag_superpackets;     /* superpackets of one tag; 0: WIRE_TAG_SUPERPACKETS. Smaller in tests only */
+    uint64_t dead_ns;          /* least silence with data outstanding after which a peer is lost */
+    uint32_t tag_superpackets; /* superpackets of one tag; 0: WIRE_TAG_SUPERPACKETS. Smaller in tests only */
 };
 
 enum engine_event_type {
-    ENGINE_EVENT_HEADER,    /* run the header handler: engine_event_message; engine_event_done takes its sink */
-    ENGINE_EVENT_DATA,      /* all data of a message is in place, or never will be: call `on_data` of its sink */
-    ENGINE_EVENT_SENT,      /* call on_done of a sent message */
-    ENGINE_EVENT_UP,        /* a connection is up; `accepted` tells that the peer made it */
-    ENGINE_EVENT_DOWN,      /* a connection is down for good */
+    ENGINE_EVENT_HEADER, /* run the header handler: engine_event_message; engine_event_done takes its sink */
+    ENGINE_EVENT_DATA,   /* all data of a message is in place, or never will be: call `on_data` of its sink */
+    ENGINE_EVENT_SENT,   /* call on_done of a sent message */
+    ENGINE_EVENT_UP,     /* a connection is up; `accepted` tells that the peer made it */
+    ENGINE_EVENT_DOWN,   /* a connection is down for good */
 };
 
 struct engine_event {
@@ -80,7 +82,7 @@ struct engine_event {
     bool queued, running;
     int status;
     struct conn *conn;
-    void (*call)(void *arg, int status);    /* DATA and SENT */
+    void (*call)(void *arg, int status); /* DATA and SENT */
     void *arg;
 };
 
@@ -88,28 +90,33 @@ int engine_create(struct engine **out, const struct engine_config *cfg);
 /* Frees everything at once, without a word to anybody. */
 void engine_destroy(struct engine *e);
 
-/* Starts a connection to an address of a link (to->peer is not looked at). Errors of io.path_open, WEFT_E_NOMEM, … */
-int engine_connect(struct engine *e, uint64_t now, const struct engine_from *to, void *user, struct conn **out);
+/* Starts a connection to an address of a link (to->peer is not looked at). Errors of io.path_open,
+ * WEFT_E_NOMEM, … */
+int engine_connect(struct engine *e, uint64_t now, const struct engine_from *to, void *user,
+                   struct conn **out);
 /* Queues a message. Nothing leaves before engine_output. Errors as ep_send. */
 int engine_send(struct engine *e, uint64_t now, struct conn *c, const struct ep_send *s);
 /* Lets go of what `more` held back. */
 void engine_flush(struct engine *e, struct conn *c);
 void engine_flush_all(struct engine *e);
-/* Starts an orderly close: queued messages are still delivered, new ones are refused, incoming ones are ignored; then
- * the connection is down with WEFT_E_CLOSED, at the latest at `deadline_ns`. */
+/* Starts an orderly close: queued messages are still delivered, new ones are refused, incoming ones are
+ * ignored; then the connection is down with WEFT_E_CLOSED, at the latest at `deadline_ns`. */
 void engine_close(struct engine *e, uint64_t now, struct conn *c, uint64_t deadline_ns);
 /* Ends a connection at once; tells the peer if it can (one packet, best effort). */
 void engine_abort(struct engine *e, uint64_t now, struct conn *c, int status);
-/* The owner will not name this connection again. It is freed when nothing of it is under way. `silent`: no HEADER, UP
- * or DOWN event about it is given any more. */
+/* The owner will not name this connection again. It is freed when nothing of it is under way. `silent`: no
+ * HEADER, UP or DOWN event about it is given any more. */
 void engine_release(struct engine *e, struct conn *c, bool silent);
 
-void engine_silence(struct conn *c);    /* as `silent`, before the release */
+void engine_silence(struct conn *c); /* as `silent`, before the release */
 
-void engine_input(struct engine *e, uint64_t now, const struct engine_from *from, const uint8_t *packet, size_t len);
+void engine_input(struct engine *e, uint64_t now, const struct engine_from *from, const uint8_t *packet,
+                  size_t len);
 /* The adapter says that a peer is gone (hint false) or may be (hint true). */
-void engine_peer_lost(struct engine *e, uint64_t now, struct engine_link *link, struct adapter_peer *peer, bool hint);
-/* Sends what may be sent now. Returns whether more could be sent at once (it stops now and then, to let others in). */
+void engine_peer_lost(struct engine *e, uint64_t now, struct engine_link *link, struct adapter_peer *peer,
+                      bool hint);
+/* Sends what may be sent now. Returns whether more could be sent at once (it stops now and then, to let
+ * others in). */
 bool engine_output(struct engine *e, uint64_t now);
 /* Sends acknowledgements that are only held back for company; before sleeping. */
 void engine_output_acks(struct engine *e, uint64_t now);
@@ -122,11 +129,12 @@ struct engine_event *engine_next_event(struct engine *e);
 bool engine_has_event(const struct engine *e);
 /* The message of a HEADER event; valid until engine_event_done. */
 void engine_event_message(const struct engine_event *ev, struct ep_msg *msg);
-bool engine_event_accepted(const struct engine_event *ev);    /* UP: the peer connected to us */
+bool engine_event_accepted(const struct engine_event *ev); /* UP: the peer connected to us */
 /* `sink` is what the handler said (HEADER events without data in place only). */
 void engine_event_done(struct engine *e, uint64_t now, struct engine_event *ev, const struct ep_sink *sink);
 
-/* One slice of a pull: the owner reads `len` bytes at `offset` of the region into `dst`, without holding the engine, and then tells. */
+/* One slice of a pull: the owner reads `len` bytes at `offset` of the region into `dst`, without holding the
+ * engine, and then tells. */
 struct engine_pull {
     struct rx *rx;
     struct engine_path path;
@@ -146,12 +154,15 @@ void engine_conn_set_user(struct conn *c, void *user);
 const struct engine_path *engine_conn_path(const struct conn *c);
 bool engine_conn_is_up(const struct conn *c);
 bool engine_conn_is_down(const struct conn *c);
-bool engine_conn_is_idle(const struct conn *c);    /* nothing queued, nothing unacknowledged, no message unfinished */
+bool engine_conn_is_idle(
+    const struct conn *c); /* nothing queued, nothing unacknowledged, no message unfinished */
 uint64_t engine_conn_rtt_ns(const struct conn *c);
-struct conn *engine_conn_next(struct engine *e, struct conn *after);    /* NULL: the first; NULL at the end */
+struct conn *engine_conn_next(struct engine *e, struct conn *after); /* NULL: the first; NULL at the end */
 
 /* For tests: what an idle engine must have back. */
-struct engine_usage { size_t conns, txs, rxs, packets, held_bytes; };
+struct engine_usage {
+    size_t conns, txs, rxs, packets, held_bytes;
+};
 void engine_usage(const struct engine *e, struct engine_usage *out);
 
 #endif

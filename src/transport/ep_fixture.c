@@ -23,7 +23,14 @@ bool fx_holds(const uint8_t *p, size_t n, uint64_t seed) {
     return true;
 }
 
-struct incoming { struct fx *fx; struct ep_peer *peer; uint64_t seed; size_t len; bool echo; uint8_t data[]; };
+struct incoming {
+    struct fx *fx;
+    struct ep_peer *peer;
+    uint64_t seed;
+    size_t len;
+    bool echo;
+    uint8_t data[];
+};
 
 static void on_sent_free(void *arg, int status) {
     struct incoming *in = arg;
@@ -33,11 +40,19 @@ static void on_sent_free(void *arg, int status) {
 static void on_data(void *arg, int status) {
     struct incoming *in = arg;
     struct fx *f = in->fx;
-    if (status) f->bulk_failed++;
-    else if (!fx_holds(in->data, in->len, in->seed)) f->bad_data++;
+    if (status)
+        f->bulk_failed++;
+    else if (!fx_holds(in->data, in->len, in->seed))
+        f->bad_data++;
     struct fx_head h = {0, in->seed};
-    struct ep_send s = {.handler = H_BULK, .channel = 1, .header = &h, .header_bytes = sizeof h, .data = in->data,
-                        .data_bytes = in->len, .on_done = on_sent_free, .arg = in};
+    struct ep_send s = {.handler = H_BULK,
+                        .channel = 1,
+                        .header = &h,
+                        .header_bytes = sizeof h,
+                        .data = in->data,
+                        .data_bytes = in->len,
+                        .on_done = on_sent_free,
+                        .arg = in};
     if (status || !in->echo || ep_send(in->peer, &s)) free(in);
     if (status == 0) f->bulk_done++;
 }
@@ -91,8 +106,13 @@ void fx_open_at(struct fx *f, const char *adapters, bool accept, uint16_t port) 
     memset(f, 0, sizeof *f);
     snprintf(f->dir, sizeof f->dir, "/tmp/weft-test-XXXXXX");
     assert_non_null(mkdtemp(f->dir));
-    struct ep_config cfg = {.adapters = adapters, .run_dir = f->dir, .accept = accept, .bind_port = port,
-                            .on_peer_up = on_up, .on_peer_down = on_down, .ctx = f};
+    struct ep_config cfg = {.adapters = adapters,
+                            .run_dir = f->dir,
+                            .accept = accept,
+                            .bind_port = port,
+                            .on_peer_up = on_up,
+                            .on_peer_down = on_down,
+                            .ctx = f};
     for (int i = 0; i < H_HANDLERS; i++) cfg.handlers[i] = (struct ep_handler){on_header, f};
     assert_int_equal(ep_open(&f->ep, &cfg), 0);
     f->address_len = sizeof f->address;
@@ -110,7 +130,10 @@ void fx_connect(struct fx *f, const struct fx *to) {
     assert_int_equal(ep_connect(f->ep, to->address, to->address_len, f, &f->peer), 0);
 }
 
-struct awaited { atomic_int *counter; int least; };
+struct awaited {
+    atomic_int *counter;
+    int least;
+};
 
 static bool reached(void *arg) {
     struct awaited *a = arg;
@@ -135,14 +158,22 @@ void fx_await_idle(atomic_int *counter, int least) {
 
 static void on_sent(void *arg, int status) {
     struct fx *f = arg;
-    if (status) f->send_failed++;
-    else f->sent++;
+    if (status)
+        f->send_failed++;
+    else
+        f->sent++;
 }
 
-void fx_send(struct fx *f, struct ep_peer *to, uint16_t handler, uint16_t channel, uint64_t sequence, uint64_t seed,
-             const void *data, size_t len) {
+void fx_send(struct fx *f, struct ep_peer *to, uint16_t handler, uint16_t channel, uint64_t sequence,
+             uint64_t seed, const void *data, size_t len) {
     struct fx_head h = {sequence, seed};
-    struct ep_send s = {.handler = handler, .channel = channel, .header = &h, .header_bytes = sizeof h, .data = data,
-                        .data_bytes = len, .on_done = data ? on_sent : NULL, .arg = f};
+    struct ep_send s = {.handler = handler,
+                        .channel = channel,
+                        .header = &h,
+                        .header_bytes = sizeof h,
+                        .data = data,
+                        .data_bytes = len,
+                        .on_done = data ? on_sent : NULL,
+                        .arg = f};
     assert_int_equal(ep_send(to, &s), 0);
 }

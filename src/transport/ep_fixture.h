@@ -1,29 +1,30 @@
 /* Fixture of the endpoint's tests: a node with an endpoint that records what it receives and can answer. */
 #ifndef WEFT_TRANSPORT_EP_FIXTURE_H
 #define WEFT_TRANSPORT_EP_FIXTURE_H
+#include "base/test.h"
 #include "transport/endpoint.h"
 
 #include <pthread.h>
-#include <setjmp.h>
-#include <stdarg.h>
 #include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <cmocka.h>
 
 enum { H_COUNT, H_ECHO, H_REPLY, H_BULK, H_BULK_ECHO, H_DISCARD, H_HANDLERS };
 #define FX_CHANNELS 16
 
 /* What each message carries first. */
-struct fx_head { uint64_t sequence, seed; };
+struct fx_head {
+    uint64_t sequence, seed;
+};
 
 struct fx {
     struct ep *ep;
     uint8_t address[EP_ADDRESS_MAX];
     size_t address_len;
-    struct ep_peer *peer;                     /* from fx_connect */
+    struct ep_peer *peer; /* from fx_connect */
     _Atomic(struct ep_peer *) accepted;
-    atomic_int received, replies, bulk_done, bulk_failed, sent, send_failed, ups, downs, down_status, disorder, bad_data;
+    atomic_int received, replies, bulk_done, bulk_failed, sent, send_failed, ups, downs, down_status,
+        disorder, bad_data;
     uint64_t next[FX_CHANNELS];
     char dir[64];
 };
@@ -40,7 +41,7 @@ void fx_await_idle(atomic_int *counter, int least);
 void fx_fill(uint8_t *p, size_t n, uint64_t seed);
 bool fx_holds(const uint8_t *p, size_t n, uint64_t seed);
 /* Sends one message; data NULL: none. Fails the test if it cannot be queued. */
-void fx_send(struct fx *f, struct ep_peer *to, uint16_t handler, uint16_t channel, uint64_t sequence, uint64_t seed,
-             const void *data, size_t len);
+void fx_send(struct fx *f, struct ep_peer *to, uint16_t handler, uint16_t channel, uint64_t sequence,
+             uint64_t seed, const void *data, size_t len);
 
 #endif

@@ -1,5 +1,5 @@
-/* Handshake: INIT, RESP and RESET; half-open connections are bounded and expire, a new incarnation of a peer retires the
- * connections of the old one. */
+/* Handshake: INIT, RESP and RESET; half-open connections are bounded and expire, a new incarnation of a peer
+ * retires the connections of the old one. */
 #include "base/error.h"
 #include "base/log.h"
 #include "base/trace.h"
@@ -22,7 +22,8 @@ static uint32_t first_window(const struct conn *c) {
 
 int conn_create(struct engine *e, uint64_t now, const struct engine_path *path, struct conn **out) {
     if (path->packet_bytes < WIRE_PATH_MIN) {
-        weft_error("transport", "the path carries packets of %zu bytes, %d are needed", path->packet_bytes, WIRE_PATH_MIN);
+        weft_error("transport", "the path carries packets of %zu bytes, %d are needed", path->packet_bytes,
+                   WIRE_PATH_MIN);
         return WEFT_E_NOSUP;
     }
     struct conn *c = calloc(1, sizeof *c);
@@ -64,7 +65,8 @@ fail:
     return rc;
 }
 
-int engine_connect(struct engine *e, uint64_t now, const struct engine_from *to, void *user, struct conn **out) {
+int engine_connect(struct engine *e, uint64_t now, const struct engine_from *to, void *user,
+                   struct conn **out) {
     struct engine_path path;
     if (to->addr_bytes > ADAPTER_ADDRESS_MAX) return WEFT_E_INVAL;
     int rc = e->cfg.io.path_open(e->cfg.io.ctx, to, &path);
@@ -89,8 +91,8 @@ int engine_connect(struct engine *e, uint64_t now, const struct engine_from *to,
     return 0;
 }
 
-/* The adapter's link to the peer ended before the peer answered, for example because the peer was just dropping the link
- * of an earlier connection: a fresh one is tried, until nobody is there or time is up. */
+/* The adapter's link to the peer ended before the peer answered, for example because the peer was just
+ * dropping the link of an earlier connection: a fresh one is tried, until nobody is there or time is up. */
 void handshake_path_lost(struct conn *c, uint64_t now) {
     conn_close_path(c);
     c->init_at_ns = now + WEFT_NS_PER_MS;
@@ -103,7 +105,8 @@ static int reopen_path(struct conn *c) {
     int rc = io->path_open(io->ctx, &to, &c->path);
     if (rc) return rc;
     c->path_open = true;
-    c->init_number = engine_random(c->engine);    /* answers to the INITs before concern a connection that ended */
+    c->init_number =
+        engine_random(c->engine); /* answers to the INITs before concern a connection that ended */
     return c->path.packet_bytes < WIRE_PATH_MIN ? WEFT_E_NOSUP : 0;
 }
 
@@ -112,7 +115,8 @@ static void fill_hello(const struct conn *c, struct wire_hello *h) {
         .version_min = WIRE_VERSION,
         .version_max = WIRE_VERSION,
         .conn_id = c->id,
-        .packet_bytes = (uint32_t)(c->path.packet_bytes < WIRE_PACKET_MAX ? c->path.packet_bytes : WIRE_PACKET_MAX),
+        .packet_bytes =
+            (uint32_t)(c->path.packet_bytes < WIRE_PACKET_MAX ? c->path.packet_bytes : WIRE_PACKET_MAX),
         .charge_bytes = (uint32_t)c->path.link->attr.packet_charge_bytes,
         .window_bytes = first_window(c),
     };
@@ -136,10 +140,13 @@ static void send_init(struct conn *c, uint64_t now) {
     if (rc == 1) {
         c->init_tries++;
         c->init_sent_ns = now;
-    } else wait = CONN_RETRY_NS * 50;
+    } else
+        wait = CONN_RETRY_NS * 50;
     c->init_at_ns = now + wait;
-    if (rc == WEFT_E_PEER_LOST) handshake_path_lost(c, now);
-    else if (rc < 0 && rc != WEFT_E_IO) conn_down(c, now, rc);
+    if (rc == WEFT_E_PEER_LOST)
+        handshake_path_lost(c, now);
+    else if (rc < 0 && rc != WEFT_E_IO)
+        conn_down(c, now, rc);
 }
 
 static void send_resp(struct conn *c) {
@@ -153,12 +160,15 @@ static void send_resp(struct conn *c) {
 
 static void refuse(struct engine *e, const struct engine_from *from, const struct wire_header *head,
                    const struct wire_hello *init, enum wire_status status) {
-    struct wire_hello h = {.version_min = WIRE_VERSION, .version_max = WIRE_VERSION, .status = (uint8_t)status,
+    struct wire_hello h = {.version_min = WIRE_VERSION,
+                           .version_max = WIRE_VERSION,
+                           .status = (uint8_t)status,
                            .echo = head->number};
     uint8_t p[WIRE_RESP_BYTES];
     memcpy(h.boot_id, e->cfg.boot_id, sizeof h.boot_id);
     size_t len = wire_hello_write(p, WIRE_RESP, init->conn_id, 0, &h);
-    weft_info("transport", "a connection is refused, reason %d; the peer offers protocol %u to %u, this side speaks %d",
+    weft_info("transport",
+              "a connection is refused, reason %d; the peer offers protocol %u to %u, this side speaks %d",
               status, init->version_min, init->version_max, WIRE_VERSION);
     e->cfg.io.reply(e->cfg.io.ctx, from, p, len);
 }
@@ -197,8 +207,8 @@ static int choose_integrity(const struct engine_from *from, uint8_t offered, uin
     return offered & 1 << WIRE_INTEGRITY_CRC ? 0 : WEFT_E_NOSUP;
 }
 
-static int accept_init(struct engine *e, uint64_t now, const struct engine_from *from, const struct wire_header *head,
-                       const struct wire_hello *h, uint8_t integrity) {
+static int accept_init(struct engine *e, uint64_t now, const struct engine_from *from,
+                       const struct wire_header *head, const struct wire_hello *h, uint8_t integrity) {
     struct engine_path path;
     int rc = e->cfg.io.path_open(e->cfg.io.ctx, from, &path);
     if (rc) return rc;
@@ -209,7 +219,7 @@ static int accept_init(struct engine *e, uint64_t now, const struct engine_from 
         return rc;
     }
     c->state = CONN_HALF_OPEN;
-    c->accepted = c->released = true;    /* nobody's until it is confirmed */
+    c->accepted = c->released = true; /* nobody's until it is confirmed */
     c->origin_key = origin_key(h);
     c->origin_mapped = weft_map_put(&e->origins, c->origin_key, c) == 0;
     c->init_number = head->number;
@@ -221,8 +231,8 @@ static int accept_init(struct engine *e, uint64_t now, const struct engine_from 
     return 0;
 }
 
-void handshake_init_in(struct engine *e, uint64_t now, const struct engine_from *from, const uint8_t *p, size_t len,
-                       const struct wire_header *head) {
+void handshake_init_in(struct engine *e, uint64_t now, const struct engine_from *from, const uint8_t *p,
+                       size_t len, const struct wire_header *head) {
     struct wire_hello h;
     if (len < WIRE_INIT_BYTES || wire_hello_read(p, len, &h) || h.conn_id == 0) {
         stats_add(STATS_PACKETS_BAD, 1);
@@ -233,25 +243,30 @@ void handshake_init_in(struct engine *e, uint64_t now, const struct engine_from 
         return;
     }
     struct conn *known = weft_map_get(&e->origins, origin_key(&h));
-    if (known) {    /* the RESP was lost, or the INIT was doubled */
+    if (known) { /* the RESP was lost, or the INIT was doubled */
         if (!same_origin(known, &h)) return;
         known->init_number = head->number;
         send_resp(known);
         return;
     }
     uint8_t integrity;
-    if (!usable(&h)) stats_add(STATS_PACKETS_BAD, 1);
-    else if (!e->cfg.accept) refuse(e, from, head, &h, WIRE_REFUSE_CLOSED);
-    else if (choose_integrity(from, h.integrity, &integrity)) refuse(e, from, head, &h, WIRE_REFUSE_INTEGRITY);
-    else if (e->half_open >= CONN_HALF_OPEN_MAX) refuse(e, from, head, &h, WIRE_REFUSE_BUSY);
-    else if (accept_init(e, now, from, head, &h, integrity)) refuse(e, from, head, &h, WIRE_REFUSE_BUSY);
+    if (!usable(&h))
+        stats_add(STATS_PACKETS_BAD, 1);
+    else if (!e->cfg.accept)
+        refuse(e, from, head, &h, WIRE_REFUSE_CLOSED);
+    else if (choose_integrity(from, h.integrity, &integrity))
+        refuse(e, from, head, &h, WIRE_REFUSE_INTEGRITY);
+    else if (e->half_open >= CONN_HALF_OPEN_MAX)
+        refuse(e, from, head, &h, WIRE_REFUSE_BUSY);
+    else if (accept_init(e, now, from, head, &h, integrity))
+        refuse(e, from, head, &h, WIRE_REFUSE_BUSY);
 }
 
 static int refusal_code(const struct wire_hello *h) {
     switch (h->status) {
     case WIRE_REFUSE_VERSION:
-        weft_error("transport", "the peer speaks protocol %u to %u, this side speaks %d", h->version_min, h->version_max,
-                   WIRE_VERSION);
+        weft_error("transport", "the peer speaks protocol %u to %u, this side speaks %d", h->version_min,
+                   h->version_max, WIRE_VERSION);
         return WEFT_E_VERSION;
     case WIRE_REFUSE_BUSY: return WEFT_E_BUSY;
     case WIRE_REFUSE_INTEGRITY: return WEFT_E_NOSUP;
@@ -259,15 +274,15 @@ static int refusal_code(const struct wire_hello *h) {
     }
 }
 
-void handshake_resp_in(struct engine *e, uint64_t now, const struct engine_from *from, const uint8_t *p, size_t len,
-                       const struct wire_header *head) {
+void handshake_resp_in(struct engine *e, uint64_t now, const struct engine_from *from, const uint8_t *p,
+                       size_t len, const struct wire_header *head) {
     struct wire_hello h;
     struct conn *c = slot_find(e, head->dest);
     if (wire_hello_read(p, len, &h) || !c || !c->path_open || (from->peer && from->peer != c->path.peer)) {
         stats_add(STATS_PACKETS_BAD, 1);
         return;
     }
-    if (c->state != CONN_INIT_SENT || h.echo != c->init_number) return;    /* an answer to a repeated INIT */
+    if (c->state != CONN_INIT_SENT || h.echo != c->init_number) return; /* an answer to a repeated INIT */
     if (h.status != WIRE_OK) {
         conn_down(c, now, refusal_code(&h));
         return;
@@ -282,7 +297,7 @@ void handshake_resp_in(struct engine *e, uint64_t now, const struct engine_from 
     c->last_heard_ns = now;
     c->suspect_since_ns = 0;
     if (c->init_tries == 1) rtt_sample(&c->rtt, now - c->init_sent_ns, 0);
-    conn_queue(c, &c->again, &c->ping);    /* tells the peer that its answer arrived */
+    conn_queue(c, &c->again, &c->ping); /* tells the peer that its answer arrived */
     weft_trace(WEFT_TRACE_PEER_UP, c->id, 0, 0, 0);
     event_push(e, c, &c->up, ENGINE_EVENT_UP, 0);
     conn_update_timer(c);
@@ -322,11 +337,14 @@ void handshake_tick(struct conn *c, uint64_t now) {
     }
     if (now < c->init_at_ns) return;
     int rc = c->path_open ? 0 : reopen_path(c);
-    if (rc) conn_down(c, now, rc);
-    else send_init(c, now);
+    if (rc)
+        conn_down(c, now, rc);
+    else
+        send_init(c, now);
 }
 
-/* Tells the sender that its connection does not exist here; at most 100 a second, and never more bytes than came. */
+/* Tells the sender that its connection does not exist here; at most 100 a second, and never more bytes than
+ * came. */
 void handshake_reset_out(struct engine *e, uint64_t now, const struct engine_from *from, size_t len,
                          const struct wire_header *head) {
     uint64_t earned = (now - e->reset_at_ns) / (WEFT_NS_PER_S / CONN_RESETS_PER_S);
@@ -350,7 +368,8 @@ static bool reset_concerns(const struct conn *c, const struct engine_from *from,
     return r->number < c->next_number && c->next_number - r->number <= 2 * REPLAY_NUMBERS;
 }
 
-void handshake_reset_in(struct engine *e, uint64_t now, const struct engine_from *from, const uint8_t *p, size_t len) {
+void handshake_reset_in(struct engine *e, uint64_t now, const struct engine_from *from, const uint8_t *p,
+                        size_t len) {
     struct wire_reset r;
     if (wire_reset_read(p, len, &r)) {
         stats_add(STATS_PACKETS_BAD, 1);

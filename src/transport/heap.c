@@ -66,4 +66,6 @@ void heap_set(struct heap *h, struct heap_node *n, uint64_t at_ns) {
     sift_down(h, n);
 }
 
-struct heap_node *heap_first(const struct heap *h) { return h->count ? h->nodes[0] : NULL; }
+struct heap_node *heap_first(const struct heap *h) {
+    return h->count ? h->nodes[0] : NULL;
+}

@@ -33,7 +33,8 @@ static void make_contents(struct tx *tx, uint32_t first, uint32_t part, uint32_t
     uint32_t at = first;
     for (uint32_t i = 0; i < frags; i++) {
         uint32_t left = (uint32_t)tx->data_bytes - at;
-        tx->frags[i] = (struct content){.kind = CONTENT_FRAG, .offset = at, .len = left < part ? left : part, .tx = tx};
+        tx->frags[i] =
+            (struct content){.kind = CONTENT_FRAG, .offset = at, .len = left < part ? left : part, .tx = tx};
         weft_list_init(&tx->frags[i].node);
         at += tx->frags[i].len;
     }
@@ -61,8 +62,10 @@ static struct tx *tx_create(struct conn *c, const struct ep_send *s, uint32_t fr
 
 void tx_free(struct engine *e, struct tx *tx) {
     e->tx_live--;
-    if (tx->pooled) pool_put(&e->tx_pool, tx);
-    else free(tx);
+    if (tx->pooled)
+        pool_put(&e->tx_pool, tx);
+    else
+        free(tx);
 }
 
 /* Makes the data readable by the peer, where that works; otherwise it will be pushed. */
@@ -70,7 +73,8 @@ void tx_offer_region(struct conn *c, struct tx *tx) {
     if (!(c->path.link->attr.caps & ADAPTER_CAP_REMOTE_READ)) return;
     const struct engine_io *io = &c->engine->cfg.io;
     size_t len = sizeof tx->region;
-    if (io->expose(io->ctx, &c->path, tx->data, tx->data_bytes, tx->region, &len) == 0) tx->region_bytes = (uint8_t)len;
+    if (io->expose(io->ctx, &c->path, tx->data, tx->data_bytes, tx->region, &len) == 0)
+        tx->region_bytes = (uint8_t)len;
 }
 
 static int start_rendezvous(struct conn *c, struct tx *tx) {
@@ -151,7 +155,7 @@ void tx_finish(struct tx *tx, int status, bool front) {
         weft_map_remove(&c->tx_by_ref, tx->ref);
         if (tx->rts_sent) c->rendezvous_open--;
         if (tx->region_bytes) e->cfg.io.conceal(e->cfg.io.ctx, &c->path, tx->region, tx->region_bytes);
-        conn_mark_ready(c);    /* another rendezvous may start */
+        conn_mark_ready(c); /* another rendezvous may start */
     }
     c->tx_count--;
     c->queued_bytes -= tx->alloc_bytes;
@@ -159,8 +163,10 @@ void tx_finish(struct tx *tx, int status, bool front) {
         tx_free(e, tx);
         return;
     }
-    if (front) event_push_front(e, c, &tx->event, ENGINE_EVENT_SENT, status);
-    else event_push(e, c, &tx->event, ENGINE_EVENT_SENT, status);
+    if (front)
+        event_push_front(e, c, &tx->event, ENGINE_EVENT_SENT, status);
+    else
+        event_push(e, c, &tx->event, ENGINE_EVENT_SENT, status);
 }
 
 void content_acked(struct conn *c, struct content *content) {
@@ -198,7 +204,7 @@ int rendezvous_oktosend_in(struct conn *c, const struct wire_oktosend *o) {
     if (tx->push && o->offset <= tx->push->segment_offset) return 0;
     uint64_t expected = tx->push ? tx->push->segment_offset + tx->push->segment_bytes : 0;
     if (o->offset != expected) return WEFT_E_PROTO;
-    weft_list_remove(&tx->first.node);    /* the RTS has done its work */
+    weft_list_remove(&tx->first.node); /* the RTS has done its work */
     return push_start(tx, o);
 }
 

@@ -1,5 +1,5 @@
-/* Output: packets are put together from queued content and bulk data, straight from user memory, and leave in bursts of
- * equal packets. What an adapter does not take goes back to where it came from, number and all. */
+/* Output: packets are put together from queued content and bulk data, straight from user memory, and leave in
+ * bursts of equal packets. What an adapter does not take goes back to where it came from, number and all. */
 #include "base/error.h"
 #include "base/log.h"
 #include "base/trace.h"
@@ -8,8 +8,8 @@
 
 #include <string.h>
 
-#define GATHER_MIN 512u           /* smaller data is copied behind its item */
-#define ROUNDS 16
+#define GATHER_MIN             512u /* smaller data is copied behind its item */
+#define ROUNDS                 16
 #define CTRL_PACKETS_PER_ROUND 64
 
 static uint32_t window_to_tell(const struct conn *c) {
@@ -45,9 +45,12 @@ static size_t content_bytes(const struct content *n) {
 
 static size_t write_msg(const struct content *n, uint8_t *at) {
     const struct tx *tx = n->tx;
-    size_t len = wire_msg_write(at, &(struct wire_msg){.channel = tx->channel, .handler = tx->handler, .id = tx->id,
+    size_t len = wire_msg_write(at, &(struct wire_msg){.channel = tx->channel,
+                                                       .handler = tx->handler,
+                                                       .id = tx->id,
                                                        .header_bytes = tx->header_bytes,
-                                                       .data_bytes = (uint32_t)tx->data_bytes, .data_here = n->len});
+                                                       .data_bytes = (uint32_t)tx->data_bytes,
+                                                       .data_here = n->len});
     memcpy(at + len, tx->header, tx->header_bytes);
     return len + tx->header_bytes;
 }
@@ -59,9 +62,13 @@ static size_t write_rts(struct conn *c, const struct content *n, uint8_t *at) {
         tx->chunk_bytes = (uint16_t)(chunk < WIRE_SUPERPACKET_BYTES ? chunk : WIRE_SUPERPACKET_BYTES);
         tx_offer_region(c, tx);
     }
-    size_t len = wire_rts_write(at, &(struct wire_rts){.channel = tx->channel, .handler = tx->handler, .id = tx->id,
-                                                       .header_bytes = tx->header_bytes, .chunk_bytes = tx->chunk_bytes,
-                                                       .region_bytes = tx->region_bytes, .data_bytes = tx->data_bytes,
+    size_t len = wire_rts_write(at, &(struct wire_rts){.channel = tx->channel,
+                                                       .handler = tx->handler,
+                                                       .id = tx->id,
+                                                       .header_bytes = tx->header_bytes,
+                                                       .chunk_bytes = tx->chunk_bytes,
+                                                       .region_bytes = tx->region_bytes,
+                                                       .data_bytes = tx->data_bytes,
                                                        .ref = tx->ref});
     memcpy(at + len, tx->header, tx->header_bytes);
     len += tx->header_bytes;
@@ -73,8 +80,11 @@ static size_t write_content(struct conn *c, const struct content *n, uint8_t *at
     switch (n->kind) {
     case CONTENT_MSG: return write_msg(n, at);
     case CONTENT_FRAG:
-        return wire_frag_write(at, &(struct wire_frag){.channel = n->tx->channel, .id = n->tx->id, .offset = n->offset,
-                                                       .data_bytes = (uint32_t)n->tx->data_bytes, .len = n->len});
+        return wire_frag_write(at, &(struct wire_frag){.channel = n->tx->channel,
+                                                       .id = n->tx->id,
+                                                       .offset = n->offset,
+                                                       .data_bytes = (uint32_t)n->tx->data_bytes,
+                                                       .len = n->len});
     case CONTENT_RTS: return write_rts(c, n, at);
     case CONTENT_OKTOSEND: {
         const struct push_in *p = n->rx->push;
@@ -158,7 +168,9 @@ static struct packet *burst_packet(struct burst *b) {
     return pk;
 }
 
-static size_t packet_len(const struct packet *pk) { return pk->head_bytes + pk->payload_bytes + WIRE_TRAILER_BYTES; }
+static size_t packet_len(const struct packet *pk) {
+    return pk->head_bytes + pk->payload_bytes + WIRE_TRAILER_BYTES;
+}
 
 /* Puts back what a packet that did not leave would have carried. Packets are put back last first. */
 static void unbuild(struct conn *c, struct packet *pk) {
@@ -177,7 +189,7 @@ static void commit(struct conn *c, uint64_t now, struct packet *pk) {
         received_acked(&c->received);
         stats_add(STATS_ACKS_SENT, 1);
     }
-    if (c->reliable) {    /* taken is arrived */
+    if (c->reliable) { /* taken is arrived */
         while (!weft_list_empty(&pk->contents))
             content_acked(c, weft_list_entry(pk->contents.next, struct content, node));
         if (pk->push) push_acked(pk->push, pk->superpacket, pk->chunk);
@@ -199,7 +211,8 @@ static void commit(struct conn *c, uint64_t now, struct packet *pk) {
 static void seal(struct conn *c, struct burst *b, size_t i, bool last) {
     struct packet *pk = &b->packet[i];
     uint8_t flags = pk->eliciting ? WIRE_ACK_ELICITING : 0;
-    if (pk->eliciting && last && weft_list_empty(&c->queue) && weft_list_empty(&c->again) && weft_list_empty(&c->bulk))
+    if (pk->eliciting && last && weft_list_empty(&c->queue) && weft_list_empty(&c->again) &&
+        weft_list_empty(&c->bulk))
         flags |= WIRE_ACK_NOW;
     size_t len = packet_len(pk);
     wire_header_write(pk->head, &(struct wire_header){WIRE_VERSION, pk->push ? WIRE_DATA : WIRE_CTRL, flags,
@@ -215,8 +228,8 @@ static void send_failed(struct conn *c, uint64_t now, int rc) {
     conn_down(c, now, rc == WEFT_E_TOO_BIG ? rc : WEFT_E_PEER_LOST);
 }
 
-/* Hands the burst to the adapter. Returns how many packets it took; fewer than there were, or a negative code, means
- * that the connection cannot send on now. */
+/* Hands the burst to the adapter. Returns how many packets it took; fewer than there were, or a negative
+ * code, means that the connection cannot send on now. */
 static int flush(struct conn *c, uint64_t now) {
     struct burst *b = &c->engine->burst;
     const struct engine_io *io = &c->engine->cfg.io;
@@ -224,7 +237,7 @@ static int flush(struct conn *c, uint64_t now) {
     if (count == 0) return 0;
     for (size_t i = 0; i < count; i++) seal(c, b, i, i + 1 == count);
     int rc = io->send(io->ctx, &c->path, b->out, count);
-    if (rc == WEFT_E_IO && !c->reliable) rc = (int)count;    /* as if lost on the way: it will be sent again */
+    if (rc == WEFT_E_IO && !c->reliable) rc = (int)count; /* as if lost on the way: it will be sent again */
     size_t taken = rc < 0 ? 0 : (size_t)rc < count ? (size_t)rc : count;
     for (size_t i = count; i-- > taken;) unbuild(c, &b->packet[i]);
     for (size_t i = 0; i < taken; i++) commit(c, now, &b->packet[i]);
@@ -249,11 +262,12 @@ static int flush(struct conn *c, uint64_t now) {
 /* A burst is of equal packets, only its last may be shorter. */
 static bool must_flush_before(const struct conn *c, const struct burst *b, const struct packet *pk) {
     if (b->count == 0) return false;
-    return b->last_short || packet_len(pk) > b->packet_len || b->count >= c->path.link->attr.burst_max_packets;
+    return b->last_short || packet_len(pk) > b->packet_len ||
+           b->count >= c->path.link->attr.burst_max_packets;
 }
 
-/* Adds a built packet to the burst, which leaves first if it cannot take it. Returns false when sending has to stop;
- * the packet is put back then. */
+/* Adds a built packet to the burst, which leaves first if it cannot take it. Returns false when sending has
+ * to stop; the packet is put back then. */
 static bool add(struct conn *c, uint64_t now, struct packet *pk) {
     struct burst *b = &c->engine->burst;
     if (must_flush_before(c, b, pk)) {
@@ -265,7 +279,8 @@ static bool add(struct conn *c, uint64_t now, struct packet *pk) {
         size_t count = b->count;
         int rc = flush(c, now);
         if (rc < 0 || (size_t)rc < count) {
-            if (c->state != CONN_DOWN) unbuild(c, &kept);
+            if (c->state != CONN_DOWN)
+                unbuild(c, &kept);
             else {
                 while (!weft_list_empty(&kept.contents))
                     content_drop(c, weft_list_entry(kept.contents.next, struct content, node));
@@ -289,7 +304,10 @@ static bool add(struct conn *c, uint64_t now, struct packet *pk) {
     return true;
 }
 
-struct plan { uint32_t packets; uint64_t bytes; };
+struct plan {
+    uint32_t packets;
+    uint64_t bytes;
+};
 
 /* Small messages and control items. Returns packets sent, or negative: stop. */
 static int output_ctrl(struct conn *c, uint64_t now) {
@@ -322,7 +340,8 @@ static int output_ctrl(struct conn *c, uint64_t now) {
     return rc < 0 || (size_t)rc < count ? -1 : built;
 }
 
-static void build_data(struct conn *c, struct push_out *p, uint32_t superpacket, uint8_t chunk, struct packet *pk) {
+static void build_data(struct conn *c, struct push_out *p, uint32_t superpacket, uint8_t chunk,
+                       struct packet *pk) {
     const struct tx *tx = p->tx;
     uint64_t start = (uint64_t)superpacket * WIRE_SUPERPACKET_BYTES;
     uint32_t offset = (uint32_t)chunk * tx->chunk_bytes;
@@ -411,7 +430,8 @@ void conn_output_close(struct conn *c, uint64_t now) {
     if (c->state != CONN_UP) return;
     struct packet *pk = burst_packet(&c->engine->burst);
     size_t at = WIRE_HEADER_BYTES;
-    if (!c->reliable && received_owes(&c->received)) at += write_ack(c, now, pk->head + at, ENGINE_HEAD_MAX - at);
+    if (!c->reliable && received_owes(&c->received))
+        at += write_ack(c, now, pk->head + at, ENGINE_HEAD_MAX - at);
     at += wire_close_write(pk->head + at, c->close_reason);
     pk->head_bytes = at;
     add(c, now, pk);

@@ -21,7 +21,8 @@ void *pool_get(struct pool *p) {
     if (block) {
         p->free = *(void **)block;
         p->kept--;
-    } else if (!(block = malloc(p->block_bytes))) return NULL;
+    } else if (!(block = malloc(p->block_bytes)))
+        return NULL;
     p->live++;
     return block;
 }

@@ -11,11 +11,11 @@
 #include <time.h>
 #include <unistd.h>
 
-#define POLL_PACKETS 128u
-#define EVENTS_A_ROUND 512
-#define PARK_NS WEFT_NS_PER_MS                 /* how often a parked progress thread looks up */
-#define PARK_DEEP_AFTER 16                     /* … and after how many looks, with a sleeping waiter, it stops that */
-#define QUIET_NS (2 * WEFT_NS_PER_MS)          /* without a waiter before the progress thread takes over */
+#define POLL_PACKETS    128u
+#define EVENTS_A_ROUND  512
+#define PARK_NS         WEFT_NS_PER_MS /* how often a parked progress thread looks up */
+#define PARK_DEEP_AFTER 16 /* … and after how many looks, with a sleeping waiter, it stops that */
+#define QUIET_NS        (2 * WEFT_NS_PER_MS) /* without a waiter before the progress thread takes over */
 
 /* -- running callbacks -- */
 
@@ -25,8 +25,10 @@ static void run_header(struct ep *ep, struct engine_event *ev, struct ep_peer *p
     engine_event_message(ev, &msg);
     const struct ep_handler *h = &ep->cfg.handlers[msg.handler];
     pthread_mutex_unlock(&ep->lock);
-    if (h->on_header) h->on_header(h->ctx, peer, &msg, &sink);
-    else weft_warn("transport", "a message for handler %u, which nobody registered, is dropped", msg.handler);
+    if (h->on_header)
+        h->on_header(h->ctx, peer, &msg, &sink);
+    else
+        weft_warn("transport", "a message for handler %u, which nobody registered, is dropped", msg.handler);
     pthread_mutex_lock(&ep->lock);
     engine_event_done(ep->engine, weft_now_ns(), ev, &sink);
 }
@@ -61,7 +63,7 @@ static void run_down(struct ep *ep, struct engine_event *ev, struct ep_peer *pee
     pthread_mutex_unlock(&ep->lock);
     if (peer && ep->cfg.on_peer_down) ep->cfg.on_peer_down(ep->cfg.ctx, peer, status);
     pthread_mutex_lock(&ep->lock);
-    if (accepted && engine_conn_user(c)) {    /* not given back by ep_disconnect meanwhile */
+    if (accepted && engine_conn_user(c)) { /* not given back by ep_disconnect meanwhile */
         engine_conn_set_user(c, NULL);
         free(peer);
         engine_release(ep->engine, c, true);
@@ -127,7 +129,8 @@ static int round_of_work(struct ep *ep, bool woken) {
     disarm(ep);
     ep_set_in_handler(ep);
     ep->now = weft_now_ns();
-    for (size_t i = 0; i < ep->link_count; i++) did += ep->links[i].adapter->ops->poll(ep->links[i].adapter, POLL_PACKETS);
+    for (size_t i = 0; i < ep->link_count; i++)
+        did += ep->links[i].adapter->ops->poll(ep->links[i].adapter, POLL_PACKETS);
     if (ep->deferred_count) ep_run_deferred(ep);
     int ran = run_events(ep);
     ran += run_pull(ep);
@@ -179,15 +182,19 @@ static void answer_bell(struct ep *ep) {
     ep->bell_rung = false;
 }
 
-static bool has_work(const struct ep *ep) { return engine_has_event(ep->engine) || engine_has_pull(ep->engine); }
+static bool has_work(const struct ep *ep) {
+    return engine_has_event(ep->engine) || engine_has_pull(ep->engine);
+}
 
-/* Somebody outside the dispatcher has changed something. The dispatcher sees it before it stops; a poller is woken if it
- * would sleep too long; a parked progress thread sees it within a millisecond. */
+/* Somebody outside the dispatcher has changed something. The dispatcher sees it before it stops; a poller is
+ * woken if it would sleep too long; a parked progress thread sees it within a millisecond. */
 void ep_changed(struct ep *ep) {
     if (ep->dispatching) return;
     bool due = has_work(ep) || ep_next_deadline(ep) < ep->poller_until_ns;
-    if (due && ep->poller != EP_POLLER_NONE) ep_ring(ep);
-    else if (due && ep->thread_deep && ep->poller == EP_POLLER_NONE) pthread_cond_signal(&ep->thread_wake);
+    if (due && ep->poller != EP_POLLER_NONE)
+        ep_ring(ep);
+    else if (due && ep->thread_deep && ep->poller == EP_POLLER_NONE)
+        pthread_cond_signal(&ep->thread_wake);
 }
 
 void ep_wait_for_callback(struct ep *ep, const struct conn *c, const struct ep_watch *w) {
@@ -237,7 +244,8 @@ static struct timespec timespec_of(uint64_t ns) {
 static void wait_on(int epoll, uint64_t ns) {
     struct epoll_event ev;
     struct timespec wait = timespec_of(ns);
-    if (epoll_pwait2(epoll, &ev, 1, ns == WEFT_TIME_NEVER ? NULL : &wait, NULL) >= 0 || errno == EINTR) return;
+    if (epoll_pwait2(epoll, &ev, 1, ns == WEFT_TIME_NEVER ? NULL : &wait, NULL) >= 0 || errno == EINTR)
+        return;
     uint64_t ms = ns / WEFT_NS_PER_MS + 1;
     epoll_wait(epoll, &ev, 1, ns == WEFT_TIME_NEVER ? -1 : ms < 1000000 ? (int)ms : 1000000);
 }
@@ -309,7 +317,7 @@ int ep_progress(struct ep *ep) {
 
 /* Called with the lock when spinning did not help. `seen`: events_run before done() was last asked. */
 static void wait_asleep(struct ep *ep, uint64_t seen, uint64_t until) {
-    if (ep->dispatching) {    /* another thread is at it: it tells when it has run something, or stops */
+    if (ep->dispatching) { /* another thread is at it: it tells when it has run something, or stops */
         if (ep->events_run != seen) return;
         ep->sleepers++;
         sleep_for_change(ep, &ep->changed, until);
@@ -350,8 +358,10 @@ static void leave_wait(struct ep *ep) {
     ep->waiters--;
     ep->last_wait_ns = weft_now_ns();
     if (ep->dispatching) return;
-    if (ep->sleepers && ep->poller == EP_POLLER_NONE) pthread_cond_broadcast(&ep->changed);
-    else if (ep->poller == EP_POLLER_WAITER && !arm(ep)) ep_ring(ep);
+    if (ep->sleepers && ep->poller == EP_POLLER_NONE)
+        pthread_cond_broadcast(&ep->changed);
+    else if (ep->poller == EP_POLLER_WAITER && !arm(ep))
+        ep_ring(ep);
     if (ep->waiters == 0 && ep->thread_deep) pthread_cond_signal(&ep->thread_wake);
 }
 
@@ -444,7 +454,8 @@ void *ep_thread_main(void *arg) {
     pthread_mutex_lock(&ep->lock);
     while (!ep->stop) {
         uint64_t now = weft_now_ns();
-        if (ep->waiters || ep->dispatching || now - ep->last_wait_ns < QUIET_NS || ep->poller != EP_POLLER_NONE) {
+        if (ep->waiters || ep->dispatching || now - ep->last_wait_ns < QUIET_NS ||
+            ep->poller != EP_POLLER_NONE) {
             park(ep, &looks);
             continue;
         }
@@ -455,9 +466,9 @@ void *ep_thread_main(void *arg) {
         ep_end(ep);
         if (safe && !ep->stop) {
             sleep_for_packets(ep, EP_POLLER_THREAD, WEFT_TIME_NEVER);
-            if (ep->sleepers) pthread_cond_broadcast(&ep->changed);    /* one of them is the poller now */
+            if (ep->sleepers) pthread_cond_broadcast(&ep->changed); /* one of them is the poller now */
             idle_since = weft_now_ns();
-        } else if (!ep->stop) {    /* let others take the lock */
+        } else if (!ep->stop) { /* let others take the lock */
             pthread_mutex_unlock(&ep->lock);
             weft_cpu_relax();
             pthread_mutex_lock(&ep->lock);

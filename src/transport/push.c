@@ -1,5 +1,5 @@
-/* Push: bulk data on its way out, in superpackets of 61,440 bytes. Two bits a chunk say whether it is still to be sent and
- * whether it has arrived; lost chunks simply become `todo` again and leave in new packets. */
+/* Push: bulk data on its way out, in superpackets of 61,440 bytes. Two bits a chunk say whether it is still
+ * to be sent and whether it has arrived; lost chunks simply become `todo` again and leave in new packets. */
 #include "base/error.h"
 #include "transport/conn.h"
 
@@ -61,7 +61,7 @@ void push_window(struct push_out *p, uint32_t low) {
     p->low = low > p->low ? low : p->low;
     if (p->opened < p->low) p->opened = p->low;
     p->limit = low + p->window;
-    advance(p);    /* what follows may have been acknowledged before */
+    advance(p); /* what follows may have been acknowledged before */
     open_window(p);
     if (whole(p)) tx_finish(p->tx, 0, false);
 }

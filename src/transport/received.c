@@ -24,8 +24,10 @@ int received_note(struct received *r, uint64_t now, uint64_t number, bool elicit
     if (number >= next) r->largest_at_ns = now;
     if (!eliciting) return 0;
     r->unacked++;
-    if (number != next || at_once || r->unacked >= RECEIVED_ACK_EVERY) r->due_ns = now;
-    else if (r->due_ns == WEFT_TIME_NEVER) r->due_ns = now + RTT_ACK_DELAY_NS;
+    if (number != next || at_once || r->unacked >= RECEIVED_ACK_EVERY)
+        r->due_ns = now;
+    else if (r->due_ns == WEFT_TIME_NEVER)
+        r->due_ns = now + RTT_ACK_DELAY_NS;
     return 0;
 }
 

@@ -1,4 +1,5 @@
-/* Received: which packet numbers have come and when they are to be acknowledged. A value type over range sets. */
+/* Received: which packet numbers have come and when they are to be acknowledged. A value type over range
+ * sets. */
 #ifndef WEFT_TRANSPORT_RECEIVED_H
 #define WEFT_TRANSPORT_RECEIVED_H
 #include "base/range.h"
@@ -7,10 +8,10 @@
 #define RECEIVED_ACK_EVERY 16u
 
 struct received {
-    struct weft_ranges ranges;     /* the newest that came, at most twice what one ACK tells */
-    uint64_t largest_at_ns;        /* when the largest number came */
-    uint64_t due_ns;               /* the acknowledgement must leave by then; WEFT_TIME_NEVER: none is owed */
-    uint32_t unacked;              /* ack-eliciting packets since the last ACK */
+    struct weft_ranges ranges; /* the newest that came, at most twice what one ACK tells */
+    uint64_t largest_at_ns;    /* when the largest number came */
+    uint64_t due_ns;           /* the acknowledgement must leave by then; WEFT_TIME_NEVER: none is owed */
+    uint32_t unacked;          /* ack-eliciting packets since the last ACK */
 };
 
 void received_init(struct received *r);

@@ -1,22 +1,25 @@
 /* Recovery: acknowledgements, loss by time, probe timeouts, keep-alive and the decision that a peer is dead.
  *
- * A packet is lost when a later one was acknowledged and it is older than a round trip and a margin for reordering, which
- * grows when the verdict was wrong. There is no count-of-three rule: bursts and several queues reorder. When nothing comes back
- * at all, a probe timeout sends the oldest content again. Packets are never sent again, only their content. */
+ * A packet is lost when a later one was acknowledged and it is older than a round trip and a margin for
+ * reordering, which grows when the verdict was wrong. There is no count-of-three rule: bursts and several
+ * queues reorder. When nothing comes back at all, a probe timeout sends the oldest content again. Packets are
+ * never sent again, only their content. */
 #include "base/error.h"
 #include "base/log.h"
 #include "base/trace.h"
 #include "transport/conn.h"
 #include "transport/stats.h"
 
-#define MARGIN_MIN_NS (20 * WEFT_NS_PER_US)
-#define SENT_SPARE 1024u          /* numbers kept for acknowledgements and probes */
-#define PROBE_PACKETS 2u
-#define DEAD_PROBES 3u            /* at least so many went unanswered before a peer is dead */
+#define MARGIN_MIN_NS    (20 * WEFT_NS_PER_US)
+#define SENT_SPARE       1024u /* numbers kept for acknowledgements and probes */
+#define PROBE_PACKETS    2u
+#define DEAD_PROBES      3u /* at least so many went unanswered before a peer is dead */
 #define AWAITED_PROBE_NS (200 * WEFT_NS_PER_MS)
-#define AWAITED_PING_NS (250 * WEFT_NS_PER_MS)
+#define AWAITED_PING_NS  (250 * WEFT_NS_PER_MS)
 
-uint32_t recovery_charge(const struct conn *c, size_t packet_bytes) { return (uint32_t)packet_bytes + c->remote_charge; }
+uint32_t recovery_charge(const struct conn *c, size_t packet_bytes) {
+    return (uint32_t)packet_bytes + c->remote_charge;
+}
 
 bool recovery_may_send(struct conn *c, size_t packet_bytes, uint32_t planned, uint64_t planned_bytes) {
     if (c->reliable) return true;
@@ -84,19 +87,25 @@ static void detect_losses(struct conn *c, uint64_t now) {
 
 static void settle_acked(struct conn *c, struct sent_packet *p) {
     sent_settle(&c->sent, p, SENT_DONE);
-    while (!weft_list_empty(&p->contents)) content_acked(c, weft_list_entry(p->contents.next, struct content, node));
+    while (!weft_list_empty(&p->contents))
+        content_acked(c, weft_list_entry(p->contents.next, struct content, node));
     struct push_out *push = p->bulk;
     p->bulk = NULL;
     if (push) push_acked(push, p->superpacket, p->chunk);
 }
 
-struct ack_result { uint32_t packets, newest_delivered; uint64_t newest_sent_ns; bool newest_is_new, limited; };
+struct ack_result {
+    uint32_t packets, newest_delivered;
+    uint64_t newest_sent_ns;
+    bool newest_is_new, limited;
+};
 
-static void take_range(struct conn *c, const struct wire_ack_range *r, uint64_t largest, struct ack_result *out) {
+static void take_range(struct conn *c, const struct wire_ack_range *r, uint64_t largest,
+                       struct ack_result *out) {
     uint64_t lo = r->first > c->sent.low ? r->first : c->sent.low;
     for (uint64_t n = lo; n <= r->last && n < c->sent.next; n++) {
         struct sent_packet *p = sent_at(&c->sent, n);
-        if (p->state == SENT_LOST) {    /* it had arrived: wait longer from now on, up to one more round trip */
+        if (p->state == SENT_LOST) { /* it had arrived: wait longer from now on, up to one more round trip */
             stats_add(STATS_PACKETS_SPURIOUS, 1);
             p->state = SENT_DONE;
             uint64_t more = c->extra_reorder_ns + c->rtt.smoothed_ns / 4;
@@ -122,7 +131,8 @@ int recovery_ack_in(struct conn *c, uint64_t now, const struct wire_ack *a) {
         c->largest_acked = a->largest + 1;
         c->window_bytes = a->window_bytes;
     }
-    if (got.newest_is_new) rtt_sample(&c->rtt, now - got.newest_sent_ns, (uint64_t)a->delay_us * WEFT_NS_PER_US);
+    if (got.newest_is_new)
+        rtt_sample(&c->rtt, now - got.newest_sent_ns, (uint64_t)a->delay_us * WEFT_NS_PER_US);
     if (got.packets) {
         c->cwnd.delivered += got.packets;
         if (got.newest_is_new)
@@ -139,16 +149,15 @@ int recovery_ack_in(struct conn *c, uint64_t now, const struct wire_ack *a) {
     return 0;
 }
 
-bool conn_awaits_peer(const struct conn *c) {
-    return c->tx_count || c->rx_rendezvous || c->closing;
-}
+bool conn_awaits_peer(const struct conn *c) { return c->tx_count || c->rx_rendezvous || c->closing; }
 
 static uint64_t probe_at(const struct conn *c) {
     if (!c->sent.flying) return WEFT_TIME_NEVER;
     uint64_t since = c->last_sent_ns > c->last_probe_ns ? c->last_sent_ns : c->last_probe_ns;
     uint64_t wait = rtt_probe_ns(&c->rtt, c->probes_fired), first = rtt_probe_ns(&c->rtt, 0);
     /* With something at stake, enough probes must fit the time until the peer counts as dead. */
-    if (conn_awaits_peer(c) && wait > AWAITED_PROBE_NS) wait = first > AWAITED_PROBE_NS ? first : AWAITED_PROBE_NS;
+    if (conn_awaits_peer(c) && wait > AWAITED_PROBE_NS)
+        wait = first > AWAITED_PROBE_NS ? first : AWAITED_PROBE_NS;
     return since + wait;
 }
 
@@ -192,7 +201,8 @@ static void tick_suspect(struct conn *c, uint64_t now) {
         c->suspect_since_ns = 0;
         return;
     }
-    if (now - c->suspect_since_ns >= CONN_SUSPECT_DEAD_NS && now - c->last_hint_ns <= 4 * CONN_SUSPECT_PROBE_NS) {
+    if (now - c->suspect_since_ns >= CONN_SUSPECT_DEAD_NS &&
+        now - c->last_hint_ns <= 4 * CONN_SUSPECT_PROBE_NS) {
         conn_down(c, now, WEFT_E_PEER_LOST);
         return;
     }
@@ -211,7 +221,8 @@ void recovery_tick(struct conn *c, uint64_t now) {
     if (probe_at(c) <= now) fire_probe(c, now);
     if (keepalive_at(c) <= now) conn_queue(c, &c->again, &c->ping);
     if (dead_at(c) <= now && c->probes_fired >= DEAD_PROBES) {
-        weft_info("transport", "connection %08x: nothing heard for %.1f s", c->id, (double)(now - c->last_heard_ns) / 1e9);
+        weft_info("transport", "connection %08x: nothing heard for %.1f s", c->id,
+                  (double)(now - c->last_heard_ns) / 1e9);
         conn_down(c, now, WEFT_E_PEER_LOST);
         return;
     }

@@ -1,5 +1,6 @@
-/* Rendezvous, the receiving side: where data of large messages goes. Either the receiver reads the sender's memory
- * itself (pull), or it arms a tag and superpackets are stored straight into the target buffer (push). */
+/* Rendezvous, the receiving side: where data of large messages goes. Either the receiver reads the sender's
+ * memory itself (pull), or it arms a tag and superpackets are stored straight into the target buffer (push).
+ */
 #include "base/error.h"
 #include "base/log.h"
 #include "transport/conn.h"
@@ -12,7 +13,7 @@
 
 void rendezvous_fin_out(struct conn *c, uint64_t ref, int status) {
     struct content *fin = pool_get(&c->engine->content_pool);
-    if (!fin) {    /* without it the sender would wait for ever */
+    if (!fin) { /* without it the sender would wait for ever */
         conn_break(c, c->last_heard_ns, WEFT_E_NOMEM);
         return;
     }
@@ -28,7 +29,8 @@ static void arm_segment(struct rx *rx, uint64_t offset) {
     uint64_t most = (uint64_t)c->engine->cfg.tag_superpackets * WIRE_SUPERPACKET_BYTES;
     uint64_t left = rx->data_bytes - offset;
     uint32_t slot = p->slot;
-    *p = (struct push_in){.slot = slot, .segment_offset = offset, .window = c->engine->cfg.window_superpackets};
+    *p = (struct push_in){
+        .slot = slot, .segment_offset = offset, .window = c->engine->cfg.window_superpackets};
     p->use = c->next_use++;
     p->segment_bytes = left < most ? left : most;
     p->count = (uint32_t)((p->segment_bytes + WIRE_SUPERPACKET_BYTES - 1) / WIRE_SUPERPACKET_BYTES);
@@ -42,7 +44,7 @@ static void arm(struct rx *rx) {
     while (slot < CONN_PUSHES_MAX && c->slots[slot]) slot++;
     struct push_in *p = slot < CONN_PUSHES_MAX ? malloc(sizeof *p) : NULL;
     weft_list_remove(&rx->node);
-    if (!p) {    /* armed as soon as another transfer ends */
+    if (!p) { /* armed as soon as another transfer ends */
         rx->state = RX_WAITING;
         weft_list_push_back(&c->waiting, &rx->node);
         return;
@@ -186,7 +188,7 @@ int rendezvous_data_in(struct conn *c, const struct wire_data *d, const uint8_t 
     uint32_t slot = wire_tag_slot(d->tag), superpacket = wire_tag_superpacket(d->tag);
     struct rx *rx = slot < CONN_PUSHES_MAX ? c->slots[slot] : NULL;
     struct push_in *p = rx ? rx->push : NULL;
-    if (!p || p->use != wire_tag_use(d->tag)) {    /* the transfer is over: a late copy */
+    if (!p || p->use != wire_tag_use(d->tag)) { /* the transfer is over: a late copy */
         stats_add(STATS_TAGS_UNKNOWN, 1);
         return 0;
     }
@@ -203,10 +205,12 @@ int rendezvous_data_in(struct conn *c, const struct wire_data *d, const uint8_t 
         conn_queue(c, &c->again, &rx->window);
         return 0;
     }
-    c->ack_now = true;    /* the sender waits for this one */
+    c->ack_now = true; /* the sender waits for this one */
     uint64_t end = p->segment_offset + p->segment_bytes;
-    if (end < rx->data_bytes) arm_segment(rx, end);
-    else rx_finish(rx, 0, false);
+    if (end < rx->data_bytes)
+        arm_segment(rx, end);
+    else
+        rx_finish(rx, 0, false);
     return 0;
 }
 

@@ -1,18 +1,21 @@
-/* RTT: smoothed round-trip time and the probe timeout made of it (RFC 6298's filter). A value type; the clock is an
- * argument. */
+/* RTT: smoothed round-trip time and the probe timeout made of it (RFC 6298's filter). A value type; the clock
+ * is an argument. */
 #ifndef WEFT_TRANSPORT_RTT_H
 #define WEFT_TRANSPORT_RTT_H
 #include "base/clock.h"
 #include <stdint.h>
 
-#define RTT_ACK_DELAY_NS (200 * WEFT_NS_PER_US)    /* the latest a peer acknowledges */
+#define RTT_ACK_DELAY_NS    (200 * WEFT_NS_PER_US) /* the latest a peer acknowledges */
 #define RTT_VARIANCE_MIN_NS (200 * WEFT_NS_PER_US)
-#define RTT_INITIAL_NS (10 * WEFT_NS_PER_MS)
-#define RTT_PROBE_MAX_NS WEFT_NS_PER_S
+#define RTT_INITIAL_NS      (10 * WEFT_NS_PER_MS)
+#define RTT_PROBE_MAX_NS    WEFT_NS_PER_S
 
-struct rtt { uint64_t smoothed_ns, variance_ns, latest_ns, least_ns; /* smoothed 0: no sample yet */ };
+struct rtt {
+    uint64_t smoothed_ns, variance_ns, latest_ns, least_ns; /* smoothed 0: no sample yet */
+};
 
-/* `ack_delay_ns` is what the peer says it held the acknowledgement back; it is believed up to RTT_ACK_DELAY_NS. */
+/* `ack_delay_ns` is what the peer says it held the acknowledgement back; it is believed up to
+ * RTT_ACK_DELAY_NS. */
 static inline void rtt_sample(struct rtt *r, uint64_t sample_ns, uint64_t ack_delay_ns) {
     if (ack_delay_ns > RTT_ACK_DELAY_NS) ack_delay_ns = RTT_ACK_DELAY_NS;
     if (sample_ns == 0) sample_ns = 1;

@@ -29,7 +29,8 @@ static bool grow(struct sent *s) {
     uint32_t capacity = 2 * s->capacity;
     struct sent_packet *ring = malloc(capacity * sizeof *ring);
     if (!ring) return false;
-    for (uint64_t n = s->low; n < s->next; n++) move(&ring[n & (capacity - 1)], &s->ring[n & (s->capacity - 1)]);
+    for (uint64_t n = s->low; n < s->next; n++)
+        move(&ring[n & (capacity - 1)], &s->ring[n & (s->capacity - 1)]);
     free(s->ring);
     s->ring = ring;
     s->capacity = capacity;
@@ -37,16 +38,19 @@ static bool grow(struct sent *s) {
 }
 
 bool sent_reserve(struct sent *s, uint32_t count) {
-    while (s->next - s->low + count > s->capacity)
-        if (!grow(s)) return false;
-    return true;
+    if (s->next - s->low + count <= s->capacity) return true;
+    sent_trim(s, 0); /* who only acknowledges is never acknowledged: nothing else trims then */
+    while (s->next - s->low + count > s->capacity && grow(s)) {
+    }
+    if (s->next - s->low + count > s->capacity) sent_trim(s, UINT64_MAX);
+    return s->next - s->low + count <= s->capacity;
 }
 
 struct sent_packet *sent_add(struct sent *s, uint64_t now, bool eliciting, uint32_t charge_bytes) {
     struct sent_packet *p = &s->ring[s->next & (s->capacity - 1)];
     s->next++;
-    *p = (struct sent_packet){.sent_ns = now, .charge_bytes = charge_bytes,
-                              .state = eliciting ? SENT_FLYING : SENT_NONE};
+    *p = (struct sent_packet){
+        .sent_ns = now, .charge_bytes = charge_bytes, .state = eliciting ? SENT_FLYING : SENT_NONE};
     weft_list_init(&p->contents);
     if (eliciting) {
         s->flying++;

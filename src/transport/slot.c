@@ -1,5 +1,5 @@
-/* Slots: the table from connection ids to connections. An id is a slot and its generation; a slot rests in quarantine
- * before it is used again, and the generation tells late packets of its former owner. */
+/* Slots: the table from connection ids to connections. An id is a slot and its generation; a slot rests in
+ * quarantine before it is used again, and the generation tells late packets of its former owner. */
 #include "base/error.h"
 #include "transport/conn.h"
 
@@ -44,13 +44,15 @@ void slot_give(struct engine *e, uint64_t now, struct conn *c, bool quarantine) 
     e->slots[n].conn = NULL;
     e->slots[n].next = 0;
     e->slots[n].free_at_ns = quarantine ? now + CONN_QUARANTINE_NS : now;
-    if (!quarantine && e->free_head) {    /* nobody ever knew it: first in line */
+    if (!quarantine && e->free_head) { /* nobody ever knew it: first in line */
         e->slots[n].next = e->free_head;
         e->free_head = n;
         return;
     }
-    if (e->free_tail) e->slots[e->free_tail].next = n;
-    else e->free_head = n;
+    if (e->free_tail)
+        e->slots[e->free_tail].next = n;
+    else
+        e->free_head = n;
     e->free_tail = n;
 }
 

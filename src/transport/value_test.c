@@ -1,7 +1,8 @@
-/* The small value types of reliability: round-trip time, congestion window, replay window, received and sent numbers,
- * deadline heap. */
+/* The small value types of reliability: round-trip time, congestion window, replay window, received and sent
+ * numbers, deadline heap. */
 #include "base/clock.h"
 #include "base/error.h"
+#include "base/test.h"
 #include "transport/cwnd.h"
 #include "transport/heap.h"
 #include "transport/received.h"
@@ -9,10 +10,7 @@
 #include "transport/rtt.h"
 #include "transport/sent.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
 #include <stdlib.h>
-#include <cmocka.h>
 
 static void rtt_sample__converges(void **unused) {
     struct rtt r = {0};
@@ -30,7 +28,7 @@ static void rtt_sample__delay_is_taken_off_but_never_below_the_least(void **unus
     assert_int_equal(r.latest_ns, 100000);
     rtt_sample(&r, 120000, 150000);
     assert_int_equal(r.latest_ns, 120000);
-    rtt_sample(&r, 10000000, 9000000);    /* more delay than a peer may claim */
+    rtt_sample(&r, 10000000, 9000000); /* more delay than a peer may claim */
     assert_int_equal(r.latest_ns, 10000000 - RTT_ACK_DELAY_NS);
 }
 
@@ -48,11 +46,11 @@ static void cwnd__grows_and_shrinks(void **unused) {
     cwnd_init(&c);
     cwnd_on_ack(&c, 64, true, 50000, 50000);
     assert_int_equal(c.packets, 128);
-    cwnd_on_ack(&c, 64, false, 50000, 50000);    /* the application had no more to send */
+    cwnd_on_ack(&c, 64, false, 50000, 50000); /* the application had no more to send */
     assert_int_equal(c.packets, 128);
     cwnd_on_loss(&c, 1000, 900);
     assert_int_equal(c.packets, 89);
-    cwnd_on_loss(&c, 1100, 950);                 /* sent before the last cut: the same congestion */
+    cwnd_on_loss(&c, 1100, 950); /* sent before the last cut: the same congestion */
     assert_int_equal(c.packets, 89);
     cwnd_on_ack(&c, 89, true, 50000, 50000);
     assert_int_equal(c.packets, 90);
@@ -68,8 +66,8 @@ static void cwnd__loss_does_not_undercut_what_is_delivered(void **unused) {
         cwnd_note_rate(&c, t * 50000, c.delivered - 60, 50000, 50000, 50000);
     }
     cwnd_on_loss(&c, 500000, 490000);
-    assert_int_equal(c.packets, 60);             /* not 44 */
-    for (uint64_t t = 9; t <= 16; t++) {         /* a queue: the same takes twice the time */
+    assert_int_equal(c.packets, 60);     /* not 44 */
+    for (uint64_t t = 9; t <= 16; t++) { /* a queue: the same takes twice the time */
         c.delivered += 60;
         cwnd_note_rate(&c, t * 300000, c.delivered - 60, 300000, 300000, 50000);
     }
@@ -85,10 +83,10 @@ static void replay__window_edges(void **unused) {
     replay_mark(&r, REPLAY_NUMBERS - 1);
     assert_true(replay_is_new(&r, 1));
     assert_false(replay_is_new(&r, 0));
-    replay_mark(&r, REPLAY_NUMBERS);             /* number 0 leaves the window: as good as come */
+    replay_mark(&r, REPLAY_NUMBERS); /* number 0 leaves the window: as good as come */
     assert_false(replay_is_new(&r, 0));
     assert_true(replay_is_new(&r, 1));
-    replay_mark(&r, 10 * REPLAY_NUMBERS);        /* a jump beyond the whole window */
+    replay_mark(&r, 10 * REPLAY_NUMBERS); /* a jump beyond the whole window */
     assert_false(replay_is_new(&r, 1));
     assert_true(replay_is_new(&r, 10 * REPLAY_NUMBERS - 1));
     assert_true(replay_is_new(&r, 10 * REPLAY_NUMBERS - REPLAY_NUMBERS + 1));
@@ -101,10 +99,10 @@ static void received__acknowledges_late_or_at_once(void **unused) {
     received_init(&r);
     received_note(&r, 1000, 0, true, false);
     assert_int_equal(r.due_ns, 1000 + RTT_ACK_DELAY_NS);
-    received_note(&r, 2000, 2, true, false);     /* a gap */
+    received_note(&r, 2000, 2, true, false); /* a gap */
     assert_int_equal(r.due_ns, 2000);
     received_acked(&r);
-    received_note(&r, 3000, 3, false, false);    /* nobody asks for it */
+    received_note(&r, 3000, 3, false, false); /* nobody asks for it */
     assert_int_equal(r.due_ns, WEFT_TIME_NEVER);
     for (uint64_t n = 4; n < 4 + RECEIVED_ACK_EVERY; n++) received_note(&r, 4000, n, true, false);
     assert_int_equal(r.due_ns, 4000);
@@ -158,7 +156,7 @@ static void sent__grows_and_keeps_contents(void **unused) {
         sent_settle(&s, p, n % 2 ? SENT_DONE : SENT_LOST);
     }
     assert_int_equal(s.flying_bytes, 0);
-    sent_trim(&s, 10);                           /* lost ones sent from 10 on are remembered */
+    sent_trim(&s, 10); /* lost ones sent from 10 on are remembered */
     assert_int_equal(s.low, 10);
     sent_trim(&s, 1000);
     assert_int_equal(s.low, 300);
@@ -174,6 +172,16 @@ static void sent__stops_at_the_peers_replay_window(void **unused) {
         sent_add(&s, 0, true, 1);
     }
     assert_false(sent_reserve(&s, 1));
+    sent_fini(&s);
+}
+
+static void sent__acknowledgements_alone_never_fill_it(void **unused) {
+    struct sent s;
+    assert_int_equal(sent_init(&s), 0);
+    for (uint32_t i = 0; i < 3 * SENT_MAX; i++) {
+        assert_true(sent_reserve(&s, 1));
+        sent_add(&s, 0, false, 1);
+    }
     sent_fini(&s);
 }
 
@@ -210,6 +218,7 @@ int main(void) {
         cmocka_unit_test(received__long_runs_fit_the_format),
         cmocka_unit_test(sent__grows_and_keeps_contents),
         cmocka_unit_test(sent__stops_at_the_peers_replay_window),
+        cmocka_unit_test(sent__acknowledgements_alone_never_fill_it),
         cmocka_unit_test(heap__keeps_order),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

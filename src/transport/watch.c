@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <sys/epoll.h>
 
-#define LOOK_EVERY_NS (50 * WEFT_NS_PER_US)    /* while spinning */
+#define LOOK_EVERY_NS (50 * WEFT_NS_PER_US) /* while spinning */
 
 int ep_watch(struct ep *ep, int fd, void (*fn)(void *arg, int fd), void *arg) {
     if (!ep_is_ours(ep)) return WEFT_E_CLOSED;
@@ -45,8 +45,8 @@ void ep_unwatch(struct ep *ep, int fd) {
 
 /* An event's watch may have been taken away meanwhile: it counts only while it is in the list. */
 static struct ep_watch *still_there(struct ep *ep, const void *p) {
-    weft_list_for_each(it, &ep->watches)
-        if (weft_list_entry(it, struct ep_watch, node) == p) return weft_list_entry(it, struct ep_watch, node);
+    weft_list_for_each(it, &ep->watches) if (weft_list_entry(it, struct ep_watch, node) ==
+                                             p) return weft_list_entry(it, struct ep_watch, node);
     return NULL;
 }
 
@@ -129,7 +129,9 @@ uint64_t ep_next_deadline(const struct ep *ep) {
 }
 
 void ep_watch_fini(struct ep *ep) {
-    for (struct weft_list *n; (n = weft_list_pop_front(&ep->watches));) free(weft_list_entry(n, struct ep_watch, node));
-    while (!weft_list_empty(&ep->timer_list)) timer_free(ep, weft_list_entry(ep->timer_list.next, struct ep_timer, node));
+    for (struct weft_list *n; (n = weft_list_pop_front(&ep->watches));)
+        free(weft_list_entry(n, struct ep_watch, node));
+    while (!weft_list_empty(&ep->timer_list))
+        timer_free(ep, weft_list_entry(ep->timer_list.next, struct ep_timer, node));
     heap_fini(&ep->timers);
 }

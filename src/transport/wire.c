@@ -4,8 +4,8 @@
 
 #include <isa-l/crc.h>
 
-#define MAGIC 0x54464557u   /* "WEFT" */
-#define HELLO_BYTES 60      /* of a body */
+#define MAGIC       0x54464557u /* "WEFT" */
+#define HELLO_BYTES 60          /* of a body */
 
 void wire_header_write(uint8_t *p, const struct wire_header *h) {
     p[0] = (uint8_t)(h->version << 4 | h->type);
@@ -17,7 +17,7 @@ void wire_header_write(uint8_t *p, const struct wire_header *h) {
 
 int wire_header_read(const uint8_t *p, size_t len, struct wire_header *h) {
     if (len < WIRE_PACKET_MIN || len > WIRE_PACKET_MAX) return WEFT_E_INVAL;
-    uint8_t copy[WIRE_HEADER_BYTES];    /* the packet may lie in shared memory: look once */
+    uint8_t copy[WIRE_HEADER_BYTES]; /* the packet may lie in shared memory: look once */
     memcpy(copy, p, sizeof copy);
     h->version = copy[0] >> 4;
     h->type = copy[0] & 15;
@@ -62,7 +62,8 @@ bool wire_trailer_check(const uint8_t *packet, size_t len, enum wire_integrity m
     size_t covered = len - WIRE_TRAILER_BYTES;
     memcpy(trailer, packet + covered, sizeof trailer);
     if (mode == WIRE_INTEGRITY_NONE) return memcmp(trailer, zero, sizeof zero) == 0;
-    return memcmp(trailer + 4, zero, sizeof zero - 4) == 0 && wire_get32(trailer) == wire_crc(0, packet, covered);
+    return memcmp(trailer + 4, zero, sizeof zero - 4) == 0 &&
+           wire_get32(trailer) == wire_crc(0, packet, covered);
 }
 
 size_t wire_hello_write(uint8_t *p, enum wire_type type, uint32_t dest, uint64_t number,
@@ -83,7 +84,8 @@ size_t wire_hello_write(uint8_t *p, enum wire_type type, uint32_t dest, uint64_t
     wire_put32(b + 40, h->charge_bytes);
     wire_put32(b + 44, h->window_bytes);
     wire_put64(b + 48, h->echo);
-    wire_trailer_write(p + len - WIRE_TRAILER_BYTES, WIRE_INTEGRITY_CRC, p, len - WIRE_TRAILER_BYTES, NULL, 0);
+    wire_trailer_write(p + len - WIRE_TRAILER_BYTES, WIRE_INTEGRITY_CRC, p, len - WIRE_TRAILER_BYTES, NULL,
+                       0);
     return len;
 }
 

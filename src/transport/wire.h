@@ -1,5 +1,5 @@
-/* Wire: the packet format of docs/PROTOCOL.md. Writes packets into given memory and parses them with every bound
- * checked; it knows nothing of connections. All integers are little-endian and of fixed size. */
+/* Wire: the packet format of docs/PROTOCOL.md. Writes packets into given memory and parses them with every
+ * bound checked; it knows nothing of connections. All integers are little-endian and of fixed size. */
 #ifndef WEFT_TRANSPORT_WIRE_H
 #define WEFT_TRANSPORT_WIRE_H
 #include <endian.h>
@@ -8,24 +8,24 @@
 #include <stdint.h>
 #include <string.h>
 
-#define WIRE_VERSION 1            /* the only one so far; both ends of the range that is offered */
-#define WIRE_HEADER_BYTES 16
-#define WIRE_TRAILER_BYTES 16     /* room for an authentication tag */
-#define WIRE_OVERHEAD_BYTES (WIRE_HEADER_BYTES + WIRE_TRAILER_BYTES)
-#define WIRE_DATA_BYTES 16        /* DATA frame before its payload */
-#define WIRE_PACKET_MIN WIRE_OVERHEAD_BYTES
-#define WIRE_PACKET_MAX 65024     /* the length field has 16 bits */
-#define WIRE_PATH_MIN 1200        /* every path carries at least this: the largest header fits one packet */
-#define WIRE_SUPERPACKET_BYTES 61440u
-#define WIRE_CHUNKS_MAX 64        /* of one superpacket: one bit each */
-#define WIRE_ITEM_BYTES 4
-#define WIRE_ACK_RANGES_MAX 32
-#define WIRE_BOOT_ID_BYTES 16
-#define WIRE_INIT_BYTES 256       /* padded, so that no answer is longer */
-#define WIRE_RESET_TRIGGER_BYTES 48   /* a shorter packet is never answered */
+#define WIRE_VERSION             1 /* the only one so far; both ends of the range that is offered */
+#define WIRE_HEADER_BYTES        16
+#define WIRE_TRAILER_BYTES       16 /* room for an authentication tag */
+#define WIRE_OVERHEAD_BYTES      (WIRE_HEADER_BYTES + WIRE_TRAILER_BYTES)
+#define WIRE_DATA_BYTES          16 /* DATA frame before its payload */
+#define WIRE_PACKET_MIN          WIRE_OVERHEAD_BYTES
+#define WIRE_PACKET_MAX          65024 /* the length field has 16 bits */
+#define WIRE_PATH_MIN            1200 /* every path carries at least this: the largest header fits one packet */
+#define WIRE_SUPERPACKET_BYTES   61440u
+#define WIRE_CHUNKS_MAX          64 /* of one superpacket: one bit each */
+#define WIRE_ITEM_BYTES          4
+#define WIRE_ACK_RANGES_MAX      32
+#define WIRE_BOOT_ID_BYTES       16
+#define WIRE_INIT_BYTES          256 /* padded, so that no answer is longer */
+#define WIRE_RESET_TRIGGER_BYTES 48  /* a shorter packet is never answered */
 
 enum wire_type {
-    WIRE_HELLO = 1,               /* 1, 2 and 7 are reserved */
+    WIRE_HELLO = 1, /* 1, 2 and 7 are reserved */
     WIRE_COOKIE = 2,
     WIRE_INIT = 3,
     WIRE_RESP = 4,
@@ -36,41 +36,47 @@ enum wire_type {
 };
 
 enum wire_flag {
-    WIRE_ACK_ELICITING = 1 << 0,  /* the receiver acknowledges this packet within its delay */
-    WIRE_ACK_NOW = 1 << 1,        /* … at once: the sender waits for it */
-    WIRE_FLAGS_KNOWN = 3,         /* others are reserved, sent as 0 */
+    WIRE_ACK_ELICITING = 1 << 0, /* the receiver acknowledges this packet within its delay */
+    WIRE_ACK_NOW = 1 << 1,       /* … at once: the sender waits for it */
+    WIRE_FLAGS_KNOWN = 3,        /* others are reserved, sent as 0 */
 };
 
 enum wire_integrity { WIRE_INTEGRITY_NONE = 0, WIRE_INTEGRITY_CRC = 1 };
 
 struct wire_header {
     uint8_t version, type, flags;
-    uint16_t length;              /* of the whole packet, trailer included */
-    uint32_t dest;                /* connection id that the receiver chose: slot | generation << 16; 0: none yet */
+    uint16_t length; /* of the whole packet, trailer included */
+    uint32_t dest;   /* connection id that the receiver chose: slot | generation << 16; 0: none yet */
     uint64_t number;
 };
 
 struct wire_data {
-    uint64_t tag;                 /* of the superpacket, derived from the base that the receiver minted */
-    uint32_t offset;              /* within the superpacket */
+    uint64_t tag;    /* of the superpacket, derived from the base that the receiver minted */
+    uint32_t offset; /* within the superpacket */
     uint16_t length;
 };
 
 /* INIT and RESP share one body. What comes before `features` is the same in every protocol version. */
 struct wire_hello {
     uint8_t version_min, version_max;
-    uint8_t integrity;            /* INIT: bit mask of modes that will do; RESP: the one mode chosen */
-    uint8_t status;               /* RESP: enum wire_status; INIT: 0 */
-    uint64_t features;            /* none defined yet: 0 */
+    uint8_t integrity; /* INIT: bit mask of modes that will do; RESP: the one mode chosen */
+    uint8_t status;    /* RESP: enum wire_status; INIT: 0 */
+    uint64_t features; /* none defined yet: 0 */
     uint8_t boot_id[WIRE_BOOT_ID_BYTES];
-    uint32_t conn_id;             /* where packets to the sender of this shall go */
-    uint32_t packet_bytes;        /* largest packet that the sender of this takes */
-    uint32_t charge_bytes;        /* what each packet costs there beside its length */
-    uint32_t window_bytes;        /* charged bytes that may be under way before the first acknowledgement */
-    uint64_t echo;                /* RESP: the packet number of the INIT that it answers; INIT: 0 */
+    uint32_t conn_id;      /* where packets to the sender of this shall go */
+    uint32_t packet_bytes; /* largest packet that the sender of this takes */
+    uint32_t charge_bytes; /* what each packet costs there beside its length */
+    uint32_t window_bytes; /* charged bytes that may be under way before the first acknowledgement */
+    uint64_t echo;         /* RESP: the packet number of the INIT that it answers; INIT: 0 */
 };
 
-enum wire_status { WIRE_OK = 0, WIRE_REFUSE_VERSION, WIRE_REFUSE_CLOSED, WIRE_REFUSE_BUSY, WIRE_REFUSE_INTEGRITY };
+enum wire_status {
+    WIRE_OK = 0,
+    WIRE_REFUSE_VERSION,
+    WIRE_REFUSE_CLOSED,
+    WIRE_REFUSE_BUSY,
+    WIRE_REFUSE_INTEGRITY
+};
 
 /* Items of CTRL packets: type u8, flags u8, body length u16, body. Types with the high bit may be skipped by
  * who does not know them; any other unknown type closes the connection. */
@@ -93,12 +99,12 @@ struct wire_item {
     const uint8_t *body;
 };
 
-#define WIRE_MSG_BYTES 24         /* item header included, up to the message header */
+#define WIRE_MSG_BYTES 24 /* item header included, up to the message header */
 struct wire_msg {
     uint16_t channel, handler;
-    uint64_t id;                  /* per channel, from 0 */
+    uint64_t id; /* per channel, from 0 */
     uint16_t header_bytes;
-    uint32_t data_bytes;          /* of the whole message; what is not here comes in FRAG items */
+    uint32_t data_bytes; /* of the whole message; what is not here comes in FRAG items */
     const uint8_t *header, *data;
     size_t data_here;
 };
@@ -107,7 +113,7 @@ struct wire_msg {
 struct wire_frag {
     uint16_t channel;
     uint64_t id;
-    uint32_t offset, data_bytes;  /* data_bytes: of the whole message, as in its MSG */
+    uint32_t offset, data_bytes; /* data_bytes: of the whole message, as in its MSG */
     const uint8_t *data;
     size_t len;
 };
@@ -118,38 +124,46 @@ struct wire_rts {
     uint64_t id;
     uint16_t header_bytes, chunk_bytes, region_bytes;
     uint64_t data_bytes;
-    uint64_t ref;                 /* names the transfer in OKTOSEND and FIN */
+    uint64_t ref; /* names the transfer in OKTOSEND and FIN */
     const uint8_t *header, *region;
 };
 
 #define WIRE_OKTOSEND_BYTES 32
 struct wire_oktosend {
-    uint64_t ref, tag, offset;    /* superpacket 0 of `tag` starts at `offset` of the data */
-    uint16_t window;              /* superpackets that may be sent at first */
+    uint64_t ref, tag, offset; /* superpacket 0 of `tag` starts at `offset` of the data */
+    uint16_t window;           /* superpackets that may be sent at first */
 };
 
 #define WIRE_WINDOW_BYTES 28
-struct wire_window { uint64_t ref, tag; uint32_t low; };
+struct wire_window {
+    uint64_t ref, tag;
+    uint32_t low;
+};
 
 #define WIRE_FIN_BYTES 16
-struct wire_fin { uint64_t ref; int32_t status; };
+struct wire_fin {
+    uint64_t ref;
+    int32_t status;
+};
 
 #define WIRE_CLOSE_BYTES 16
-#define WIRE_PING_BYTES 16
+#define WIRE_PING_BYTES  16
 
-struct wire_ack_range { uint64_t first, last; };    /* both included */
+struct wire_ack_range {
+    uint64_t first, last;
+}; /* both included */
 struct wire_ack {
     uint64_t largest;
     uint32_t delay_us, window_bytes;
     unsigned count;
-    struct wire_ack_range range[WIRE_ACK_RANGES_MAX];   /* newest first */
+    struct wire_ack_range range[WIRE_ACK_RANGES_MAX]; /* newest first */
 };
-#define WIRE_ACK_FIXED_BYTES 28   /* with the first range's length; 8 more for each further range */
-#define WIRE_ACK_BYTES_MAX (WIRE_ACK_FIXED_BYTES + 8 * (WIRE_ACK_RANGES_MAX - 1))
+#define WIRE_ACK_FIXED_BYTES 28 /* with the first range's length; 8 more for each further range */
+#define WIRE_ACK_BYTES_MAX   (WIRE_ACK_FIXED_BYTES + 8 * (WIRE_ACK_RANGES_MAX - 1))
 
 /* Tags: slot 10 | use 38 | superpacket 16. */
-#define WIRE_TAG_SLOTS 1024u
-#define WIRE_TAG_USES (1ull << 38)
+#define WIRE_TAG_SLOTS        1024u
+#define WIRE_TAG_USES         (1ull << 38)
 #define WIRE_TAG_SUPERPACKETS 65536u
 static inline uint64_t wire_tag(uint32_t slot, uint64_t use, uint32_t superpacket) {
     return (uint64_t)slot << 54 | use << 16 | superpacket;
@@ -158,15 +172,37 @@ static inline uint32_t wire_tag_slot(uint64_t tag) { return (uint32_t)(tag >> 54
 static inline uint64_t wire_tag_use(uint64_t tag) { return tag >> 16 & (WIRE_TAG_USES - 1); }
 static inline uint32_t wire_tag_superpacket(uint64_t tag) { return (uint32_t)(tag & 0xffff); }
 
-static inline void wire_put16(uint8_t *p, uint16_t v) { v = htole16(v); memcpy(p, &v, 2); }
-static inline void wire_put32(uint8_t *p, uint32_t v) { v = htole32(v); memcpy(p, &v, 4); }
-static inline void wire_put64(uint8_t *p, uint64_t v) { v = htole64(v); memcpy(p, &v, 8); }
-static inline uint16_t wire_get16(const uint8_t *p) { uint16_t v; memcpy(&v, p, 2); return le16toh(v); }
-static inline uint32_t wire_get32(const uint8_t *p) { uint32_t v; memcpy(&v, p, 4); return le32toh(v); }
-static inline uint64_t wire_get64(const uint8_t *p) { uint64_t v; memcpy(&v, p, 8); return le64toh(v); }
+static inline void wire_put16(uint8_t *p, uint16_t v) {
+    v = htole16(v);
+    memcpy(p, &v, 2);
+}
+static inline void wire_put32(uint8_t *p, uint32_t v) {
+    v = htole32(v);
+    memcpy(p, &v, 4);
+}
+static inline void wire_put64(uint8_t *p, uint64_t v) {
+    v = htole64(v);
+    memcpy(p, &v, 8);
+}
+static inline uint16_t wire_get16(const uint8_t *p) {
+    uint16_t v;
+    memcpy(&v, p, 2);
+    return le16toh(v);
+}
+static inline uint32_t wire_get32(const uint8_t *p) {
+    uint32_t v;
+    memcpy(&v, p, 4);
+    return le32toh(v);
+}
+static inline uint64_t wire_get64(const uint8_t *p) {
+    uint64_t v;
+    memcpy(&v, p, 8);
+    return le64toh(v);
+}
 
 void wire_header_write(uint8_t *p, const struct wire_header *h);
-/* Reads the first WIRE_HEADER_BYTES of a packet of len bytes. WEFT_E_INVAL: too short or the length field is wrong. */
+/* Reads the first WIRE_HEADER_BYTES of a packet of len bytes. WEFT_E_INVAL: too short or the length field is
+ * wrong. */
 int wire_header_read(const uint8_t *p, size_t len, struct wire_header *h);
 void wire_data_write(uint8_t *p, const struct wire_data *d);
 void wire_data_read(const uint8_t *p, struct wire_data *d);
@@ -179,20 +215,25 @@ void wire_trailer_write(uint8_t *trailer, enum wire_integrity mode, const void *
 bool wire_trailer_check(const uint8_t *packet, size_t len, enum wire_integrity mode);
 
 /* Writes an INIT (padded) or RESP packet with its trailer; returns its length. */
-size_t wire_hello_write(uint8_t *p, enum wire_type type, uint32_t dest, uint64_t number, const struct wire_hello *h);
+size_t wire_hello_write(uint8_t *p, enum wire_type type, uint32_t dest, uint64_t number,
+                        const struct wire_hello *h);
 #define WIRE_RESP_BYTES 92
 /* Reads a checked packet's body. WEFT_E_INVAL. */
 int wire_hello_read(const uint8_t *p, size_t len, struct wire_hello *h);
 
 /* RESET: echoes the connection id and packet number of what it answers. */
 #define WIRE_RESET_BYTES 48
-struct wire_reset { uint32_t dest; uint64_t number; };
+struct wire_reset {
+    uint32_t dest;
+    uint64_t number;
+};
 size_t wire_reset_write(uint8_t *p, const struct wire_reset *r);
 int wire_reset_read(const uint8_t *p, size_t len, struct wire_reset *r);
 
 /* Takes the next item off *p. WEFT_E_NOENT: none left; WEFT_E_PROTO: cut off. */
 int wire_item_next(const uint8_t **p, size_t *left, struct wire_item *item);
-/* Each reads one item's body; WEFT_E_PROTO when it breaks a rule of the format. Pointers lead into the item. */
+/* Each reads one item's body; WEFT_E_PROTO when it breaks a rule of the format. Pointers lead into the item.
+ */
 int wire_msg_read(const struct wire_item *item, struct wire_msg *m);
 int wire_frag_read(const struct wire_item *item, struct wire_frag *f);
 int wire_rts_read(const struct wire_item *item, struct wire_rts *r);

@@ -1,12 +1,10 @@
-/* The wire format: what is written is read back, and no input whatever is read out of bounds. Under a sanitizer the copies of
- * exact size make sure of that. */
+/* The wire format: what is written is read back, and no input whatever is read out of bounds. Under a
+ * sanitizer the copies of exact size make sure of that. */
 #include "base/error.h"
+#include "base/test.h"
 #include "transport/wire.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
 #include <stdlib.h>
-#include <cmocka.h>
 
 static uint64_t state = 1;
 static uint32_t next_random(void) {
@@ -16,7 +14,8 @@ static uint32_t next_random(void) {
 
 static void wire_header__round_trip(void **unused) {
     uint8_t p[40] = {0};
-    struct wire_header in = {WIRE_VERSION, WIRE_DATA, WIRE_ACK_NOW, sizeof p, 0x12345678, 0x1122334455667788}, out;
+    struct wire_header in = {WIRE_VERSION, WIRE_DATA, WIRE_ACK_NOW, sizeof p, 0x12345678, 0x1122334455667788},
+                       out;
     wire_header_write(p, &in);
     assert_int_equal(wire_header_read(p, sizeof p, &out), 0);
     assert_int_equal(out.version, in.version);
@@ -60,8 +59,16 @@ static void wire_trailer__every_bit_counts(void **unused) {
 
 static void wire_hello__round_trip(void **unused) {
     uint8_t p[WIRE_INIT_BYTES];
-    struct wire_hello out, in = {.version_min = 1, .version_max = 3, .integrity = 2, .status = 0, .features = 9,
-                            .conn_id = 77, .packet_bytes = 1472, .charge_bytes = 800, .window_bytes = 65536, .echo = 5};
+    struct wire_hello out, in = {.version_min = 1,
+                                 .version_max = 3,
+                                 .integrity = 2,
+                                 .status = 0,
+                                 .features = 9,
+                                 .conn_id = 77,
+                                 .packet_bytes = 1472,
+                                 .charge_bytes = 800,
+                                 .window_bytes = 65536,
+                                 .echo = 5};
     for (int i = 0; i < WIRE_BOOT_ID_BYTES; i++) in.boot_id[i] = (uint8_t)i;
     size_t len = wire_hello_write(p, WIRE_INIT, 0, 123, &in);
     assert_int_equal(len, WIRE_INIT_BYTES);
@@ -88,7 +95,12 @@ static struct wire_item item_of(const uint8_t *p, size_t len) {
 
 static void wire_item__round_trips(void **unused) {
     uint8_t p[512];
-    struct wire_msg m, msg = {.channel = 3, .handler = 5, .id = 1ull << 40, .header_bytes = 2, .data_bytes = 10, .data_here = 4};
+    struct wire_msg m, msg = {.channel = 3,
+                              .handler = 5,
+                              .id = 1ull << 40,
+                              .header_bytes = 2,
+                              .data_bytes = 10,
+                              .data_here = 4};
     memcpy(p + wire_msg_write(p, &msg), "hhdddd", 6);
     struct wire_item item = item_of(p, WIRE_MSG_BYTES + 6);
     assert_int_equal(wire_msg_read(&item, &m), 0);
@@ -97,8 +109,14 @@ static void wire_item__round_trips(void **unused) {
     assert_int_equal(m.data_here, 4);
     assert_memory_equal(m.data, "dddd", 4);
 
-    struct wire_rts r, rts = {.channel = 1, .handler = 2, .id = 3, .header_bytes = 4, .chunk_bytes = 1424, .region_bytes = 8,
-                              .data_bytes = 1ull << 33, .ref = 6};
+    struct wire_rts r, rts = {.channel = 1,
+                              .handler = 2,
+                              .id = 3,
+                              .header_bytes = 4,
+                              .chunk_bytes = 1424,
+                              .region_bytes = 8,
+                              .data_bytes = 1ull << 33,
+                              .ref = 6};
     size_t n = wire_rts_write(p, &rts);
     item = item_of(p, n + 12);
     assert_int_equal(wire_rts_read(&item, &r), 0);
@@ -123,7 +141,10 @@ static void wire_item__round_trips(void **unused) {
 
 static void wire_ack__round_trip(void **unused) {
     uint8_t p[WIRE_ACK_BYTES_MAX];
-    struct wire_ack a, ack = {.largest = 1000, .delay_us = 5, .window_bytes = 7, .count = 3,
+    struct wire_ack a, ack = {.largest = 1000,
+                              .delay_us = 5,
+                              .window_bytes = 7,
+                              .count = 3,
                               .range = {{990, 1000}, {980, 988}, {0, 5}}};
     size_t n = wire_ack_write(p, &ack);
     struct wire_item item = item_of(p, n);
@@ -140,11 +161,11 @@ static void wire_ack__ranges_below_zero(void **unused) {
     struct wire_ack a, ack = {.largest = 10, .count = 2, .range = {{5, 10}, {0, 1}}};
     size_t n = wire_ack_write(p, &ack);
     struct wire_item item = item_of(p, n);
-    wire_put32(p + WIRE_ACK_FIXED_BYTES + 4, 2);      /* one more than there are numbers left */
+    wire_put32(p + WIRE_ACK_FIXED_BYTES + 4, 2); /* one more than there are numbers left */
     assert_int_equal(wire_ack_read(&item, &a), WEFT_E_PROTO);
     wire_put32(p + WIRE_ACK_FIXED_BYTES + 4, UINT32_MAX);
     assert_int_equal(wire_ack_read(&item, &a), WEFT_E_PROTO);
-    wire_put32(p + 24, 11);                           /* the first range */
+    wire_put32(p + 24, 11); /* the first range */
     assert_int_equal(wire_ack_read(&item, &a), WEFT_E_PROTO);
 }
 
@@ -154,17 +175,25 @@ static void wire_msg__lengths_that_lie(void **unused) {
     wire_msg_write(p, &msg);
     struct wire_item item = item_of(p, WIRE_MSG_BYTES + 16);
     assert_int_equal(wire_msg_read(&item, &m), 0);
-    wire_put16(p + 20, 17);                           /* header longer than the item */
+    wire_put16(p + 20, 17); /* header longer than the item */
     assert_int_equal(wire_msg_read(&item, &m), WEFT_E_PROTO);
     wire_put16(p + 20, 8);
-    wire_put32(p + 16, 7);                            /* less data announced than is here */
+    wire_put32(p + 16, 7); /* less data announced than is here */
     assert_int_equal(wire_msg_read(&item, &m), WEFT_E_PROTO);
 }
 
 static void read_everything(const uint8_t *p, size_t len) {
     struct wire_item item;
-    static union { struct wire_msg m; struct wire_frag f; struct wire_rts r; struct wire_oktosend o; struct wire_window w;
-                   struct wire_fin fin; uint32_t reason; struct wire_ack a; } u;
+    static union {
+        struct wire_msg m;
+        struct wire_frag f;
+        struct wire_rts r;
+        struct wire_oktosend o;
+        struct wire_window w;
+        struct wire_fin fin;
+        uint32_t reason;
+        struct wire_ack a;
+    } u;
     while (wire_item_next(&p, &len, &item) == 0) {
         wire_msg_read(&item, &u.m);
         wire_frag_read(&item, &u.f);
@@ -182,7 +211,8 @@ static void wire_item__random_and_cut_input(void **unused) {
         size_t len = next_random() % 200;
         uint8_t *p = malloc(len ? len : 1);
         for (size_t i = 0; i < len; i++) p[i] = (uint8_t)next_random();
-        if (len > 4 && round % 2) wire_put16(p + 2, (uint16_t)(next_random() % len));    /* often a plausible length */
+        if (len > 4 && round % 2)
+            wire_put16(p + 2, (uint16_t)(next_random() % len)); /* often a plausible length */
         if (len > 4 && round % 3) p[0] = (uint8_t)(1 + next_random() % 8);
         read_everything(p, len);
         struct wire_header h;
@@ -198,16 +228,11 @@ static void wire_item__random_and_cut_input(void **unused) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(wire_header__round_trip),
-        cmocka_unit_test(wire_header__wrong_length),
-        cmocka_unit_test(wire_crc__known_value),
-        cmocka_unit_test(wire_trailer__every_bit_counts),
-        cmocka_unit_test(wire_hello__round_trip),
-        cmocka_unit_test(wire_item__round_trips),
-        cmocka_unit_test(wire_ack__round_trip),
-        cmocka_unit_test(wire_ack__ranges_below_zero),
-        cmocka_unit_test(wire_msg__lengths_that_lie),
-        cmocka_unit_test(wire_item__random_and_cut_input),
+        cmocka_unit_test(wire_header__round_trip),    cmocka_unit_test(wire_header__wrong_length),
+        cmocka_unit_test(wire_crc__known_value),      cmocka_unit_test(wire_trailer__every_bit_counts),
+        cmocka_unit_test(wire_hello__round_trip),     cmocka_unit_test(wire_item__round_trips),
+        cmocka_unit_test(wire_ack__round_trip),       cmocka_unit_test(wire_ack__ranges_below_zero),
+        cmocka_unit_test(wire_msg__lengths_that_lie), cmocka_unit_test(wire_item__random_and_cut_input),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,7 +1,7 @@
-/* The simulated network: a line per node with bandwidth and delay, faults at random; or a reliable, ordered, readable
- * one with bounded room. */
-#include "sim.h"
+/* The simulated network: a line per node with bandwidth and delay, faults at random; or a reliable, ordered,
+ * readable one with bounded room. */
 #include "base/error.h"
+#include "sim.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -29,7 +29,8 @@ static struct flight *launch(struct sim *s, int kind, int from, int to, size_t l
 }
 
 static void spoil(struct sim *s, struct flight *f) {
-    if (f->len && sim_chance(s, s->p.corrupt)) f->data[sim_below(s, f->len)] ^= (uint8_t)(1u << sim_below(s, 8));
+    if (f->len && sim_chance(s, s->p.corrupt))
+        f->data[sim_below(s, f->len)] ^= (uint8_t)(1u << sim_below(s, 8));
     if (f->len && sim_chance(s, s->p.truncate)) f->len = sim_below(s, f->len);
 }
 
@@ -56,7 +57,8 @@ static void transmit(struct sim *s, int from, int to, const struct adapter_packe
     }
 }
 
-static int net_send(void *ctx, const struct engine_path *path, const struct adapter_packet_out *packets, size_t count) {
+static int net_send(void *ctx, const struct engine_path *path, const struct adapter_packet_out *packets,
+                    size_t count) {
     struct sim_node *n = ctx;
     struct sim *s = n->sim;
     int to = path->peer->node;
@@ -95,11 +97,15 @@ static void net_path_close(void *ctx, const struct engine_path *path) {
     int to = path->peer->node;
     if (--n->holds[to] < 0) sim_fail(s, "a path was closed twice");
     if (n->holds[to] || !n->line[to]) return;
-    if (s->node[to].alive) launch(s, FLIGHT_LOST, n->index, to, 0);    /* the line ends, both sides are told */
+    if (s->node[to].alive) launch(s, FLIGHT_LOST, n->index, to, 0); /* the line ends, both sides are told */
     n->line[to] = 0;
 }
 
-struct region { int node; uint32_t incarnation; uint64_t ptr, len; };
+struct region {
+    int node;
+    uint32_t incarnation;
+    uint64_t ptr, len;
+};
 
 static int net_expose(void *ctx, const struct engine_path *path, const void *ptr, size_t len, void *region,
                       size_t *region_len) {
@@ -113,8 +119,12 @@ static int net_expose(void *ctx, const struct engine_path *path, const void *ptr
 
 static void net_conceal(void *ctx, const struct engine_path *path, const void *region, size_t region_len) {}
 
-const struct engine_io network_io = {.send = net_send, .reply = net_reply, .path_open = net_path_open,
-                                     .path_close = net_path_close, .expose = net_expose, .conceal = net_conceal};
+const struct engine_io network_io = {.send = net_send,
+                                     .reply = net_reply,
+                                     .path_open = net_path_open,
+                                     .path_close = net_path_close,
+                                     .expose = net_expose,
+                                     .conceal = net_conceal};
 
 int network_read(struct sim *s, int node, const struct engine_pull *pull) {
     struct region r;
@@ -138,16 +148,24 @@ int network_start_node(struct sim *s, int index) {
     n->incarnation++;
     memset(n->holds, 0, sizeof n->holds);
     memset(n->line, 0, sizeof n->line);
-    n->link = (struct engine_link){.attr = {.name = "sim", .packet_max_bytes = p->packet_bytes,
-                                            .burst_max_packets = p->burst_max, .receive_window_bytes = p->window_bytes,
+    n->link = (struct engine_link){.attr = {.name = "sim",
+                                            .packet_max_bytes = p->packet_bytes,
+                                            .burst_max_packets = p->burst_max,
+                                            .receive_window_bytes = p->window_bytes,
                                             .packet_charge_bytes = 300}};
     if (p->reliable)
-        n->link.attr.caps = ADAPTER_CAP_RELIABLE | ADAPTER_CAP_ORDERED | ADAPTER_CAP_REMOTE_READ | ADAPTER_CAP_PEER_DEATH;
+        n->link.attr.caps =
+            ADAPTER_CAP_RELIABLE | ADAPTER_CAP_ORDERED | ADAPTER_CAP_REMOTE_READ | ADAPTER_CAP_PEER_DEATH;
     for (int i = 0; i < SIM_NODES_MAX; i++) n->peer[i].node = i;
-    struct engine_config cfg = {.io = network_io, .seed = sim_random(s), .accept = true,
-                                .eager_bytes = p->eager_bytes, .window_superpackets = p->window_superpackets,
-                                .queue_bytes = 64u << 20, .keepalive_ns = WEFT_NS_PER_S,
-                                .connect_timeout_ns = 10 * WEFT_NS_PER_S, .dead_ns = 2 * WEFT_NS_PER_S,
+    struct engine_config cfg = {.io = network_io,
+                                .seed = sim_random(s),
+                                .accept = true,
+                                .eager_bytes = p->eager_bytes,
+                                .window_superpackets = p->window_superpackets,
+                                .queue_bytes = 64u << 20,
+                                .keepalive_ns = WEFT_NS_PER_S,
+                                .connect_timeout_ns = 10 * WEFT_NS_PER_S,
+                                .dead_ns = 2 * WEFT_NS_PER_S,
                                 .tag_superpackets = p->tag_superpackets};
     cfg.io.ctx = n;
     uint64_t boot[2] = {sim_random(s), sim_random(s)};
@@ -162,7 +180,7 @@ void network_crash_node(struct sim *s, int index) {
     n->alive = false;
     for (int i = 0; s->p.reliable && i < s->p.nodes; i++) {
         if (i == index || !s->node[i].alive) continue;
-        n->line[i] = s->node[i].line[index];    /* whichever the other side has, it is dead */
+        n->line[i] = s->node[i].line[index]; /* whichever the other side has, it is dead */
         launch(s, FLIGHT_LOST, index, i, 0);
     }
 }
@@ -172,7 +190,8 @@ static bool takes_line(struct sim_node *n, const struct flight *f) {
     uint64_t *line = &n->line[f->from];
     if (f->line == 0 || f->line < *line) return false;
     if (f->kind == FLIGHT_LOST && f->line != *line) return false;
-    if (f->line > *line && *line) engine_peer_lost(n->engine, n->sim->now, &n->link, &n->peer[f->from], false);
+    if (f->line > *line && *line)
+        engine_peer_lost(n->engine, n->sim->now, &n->link, &n->peer[f->from], false);
     *line = f->kind == FLIGHT_LOST ? 0 : f->line;
     return true;
 }
@@ -186,8 +205,9 @@ void network_deliver(struct sim *s, struct flight *f) {
     } else if (s->p.reliable && (!same || !takes_line(n, f))) {
         /* of a line that has ended */
     } else if (f->kind == FLIGHT_PACKET && (same || !s->p.reliable)) {
-        struct engine_from from = {&n->link, n->holds[f->from] ? &n->peer[f->from] : NULL, &f->from, sizeof f->from};
-        uint8_t *exact = malloc(f->len ? f->len : 1);    /* so that a sanitizer sees reads beyond the end */
+        struct engine_from from = {&n->link, n->holds[f->from] ? &n->peer[f->from] : NULL, &f->from,
+                                   sizeof f->from};
+        uint8_t *exact = malloc(f->len ? f->len : 1); /* so that a sanitizer sees reads beyond the end */
         memcpy(exact, f->data, f->len);
         engine_input(n->engine, s->now, &from, exact, f->len);
         free(exact);

@@ -1,6 +1,7 @@
-/* Simulation: two to four engines over a network that loses, doubles, reorders, corrupts, cuts and delays packets, or
- * over one that is reliable and lets receivers read; nodes crash and start again. All from one seed, in virtual time: a run can be
- * repeated exactly. network.c moves packets, workload.c sends messages and checks every promise, sim_test.c drives. */
+/* Simulation: two to four engines over a network that loses, doubles, reorders, corrupts, cuts and delays
+ * packets, or over one that is reliable and lets receivers read; nodes crash and start again. All from one
+ * seed, in virtual time: a run can be repeated exactly. network.c moves packets, workload.c sends messages
+ * and checks every promise, sim_test.c drives. */
 #ifndef WEFT_SIM_H
 #define WEFT_SIM_H
 #include "base/clock.h"
@@ -9,9 +10,11 @@
 #include "transport/heap.h"
 
 #define SIM_NODES_MAX 4
-#define SIM_CHANNELS 4
+#define SIM_CHANNELS  4
 
-struct adapter_peer { int node; };
+struct adapter_peer {
+    int node;
+};
 
 struct sim_params {
     int nodes;
@@ -21,17 +24,17 @@ struct sim_params {
     size_t packet_bytes, burst_max;
     size_t window_bytes;
     uint32_t tag_superpackets, eager_bytes, window_superpackets;
-    int messages;              /* of each connection, in each direction */
-    uint32_t bulk_max;         /* largest data */
-    bool crashes, closes;
+    int messages;      /* of each connection, in each direction */
+    uint32_t bulk_max; /* largest data */
+    bool crashes, closes, one_way;
 };
 
 struct flight {
     struct heap_node at;
-    int kind;                  /* enum flight_kind */
+    int kind; /* enum flight_kind */
     int from, to;
-    uint32_t incarnation;      /* of the receiver, where that matters */
-    uint64_t line;             /* reliable networks: the line that it travels on */
+    uint32_t incarnation; /* of the receiver, where that matters */
+    uint64_t line;        /* reliable networks: the line that it travels on */
     size_t len;
     uint8_t data[];
 };
@@ -45,10 +48,10 @@ struct sim_node {
     uint64_t restart_at_ns;
     struct engine *engine;
     struct engine_link link;
-    struct adapter_peer peer[SIM_NODES_MAX];    /* how this node names the others */
+    struct adapter_peer peer[SIM_NODES_MAX]; /* how this node names the others */
     int holds[SIM_NODES_MAX];
-    uint64_t line[SIM_NODES_MAX];               /* reliable networks: the live line to each; 0: none */
-    struct weft_list flows;                     /* of struct flow */
+    uint64_t line[SIM_NODES_MAX]; /* reliable networks: the live line to each; 0: none */
+    struct weft_list flows;       /* of struct flow */
 };
 
 struct sim {
@@ -59,8 +62,8 @@ struct sim {
     uint64_t last_arrival[SIM_NODES_MAX][SIM_NODES_MAX], line_free[SIM_NODES_MAX];
     uint64_t next_line;
     uint64_t events, packets, dropped, delivered, delivered_bytes;
-    struct weft_list poisoned;                  /* target buffers after their end: nothing may change them */
-    struct weft_list pairs;                     /* of struct pair: both ends of a connection */
+    struct weft_list poisoned; /* target buffers after their end: nothing may change them */
+    struct weft_list pairs;    /* of struct pair: both ends of a connection */
     int reconnects;
     bool failed, verbose, draining;
 };

@@ -1,7 +1,7 @@
 /* Drives simulations: one for each seed. A failure prints the seed that repeats it.
  *   sim_test [--seeds N] [--from S] [--goodput] [--verbose] */
-#include "sim.h"
 #include "base/error.h"
+#include "sim.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -9,9 +9,9 @@
 #include <string.h>
 
 #define VIRTUAL_LIMIT_NS (300 * WEFT_NS_PER_S)
-#define EVENT_LIMIT 6000000ull
+#define EVENT_LIMIT      6000000ull
 
-uint64_t sim_random(struct sim *s) {    /* splitmix64 */
+uint64_t sim_random(struct sim *s) { /* splitmix64 */
     uint64_t z = s->random += 0x9e3779b97f4a7c15ull;
     z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9ull;
     z = (z ^ z >> 27) * 0x94d049bb133111ebull;
@@ -60,6 +60,8 @@ static void choose(struct sim *s) {
     p->bulk_max = (uint32_t)PICK(s, 1e5, 1e6);
     p->crashes = sim_below(s, 4) == 0;
     p->closes = sim_below(s, 4) == 0;
+    p->one_way = sim_below(s, 4) == 0;
+    if (p->one_way) p->messages *= 10; /* long enough for windows of packet numbers to pass */
 }
 
 static void sim_init(struct sim *s, uint64_t seed, bool verbose) {
@@ -149,8 +151,8 @@ static void check_usage(struct sim *s) {
         struct engine_usage u;
         engine_usage(s->node[i].engine, &u);
         if (u.conns || u.txs || u.rxs || u.packets || u.held_bytes)
-            sim_fail(s, "node %d keeps %zu connections, %zu + %zu messages, %zu packets, %zu bytes", i, u.conns, u.txs,
-                     u.rxs, u.packets, u.held_bytes);
+            sim_fail(s, "node %d keeps %zu connections, %zu + %zu messages, %zu packets, %zu bytes", i,
+                     u.conns, u.txs, u.rxs, u.packets, u.held_bytes);
     }
 }
 
@@ -159,7 +161,8 @@ static void run_until(struct sim *s, bool (*over)(struct sim *), const char *wha
     while (!s->failed && !over(s)) {
         sim_step(s);
         maybe_crash(s);
-        if (s->now - start > VIRTUAL_LIMIT_NS || s->events - events > EVENT_LIMIT) sim_fail(s, "it does not end: %s", what);
+        if (s->now - start > VIRTUAL_LIMIT_NS || s->events - events > EVENT_LIMIT)
+            sim_fail(s, "it does not end: %s", what);
     }
 }
 
@@ -190,7 +193,7 @@ static bool run(struct sim *s) {
                (unsigned long)s->packets, (unsigned long)s->dropped, (unsigned long)s->delivered,
                (unsigned long)s->delivered_bytes, (double)took / 1e9);
     bool ok = !s->failed;
-    s->failed = true;    /* what follows is only tidying */
+    s->failed = true; /* what follows is only tidying */
     for (int i = 0; i < s->p.nodes; i++)
         if (s->node[i].alive) engine_destroy(s->node[i].engine);
     workload_fini(s);
@@ -207,9 +210,15 @@ static void goodput(void) {
         for (uint64_t seed = 1; seed <= 5; seed++) {
             struct sim s;
             sim_init(&s, seed, false);
-            s.p = (struct sim_params){.nodes = 2, .loss = losses[i], .delay_ns = 25000, .ns_per_byte_x1000 = 800,
-                                      .packet_bytes = 1472, .burst_max = 64, .window_bytes = 3000000,
-                                      .eager_bytes = 16384, .window_superpackets = 16};
+            s.p = (struct sim_params){.nodes = 2,
+                                      .loss = losses[i],
+                                      .delay_ns = 25000,
+                                      .ns_per_byte_x1000 = 800,
+                                      .packet_bytes = 1472,
+                                      .burst_max = 64,
+                                      .window_bytes = 3000000,
+                                      .eager_bytes = 16384,
+                                      .window_superpackets = 16};
             sum += workload_goodput(&s);
         }
         printf("  loss %g: %.2f", losses[i], sum / 5);
@@ -221,9 +230,12 @@ int main(int argc, char **argv) {
     uint64_t seeds = 200, from = 1;
     bool verbose = false;
     for (int i = 1; i < argc; i++) {
-        if (!strcmp(argv[i], "--seeds") && i + 1 < argc) seeds = strtoull(argv[++i], NULL, 10);
-        else if (!strcmp(argv[i], "--from") && i + 1 < argc) from = strtoull(argv[++i], NULL, 10);
-        else if (!strcmp(argv[i], "--verbose")) verbose = true;
+        if (!strcmp(argv[i], "--seeds") && i + 1 < argc)
+            seeds = strtoull(argv[++i], NULL, 10);
+        else if (!strcmp(argv[i], "--from") && i + 1 < argc)
+            from = strtoull(argv[++i], NULL, 10);
+        else if (!strcmp(argv[i], "--verbose"))
+            verbose = true;
         else {
             fprintf(stderr, "usage: sim_test [--seeds N] [--from S] [--verbose]\n");
             return 2;

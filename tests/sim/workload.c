@@ -1,20 +1,21 @@
-/* The workload and its judge. Both ends of a connection are a pair of flows; each message says who it is, so that the receiver can check
- * that it comes exactly once, in order, with its data; buffers have guards and are watched after their end. */
-#include "sim.h"
+/* The workload and its judge. Both ends of a connection are a pair of flows; each message says who it is, so
+ * that the receiver can check that it comes exactly once, in order, with its data; buffers have guards and
+ * are watched after their end. */
 #include "base/error.h"
+#include "sim.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define GUARD 32
-#define IN_FLIGHT 24          /* messages of a flow that are queued at once */
+#define GUARD     32
+#define IN_FLIGHT 24 /* messages of a flow that are queued at once */
 
 struct pair;
 
 /* One end of a connection. */
 struct flow {
-    struct weft_list node;            /* in its sim_node */
+    struct weft_list node; /* in its sim_node */
     struct pair *pair;
     int side;
     struct sim_node *at;
@@ -28,17 +29,32 @@ struct flow {
 
 struct pair {
     struct weft_list node;
-    uint64_t token;                   /* the first message of the connecting side carries it */
+    uint64_t token; /* the first message of the connecting side carries it */
     struct flow *end[2];
     int to;
-    bool disturbed;                   /* a crash or a close: not everything need arrive */
+    bool disturbed; /* a crash or a close: not everything need arrive */
     struct flow store[2];
 };
 
-struct head { uint64_t token, sequence, size, seed; uint32_t channel, side; };
+struct head {
+    uint64_t token, sequence, size, seed;
+    uint32_t channel, side;
+};
 
-struct out { struct weft_list node; struct flow *flow; uint8_t *data; size_t size; };
-struct in { struct weft_list node; struct flow *flow; uint8_t *room; size_t size; uint64_t seed; bool over; };
+struct out {
+    struct weft_list node;
+    struct flow *flow;
+    uint8_t *data;
+    size_t size;
+};
+struct in {
+    struct weft_list node;
+    struct flow *flow;
+    uint8_t *room;
+    size_t size;
+    uint64_t seed;
+    bool over;
+};
 
 static uint8_t byte_of(uint64_t seed, size_t i) { return (uint8_t)((i * 2654435761u + seed) >> 7 ^ i >> 9); }
 
@@ -72,7 +88,7 @@ static void on_done(void *arg, int status) {
     f->done++;
     if (f->down) sim_fail(f->at->sim, "on_done after the connection was down");
     weft_list_remove(&o->node);
-    if (o->data) memset(o->data, 0xDD, o->size);    /* nothing may be read from it any more */
+    if (o->data) memset(o->data, 0xDD, o->size); /* nothing may be read from it any more */
     free(o->data);
     free(o);
 }
@@ -85,8 +101,10 @@ static void on_data(void *arg, int status) {
     if (f->down) sim_fail(s, "on_data after the connection was down");
     f->sinks--;
     bool guards = true, right = true;
-    for (size_t i = 0; i < GUARD; i++) guards &= in->room[i] == 0xA5 && in->room[GUARD + in->size + i] == 0xA5;
-    for (size_t i = 0; status == 0 && right && i < in->size; i++) right = in->room[GUARD + i] == byte_of(in->seed, i);
+    for (size_t i = 0; i < GUARD; i++)
+        guards &= in->room[i] == 0xA5 && in->room[GUARD + in->size + i] == 0xA5;
+    for (size_t i = 0; status == 0 && right && i < in->size; i++)
+        right = in->room[GUARD + i] == byte_of(in->seed, i);
     if (!guards) sim_fail(s, "written outside the buffer");
     if (!right) sim_fail(s, "the data is wrong");
     if (status == 0) {
@@ -100,7 +118,9 @@ static void on_data(void *arg, int status) {
 static size_t random_size(struct sim *s) {
     switch (sim_below(s, 8)) {
     case 0: return 0;
-    case 1: case 2: case 3: return sim_below(s, 200);
+    case 1:
+    case 2:
+    case 3: return sim_below(s, 200);
     case 4: return sim_below(s, 2000);
     case 5: return sim_below(s, 40000);
     case 6: return 61440 * sim_below(s, 4) + sim_below(s, 3);
@@ -111,16 +131,27 @@ static size_t random_size(struct sim *s) {
 static void send_one(struct sim *s, struct flow *f) {
     struct out *o = calloc(1, sizeof *o);
     uint32_t channel = (uint32_t)sim_below(s, SIM_CHANNELS);
-    struct head h = {.token = f->pair->token, .sequence = f->tx_next[channel], .size = random_size(s),
-                     .seed = sim_random(s), .channel = channel, .side = (uint32_t)f->side};
+    struct head h = {.token = f->pair->token,
+                     .sequence = f->tx_next[channel],
+                     .size = random_size(s),
+                     .seed = sim_random(s),
+                     .channel = channel,
+                     .side = (uint32_t)f->side};
     bool copy = h.size <= 65536 && sim_chance(s, 0.3);
     uint8_t *data = malloc(h.size ? h.size : 1);
     for (size_t i = 0; i < h.size; i++) data[i] = byte_of(h.seed, i);
     *o = (struct out){.flow = f, .data = copy ? NULL : data, .size = h.size};
     weft_list_push_back(&f->outs, &o->node);
-    struct ep_send m = {.handler = (uint16_t)channel, .channel = (uint16_t)channel, .header = &h,
-                        .header_bytes = sizeof h, .data = h.size ? data : NULL, .data_bytes = h.size, .copy = copy,
-                        .more = sim_chance(s, 0.3), .on_done = on_done, .arg = o};
+    struct ep_send m = {.handler = (uint16_t)channel,
+                        .channel = (uint16_t)channel,
+                        .header = &h,
+                        .header_bytes = sizeof h,
+                        .data = h.size ? data : NULL,
+                        .data_bytes = h.size,
+                        .copy = copy,
+                        .more = sim_chance(s, 0.3),
+                        .on_done = on_done,
+                        .arg = o};
     int rc = engine_send(f->at->engine, s->now, f->conn, &m);
     if (copy) {
         memset(data, 0xCC, h.size);
@@ -137,6 +168,7 @@ static void send_one(struct sim *s, struct flow *f) {
 
 static void flow_init(struct flow *f, struct pair *p, int side, struct sim_node *at, struct conn *c) {
     *f = (struct flow){.pair = p, .side = side, .at = at, .conn = c, .to_send = at->sim->p.messages};
+    if (side == 1 && at->sim->p.one_way) f->to_send = 0;
     weft_list_init(&f->outs);
     weft_list_init(&f->ins);
     weft_list_push_back(&at->flows, &f->node);
@@ -188,8 +220,10 @@ static void run_header(struct sim *s, struct sim_node *n, struct engine_event *e
     memcpy(&h, m.header, sizeof h);
     struct flow *f = find_flow(s, n, ev->conn, &h);
     if (!f) sim_fail(s, "a message of an unknown connection");
-    if (f && (h.token != f->pair->token || (int)h.side == f->side)) sim_fail(s, "a message on the wrong connection");
-    if (h.channel != m.channel || m.handler != m.channel || h.size != m.data_bytes) sim_fail(s, "a mangled message");
+    if (f && (h.token != f->pair->token || (int)h.side == f->side))
+        sim_fail(s, "a message on the wrong connection");
+    if (h.channel != m.channel || m.handler != m.channel || h.size != m.data_bytes)
+        sim_fail(s, "a mangled message");
     if (f && h.sequence != f->rx_next[m.channel]++)
         sim_fail(s, "channel %u: message %lu came as number %lu", m.channel, (unsigned long)h.sequence,
                  (unsigned long)f->rx_next[m.channel] - 1);
@@ -224,17 +258,19 @@ static void run_down(struct sim *s, struct sim_node *n, struct engine_event *ev)
     if (f && f->down) sim_fail(s, "down was told twice");
     if (f && f->unfinished) sim_fail(s, "down with %d unfinished messages", f->unfinished);
     if (f && f->sinks) sim_fail(s, "down with %d armed buffers", f->sinks);
-    if (f && !f->pair->disturbed && !s->draining) sim_fail(s, "a connection went down by itself: %s", weft_error_text(ev->status));
+    if (f && !f->pair->disturbed && !s->draining)
+        sim_fail(s, "a connection went down by itself: %s", weft_error_text(ev->status));
     if (f) {
         f->down = true;
         f->pair->disturbed = true;
-        if (s->verbose) printf("%.6f node %d: down: %s\n", (double)s->now / 1e9, n->index, weft_error_text(ev->status));
+        if (s->verbose)
+            printf("%.6f node %d: down: %s\n", (double)s->now / 1e9, n->index, weft_error_text(ev->status));
         again = f->side == 0 && !s->draining && s->reconnects < 5 && sim_chance(s, 0.5) ? f->pair->to : -1;
     }
     engine_event_done(n->engine, s->now, ev, NULL);
     if (f) f->released = true;
     engine_release(n->engine, c, true);
-    if (again >= 0) {    /* at once, while the old connection may still be ending over there */
+    if (again >= 0) { /* at once, while the old connection may still be ending over there */
         s->reconnects++;
         workload_connect(s, n->index, again);
     }
@@ -250,9 +286,7 @@ void workload_run_events(struct sim *s, struct sim_node *n) {
             if (f) f->up = true;
             engine_event_done(n->engine, s->now, ev, NULL);
             break;
-        default:
-            ev->call(ev->arg, ev->status);
-            engine_event_done(n->engine, s->now, ev, NULL);
+        default: ev->call(ev->arg, ev->status); engine_event_done(n->engine, s->now, ev, NULL);
         }
     }
     struct engine_pull pull;
@@ -281,7 +315,7 @@ bool workload_is_over(struct sim *s) {
             if (!f || f->down) continue;
             if (f->unfinished || f->sinks || (!f->closed_by_us && f->sent < f->to_send)) return false;
             if (!p->disturbed && other && other->received < f->sent) return false;
-            if (f->closed_by_us || !other || other->down || other->closed_by_us) return false;    /* down soon */
+            if (f->closed_by_us || !other || other->down || other->closed_by_us) return false; /* down soon */
         }
     }
     return true;
@@ -293,7 +327,8 @@ void workload_close_all(struct sim *s) {
         struct sim_node *n = &s->node[i];
         weft_list_for_each(it, &n->flows) {
             struct flow *f = weft_list_entry(it, struct flow, node);
-            if (!f->down && !f->released) engine_close(n->engine, s->now, f->conn, s->now + 5 * WEFT_NS_PER_S);
+            if (!f->down && !f->released)
+                engine_close(n->engine, s->now, f->conn, s->now + 5 * WEFT_NS_PER_S);
         }
     }
 }
@@ -315,7 +350,7 @@ static void flow_drop(struct sim *s, struct flow *f) {
 /* The node has crashed: its side of everything is gone without a word. */
 void workload_node_gone(struct sim *s, struct sim_node *n) {
     while (!weft_list_empty(&n->flows)) flow_drop(s, weft_list_entry(n->flows.next, struct flow, node));
-    weft_list_for_each(it, &s->pairs) {    /* connections to it that were never seen there */
+    weft_list_for_each(it, &s->pairs) { /* connections to it that were never seen there */
         struct pair *p = weft_list_entry(it, struct pair, node);
         if (!p->end[1] && p->to == n->index) p->disturbed = true;
     }
@@ -344,7 +379,8 @@ void workload_fini(struct sim *s) {
         free(in->room);
         free(in);
     }
-    for (struct weft_list *n; (n = weft_list_pop_front(&s->pairs));) free(weft_list_entry(n, struct pair, node));
+    for (struct weft_list *n; (n = weft_list_pop_front(&s->pairs));)
+        free(weft_list_entry(n, struct pair, node));
 }
 
 /* -- goodput -- */
@@ -362,8 +398,12 @@ double workload_goodput(struct sim *s) {
     *o = (struct out){.flow = f, .data = malloc(h.size), .size = h.size};
     for (size_t i = 0; i < h.size; i++) o->data[i] = byte_of(0, i);
     weft_list_push_back(&f->outs, &o->node);
-    struct ep_send m = {.header = &h, .header_bytes = sizeof h, .data = o->data, .data_bytes = h.size,
-                        .on_done = on_done, .arg = o};
+    struct ep_send m = {.header = &h,
+                        .header_bytes = sizeof h,
+                        .data = o->data,
+                        .data_bytes = h.size,
+                        .on_done = on_done,
+                        .arg = o};
     while (!f->up && !s->failed) sim_step(s);
     uint64_t start = s->now;
     f->unfinished++;

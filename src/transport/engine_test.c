@@ -1,0 +1,385 @@
+/* The engine against a neighbour that breaks the rules: nothing is believed, nothing grows without bound, and
+ * the connection ends with a reason. */
+#include "base/error.h"
+#include "base/test.h"
+#include "transport/hand_peer.h"
+
+#include <stdlib.h>
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static struct hand h;
+
+static size_t conns(void) {
+    struct engine_usage u;
+    engine_usage(h.engine, &u);
+    return u.conns;
+}
+
+static void handshake__accepts(void **state) {
+    hand_open(&h, true);
+    hand_accept(&h);
+    assert_int_equal(conns(), 1);
+    assert_true(engine_conn_is_up(engine_conn_next(h.engine, NULL)));
+    hand_close(&h);
+}
+
+static void handshake__answer_is_not_longer_than_the_question(void **state) {
+    size_t len;
+    hand_open(&h, true);
+    hand_init(&h, 5, 7);
+    assert_non_null(hand_last(&h, WIRE_RESP, &len));
+    assert_true(len <= WIRE_INIT_BYTES);
+    uint8_t p[WIRE_INIT_BYTES];
+    struct wire_hello hello = {
+        .version_min = 1, .version_max = 1, .integrity = 2, .conn_id = 6, .packet_bytes = 1472};
+    size_t full = wire_hello_write(p, WIRE_INIT, 0, 99, &hello);
+    wire_put16(p + 2, (uint16_t)(full - 100)); /* not padded: no answer */
+    wire_trailer_write(p + full - 116, WIRE_INTEGRITY_CRC, p, full - 116, NULL, 0);
+    size_t before = h.sent;
+    hand_raw(&h, p, full - 100);
+    assert_int_equal(h.sent, before);
+    hand_close(&h);
+}
+
+static void handshake__other_version_is_told_ours(void **state) {
+    uint8_t p[WIRE_INIT_BYTES];
+    struct wire_hello answer,
+        hello = {.version_min = 3, .version_max = 4, .integrity = 2, .conn_id = 6, .packet_bytes = 1472};
+    size_t len;
+    hand_open(&h, true);
+    hand_raw(&h, p, wire_hello_write(p, WIRE_INIT, 0, 99, &hello));
+    const uint8_t *out = hand_last(&h, WIRE_RESP, &len);
+    assert_non_null(out);
+    assert_int_equal(wire_hello_read(out, len, &answer), 0);
+    assert_int_equal(answer.status, WIRE_REFUSE_VERSION);
+    assert_int_equal(answer.version_max, WIRE_VERSION);
+    assert_int_equal(answer.echo, 99);
+    assert_int_equal(conns(), 0);
+    hand_close(&h);
+}
+
+static void connect_to_hand(struct conn **c, struct wire_hello *init, uint64_t *number) {
+    struct wire_header head;
+    size_t len;
+    assert_int_equal(engine_connect(h.engine, h.now, &h.from, NULL, c), 0);
+    hand_settle(&h);
+    const uint8_t *p = hand_last(&h, WIRE_INIT, &len);
+    assert_non_null(p);
+    assert_int_equal(wire_header_read(p, len, &head), 0);
+    assert_int_equal(wire_hello_read(p, len, init), 0);
+    *number = head.number;
+}
+
+static void handshake__refusals_have_codes(void **state) {
+    static const struct {
+        uint8_t status;
+        int code;
+    } cases[] = {{WIRE_REFUSE_VERSION, WEFT_E_VERSION},
+                 {WIRE_REFUSE_CLOSED, WEFT_E_REFUSED},
+                 {WIRE_REFUSE_BUSY, WEFT_E_BUSY},
+                 {200, WEFT_E_REFUSED}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct conn *c;
+        struct wire_hello init;
+        uint64_t number;
+        uint8_t p[WIRE_RESP_BYTES];
+        hand_open(&h, false);
+        connect_to_hand(&c, &init, &number);
+        struct wire_hello answer = {
+            .version_min = 3, .version_max = 4, .status = cases[i].status, .echo = number + 1};
+        hand_raw(&h, p, wire_hello_write(p, WIRE_RESP, init.conn_id, 0, &answer)); /* to another INIT */
+        hand_settle(&h);
+        assert_int_equal(h.downs, 0);
+        answer.echo = number;
+        hand_raw(&h, p, wire_hello_write(p, WIRE_RESP, init.conn_id, 0, &answer));
+        hand_settle(&h);
+        assert_int_equal(h.downs, 1);
+        assert_int_equal(h.down_status, cases[i].code);
+        hand_close(&h);
+    }
+}
+
+static void handshake__silence_times_out(void **state) {
+    struct conn *c;
+    struct wire_hello init;
+    uint64_t number;
+    hand_open(&h, false);
+    connect_to_hand(&c, &init, &number);
+    hand_advance(&h, 4 * WEFT_NS_PER_S);
+    assert_int_equal(h.downs, 0);
+    assert_in_range(h.sent, 5, 15);
+    hand_advance(&h, 2 * WEFT_NS_PER_S);
+    assert_int_equal(h.downs, 1);
+    assert_int_equal(h.down_status, WEFT_E_TIMEDOUT);
+    hand_close(&h);
+}
+
+static void handshake__a_flood_is_bounded_and_expires(void **state) {
+    hand_open(&h, true);
+    for (uint32_t i = 1; i <= 5000; i++) hand_init(&h, i, 7);
+    assert_int_equal(conns(), 256);
+    hand_advance(&h, 4 * WEFT_NS_PER_S);
+    assert_int_equal(conns(), 0);
+    hand_accept(&h);
+    assert_int_equal(conns(), 1);
+    hand_close(&h);
+}
+
+static uint32_t id_given(void) {
+    size_t len;
+    struct wire_hello hello;
+    assert_int_equal(wire_hello_read(hand_last(&h, WIRE_RESP, &len), WIRE_RESP_BYTES, &hello), 0);
+    return hello.conn_id;
+}
+
+static void handshake__a_slot_used_again_has_another_generation(void **state) {
+    hand_open(&h, true);
+    hand_init(&h, 1, 7);
+    uint32_t first = id_given();
+    hand_advance(&h, 4 * WEFT_NS_PER_S); /* half-open ones expire */
+    hand_init(&h, 2, 7);
+    assert_int_equal(id_given() & 0xffff, first & 0xffff);
+    assert_int_equal(id_given() >> 16, ((first >> 16) + 1) & 0xffff);
+    hand_close(&h);
+    hand_open(&h, true);
+    hand_accept(&h);
+    first = h.conn_id;
+    engine_abort(h.engine, h.now, engine_conn_next(h.engine, NULL), WEFT_E_CLOSED);
+    hand_settle(&h);
+    hand_init(&h, 3, 7);
+    assert_int_not_equal(id_given() & 0xffff, first & 0xffff); /* one that was in use rests first */
+    hand_close(&h);
+}
+
+static void handshake__a_new_incarnation_retires_the_old(void **state) {
+    struct wire_hello hello;
+    size_t len;
+    hand_open(&h, true);
+    hand_accept(&h);
+    hand_init(&h, 0x20001, 8);    /* same place, other boot id */
+    assert_int_equal(h.downs, 0); /* not before the newcomer has shown that it is there */
+    assert_int_equal(wire_hello_read(hand_last(&h, WIRE_RESP, &len), WIRE_RESP_BYTES, &hello), 0);
+    h.conn_id = hello.conn_id;
+    h.next_number = 0;
+    uint8_t ping[WIRE_PING_BYTES];
+    hand_packet(&h, WIRE_CTRL, ping, wire_ping_write(ping));
+    hand_settle(&h);
+    assert_int_equal(h.downs, 1);
+    assert_int_equal(h.down_status, WEFT_E_PEER_LOST);
+    assert_int_equal(conns(), 1);
+    hand_close(&h);
+}
+
+static void reset__is_rate_limited_and_never_longer(void **state) {
+    uint8_t body[64] = {0};
+    hand_open(&h, true);
+    h.conn_id = 0x77770001;
+    hand_packet(&h, WIRE_CTRL, body, 15); /* 47 bytes: shorter than a RESET */
+    assert_int_equal(h.sent, 0);
+    for (int i = 0; i < 1000; i++) hand_packet(&h, WIRE_CTRL, body, 32);
+    assert_int_equal(h.sent, 100);
+    h.now += WEFT_NS_PER_S / 2;
+    for (int i = 0; i < 1000; i++) hand_packet(&h, WIRE_CTRL, body, 32);
+    assert_in_range(h.sent, 149, 151);
+    hand_close(&h);
+}
+
+static void reset__is_believed_only_with_an_id_and_number_of_ours(void **state) {
+    uint8_t p[WIRE_RESET_BYTES];
+    hand_open(&h, true);
+    hand_accept(&h);
+    hand_advance(&h, 2 * WEFT_NS_PER_S); /* it sends: acknowledgements, a PING */
+    hand_raw(&h, p, wire_reset_write(p, &(struct wire_reset){0x10002, 0}));
+    hand_raw(&h, p, wire_reset_write(p, &(struct wire_reset){0x10001, 1000000}));
+    hand_settle(&h);
+    assert_int_equal(h.downs, 0);
+    hand_raw(&h, p, wire_reset_write(p, &(struct wire_reset){0x10001, 0}));
+    hand_settle(&h);
+    assert_int_equal(h.downs, 1);
+    assert_int_equal(h.down_status, WEFT_E_PEER_LOST);
+    hand_close(&h);
+}
+
+/* The body of a packet closes the connection, with a CLOSE that says why. */
+static void breaks(enum wire_type type, const uint8_t *body, size_t len) {
+    hand_packet(&h, type, body, len);
+    hand_settle(&h);
+    assert_int_equal(h.downs, 1);
+    assert_int_equal(h.down_status, WEFT_E_PROTO);
+    size_t n;
+    const uint8_t *p = hand_last(&h, WIRE_CTRL, &n);
+    assert_non_null(p);
+    hand_close(&h);
+}
+
+static void rules__an_unknown_item_closes_a_skippable_one_does_not(void **state) {
+    uint8_t body[8] = {0xf0, 0, 4, 0};
+    hand_open(&h, true);
+    hand_accept(&h);
+    hand_packet(&h, WIRE_CTRL, body, sizeof body);
+    hand_settle(&h);
+    assert_int_equal(h.downs, 0);
+    body[0] = 0x70;
+    breaks(WIRE_CTRL, body, sizeof body);
+}
+
+static void rules__an_item_longer_than_its_packet(void **state) {
+    const uint8_t body[8] = {WIRE_ITEM_MSG, 0, 5, 0};
+    hand_open(&h, true);
+    hand_accept(&h);
+    breaks(WIRE_CTRL, body, sizeof body);
+}
+
+static void rules__an_acknowledgement_of_what_was_never_sent(void **state) {
+    uint8_t body[WIRE_ACK_BYTES_MAX];
+    struct wire_ack a = {.largest = 1000, .count = 1, .range = {{1000, 1000}}};
+    hand_open(&h, true);
+    hand_accept(&h);
+    breaks(WIRE_CTRL, body, wire_ack_write(body, &a));
+}
+
+static void send_rts(uint64_t data_bytes) {
+    uint8_t body[64];
+    struct wire_rts r = {.chunk_bytes = 1424, .data_bytes = data_bytes, .ref = 0};
+    hand_packet(&h, WIRE_CTRL, body, wire_rts_write(body, &r));
+    hand_settle(&h);
+}
+
+static uint64_t tag_granted(void) {
+    size_t len;
+    struct wire_item item;
+    struct wire_oktosend ok = {0};
+    const uint8_t *p = hand_last(&h, WIRE_CTRL, &len);
+    assert_non_null(p);
+    const uint8_t *at = p + WIRE_HEADER_BYTES;
+    len -= WIRE_OVERHEAD_BYTES;
+    while (wire_item_next(&at, &len, &item) == 0)
+        if (item.type == WIRE_ITEM_OKTOSEND) assert_int_equal(wire_oktosend_read(&item, &ok), 0);
+    assert_int_equal(ok.window, 4);
+    return ok.tag;
+}
+
+static void send_data(uint64_t tag, uint32_t offset, uint16_t length) {
+    uint8_t body[WIRE_DATA_BYTES + 1424] = {0};
+    wire_data_write(body, &(struct wire_data){tag, offset, length});
+    hand_packet(&h, WIRE_DATA, body, WIRE_DATA_BYTES + length);
+    hand_settle(&h);
+}
+
+static void data__whole_transfer_then_a_late_copy(void **state) {
+    hand_open(&h, true);
+    hand_accept(&h);
+    send_rts(3000);
+    uint64_t tag = tag_granted();
+    send_data(tag, 1424, 1424);
+    send_data(tag, 0, 1424);
+    assert_int_equal(h.data_status, 1);
+    send_data(tag, 2848, 152);
+    assert_int_equal(h.data_status, 0);
+    memset(h.sink, 0xEE, 3000);
+    send_data(tag, 0, 1424); /* taken, but stored nowhere */
+    for (int i = 0; i < 3000; i++) assert_int_equal(((uint8_t *)h.sink)[i], 0xEE);
+    assert_int_equal(h.downs, 0);
+    hand_close(&h);
+}
+
+static void data__wrong_places_close(void **state) {
+    static const struct {
+        uint64_t superpacket;
+        uint32_t offset;
+        uint16_t length;
+    } cases[] = {{0, 1, 1424}, {0, 2848, 1424},       {0, 4272, 1},   {0, 0, 1000},
+                 {1, 0, 1424}, {0, UINT32_MAX, 1424}, {65535, 0, 100}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        hand_open(&h, true);
+        hand_accept(&h);
+        send_rts(3000);
+        send_data(tag_granted() + cases[i].superpacket, cases[i].offset, cases[i].length);
+        assert_int_equal(h.downs, 1);
+        assert_int_equal(h.down_status, WEFT_E_PROTO);
+        assert_int_equal(h.data_status, WEFT_E_PROTO);
+        hand_close(&h);
+    }
+}
+
+static void messages__far_ahead_are_not_taken(void **state) {
+    uint8_t body[1200] = {0};
+    struct engine_usage u;
+    hand_open(&h, true);
+    hand_accept(&h);
+    for (uint64_t id = 1; id < 40000; id++) { /* number 0 never comes */
+        struct wire_msg m = {.id = id, .data_bytes = 1000, .data_here = 1000};
+        hand_packet(&h, WIRE_CTRL, body, wire_msg_write(body, &m) + 1000);
+        if (id % 64 == 0) hand_settle(&h);
+    }
+    engine_usage(h.engine, &u);
+    assert_true(u.held_bytes <= 8u << 20);
+    assert_int_equal(h.headers, 0);
+    assert_int_equal(h.downs, 0);
+    struct wire_msg m = {.id = 0};
+    hand_packet(&h, WIRE_CTRL, body, wire_msg_write(body, &m)); /* the missing one is taken all the same */
+    hand_settle(&h);
+    assert_true(h.headers > 1000);
+    hand_close(&h);
+}
+
+static void packets__damaged_or_repeated_ones_do_nothing(void **state) {
+    uint8_t p[80] = {0};
+    struct wire_msg m = {.data_bytes = 0};
+    hand_open(&h, true);
+    hand_accept(&h);
+    size_t len = WIRE_HEADER_BYTES + wire_msg_write(p + WIRE_HEADER_BYTES, &m) + WIRE_TRAILER_BYTES;
+    wire_header_write(p, &(struct wire_header){WIRE_VERSION, WIRE_CTRL, 1, (uint16_t)len, h.conn_id, 5});
+    wire_trailer_write(p + len - 16, WIRE_INTEGRITY_CRC, p, len - 16, NULL, 0);
+    for (size_t bit = 0; bit < 8 * len; bit++) {
+        p[bit / 8] ^= (uint8_t)(1 << bit % 8);
+        hand_raw(&h, p, len);
+        p[bit / 8] ^= (uint8_t)(1 << bit % 8);
+    }
+    for (size_t cut = 0; cut < len; cut++) hand_raw(&h, p, cut);
+    hand_settle(&h);
+    assert_int_equal(h.headers, 0);
+    for (int i = 0; i < 3; i++) hand_raw(&h, p, len);
+    hand_settle(&h);
+    assert_int_equal(h.headers, 1);
+    assert_int_equal(h.downs, 0);
+    hand_close(&h);
+}
+
+static void engine__random_input(void **state) {
+    uint64_t random = 1;
+    for (int round = 0; round < 3000; round++) {
+        uint8_t input[2048];
+        for (size_t i = 0; i < sizeof input; i++) {
+            random = random * 6364136223846793005ull + 1442695040888963407ull;
+            input[i] = (uint8_t)(random >> 40);
+            if (random >> 60 < 9) input[i] &= 7; /* small values reach deeper */
+        }
+        LLVMFuzzerTestOneInput(input, (size_t)(random >> 33) % sizeof input);
+    }
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(handshake__accepts),
+        cmocka_unit_test(handshake__answer_is_not_longer_than_the_question),
+        cmocka_unit_test(handshake__other_version_is_told_ours),
+        cmocka_unit_test(handshake__refusals_have_codes),
+        cmocka_unit_test(handshake__silence_times_out),
+        cmocka_unit_test(handshake__a_flood_is_bounded_and_expires),
+        cmocka_unit_test(handshake__a_slot_used_again_has_another_generation),
+        cmocka_unit_test(handshake__a_new_incarnation_retires_the_old),
+        cmocka_unit_test(reset__is_rate_limited_and_never_longer),
+        cmocka_unit_test(reset__is_believed_only_with_an_id_and_number_of_ours),
+        cmocka_unit_test(rules__an_unknown_item_closes_a_skippable_one_does_not),
+        cmocka_unit_test(rules__an_item_longer_than_its_packet),
+        cmocka_unit_test(rules__an_acknowledgement_of_what_was_never_sent),
+        cmocka_unit_test(data__whole_transfer_then_a_late_copy),
+        cmocka_unit_test(data__wrong_places_close),
+        cmocka_unit_test(messages__far_ahead_are_not_taken),
+        cmocka_unit_test(packets__damaged_or_repeated_ones_do_nothing),
+        cmocka_unit_test(engine__random_input),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
