@@ -97,7 +97,19 @@ static bool start_all(struct daemon_process *p, const struct arguments *a) {
     return good;
 }
 
+/* The cluster of this host that is up already. */
+static bool is_up(void) {
+    struct node_client *c;
+    if (node_client_open(&c, NULL, NULL, NODE_TOOL, NULL) != WEFT_OK) return false;
+    node_client_close(c);
+    return true;
+}
+
 static int start_background(const struct arguments *a) {
+    if (!a->join && is_up()) {
+        fprintf(stderr, "weft: a cluster is up here already: `weft nodes` shows it, `weft down` ends it\n");
+        return 1;
+    }
     struct daemon_process *p = calloc((size_t)a->nodes, sizeof *p);
     if (!p) return 1;
     for (long i = 0; i < a->nodes; i++) p[i].lifeline = p[i].said = -1;
