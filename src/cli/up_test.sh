@@ -4,7 +4,7 @@
 
 # --- one node ---
 expect 0 "$weft" up;                says '1 node'; says 'this machine only'
-expect 1 "$weft" up;                warns 'a daemon lives there already'
+expect 1 "$weft" up;                warns 'a cluster is up here already'
 expect 0 "$weft" nodes --json;      says '"node":0'; says '"online":true'
 expect 0 "$weft" ping --count 20;   says '^0 '
 expect 0 "$weft" ping --count 5 --size 200000 --adapter udp --json 0;   says '"adapter":"udp"'; says '"size_B":200000'
