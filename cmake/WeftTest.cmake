@@ -1,5 +1,12 @@
 # weft_test(NAME [SOURCES file…] [LIBS lib…] [TIMEOUT s]): a cmocka unit test program `NAME` (default source NAME.c),
 # run by ctest with a time limit. Every test ends in bin/test/.
+#
+# Sanitizers slow everything down: time limits are WEFT_TEST_SLOWDOWN times as long in a build with one.
+if(CMAKE_C_FLAGS MATCHES "-fsanitize=")
+  set(WEFT_TEST_SLOWDOWN 4)
+else()
+  set(WEFT_TEST_SLOWDOWN 1)
+endif()
 pkg_check_modules(CMOCKA REQUIRED IMPORTED_TARGET cmocka)
 function(weft_test name)
   cmake_parse_arguments(T "" "TIMEOUT" "SOURCES;LIBS" ${ARGN})
@@ -9,6 +16,7 @@ function(weft_test name)
   if(NOT T_TIMEOUT)
     set(T_TIMEOUT 60)
   endif()
+  math(EXPR T_TIMEOUT "${T_TIMEOUT} * ${WEFT_TEST_SLOWDOWN}")
   add_executable(${name} ${T_SOURCES})
   set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/bin/test)
   target_link_libraries(${name} PRIVATE ${T_LIBS} PkgConfig::CMOCKA Threads::Threads)

@@ -13,23 +13,15 @@ begin() {
     runner=$!
     check "the executor computes" wait_until 30 computes
 }
-# Half a second of processor time (utime and stime, in ticks of 10 ms, after the name) makes an executor one
-# that computes; others come and go while the cluster starts.
 # shellcheck disable=SC2317
 computes() {
-    local ticks
     for executor in $(marked weft-exec); do
-        ticks=$(sed "s/.*) //" "/proc/$executor/stat" 2>/dev/null | cut -d " " -f 12,13 | tr " " "+")
-        [ $((${ticks:-0})) -ge 50 ] && [ -n "$(marked matmul)" ] && return 0
+        has_computed "$executor" && [ -n "$(marked matmul)" ] && return 0
     done
     return 1
 }
-# ends_with_error: the program has failed in time, with an OpenCL error that it names.
 ends_with_error() {
-    wait_for "$runner" "$LIMIT_S"
-    same "exit status" "$status" 1
-    sed 's/^/      /' "$scratch/err"
-    check "names an OpenCL error" grep -q 'matmul: cl[A-Za-z]*: CL_[A-Z_]* (-[0-9]*) on ' "$scratch/err"
+    fails_with_cl_error "$runner" "$LIMIT_S"
     nothing_left
 }
 

@@ -19,6 +19,19 @@ scratch=$(mktemp -d "${TMPDIR:-/tmp}/wt.XXXXXX") || exit 2
 export XDG_RUNTIME_DIR="$scratch/run" XDG_CONFIG_HOME="$scratch/config"
 mkdir -m 700 "$XDG_RUNTIME_DIR" "$XDG_CONFIG_HOME"
 
+# A build with a sanitizer: whatever process of the test it reports about, the report is a failure (finish), but for what
+# lsan.supp lists. A program that was not built here gets the run-time that libweft_opencl.so needs, which must be loaded
+# first, by the words $foreign before it.
+sanitizer=$(ldd "$weft" 2>/dev/null | sed -n 's/.*=> \(.*\/lib[at]san\.so[^ ]*\) .*/\1/p')
+foreign=
+if [ -n "$sanitizer" ]; then
+    foreign="env LD_PRELOAD=$sanitizer"
+    export LSAN_OPTIONS="suppressions=$tests/lsan.supp:print_suppressions=0${LSAN_OPTIONS:+:$LSAN_OPTIONS}"
+    # Without TSan's second of sleep at every end: some tests look at how soon a program ends.
+    export ASAN_OPTIONS="log_path=$scratch/report${ASAN_OPTIONS:+:$ASAN_OPTIONS}"
+    export TSAN_OPTIONS="log_path=$scratch/report:atexit_sleep_ms=0${TSAN_OPTIONS:+:$TSAN_OPTIONS}"
+fi
+
 say() { printf '%s\n' "$*"; }
 section() { printf '\n== %s\n' "$*"; }
 pass() {
@@ -119,6 +132,22 @@ gone() {
     [ -z "$state" ] || [ "$state" = Z ]
 }
 
+# Half a second of processor time (utime and stime, in ticks of 10 ms, after the name) makes an executor one that
+# computes; others come and go while a cluster starts.
+has_computed() {
+    local ticks
+    ticks=$(sed 's/.*) //' "/proc/$1/stat" 2>/dev/null | cut -d ' ' -f 12,13 | tr ' ' '+')
+    [ $((${ticks:-0})) -ge 50 ]
+}
+# fails_with_cl_error PID SECONDS: this matmul, whose errors go to $scratch/err, ends in time with an OpenCL error that it
+# names.
+fails_with_cl_error() {
+    wait_for "$1" "$2"
+    same "exit status" "$status" 1
+    sed 's/^/      /' "$scratch/err"
+    check "names an OpenCL error" grep -q 'matmul: cl[A-Za-z]*: CL_[A-Z_]* (-[0-9]*) on ' "$scratch/err"
+}
+
 # Fields of the object that `matmul --json` prints.
 json_checksum() { sed -n 's/.*"checksum":"\([0-9a-f]*\)".*/\1/p' "$1"; }
 json_verified() { grep -q '"verified":true' "$1"; }
@@ -151,6 +180,11 @@ trap 'exit 130' INT
 trap 'exit 143' TERM
 
 finish() {
+    for report in "$scratch"/report.*; do
+        [ -e "$report" ] || continue
+        fail "a sanitizer reports:"
+        sed 's/^/      /' "$report"
+    done
     say ""
     say "$checks checks, $failures failed"
     [ "$failures" -eq 0 ] && [ "$checks" -gt 0 ]

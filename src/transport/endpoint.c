@@ -261,13 +261,16 @@ fail:
     return rc;
 }
 
-void ep_disconnect(struct ep_peer *peer) {
+static void end_peer(struct ep_peer *peer, bool abort) {
     struct ep *ep = peer->ep;
     if (!ep_is_ours(ep)) return;
     pthread_mutex_lock(&ep->lock);
     struct conn *c = peer->conn;
     uint64_t now = weft_now_ns();
-    engine_close(ep->engine, now, c, now + DISCONNECT_LINGER_NS);
+    if (abort)
+        engine_abort(ep->engine, now, c, WEFT_E_PEER_LOST);
+    else
+        engine_close(ep->engine, now, c, now + DISCONNECT_LINGER_NS);
     engine_silence(c);
     ep_wait_for_callback(ep, c, NULL);
     engine_conn_set_user(c, NULL);
@@ -277,6 +280,9 @@ void ep_disconnect(struct ep_peer *peer) {
     ep_changed(ep);
     pthread_mutex_unlock(&ep->lock);
 }
+
+void ep_disconnect(struct ep_peer *peer) { end_peer(peer, false); }
+void ep_abort(struct ep_peer *peer) { end_peer(peer, true); }
 
 void ep_peer_set_context(struct ep_peer *peer, void *ctx) {
     __atomic_store_n(&peer->ctx, ctx, __ATOMIC_RELEASE);

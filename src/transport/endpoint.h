@@ -94,6 +94,8 @@ int ep_connect(struct ep *ep, const void *addr, size_t len, void *peer_ctx, stru
  * on_data (WEFT_E_CLOSED) of buffers that were still to be filled: nothing is written to those any more. From
  * another thread it waits for a handler of this peer that runs. Not for accepted peers that are down already. */
 void ep_disconnect(struct ep_peer *peer);
+/* The same for a peer that is known to be dead: nothing is sent any more, messages under way end at once. */
+void ep_abort(struct ep_peer *peer);
 void ep_peer_set_context(struct ep_peer *peer, void *ctx);
 void *ep_peer_context(const struct ep_peer *peer);
 const char *ep_peer_adapter(const struct ep_peer *peer);

@@ -181,6 +181,30 @@ static void stopped_peer__is_not_lost(const char *adapters) {
 }
 static void peer_stopped__is_not_lost_udp(void **state) { stopped_peer__is_not_lost("udp"); }
 
+/* What was under way towards a peer that is known to be lost ends at once, not when its silence is believed. */
+static void ep_abort__ends_what_is_under_way(void **state) {
+    enum { LEN = 8 << 20 };
+    struct child child;
+    struct fx a;
+    uint8_t *data = calloc(1, LEN);
+    make_child(&child, "udp", 0);
+    start_child(&child);
+    fx_open(&a, "udp", false);
+    fx_connect(&a, &child.fx);
+    fx_send(&a, a.peer, H_ECHO, 0, 0, 0, NULL, 0);
+    fx_await(&a, &a.replies, 1);
+    kill(child.pid, SIGSTOP);
+    fx_send(&a, a.peer, H_BULK, 0, 1, 0, data, LEN);
+    uint64_t start = weft_now_ns();
+    ep_abort(a.peer);
+    fx_await(&a, &a.send_failed, 1);
+    assert_true(weft_now_ns() - start < WEFT_NS_PER_S); /* silence is believed after two */
+    assert_int_equal(a.sent, 0);
+    fx_close(&a);
+    kill_child(&child);
+    free(data);
+}
+
 static void forked_child__is_told_that_it_is_closed(void **state) {
     struct fx a, b;
     fx_open(&b, "udp", true);
@@ -248,6 +272,7 @@ int main(int argc, char **argv) {
         cmocka_unit_test(peer_killed__idle_shm),
         cmocka_unit_test(restart__same_port),
         cmocka_unit_test(peer_stopped__is_not_lost_udp),
+        cmocka_unit_test(ep_abort__ends_what_is_under_way),
         cmocka_unit_test(forked_child__is_told_that_it_is_closed),
         cmocka_unit_test(no_thread__sleeps_on_its_descriptor),
     };

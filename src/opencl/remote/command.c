@@ -236,14 +236,15 @@ static cl_int send_with(struct backend *b, const struct bk_command *c, struct pa
     return err;
 }
 
-static struct remote_record *create_record(struct remote_node *n, const struct bk_command *c, bool read) {
-    struct remote_record *r = remote_record_create(n, c->queue);
-    if (!r) return NULL;
+/* From here on a loss of the node completes the record: it may end while the command is being sent, so this call has a
+ * hold of its own, which remote_enqueue gives back. */
+static void expect_result(struct remote_record *r, const struct bk_command *c, bool read) {
+    pthread_mutex_lock(&r->node->lock);
     r->want_result = c->want_event || c->on_complete || c->blocking || read;
     r->fn = c->on_complete;
     r->arg = c->arg;
-    r->holds += c->want_event + c->blocking;
-    return r;
+    r->holds += 1u + c->want_event + c->blocking;
+    pthread_mutex_unlock(&r->node->lock);
 }
 
 /* The command was not sent: the record goes, unless the loss of the node completed it. */
@@ -273,20 +274,21 @@ cl_int remote_enqueue(struct backend *b, const struct bk_command *c, bk_ref *eve
     if (err) return err;
     struct remote_record *r = NULL;
     if (c->want_event || c->on_complete || c->blocking || read || p.borrowed) {
-        r = create_record(n, c, read);
+        r = remote_record_create(n, c->queue);
         err = r ? CL_SUCCESS : remote_node_is_lost(n) ? CL_OUT_OF_RESOURCES : CL_OUT_OF_HOST_MEMORY;
     }
     if (!err && read) err = prepare_read(c, r);
-    uint64_t handle = r ? r->handle : 0;
+    if (r) expect_result(r, c, read);
     if (!err) err = send_with(b, c, &p, r);
     free(p.owned);
     if (err)
         err = give_up(r, c, err);
     else if (r && !r->want_result)
         remote_record_put(r);
-    if (err) return err;
-    if (c->want_event && event) *event = handle;
-    return c->blocking ? wait_blocking(r, c) : CL_SUCCESS;
+    if (!err && c->want_event && event) *event = r->handle;
+    if (!err && c->blocking) err = wait_blocking(r, c);
+    if (r) remote_record_put(r);
+    return err;
 }
 
 cl_int remote_flush(struct backend *b, bk_ref queue) {

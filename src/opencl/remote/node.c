@@ -235,7 +235,8 @@ void remote_node_lost(struct remote_node *n, const char *reason) {
         weft_error("opencl", "node %u (%s) is lost: %s; its devices are not available any more", n->id,
                    n->host, reason);
     }
-    if (peer) ep_disconnect(peer);
+    if (peer && atomic_load(&n->hub->closing)) ep_disconnect(peer);
+    else if (peer) ep_abort(peer);
     struct weft_list *it;
     while ((it = weft_list_pop_front(&unsent))) {
         struct unsent *u = weft_list_entry(it, struct unsent, link);
