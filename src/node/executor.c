@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -167,8 +168,13 @@ static int launch(struct executor *x, char reason[NODE_REASON_MAX]) {
     if (rc == WEFT_OK && !env) rc = WEFT_E_NOMEM;
     if (rc == WEFT_OK) {
         char *argv[] = {d->executor, NULL};
-        struct node_launch l = {
-            .path = d->executor, .argv = argv, .envp = env, .stdin_fd = in, .stdout_fd = -1};
+        /* When this daemon is killed an executor tells its client before it ends, which SIGKILL would not let it. */
+        struct node_launch l = {.path = d->executor,
+                                .argv = argv,
+                                .envp = env,
+                                .stdin_fd = in,
+                                .stdout_fd = -1,
+                                .death_signal = SIGTERM};
         rc = node_child_start(&x->child, &l, reason);
     } else {
         snprintf(reason, NODE_REASON_MAX, "%s", weft_error_text(rc));

@@ -98,7 +98,7 @@ static int become(const struct node_launch *l, pid_t parent) {
     struct sigaction dfl = {.sa_handler = SIG_DFL};
     for (int s = 1; s < NSIG; s++) sigaction(s, &dfl, NULL);
     setpgid(0, 0);
-    if (prctl(PR_SET_PDEATHSIG, SIGKILL) != 0) return errno;
+    if (prctl(PR_SET_PDEATHSIG, l->death_signal ? l->death_signal : SIGKILL) != 0) return errno;
     if (getppid() != parent) return ECHILD; /* the parent died before the line above */
     int null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
     if (null_fd < 0) return errno;

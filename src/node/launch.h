@@ -1,4 +1,4 @@
-/* Launching a child program: its own process group, killed when its parent dies, signals as a fresh program expects
+/* Launching a child program: its own process group, a signal when its parent dies, signals as a fresh program expects
  * them, a minimal environment. Ends are noticed through a pidfd. */
 #ifndef WEFT_NODE_LAUNCH_H
 #define WEFT_NODE_LAUNCH_H
@@ -17,6 +17,7 @@ struct node_launch {
     const char *path;
     char *const *argv, *const *envp;
     int stdin_fd, stdout_fd;     /* -1: /dev/null */
+    int death_signal;            /* what it gets when its parent dies; 0: SIGKILL */
 };
 
 /* On failure the reason says why ("cannot start /…/weft-exec: No such file or directory"); WEFT_E_NOENT, … */

@@ -2,9 +2,11 @@
  * serves one client of the cluster, for whom the node's daemon started it: the client's token comes on
  * standard input. */
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <unistd.h>
 
 #include "base/error.h"
@@ -16,6 +18,7 @@
 
 #define CLIENT_TIMEOUT_MS 30000
 #define CLOSE_LINGER_MS   100
+#define ORPHAN_SECONDS    2
 #define CLEANUP_SECONDS   5 /* then the process ends all the same: a kernel may run for ever */
 
 static bool write_all(int fd, const void *data, size_t bytes) {
@@ -55,6 +58,31 @@ static bool read_token(uint8_t token[NODE_TOKEN_BYTES]) {
     return true;
 }
 
+/* The daemon has died (the kernel says so by SIGTERM, see launch() in src/node/executor.c): the client is told at
+ * once rather than left to find out by silence. Whatever a driver does meanwhile, the process ends soon. */
+static int terminated_fd = -1;
+static volatile sig_atomic_t terminated;
+
+static void on_sigterm(int signal) {
+    int err = errno;
+    terminated = 1;
+    alarm(ORPHAN_SECONDS);
+    eventfd_write(terminated_fd, 1);
+    errno = err;
+}
+
+static void on_terminated(void *arg, int fd) {
+    eventfd_t count;
+    eventfd_read(fd, &count);
+    executor_stop(arg);
+}
+
+static bool handle_sigterm(void) {
+    terminated_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    struct sigaction sa = {.sa_handler = on_sigterm, .sa_flags = SA_RESTART};
+    return terminated_fd >= 0 && sigaction(SIGTERM, &sa, NULL) == 0;
+}
+
 static void on_daemon_down(void *ctx) {
     weft_warn("executor", "the daemon of this node is gone");
     executor_stop(ctx);
@@ -78,6 +106,7 @@ static int announce(struct node_client **client, struct ep *ep, struct executor 
 
 static int serve(void) {
     uint8_t token[NODE_TOKEN_BYTES];
+    if (!handle_sigterm()) return EXIT_FAILURE;
     if (!read_token(token)) {
         weft_error("executor", "no token on standard input: weft-exec is started by weftd");
         return EXIT_FAILURE;
@@ -94,9 +123,10 @@ static int serve(void) {
         executor_attach(x, ep);
         err = executor_capture_output(x);
     }
+    if (!err) err = ep_watch(ep, terminated_fd, on_terminated, x);
     if (!err) err = announce(&client, ep, x);
     if (!err) executor_run(x, CLIENT_TIMEOUT_MS);
-    alarm(CLEANUP_SECONDS);
+    alarm(terminated ? ORPHAN_SECONDS : CLEANUP_SECONDS);
     if (client) node_client_close(client);
     if (ep) ep_close(ep, CLOSE_LINGER_MS);
     executor_destroy(x);
