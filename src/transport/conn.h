@@ -185,6 +185,7 @@ struct conn {
     uint64_t window_bytes; /* the peer's, charged */
     uint32_t remote_charge, packet_bytes;
     uint64_t last_sent_ns, last_probe_ns, flying_since_ns, loss_at_ns, extra_reorder_ns;
+    bool asked_at_once;            /* the newest packet asks for an acknowledgement at once */
     unsigned probes_fired;         /* probe timeouts in a row */
     unsigned probe_credit;         /* packets that may leave beyond the windows */
     uint64_t largest_acked;        /* plus one; 0: nothing yet */
@@ -230,7 +231,7 @@ struct packet {
     size_t head_bytes;
     const void *payload;
     size_t payload_bytes;
-    bool eliciting, has_ack;
+    bool eliciting, has_ack, at_once;
     struct push_out *push; /* DATA; NULL: CTRL */
     uint32_t superpacket;
     uint8_t chunk;
@@ -321,7 +322,7 @@ int rendezvous_fin_in(struct conn *c, const struct wire_fin *f);
 
 /* push.c: bulk data out */
 int push_start(struct tx *tx, const struct wire_oktosend *o);
-bool push_next(struct push_out *p, uint32_t *superpacket); /* lowest one with chunks to send */
+bool push_next(const struct push_out *p, uint32_t *superpacket); /* lowest one with chunks to send */
 uint64_t push_superpacket_bytes(const struct push_out *p, uint32_t superpacket);
 void push_window(struct push_out *p, uint32_t low);
 /* Each settles one packet's chunk: it has arrived, must be sent again, or the connection is over. */

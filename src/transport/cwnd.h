@@ -1,7 +1,7 @@
 /* Congestion window in packets: 64 at first, slow start until the first loss or a growing delay, then one
  * more packet a round trip, and × 0.7 at most once a round trip on loss, but not below what the path has
- * lately been seen to deliver within a good round trip: loss that is not congestion costs little then, and a
- * full queue still empties. A value type. */
+ * lately been seen to deliver within a good round trip, or twice that while no queue stands on the path: loss
+ * that is not congestion costs little then, and a full queue still empties. A value type. */
 #ifndef WEFT_TRANSPORT_CWND_H
 #define WEFT_TRANSPORT_CWND_H
 #include "base/clock.h"
@@ -12,6 +12,7 @@
 #define CWND_MIN      16u
 #define CWND_MAX      4096u
 #define CWND_ROUNDS   8u
+#define CWND_QUEUE_MIN_NS (20 * WEFT_NS_PER_US)
 #define CWND_DELAY_NS (100 * WEFT_NS_PER_US) /* above the least round trip: a queue has built up */
 
 struct cwnd {
@@ -44,11 +45,14 @@ static inline void cwnd_note_rate(struct cwnd *c, uint64_t now, uint32_t deliver
     if (rate > *best) *best = (uint32_t)rate;
 }
 
-static inline uint32_t cwnd_floor(const struct cwnd *c) {
-    uint32_t floor = CWND_MIN;
+/* What loss does not cut the window below. Without a queue the window must hold, beside what is delivered,
+ * what was lost and is not yet known to be. */
+static inline uint32_t cwnd_floor(const struct cwnd *c, bool queued) {
+    uint32_t best = 0;
     for (unsigned i = 0; i < CWND_ROUNDS; i++)
-        if (c->best[i] > floor) floor = c->best[i];
-    return floor;
+        if (c->best[i] > best) best = c->best[i];
+    uint32_t floor = queued ? best : best * 2;
+    return floor > CWND_MIN ? floor : CWND_MIN;
 }
 
 /* `limited`: the window, not the application, held the sender back. */
@@ -67,12 +71,23 @@ static inline void cwnd_on_ack(struct cwnd *c, uint32_t packets, bool limited, u
     c->packets++;
 }
 
-static inline void cwnd_on_loss(struct cwnd *c, uint64_t now, uint64_t sent_ns) {
+/* Whether packets stand in a queue on their way; short queues, as in switches, drop before CWND_DELAY_NS. */
+static inline bool cwnd_is_queued(uint64_t rtt_ns, uint64_t least_ns) {
+    uint64_t more = least_ns / 2;
+    if (more < CWND_QUEUE_MIN_NS) more = CWND_QUEUE_MIN_NS;
+    if (more > CWND_DELAY_NS) more = CWND_DELAY_NS;
+    return rtt_ns > least_ns + more;
+}
+
+/* `queued`: the round trip says that a queue has built up, as it does before a line drops what it cannot
+ * carry. Without one the loss is hardly ours, as long as half of the window arrives. */
+static inline void cwnd_on_loss(struct cwnd *c, uint64_t now, uint64_t sent_ns, bool queued) {
     if (sent_ns < c->recovery_since_ns) return;
+    uint32_t less = c->packets * 7 / 10, floor = cwnd_floor(c, queued);
+    if (!queued && floor >= c->packets) return;
     c->recovery_since_ns = now;
     c->slow_start = false;
     c->acked = 0;
-    uint32_t less = c->packets * 7 / 10, floor = cwnd_floor(c);
     if (less < floor) less = floor;
     if (less < c->packets) c->packets = less;
 }

@@ -226,6 +226,7 @@ static int accept_init(struct engine *e, uint64_t now, const struct engine_from 
     c->expires_ns = now + CONN_HALF_OPEN_NS;
     e->half_open++;
     adopt(c, h, integrity);
+    c->init_sent_ns = now;
     send_resp(c);
     conn_update_timer(c);
     return 0;
@@ -246,6 +247,7 @@ void handshake_init_in(struct engine *e, uint64_t now, const struct engine_from 
     if (known) { /* the RESP was lost, or the INIT was doubled */
         if (!same_origin(known, &h)) return;
         known->init_number = head->number;
+        known->init_sent_ns = now;
         send_resp(known);
         return;
     }
@@ -296,7 +298,10 @@ void handshake_resp_in(struct engine *e, uint64_t now, const struct engine_from 
     c->state = CONN_UP;
     c->last_heard_ns = now;
     c->suspect_since_ns = 0;
-    if (c->init_tries == 1) rtt_sample(&c->rtt, now - c->init_sent_ns, 0);
+    if (c->init_tries == 1)
+        rtt_sample(&c->rtt, now - c->init_sent_ns, 0);
+    else
+        rtt_guess(&c->rtt, now - c->init_sent_ns);
     conn_queue(c, &c->again, &c->ping); /* tells the peer that its answer arrived */
     weft_trace(WEFT_TRACE_PEER_UP, c->id, 0, 0, 0);
     event_push(e, c, &c->up, ENGINE_EVENT_UP, 0);
@@ -319,6 +324,7 @@ void handshake_confirm(struct conn *c, uint64_t now) {
     c->state = CONN_UP;
     c->released = false;
     c->engine->half_open--;
+    rtt_guess(&c->rtt, now - c->init_sent_ns);
     retire_former(c, now);
     stats_add(STATS_ACCEPTS, 1);
     weft_trace(WEFT_TRACE_PEER_UP, c->id, 1, 0, 0);

@@ -205,15 +205,24 @@ static void commit(struct conn *c, uint64_t now, struct packet *pk) {
     if (!pk->eliciting) return;
     if (first && !c->probes_fired) c->flying_since_ns = now;
     c->last_sent_ns = now;
+    c->asked_at_once = pk->at_once;
     if (c->probe_credit) c->probe_credit--;
+}
+
+static bool more_to_send(const struct conn *c) {
+    if (!weft_list_empty(&c->queue) || !weft_list_empty(&c->again)) return true;
+    weft_list_for_each(it, &c->bulk) {
+        uint32_t superpacket;
+        if (push_next(weft_list_entry(it, struct push_out, node), &superpacket)) return true;
+    }
+    return false;
 }
 
 static void seal(struct conn *c, struct burst *b, size_t i, bool last) {
     struct packet *pk = &b->packet[i];
     uint8_t flags = pk->eliciting ? WIRE_ACK_ELICITING : 0;
-    if (pk->eliciting && last && weft_list_empty(&c->queue) && weft_list_empty(&c->again) &&
-        weft_list_empty(&c->bulk))
-        flags |= WIRE_ACK_NOW;
+    pk->at_once = pk->eliciting && last && !c->reliable && !more_to_send(c);
+    if (pk->at_once) flags |= WIRE_ACK_NOW;
     size_t len = packet_len(pk);
     wire_header_write(pk->head, &(struct wire_header){WIRE_VERSION, pk->push ? WIRE_DATA : WIRE_CTRL, flags,
                                                       (uint16_t)len, c->remote_id, c->next_number + i});

@@ -49,6 +49,13 @@ static void advance(struct push_out *p) {
     while (p->low < p->opened && p->super[p->low % WIRE_CHUNKS_MAX].acked == full_map(p, p->low)) p->low++;
 }
 
+/* The receiver has all below low: it takes that much more. */
+static void slide(struct push_out *p, uint32_t low) {
+    if (low + p->window <= p->limit) return;
+    p->limit = low + p->window;
+    open_window(p);
+}
+
 static bool whole(const struct push_out *p) {
     return p->low == p->count && p->segment_offset + p->segment_bytes == p->tx->data_bytes;
 }
@@ -60,13 +67,12 @@ void push_window(struct push_out *p, uint32_t low) {
     for (uint32_t s = p->low; s < low && s < p->opened; s++) p->super[s % WIRE_CHUNKS_MAX].todo = 0;
     p->low = low > p->low ? low : p->low;
     if (p->opened < p->low) p->opened = p->low;
-    p->limit = low + p->window;
     advance(p); /* what follows may have been acknowledged before */
-    open_window(p);
+    slide(p, p->low);
     if (whole(p)) tx_finish(p->tx, 0, false);
 }
 
-bool push_next(struct push_out *p, uint32_t *superpacket) {
+bool push_next(const struct push_out *p, uint32_t *superpacket) {
     for (uint32_t s = p->low; s < p->opened; s++) {
         if (!p->super[s % WIRE_CHUNKS_MAX].todo) continue;
         *superpacket = s;
@@ -86,6 +92,7 @@ void push_acked(struct push_out *p, uint32_t superpacket, uint8_t chunk) {
         s->acked |= 1ull << chunk;
         s->todo &= ~(1ull << chunk);
         advance(p);
+        slide(p, p->low); /* what is acknowledged is stored: no need to wait for WINDOW, which may be lost */
     }
     bool over = tx && whole(p);
     unfly(p);

@@ -79,7 +79,7 @@ static void detect_losses(struct conn *c, uint64_t now) {
             struct sent_packet *p = sent_at(&c->sent, number[i]);
             weft_trace(WEFT_TRACE_PACKET_LOST, c->id, number[i], now - p->sent_ns, 0);
             stats_add(STATS_PACKETS_LOST, 1);
-            cwnd_on_loss(&c->cwnd, now, p->sent_ns);
+            cwnd_on_loss(&c->cwnd, now, p->sent_ns, cwnd_is_queued(c->rtt.latest_ns, c->rtt.least_ns));
             lose(c, p);
         }
     }
@@ -154,7 +154,9 @@ bool conn_awaits_peer(const struct conn *c) { return c->tx_count || c->rx_rendez
 static uint64_t probe_at(const struct conn *c) {
     if (!c->sent.flying) return WEFT_TIME_NEVER;
     uint64_t since = c->last_sent_ns > c->last_probe_ns ? c->last_sent_ns : c->last_probe_ns;
-    uint64_t wait = rtt_probe_ns(&c->rtt, c->probes_fired), first = rtt_probe_ns(&c->rtt, 0);
+    uint64_t held_back = c->asked_at_once ? 0 : RTT_ACK_DELAY_NS;
+    uint64_t wait = rtt_probe_ns(&c->rtt, held_back, c->probes_fired);
+    uint64_t first = rtt_probe_ns(&c->rtt, held_back, 0);
     /* With something at stake, enough probes must fit the time until the peer counts as dead. */
     if (conn_awaits_peer(c) && wait > AWAITED_PROBE_NS)
         wait = first > AWAITED_PROBE_NS ? first : AWAITED_PROBE_NS;
@@ -167,7 +169,7 @@ static void fire_probe(struct conn *c, uint64_t now) {
     c->probes_fired++;
     c->last_probe_ns = now;
     c->probe_credit = PROBE_PACKETS;
-    if (c->probes_fired == 2) cwnd_on_loss(&c->cwnd, now, now);
+    if (c->probes_fired == 2) cwnd_on_loss(&c->cwnd, now, now, true);
     uint64_t number[PROBE_PACKETS];
     size_t found = 0;
     for (uint64_t n = c->sent.low; n < c->sent.next && found < PROBE_PACKETS; n++)
@@ -189,7 +191,7 @@ static uint64_t keepalive_at(const struct conn *c) {
 static uint64_t dead_at(const struct conn *c) {
     if (!c->sent.flying && !c->probes_fired) return WEFT_TIME_NEVER;
     uint64_t since = c->last_heard_ns > c->flying_since_ns ? c->last_heard_ns : c->flying_since_ns;
-    uint64_t limit = 8 * rtt_probe_ns(&c->rtt, 0);
+    uint64_t limit = 8 * rtt_probe_ns(&c->rtt, RTT_ACK_DELAY_NS, 0);
     uint64_t least = conn_awaits_peer(c) ? c->engine->cfg.dead_ns : CONN_PING_DEAD_NS;
     return since + (limit > least ? limit : least);
 }

@@ -35,10 +35,10 @@ static void rtt_sample__delay_is_taken_off_but_never_below_the_least(void **unus
 static void rtt_probe__doubles_up_to_a_second(void **unused) {
     struct rtt r = {0};
     rtt_sample(&r, 50000, 0);
-    uint64_t first = rtt_probe_ns(&r, 0);
+    uint64_t first = rtt_probe_ns(&r, RTT_ACK_DELAY_NS, 0);
     assert_true(first >= 50000 + RTT_VARIANCE_MIN_NS + RTT_ACK_DELAY_NS);
-    assert_int_equal(rtt_probe_ns(&r, 1), 2 * first);
-    assert_int_equal(rtt_probe_ns(&r, 60), RTT_PROBE_MAX_NS);
+    assert_int_equal(rtt_probe_ns(&r, RTT_ACK_DELAY_NS, 1), 2 * first);
+    assert_int_equal(rtt_probe_ns(&r, RTT_ACK_DELAY_NS, 60), RTT_PROBE_MAX_NS);
 }
 
 static void cwnd__grows_and_shrinks(void **unused) {
@@ -48,13 +48,13 @@ static void cwnd__grows_and_shrinks(void **unused) {
     assert_int_equal(c.packets, 128);
     cwnd_on_ack(&c, 64, false, 50000, 50000); /* the application had no more to send */
     assert_int_equal(c.packets, 128);
-    cwnd_on_loss(&c, 1000, 900);
+    cwnd_on_loss(&c, 1000, 900, true);
     assert_int_equal(c.packets, 89);
-    cwnd_on_loss(&c, 1100, 950); /* sent before the last cut: the same congestion */
+    cwnd_on_loss(&c, 1100, 950, true); /* sent before the last cut: the same congestion */
     assert_int_equal(c.packets, 89);
     cwnd_on_ack(&c, 89, true, 50000, 50000);
     assert_int_equal(c.packets, 90);
-    for (int i = 0; i < 50; i++) cwnd_on_loss(&c, 2000 + (uint64_t)i, 2000 + (uint64_t)i);
+    for (int i = 0; i < 50; i++) cwnd_on_loss(&c, 2000 + (uint64_t)i, 2000 + (uint64_t)i, true);
     assert_int_equal(c.packets, CWND_MIN);
 }
 
@@ -65,14 +65,54 @@ static void cwnd__loss_does_not_undercut_what_is_delivered(void **unused) {
         c.delivered += 60;
         cwnd_note_rate(&c, t * 50000, c.delivered - 60, 50000, 50000, 50000);
     }
-    cwnd_on_loss(&c, 500000, 490000);
+    cwnd_on_loss(&c, 500000, 490000, false); /* no queue: hardly ours */
+    assert_int_equal(c.packets, 64);
+    assert_true(c.slow_start);
+    cwnd_on_loss(&c, 500000, 490000, true);
     assert_int_equal(c.packets, 60);     /* not 44 */
     for (uint64_t t = 9; t <= 16; t++) { /* a queue: the same takes twice the time */
         c.delivered += 60;
         cwnd_note_rate(&c, t * 300000, c.delivered - 60, 300000, 300000, 50000);
     }
-    cwnd_on_loss(&c, 20000000, 19900000);
+    cwnd_on_loss(&c, 20000000, 19900000, true);
     assert_int_equal(c.packets, 42);
+}
+
+static void cwnd__loss_without_a_queue_cuts_down_to_twice_what_is_delivered(void **unused) {
+    struct cwnd c;
+    cwnd_init(&c);
+    c.packets = 200;
+    c.delivered = 60;
+    cwnd_note_rate(&c, 50000, 0, 50000, 50000, 50000);
+    cwnd_on_loss(&c, 500000, 490000, false);
+    assert_int_equal(c.packets, 140);
+    cwnd_on_loss(&c, 600000, 590000, false);
+    assert_int_equal(c.packets, 120); /* not 98 */
+    cwnd_on_loss(&c, 700000, 690000, false);
+    assert_int_equal(c.packets, 120);
+    assert_false(c.slow_start);
+}
+
+static void cwnd__tells_a_queue_by_the_round_trip(void **unused) {
+    assert_false(cwnd_is_queued(75000, 50000));
+    assert_true(cwnd_is_queued(75001, 50000));
+    assert_false(cwnd_is_queued(25000, 5000)); /* at least 20 µs … */
+    assert_true(cwnd_is_queued(25001, 5000));
+    assert_false(cwnd_is_queued(1100000, 1000000)); /* … at most 100 µs more */
+    assert_true(cwnd_is_queued(1100001, 1000000));
+}
+
+static void rtt_guess__lasts_until_a_sample(void **unused) {
+    struct rtt r = {0};
+    rtt_guess(&r, RTT_INITIAL_NS + 1); /* tells nothing */
+    assert_int_equal(r.smoothed_ns, 0);
+    rtt_guess(&r, 40000);
+    assert_int_equal(rtt_probe_ns(&r, 0, 0), 40000 + RTT_VARIANCE_MIN_NS);
+    rtt_sample(&r, 80000, 0);
+    assert_int_equal(r.least_ns, 80000);
+    rtt_guess(&r, 10000);
+    assert_int_equal(r.least_ns, 80000);
+    assert_true(r.smoothed_ns > 40000);
 }
 
 static void replay__window_edges(void **unused) {
@@ -212,6 +252,9 @@ int main(void) {
         cmocka_unit_test(rtt_probe__doubles_up_to_a_second),
         cmocka_unit_test(cwnd__grows_and_shrinks),
         cmocka_unit_test(cwnd__loss_does_not_undercut_what_is_delivered),
+        cmocka_unit_test(cwnd__loss_without_a_queue_cuts_down_to_twice_what_is_delivered),
+        cmocka_unit_test(cwnd__tells_a_queue_by_the_round_trip),
+        cmocka_unit_test(rtt_guess__lasts_until_a_sample),
         cmocka_unit_test(replay__window_edges),
         cmocka_unit_test(received__acknowledges_late_or_at_once),
         cmocka_unit_test(received__many_gaps_stay_bounded),

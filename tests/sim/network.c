@@ -6,10 +6,27 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* The line that a packet takes: that of its sender, or one that all senders to the receiver share. */
+static uint64_t *line_of(struct sim *s, int from, int to) {
+    return s->p.queue_bytes ? &s->line_free[to] : &s->line_free[from];
+}
+
+static bool queue_is_full(struct sim *s, int from, int to, size_t len) {
+    uint64_t free_at = *line_of(s, from, to);
+    if (!s->p.queue_bytes || free_at <= s->now) return false;
+    return (free_at - s->now) * 1000 / s->p.ns_per_byte_x1000 + len > s->p.queue_bytes;
+}
+
+/* When the packet has left; also one that is lost on the way has taken its time of the line. */
+static uint64_t departure(struct sim *s, int from, int to, size_t len) {
+    uint64_t *line = line_of(s, from, to);
+    uint64_t start = *line > s->now ? *line : s->now;
+    return *line = start + len * s->p.ns_per_byte_x1000 / 1000;
+}
+
 static uint64_t arrival(struct sim *s, int from, int to, size_t len) {
-    uint64_t start = s->line_free[from] > s->now ? s->line_free[from] : s->now;
-    s->line_free[from] = start + len * s->p.ns_per_byte_x1000 / 1000;
-    uint64_t at = s->line_free[from] + s->p.delay_ns + (s->p.jitter_ns ? sim_below(s, s->p.jitter_ns) : 0);
+    uint64_t at = departure(s, from, to, len) + s->p.delay_ns;
+    if (s->p.jitter_ns) at += sim_below(s, s->p.jitter_ns);
     if (!s->p.reliable && sim_chance(s, s->p.reorder)) return at + sim_below(s, 4 * s->p.delay_ns + 1);
     if (at <= s->last_arrival[from][to]) at = s->last_arrival[from][to] + 1;
     return s->last_arrival[from][to] = at;
@@ -49,7 +66,10 @@ static void transmit(struct sim *s, int from, int to, const struct adapter_packe
     size_t len = packet_len(p);
     s->packets++;
     int copies = s->p.reliable ? 1 : sim_chance(s, s->p.loss) ? 0 : sim_chance(s, s->p.duplicate) ? 2 : 1;
+    bool full = queue_is_full(s, from, to, len);
+    if (full) copies = 0;
     if (!copies) s->dropped++;
+    if (!copies && !full) departure(s, from, to, len);
     while (copies--) {
         struct flight *f = launch(s, FLIGHT_PACKET, from, to, len);
         copy_packet(f->data, p);
@@ -211,6 +231,7 @@ void network_deliver(struct sim *s, struct flight *f) {
         memcpy(exact, f->data, f->len);
         engine_input(n->engine, s->now, &from, exact, f->len);
         free(exact);
+        s->arrived[f->from][f->to] += f->len;
     } else if (f->kind != FLIGHT_PACKET && same) {
         engine_peer_lost(n->engine, s->now, &n->link, &n->peer[f->from], f->kind == FLIGHT_HINT);
     }

@@ -1,7 +1,7 @@
 /* Simulation: two to four engines over a network that loses, doubles, reorders, corrupts, cuts and delays
  * packets, or over one that is reliable and lets receivers read; nodes crash and start again. All from one
  * seed, in virtual time: a run can be repeated exactly. network.c moves packets, workload.c sends messages
- * and checks every promise, sim_test.c drives. */
+ * and checks every promise, sim_test.c drives, goodput.c measures. */
 #ifndef WEFT_SIM_H
 #define WEFT_SIM_H
 #include "base/clock.h"
@@ -23,6 +23,7 @@ struct sim_params {
     uint64_t delay_ns, jitter_ns, ns_per_byte_x1000;
     size_t packet_bytes, burst_max;
     size_t window_bytes;
+    size_t queue_bytes; /* not 0: all senders to a node share its line, behind a queue that drops the rest */
     uint32_t tag_superpackets, eager_bytes, window_superpackets;
     int messages;      /* of each connection, in each direction */
     uint32_t bulk_max; /* largest data */
@@ -60,6 +61,7 @@ struct sim {
     struct sim_node node[SIM_NODES_MAX];
     struct heap flights;
     uint64_t last_arrival[SIM_NODES_MAX][SIM_NODES_MAX], line_free[SIM_NODES_MAX];
+    uint64_t arrived[SIM_NODES_MAX][SIM_NODES_MAX]; /* bytes of packets, [from][to] */
     uint64_t next_line;
     uint64_t events, packets, dropped, delivered, delivered_bytes;
     struct weft_list poisoned; /* target buffers after their end: nothing may change them */
@@ -91,9 +93,18 @@ void workload_close_all(struct sim *s);
 void workload_node_gone(struct sim *s, struct sim_node *n);
 void workload_check(struct sim *s);
 void workload_fini(struct sim *s);
-/* Sends 8 MiB from node 0 to node 1 of a prepared simulation; the part of the line's rate that it got. */
-double workload_goodput(struct sim *s);
+/* One large message on the first connection of a node. */
+bool workload_is_up(struct sim *s, int from);
+bool workload_is_done(struct sim *s, int from);
+void workload_send_large(struct sim *s, int from, size_t bytes);
+
+/* sim_test.c */
+void sim_init(struct sim *s, uint64_t seed, bool verbose);
 void sim_settle(struct sim *s, struct sim_node *n);
 void sim_step(struct sim *s);
+
+/* goodput.c: prints tables of what part of a line large messages get; false: less than they must. */
+bool goodput_run(void);
+bool goodput_run_shared(void);
 
 #endif

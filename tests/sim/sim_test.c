@@ -1,5 +1,6 @@
 /* Drives simulations: one for each seed. A failure prints the seed that repeats it.
- *   sim_test [--seeds N] [--from S] [--goodput] [--verbose] */
+ *   sim_test [--seeds N] [--from S] [--verbose]
+ *   sim_test --goodput            measures large messages instead: goodput.c */
 #include "base/error.h"
 #include "sim.h"
 
@@ -64,7 +65,7 @@ static void choose(struct sim *s) {
     if (p->one_way) p->messages *= 10; /* long enough for windows of packet numbers to pass */
 }
 
-static void sim_init(struct sim *s, uint64_t seed, bool verbose) {
+void sim_init(struct sim *s, uint64_t seed, bool verbose) {
     memset(s, 0, sizeof *s);
     s->seed = seed;
     s->random = seed * 0x2545f4914f6cdd1dull + 1;
@@ -201,34 +202,9 @@ static bool run(struct sim *s) {
     return ok;
 }
 
-/* One 8 MiB message over a 10 Gb/s line with a round trip of 50 µs: what part of the line carries it. */
-static void goodput(void) {
-    static const double losses[] = {0, 0.001, 0.01, 0.05, 0.1, 0.2};
-    printf("goodput of 8 MiB, 10 Gb/s, 50 us:");
-    for (size_t i = 0; i < sizeof losses / sizeof *losses; i++) {
-        double sum = 0;
-        for (uint64_t seed = 1; seed <= 5; seed++) {
-            struct sim s;
-            sim_init(&s, seed, false);
-            s.p = (struct sim_params){.nodes = 2,
-                                      .loss = losses[i],
-                                      .delay_ns = 25000,
-                                      .ns_per_byte_x1000 = 800,
-                                      .packet_bytes = 1472,
-                                      .burst_max = 64,
-                                      .window_bytes = 3000000,
-                                      .eager_bytes = 16384,
-                                      .window_superpackets = 16};
-            sum += workload_goodput(&s);
-        }
-        printf("  loss %g: %.2f", losses[i], sum / 5);
-    }
-    printf("\n");
-}
-
 int main(int argc, char **argv) {
     uint64_t seeds = 200, from = 1;
-    bool verbose = false;
+    bool verbose = false, goodput = false;
     for (int i = 1; i < argc; i++) {
         if (!strcmp(argv[i], "--seeds") && i + 1 < argc)
             seeds = strtoull(argv[++i], NULL, 10);
@@ -236,11 +212,14 @@ int main(int argc, char **argv) {
             from = strtoull(argv[++i], NULL, 10);
         else if (!strcmp(argv[i], "--verbose"))
             verbose = true;
+        else if (!strcmp(argv[i], "--goodput"))
+            goodput = true;
         else {
-            fprintf(stderr, "usage: sim_test [--seeds N] [--from S] [--verbose]\n");
+            fprintf(stderr, "usage: sim_test [--seeds N] [--from S] [--goodput] [--verbose]\n");
             return 2;
         }
     }
+    if (goodput) return goodput_run() & goodput_run_shared() ? 0 : 1;
     int failed = 0;
     for (uint64_t seed = from; seed < from + seeds && failed < 5; seed++) {
         static struct sim s;
@@ -249,6 +228,5 @@ int main(int argc, char **argv) {
         if (!run(&s)) failed++;
     }
     if (!failed) printf("%lu seeds passed\n", (unsigned long)seeds);
-    if (!failed) goodput();
     return failed ? 1 : 0;
 }

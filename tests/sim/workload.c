@@ -383,37 +383,31 @@ void workload_fini(struct sim *s) {
         free(weft_list_entry(n, struct pair, node));
 }
 
-/* -- goodput -- */
+/* -- one large message, for goodput -- */
 
-#define GOODPUT_BYTES (8u << 20)
+static struct flow *first_flow(struct sim *s, int from) {
+    return weft_list_entry(s->node[from].flows.next, struct flow, node);
+}
 
-double workload_goodput(struct sim *s) {
-    for (int i = 0; i < 2; i++)
-        if (network_start_node(s, i)) abort();
-    workload_connect(s, 0, 1);
-    struct flow *f = weft_list_entry(s->node[0].flows.next, struct flow, node);
-    f->pair->disturbed = true;
+bool workload_is_up(struct sim *s, int from) { return first_flow(s, from)->up; }
+bool workload_is_done(struct sim *s, int from) { return first_flow(s, from)->done > 0; }
+
+void workload_send_large(struct sim *s, int from, size_t bytes) {
+    struct flow *f = first_flow(s, from);
     struct out *o = calloc(1, sizeof *o);
-    struct head h = {.token = f->pair->token, .size = GOODPUT_BYTES, .side = 0};
-    *o = (struct out){.flow = f, .data = malloc(h.size), .size = h.size};
-    for (size_t i = 0; i < h.size; i++) o->data[i] = byte_of(0, i);
+    struct head h = {.token = f->pair->token, .size = bytes, .side = 0};
+    *o = (struct out){.flow = f, .data = malloc(bytes), .size = bytes};
+    if (!o->data) abort();
+    for (size_t i = 0; i < bytes; i++) o->data[i] = byte_of(0, i);
+    f->pair->disturbed = true; /* nobody sends the other way */
     weft_list_push_back(&f->outs, &o->node);
     struct ep_send m = {.header = &h,
                         .header_bytes = sizeof h,
                         .data = o->data,
-                        .data_bytes = h.size,
+                        .data_bytes = bytes,
                         .on_done = on_done,
                         .arg = o};
-    while (!f->up && !s->failed) sim_step(s);
-    uint64_t start = s->now;
     f->unfinished++;
-    engine_send(s->node[0].engine, s->now, f->conn, &m);
-    sim_settle(s, &s->node[0]);
-    while (f->done == 0 && !s->failed) sim_step(s);
-    double seconds = (double)(s->now - start) / 1e9;
-    s->failed = true;
-    for (int i = 0; i < 2; i++) engine_destroy(s->node[i].engine);
-    workload_fini(s);
-    network_fini(s);
-    return (double)GOODPUT_BYTES * 8 / seconds / (8e12 / (double)s->p.ns_per_byte_x1000);
+    if (engine_send(s->node[from].engine, s->now, f->conn, &m)) abort();
+    sim_settle(s, &s->node[from]);
 }
