@@ -1,0 +1,96 @@
+#!/bin/sh
+# weft bench and weft info: every benchmark over shm and udp with few messages, what they print, how they fail, and
+# that nothing is left. How fast anything was is not looked at.
+. "${0%/*}/test_lib.sh" "$1"
+
+state='"state":"\(near\|far\|mixed\)"'
+number='[0-9][0-9.e+-]*'
+bench() { expect 0 "$weft" bench "$@"; }
+lines() { [ "$(wc -l <"$WORK/out")" -eq "$1" ] || { fail "not $1 lines:"; cat "$WORK/out" >&2; }; }
+
+# what each benchmark tells: KIND SIZES LINES FIELD...
+each_kind() {
+    kind=$1 sizes=$2 count=$3; shift 3
+    for adapter in shm udp; do
+        bench "$kind" --adapter $adapter --size "$sizes" --count 20 --json
+        lines "$count"
+        says "^{\"bench\":\"$kind\",\"adapter\":\"$adapter\",\"size_B\":"
+        says "\"count\":20,$state"
+        for field; do says "\"$field\":$number[,}]"; done
+        bench "$kind" --adapter $adapter --size "$sizes" --count 20 --csv --static
+        lines $((count + 1))
+        says '^bench,adapter,size_B,.*,count,state,'
+        says "^$kind,$adapter,[0-9]*,$number,.*,static,"
+        bench "$kind" --adapter $adapter --size "$sizes" --count 20
+        lines $((count + 1))
+        says '^BENCH *ADAPTER *SIZE B .*COUNT *STATE'
+    done
+}
+each_kind latency       0,8,3K,64K,1M 5 median_us p99_us min_us
+each_kind bandwidth     1,8,4K,1M     4 median_GBps
+each_kind rate          8             1 median_messages_per_s
+each_kind bidirectional 100,64K       2 median_GBps
+each_kind cpu           64K,1M        2 sender_cpu_s_per_GB receiver_cpu_s_per_GB
+
+bench latency --adapter self --size 8,1M --count 20 --json;   lines 2; says '"adapter":"self"'
+bench bandwidth --adapter self --size 8,1M --count 20 --json; lines 2
+bench latency --size 1 --count 20 --state each --no-pin --json
+says "$state"
+bench bandwidth --size 1K --count 20 --window 3 --time 9 --json; says '"window":3'
+
+for command in bench info; do
+    expect 0 "$weft" $command --help;               says "^Usage: weft $command"
+    expect 0 "$weft" help $command;                 says "^Usage: weft $command"
+    expect 2 "$weft" $command --no-such-thing;      warns "weft $command --help"
+done
+expect 2 "$weft" bench;                             warns 'which one'
+expect 2 "$weft" bench latncy;                      warns 'did you mean "latency"'
+expect 2 "$weft" bench xyzzy;                       warns 'there is no benchmark "xyzzy"'
+expect 2 "$weft" bench latency extra;               warns 'unexpected argument extra'
+expect 2 "$weft" bench latency --adapter smh;       warns 'did you mean "shm"'
+expect 2 "$weft" bench cpu --adapter self;          warns 'one end only'
+expect 2 "$weft" bench bandwidth --size 0;          warns 'needs data'
+expect 2 "$weft" bench latency --state nearby;      warns 'near, far'
+for size in '' x 8x 8, ,8 -1 2G 1.5K 99999999999999999999; do
+    expect 2 "$weft" bench latency --size "$size";  warns 'from 0 to 1G'
+done
+for time in '' 0 -1 x 1s nan inf 1e9; do
+    expect 2 "$weft" bench latency --time "$time";  warns 'above 0'
+done
+expect 2 "$weft" bench latency --count 0;           warns 'from 1 to'
+expect 1 env XDG_RUNTIME_DIR=/proc "$weft" bench latency
+warns 'adapter shm does not open here'
+
+# Interrupted: ends soon, tells what it has, leaves nothing.
+interrupted() {
+    "$weft" bench "$1" --adapter "$2" --size "$3" --time 60 --json >"$WORK/out" 2>"$WORK/err" &
+    bench_pid=$!
+    await both_run "$2"
+    kill -"$4" $bench_pid
+    wait $bench_pid
+    got=$?
+    [ $got -eq "$5" ] || fail "bench $1 over $2 gave $got after SIG$4"
+    await none_of_ours
+    await no_sockets || ls -A "$WORK/weft" >&2
+}
+no_sockets() { [ -z "$(ls -A "$WORK/weft")" ]; }
+both_run() { [ "$(ours | wc -l)" -ge 2 ] && { [ "$1" != shm ] || [ "$(ls "$WORK/weft" | wc -l)" -ge 2 ]; }; }
+# a shell's background command ignores SIGINT until it asks for it
+interrupted latency shm 8 INT 130
+interrupted bidirectional udp 64K TERM 130
+interrupted bandwidth shm 1M KILL 137
+
+expect 0 "$weft" info
+for word in '^self: opens here' '^shm: opens here' '^udp: opens here' 'capabilities .*reliable' 'packet .* B' \
+    '^CPU pair' "^versions *weft" "^run directory *$WORK/weft"; do
+    says "$word"
+done
+expect 0 "$weft" info --json
+says '^{"adapter":"shm","opens":true,"capabilities":\["reliable"'
+says '^{"cpu_pair":'
+says '^{"version":"[0-9]'
+expect 0 env XDG_RUNTIME_DIR=/proc "$weft" info
+says '^shm: does not open here: '
+
+expect_nothing_left
+finish

@@ -1,0 +1,155 @@
+/* weft info: what this build can do on this machine: its adapters, the CPU pair, versions, the run directory.
+ */
+#include "adapter/adapter.h"
+#include "base/error.h"
+#include "base/path.h"
+#include "cli/bench_mark.h"
+#include "cli/command.h"
+#include "cli/output.h"
+#include "node/protocol.h"
+#include "transport/wire.h"
+
+#include <getopt.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/utsname.h>
+
+static const struct {
+    unsigned cap;
+    const char *name;
+} cap_names[] = {{ADAPTER_CAP_RELIABLE, "reliable"},       {ADAPTER_CAP_ORDERED, "ordered"},
+                 {ADAPTER_CAP_REMOTE_READ, "remote-read"}, {ADAPTER_CAP_BURST, "burst"},
+                 {ADAPTER_CAP_SAME_HOST, "same-host"},     {ADAPTER_CAP_PEER_DEATH, "peer-death"}};
+
+struct adapter_info {
+    const char *name;
+    int opened; /* 0, or why not */
+    struct adapter_attr attr;
+    char address[2 * ADAPTER_ADDRESS_MAX + 1]; /* hexadecimal: each adapter's own encoding */
+};
+
+static void ignore_packet(void *ctx, struct adapter *a, const struct adapter_packet_in *p) {}
+static void ignore_lost(void *ctx, struct adapter *a, struct adapter_peer *peer, bool hint) {}
+
+static void look_at(const struct adapter_ops *ops, const char *run_dir, struct adapter_info *info) {
+    struct adapter_config cfg = {.callbacks = {.on_packet = ignore_packet, .on_peer_lost = ignore_lost},
+                                 .run_dir = run_dir};
+    struct adapter *a;
+    uint8_t address[ADAPTER_ADDRESS_MAX];
+    size_t len = sizeof address;
+    *info = (struct adapter_info){.name = ops->name, .opened = ops->open(&a, &cfg)};
+    if (info->opened) return;
+    info->attr = a->attr;
+    if (!ops->address(a, address, &len))
+        for (size_t i = 0; i < len; i++) snprintf(info->address + 2 * i, 3, "%02x", address[i]);
+    ops->close(a);
+}
+
+static void print_adapter(const struct adapter_info *i) {
+    const struct adapter_attr *t = &i->attr;
+    if (i->opened) {
+        printf("%s: does not open here: %s\n\n", i->name, weft_error_text(i->opened));
+        return;
+    }
+    printf("%s: opens here\n  capabilities ", i->name);
+    for (size_t c = 0; c < sizeof cap_names / sizeof *cap_names; c++)
+        if (t->caps & cap_names[c].cap) printf(" %s", cap_names[c].name);
+    printf("\n  packet        at most %zu B, %zu in a burst\n", t->packet_max_bytes, t->burst_max_packets);
+    if (t->receive_window_bytes)
+        printf("  window        %zu B to this endpoint, %zu B charged for each packet beside its length\n",
+               t->receive_window_bytes, t->packet_charge_bytes);
+    else
+        printf("  window        no limit\n");
+    printf("  first costs   overhead %.3g us, latency %.3g us, bandwidth %.3g GB/s\n", t->overhead_s * 1e6,
+           t->latency_s * 1e6, t->bandwidth_Bps / 1e9);
+    printf("  address       %s\n\n", i->address);
+}
+
+static void json_adapter(const struct adapter_info *i) {
+    const struct adapter_attr *t = &i->attr;
+    if (i->opened) {
+        json_line(json_pack("{s:s, s:b, s:s, s:s}", "adapter", i->name, "opens", 0, "error",
+                            weft_error_name(i->opened), "reason", weft_error_text(i->opened)));
+        return;
+    }
+    json_t *caps = json_array();
+    for (size_t c = 0; c < sizeof cap_names / sizeof *cap_names; c++)
+        if (t->caps & cap_names[c].cap) json_array_append_new(caps, json_string(cap_names[c].name));
+    json_line(json_pack("{s:s, s:b, s:o, s:I, s:I, s:I, s:I, s:f, s:f, s:f, s:s}", "adapter", i->name,
+                        "opens", 1, "capabilities", caps, "packet_max_B", (json_int_t)t->packet_max_bytes,
+                        "burst_max_packets", (json_int_t)t->burst_max_packets, "receive_window_B",
+                        (json_int_t)t->receive_window_bytes, "packet_charge_B",
+                        (json_int_t)t->packet_charge_bytes, "overhead_s", t->overhead_s, "latency_s",
+                        t->latency_s, "bandwidth_Bps", t->bandwidth_Bps, "address", i->address));
+}
+
+static void show_pair(bool json) {
+    int cpu[2];
+    double ns;
+    if (!bench_cpu_pair(cpu)) {
+        if (json)
+            json_line(json_pack("{s:n}", "cpu_pair"));
+        else
+            puts("CPU pair        none: this process may use one CPU only");
+        return;
+    }
+    const char *state = bench_state_name(bench_mark(cpu, &ns));
+    if (json)
+        json_line(json_pack("{s:[i,i], s:s, s:f}", "cpu_pair", cpu[0], cpu[1], "state", state,
+                            "line_one_way_ns", ns));
+    else
+        printf("CPU pair        %d and %d: %s, a cache line takes %.0f ns one way\n", cpu[0], cpu[1], state,
+               ns);
+}
+
+static void show_versions(bool json, const char *run_dir) {
+    struct utsname u = {0};
+    uname(&u);
+    if (json) {
+        json_line(json_pack("{s:s, s:i, s:i, s:s, s:s, s:s?}", "version", WEFT_VERSION, "wire_version",
+                            WIRE_VERSION, "node_protocol_version", (int)NODE_PROTOCOL_VERSION, "kernel",
+                            u.release, "machine", u.machine, "run_dir", run_dir));
+        return;
+    }
+    printf("versions        weft %s, wire protocol %d, node protocol %d, kernel %s on %s\n", WEFT_VERSION,
+           WIRE_VERSION, (int)NODE_PROTOCOL_VERSION, u.release, u.machine);
+    printf("run directory   %s\n", run_dir ? run_dir : "none that is safe to use");
+}
+
+static int run(int argc, char **argv) {
+    static const struct option options[] = {
+        {"json", no_argument, NULL, 'j'}, {"help", no_argument, NULL, 'h'}, {0}};
+    bool json = false;
+    for (int o; (o = getopt_long(argc, argv, "h", options, NULL)) != -1;) {
+        switch (o) {
+        case 'j': json = true; break;
+        case 'h': return command_help(&command_info);
+        default: return command_misuse(&command_info, NULL);
+        }
+    }
+    if (optind < argc) return command_misuse(&command_info, "unexpected argument %s", argv[optind]);
+    char path[WEFT_PATH_MAX];
+    const char *run_dir = weft_run_dir(path, sizeof path) ? NULL : path;
+    for (const struct adapter_ops *const *ops = adapter_list(); *ops; ops++) {
+        struct adapter_info info;
+        look_at(*ops, run_dir, &info);
+        if (json)
+            json_adapter(&info);
+        else
+            print_adapter(&info);
+    }
+    show_pair(json);
+    show_versions(json, run_dir);
+    return 0;
+}
+
+const struct command command_info = {
+    .name = "info",
+    .summary = "show what this build can do on this machine",
+    .usage =
+        "Usage: weft info [--json]\n"
+        "Shows each adapter of this build (whether it opens here, capabilities, limits, first costs, its\n"
+        "address), the state of the CPU pair, versions, and the run directory.\n\n"
+        "  --json   one object a line: one for each adapter, one for the CPU pair, one for the rest\n",
+    .run = run,
+};
