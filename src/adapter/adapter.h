@@ -34,7 +34,7 @@ enum adapter_cap {
 };
 
 struct adapter_attr {
-    const char *name;         /* "self", "shm", "udp" */
+    const char *name;         /* "self", "shm", "udp", "ofi" */
     unsigned caps;            /* of enum adapter_cap */
     size_t packet_max_bytes;  /* largest packet on any path */
     size_t burst_max_packets; /* most packets of one burst; 1 without ADAPTER_CAP_BURST */
@@ -136,10 +136,11 @@ struct adapter {
 extern const struct adapter_ops adapter_self_ops;
 extern const struct adapter_ops adapter_shm_ops;
 extern const struct adapter_ops adapter_udp_ops;
+extern const struct adapter_ops adapter_ofi_ops; /* in builds with libfabric */
 
-/* All adapters of this build, best first (self, shm, udp), ended by NULL. */
+/* The adapters that are tried unless others are asked for, best first (self, shm, udp), ended by NULL. */
 const struct adapter_ops *const *adapter_list(void);
-/* By name; NULL if unknown. */
+/* By name, also one that is not in the list (ofi); NULL if unknown, or not in this build. */
 const struct adapter_ops *adapter_find(const char *name);
 
 #endif

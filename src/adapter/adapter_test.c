@@ -19,6 +19,9 @@ static void adapter_find__by_name(void **state) {
     (void)state;
     assert_ptr_equal(adapter_find("shm"), &adapter_shm_ops);
     assert_ptr_equal(adapter_find("udp"), &adapter_udp_ops);
+#if WEFT_HAVE_LIBFABRIC
+    assert_ptr_equal(adapter_find("ofi"), &adapter_ofi_ops); /* though it is not in the list */
+#endif
     assert_null(adapter_find("ud"));
     assert_null(adapter_find(""));
     assert_null(adapter_find(NULL));

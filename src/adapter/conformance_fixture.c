@@ -199,18 +199,25 @@ void child_read(struct child *ch, void *buf, size_t len) {
     }
 }
 
-/* The rendezvous file of a killed process stays (its run directory goes as a whole): its name begins with the
- * pid. */
-static void remove_leftovers(const struct child *ch) {
-    char prefix[64], path[600];
-    snprintf(prefix, sizeof prefix, "shm-%x-", (unsigned)ch->pid);
-    DIR *d = opendir(conformance_run_dir);
+static void remove_beginning_with(const char *dir, const char *prefix) {
+    char path[600];
+    DIR *d = opendir(dir);
     for (struct dirent *e; d && (e = readdir(d));) {
         if (strncmp(e->d_name, prefix, strlen(prefix))) continue;
-        snprintf(path, sizeof path, "%s/%s", conformance_run_dir, e->d_name);
+        snprintf(path, sizeof path, "%s/%s", dir, e->d_name);
         unlink(path);
     }
     if (d) closedir(d);
+}
+
+/* The rendezvous file of a killed process stays (its run directory goes as a whole), and so does the memory
+ * of libfabric's shm provider: their names begin with the pid. */
+static void remove_leftovers(const struct child *ch) {
+    char prefix[64];
+    snprintf(prefix, sizeof prefix, "shm-%x-", (unsigned)ch->pid);
+    remove_beginning_with(conformance_run_dir, prefix);
+    snprintf(prefix, sizeof prefix, "%d:", (int)ch->pid);
+    remove_beginning_with("/dev/shm", prefix);
 }
 
 void child_kill(struct child *ch) {

@@ -1,0 +1,134 @@
+/* ofi: what a peer can do wrong. Junk goes to an adapter past the sender's own checks, and addresses are made
+ * up. The argument is the provider: tcp (the default) or shm. */
+#include "adapter/conformance.h"
+#include "adapter/ofi_internal.h"
+#include "base/clock.h"
+#include "base/error.h"
+#include "base/path.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static const struct conformance ofi = {.name = "ofi", .ops = &adapter_ofi_ops, .bind_host = "127.0.0.1"};
+
+/* Sends bytes as they are; the peer's way must have been made. */
+static void send_raw(struct ofi *s, struct adapter_peer *peer, const void *data, size_t len) {
+    uint64_t end = weft_now_ns() + WAIT_MS * WEFT_NS_PER_MS;
+    ssize_t rc;
+    pthread_mutex_lock(&s->lock);
+    struct weft_list *n = weft_list_pop_front(&s->tx_free);
+    assert_non_null(n);
+    struct ofi_buffer *b = weft_list_entry(n, struct ofi_buffer, node);
+    if (len) memcpy(b->data, data, len);
+    b->peer = peer;
+    while ((rc = fi_send(s->ep, b->data, len, s->tx.desc, peer->to, &b->context)) == -FI_EAGAIN) {
+        ofi_progress(s);
+        assert_true(weft_now_ns() < end);
+    }
+    assert_int_equal(rc, 0);
+    peer->flying++;
+    s->flying++;
+    while (peer->flying) {
+        ofi_progress(s);
+        assert_true(weft_now_ns() < end);
+    }
+    pthread_mutex_unlock(&s->lock);
+}
+
+/* Of all the junk nothing is delivered; what follows it is. */
+static void poll__drops_junk(void **state) {
+    struct pair p;
+    pair_open(&p, &ofi);
+    struct adapter_peer *ab = node_connect(p.a, p.b);
+    struct ofi *a = (struct ofi *)p.a->adapter, *b = (struct ofi *)p.b->adapter;
+    unsigned seed = 7;
+    assert_int_equal(node_send(p.a, ab, "1", 1), 1);
+    node_wait(p.b, 1);
+    for (int i = 0; i < 600; i++) {
+        uint8_t junk[200];
+        size_t len = (size_t)i % sizeof junk;
+        for (size_t k = 0; k < sizeof junk; k++) junk[k] = (uint8_t)rand_r(&seed);
+        if (i % 4) memcpy(junk, &b->own.token, 8);                         /* past the first check */
+        if (i % 4 > 1) memcpy(junk + 8, (uint8_t[]){a->blob_bytes, 0}, 2); /* and the second */
+        if (i % 4 > 2) memcpy(junk + 10, a->blob, 30);                     /* the beginning of an address */
+        send_raw(a, ab, junk, len);
+        node_poll(p.b);
+    }
+    assert_int_equal(node_send(p.a, ab, "2", 1), 1);
+    node_wait(p.b, 2);
+    assert_memory_equal(p.b->in[1].data, "2", 1);
+    node_disconnect(p.a, ab);
+    pair_close(&p);
+}
+
+/* A packet for who had this address before. */
+static void poll__drops_packets_for_another(void **state) {
+    struct pair p;
+    pair_open(&p, &ofi);
+    struct adapter_peer *ab = node_connect(p.a, p.b);
+    uint64_t token = ab->address.token;
+    ab->address.token ^= 1;
+    assert_int_equal(node_send(p.a, ab, "wrong", 5), 1);
+    ab->address.token = token;
+    assert_int_equal(node_send(p.a, ab, "right", 5), 1);
+    node_wait(p.b, 1);
+    assert_memory_equal(p.b->in[0].data, "right", 5);
+    node_disconnect(p.a, ab);
+    pair_close(&p);
+}
+
+static int decode_named(struct ofi *s, const char *name) {
+    struct ofi_address out;
+    uint8_t blob[ADAPTER_ADDRESS_MAX];
+    size_t head = s->blob_bytes - s->own.name_bytes - 1, n = strlen(name) + 1;
+    memcpy(blob, s->blob, head);
+    blob[head] = (uint8_t)n;
+    memcpy(blob + head + 1, name, n);
+    return ofi_address_decode(s, blob, head + 1 + n, &out);
+}
+
+/* shm makes a file's path of the name. */
+static void address__no_paths(void **state) {
+    static const char *const bad[] = {"",          "/etc/passwd", "fi_shm://../x", "fi_shm://a/b", "a/b://c",
+                                      "fi_shm://", "fi_shm:///a", "fi_shm://a b",  "fi_shm://\x01"};
+    struct pair p;
+    pair_open(&p, &ofi);
+    struct ofi *s = (struct ofi *)p.a->adapter;
+    if (s->own.format != FI_ADDR_STR) {
+        pair_close(&p);
+        skip();
+    }
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+        assert_int_equal(decode_named(s, bad[i]), WEFT_E_INVAL);
+    assert_int_equal(decode_named(s, "fi_shm://1:0:0"), 0);
+    pair_close(&p);
+}
+
+/* Hosts are told apart where an address means something on one of them only. */
+static void address__of_another_host(void **state) {
+    struct pair p;
+    pair_open(&p, &ofi);
+    struct ofi *s = (struct ofi *)p.a->adapter;
+    struct ofi_address out;
+    uint8_t blob[ADAPTER_ADDRESS_MAX];
+    size_t host = 1 + 4 + 1 + strlen(s->own.provider) + 8;
+    memcpy(blob, s->blob, s->blob_bytes);
+    assert_int_equal(ofi_address_decode(s, blob, s->blob_bytes, &out), 0);
+    blob[host] ^= 1;
+    assert_int_equal(ofi_address_decode(s, blob, s->blob_bytes, &out), WEFT_E_UNREACHABLE);
+    pair_close(&p);
+}
+
+int main(int argc, char **argv) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(poll__drops_junk),
+        cmocka_unit_test(poll__drops_packets_for_another),
+        cmocka_unit_test(address__no_paths),
+        cmocka_unit_test(address__of_another_host),
+    };
+    setenv("WEFT_OFI_PROVIDER", argc > 1 ? argv[1] : "tcp", true);
+    if (!mkdtemp(conformance_run_dir)) return 1;
+    int failed = cmocka_run_group_tests(tests, NULL, NULL);
+    weft_dir_remove(conformance_run_dir);
+    return failed;
+}
