@@ -2,6 +2,7 @@
  * or, with --json, one object a line; everything else to standard error. */
 #ifndef WEFT_CLI_COMMAND_H
 #define WEFT_CLI_COMMAND_H
+#include <stdbool.h>
 
 struct command {
     const char *name;
@@ -20,7 +21,6 @@ int command_misuse(const struct command *c, const char *fmt, ...) __attribute__(
 /* --help: prints the usage; 0. */
 int command_help(const struct command *c);
 /* A decimal number in a range, or a message and false. */
-#include <stdbool.h>
 bool command_number(const struct command *c, const char *option, const char *text, long min, long max, long *out);
 
 #endif

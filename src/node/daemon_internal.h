@@ -174,7 +174,6 @@ const char *member_name(struct node_daemon *d, uint32_t node, char out[96]);
 /* mesh.c */
 int mesh_open(struct node_daemon *d);
 struct mesh_link *mesh_connect(struct node_daemon *d, const void *address, size_t bytes);
-void mesh_drop(struct mesh_link *l);
 struct mesh_message { uint8_t buf[EP_HEADER_MAX]; struct weft_writer w; };
 void mesh_begin(struct mesh_message *m, enum node_mesh type);
 int mesh_send(struct mesh_link *l, const struct mesh_message *m);

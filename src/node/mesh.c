@@ -338,12 +338,6 @@ struct mesh_link *mesh_connect(struct node_daemon *d, const void *address, size_
     return NULL;
 }
 
-void mesh_drop(struct mesh_link *l) {
-    ep_peer_set_context(l->peer, NULL);
-    ep_disconnect(l->peer);
-    link_free(l);
-}
-
 int mesh_open(struct node_daemon *d) {
     struct ep_config cfg = {.adapters = d->adapters,
                             .run_dir = d->base,

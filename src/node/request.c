@@ -59,9 +59,9 @@ void pending_fail(struct node_daemon *d, uint32_t id, uint32_t node, enum pendin
     if (q) answer(d, q, status, reason, NULL);
 }
 
-void pending_executor_ready(struct node_daemon *d, uint32_t id, uint32_t node, uint32_t process,
-                            const uint8_t *token, const void *address, size_t bytes) {
-    struct pending *q = pending_find(d, id, node, PENDING_EXECUTOR);
+/* The process that was asked for, found: the one that asked will hear of its end. token: an executor's; NULL: none. */
+static void answer_process(struct node_daemon *d, struct pending *q, uint32_t node, uint32_t process,
+                           const uint8_t *token, const void *address, size_t bytes) {
     if (!q) return;
     struct process *p = process_find(d, q->process);
     if (p) process_know(p, node, process);
@@ -69,23 +69,19 @@ void pending_executor_ready(struct node_daemon *d, uint32_t id, uint32_t node, u
     struct weft_writer w;
     weft_writer_init(&w, buf, sizeof buf);
     weft_put_u32(&w, process);
-    weft_put_bytes(&w, token, NODE_TOKEN_BYTES);
+    if (token) weft_put_bytes(&w, token, NODE_TOKEN_BYTES);
     weft_put_blob(&w, address, bytes);
     answer(d, q, WEFT_OK, NULL, &w);
 }
 
+void pending_executor_ready(struct node_daemon *d, uint32_t id, uint32_t node, uint32_t process,
+                            const uint8_t *token, const void *address, size_t bytes) {
+    answer_process(d, pending_find(d, id, node, PENDING_EXECUTOR), node, process, token, address, bytes);
+}
+
 void pending_port_found(struct node_daemon *d, uint32_t id, uint32_t node, uint32_t process,
                         const void *address, size_t bytes) {
-    struct pending *q = pending_find(d, id, node, PENDING_PORT);
-    if (!q) return;
-    struct process *p = process_find(d, q->process);
-    if (p) process_know(p, node, process);
-    uint8_t buf[EP_ADDRESS_MAX + 64];
-    struct weft_writer w;
-    weft_writer_init(&w, buf, sizeof buf);
-    weft_put_u32(&w, process);
-    weft_put_blob(&w, address, bytes);
-    answer(d, q, WEFT_OK, NULL, &w);
+    answer_process(d, pending_find(d, id, node, PENDING_PORT), node, process, NULL, address, bytes);
 }
 
 static void send_inventory(struct node_daemon *d, const struct pending *q, const struct member *m) {

@@ -411,10 +411,6 @@ void engine_conn_set_user(struct conn *c, void *user) { c->user = user; }
 const struct engine_path *engine_conn_path(const struct conn *c) { return &c->path; }
 bool engine_conn_is_up(const struct conn *c) { return c->state == CONN_UP && !c->closing; }
 bool engine_conn_is_down(const struct conn *c) { return c->state == CONN_DOWN; }
-bool engine_conn_is_idle(const struct conn *c) {
-    return c->tx_count == 0 && weft_list_empty(&c->queue) && weft_list_empty(&c->again) &&
-           weft_list_empty(&c->rxs) && c->sent.flying == 0;
-}
 uint64_t engine_conn_rtt_ns(const struct conn *c) { return c->rtt.smoothed_ns; }
 
 struct conn *engine_conn_next(struct engine *e, struct conn *after) {

@@ -154,8 +154,6 @@ void engine_conn_set_user(struct conn *c, void *user);
 const struct engine_path *engine_conn_path(const struct conn *c);
 bool engine_conn_is_up(const struct conn *c);
 bool engine_conn_is_down(const struct conn *c);
-bool engine_conn_is_idle(
-    const struct conn *c); /* nothing queued, nothing unacknowledged, no message unfinished */
 uint64_t engine_conn_rtt_ns(const struct conn *c);
 struct conn *engine_conn_next(struct engine *e, struct conn *after); /* NULL: the first; NULL at the end */
 

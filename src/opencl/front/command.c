@@ -19,6 +19,11 @@ cl_int command_mem(struct queue *q, cl_mem handle, struct mem **out) {
     return CL_SUCCESS;
 }
 
+cl_int command_host_access(const struct mem *m, bool read) {
+    cl_mem_flags barred = CL_MEM_HOST_NO_ACCESS | (read ? CL_MEM_HOST_WRITE_ONLY : CL_MEM_HOST_READ_ONLY);
+    return m->flags & barred ? CL_INVALID_OPERATION : CL_SUCCESS;
+}
+
 cl_int command_alignment(const struct queue *q, const struct mem *m) {
     size_t align = q->device->own->address_align_bits / 8;
     return m->parent && align && m->origin % align ? CL_MISALIGNED_SUB_BUFFER_OFFSET : CL_SUCCESS;

@@ -24,6 +24,8 @@ cl_int command_run(struct command *c);
 cl_int command_run_empty(struct command *c);
 /* A buffer argument of an enqueue call: live, and of the queue's context. */
 cl_int command_mem(struct queue *q, cl_mem handle, struct mem **out);
+/* Whether the host may read the buffer, or write it. */
+cl_int command_host_access(const struct mem *m, bool read);
 /* A sub-buffer must begin where the queue's device can address one. */
 cl_int command_alignment(const struct queue *q, const struct mem *m);
 

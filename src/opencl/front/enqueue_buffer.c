@@ -21,8 +21,7 @@ static cl_int read_or_write(enum bk_op op, cl_command_queue queue, cl_mem mem, c
     if (rc == CL_SUCCESS) rc = command_check(q, waits, wait_list);
     if (rc != CL_SUCCESS) return rc;
     if (!host || !range_inside(m, offset, size)) return CL_INVALID_VALUE;
-    if (m->flags & (CL_MEM_HOST_NO_ACCESS | (read ? CL_MEM_HOST_WRITE_ONLY : CL_MEM_HOST_READ_ONLY)))
-        return CL_INVALID_OPERATION;
+    if ((rc = command_host_access(m, read)) != CL_SUCCESS) return rc;
     if ((rc = command_alignment(q, m)) != CL_SUCCESS) return rc;
     struct mem_use use = {.mem = m, .writes = !read, .overwrites = !read && whole(m, offset, size)};
     struct command c = {.queue = q,

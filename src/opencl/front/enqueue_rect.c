@@ -53,8 +53,7 @@ static cl_int rect(enum bk_op op, cl_command_queue queue, cl_mem mem, cl_bool bl
     rc = check_in_buffer(&buffer, region, m->size);
     if (rc == CL_SUCCESS) rc = fix_pitches(&host, region);
     if (rc != CL_SUCCESS) return rc;
-    if (m->flags & (CL_MEM_HOST_NO_ACCESS | (read ? CL_MEM_HOST_WRITE_ONLY : CL_MEM_HOST_READ_ONLY)))
-        return CL_INVALID_OPERATION;
+    if ((rc = command_host_access(m, read)) != CL_SUCCESS) return rc;
     if ((rc = command_alignment(q, m)) != CL_SUCCESS) return rc;
     struct mem_use use = {.mem = m, .writes = !read};
     struct command c = {.queue = q,

@@ -16,11 +16,8 @@ static cl_int check_map(const struct mem *m, cl_map_flags flags, size_t offset, 
     if ((flags & CL_MAP_WRITE_INVALIDATE_REGION) && (flags & (CL_MAP_READ | CL_MAP_WRITE)))
         return CL_INVALID_VALUE;
     if (size == 0 || offset > m->size || size > m->size - offset) return CL_INVALID_VALUE;
-    cl_mem_flags no_read = CL_MEM_HOST_WRITE_ONLY | CL_MEM_HOST_NO_ACCESS;
-    cl_mem_flags no_write = CL_MEM_HOST_READ_ONLY | CL_MEM_HOST_NO_ACCESS;
-    if ((flags & CL_MAP_READ) && (m->flags & no_read)) return CL_INVALID_OPERATION;
-    if ((flags & WRITING) && (m->flags & no_write)) return CL_INVALID_OPERATION;
-    return CL_SUCCESS;
+    cl_int rc = flags & CL_MAP_READ ? command_host_access(m, true) : CL_SUCCESS;
+    return rc == CL_SUCCESS && (flags & WRITING) ? command_host_access(m, false) : rc;
 }
 
 /* The host memory of the region; NULL: no memory. */

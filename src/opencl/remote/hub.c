@@ -157,5 +157,3 @@ int remote_backend_open(struct remote_hub *h, uint32_t node, const char *host, u
     *out = &b->base;
     return WEFT_OK;
 }
-
-void remote_backend_warm_up(struct backend *b) { remote_node_connect(remote_node_of(b)); }

@@ -37,7 +37,5 @@ void remote_hub_destroy(struct remote_hub *h);
  * connection is made at the first command. */
 int remote_backend_open(struct remote_hub *h, uint32_t node, const char *host, uint32_t platform_index,
                         const struct inventory_platform *platform, struct backend **out);
-/* Makes the connection ahead of the first command. Never waits. */
-void remote_backend_warm_up(struct backend *b);
 
 #endif
