@@ -284,6 +284,22 @@ static void end_peer(struct ep_peer *peer, bool abort) {
 void ep_disconnect(struct ep_peer *peer) { end_peer(peer, false); }
 void ep_abort(struct ep_peer *peer) { end_peer(peer, true); }
 
+void ep_peer_keep(struct ep_peer *peer) {
+    if (!ep_is_ours(peer->ep)) return;
+    pthread_mutex_lock(&peer->ep->lock);
+    peer->connected = true;
+    pthread_mutex_unlock(&peer->ep->lock);
+}
+
+void ep_peer_fail(struct ep_peer *peer, int status) {
+    struct ep *ep = peer->ep;
+    if (!ep_is_ours(ep)) return;
+    pthread_mutex_lock(&ep->lock);
+    engine_abort(ep->engine, weft_now_ns(), peer->conn, status);
+    ep_changed(ep);
+    pthread_mutex_unlock(&ep->lock);
+}
+
 void ep_peer_set_context(struct ep_peer *peer, void *ctx) {
     __atomic_store_n(&peer->ctx, ctx, __ATOMIC_RELEASE);
 }

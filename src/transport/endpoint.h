@@ -96,6 +96,12 @@ int ep_connect(struct ep *ep, const void *addr, size_t len, void *peer_ctx, stru
 void ep_disconnect(struct ep_peer *peer);
 /* The same for a peer that is known to be dead: nothing is sent any more, messages under way end at once. */
 void ep_abort(struct ep_peer *peer);
+/* From on_peer_up: the accepted peer is the owner's from now on, like one from ep_connect: valid until
+ * ep_disconnect, which it needs even when it is down. */
+void ep_peer_keep(struct ep_peer *peer);
+/* Ends the connection at once with that status, of which the peer is told; messages under way end with it, then
+ * on_peer_down comes. The peer stays valid. For owners that find that a peer breaks their own rules. */
+void ep_peer_fail(struct ep_peer *peer, int status);
 void ep_peer_set_context(struct ep_peer *peer, void *ctx);
 void *ep_peer_context(const struct ep_peer *peer);
 const char *ep_peer_adapter(const struct ep_peer *peer);

@@ -337,6 +337,39 @@ static void ep_timer__in_order_and_cancelled(void **state) {
     fx_close(&a);
 }
 
+static void kept(const char *adapters) {
+    struct fx a, b;
+    open_pair(&a, &b, adapters);
+    b.keep = true;
+    fx_send(&a, a.peer, H_ECHO, 0, 0, 0, NULL, 0);
+    fx_await(&a, &a.replies, 1);
+    struct ep_peer *accepted = b.accepted;
+    ep_disconnect(a.peer);
+    fx_await(&b, &b.downs, 1);
+    assert_false(ep_peer_is_up(accepted)); /* still there, unlike one that nobody keeps */
+    assert_int_equal(ep_send(accepted, &(struct ep_send){.handler = H_COUNT}), WEFT_E_CLOSED);
+    ep_disconnect(accepted);
+    close_pair(&a, &b);
+}
+static void ep_peer_keep__outlives_the_connection_udp(void **state) { kept("udp"); }
+static void ep_peer_keep__outlives_the_connection_shm(void **state) { kept("shm"); }
+
+static void failed_by_its_owner(const char *adapters) {
+    struct fx a, b;
+    open_pair(&a, &b, adapters);
+    fx_send(&a, a.peer, H_ECHO, 0, 0, 0, NULL, 0);
+    fx_await(&a, &a.replies, 1);
+    ep_peer_fail(a.peer, WEFT_E_PROTO);
+    fx_await(&a, &a.downs, 1);
+    fx_await(&b, &b.downs, 1);
+    assert_int_equal(a.down_status, WEFT_E_PROTO);
+    assert_int_equal(b.down_status, WEFT_E_PROTO);
+    ep_disconnect(a.peer);
+    close_pair(&a, &b);
+}
+static void ep_peer_fail__is_told_to_both_udp(void **state) { failed_by_its_owner("udp"); }
+static void ep_peer_fail__is_told_to_both_shm(void **state) { failed_by_its_owner("shm"); }
+
 int main(int argc, char **argv) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(itself),
@@ -357,6 +390,10 @@ int main(int argc, char **argv) {
         cmocka_unit_test(ep_sink__without_a_buffer_shm),
         cmocka_unit_test(ep_connect__is_refused),
         cmocka_unit_test(ep_connect__nobody_there),
+        cmocka_unit_test(ep_peer_keep__outlives_the_connection_udp),
+        cmocka_unit_test(ep_peer_keep__outlives_the_connection_shm),
+        cmocka_unit_test(ep_peer_fail__is_told_to_both_udp),
+        cmocka_unit_test(ep_peer_fail__is_told_to_both_shm),
         cmocka_unit_test(ep_wait__many_threads_udp),
         cmocka_unit_test(ep_wait__many_threads_shm),
         cmocka_unit_test(ep_wait__ends_at_its_deadline),

@@ -91,6 +91,7 @@ static void on_header(void *ctx, struct ep_peer *peer, const struct ep_msg *m, s
 static void on_up(void *ctx, struct ep_peer *peer) {
     struct fx *f = ctx;
     memset(f->next, 0, sizeof f->next);
+    if (f->keep) ep_peer_keep(peer);
     f->accepted = peer;
     f->ups++;
 }

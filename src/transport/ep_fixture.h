@@ -26,6 +26,7 @@ struct fx {
     atomic_int received, replies, bulk_done, bulk_failed, sent, send_failed, ups, downs, down_status,
         disorder, bad_data;
     uint64_t next[FX_CHANNELS];
+    bool keep; /* accepted peers */
     char dir[64];
 };
 

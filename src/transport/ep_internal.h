@@ -51,7 +51,7 @@ struct ep_peer {
     struct ep *ep;
     struct conn *conn;
     void *ctx;
-    bool connected;      /* by ep_connect: the owner's until ep_disconnect */
+    bool connected;      /* by ep_connect, or kept: the owner's until ep_disconnect */
     const char *adapter; /* name */
 };
 

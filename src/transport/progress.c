@@ -63,7 +63,8 @@ static void run_down(struct ep *ep, struct engine_event *ev, struct ep_peer *pee
     pthread_mutex_unlock(&ep->lock);
     if (peer && ep->cfg.on_peer_down) ep->cfg.on_peer_down(ep->cfg.ctx, peer, status);
     pthread_mutex_lock(&ep->lock);
-    if (accepted && engine_conn_user(c)) { /* not given back by ep_disconnect meanwhile */
+    /* Unless ep_disconnect has given it back meanwhile, or the owner keeps it. */
+    if (accepted && peer && engine_conn_user(c) == peer && !peer->connected) {
         engine_conn_set_user(c, NULL);
         free(peer);
         engine_release(ep->engine, c, true);
