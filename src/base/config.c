@@ -157,13 +157,13 @@ const struct weft_config_line *weft_config_find(const struct weft_config *c, con
     return NULL;
 }
 
-int weft_config_path(char *out, size_t cap) {
+int weft_config_path(const char *name, char *out, size_t cap) {
     const char *xdg = secure_getenv("XDG_CONFIG_HOME"), *home = secure_getenv("HOME");
     int n;
     if (xdg && *xdg == '/')
-        n = snprintf(out, cap, "%s/weft/config", xdg);
+        n = snprintf(out, cap, "%s/weft/%s", xdg, name);
     else if (home && *home == '/')
-        n = snprintf(out, cap, "%s/.config/weft/config", home);
+        n = snprintf(out, cap, "%s/.config/weft/%s", home, name);
     else
         return WEFT_E_NOENT;
     return n >= 0 && (size_t)n < cap ? WEFT_OK : WEFT_E_TOO_BIG;

@@ -28,7 +28,8 @@ int weft_config_parse(struct weft_config *c, const char *text, size_t len, weft_
 int weft_config_load(struct weft_config *c, const char *path, weft_config_problem_fn *problem, void *ctx);
 /* The last line with the name; NULL: none. */
 const struct weft_config_line *weft_config_find(const struct weft_config *c, const char *name);
-/* $XDG_CONFIG_HOME/weft/config, else $HOME/.config/weft/config. WEFT_E_NOENT when neither variable is set. */
-int weft_config_path(char *out, size_t cap);
+/* $XDG_CONFIG_HOME/weft/<name>, else $HOME/.config/weft/<name>; name: "config", "key". WEFT_E_NOENT when neither
+ * variable is set. */
+int weft_config_path(const char *name, char *out, size_t cap);
 
 #endif

@@ -109,14 +109,16 @@ static void config_path__prefers_xdg_and_ignores_relative(void **state) {
     char out[64], small[8];
     setenv("HOME", "/home/ada", 1);
     setenv("XDG_CONFIG_HOME", "/cfg", 1);
-    assert_int_equal(weft_config_path(out, sizeof out), WEFT_OK);
+    assert_int_equal(weft_config_path("config", out, sizeof out), WEFT_OK);
     assert_string_equal(out, "/cfg/weft/config");
-    assert_int_equal(weft_config_path(small, sizeof small), WEFT_E_TOO_BIG);
+    assert_int_equal(weft_config_path("config", small, sizeof small), WEFT_E_TOO_BIG);
     setenv("XDG_CONFIG_HOME", "cfg", 1);
-    assert_int_equal(weft_config_path(out, sizeof out), WEFT_OK);
+    assert_int_equal(weft_config_path("config", out, sizeof out), WEFT_OK);
     assert_string_equal(out, "/home/ada/.config/weft/config");
+    assert_int_equal(weft_config_path("key", out, sizeof out), WEFT_OK);
+    assert_string_equal(out, "/home/ada/.config/weft/key");
     unsetenv("HOME");
-    assert_int_equal(weft_config_path(out, sizeof out), WEFT_E_NOENT);
+    assert_int_equal(weft_config_path("config", out, sizeof out), WEFT_E_NOENT);
 }
 
 int main(void) {

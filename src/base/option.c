@@ -192,7 +192,7 @@ static void on_config_problem(void *ctx, unsigned line, const char *problem) {
 static void load_config(void) {
     if (config_loaded) return;
     config_loaded = true;
-    if (weft_config_path(config_path, sizeof config_path) != WEFT_OK) return;
+    if (weft_config_path("config", config_path, sizeof config_path) != WEFT_OK) return;
     int rc = weft_config_load(&config, config_path, on_config_problem, NULL);
     if (rc != WEFT_OK && rc != WEFT_E_NOENT)
         add_notice("%s is not read: %s", config_path, weft_error_text(rc));

@@ -53,15 +53,9 @@ int node_join_format(const uint8_t token[NODE_CLUSTER_TOKEN_BYTES], const void *
     if (bytes > EP_ADDRESS_MAX) return WEFT_E_INVAL;
     if (cap < sizeof join_prefix + 2 * (NODE_CLUSTER_TOKEN_BYTES + bytes)) return WEFT_E_TOO_BIG;
     char *at = stpcpy(out, join_prefix);
-    for (size_t i = 0; i < NODE_CLUSTER_TOKEN_BYTES; i++) at += sprintf(at, "%02x", token[i]);
-    for (size_t i = 0; i < bytes; i++) at += sprintf(at, "%02x", ((const uint8_t *)address)[i]);
+    at += node_hex_encode(token, NODE_CLUSTER_TOKEN_BYTES, at);
+    node_hex_encode(address, bytes, at);
     return WEFT_OK;
-}
-
-static int hex_digit(char c) {
-    if (c >= '0' && c <= '9') return c - '0';
-    if (c >= 'a' && c <= 'f') return c - 'a' + 10;
-    return -1;
 }
 
 int node_join_parse(const char *text, uint8_t token[NODE_CLUSTER_TOKEN_BYTES], uint8_t *address,
@@ -73,15 +67,9 @@ int node_join_parse(const char *text, uint8_t token[NODE_CLUSTER_TOKEN_BYTES], u
     if (digits % 2 || digits / 2 <= NODE_CLUSTER_TOKEN_BYTES) return WEFT_E_INVAL;
     size_t n = digits / 2;
     if (n > NODE_CLUSTER_TOKEN_BYTES + EP_ADDRESS_MAX) return WEFT_E_INVAL;
-    for (size_t i = 0; i < n; i++) {
-        int high = hex_digit(text[2 * i]), low = hex_digit(text[2 * i + 1]);
-        if (high < 0 || low < 0) return WEFT_E_INVAL;
-        uint8_t byte = (uint8_t)(high << 4 | low);
-        if (i < NODE_CLUSTER_TOKEN_BYTES)
-            token[i] = byte;
-        else
-            address[i - NODE_CLUSTER_TOKEN_BYTES] = byte;
-    }
+    if (!node_hex_decode(text, NODE_CLUSTER_TOKEN_BYTES, token)) return WEFT_E_INVAL;
+    if (!node_hex_decode(text + 2 * NODE_CLUSTER_TOKEN_BYTES, n - NODE_CLUSTER_TOKEN_BYTES, address))
+        return WEFT_E_INVAL;
     *bytes = n - NODE_CLUSTER_TOKEN_BYTES;
     return WEFT_OK;
 }

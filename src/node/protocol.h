@@ -8,6 +8,7 @@
 
 #include "base/codec.h"
 #include "node/client.h"
+#include "node/key.h"
 
 #define NODE_PROTOCOL_MAGIC 0x54464557u   /* "WEFT" */
 #define NODE_PROTOCOL_VERSION 1u
@@ -15,7 +16,6 @@
 #define NODE_INVENTORY_MAX (4u << 20)
 #define NODE_CLIENT_FRAME_MAX 2048u       /* from a process to its daemon */
 #define NODE_DAEMON_FRAME_MAX (NODE_INVENTORY_MAX + 65536u)
-#define NODE_CLUSTER_TOKEN_BYTES 16
 
 /* Frames from a process. Each is answered once by NODE_REPLY with the same request number. */
 enum node_request {
