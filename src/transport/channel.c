@@ -39,6 +39,7 @@ static void unhold(struct rx *rx) {
 void rx_free(struct rx *rx) {
     struct engine *e = rx->conn->engine;
     unhold(rx);
+    rx_forget_token(rx);
     rendezvous_disarm(rx);
     if (rx->rendezvous) rx->conn->rx_rendezvous--;
     weft_list_remove(&rx->node);
@@ -195,6 +196,8 @@ int channel_rts_in(struct conn *c, struct pbuf *packet, const struct wire_rts *r
     int rc = look_up(c, r->channel, r->id, r->header_bytes, &ch, &rx);
     if (rc || !rx || rx->header_here) return rc;
     if (rx->assembled) return WEFT_E_PROTO;
+    if (weft_map_put(&c->engine->rx_by_token, c->engine->next_token, rx)) return WEFT_E_AGAIN;
+    rx->token = c->engine->next_token++;
     c->rx_rendezvous++;
     rx->rendezvous = rx->header_here = true;
     rx->handler = r->handler;
@@ -210,8 +213,14 @@ int channel_rts_in(struct conn *c, struct pbuf *packet, const struct wire_rts *r
     return 0;
 }
 
+void rx_forget_token(struct rx *rx) {
+    if (rx->token) weft_map_remove(&rx->conn->engine->rx_by_token, rx->token);
+    rx->token = 0;
+}
+
 void rx_finish(struct rx *rx, int status, bool front) {
     struct conn *c = rx->conn;
+    rx_forget_token(rx);
     rendezvous_disarm(rx);
     weft_list_remove(&rx->node);
     rx->state = RX_DONE;

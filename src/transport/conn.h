@@ -28,7 +28,7 @@
 #define CONN_AHEAD_MAX        65536u              /* message ids ahead of the next one that are taken */
 #define CONN_RENDEZVOUS_MAX   1024u               /* that a sender has open at once */
 #define CONN_RENDEZVOUS_HARD  4096u               /* that a receiver tolerates */
-#define CONN_PUSHES_MAX       64u                 /* armed tag entries */
+#define CONN_TAGS_MAX         64u                 /* tag entries of one peer */
 #define CONN_TX_MAX           (1u << 20)          /* messages in one peer's queue */
 #define CONN_PING_DEAD_NS     (8 * WEFT_NS_PER_S) /* silence after which an idle peer is lost */
 #define CONN_SUSPECT_PROBE_NS (50 * WEFT_NS_PER_MS)
@@ -56,7 +56,10 @@ struct content {
     union {
         struct tx *tx; /* MSG, FRAG, RTS */
         struct rx *rx; /* OKTOSEND, WINDOW */
-        struct wire_fin fin;
+        struct {
+            struct wire_fin fin;
+            uint32_t tag; /* one above the tag entry that rests until this FIN has arrived; 0: none */
+        };
     };
 };
 
@@ -106,6 +109,14 @@ struct push_in {
     uint64_t got[WIRE_CHUNKS_MAX]; /* chunks, indexed by superpacket % 64 */
 };
 
+/* One tag entry. After a cancel it rests until the sender has heard of it: chunks that come meanwhile are not
+ * acknowledged, so that the sender cannot take the message for complete. */
+struct tag_entry {
+    struct rx *rx; /* armed; else NULL */
+    uint64_t use;  /* the latest */
+    bool resting;
+};
+
 enum rx_state {
     RX_AHEAD,   /* in its channel's list: incomplete, or an earlier message is missing */
     RX_HEADER,  /* its HEADER event is queued or runs */
@@ -121,9 +132,11 @@ struct rx {
     struct weft_list all;  /* conn->rxs */
     struct conn *conn;
     uint64_t id, ref;
+    uint64_t token; /* rendezvous: in engine->rx_by_token; 0: not any more */
     uint16_t handler, channel, header_bytes, chunk_bytes;
     uint8_t state, region_bytes;
     bool rendezvous, busy; /* busy: a slice of a pull is being read, outside the engine */
+    bool canceled;         /* while its handler ran or a slice was read: ends when that is over */
     struct pbuf *packet;   /* holds header (and data, if it came in one packet) */
     const uint8_t *header;
     uint8_t *assembled; /* eager data that came in several packets; heap */
@@ -209,7 +222,8 @@ struct conn {
     struct weft_list rxs, waiting;
     uint32_t rx_rendezvous; /* announced and not over */
     uint64_t held_bytes;
-    struct rx *slots[CONN_PUSHES_MAX];
+    struct tag_entry *tags; /* grows on use, to CONN_TAGS_MAX */
+    uint32_t tag_count;
     uint64_t next_use;
     uint64_t active_epoch;
 };
@@ -257,6 +271,9 @@ struct engine {
     uint32_t slot_count, slot_cap, conn_count, half_open;
     uint32_t free_head, free_tail; /* slots given back, oldest first; 0: none */
     struct weft_map origins;       /* accepted connections by (boot id, connection id) of the peer */
+    struct weft_map rx_by_token;   /* incoming messages whose data is to come */
+    uint64_t next_token;
+    struct dummy *dummy; /* debug builds: where late chunks are stored */
     struct pool tx_pool, rx_pool, packet_pool, content_pool;
     size_t tx_live, rx_live, packets_live;
     uint64_t reset_at_ns;
@@ -339,10 +356,11 @@ int channel_frag_in(struct conn *c, const struct wire_frag *f);
 int channel_rts_in(struct conn *c, struct pbuf *packet, const struct wire_rts *r);
 void rx_free(struct rx *rx);
 void rx_finish(struct rx *rx, int status, bool front);
+void rx_forget_token(struct rx *rx);
 
 /* rendezvous.c: incoming rendezvous data */
 void rendezvous_accept(struct rx *rx, const struct ep_sink *sink);
-void rendezvous_fin_out(struct conn *c, uint64_t ref, int status);
+void rendezvous_fin_over(struct conn *c, struct content *fin); /* it has arrived, or never will; frees it */
 int rendezvous_data_in(struct conn *c, const struct wire_data *d, const uint8_t *payload);
 void rendezvous_disarm(struct rx *rx);
 

@@ -338,6 +338,22 @@ int ep_send(struct ep_peer *peer, const struct ep_send *s) {
     return rc;
 }
 
+int ep_cancel(struct ep *ep, uint64_t token) {
+    if (!ep_is_ours(ep)) return WEFT_E_CLOSED;
+    pthread_mutex_lock(&ep->lock);
+    int rc = engine_cancel(ep->engine, token);
+    if (rc == 0) {
+        engine_output(ep->engine, weft_now_ns());
+        ep_changed(ep);
+        /* Handlers and reads are the same thread's: a handler never finds one under way. */
+        ep->callback_waiters++;
+        while (ep->reading_token == token) pthread_cond_wait(&ep->callback_over, &ep->lock);
+        ep->callback_waiters--;
+    }
+    pthread_mutex_unlock(&ep->lock);
+    return rc;
+}
+
 void ep_flush(struct ep_peer *peer) {
     struct ep *ep = peer->ep;
     if (!ep_is_ours(ep)) return;

@@ -4,7 +4,8 @@
  *
  * Messages are active messages: a small header for a registered handler, and data of any size.
  *  - on_header is called once per message, in the order the messages of one channel were sent, as soon as the
- *    header is there; it says where the data shall go. If the data has come already it is handed over in place.
+ *    header is there; it says where the data shall go. If the data has come already it is handed over in
+ * place.
  *  - on_data is called when all data is in its place; only with data. Data of different messages may complete
  *    in any order, also on one channel: what must wait for the data waits in on_data.
  *
@@ -41,13 +42,15 @@ struct ep_msg {
     uint64_t data_bytes; /* as announced by the sender: check it before memory is made for it */
     /* All data, in place, valid during the call; NULL: still to come (or data_bytes is 0). */
     const void *data;
+    uint64_t token; /* names a message whose data is to come, for ep_cancel; never used twice; 0: none */
 };
 
 /* Where the data shall go; filled by on_header when msg->data is NULL and data_bytes > 0. */
 struct ep_sink {
     void *buf; /* room for data_bytes, until on_data; NULL: the data is thrown away */
-    /* Called once: status 0 all data is in buf; negative: the peer is lost or disconnected, buf is undefined
-     * and nothing writes to it any more. With buf NULL: WEFT_E_CANCELED. Optional. */
+    /* Called once: status 0 all data is in buf; negative: the peer is lost or disconnected, or either side
+     * canceled the message; buf is undefined and nothing writes to it any more. With buf NULL:
+     * WEFT_E_CANCELED. Optional. */
     void (*on_data)(void *arg, int status);
     void *arg;
 };
@@ -71,7 +74,8 @@ struct ep_config {
      * here), WEFT_E_PROTO (a broken rule, either side's), or for a connection that was never made:
      * WEFT_E_REFUSED, WEFT_E_TIMEDOUT, WEFT_E_VERSION, WEFT_E_BUSY, WEFT_E_UNREACHABLE. Called once, and
      * after it nothing more comes about the peer; every unfinished message has ended before. The peer stays
-     * valid until ep_disconnect (for peers from ep_connect) or until this returns (accepted ones). Optional. */
+     * valid until ep_disconnect (for peers from ep_connect) or until this returns (accepted ones). Optional.
+     */
     void (*on_peer_down)(void *ctx, struct ep_peer *peer, int status);
     void *ctx;
 };
@@ -80,7 +84,8 @@ struct ep_config {
 int ep_open(struct ep **out, const struct ep_config *cfg);
 /* Closes in order: queued messages get up to `linger_ms` to be acknowledged; unfinished ones end with
  * WEFT_E_CLOSED. Handlers and callbacks run until it returns, on_peer_down for each peer that is still up
- * included. All peers are invalid after it. No other thread may be inside a call, and no handler may call it. */
+ * included. All peers are invalid after it. No other thread may be inside a call, and no handler may call it.
+ */
 void ep_close(struct ep *ep, unsigned linger_ms);
 /* An opaque blob for peers: host identity and each adapter's address. *len: room in, size out. */
 int ep_address(struct ep *ep, void *buf, size_t *len);
@@ -92,7 +97,8 @@ int ep_connect(struct ep *ep, const void *addr, size_t len, void *peer_ctx, stru
 /* Closes in order in the background: what was queued is still sent (up to 5 s). The peer is invalid at once.
  * After it returned no handler and no on_peer_down is called for it, only on_done of messages under way, and
  * on_data (WEFT_E_CLOSED) of buffers that were still to be filled: nothing is written to those any more. From
- * another thread it waits for a handler of this peer that runs. Not for accepted peers that are down already. */
+ * another thread it waits for a handler of this peer that runs. Not for accepted peers that are down already.
+ */
 void ep_disconnect(struct ep_peer *peer);
 /* The same for a peer that is known to be dead: nothing is sent any more, messages under way end at once. */
 void ep_abort(struct ep_peer *peer);
@@ -128,6 +134,12 @@ struct ep_send {
  * on_done is not called. */
 int ep_send(struct ep_peer *peer, const struct ep_send *s);
 void ep_flush(struct ep_peer *peer); /* sends what `more` held back */
+/* Cancels an incoming message whose data is still to come, by the token of its ep_msg; any thread, also from
+ * handlers, also from the message's own on_header. 0: nothing writes to the sink's buffer any more once this
+ * has returned (it may wait for a copy that another thread is just making); on_data is called once, as soon
+ * as handlers run, with WEFT_E_CANCELED (or the connection's end, if that comes first), and the sender's
+ * on_done gets WEFT_E_CANCELED. WEFT_E_NOENT: not known, canceled already, or all data is in place. */
+int ep_cancel(struct ep *ep, uint64_t token);
 
 /* Polls once and runs handlers; returns how many events there were (0: nothing to do, or another thread is at
  * it). */

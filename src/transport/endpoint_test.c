@@ -154,6 +154,86 @@ static void discard(const char *adapters) {
 static void ep_sink__without_a_buffer_udp(void **state) { discard("udp"); }
 static void ep_sink__without_a_buffer_shm(void **state) { discard("shm"); }
 
+/* -- cancel -- */
+
+static bool all_are(const uint8_t *p, size_t n, uint8_t value) {
+    return p[0] == value && memcmp(p, p + 1, n - 1) == 0;
+}
+
+static void note_status(void *arg, int status) { *(atomic_int *)arg = status; }
+
+static void send_to_keep(struct fx *a, uint16_t handler, uint64_t n, const uint8_t *data, size_t len,
+                         atomic_int *status) {
+    struct fx_head h = {n, 0};
+    struct ep_send s = {.handler = handler,
+                        .header = &h,
+                        .header_bytes = sizeof h,
+                        .data = data,
+                        .data_bytes = len,
+                        .on_done = note_status,
+                        .arg = status};
+    *status = 1;
+    assert_int_equal(ep_send(a->peer, &s), 0);
+}
+
+/* A thread that is no handler cancels at some moment of the transfer: nothing is written afterwards. */
+static void cancel_from_outside(const char *adapters) {
+    enum { LEN = 32 << 20, ROUNDS = 40 };
+    struct fx a, b;
+    uint8_t *data = malloc(LEN);
+    memset(data, 0x11, LEN);
+    open_pair(&a, &b, adapters);
+    b.kept = malloc(LEN);
+    int canceled = 0;
+    for (int i = 0; i < ROUNDS; i++) {
+        atomic_int status;
+        memset(b.kept, 0x55, LEN);
+        uint64_t before = b.kept_token;
+        send_to_keep(&a, H_KEEP, (uint64_t)i, data, LEN, &status);
+        while (b.kept_token == before) ep_progress(a.ep);
+        for (int turn = 0; turn < i * 20; turn++) ep_progress(a.ep);
+        int rc = ep_cancel(b.ep, b.kept_token);
+        memset(b.kept, 0xEE, LEN);
+        assert_true(rc == 0 || rc == WEFT_E_NOENT);
+        fx_await(&b, &b.kept_calls, i + 1);
+        while (status == 1) ep_progress(a.ep);
+        assert_true(all_are(b.kept, LEN, 0xEE));
+        assert_int_equal(b.kept_status, rc == 0 ? WEFT_E_CANCELED : 0);
+        assert_int_equal(status, rc == 0 ? WEFT_E_CANCELED : 0);
+        assert_int_equal(ep_cancel(b.ep, b.kept_token), WEFT_E_NOENT);
+        canceled += rc == 0;
+    }
+    print_message("%s: %d of %d were canceled in time\n", adapters, canceled, ROUNDS);
+    assert_in_range(canceled, 1, ROUNDS);
+    assert_int_equal(ep_cancel(b.ep, 0), WEFT_E_NOENT);
+    close_pair(&a, &b);
+    free(b.kept);
+    free(data);
+}
+static void ep_cancel__stops_writing_udp(void **state) { cancel_from_outside("udp"); }
+static void ep_cancel__stops_writing_shm(void **state) { cancel_from_outside("shm"); }
+
+static void cancel_from_the_handler(const char *adapters) {
+    struct fx a, b;
+    uint8_t *data = calloc(1, 1 << 20);
+    atomic_int status;
+    open_pair(&a, &b, adapters);
+    b.kept = malloc(1 << 20);
+    memset(b.kept, 0xEE, 1 << 20);
+    send_to_keep(&a, H_CANCEL, 0, data, 1 << 20, &status);
+    fx_await(&b, &b.kept_calls, 1);
+    assert_int_equal(b.kept_status, WEFT_E_CANCELED);
+    while (status == 1) ep_progress(a.ep);
+    assert_int_equal(status, WEFT_E_CANCELED);
+    assert_int_equal(b.send_failed, 0);
+    assert_true(all_are(b.kept, 1 << 20, 0xEE));
+    close_pair(&a, &b);
+    free(b.kept);
+    free(data);
+}
+static void ep_cancel__in_on_header_udp(void **state) { cancel_from_the_handler("udp"); }
+static void ep_cancel__in_on_header_shm(void **state) { cancel_from_the_handler("shm"); }
+
 static void fail_expected(void *arg, int status) { *(atomic_int *)arg = status; }
 
 static void ep_connect__is_refused(void **state) {
@@ -388,6 +468,10 @@ int main(int argc, char **argv) {
         cmocka_unit_test(ep_disconnect__delivers_what_was_queued_shm),
         cmocka_unit_test(ep_sink__without_a_buffer_udp),
         cmocka_unit_test(ep_sink__without_a_buffer_shm),
+        cmocka_unit_test(ep_cancel__stops_writing_udp),
+        cmocka_unit_test(ep_cancel__stops_writing_shm),
+        cmocka_unit_test(ep_cancel__in_on_header_udp),
+        cmocka_unit_test(ep_cancel__in_on_header_shm),
         cmocka_unit_test(ep_connect__is_refused),
         cmocka_unit_test(ep_connect__nobody_there),
         cmocka_unit_test(ep_peer_keep__outlives_the_connection_udp),

@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "base/trace.h"
 #include "transport/conn.h"
+#include "transport/dummy.h"
 #include "transport/stats.h"
 
 #include <stdlib.h>
@@ -27,12 +28,14 @@ int engine_create(struct engine **out, const struct engine_config *cfg) {
     if (!e->cfg.tag_superpackets) e->cfg.tag_superpackets = WIRE_TAG_SUPERPACKETS;
     e->random = cfg->seed;
     e->reset_tokens = CONN_RESETS_PER_S;
+    e->next_token = 1;
     weft_list_init(&e->conns);
     weft_list_init(&e->ready);
     weft_list_init(&e->events);
     weft_list_init(&e->pulls);
     heap_init(&e->timers);
     weft_map_init(&e->origins);
+    weft_map_init(&e->rx_by_token);
     pool_init(&e->tx_pool, TX_POOLED_BYTES, 1024);
     pool_init(&e->rx_pool, sizeof(struct rx), 1024);
     pool_init(&e->packet_pool, sizeof(struct pbuf) + PBUF_POOLED_BYTES, 1024);
@@ -54,6 +57,8 @@ void engine_destroy(struct engine *e) {
     free(e->slots);
     heap_fini(&e->timers);
     weft_map_fini(&e->origins);
+    weft_map_fini(&e->rx_by_token);
+    dummy_destroy(e->dummy);
     pool_fini(&e->tx_pool);
     pool_fini(&e->rx_pool);
     pool_fini(&e->packet_pool);

@@ -148,6 +148,12 @@ bool engine_pull_next(struct engine *e, struct engine_pull *out);
 void engine_pull_done(struct engine *e, uint64_t now, struct engine_pull *pull, int status);
 bool engine_has_pull(const struct engine *e);
 const struct conn *engine_pull_conn(const struct engine_pull *pull);
+uint64_t engine_pull_token(const struct engine_pull *pull); /* of its message */
+
+/* Cancels an incoming message whose data is still to come. Afterwards nothing is stored in its buffer, except
+ * by a pull that the owner is just reading: the owner waits for that. WEFT_E_NOENT: no such message, or all
+ * its data is here. */
+int engine_cancel(struct engine *e, uint64_t token);
 
 void *engine_conn_user(const struct conn *c);
 void engine_conn_set_user(struct conn *c, void *user);

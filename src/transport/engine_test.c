@@ -303,6 +303,74 @@ static void data__wrong_places_close(void **state) {
     }
 }
 
+/* The newest packet of the engine: whether it carries an item, and which numbers it acknowledges. */
+static bool last_has(enum wire_item_type type, struct wire_item *item) {
+    size_t len;
+    const uint8_t *p = hand_last(&h, WIRE_CTRL, &len), *at = p + WIRE_HEADER_BYTES;
+    assert_non_null(p);
+    len -= WIRE_OVERHEAD_BYTES;
+    while (wire_item_next(&at, &len, item) == 0)
+        if (item->type == type) return true;
+    return false;
+}
+
+static uint64_t last_number(void) {
+    size_t len;
+    struct wire_header head;
+    const uint8_t *p = hand_last(&h, WIRE_CTRL, &len);
+    assert_int_equal(wire_header_read(p, len, &head), 0);
+    return head.number;
+}
+
+static uint64_t newest_acknowledged(void) {
+    struct wire_item item;
+    struct wire_ack a;
+    engine_output_acks(h.engine, h.now);
+    assert_true(last_has(WIRE_ITEM_ACK, &item));
+    assert_int_equal(wire_ack_read(&item, &a), 0);
+    return a.largest;
+}
+
+static void cancel__is_told_and_late_data_is_not_stored(void **state) {
+    struct wire_item item;
+    struct wire_fin fin;
+    hand_open(&h, true);
+    hand_accept(&h);
+    send_rts(3000);
+    uint64_t tag = tag_granted();
+    send_data(tag, 0, 1424);
+    assert_int_equal(engine_cancel(h.engine, h.token + 1), WEFT_E_NOENT);
+    assert_int_equal(engine_cancel(h.engine, h.token), 0);
+    assert_int_equal(engine_cancel(h.engine, h.token), WEFT_E_NOENT);
+    memset(h.sink, 0xEE, 3000);
+    hand_settle(&h);
+    assert_int_equal(h.data_status, WEFT_E_CANCELED);
+    assert_true(last_has(WIRE_ITEM_FIN, &item));
+    assert_int_equal(wire_fin_read(&item, &fin), 0);
+    assert_int_equal(fin.status, WEFT_E_CANCELED);
+    uint64_t fin_number = last_number();
+    /* As long as the FIN may be lost, late data is not acknowledged: else it would look complete. */
+    uint64_t late = h.next_number;
+    send_data(tag, 1424, 1424);
+    uint8_t body[WIRE_ACK_BYTES_MAX];
+    hand_packet(&h, WIRE_CTRL, body, wire_ping_write(body));
+    assert_int_equal(newest_acknowledged(), late + 1);
+    struct wire_ack a;
+    assert_true(last_has(WIRE_ITEM_ACK, &item));
+    assert_int_equal(wire_ack_read(&item, &a), 0);
+    assert_int_equal(a.range[0].first, late + 1);
+    /* Once the FIN has arrived it is. */
+    a = (struct wire_ack){.largest = fin_number, .window_bytes = 1 << 20, .count = 1};
+    a.range[0] = (struct wire_ack_range){fin_number, fin_number};
+    hand_packet(&h, WIRE_CTRL, body, wire_ack_write(body, &a));
+    late = h.next_number;
+    send_data(tag, 2848, 152);
+    assert_int_equal(newest_acknowledged(), late);
+    for (int i = 0; i < 3000; i++) assert_int_equal(((uint8_t *)h.sink)[i], 0xEE);
+    assert_int_equal(h.downs, 0);
+    hand_close(&h);
+}
+
 static void messages__far_ahead_are_not_taken(void **state) {
     uint8_t body[1200] = {0};
     struct engine_usage u;
@@ -377,6 +445,7 @@ int main(void) {
         cmocka_unit_test(rules__an_acknowledgement_of_what_was_never_sent),
         cmocka_unit_test(data__whole_transfer_then_a_late_copy),
         cmocka_unit_test(data__wrong_places_close),
+        cmocka_unit_test(cancel__is_told_and_late_data_is_not_stored),
         cmocka_unit_test(messages__far_ahead_are_not_taken),
         cmocka_unit_test(packets__damaged_or_repeated_ones_do_nothing),
         cmocka_unit_test(engine__random_input),

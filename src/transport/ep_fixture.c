@@ -57,6 +57,18 @@ static void on_data(void *arg, int status) {
     if (status == 0) f->bulk_done++;
 }
 
+static void on_kept(void *arg, int status) {
+    struct fx *f = arg;
+    f->kept_status = status;
+    f->kept_calls++;
+}
+
+static void keep_data(struct fx *f, const struct ep_msg *m, struct ep_sink *sink) {
+    *sink = (struct ep_sink){f->kept, on_kept, f};
+    if (m->handler == H_CANCEL && ep_cancel(f->ep, m->token)) f->send_failed++;
+    f->kept_token = m->token;
+}
+
 static void receive_data(struct fx *f, struct ep_peer *peer, const struct ep_msg *m, struct ep_sink *sink,
                          const struct fx_head *h) {
     if (m->data_bytes == 0) return;
@@ -85,7 +97,10 @@ static void on_header(void *ctx, struct ep_peer *peer, const struct ep_msg *m, s
         struct ep_send s = {.handler = H_REPLY, .header = &h, .header_bytes = sizeof h};
         if (ep_send(peer, &s)) f->send_failed++;
     }
-    if (m->handler != H_DISCARD) receive_data(f, peer, m, sink, &h);
+    if (m->handler == H_KEEP || m->handler == H_CANCEL)
+        keep_data(f, m, sink);
+    else if (m->handler != H_DISCARD)
+        receive_data(f, peer, m, sink, &h);
 }
 
 static void on_up(void *ctx, struct ep_peer *peer) {

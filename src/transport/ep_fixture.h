@@ -9,7 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { H_COUNT, H_ECHO, H_REPLY, H_BULK, H_BULK_ECHO, H_DISCARD, H_HANDLERS };
+enum { H_COUNT, H_ECHO, H_REPLY, H_BULK, H_BULK_ECHO, H_DISCARD, H_KEEP, H_CANCEL, H_HANDLERS };
 #define FX_CHANNELS 16
 
 /* What each message carries first. */
@@ -27,6 +27,9 @@ struct fx {
         disorder, bad_data;
     uint64_t next[FX_CHANNELS];
     bool keep; /* accepted peers */
+    uint8_t *kept;                      /* the test's: where H_KEEP and H_CANCEL want data */
+    atomic_ullong kept_token;           /* of the last such message; H_CANCEL cancels it at once */
+    atomic_int kept_status, kept_calls; /* of its on_data */
     char dir[64];
 };
 

@@ -75,6 +75,7 @@ struct ep {
     bool dispatching;
     const struct conn *running_conn; /* a callback about it, or a read from it, runs */
     const struct ep_watch *running_watch;
+    uint64_t reading_token; /* of the message that a slice is being read for */
     unsigned callback_waiters;
 
     int epoll, bell;

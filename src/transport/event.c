@@ -62,6 +62,7 @@ void engine_event_message(const struct engine_event *ev, struct ep_msg *msg) {
         .header_bytes = rx->header_bytes,
         .data_bytes = rx->data_bytes,
         .data = rx->rendezvous ? NULL : rx->data,
+        .token = rx->token,
     };
 }
 

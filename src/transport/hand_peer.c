@@ -98,6 +98,7 @@ static void run(struct hand *h, struct engine_event *ev) {
         engine_event_message(ev, &m);
         h->headers++;
         if (m.data_bytes && !m.data && m.data_bytes < 1 << 20 && !h->sink) {
+            h->token = m.token;
             h->sink = malloc(m.data_bytes);
             sink = (struct ep_sink){h->sink, on_data, h};
         }

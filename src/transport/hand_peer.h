@@ -23,6 +23,7 @@ struct hand {
     int headers, downs, down_status;
     void *sink;      /* where on_header wants data */
     int data_status; /* of the last on_data; 1: not called */
+    uint64_t token;  /* of the last message whose data is to come */
 };
 
 void hand_open(struct hand *h, bool accept);

@@ -176,7 +176,7 @@ void content_acked(struct conn *c, struct content *content) {
     case CONTENT_FRAG:
         if (--content->tx->left == 0) tx_finish(content->tx, 0, false);
         break;
-    case CONTENT_FIN: pool_put(&c->engine->content_pool, content); break;
+    case CONTENT_FIN: rendezvous_fin_over(c, content); break;
     case CONTENT_CLOSE: c->close_acked = true; break;
     default: break;
     }
@@ -184,7 +184,7 @@ void content_acked(struct conn *c, struct content *content) {
 
 void content_drop(struct conn *c, struct content *content) {
     weft_list_remove(&content->node);
-    if (content->kind == CONTENT_FIN) pool_put(&c->engine->content_pool, content);
+    if (content->kind == CONTENT_FIN) rendezvous_fin_over(c, content);
 }
 
 /* A transfer that is over already is no error: answers may come late or twice. */

@@ -84,6 +84,7 @@ static void run_call(struct ep *ep, struct engine_event *ev) {
 
 static void callback_over(struct ep *ep) {
     ep->running_conn = NULL;
+    ep->reading_token = 0;
     if (ep->callback_waiters) pthread_cond_broadcast(&ep->callback_over);
 }
 
@@ -110,6 +111,7 @@ static int run_pull(struct ep *ep) {
     if (!engine_pull_next(ep->engine, &pull)) return 0;
     struct adapter *a = ((struct ep_link *)pull.path.link->owner)->adapter;
     ep->running_conn = engine_pull_conn(&pull);
+    ep->reading_token = engine_pull_token(&pull);
     pthread_mutex_unlock(&ep->lock);
     int rc = a->ops->read(a, pull.path.peer, pull.region, pull.region_bytes, pull.offset, pull.dst, pull.len);
     pthread_mutex_lock(&ep->lock);

@@ -56,8 +56,10 @@ static void slide(struct push_out *p, uint32_t low) {
     open_window(p);
 }
 
-static bool whole(const struct push_out *p) {
-    return p->low == p->count && p->segment_offset + p->segment_bytes == p->tx->data_bytes;
+/* All is acknowledged. Without acknowledgements the receiver's FIN ends the transfer. */
+static bool over(const struct push_out *p) {
+    return p->low == p->count && p->segment_offset + p->segment_bytes == p->tx->data_bytes &&
+           !p->tx->conn->reliable;
 }
 
 void push_window(struct push_out *p, uint32_t low) {
@@ -69,7 +71,7 @@ void push_window(struct push_out *p, uint32_t low) {
     if (p->opened < p->low) p->opened = p->low;
     advance(p); /* what follows may have been acknowledged before */
     slide(p, p->low);
-    if (whole(p)) tx_finish(p->tx, 0, false);
+    if (over(p)) tx_finish(p->tx, 0, false);
 }
 
 bool push_next(const struct push_out *p, uint32_t *superpacket) {
@@ -94,9 +96,9 @@ void push_acked(struct push_out *p, uint32_t superpacket, uint8_t chunk) {
         advance(p);
         slide(p, p->low); /* what is acknowledged is stored: no need to wait for WINDOW, which may be lost */
     }
-    bool over = tx && whole(p);
+    bool ends = tx && over(p);
     unfly(p);
-    if (over) tx_finish(tx, 0, false);
+    if (ends) tx_finish(tx, 0, false);
 }
 
 void push_lost(struct push_out *p, uint32_t superpacket, uint8_t chunk) {

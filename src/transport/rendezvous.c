@@ -4,22 +4,25 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "transport/conn.h"
+#include "transport/dummy.h"
 #include "transport/stats.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define PULL_SLICE_BYTES (256u << 10)
 
-void rendezvous_fin_out(struct conn *c, uint64_t ref, int status) {
+static struct content *fin_out(struct conn *c, uint64_t ref, int status) {
     struct content *fin = pool_get(&c->engine->content_pool);
     if (!fin) { /* without it the sender would wait for ever */
         conn_break(c, c->last_heard_ns, WEFT_E_NOMEM);
-        return;
+        return NULL;
     }
     *fin = (struct content){.kind = CONTENT_FIN, .fin = {ref, status}};
     weft_list_init(&fin->node);
     conn_queue(c, &c->again, fin);
+    return fin;
 }
 
 /* Gives the next segment of the data a tag that was never used before. */
@@ -31,30 +34,51 @@ static void arm_segment(struct rx *rx, uint64_t offset) {
     uint32_t slot = p->slot;
     *p = (struct push_in){
         .slot = slot, .segment_offset = offset, .window = c->engine->cfg.window_superpackets};
-    p->use = c->next_use++;
+    p->use = c->tags[slot].use = c->next_use++;
     p->segment_bytes = left < most ? left : most;
     p->count = (uint32_t)((p->segment_bytes + WIRE_SUPERPACKET_BYTES - 1) / WIRE_SUPERPACKET_BYTES);
     weft_list_remove(&rx->window.node);
     conn_queue(c, &c->again, &rx->oktosend);
 }
 
+static bool grow_tags(struct conn *c) {
+    uint32_t count = c->tag_count ? 2 * c->tag_count : 4;
+    struct tag_entry *tags = count <= CONN_TAGS_MAX ? realloc(c->tags, count * sizeof *tags) : NULL;
+    if (!tags) return false;
+    memset(tags + c->tag_count, 0, (count - c->tag_count) * sizeof *tags);
+    c->tags = tags;
+    c->tag_count = count;
+    return true;
+}
+
+/* The lowest free tag entry; NULL: all are in use. */
+static struct tag_entry *free_tag(struct conn *c) {
+    uint32_t n = 0;
+    while (n < c->tag_count && (c->tags[n].rx || c->tags[n].resting)) n++;
+    return n < c->tag_count || grow_tags(c) ? &c->tags[n] : NULL;
+}
+
 static void arm(struct rx *rx) {
     struct conn *c = rx->conn;
-    uint32_t slot = 0;
-    while (slot < CONN_PUSHES_MAX && c->slots[slot]) slot++;
-    struct push_in *p = slot < CONN_PUSHES_MAX ? malloc(sizeof *p) : NULL;
+    struct tag_entry *tag = free_tag(c);
+    struct push_in *p = tag ? malloc(sizeof *p) : NULL;
     weft_list_remove(&rx->node);
     if (!p) { /* armed as soon as another transfer ends */
         rx->state = RX_WAITING;
         weft_list_push_back(&c->waiting, &rx->node);
         return;
     }
-    c->slots[slot] = rx;
+    tag->rx = rx;
     rx->push = p;
     rx->state = RX_PUSH;
-    p->slot = slot;
+    p->slot = (uint32_t)(tag - c->tags);
     stats_add(STATS_PUSHES, 1);
     arm_segment(rx, 0);
+}
+
+static void arm_next(struct conn *c) {
+    if (c->state == CONN_UP && !c->closing && !weft_list_empty(&c->waiting))
+        arm(weft_list_entry(c->waiting.next, struct rx, node));
 }
 
 void rendezvous_disarm(struct rx *rx) {
@@ -62,11 +86,44 @@ void rendezvous_disarm(struct rx *rx) {
     weft_list_remove(&rx->oktosend.node);
     weft_list_remove(&rx->window.node);
     if (!rx->push) return;
-    c->slots[rx->push->slot] = NULL;
+    c->tags[rx->push->slot].rx = NULL;
     free(rx->push);
     rx->push = NULL;
-    if (c->state == CONN_UP && !c->closing && !weft_list_empty(&c->waiting))
-        arm(weft_list_entry(c->waiting.next, struct rx, node));
+    arm_next(c);
+}
+
+void rendezvous_fin_over(struct conn *c, struct content *fin) {
+    uint32_t tag = fin->tag;
+    pool_put(&c->engine->content_pool, fin);
+    if (!tag) return;
+    c->tags[tag - 1].resting = false;
+    arm_next(c);
+}
+
+/* Ends a message whose buffer must not be written any more; no slice of it is being read. */
+static void cancel(struct rx *rx) {
+    struct conn *c = rx->conn;
+    uint64_t ref = rx->ref;
+    uint32_t tag = rx->push && !c->reliable ? rx->push->slot + 1 : 0;
+    if (tag) c->tags[tag - 1].resting = true;
+    stats_add(STATS_CANCELED, 1);
+    rx_finish(rx, WEFT_E_CANCELED, false);
+    struct content *fin = fin_out(c, ref, WEFT_E_CANCELED);
+    if (fin) fin->tag = tag;
+}
+
+int engine_cancel(struct engine *e, uint64_t token) {
+    struct rx *rx = weft_map_get(&e->rx_by_token, token);
+    if (!rx) return WEFT_E_NOENT;
+    struct conn *c = rx->conn;
+    rx_forget_token(rx);
+    if (rx->state == RX_AHEAD || rx->state == RX_HEADER || rx->busy)
+        rx->canceled = true; /* rendezvous_accept or engine_pull_done ends it */
+    else
+        cancel(rx);
+    conn_update_timer(c);
+    conn_maybe_free(c);
+    return 0;
 }
 
 void rendezvous_accept(struct rx *rx, const struct ep_sink *sink) {
@@ -80,10 +137,15 @@ void rendezvous_accept(struct rx *rx, const struct ep_sink *sink) {
         rx_finish(rx, c->state == CONN_DOWN ? c->down_status : WEFT_E_CLOSED, true);
         return;
     }
+    if (rx->canceled) {
+        cancel(rx);
+        return;
+    }
     if (!sink->buf) {
+        uint64_t ref = rx->ref;
         stats_add(STATS_DISCARDED, 1);
-        rendezvous_fin_out(c, rx->ref, 0);
         rx_finish(rx, WEFT_E_CANCELED, false);
+        fin_out(c, ref, 0);
         return;
     }
     if (!rx->region_bytes) {
@@ -142,17 +204,31 @@ void engine_pull_done(struct engine *e, uint64_t now, struct engine_pull *pull, 
             c->path_open = false;
             e->cfg.io.path_close(e->cfg.io.ctx, &c->path);
         }
+    } else if (rx->canceled) {
+        cancel(rx);
     } else if (status) {
         pull_failed(rx, now, status);
     } else if ((rx->pulled += pull->len) < rx->data_bytes) {
         weft_list_push_front(&e->pulls, &rx->node);
     } else {
-        rendezvous_fin_out(c, rx->ref, 0);
-        if (rx->state == RX_PULL) rx_finish(rx, 0, false);
+        uint64_t ref = rx->ref;
+        rx_finish(rx, 0, false);
+        fin_out(c, ref, 0);
     }
     c->refs--;
     conn_update_timer(c);
     conn_maybe_free(c);
+}
+
+/* A chunk that nobody waits for (any more). */
+static void drop_late(struct conn *c, const struct wire_data *d, const uint8_t *payload, enum stats why) {
+    struct engine *e = c->engine;
+    stats_add(why, 1);
+    if (!DUMMY_ENABLED) return;
+    if (!e->dummy) e->dummy = dummy_create();
+    bool untouched = dummy_store(e->dummy, d->offset, payload, d->length);
+    if (!untouched) weft_error("transport", "something wrote to the dummy page");
+    assert(untouched);
 }
 
 /* One chunk: checks that it is where a chunk can be, and stores it. */
@@ -165,7 +241,10 @@ static int store(struct rx *rx, uint32_t superpacket, const struct wire_data *d,
     uint64_t left = bytes - d->offset;
     if (d->length != (left < rx->chunk_bytes ? left : rx->chunk_bytes)) return WEFT_E_PROTO;
     uint64_t bit = 1ull << d->offset / rx->chunk_bytes, *got = &p->got[superpacket % WIRE_CHUNKS_MAX];
-    if (*got & bit) return 0;
+    if (*got & bit) {
+        drop_late(rx->conn, d, payload, STATS_CHUNKS_REPEATED);
+        return 0;
+    }
     memcpy(rx->sink + p->segment_offset + start + d->offset, payload, d->length);
     *got |= bit;
     return 0;
@@ -184,16 +263,28 @@ static void advance(struct rx *rx) {
     }
 }
 
+static void complete(struct rx *rx) {
+    struct conn *c = rx->conn;
+    uint64_t ref = rx->ref;
+    rx_finish(rx, 0, false);
+    if (c->reliable) fin_out(c, ref, 0); /* elsewhere the acknowledgements say it */
+}
+
 int rendezvous_data_in(struct conn *c, const struct wire_data *d, const uint8_t *payload) {
     uint32_t slot = wire_tag_slot(d->tag), superpacket = wire_tag_superpacket(d->tag);
-    struct rx *rx = slot < CONN_PUSHES_MAX ? c->slots[slot] : NULL;
-    struct push_in *p = rx ? rx->push : NULL;
-    if (!p || p->use != wire_tag_use(d->tag)) { /* the transfer is over: a late copy */
-        stats_add(STATS_TAGS_UNKNOWN, 1);
+    struct tag_entry *tag = slot < c->tag_count ? &c->tags[slot] : NULL;
+    if (!tag || tag->use != wire_tag_use(d->tag) || !tag->rx) { /* the transfer is over: a late copy */
+        bool told = !tag || tag->use != wire_tag_use(d->tag) || !tag->resting;
+        drop_late(c, d, payload, STATS_TAGS_UNKNOWN);
+        return told ? 0 : WEFT_E_AGAIN;
+    }
+    struct rx *rx = tag->rx;
+    struct push_in *p = rx->push;
+    if (superpacket >= p->count) return WEFT_E_PROTO;
+    if (superpacket < p->low) {
+        drop_late(c, d, payload, STATS_CHUNKS_REPEATED);
         return 0;
     }
-    if (superpacket >= p->count) return WEFT_E_PROTO;
-    if (superpacket < p->low) return 0;
     if (superpacket - p->low >= p->window) return WEFT_E_PROTO;
     int rc = store(rx, superpacket, d, payload);
     if (rc) return rc;
@@ -210,8 +301,10 @@ int rendezvous_data_in(struct conn *c, const struct wire_data *d, const uint8_t 
     if (end < rx->data_bytes)
         arm_segment(rx, end);
     else
-        rx_finish(rx, 0, false);
+        complete(rx);
     return 0;
 }
+
+uint64_t engine_pull_token(const struct engine_pull *pull) { return pull->rx->token; }
 
 const struct conn *engine_pull_conn(const struct engine_pull *pull) { return pull->rx->conn; }

@@ -1,9 +1,10 @@
 /* The small value types of reliability: round-trip time, congestion window, replay window, received and sent
- * numbers, deadline heap. */
+ * numbers, deadline heap, dummy page. */
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/test.h"
 #include "transport/cwnd.h"
+#include "transport/dummy.h"
 #include "transport/heap.h"
 #include "transport/received.h"
 #include "transport/replay.h"
@@ -245,8 +246,26 @@ static void heap__keeps_order(void **unused) {
     heap_fini(&h);
 }
 
+static void dummy__takes_late_bytes_and_sees_foreign_ones(void **unused) {
+    static const uint8_t bytes[2000] = {1, 2, 3};
+    struct dummy *d = dummy_create();
+    assert_non_null(d);
+    assert_true(dummy_store(d, 0, bytes, sizeof bytes));
+    assert_true(dummy_store(d, WIRE_SUPERPACKET_BYTES - 1000, bytes, sizeof bytes)); /* reaches beyond */
+    assert_true(dummy_store(d, UINT32_MAX, bytes, sizeof bytes));
+    assert_true(dummy_store(NULL, 0, bytes, sizeof bytes));
+    static const int wrong[] = {-1, 0, 30000, WIRE_SUPERPACKET_BYTES - 1, WIRE_SUPERPACKET_BYTES};
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        dummy_page(d)[wrong[i]] ^= 1;
+        assert_false(dummy_store(d, 1000, bytes, 1000));
+        assert_true(dummy_store(d, 1000, bytes, 1000)); /* poisoned anew */
+    }
+    dummy_destroy(d);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(dummy__takes_late_bytes_and_sees_foreign_ones),
         cmocka_unit_test(rtt_sample__converges),
         cmocka_unit_test(rtt_sample__delay_is_taken_off_but_never_below_the_least),
         cmocka_unit_test(rtt_probe__doubles_up_to_a_second),

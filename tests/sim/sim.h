@@ -20,6 +20,7 @@ struct sim_params {
     int nodes;
     bool reliable;
     double loss, duplicate, reorder, corrupt, truncate, refuse, no_access, discard;
+    double cancel; /* of a message whose data is coming, at each event of its node */
     uint64_t delay_ns, jitter_ns, ns_per_byte_x1000;
     size_t packet_bytes, burst_max;
     size_t window_bytes;

@@ -62,6 +62,7 @@ static void choose(struct sim *s) {
     p->crashes = sim_below(s, 4) == 0;
     p->closes = sim_below(s, 4) == 0;
     p->one_way = sim_below(s, 4) == 0;
+    p->cancel = PICK(s, 0, 0, 0.002, 0.05);
     if (p->one_way) p->messages *= 10; /* long enough for windows of packet numbers to pass */
 }
 

@@ -2,6 +2,7 @@
  * that the receiver can check that it comes exactly once, in order, with its data; buffers have guards and
  * are watched after their end. */
 #include "base/error.h"
+#include "base/map.h"
 #include "sim.h"
 
 #include <stdio.h>
@@ -32,9 +33,12 @@ struct pair {
     uint64_t token; /* the first message of the connecting side carries it */
     struct flow *end[2];
     int to;
-    bool disturbed; /* a crash or a close: not everything need arrive */
+    bool disturbed;        /* a crash or a close: not everything need arrive */
+    struct weft_map fates; /* of messages, by their seed: what the first side to end them said */
     struct flow store[2];
 };
+
+static char canceled, done; /* fates */
 
 struct head {
     uint64_t token, sequence, size, seed;
@@ -46,14 +50,15 @@ struct out {
     struct flow *flow;
     uint8_t *data;
     size_t size;
+    uint64_t seed;
 };
 struct in {
     struct weft_list node;
     struct flow *flow;
     uint8_t *room;
     size_t size;
-    uint64_t seed;
-    bool over;
+    uint64_t seed, token;
+    bool over, canceled, reading; /* reading: the owner copies from the peer's memory just now */
 };
 
 static uint8_t byte_of(uint64_t seed, size_t i) { return (uint8_t)((i * 2654435761u + seed) >> 7 ^ i >> 9); }
@@ -87,10 +92,30 @@ static void on_done(void *arg, int status) {
     f->unfinished--;
     f->done++;
     if (f->down) sim_fail(f->at->sim, "on_done after the connection was down");
+    const void *fate = weft_map_get(&f->pair->fates, o->seed);
+    if (status == WEFT_E_CANCELED && fate != &canceled)
+        sim_fail(f->at->sim, "the sender heard of a cancel that never was");
+    if (status == 0 && fate) sim_fail(f->at->sim, "a canceled message arrived for its sender");
+    if (status == 0) weft_map_put(&f->pair->fates, o->seed, &done);
     weft_list_remove(&o->node);
     if (o->data) memset(o->data, 0xDD, o->size); /* nothing may be read from it any more */
     free(o->data);
     free(o);
+}
+
+/* From now on nothing may be written to the buffer, although its on_data is still to come. */
+static void forbid(struct in *in) { memset(in->room, 0xEE, in->size + 2 * GUARD); }
+
+static void cancel_one(struct sim *s, struct in *in) {
+    int rc = engine_cancel(in->flow->at->engine, in->token);
+    if (rc == WEFT_E_NOENT) return; /* its end is queued */
+    if (rc) sim_fail(s, "engine_cancel: %s", weft_error_text(rc));
+    in->canceled = true;
+    if (weft_map_put(&in->flow->pair->fates, in->seed, &canceled))
+        sim_fail(s, "a message was canceled after its sender had heard that it arrived");
+    if (engine_cancel(in->flow->at->engine, in->token) != WEFT_E_NOENT)
+        sim_fail(s, "a message was canceled twice");
+    if (!in->reading) forbid(in);
 }
 
 static void on_data(void *arg, int status) {
@@ -99,7 +124,18 @@ static void on_data(void *arg, int status) {
     struct sim *s = f->at->sim;
     if (in->over) sim_fail(s, "on_data was called twice");
     if (f->down) sim_fail(s, "on_data after the connection was down");
+    if (in->canceled && status == 0) sim_fail(s, "a canceled message was completed");
+    if (status == WEFT_E_CANCELED && !in->canceled) sim_fail(s, "nobody canceled this message");
     f->sinks--;
+    if (in->canceled) {
+        for (size_t i = 0; i < in->size + 2 * GUARD; i++)
+            if (in->room[i] != 0xEE) {
+                sim_fail(s, "a buffer was written after engine_cancel");
+                break;
+            }
+        poison(s, in);
+        return;
+    }
     bool guards = true, right = true;
     for (size_t i = 0; i < GUARD; i++)
         guards &= in->room[i] == 0xA5 && in->room[GUARD + in->size + i] == 0xA5;
@@ -140,7 +176,7 @@ static void send_one(struct sim *s, struct flow *f) {
     bool copy = h.size <= 65536 && sim_chance(s, 0.3);
     uint8_t *data = malloc(h.size ? h.size : 1);
     for (size_t i = 0; i < h.size; i++) data[i] = byte_of(h.seed, i);
-    *o = (struct out){.flow = f, .data = copy ? NULL : data, .size = h.size};
+    *o = (struct out){.flow = f, .data = copy ? NULL : data, .size = h.size, .seed = h.seed};
     weft_list_push_back(&f->outs, &o->node);
     struct ep_send m = {.handler = (uint16_t)channel,
                         .channel = (uint16_t)channel,
@@ -186,6 +222,7 @@ void workload_connect(struct sim *s, int from, int to) {
         return;
     }
     p->token = sim_random(s);
+    weft_map_init(&p->fates);
     p->to = to;
     p->disturbed = !s->node[to].alive;
     weft_list_push_back(&s->pairs, &p->node);
@@ -246,7 +283,9 @@ static void run_header(struct sim *s, struct sim_node *n, struct engine_event *e
         memset(in->room, 0xA5, in->size + 2 * GUARD);
         weft_list_push_back(&f->ins, &in->node);
         f->sinks++;
+        in->token = m.token;
         sink = (struct ep_sink){in->room + GUARD, on_data, in};
+        if (sim_chance(s, s->p.cancel)) cancel_one(s, in);
     }
     engine_event_done(n->engine, s->now, ev, &sink);
 }
@@ -276,6 +315,32 @@ static void run_down(struct sim *s, struct sim_node *n, struct engine_event *ev)
     }
 }
 
+static struct in *find_in(struct sim_node *n, uint64_t token) {
+    weft_list_for_each(it, &n->flows) {
+        struct flow *f = weft_list_entry(it, struct flow, node);
+        weft_list_for_each(jt, &f->ins) {
+            struct in *in = weft_list_entry(jt, struct in, node);
+            if (in->token == token) return in;
+        }
+    }
+    return NULL;
+}
+
+/* Cancels while the slice is read: it may still be written to until the read is over. */
+static void run_pull(struct sim *s, struct sim_node *n, struct engine_pull *pull) {
+    struct in *in = find_in(n, engine_pull_token(pull));
+    if (!in) {
+        sim_fail(s, "a read for an unknown message");
+        return;
+    }
+    in->reading = true;
+    if (sim_chance(s, s->p.cancel)) cancel_one(s, in);
+    int rc = network_read(s, n->index, pull);
+    in->reading = false;
+    if (in->canceled) forbid(in);
+    engine_pull_done(n->engine, s->now, pull, rc);
+}
+
 void workload_run_events(struct sim *s, struct sim_node *n) {
     for (struct engine_event *ev; n->alive && (ev = engine_next_event(n->engine));) {
         struct flow *f = engine_conn_user(ev->conn);
@@ -290,8 +355,7 @@ void workload_run_events(struct sim *s, struct sim_node *n) {
         }
     }
     struct engine_pull pull;
-    if (n->alive && engine_pull_next(n->engine, &pull))
-        engine_pull_done(n->engine, s->now, &pull, network_read(s, n->index, &pull));
+    if (n->alive && engine_pull_next(n->engine, &pull)) run_pull(s, n, &pull);
 }
 
 void workload_act(struct sim *s, struct sim_node *n) {
@@ -299,6 +363,10 @@ void workload_act(struct sim *s, struct sim_node *n) {
         struct flow *f = weft_list_entry(it, struct flow, node);
         if (f->down || f->closed_by_us || engine_conn_is_down(f->conn)) continue;
         while (f->sent < f->to_send && f->unfinished < IN_FLIGHT && !s->failed) send_one(s, f);
+        weft_list_for_each_safe(jt, &f->ins) {
+            struct in *in = weft_list_entry(jt, struct in, node);
+            if (!in->canceled && sim_chance(s, s->p.cancel)) cancel_one(s, in);
+        }
         if (s->p.closes && !s->draining && sim_chance(s, 0.0002)) {
             f->closed_by_us = f->pair->disturbed = true;
             engine_close(n->engine, s->now, f->conn, s->now + 5 * WEFT_NS_PER_S);
@@ -379,8 +447,11 @@ void workload_fini(struct sim *s) {
         free(in->room);
         free(in);
     }
-    for (struct weft_list *n; (n = weft_list_pop_front(&s->pairs));)
-        free(weft_list_entry(n, struct pair, node));
+    for (struct weft_list *n; (n = weft_list_pop_front(&s->pairs));) {
+        struct pair *p = weft_list_entry(n, struct pair, node);
+        weft_map_fini(&p->fates);
+        free(p);
+    }
 }
 
 /* -- one large message, for goodput -- */
