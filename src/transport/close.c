@@ -152,6 +152,8 @@ void conn_destroy(struct conn *c) {
     free(c->tags);
     received_fini(&c->received);
     if (!c->reliable) sent_fini(&c->sent);
+    handshake_free(c);
+    secure_destroy(c->secure);
     e->conn_count--;
     free(c);
 }

@@ -12,10 +12,12 @@
 #include "transport/cwnd.h"
 #include "transport/engine.h"
 #include "transport/heap.h"
+#include "transport/noise.h"
 #include "transport/pool.h"
 #include "transport/received.h"
 #include "transport/replay.h"
 #include "transport/rtt.h"
+#include "transport/secure.h"
 #include "transport/sent.h"
 #include "transport/wire.h"
 
@@ -35,7 +37,7 @@
 #define CONN_SUSPECT_DEAD_NS  (500 * WEFT_NS_PER_MS)
 #define CONN_HOLD_NS          (100 * WEFT_NS_PER_US) /* longest that `more` holds a message back */
 #define CONN_RETRY_NS         (20 * WEFT_NS_PER_US) /* before a full adapter is tried again; doubles to 1 ms */
-#define CONN_RESETS_PER_S     100
+#define CONN_RESETS_PER_S     100                   /* and refusals, together */
 
 enum content_kind {
     CONTENT_MSG, /* first part of an eager message */
@@ -158,6 +160,15 @@ struct channel {
     struct weft_list ahead; /* rx records in order of id, ≥ rx_next */
 };
 
+/* What is needed only until a connection is made. */
+struct handshake {
+    struct noise noise; /* connecting, with a key: waits for the second message */
+    bool refused;       /* by whom is not certain: `refusal` counts when time is up */
+    struct wire_hello refusal;
+    size_t len;                      /* 0: still to be written */
+    uint8_t packet[WIRE_INIT_BYTES]; /* INIT or RESP: repeated byte by byte */
+};
+
 enum conn_state {
     CONN_INIT_SENT,
     CONN_HALF_OPEN, /* answered, not confirmed: unknown to the owner */
@@ -184,7 +195,10 @@ struct conn {
     uint32_t refs;    /* events queued or running, slices being read, calls under way */
     uint32_t pulling; /* slices being read */
 
+    struct secure *secure; /* NULL: no key, or the connection is not made */
+
     /* handshake */
+    struct handshake *handshake; /* NULL: over */
     uint64_t init_at_ns, init_sent_ns, init_number, expires_ns;
     unsigned init_tries;
     uint8_t addr[ADAPTER_ADDRESS_MAX]; /* where to, for a path that must be opened again */
@@ -265,6 +279,9 @@ struct burst {
 struct engine {
     struct engine_config cfg;
     uint64_t random;
+    bool keyed; /* there is a cluster key; NULL in cfg, copied here */
+    uint8_t key[CRYPTO_KEY_BYTES];
+    struct crypto_mac *init_mac; /* with a key: of INITs, so that strangers cost little */
     struct weft_list conns, ready, events, pulls;
     struct heap timers;
     struct slot *slots;
@@ -278,6 +295,7 @@ struct engine {
     size_t tx_live, rx_live, packets_live;
     uint64_t reset_at_ns;
     uint32_t reset_tokens;
+    uint64_t refusals, refusals_said, refusals_said_ns;
     struct burst burst;
 };
 
@@ -315,17 +333,40 @@ struct conn *slot_find(const struct engine *e, uint32_t id);
 
 /* handshake.c */
 int conn_create(struct engine *e, uint64_t now, const struct engine_path *path, struct conn **out);
-void handshake_init_in(struct engine *e, uint64_t now, const struct engine_from *from, const uint8_t *p,
-                       size_t len, const struct wire_header *h);
 void handshake_resp_in(struct engine *e, uint64_t now, const struct engine_from *from, const uint8_t *p,
                        size_t len, const struct wire_header *h);
-void handshake_reset_in(struct engine *e, uint64_t now, const struct engine_from *from, const uint8_t *p,
-                        size_t len);
-void handshake_reset_out(struct engine *e, uint64_t now, const struct engine_from *from, size_t len,
-                         const struct wire_header *h);
 void handshake_tick(struct conn *c, uint64_t now);
 void handshake_confirm(struct conn *c, uint64_t now);
 void handshake_path_lost(struct conn *c, uint64_t now); /* before the connection was made */
+void handshake_send(struct conn *c);                    /* the packet that was written, best effort */
+void handshake_free(struct conn *c);
+
+/* accept.c */
+void handshake_init_in(struct engine *e, uint64_t now, const struct engine_from *from, const uint8_t *p,
+                       size_t len, const struct wire_header *h);
+
+/* hello.c: the contents of INIT and RESP */
+void hello_describe(const struct engine *e, struct wire_hello *h);
+uint8_t hello_modes(const struct engine *e, const struct engine_link *link); /* mask of wire_integrity */
+const char *hello_modes_text(uint8_t modes);
+/* The best mode that both sides take. WEFT_E_NOSUP: none. */
+int hello_choose(const struct engine *e, const struct engine_link *link, uint8_t offered, uint8_t *out);
+bool hello_usable(const struct wire_hello *h);
+/* Takes over what the peer's INIT or RESP says about it. */
+void hello_adopt(struct conn *c, const struct wire_hello *h, uint8_t integrity);
+/* Each writes c->handshake->packet. */
+int hello_write_init(struct conn *c);
+int hello_write_resp(struct conn *c, struct noise *n);
+bool hello_init_is_keyed(struct engine *e, const uint8_t *p); /* cheap: one MAC */
+int hello_read_init(const struct engine *e, const uint8_t *p, struct noise *n);
+/* WEFT_E_ACCESS: the answer does not prove the key. */
+int hello_read_resp(struct conn *c, const struct wire_hello *h, const uint8_t *p, size_t len);
+
+/* reset.c */
+bool reset_may_answer(struct engine *e, uint64_t now); /* takes one of CONN_RESETS_PER_S */
+void reset_out(struct engine *e, uint64_t now, const struct engine_from *from, size_t len,
+               const struct wire_header *h);
+void reset_in(struct engine *e, uint64_t now, const struct engine_from *from, const uint8_t *p, size_t len);
 
 /* message.c: the sending side */
 void tx_finish(struct tx *tx, int status, bool front);

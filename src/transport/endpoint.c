@@ -22,6 +22,13 @@ WEFT_OPTIONS(
     {.name = "adapter",
      .type = WEFT_OPTION_STRING,
      .help = "Adapters to use between processes, best first, separated by commas; unset: all that open."},
+    {.name = "security",
+     .type = WEFT_OPTION_ENUM,
+     .value = "auto",
+     .choices = "auto|crc",
+     .help =
+         "How packets are protected once a cluster key is there: the best there is between hosts and nothing "
+         "more than the adapter guarantees within one (auto), or a checksum (crc, for trusted networks)."},
     {.name = "spin_us",
      .type = WEFT_OPTION_INT,
      .value = "-1",
@@ -96,9 +103,26 @@ static uint64_t spin_time(void) {
     return cpus >= 3 ? 30 * WEFT_NS_PER_US : cpus == 2 ? 20 * WEFT_NS_PER_US : 0;
 }
 
+static int security_of(const char *name, enum engine_security *out) {
+    static const char *const names[] = {[ENGINE_SECURITY_AUTO] = "auto", [ENGINE_SECURITY_CRC] = "crc"};
+    if (!name) name = weft_option_string("security");
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        if (strcmp(name, names[i])) continue;
+        *out = (enum engine_security)i;
+        return 0;
+    }
+    weft_error("transport", "there is no security \"%s\": it is auto or crc", name);
+    return WEFT_E_INVAL;
+}
+
 static int open_engine(struct ep *ep) {
+    enum engine_security security;
+    int rc = security_of(ep->cfg.security, &security);
+    if (rc) return rc;
     struct engine_config cfg = {
         .io = ep_engine_io,
+        .key = ep->cfg.key,
+        .security = security,
         .accept = ep->cfg.accept,
         .eager_bytes = (uint32_t)weft_option_int("eager_bytes"),
         .window_superpackets = (uint32_t)weft_option_int("window_superpackets"),
@@ -174,7 +198,9 @@ int ep_open(struct ep **out, const struct ep_config *cfg) {
     int rc = open_bell(ep);
     if (rc == 0) rc = open_engine(ep);
     if (rc == 0) rc = ep_links_open(ep);
-    ep->cfg.adapters = ep->cfg.run_dir = ep->cfg.bind_host = NULL; /* need not outlive the call */
+    ep->cfg.adapters = ep->cfg.run_dir = ep->cfg.bind_host = ep->cfg.security =
+        NULL; /* need not outlive the call */
+    ep->cfg.key = NULL;
     if (rc == 0 && !cfg->no_thread) rc = start_thread(ep);
     if (rc) {
         destroy(ep);

@@ -60,7 +60,14 @@ struct ep_handler {
     void *ctx;
 };
 
+#define EP_KEY_BYTES 32
+
 struct ep_config {
+    /* EP_KEY_BYTES bytes that all who may connect share (a cluster's or a job's key); copied by ep_open.
+     * NULL: none. Both sides of a connection must prove that they hold the same key, or both have none. */
+    const uint8_t *key;
+    /* How packets are protected: "auto", "crc"; NULL: what the option WEFT_SECURITY says. */
+    const char *security;
     const char *adapters;  /* "shm,udp" in order of preference; NULL: all that open */
     const char *run_dir;   /* for shm's sockets; NULL: weft_run_dir() */
     const char *bind_host; /* for udp; NULL: 127.0.0.1 */
@@ -72,7 +79,8 @@ struct ep_config {
     void (*on_peer_up)(void *ctx, struct ep_peer *peer);
     /* The peer is gone: status WEFT_E_PEER_LOST, WEFT_E_CLOSED (it closed in order, or ep_close was called
      * here), WEFT_E_PROTO (a broken rule, either side's), or for a connection that was never made:
-     * WEFT_E_REFUSED, WEFT_E_TIMEDOUT, WEFT_E_VERSION, WEFT_E_BUSY, WEFT_E_UNREACHABLE. Called once, and
+     * WEFT_E_REFUSED, WEFT_E_TIMEDOUT, WEFT_E_VERSION, WEFT_E_BUSY, WEFT_E_UNREACHABLE, WEFT_E_ACCESS (the
+     * two sides do not hold the same key), WEFT_E_NOSUP (no protection that both take). Called once, and
      * after it nothing more comes about the peer; every unfinished message has ended before. The peer stays
      * valid until ep_disconnect (for peers from ep_connect) or until this returns (accepted ones). Optional.
      */

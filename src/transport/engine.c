@@ -21,10 +21,26 @@ uint64_t engine_random(struct engine *e) { /* splitmix64 */
     return z ^ z >> 31;
 }
 
+static int take_key(struct engine *e, const uint8_t *key) {
+    uint8_t mac_key[CRYPTO_KEY_BYTES];
+    memcpy(e->key, key, sizeof e->key);
+    int rc = crypto_expand(key, "weft init", mac_key, sizeof mac_key);
+    if (rc == 0) rc = crypto_mac_create(&e->init_mac, mac_key);
+    crypto_wipe(mac_key, sizeof mac_key);
+    e->keyed = rc == 0;
+    return rc;
+}
+
 int engine_create(struct engine **out, const struct engine_config *cfg) {
     struct engine *e = calloc(1, sizeof *e);
     if (!e) return WEFT_E_NOMEM;
+    int rc = cfg->key ? take_key(e, cfg->key) : 0;
+    if (rc) {
+        free(e);
+        return rc;
+    }
     e->cfg = *cfg;
+    e->cfg.key = NULL;
     if (!e->cfg.tag_superpackets) e->cfg.tag_superpackets = WIRE_TAG_SUPERPACKETS;
     e->random = cfg->seed;
     e->reset_tokens = CONN_RESETS_PER_S;
@@ -63,6 +79,8 @@ void engine_destroy(struct engine *e) {
     pool_fini(&e->rx_pool);
     pool_fini(&e->packet_pool);
     pool_fini(&e->content_pool);
+    crypto_mac_destroy(e->init_mac);
+    crypto_wipe(e->key, sizeof e->key);
     free(e);
 }
 
@@ -245,16 +263,22 @@ static int packet_in(struct conn *c, uint64_t now, const struct wire_header *h, 
     return rc;
 }
 
+static bool trailer_holds(const struct conn *c, const uint8_t *packet, size_t len) {
+    if (c->secure && c->integrity == WIRE_INTEGRITY_CRC)
+        return wire_trailer_check_token(packet, len, c->secure->receive_token);
+    return wire_trailer_check(packet, len, c->integrity);
+}
+
 static void connection_in(struct engine *e, uint64_t now, const struct engine_from *from,
                           const struct wire_header *h, const uint8_t *packet, size_t len) {
     struct conn *c = slot_find(e, h->dest);
     if (!c) {
         stats_add(STATS_PACKETS_UNKNOWN, 1);
-        handshake_reset_out(e, now, from, len, h);
+        reset_out(e, now, from, len, h);
         return;
     }
     bool wrong_place = from->link != c->path.link || (from->peer && from->peer != c->path.peer);
-    if (wrong_place || c->state == CONN_INIT_SENT || !wire_trailer_check(packet, len, c->integrity)) {
+    if (wrong_place || c->state == CONN_INIT_SENT || !trailer_holds(c, packet, len)) {
         stats_add(STATS_PACKETS_BAD, 1);
         return;
     }
@@ -296,7 +320,7 @@ void engine_input(struct engine *e, uint64_t now, const struct engine_from *from
         else if (h.type == WIRE_RESP)
             handshake_resp_in(e, now, from, copy, n, &h);
         else
-            handshake_reset_in(e, now, from, copy, n);
+            reset_in(e, now, from, copy, n);
         return;
     }
     if (h.version != WIRE_VERSION || (h.type != WIRE_CTRL && h.type != WIRE_DATA) ||

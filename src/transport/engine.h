@@ -54,8 +54,17 @@ struct engine_io {
     void *ctx;
 };
 
+/* How packets are protected; docs/PROTOCOL.md, section 4. */
+enum engine_security {
+    ENGINE_SECURITY_AUTO, /* what the adapter guarantees within a host, else the best there is */
+    ENGINE_SECURITY_CRC,  /* against accidents only, also between hosts */
+};
+
 struct engine_config {
     struct engine_io io;
+    /* 32 bytes that all who may connect share; copied. NULL: none, and then only to others without. */
+    const uint8_t *key;
+    enum engine_security security;
     uint8_t boot_id[16]; /* random: names this incarnation */
     uint64_t seed;       /* for connection ids; random outside tests */
     bool accept;

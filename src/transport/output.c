@@ -227,6 +227,8 @@ static void seal(struct conn *c, struct burst *b, size_t i, bool last) {
     wire_header_write(pk->head, &(struct wire_header){WIRE_VERSION, pk->push ? WIRE_DATA : WIRE_CTRL, flags,
                                                       (uint16_t)len, c->remote_id, c->next_number + i});
     wire_trailer_write(pk->trailer, c->integrity, pk->head, pk->head_bytes, pk->payload, pk->payload_bytes);
+    if (c->secure && c->integrity == WIRE_INTEGRITY_CRC)
+        memcpy(pk->trailer + WIRE_TRAILER_BYTES - WIRE_TOKEN_BYTES, c->secure->send_token, WIRE_TOKEN_BYTES);
     b->out[i].piece[0] = (struct iovec){pk->head, pk->head_bytes};
     b->out[i].piece[1] = (struct iovec){(void *)pk->payload, pk->payload_bytes};
     b->out[i].piece[2] = (struct iovec){pk->trailer, WIRE_TRAILER_BYTES};

@@ -66,9 +66,27 @@ bool wire_trailer_check(const uint8_t *packet, size_t len, enum wire_integrity m
            wire_get32(trailer) == wire_crc(0, packet, covered);
 }
 
+bool wire_trailer_check_token(const uint8_t *packet, size_t len, const uint8_t token[WIRE_TOKEN_BYTES]) {
+    uint8_t trailer[WIRE_TRAILER_BYTES], differs = 0;
+    size_t covered = len - WIRE_TRAILER_BYTES;
+    memcpy(trailer, packet + covered, sizeof trailer);
+    for (size_t i = 0; i < WIRE_TOKEN_BYTES; i++) differs |= trailer[4 + i] ^ token[i]; /* in constant time */
+    return differs == 0 && wire_get32(trailer) == wire_crc(0, packet, covered);
+}
+
+static size_t hello_bytes(enum wire_type type, const struct wire_hello *h) {
+    if (type == WIRE_INIT) return WIRE_INIT_BYTES;
+    return h->features & WIRE_FEATURE_KEY && h->status == WIRE_OK ? WIRE_RESP_KEY_BYTES : WIRE_RESP_BYTES;
+}
+
+void wire_hello_seal(uint8_t *p, size_t len) {
+    wire_trailer_write(p + len - WIRE_TRAILER_BYTES, WIRE_INTEGRITY_CRC, p, len - WIRE_TRAILER_BYTES, NULL,
+                       0);
+}
+
 size_t wire_hello_write(uint8_t *p, enum wire_type type, uint32_t dest, uint64_t number,
                         const struct wire_hello *h) {
-    size_t len = type == WIRE_INIT ? WIRE_INIT_BYTES : WIRE_RESP_BYTES;
+    size_t len = hello_bytes(type, h);
     memset(p, 0, len);
     wire_header_write(p, &(struct wire_header){WIRE_VERSION, (uint8_t)type, 0, (uint16_t)len, dest, number});
     uint8_t *b = p + WIRE_HEADER_BYTES;
@@ -84,8 +102,7 @@ size_t wire_hello_write(uint8_t *p, enum wire_type type, uint32_t dest, uint64_t
     wire_put32(b + 40, h->charge_bytes);
     wire_put32(b + 44, h->window_bytes);
     wire_put64(b + 48, h->echo);
-    wire_trailer_write(p + len - WIRE_TRAILER_BYTES, WIRE_INTEGRITY_CRC, p, len - WIRE_TRAILER_BYTES, NULL,
-                       0);
+    wire_hello_seal(p, len);
     return len;
 }
 

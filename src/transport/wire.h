@@ -23,6 +23,7 @@
 #define WIRE_BOOT_ID_BYTES       16
 #define WIRE_INIT_BYTES          256 /* padded, so that no answer is longer */
 #define WIRE_RESET_TRIGGER_BYTES 48  /* a shorter packet is never answered */
+#define WIRE_TOKEN_BYTES         12  /* what of the trailer follows the checksum */
 
 enum wire_type {
     WIRE_HELLO = 1, /* 1, 2 and 7 are reserved */
@@ -56,12 +57,16 @@ struct wire_data {
     uint16_t length;
 };
 
+enum wire_feature {
+    WIRE_FEATURE_KEY = 1 << 0, /* the sender has a cluster key and demands that the other side has it too */
+};
+
 /* INIT and RESP share one body. What comes before `features` is the same in every protocol version. */
 struct wire_hello {
     uint8_t version_min, version_max;
-    uint8_t integrity; /* INIT: bit mask of modes that will do; RESP: the one mode chosen */
+    uint8_t integrity; /* INIT, refusal: bit mask of modes that will do; RESP: the one mode chosen */
     uint8_t status;    /* RESP: enum wire_status; INIT: 0 */
-    uint64_t features; /* none defined yet: 0 */
+    uint64_t features; /* enum wire_feature; bits that are not known are not looked at */
     uint8_t boot_id[WIRE_BOOT_ID_BYTES];
     uint32_t conn_id;      /* where packets to the sender of this shall go */
     uint32_t packet_bytes; /* largest packet that the sender of this takes */
@@ -75,7 +80,8 @@ enum wire_status {
     WIRE_REFUSE_VERSION,
     WIRE_REFUSE_CLOSED,
     WIRE_REFUSE_BUSY,
-    WIRE_REFUSE_INTEGRITY
+    WIRE_REFUSE_INTEGRITY,
+    WIRE_REFUSE_KEY, /* the two sides do not hold the same cluster key */
 };
 
 /* Items of CTRL packets: type u8, flags u8, body length u16, body. Types with the high bit may be skipped by
@@ -213,11 +219,21 @@ void wire_trailer_write(uint8_t *trailer, enum wire_integrity mode, const void *
                         const void *payload, size_t payload_len);
 /* Whether the packet's last 16 bytes hold. len ≥ WIRE_PACKET_MIN. */
 bool wire_trailer_check(const uint8_t *packet, size_t len, enum wire_integrity mode);
+/* The same for a checksum that is followed by this token. */
+bool wire_trailer_check_token(const uint8_t *packet, size_t len, const uint8_t token[WIRE_TOKEN_BYTES]);
 
-/* Writes an INIT (padded) or RESP packet with its trailer; returns its length. */
+/* Writes an INIT (padded) or RESP packet with its trailer; returns its length. With WIRE_FEATURE_KEY, room is
+ * left (zeros) for what wire_hello_seal then covers: a handshake message, in INIT its MAC and a cookie. */
 size_t wire_hello_write(uint8_t *p, enum wire_type type, uint32_t dest, uint64_t number,
                         const struct wire_hello *h);
-#define WIRE_RESP_BYTES 92
+void wire_hello_seal(uint8_t *p, size_t len);
+#define WIRE_RESP_BYTES     92
+#define WIRE_RESP_KEY_BYTES 140 /* with WIRE_FEATURE_KEY, unless it refuses */
+#define WIRE_RESP_BYTES_MAX WIRE_RESP_KEY_BYTES
+#define WIRE_CLEAR_BYTES    76  /* of both: what the handshake's transcript covers beside its messages */
+#define WIRE_MAC_AT         124 /* in INIT; covers all before */
+#define WIRE_COOKIE_AT      140 /* in INIT */
+#define WIRE_COOKIE_BYTES   16
 /* Reads a checked packet's body. WEFT_E_INVAL. */
 int wire_hello_read(const uint8_t *p, size_t len, struct wire_hello *h);
 

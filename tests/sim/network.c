@@ -177,7 +177,9 @@ int network_start_node(struct sim *s, int index) {
         n->link.attr.caps =
             ADAPTER_CAP_RELIABLE | ADAPTER_CAP_ORDERED | ADAPTER_CAP_REMOTE_READ | ADAPTER_CAP_PEER_DEATH;
     for (int i = 0; i < SIM_NODES_MAX; i++) n->peer[i].node = i;
+    static const uint8_t key[EP_KEY_BYTES] = "the key of all simulated nodes";
     struct engine_config cfg = {.io = network_io,
+                                .key = p->keyed ? key : NULL,
                                 .seed = sim_random(s),
                                 .accept = true,
                                 .eager_bytes = p->eager_bytes,

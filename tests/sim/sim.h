@@ -29,6 +29,7 @@ struct sim_params {
     int messages;      /* of each connection, in each direction */
     uint32_t bulk_max; /* largest data */
     bool crashes, closes, one_way;
+    bool keyed; /* all nodes hold one key */
 };
 
 struct flight {

@@ -64,6 +64,7 @@ static void choose(struct sim *s) {
     p->one_way = sim_below(s, 4) == 0;
     p->cancel = PICK(s, 0, 0, 0.002, 0.05);
     if (p->one_way) p->messages *= 10; /* long enough for windows of packet numbers to pass */
+    p->keyed = s->seed % 2;
 }
 
 void sim_init(struct sim *s, uint64_t seed, bool verbose) {
