@@ -3,7 +3,7 @@
 #include "adapter/adapter.h"
 #include "base/error.h"
 #include "base/path.h"
-#include "cli/bench_mark.h"
+#include "cli/bench/mark.h"
 #include "cli/command.h"
 #include "cli/output.h"
 #include "node/protocol.h"

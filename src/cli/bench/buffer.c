@@ -1,6 +1,6 @@
 /* The memory that a benchmark sends from and receives into. */
 #include "base/error.h"
-#include "cli/bench.h"
+#include "cli/bench/end_internal.h"
 
 #include <string.h>
 #include <sys/mman.h>
@@ -23,6 +23,8 @@ void bench_buffer_write(struct bench_buffer *b, uint64_t size) {
     }
     if (size && size < sizeof size) b->data[0]++;
 }
+
+bool bench_buffer_is_free(void *buffer) { return !atomic_load(&((struct bench_buffer *)buffer)->busy); }
 
 int bench_buffers_make(struct bench_end *e, uint64_t size, uint32_t window, bool written) {
     if (window == 0 || window > BENCH_WINDOW_MAX || size > BENCH_SIZE_MAX) return WEFT_E_PROTO;

@@ -1,5 +1,5 @@
 /* The marker of a CPU pair: batches of round trips of one cache line between two pinned threads. */
-#include "cli/bench_mark.h"
+#include "cli/bench/mark.h"
 #include "base/clock.h"
 
 #include <pthread.h>

@@ -1,0 +1,82 @@
+/* weft bench: what messages cost over an adapter, between two processes of this host. */
+#include "cli/bench/bench.h"
+#include "cli/command.h"
+
+#include <signal.h>
+
+const struct bench_kind_info bench_kinds[BENCH_KINDS] = {
+    [BENCH_LATENCY] = {.name = "latency", .sizes = "8,4K,64K,1M,16M", .run = bench_run_messages},
+    [BENCH_BANDWIDTH] = {.name = "bandwidth",
+                         .sizes = "8,4K,64K,1M,16M",
+                         .needs_data = true,
+                         .run = bench_run_messages},
+    [BENCH_RATE] = {.name = "rate", .sizes = "8", .run = bench_run_messages},
+    [BENCH_BIDIRECTIONAL] = {.name = "bidirectional",
+                             .sizes = "4K,64K,1M,16M",
+                             .needs_data = true,
+                             .two_ends = true,
+                             .run = bench_run_messages},
+    [BENCH_CPU] = {.name = "cpu",
+                   .sizes = "4K,64K,1M",
+                   .needs_data = true,
+                   .two_ends = true,
+                   .run = bench_run_messages},
+    [BENCH_FLOOR] = {.name = "floor",
+                     .sizes = "8,64,4K,64K,1M,16M",
+                     .needs_data = true,
+                     .run = bench_run_floor},
+};
+
+atomic_bool bench_interrupted;
+
+static void on_signal(int number) { atomic_store(&bench_interrupted, true); }
+
+static void catch_signals(void) {
+    struct sigaction a = {.sa_handler = on_signal};
+    sigaction(SIGINT, &a, NULL);
+    sigaction(SIGTERM, &a, NULL);
+    sigaction(SIGHUP, &a, NULL);
+}
+
+static int run(int argc, char **argv) {
+    struct bench_options o;
+    int status = bench_options_parse(&o, argc, argv);
+    if (status) return status;
+    if (!bench_cpu_pair(o.cpu)) o.pin = false;
+    catch_signals();
+    return o.peers ? bench_run_contest(&o) : bench_kinds[o.kind].run(&o);
+}
+
+const struct command command_bench = {
+    .name = "bench",
+    .summary = "measure what messages cost over an adapter, on this host",
+    .usage =
+        "Usage: weft bench KIND [OPTION]...\n"
+        "Measures messages between two processes of this host, each with an endpoint of the adapter.\n\n"
+        "  latency          one way, half of a round trip: median, 99th percentile, smallest\n"
+        "  bandwidth        messages one after another, a window of them in flight, in GB (10^9 bytes) a "
+        "second\n"
+        "  rate             small messages a second\n"
+        "  bidirectional    bandwidth of both directions together\n"
+        "  cpu              CPU seconds for each GB, at each end\n"
+        "  floor            what this machine can do at best, without weft: a cache line from CPU to CPU, a "
+        "bare UDP\n"
+        "                   socket, memcpy, process_vm_readv\n\n"
+        "  --adapter NAME   one that `weft info` lists (default: shm); with self, a process and itself\n"
+        "  --size S[,S...]  bytes of data in a message; K, M and G are 2^10, 2^20 and 2^30\n"
+        "  --peers          let the tools of other message layers that are installed take turns with weft: "
+        "UCX,\n"
+        "                   libfabric, Open MPI (latency, bandwidth)\n"
+        "  --rounds N       how many turns each of them has (default: 5)\n"
+        "  --time SECONDS   how long to measure each size (default: 1)\n"
+        "  --count N        round trips or messages of each size, in ten times that time at most\n"
+        "  --window N       messages in flight (default: 4 MiB of them, at least 4 and at most 256)\n"
+        "  --data written   write the data anew before it is sent (default)\n"
+        "  --data static    send the same bytes again and again (default with --peers: so do their tools)\n"
+        "  --state STATE    near or far: keep only samples during which the CPU pair was in that state;\n"
+        "                   each: a row for each state; all: one row of all (default)\n"
+        "  --no-pin         let the processes run on any CPU\n"
+        "  --json           one object a line\n"
+        "  --csv            comma-separated values, with a heading\n",
+    .run = run,
+};
