@@ -73,6 +73,13 @@ int node_client_port_release(struct node_client *c, uint16_t port);
 /* Who holds a port of a node: its endpoint address. WEFT_E_NOENT, WEFT_E_UNREACHABLE (no such node). */
 int node_client_port_lookup(struct node_client *c, uint32_t node, uint16_t port, struct node_process *p, void *address,
                             size_t *address_bytes);
+/* Names of this node's processes; a name ends with its process. WEFT_E_EXIST another process has it, WEFT_E_LIMIT,
+ * WEFT_E_INVAL; withdrawing: WEFT_E_NOENT. */
+int node_client_publish(struct node_client *c, const char *name);
+int node_client_withdraw(struct node_client *c, const char *name);
+/* A process of a node by its name or, with name NULL, by its number; errors as node_client_port_lookup. */
+int node_client_find(struct node_client *c, uint32_t node, const char *name, struct node_process *p, void *address,
+                     size_t *address_bytes);
 /* For executors: tells the daemon that this executor is ready, with its endpoint's address. */
 int node_client_executor_ready(struct node_client *c, const void *address, size_t address_bytes);
 

@@ -115,16 +115,13 @@ int node_client_port_release(struct node_client *c, uint16_t port) {
     return rc;
 }
 
-int node_client_port_lookup(struct node_client *c, uint32_t node, uint16_t port, struct node_process *p,
-                            void *address, size_t *address_bytes) {
-    uint8_t buf[16], found[EP_ADDRESS_MAX];
+/* A request that is answered with a process and its address. */
+static int look_up(struct node_client *c, enum node_request type, const struct weft_writer *body, uint32_t node,
+                   struct node_process *p, void *address, size_t *address_bytes) {
+    uint8_t found[EP_ADDRESS_MAX];
     size_t found_bytes = 0;
-    struct weft_writer body;
-    fields(&body, buf);
-    weft_put_u32(&body, node);
-    weft_put_u16(&body, port);
     struct client_waiter w = {0};
-    int rc = client_call(c, NODE_PORT_LOOKUP, &body, QUICK_TIMEOUT_MS, &w);
+    int rc = client_call(c, type, body, QUICK_TIMEOUT_MS, &w);
     if (rc == WEFT_OK) {
         struct weft_reader r;
         answer(&w, &r);
@@ -142,6 +139,45 @@ int node_client_port_lookup(struct node_client *c, uint32_t node, uint16_t port,
     }
     free(w.body);
     return rc;
+}
+
+int node_client_port_lookup(struct node_client *c, uint32_t node, uint16_t port, struct node_process *p,
+                            void *address, size_t *address_bytes) {
+    uint8_t buf[16];
+    struct weft_writer body;
+    fields(&body, buf);
+    weft_put_u32(&body, node);
+    weft_put_u16(&body, port);
+    return look_up(c, NODE_PORT_LOOKUP, &body, node, p, address, address_bytes);
+}
+
+/* A request whose one field is a name. */
+static int name_call(struct node_client *c, enum node_request type, const char *name) {
+    uint8_t buf[NODE_PUBLISHED_MAX + 8];
+    if (strlen(name) >= NODE_PUBLISHED_MAX) return WEFT_E_INVAL;
+    struct weft_writer body;
+    weft_writer_init(&body, buf, sizeof buf);
+    weft_put_string(&body, name);
+    struct client_waiter w = {0};
+    int rc = client_call(c, type, &body, QUICK_TIMEOUT_MS, &w);
+    free(w.body);
+    return rc;
+}
+
+int node_client_publish(struct node_client *c, const char *name) { return name_call(c, NODE_PUBLISH, name); }
+int node_client_withdraw(struct node_client *c, const char *name) { return name_call(c, NODE_WITHDRAW, name); }
+
+int node_client_find(struct node_client *c, uint32_t node, const char *name, struct node_process *p,
+                     void *address, size_t *address_bytes) {
+    uint8_t buf[NODE_PUBLISHED_MAX + 16];
+    struct node_sought s = {.kind = name ? NODE_SOUGHT_NAME : NODE_SOUGHT_PROCESS, .process = p->process};
+    if (name && strlen(name) >= sizeof s.name) return WEFT_E_INVAL;
+    if (name) strcpy(s.name, name);
+    struct weft_writer body;
+    weft_writer_init(&body, buf, sizeof buf);
+    weft_put_u32(&body, node);
+    node_put_sought(&body, &s);
+    return look_up(c, NODE_FIND, &body, node, p, address, address_bytes);
 }
 
 int node_client_executor_ready(struct node_client *c, const void *address, size_t address_bytes) {

@@ -239,6 +239,7 @@ static struct node_daemon *allocate(void) {
     weft_list_init(&d->executors);
     weft_map_init(&d->processes);
     weft_list_init(&d->connecting);
+    node_names_init(&d->names);
     weft_list_init(&d->departed);
     weft_map_init(&d->pending);
     return d;
@@ -280,6 +281,7 @@ static void free_state(struct node_daemon *d) {
     weft_map_fini(&d->pending);
     weft_map_fini(&d->processes);
     node_ports_fini(&d->ports);
+    node_names_fini(&d->names);
     if (d->epoll_fd >= 0) close(d->epoll_fd);
     if (d->stop_fd >= 0) close(d->stop_fd);
     free(d->run_dir);

@@ -11,6 +11,7 @@
 #include "base/map.h"
 #include "node/daemon.h"
 #include "node/launch.h"
+#include "node/name.h"
 #include "node/port.h"
 #include "node/protocol.h"
 #include "node/rundir.h"
@@ -143,6 +144,7 @@ struct node_daemon {
     struct weft_list connecting;  /* struct process that have not said HELLO */
     struct weft_list departed;    /* processes that have closed their line, until they are dead (process.c) */
     struct node_ports ports;
+    struct node_names names;
     struct weft_list executors;
     struct weft_map pending;      /* id → struct pending */
     uint32_t next_pending;
@@ -197,6 +199,8 @@ void process_push(struct process *p, uint8_t type, uint32_t request, const struc
 void process_reply(struct process *p, uint32_t request, int status, const char *reason, const struct weft_writer *rest);
 
 /* request.c */
+/* The process of this node that is sought; NULL: none that has an endpoint. */
+struct process *request_find(struct node_daemon *d, const struct node_sought *s);
 int request_handle(struct process *p, struct node_frame *f);           /* WEFT_E_PROTO: it ends */
 /* A pending request's answers; each ends the pending. Unknown ids are of processes that are gone. */
 void pending_executor_ready(struct node_daemon *d, uint32_t id, uint32_t node, uint32_t process, const uint8_t *token,

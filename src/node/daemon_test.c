@@ -655,6 +655,48 @@ static void client__with_an_endpoint(void **state) {
     ep_close(ep, 0);
 }
 
+static void find__by_name_and_by_number(void **state) {
+    cluster(2);
+    struct ep *ep;
+    struct ep_config cfg = {.run_dir = run_dir, .adapters = "udp"};
+    assert_int_equal(ep_open(&ep, &cfg), WEFT_OK);
+    struct node_client *holder, *other = client(0, NULL), *tool = client(1, NULL);
+    assert_int_equal(node_client_open(&holder, ep, nodes[1].socket, NODE_PROGRAM, NULL), WEFT_OK);
+    struct node_process self = node_client_self(holder), found = {0};
+    uint8_t own[EP_ADDRESS_MAX], address[EP_ADDRESS_MAX];
+    size_t own_bytes = sizeof own, bytes = sizeof address;
+    assert_int_equal(ep_address(ep, own, &own_bytes), 0);
+    assert_int_equal(node_client_publish(holder, "server"), WEFT_OK);
+    assert_int_equal(node_client_publish(holder, ""), WEFT_E_INVAL);
+    assert_int_equal(node_client_publish(tool, "mine"), WEFT_E_INVAL); /* nobody could connect to it */
+    assert_int_equal(node_client_find(other, 1, "server", &found, address, &bytes), WEFT_OK);
+    assert_int_equal(found.process, self.process);
+    assert_int_equal(bytes, own_bytes);
+    assert_memory_equal(address, own, bytes);
+    bytes = sizeof address;
+    found = (struct node_process){0};
+    assert_int_equal(node_client_find(tool, 1, "server", &found, address, &bytes), WEFT_OK);
+    assert_int_equal(found.process, self.process);
+    bytes = sizeof address;
+    assert_int_equal(node_client_find(other, 1, NULL, &self, address, &bytes), WEFT_OK);
+    assert_memory_equal(address, own, bytes);
+    bytes = sizeof address;
+    found.process = 999999;
+    assert_int_equal(node_client_find(other, 1, NULL, &found, address, &bytes), WEFT_E_NOENT);
+    assert_int_equal(node_client_find(other, 0, "server", &found, address, &bytes), WEFT_E_NOENT);
+    assert_int_equal(node_client_find(other, 7, "server", &found, address, &bytes), WEFT_E_UNREACHABLE);
+    assert_int_equal(node_client_withdraw(tool, "server"), WEFT_E_NOENT);
+    assert_int_equal(node_client_withdraw(holder, "server"), WEFT_OK);
+    assert_int_equal(node_client_find(other, 1, "server", &found, address, &bytes), WEFT_E_NOENT);
+    assert_int_equal(node_client_publish(holder, "server"), WEFT_OK);
+    node_client_close(holder); /* and with it its names */
+    while (node_client_find(other, 1, "server", &found, address, &bytes) == WEFT_OK) bytes = sizeof address;
+    assert_int_equal(node_client_find(other, 1, "server", &found, address, &bytes), WEFT_E_NOENT);
+    node_client_close(other);
+    node_client_close(tool);
+    ep_close(ep, 0);
+}
+
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void) {
@@ -671,6 +713,7 @@ int main(void) {
         T(client__random_frames),
         T(port__is_found_from_another_node_and_ends_with_its_process),
         T(port__released_is_free_again),
+        T(find__by_name_and_by_number),
         T(executor__here_and_on_another_node),
         T(executor__that_fails_to_start_tells_why),
         T(executor__that_stays_silent_is_killed),

@@ -142,11 +142,7 @@ static void on_executor_answer(struct mesh_link *l, enum node_mesh type, struct 
     if (!r->failed) pending_executor_ready(l->d, request, l->node, process, token, address, bytes);
 }
 
-static void on_port_lookup(struct mesh_link *l, struct weft_reader *r) {
-    uint32_t request = weft_get_u32(r);
-    uint16_t port = weft_get_u16(r);
-    if (r->failed) return;
-    struct process *p = process_find(l->d, node_ports_holder(&l->d->ports, port));
+static void tell_found(struct mesh_link *l, uint32_t request, struct process *p) {
     if (p) node_set_add(&p->watchers, l->node);
     struct mesh_message m;
     mesh_begin(&m, NODE_M_PORT_REPLY);
@@ -155,6 +151,19 @@ static void on_port_lookup(struct mesh_link *l, struct weft_reader *r) {
     weft_put_u32(&m.w, p ? p->id : 0);
     weft_put_blob(&m.w, p ? p->address : NULL, p ? p->address_bytes : 0);
     mesh_send(l, &m);
+}
+
+static void on_port_lookup(struct mesh_link *l, struct weft_reader *r) {
+    uint32_t request = weft_get_u32(r);
+    uint16_t port = weft_get_u16(r);
+    if (!r->failed) tell_found(l, request, process_find(l->d, node_ports_holder(&l->d->ports, port)));
+}
+
+static void on_find(struct mesh_link *l, struct weft_reader *r) {
+    uint32_t request = weft_get_u32(r);
+    struct node_sought s;
+    node_get_sought(r, &s);
+    if (!r->failed) tell_found(l, request, request_find(l->d, &s));
 }
 
 static void on_port_reply(struct mesh_link *l, struct weft_reader *r) {
@@ -168,7 +177,7 @@ static void on_port_reply(struct mesh_link *l, struct weft_reader *r) {
     if (status == WEFT_OK)
         pending_port_found(l->d, request, l->node, process, address, bytes);
     else
-        pending_fail(l->d, request, l->node, PENDING_PORT, WEFT_E_NOENT, "nobody holds that port");
+        pending_fail(l->d, request, l->node, PENDING_PORT, WEFT_E_NOENT, "nobody there is that");
 }
 
 static void on_trusted(struct mesh_link *l, enum node_mesh type, struct weft_reader *r,
@@ -209,6 +218,7 @@ static void on_trusted(struct mesh_link *l, enum node_mesh type, struct weft_rea
         break;
     case NODE_M_PORT_LOOKUP: on_port_lookup(l, r); break;
     case NODE_M_PORT_REPLY: on_port_reply(l, r); break;
+    case NODE_M_FIND: on_find(l, r); break;
     default: break; /* ALIVE, and what a later version may add */
     }
 }

@@ -73,3 +73,21 @@ int node_join_parse(const char *text, uint8_t token[NODE_CLUSTER_TOKEN_BYTES], u
     *bytes = n - NODE_CLUSTER_TOKEN_BYTES;
     return WEFT_OK;
 }
+
+void node_put_sought(struct weft_writer *w, const struct node_sought *s) {
+    weft_put_u8(w, (uint8_t)s->kind);
+    if (s->kind == NODE_SOUGHT_PROCESS)
+        weft_put_u32(w, s->process);
+    else
+        weft_put_string(w, s->name);
+}
+
+void node_get_sought(struct weft_reader *r, struct node_sought *s) {
+    *s = (struct node_sought){.kind = weft_get_u8(r)};
+    if (s->kind == NODE_SOUGHT_PROCESS)
+        s->process = weft_get_u32(r);
+    else if (s->kind == NODE_SOUGHT_NAME)
+        weft_get_string(r, s->name, sizeof s->name);
+    else
+        r->failed = true;
+}

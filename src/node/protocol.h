@@ -9,6 +9,7 @@
 #include "base/codec.h"
 #include "node/client.h"
 #include "node/key.h"
+#include "node/name.h"
 
 #define NODE_PROTOCOL_MAGIC 0x54464557u   /* "WEFT" */
 #define NODE_PROTOCOL_VERSION 1u
@@ -29,6 +30,9 @@ enum node_request {
     NODE_PORT_LOOKUP,     /* node u32, port u16 → process, address */
     NODE_STOP,            /* ends every daemon of the cluster → nothing, before it ends */
     NODE_JOIN_TEXT,       /* → the text with which another daemon joins */
+    NODE_PUBLISH,         /* name string → nothing */
+    NODE_WITHDRAW,        /* name string → nothing */
+    NODE_FIND,            /* node u32, what is sought → process, address */
 };
 
 /* Frames from a daemon. */
@@ -68,7 +72,16 @@ enum node_mesh {
     NODE_M_PROCESS_DOWN,  /* process u32 (of the sender's node), reason string */
     NODE_M_CLIENT_DOWN,   /* process u32 (of the sender's node): its executors end */
     NODE_M_PORT_LOOKUP,   /* request u32, port u16 */
-    NODE_M_PORT_REPLY,    /* request u32, status u32, process u32, address blob */
+    NODE_M_PORT_REPLY,    /* request u32, status u32, process u32, address blob; also to NODE_M_FIND */
+    NODE_M_FIND,          /* request u32, what is sought */
+};
+
+/* What is sought at a node, beside ports: kind u8, then process u32 or name string. */
+enum node_sought_kind { NODE_SOUGHT_PROCESS = 1, NODE_SOUGHT_NAME };
+struct node_sought {
+    enum node_sought_kind kind;
+    uint32_t process;
+    char name[NODE_PUBLISHED_MAX];
 };
 
 /* What daemons tell of themselves. */
@@ -84,6 +97,8 @@ struct node_entry {
 void node_put_entry(struct weft_writer *w, const struct node_entry *e);
 /* Sets r->failed when the entry does not hold. */
 void node_get_entry(struct weft_reader *r, struct node_entry *e);
+void node_put_sought(struct weft_writer *w, const struct node_sought *s);
+void node_get_sought(struct weft_reader *r, struct node_sought *s);
 /* A blob of at most cap bytes copied out; a longer one sets r->failed. */
 void node_get_address(struct weft_reader *r, uint8_t *out, size_t *bytes);
 /* A reason, shortened to NODE_REASON_MAX - 1 bytes, unprintable bytes replaced. */

@@ -274,12 +274,11 @@ static int on_port_release(struct process *p, struct node_frame *f) {
     return WEFT_OK;
 }
 
-static void look_up_here(struct node_daemon *d, struct pending *q, uint16_t port) {
-    struct process *holder = process_find(d, node_ports_holder(&d->ports, port));
+static void answer_here(struct node_daemon *d, struct pending *q, const struct process *holder) {
     if (holder)
         pending_port_found(d, q->id, d->self, holder->id, holder->address, holder->address_bytes);
     else
-        answer(d, q, WEFT_E_NOENT, "nobody holds that port", NULL);
+        answer(d, q, WEFT_E_NOENT, "nobody here is that", NULL);
 }
 
 static int on_port_lookup(struct process *p, struct node_frame *f) {
@@ -291,13 +290,59 @@ static int on_port_lookup(struct process *p, struct node_frame *f) {
     struct pending *q = pending_add(d, PENDING_PORT, p, f->request, node);
     if (!q) return refuse_limit(p, f);
     if (node == d->self) {
-        look_up_here(d, q, port);
+        answer_here(d, q, process_find(d, node_ports_holder(&d->ports, port)));
         return WEFT_OK;
     }
     struct mesh_message m;
     mesh_begin(&m, NODE_M_PORT_LOOKUP);
     weft_put_u32(&m.w, q->id);
     weft_put_u16(&m.w, port);
+    if (mesh_send_node(d, node, &m) != WEFT_OK)
+        answer(d, q, WEFT_E_UNREACHABLE, "its node cannot be reached", NULL);
+    return WEFT_OK;
+}
+
+static int on_publish(struct process *p, struct node_frame *f) {
+    char name[NODE_PUBLISHED_MAX];
+    weft_get_string(&f->body, name, sizeof name);
+    if (f->body.failed) return WEFT_E_PROTO;
+    int rc = p->address_bytes ? node_names_publish(&p->d->names, p->id, name) : WEFT_E_INVAL;
+    process_reply(p, f->request, rc, weft_error_text(rc), NULL);
+    return WEFT_OK;
+}
+
+static int on_withdraw(struct process *p, struct node_frame *f) {
+    char name[NODE_PUBLISHED_MAX];
+    weft_get_string(&f->body, name, sizeof name);
+    if (f->body.failed) return WEFT_E_PROTO;
+    int rc = node_names_withdraw(&p->d->names, p->id, name);
+    process_reply(p, f->request, rc, "it does not hold that name", NULL);
+    return WEFT_OK;
+}
+
+struct process *request_find(struct node_daemon *d, const struct node_sought *s) {
+    bool by_name = s->kind == NODE_SOUGHT_NAME;
+    struct process *p = process_find(d, by_name ? node_names_holder(&d->names, s->name) : s->process);
+    return p && p->address_bytes ? p : NULL;
+}
+
+static int on_find(struct process *p, struct node_frame *f) {
+    struct node_daemon *d = p->d;
+    uint32_t node = weft_get_u32(&f->body);
+    struct node_sought s;
+    node_get_sought(&f->body, &s);
+    if (f->body.failed) return WEFT_E_PROTO;
+    if (!member_online(d, node)) return refuse_unknown(p, f, node);
+    struct pending *q = pending_add(d, PENDING_PORT, p, f->request, node);
+    if (!q) return refuse_limit(p, f);
+    if (node == d->self) {
+        answer_here(d, q, request_find(d, &s));
+        return WEFT_OK;
+    }
+    struct mesh_message m;
+    mesh_begin(&m, NODE_M_FIND);
+    weft_put_u32(&m.w, q->id);
+    node_put_sought(&m.w, &s);
     if (mesh_send_node(d, node, &m) != WEFT_OK)
         answer(d, q, WEFT_E_UNREACHABLE, "its node cannot be reached", NULL);
     return WEFT_OK;
@@ -334,6 +379,9 @@ int request_handle(struct process *p, struct node_frame *f) {
     case NODE_PORT_LOOKUP: return on_port_lookup(p, f);
     case NODE_STOP: return on_stop(p, f);
     case NODE_JOIN_TEXT: return on_join_text(p, f);
+    case NODE_PUBLISH: return on_publish(p, f);
+    case NODE_WITHDRAW: return on_withdraw(p, f);
+    case NODE_FIND: return on_find(p, f);
     default: return WEFT_E_PROTO;
     }
 }
