@@ -15,6 +15,7 @@ struct conformance {
     const char *name;
     const struct adapter_ops *ops;
     const char *bind_host;
+    size_t (*packet_bytes)(const void *packet, size_t left); /* as adapter_config's */
     const char *ofi_provider; /* WEFT_OFI_PROVIDER; NULL: not ofi */
     bool delayed;             /* what send() took is on its way, but not there yet */
     bool itself_only;         /* its only peer is itself: the two nodes of a pair are one */

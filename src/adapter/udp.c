@@ -1,7 +1,7 @@
-/* udp: packets over the kernel's UDP, one non-blocking unconnected socket an endpoint. Unreliable and
- * unordered; a burst of equal packets costs one system call (segmentation offload), a train of them one
- * receive. udp_socket.c makes the socket, udp_send.c and udp_receive.c move packets, udp_address.c knows
- * addresses. */
+/* udp: packets over the kernel's UDP, through one non-blocking unconnected socket an endpoint, and one more
+ * for each of the few peers that most is sent to. Unreliable and unordered; a burst of equal packets costs
+ * one system call (segmentation offload), a train of them one receive. udp_socket.c and udp_connected.c make
+ * the sockets, udp_send.c and udp_receive.c move packets, udp_address.c knows addresses. */
 #include "adapter/udp_internal.h"
 #include "base/counter.h"
 #include "base/error.h"
@@ -41,6 +41,7 @@ static int udp_open(struct adapter **out, const struct adapter_config *cfg) {
     if (!u) return WEFT_E_NOMEM;
     u->base.ops = &adapter_udp_ops;
     u->callbacks = cfg->callbacks;
+    u->packet_bytes = cfg->packet_bytes;
     u->secret = host_random();
     host_id("net", u->host);
     weft_list_init(&u->suspects);
@@ -63,6 +64,10 @@ static int udp_open(struct adapter **out, const struct adapter_config *cfg) {
 static void udp_close(struct adapter *a) {
     struct udp *u = (struct udp *)a;
     udp_count(UDP_DROPS, udp_socket_drops(u->fd) - u->drops_seen);
+    for (unsigned i = 0; i < u->connected_count; i++) {
+        udp_count(UDP_DROPS, udp_socket_drops(u->connected[i].fd));
+        close(u->connected[i].fd);
+    }
     size_t it = 0;
     for (void *p; (p = weft_map_next(&u->peers, &it, NULL));) free(p);
     weft_map_fini(&u->peers);
@@ -132,6 +137,7 @@ static int udp_connect(struct adapter *a, const void *addr, size_t len, struct a
         return rc == WEFT_E_EXIST ? WEFT_E_LIMIT : rc;
     }
     u->peers_version++;
+    udp_connected_adopt(u, p);
     *out = p;
     return 0;
 }
@@ -139,6 +145,7 @@ static int udp_connect(struct adapter *a, const void *addr, size_t len, struct a
 static void udp_disconnect(struct adapter *a, struct adapter_peer *peer) {
     struct udp *u = (struct udp *)a;
     if (--peer->holds) return;
+    if (peer->connected) peer->connected->peer = NULL;
     weft_map_remove(&u->peers, peer->key);
     weft_list_remove(&peer->suspected);
     u->peers_version++;
@@ -151,20 +158,25 @@ void udp_suspect(struct udp *u, struct adapter_peer *peer) {
     if (weft_list_empty(&peer->suspected)) weft_list_push_back(&u->suspects, &peer->suspected);
 }
 
-/* The socket is level-triggered: there is nothing to arm. */
+static size_t udp_fds(struct adapter *a, int *out, size_t cap) {
+    struct udp *u = (struct udp *)a;
+    if (cap) out[0] = u->fd;
+    for (unsigned i = 0; i < u->connected_count && i + 1 < cap; i++) out[i + 1] = u->connected[i].fd;
+    return 1 + u->connected_count;
+}
+
+/* The sockets are level-triggered: there is nothing to arm. */
 static int udp_arm(struct adapter *a) {
     struct udp *u = (struct udp *)a;
     if (udp_receive_pending(u)) return WEFT_E_AGAIN;
-    struct pollfd p = {.fd = u->fd, .events = POLLIN};
-    return poll(&p, 1, 0) > 0 ? WEFT_E_AGAIN : 0;
+    int fds[1 + UDP_CONNECTED_MAX];
+    struct pollfd p[1 + UDP_CONNECTED_MAX];
+    size_t n = udp_fds(a, fds, 1 + UDP_CONNECTED_MAX);
+    for (size_t i = 0; i < n; i++) p[i] = (struct pollfd){.fd = fds[i], .events = POLLIN};
+    return poll(p, n, 0) > 0 ? WEFT_E_AGAIN : 0;
 }
 
 static void udp_disarm(struct adapter *a) { (void)a; }
-
-static size_t udp_fds(struct adapter *a, int *out, size_t cap) {
-    if (cap) out[0] = ((struct udp *)a)->fd;
-    return 1;
-}
 
 const struct adapter_ops adapter_udp_ops = {
     .name = "udp",

@@ -1,5 +1,7 @@
-/* udp receiving: takes a batch of buffers in one call, splits trains of packets apart, and turns the
- * network's error reports into suspicions about peers. */
+/* udp receiving: takes what came, splits trains of packets apart, and turns the network's error reports into
+ * suspicions about peers. The endpoint's own socket gives a batch in one call, with senders and packet sizes;
+ * a connected one gives one buffer a call, whose sender is known and whose packets say their sizes
+ * themselves. */
 #include "adapter/udp_internal.h"
 #include "base/error.h"
 #include "base/log.h"
@@ -12,8 +14,10 @@
 #define UDP_GRO 104
 #endif
 
-#define RECEIVE_TRIES 4
-#define ERRORS_MAX    256 /* read at once; the kernel tells of the rest with the next call */
+#define RECEIVE_TRIES  4
+#define BUFFERS_A_POLL 8u  /* at most, so that what they bring about is sent in between */
+#define TURN_EVERY     8u  /* empty polls before the only other socket is looked at */
+#define ERRORS_MAX     256 /* read at once; the kernel tells of the rest with the next call */
 
 struct receive_call {
     struct mmsghdr msgs[UDP_RECEIVE_BATCH];
@@ -39,13 +43,13 @@ static void count_drops(struct udp *u, uint32_t drops) {
 }
 
 /* Reads the train's packet size; a datagram of its own has none. */
-static void read_control(struct udp *u, struct msghdr *msg, size_t *segment) {
+static void read_control(struct udp *u, int fd, struct msghdr *msg, size_t *segment) {
     for (struct cmsghdr *c = CMSG_FIRSTHDR(msg); c; c = CMSG_NXTHDR(msg, c)) {
         if (c->cmsg_level == IPPROTO_UDP && c->cmsg_type == UDP_GRO) {
             int bytes;
             memcpy(&bytes, CMSG_DATA(c), sizeof bytes);
             if (bytes > 0) *segment = (size_t)bytes;
-        } else if (c->cmsg_level == SOL_SOCKET && c->cmsg_type == SO_RXQ_OVFL) {
+        } else if (c->cmsg_level == SOL_SOCKET && c->cmsg_type == SO_RXQ_OVFL && fd == u->fd) {
             uint32_t drops;
             memcpy(&drops, CMSG_DATA(c), sizeof drops);
             count_drops(u, drops);
@@ -57,10 +61,10 @@ static bool has_port(const union udp_sockaddr *sa) {
     return sa->sa.sa_family == AF_INET6 ? sa->v6.sin6_port != 0 : sa->v4.sin_port != 0;
 }
 
-static void take(struct udp *u, struct udp_datagram *d, struct mmsghdr *m) {
+static void take(struct udp *u, int fd, struct udp_datagram *d, struct mmsghdr *m) {
     d->len = m->msg_len;
     d->segment = d->len;
-    read_control(u, &m->msg_hdr, &d->segment);
+    read_control(u, fd, &m->msg_hdr, &d->segment);
     d->at = 0;
     d->delivered = false;
     d->peers_version = u->peers_version - 1;
@@ -71,23 +75,76 @@ static void take(struct udp *u, struct udp_datagram *d, struct mmsghdr *m) {
     d->blob_bytes = udp_blob_encode(u, &d->from, d->blob);
 }
 
-static void receive(struct udp *u) {
+static void receive(struct udp *u, int fd) {
     struct receive_call call;
     u->filled = u->next = 0;
-    u->maybe_more = false;
     for (int tries = 0; tries < RECEIVE_TRIES; tries++) {
         prepare(u, &call);
-        int n = recvmmsg(u->fd, call.msgs, UDP_RECEIVE_BATCH, MSG_DONTWAIT, NULL);
-        for (int i = 0; i < n; i++) take(u, &u->in[i], &call.msgs[i]);
+        int n = recvmmsg(fd, call.msgs, UDP_RECEIVE_BATCH, MSG_DONTWAIT, NULL);
+        for (int i = 0; i < n; i++) take(u, fd, &u->in[i], &call.msgs[i]);
         if (n >= 0) {
             u->filled = (unsigned)n;
-            u->maybe_more = n == UDP_RECEIVE_BATCH;
             udp_count(UDP_RECEIVES, (uint64_t)n);
             return;
         }
         if (errno == EAGAIN) return;
-        if (errno != EINTR) udp_drain_errors(u); /* the error is an earlier packet's */
+        if (errno != EINTR) udp_drain_errors(u, fd); /* the error is an earlier packet's */
     }
+}
+
+/* The buffer that a connected socket gave. Its drops are counted when it is closed. */
+static void take_connected(struct udp *u, const struct udp_connected *s, size_t len) {
+    struct udp_datagram *d = &u->in[0];
+    bool whole = len <= UDP_RECEIVE_BYTES;
+    d->len = whole ? len : 0;
+    d->segment = 0;
+    d->at = 0;
+    d->delivered = !whole;
+    d->from = s->to;
+    memcpy(d->blob, s->blob, sizeof d->blob);
+    d->blob_bytes = s->blob_bytes;
+    d->peer = s->peer;
+    d->peers_version = u->peers_version;
+    u->filled = 1;
+    udp_count(UDP_RECEIVES, 1);
+    if (!whole) udp_count(UDP_TRUNCATED, 1);
+}
+
+static void receive_connected(struct udp *u, struct udp_connected *s) {
+    if (!s->settled || !u->packet_bytes) {
+        receive(u, s->fd);
+        if (!u->filled) s->settled = true;
+        return;
+    }
+    u->filled = u->next = 0;
+    ssize_t n = recv(s->fd, u->buffers, UDP_RECEIVE_BYTES, MSG_DONTWAIT | MSG_TRUNC);
+    if (n >= 0)
+        take_connected(u, s, (size_t)n);
+    else if (errno != EAGAIN && errno != EINTR)
+        udp_drain_errors(u, s->fd);
+}
+
+static void receive_from(struct udp *u, unsigned socket) {
+    if (socket == 0)
+        receive(u, u->fd);
+    else
+        receive_connected(u, &u->connected[socket - 1]);
+}
+
+/* Reads the socket that last had something, and now and then one of the others. False: nothing came. */
+static bool receive_any(struct udp *u) {
+    unsigned sockets = 1 + u->connected_count;
+    receive_from(u, u->hot);
+    if (u->filled) {
+        u->empty_polls = 0;
+        return true;
+    }
+    if (sockets == 1 || (++u->empty_polls % TURN_EVERY && sockets == 2)) return false;
+    u->turn = (u->turn + 1) % sockets;
+    if (u->turn == u->hot) u->turn = (u->turn + 1) % sockets;
+    receive_from(u, u->turn);
+    if (u->filled) u->hot = u->turn;
+    return u->filled;
 }
 
 static void deliver_one(struct udp *u, struct udp_datagram *d, const uint8_t *data, size_t len) {
@@ -105,7 +162,9 @@ static void deliver_one(struct udp *u, struct udp_datagram *d, const uint8_t *da
 static unsigned deliver(struct udp *u, struct udp_datagram *d, const uint8_t *data, unsigned max) {
     unsigned got = 0;
     while (!d->delivered && got < max) {
-        size_t at = d->at, left = d->len - at, len = d->segment && d->segment < left ? d->segment : left;
+        size_t at = d->at, left = d->len - at, len = d->segment;
+        if (!len && u->packet_bytes) len = u->packet_bytes(data + at, left);
+        if (!len || len > left) len = left;
         d->at += len;
         d->delivered = d->at >= d->len;
         deliver_one(u, d, data + at, len);
@@ -124,24 +183,21 @@ static void report_suspects(struct udp *u) {
 }
 
 bool udp_receive_pending(const struct udp *u) {
-    return u->next < u->filled || u->maybe_more || !weft_list_empty(&u->suspects);
+    return u->next < u->filled || !weft_list_empty(&u->suspects);
 }
 
 int udp_poll(struct adapter *a, unsigned max) {
     struct udp *u = (struct udp *)a;
     unsigned got = 0;
-    bool fresh = u->next >= u->filled; /* nothing left over from the last poll */
+    /* After a poll that found nothing one buffer is most likely all there is: do not ask for another. */
+    unsigned reads = u->idle ? 1 : BUFFERS_A_POLL;
     while (got < max) {
-        if (u->next >= u->filled) {
-            if (!fresh && !u->maybe_more) break;
-            fresh = false;
-            receive(u);
-            if (!u->filled) break;
-        }
+        if (u->next >= u->filled && (!reads-- || !receive_any(u))) break;
         struct udp_datagram *d = &u->in[u->next];
         got += deliver(u, d, u->buffers + (size_t)u->next * UDP_RECEIVE_BYTES, max - got);
         if (d->delivered) u->next++;
     }
+    u->idle = got == 0;
     report_suspects(u);
     return (int)got;
 }
@@ -157,7 +213,7 @@ static void handle_error(struct udp *u, struct adapter_peer *peer, const struct 
     udp_suspect(u, peer);
 }
 
-void udp_drain_errors(struct udp *u) {
+void udp_drain_errors(struct udp *u, int fd) {
     for (int i = 0; i < ERRORS_MAX; i++) {
         union udp_sockaddr to;
         char control[512] __attribute__((aligned(16)));
@@ -165,7 +221,7 @@ void udp_drain_errors(struct udp *u) {
                              .msg_namelen = sizeof to,
                              .msg_control = control,
                              .msg_controllen = sizeof control};
-        if (recvmsg(u->fd, &msg, MSG_ERRQUEUE | MSG_DONTWAIT) < 0) return;
+        if (recvmsg(fd, &msg, MSG_ERRQUEUE | MSG_DONTWAIT) < 0) return;
         struct adapter_peer *peer = msg.msg_namelen ? udp_peer_find(u, &to) : NULL;
         for (struct cmsghdr *c = CMSG_FIRSTHDR(&msg); peer && c; c = CMSG_NXTHDR(&msg, c)) {
             if (!(c->cmsg_level == IPPROTO_IP && c->cmsg_type == IP_RECVERR) &&

@@ -13,10 +13,11 @@
 #endif
 
 #define PIECES           3
-#define LINEAR_BYTES_MAX 64 /* up to here UDP_SEGMENT does not lower a packet's charge */
-#define SEND_TRIES       4  /* errors left over from earlier packets, read and forgotten before giving up */
+#define LINEAR_BYTES_MAX 512 /* up to here UDP_SEGMENT does not lower a packet's charge by much */
+#define SEND_TRIES       4   /* errors left over from earlier packets, read and forgotten before giving up */
 
 ssize_t (*udp_sendmsg)(int fd, const struct msghdr *msg, int flags) = sendmsg;
+ssize_t (*udp_send_bytes)(int fd, const void *bytes, size_t len, int flags) = send;
 
 enum send_result { SENT = 1, NO_ROOM = 0, RETRY = -100, SEGMENTATION_FAILED = -101 };
 
@@ -78,6 +79,10 @@ static int segmentation_failed(struct adapter_peer *peer, size_t len, int err) {
     return SEGMENTATION_FAILED;
 }
 
+static int send_fd(const struct udp *u, const struct adapter_peer *peer) {
+    return peer->connected ? peer->connected->fd : u->fd;
+}
+
 /* Says what to do about a failed send: an enum send_result or an error. */
 static int send_failed(struct udp *u, struct adapter_peer *peer, size_t len, bool segmented, int err) {
     switch (err) {
@@ -104,7 +109,7 @@ static int send_failed(struct udp *u, struct adapter_peer *peer, size_t len, boo
     case EPERM:
     case EACCES:
         /* Mostly the echo of an earlier packet, perhaps another peer's: read it and try again. */
-        udp_drain_errors(u);
+        udp_drain_errors(u, send_fd(u, peer));
         return RETRY;
     default: break;
     }
@@ -112,27 +117,51 @@ static int send_failed(struct udp *u, struct adapter_peer *peer, size_t len, boo
     return WEFT_E_IO;
 }
 
-static int send_burst(struct udp *u, struct adapter_peer *peer, const struct adapter_packet_out *packets,
-                      size_t count) {
+/* A small packet to a connected peer: put together and given to the plainest of calls, which is faster than
+ * having the kernel gather it. */
+static ssize_t send_small(struct adapter_peer *peer, const struct adapter_packet_out *packet) {
+    uint8_t bytes[LINEAR_BYTES_MAX];
+    size_t len = 0;
+    for (size_t k = 0; k < PIECES; k++) {
+        if (packet->piece[k].iov_len)
+            memcpy(bytes + len, packet->piece[k].iov_base, packet->piece[k].iov_len);
+        len += packet->piece[k].iov_len;
+    }
+    return udp_send_bytes(peer->connected->fd, bytes, len, MSG_DONTWAIT | MSG_NOSIGNAL);
+}
+
+static ssize_t send_gathered(struct udp *u, struct adapter_peer *peer,
+                             const struct adapter_packet_out *packets, size_t count, bool segmented) {
     struct iovec iov[UDP_BURST_PACKETS * PIECES];
     union {
         struct cmsghdr align;
         char bytes[CMSG_SPACE(sizeof(uint16_t))];
     } control;
-    struct msghdr msg = {.msg_name = &peer->to, .msg_namelen = udp_sockaddr_len(&peer->to), .msg_iov = iov};
+    struct msghdr msg = {.msg_iov = iov, .msg_iovlen = gather(iov, packets, count)};
+    if (!peer->connected) {
+        msg.msg_name = &peer->to;
+        msg.msg_namelen = udp_sockaddr_len(&peer->to);
+    }
+    if (segmented) put_segment(&msg, &control, packet_len(&packets[0]));
+    return udp_sendmsg(send_fd(u, peer), &msg, MSG_DONTWAIT | MSG_NOSIGNAL);
+}
+
+static int send_burst(struct udp *u, struct adapter_peer *peer, const struct adapter_packet_out *packets,
+                      size_t count) {
     size_t len = packet_len(&packets[0]);
-    msg.msg_iovlen = gather(iov, packets, count);
-    bool segmented = u->gso && !peer->no_segmentation && len > LINEAR_BYTES_MAX;
-    if (segmented || count > 1) put_segment(&msg, &control, len);
+    bool small = count == 1 && len <= LINEAR_BYTES_MAX;
+    bool segmented = count > 1 || (u->gso && !peer->no_segmentation && !small);
+    udp_connected_note_send(u, peer);
     for (int tries = 0; tries < SEND_TRIES; tries++) {
-        ssize_t n = udp_sendmsg(u->fd, &msg, MSG_DONTWAIT | MSG_NOSIGNAL);
+        ssize_t n = small && peer->connected ? send_small(peer, packets)
+                                             : send_gathered(u, peer, packets, count, segmented);
         if (n >= 0) {
             udp_count(UDP_SENDS, 1);
             udp_count(UDP_PACKETS_SENT, count);
             udp_count(UDP_BYTES_SENT, (uint64_t)n);
             return SENT;
         }
-        int rc = send_failed(u, peer, len, msg.msg_controllen != 0, errno);
+        int rc = send_failed(u, peer, len, segmented, errno);
         if (rc != RETRY) return rc;
     }
     /* No way out now (no route, a firewall, a dead neighbour): lost, like any packet may be. */

@@ -114,16 +114,24 @@ static void set_network_options(int fd, int family) {
     set_int(fd, SOL_SOCKET, SO_RXQ_OVFL, 1);
 }
 
-static void set_offloads(struct udp *u) {
-    int off = 0;
-    u->gso = weft_option_bool("udp_gso") && !set_int(u->fd, IPPROTO_UDP, UDP_SEGMENT, off);
-    if (weft_option_bool("udp_gro") && set_int(u->fd, IPPROTO_UDP, UDP_GRO, 1))
+static void set_receive_offload(int fd) {
+    if (weft_option_bool("udp_gro") && set_int(fd, IPPROTO_UDP, UDP_GRO, 1))
         weft_debug("udp", "no receive offload: %m");
 }
 
+static void set_offloads(struct udp *u) {
+    int off = 0;
+    u->gso = weft_option_bool("udp_gso") && !set_int(u->fd, IPPROTO_UDP, UDP_SEGMENT, off);
+    set_receive_offload(u->fd);
+}
+
+static void ask_for_buffers(int fd) {
+    set_int(fd, SOL_SOCKET, SO_RCVBUF, (int)weft_option_int("udp_receive_buffer_bytes"));
+    set_int(fd, SOL_SOCKET, SO_SNDBUF, (int)weft_option_int("udp_send_buffer_bytes"));
+}
+
 static void set_buffers(struct udp *u) {
-    set_int(u->fd, SOL_SOCKET, SO_RCVBUF, (int)weft_option_int("udp_receive_buffer_bytes"));
-    set_int(u->fd, SOL_SOCKET, SO_SNDBUF, (int)weft_option_int("udp_send_buffer_bytes"));
+    ask_for_buffers(u->fd);
     int held = 0;
     socklen_t len = sizeof held;
     getsockopt(u->fd, SOL_SOCKET, SO_RCVBUF, &held, &len);
@@ -163,4 +171,33 @@ int udp_socket_open(struct udp *u, const char *host, uint16_t port) {
         return err == EADDRNOTAVAIL ? WEFT_E_INVAL : weft_error_from_errno(err);
     }
     return 0;
+}
+
+/* Two sockets can only be bound to one address while both have SO_REUSEPORT, and then any other program of
+ * this user can join them, even by chance. So it is on for a moment only. */
+static void allow_another(struct udp *u, int value) {
+    set_int(u->fd, SOL_SOCKET, SO_REUSEPORT, value);
+    for (unsigned i = 0; i < u->connected_count; i++)
+        set_int(u->connected[i].fd, SOL_SOCKET, SO_REUSEPORT, value);
+}
+
+int udp_socket_connected(struct udp *u, const union udp_sockaddr *to) {
+    int family = u->local.sa.sa_family;
+    int fd = socket(family, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (fd < 0) return -1;
+    if (family == AF_INET6) set_int(fd, IPPROTO_IPV6, IPV6_V6ONLY, 1);
+    set_network_options(fd, family);
+    set_receive_offload(fd);
+    ask_for_buffers(fd);
+    set_int(fd, SOL_SOCKET, SO_REUSEPORT, 1);
+    allow_another(u, 1);
+    bool good =
+        !bind(fd, &u->local.sa, udp_sockaddr_len(&u->local)) && !connect(fd, &to->sa, udp_sockaddr_len(to));
+    int err = errno;
+    set_int(fd, SOL_SOCKET, SO_REUSEPORT, 0);
+    allow_another(u, 0);
+    if (good) return fd;
+    weft_debug("udp", "a socket of its own for a peer: %s", strerror(err));
+    close(fd);
+    return -1;
 }

@@ -39,7 +39,8 @@ static int open_link(struct ep *ep, const struct adapter_ops *ops, const char *r
     struct adapter_config cfg = {.callbacks = {on_packet, on_peer_lost, l},
                                  .run_dir = run_dir,
                                  .bind_host = ep->cfg.bind_host,
-                                 .bind_port = ep->cfg.bind_port};
+                                 .bind_port = ep->cfg.bind_port,
+                                 .packet_bytes = engine_packet_bytes};
     l->ep = ep;
     int rc = ops->open(&l->adapter, &cfg);
     if (rc) return rc;

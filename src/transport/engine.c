@@ -331,6 +331,12 @@ void engine_input(struct engine *e, uint64_t now, const struct engine_from *from
     connection_in(e, now, from, &h, packet, len);
 }
 
+size_t engine_packet_bytes(const void *packet, size_t left) {
+    if (left < WIRE_PACKET_MIN) return left;
+    size_t len = wire_get16((const uint8_t *)packet + 2);
+    return len < WIRE_PACKET_MIN || len > left ? left : len;
+}
+
 void engine_peer_lost(struct engine *e, uint64_t now, struct engine_link *link, struct adapter_peer *peer,
                       bool hint) {
     weft_list_for_each_safe(it, &e->conns) {

@@ -121,6 +121,8 @@ void engine_silence(struct conn *c); /* as `silent`, before the release */
 
 void engine_input(struct engine *e, uint64_t now, const struct engine_from *from, const uint8_t *packet,
                   size_t len);
+/* How long the packet says it is that begins here; `left` if that cannot be. For adapter_config.packet_bytes. */
+size_t engine_packet_bytes(const void *packet, size_t left);
 /* The adapter says that a peer is gone (hint false) or may be (hint true). */
 void engine_peer_lost(struct engine *e, uint64_t now, struct engine_link *link, struct adapter_peer *peer,
                       bool hint);
