@@ -229,6 +229,7 @@ struct conn {
 
     /* receiving */
     bool ack_now;         /* the packet being taken must be acknowledged at once */
+    bool answerable;      /* … has nothing but messages: an answer may well follow */
     struct replay replay; /* unreliable links; on others only `next` is used */
     struct received received;
     uint64_t last_heard_ns, suspect_since_ns, suspect_probe_ns, last_hint_ns;

@@ -183,7 +183,10 @@ static int ctrl_in(struct conn *c, uint64_t now, struct pbuf *packet, bool *clos
     size_t left = packet->len - WIRE_OVERHEAD_BYTES;
     struct wire_item item;
     int rc, again = 0;
+    c->answerable = true;
     while ((rc = wire_item_next(&p, &left, &item)) == 0) {
+        if (item.type != WIRE_ITEM_MSG && item.type != WIRE_ITEM_FRAG && item.type != WIRE_ITEM_ACK)
+            c->answerable = false;
         if (item.type == WIRE_ITEM_CLOSE) {
             if ((rc = wire_close_read(&item, reason))) return rc;
             *closes = true;
@@ -235,7 +238,10 @@ static int note_taken(struct conn *c, uint64_t now, const struct wire_header *h)
     }
     replay_mark(&c->replay, h->number);
     bool eliciting = h->flags & WIRE_ACK_ELICITING;
-    int rc = received_note(&c->received, now, h->number, eliciting, c->ack_now || h->flags & WIRE_ACK_NOW);
+    enum received_when when = RECEIVED_LATER;
+    if (h->flags & WIRE_ACK_NOW) when = c->answerable ? RECEIVED_SOON : RECEIVED_NOW;
+    if (c->ack_now) when = RECEIVED_NOW;
+    int rc = received_note(&c->received, now, h->number, eliciting, when);
     c->ack_now = false;
     if (eliciting) note_active(c, now);
     if (c->received.due_ns <= now) conn_mark_ready(c);
@@ -249,6 +255,7 @@ static int packet_in(struct conn *c, uint64_t now, const struct wire_header *h, 
     int rc;
     heard(c, now);
     if (h->type == WIRE_DATA) {
+        c->answerable = false;
         rc = data_in(c, h, packet, len);
     } else {
         struct pbuf *copy = pbuf_create(c->engine, len);

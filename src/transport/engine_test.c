@@ -3,6 +3,7 @@
 #include "base/error.h"
 #include "base/test.h"
 #include "transport/hand_peer.h"
+#include "transport/received.h"
 
 #include <stdlib.h>
 
@@ -415,6 +416,42 @@ static void packets__damaged_or_repeated_ones_do_nothing(void **state) {
     hand_close(&h);
 }
 
+/* The acknowledgement of a lone message leaves with its answer, and soon if there is none. */
+static void ack__goes_along_with_an_answer(void **state) {
+    uint8_t body[64];
+    hand_open(&h, true);
+    hand_accept(&h);
+    hand_settle(&h);
+    h.flags = WIRE_ACK_NOW;
+    for (uint64_t id = 0; id < 2; id++) {
+        struct wire_msg m = {.id = id};
+        hand_packet(&h, WIRE_CTRL, body, wire_msg_write(body, &m));
+        size_t before = h.sent;
+        hand_settle(&h);
+        assert_int_equal(h.headers, id + 1);
+        assert_int_equal(h.sent, before);
+        struct ep_send answer = {.handler = 1};
+        if (id == 0)
+            assert_int_equal(engine_send(h.engine, h.now, engine_conn_next(h.engine, NULL), &answer), 0);
+        else
+            hand_advance(&h, RECEIVED_SOON_NS);
+        hand_settle(&h);
+        assert_int_equal(h.sent, before + 1);
+        size_t len;
+        const uint8_t *p = hand_last(&h, WIRE_CTRL, &len);
+        assert_int_equal(p[WIRE_HEADER_BYTES], WIRE_ITEM_ACK);
+        assert_int_equal(len > WIRE_OVERHEAD_BYTES + WIRE_ACK_FIXED_BYTES, id == 0);
+        hand_advance(&h, WEFT_NS_PER_US);
+        assert_int_equal(h.sent, before + 1);
+    }
+    /* What the sender certainly waits for is acknowledged at once. */
+    size_t before = h.sent;
+    hand_packet(&h, WIRE_CTRL, body, wire_ping_write(body));
+    hand_settle(&h);
+    assert_int_equal(h.sent, before + 1);
+    hand_close(&h);
+}
+
 static void engine__random_input(void **state) {
     uint64_t random = 1;
     for (int round = 0; round < 3000; round++) {
@@ -448,6 +485,7 @@ int main(void) {
         cmocka_unit_test(cancel__is_told_and_late_data_is_not_stored),
         cmocka_unit_test(messages__far_ahead_are_not_taken),
         cmocka_unit_test(packets__damaged_or_repeated_ones_do_nothing),
+        cmocka_unit_test(ack__goes_along_with_an_answer),
         cmocka_unit_test(engine__random_input),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

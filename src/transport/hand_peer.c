@@ -144,7 +144,7 @@ void hand_packet(struct hand *h, enum wire_type type, const uint8_t *body, size_
     uint8_t p[HAND_PATH_BYTES];
     if (len > sizeof p - WIRE_OVERHEAD_BYTES) len = sizeof p - WIRE_OVERHEAD_BYTES;
     size_t total = len + WIRE_OVERHEAD_BYTES;
-    wire_header_write(p, &(struct wire_header){WIRE_VERSION, (uint8_t)type, WIRE_ACK_ELICITING,
+    wire_header_write(p, &(struct wire_header){WIRE_VERSION, (uint8_t)type, WIRE_ACK_ELICITING | h->flags,
                                                (uint16_t)total, h->conn_id, h->next_number++});
     if (len) memcpy(p + WIRE_HEADER_BYTES, body, len);
     wire_trailer_write(p + total - WIRE_TRAILER_BYTES, WIRE_INTEGRITY_CRC, p, total - WIRE_TRAILER_BYTES,

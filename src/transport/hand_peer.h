@@ -20,6 +20,7 @@ struct hand {
     size_t sent;      /* in all */
     uint32_t conn_id; /* of the engine's side, after hand_accept */
     uint64_t next_number;
+    uint8_t flags; /* of packets, beside WIRE_ACK_ELICITING */
     int headers, downs, down_status;
     void *sink;      /* where on_header wants data */
     int data_status; /* of the last on_data; 1: not called */

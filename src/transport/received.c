@@ -12,7 +12,8 @@ void received_init(struct received *r) {
 
 void received_fini(struct received *r) { weft_ranges_fini(&r->ranges); }
 
-int received_note(struct received *r, uint64_t now, uint64_t number, bool eliciting, bool at_once) {
+int received_note(struct received *r, uint64_t now, uint64_t number, bool eliciting,
+                  enum received_when when) {
     struct weft_ranges *set = &r->ranges;
     uint64_t next = set->count ? set->at[set->count - 1].end : 0;
     int rc = weft_ranges_add(set, number, number + 1);
@@ -24,10 +25,9 @@ int received_note(struct received *r, uint64_t now, uint64_t number, bool elicit
     if (number >= next) r->largest_at_ns = now;
     if (!eliciting) return 0;
     r->unacked++;
-    if (number != next || at_once || r->unacked >= RECEIVED_ACK_EVERY)
-        r->due_ns = now;
-    else if (r->due_ns == WEFT_TIME_NEVER)
-        r->due_ns = now + RTT_ACK_DELAY_NS;
+    uint64_t due = now + (when == RECEIVED_SOON ? RECEIVED_SOON_NS : RTT_ACK_DELAY_NS);
+    if (number != next || when == RECEIVED_NOW || r->unacked >= RECEIVED_ACK_EVERY) due = now;
+    if (due < r->due_ns) r->due_ns = due;
     return 0;
 }
 

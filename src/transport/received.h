@@ -2,10 +2,14 @@
  * sets. */
 #ifndef WEFT_TRANSPORT_RECEIVED_H
 #define WEFT_TRANSPORT_RECEIVED_H
+#include "base/clock.h"
 #include "base/range.h"
 #include "transport/wire.h"
 
 #define RECEIVED_ACK_EVERY 16u
+#define RECEIVED_SOON_NS   (5 * WEFT_NS_PER_US) /* for an answer to take an acknowledgement along */
+
+enum received_when { RECEIVED_LATER, RECEIVED_SOON, RECEIVED_NOW };
 
 struct received {
     struct weft_ranges ranges; /* the newest that came, at most twice what one ACK tells */
@@ -16,8 +20,8 @@ struct received {
 
 void received_init(struct received *r);
 void received_fini(struct received *r);
-/* Notes a new packet. A gap, every sixteenth packet and `at_once` make the acknowledgement due now. */
-int received_note(struct received *r, uint64_t now, uint64_t number, bool eliciting, bool at_once);
+/* Notes a new packet, acknowledged at `when` the latest. A gap and every sixteenth packet are due now. */
+int received_note(struct received *r, uint64_t now, uint64_t number, bool eliciting, enum received_when when);
 static inline bool received_owes(const struct received *r) { return r->unacked > 0; }
 /* Fills in everything but the window; false when nothing has come yet. Changes nothing. */
 bool received_ack(const struct received *r, uint64_t now, struct wire_ack *out);

@@ -138,14 +138,14 @@ static void replay__window_edges(void **unused) {
 static void received__acknowledges_late_or_at_once(void **unused) {
     struct received r;
     received_init(&r);
-    received_note(&r, 1000, 0, true, false);
+    received_note(&r, 1000, 0, true, RECEIVED_LATER);
     assert_int_equal(r.due_ns, 1000 + RTT_ACK_DELAY_NS);
-    received_note(&r, 2000, 2, true, false); /* a gap */
+    received_note(&r, 2000, 2, true, RECEIVED_LATER); /* a gap */
     assert_int_equal(r.due_ns, 2000);
     received_acked(&r);
-    received_note(&r, 3000, 3, false, false); /* nobody asks for it */
+    received_note(&r, 3000, 3, false, RECEIVED_LATER); /* nobody asks for it */
     assert_int_equal(r.due_ns, WEFT_TIME_NEVER);
-    for (uint64_t n = 4; n < 4 + RECEIVED_ACK_EVERY; n++) received_note(&r, 4000, n, true, false);
+    for (uint64_t n = 4; n < 4 + RECEIVED_ACK_EVERY; n++) received_note(&r, 4000, n, true, RECEIVED_LATER);
     assert_int_equal(r.due_ns, 4000);
     struct wire_ack a;
     assert_true(received_ack(&r, 5000, &a));
@@ -156,11 +156,25 @@ static void received__acknowledges_late_or_at_once(void **unused) {
     received_fini(&r);
 }
 
+static void received__an_answer_may_take_it_along(void **unused) {
+    struct received r;
+    received_init(&r);
+    received_note(&r, 1000, 0, true, RECEIVED_SOON);
+    assert_int_equal(r.due_ns, 1000 + RECEIVED_SOON_NS);
+    received_note(&r, 2000, 1, true, RECEIVED_LATER); /* nothing puts it off */
+    received_note(&r, 3000, 2, true, RECEIVED_SOON);
+    assert_int_equal(r.due_ns, 1000 + RECEIVED_SOON_NS);
+    received_note(&r, 4000, 3, true, RECEIVED_NOW);
+    assert_int_equal(r.due_ns, 4000);
+    received_fini(&r);
+}
+
 static void received__many_gaps_stay_bounded(void **unused) {
     struct received r;
     struct wire_ack a;
     received_init(&r);
-    for (uint64_t n = 0; n < 10000; n++) assert_int_equal(received_note(&r, n, 2 * n, true, false), 0);
+    for (uint64_t n = 0; n < 10000; n++)
+        assert_int_equal(received_note(&r, n, 2 * n, true, RECEIVED_LATER), 0);
     assert_true(r.ranges.count <= 2 * WIRE_ACK_RANGES_MAX);
     assert_true(received_ack(&r, 20000, &a));
     assert_int_equal(a.count, WIRE_ACK_RANGES_MAX);
@@ -276,6 +290,7 @@ int main(void) {
         cmocka_unit_test(rtt_guess__lasts_until_a_sample),
         cmocka_unit_test(replay__window_edges),
         cmocka_unit_test(received__acknowledges_late_or_at_once),
+        cmocka_unit_test(received__an_answer_may_take_it_along),
         cmocka_unit_test(received__many_gaps_stay_bounded),
         cmocka_unit_test(received__long_runs_fit_the_format),
         cmocka_unit_test(sent__grows_and_keeps_contents),
