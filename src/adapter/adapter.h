@@ -28,9 +28,10 @@ enum adapter_cap {
     ADAPTER_CAP_RELIABLE = 1 << 0,    /* a packet that send() took arrives once, whole, or the peer is lost */
     ADAPTER_CAP_ORDERED = 1 << 1,     /* packets of a peer arrive in the order sent */
     ADAPTER_CAP_REMOTE_READ = 1 << 2, /* read(): a peer's exposed memory is pulled without its help */
-    ADAPTER_CAP_BURST = 1 << 3,       /* a burst of equal packets costs one operation (segmentation offload) */
-    ADAPTER_CAP_SAME_HOST = 1 << 4,   /* reaches processes of this host only */
-    ADAPTER_CAP_PEER_DEATH = 1 << 5,  /* on_peer_lost() tells a dead peer within milliseconds */
+    ADAPTER_CAP_BURST = 1 << 3,      /* a burst of equal packets costs one operation (segmentation offload) */
+    ADAPTER_CAP_SAME_HOST = 1 << 4,  /* reaches processes of this host only */
+    ADAPTER_CAP_PEER_DEATH = 1 << 5, /* on_peer_lost() tells a dead peer within milliseconds */
+    ADAPTER_CAP_METHOD1 = 1 << 6,    /* data with a tag is stored where the tag entry says (Method 1) */
 };
 
 struct adapter_attr {
@@ -42,6 +43,7 @@ struct adapter_attr {
     size_t receive_window_bytes;
     /* Bookkeeping bytes charged against the window for each packet, beside its length. */
     size_t packet_charge_bytes;
+    size_t tag_entries; /* that its table holds, for all peers; 0: no limit of its own */
     /* Costs, a first estimate until the model has measured them. */
     double overhead_s, latency_s, bandwidth_Bps;
 };

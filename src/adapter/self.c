@@ -72,7 +72,7 @@ static void self_attr(struct adapter_attr *attr) {
     *attr = (struct adapter_attr){
         .name = "self",
         .caps = ADAPTER_CAP_RELIABLE | ADAPTER_CAP_ORDERED | ADAPTER_CAP_REMOTE_READ | ADAPTER_CAP_SAME_HOST |
-                ADAPTER_CAP_PEER_DEATH,
+                ADAPTER_CAP_PEER_DEATH | ADAPTER_CAP_METHOD1,
         .packet_max_bytes = SELF_PACKET_MAX,
         .burst_max_packets = 1,
         .overhead_s = 50e-9,

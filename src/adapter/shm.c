@@ -52,7 +52,8 @@ void shm_count(enum shm_counter c, uint64_t n) { weft_counter_add(&shm_counters[
 static void shm_attr(struct adapter_attr *attr) {
     *attr = (struct adapter_attr){
         .name = "shm",
-        .caps = ADAPTER_CAP_RELIABLE | ADAPTER_CAP_ORDERED | ADAPTER_CAP_SAME_HOST | ADAPTER_CAP_PEER_DEATH,
+        .caps = ADAPTER_CAP_RELIABLE | ADAPTER_CAP_ORDERED | ADAPTER_CAP_SAME_HOST | ADAPTER_CAP_PEER_DEATH |
+                ADAPTER_CAP_METHOD1,
         .packet_max_bytes = SHM_PACKET_MAX,
         .burst_max_packets = 1,
         .overhead_s = 100e-9,

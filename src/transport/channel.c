@@ -71,6 +71,7 @@ static void deliver(struct rx *rx) {
     unhold(rx);
     if (rx->assembled) rx->data = rx->assembled;
     rx->state = RX_HEADER;
+    if (rx->rendezvous && !rx->region_bytes) tag_reserve(rx);
     weft_trace(WEFT_TRACE_MESSAGE_DELIVERED, c->id, rx->id, rx->handler, rx->data_bytes);
     event_push(c->engine, c, &rx->event, ENGINE_EVENT_HEADER, 0);
 }
@@ -206,6 +207,7 @@ int channel_rts_in(struct conn *c, struct pbuf *packet, const struct wire_rts *r
     rx->data_bytes = r->data_bytes;
     rx->chunk_bytes = r->chunk_bytes;
     rx->ref = r->ref;
+    rx->unmapped = r->flags & WIRE_RTS_UNMAPPED;
     if (c->path.link->attr.caps & ADAPTER_CAP_REMOTE_READ) rx->region_bytes = (uint8_t)r->region_bytes;
     memcpy(rx->region, r->region, rx->region_bytes);
     keep_packet(rx, packet);

@@ -149,7 +149,7 @@ void conn_destroy(struct conn *c) {
     for (void *ch; (ch = weft_map_next(&c->channels, &it, NULL));) free(ch);
     weft_map_fini(&c->channels);
     weft_map_fini(&c->tx_by_ref);
-    free(c->tags);
+    free(c->tag_slots);
     received_fini(&c->received);
     if (!c->reliable) sent_fini(&c->sent);
     handshake_free(c);

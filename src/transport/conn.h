@@ -25,13 +25,16 @@
 #define CONN_HALF_OPEN_NS     (3 * WEFT_NS_PER_S)
 #define CONN_QUARANTINE_NS    (60 * WEFT_NS_PER_S) /* before a connection id's slot is used again */
 #define CONN_SLOTS_MAX        65535u
-#define CONN_HELD_SOFT_BYTES  (8u << 20)          /* out-of-order bytes above which packets are not taken */
-#define CONN_HELD_HARD_BYTES  (64u << 20)         /* … above which the connection is closed */
-#define CONN_AHEAD_MAX        65536u              /* message ids ahead of the next one that are taken */
-#define CONN_RENDEZVOUS_MAX   1024u               /* that a sender has open at once */
-#define CONN_RENDEZVOUS_HARD  4096u               /* that a receiver tolerates */
-#define CONN_TAGS_MAX         64u                 /* tag entries of one peer */
-#define CONN_TX_MAX           (1u << 20)          /* messages in one peer's queue */
+#define CONN_HELD_SOFT_BYTES  (8u << 20)  /* out-of-order bytes above which packets are not taken */
+#define CONN_HELD_HARD_BYTES  (64u << 20) /* … above which the connection is closed */
+#define CONN_AHEAD_MAX        65536u      /* message ids ahead of the next one that are taken */
+#define CONN_RENDEZVOUS_MAX   1024u       /* that a sender has open at once */
+#define CONN_RENDEZVOUS_HARD  4096u       /* that a receiver tolerates */
+#define CONN_TAGS_MAX         64u         /* tag entries of one peer */
+#define CONN_TAGS_ALL_MAX     1024u       /* tag entries of all peers */
+#define CONN_TRANSFERS_MAX    128u        /* pushed at once by one peer, with and without a tag entry */
+#define CONN_NORMAL_WINDOW    4u          /* superpackets under way without a tag entry */
+#define CONN_TX_MAX           (1u << 20)  /* messages in one peer's queue */
 #define CONN_PING_DEAD_NS     (8 * WEFT_NS_PER_S) /* silence after which an idle peer is lost */
 #define CONN_SUSPECT_PROBE_NS (50 * WEFT_NS_PER_MS)
 #define CONN_SUSPECT_DEAD_NS  (500 * WEFT_NS_PER_MS)
@@ -60,7 +63,7 @@ struct content {
         struct rx *rx; /* OKTOSEND, WINDOW */
         struct {
             struct wire_fin fin;
-            uint32_t tag; /* one above the tag entry that rests until this FIN has arrived; 0: none */
+            uint32_t slot; /* one above the slot that rests until this FIN has arrived; 0: none */
         };
     };
 };
@@ -91,6 +94,8 @@ struct tx {
     uint16_t handler, channel, header_bytes, chunk_bytes;
     bool rendezvous, rts_sent;
     bool pooled;
+    bool normal;   /* the data goes the non-zero-copy way */
+    bool unmapped; /* … because it could not be exposed */
     uint8_t region_bytes;
     uint32_t left;        /* eager: pieces of content not acknowledged */
     uint32_t alloc_bytes; /* counted against the queue's cap */
@@ -108,15 +113,18 @@ struct push_in {
     uint32_t slot;
     uint64_t use, segment_offset, segment_bytes;
     uint32_t count, low, told_low, window;
-    uint64_t got[WIRE_CHUNKS_MAX]; /* chunks, indexed by superpacket % 64 */
+    uint64_t *got;                    /* chunks, indexed by superpacket % window: on the heap, or … */
+    uint64_t few[CONN_NORMAL_WINDOW]; /* … these, which need no memory */
 };
 
-/* One tag entry. After a cancel it rests until the sender has heard of it: chunks that come meanwhile are not
- * acknowledged, so that the sender cannot take the message for complete. */
-struct tag_entry {
+/* Where chunks with this slot in their tag go. After a cancel it rests until the sender has heard of it:
+ * chunks that come meanwhile are not acknowledged, so that the sender cannot take the message for complete.
+ */
+struct tag_slot {
     struct rx *rx; /* armed; else NULL */
     uint64_t use;  /* the latest */
     bool resting;
+    bool entry; /* holds one of the adapter's tag entries, which are few */
 };
 
 enum rx_state {
@@ -137,6 +145,9 @@ struct rx {
     uint64_t token; /* rendezvous: in engine->rx_by_token; 0: not any more */
     uint16_t handler, channel, header_bytes, chunk_bytes;
     uint8_t state, region_bytes;
+    uint8_t normal;        /* enum wire_normal: why the data comes the non-zero-copy way; 0: it does not */
+    bool reserved;         /* a tag entry, for when the handler has answered */
+    bool unmapped;         /* the sender says so */
     bool rendezvous, busy; /* busy: a slice of a pull is being read, outside the engine */
     bool canceled;         /* while its handler ran or a slice was read: ends when that is over */
     struct pbuf *packet;   /* holds header (and data, if it came in one packet) */
@@ -149,8 +160,9 @@ struct rx {
     uint32_t held_bytes;      /* counted in conn->held_bytes */
     struct weft_ranges parts; /* of assembled */
     uint8_t *sink;
-    uint64_t pulled; /* bytes */
-    struct push_in *push;
+    uint64_t pulled;      /* bytes */
+    struct push_in *push; /* armed: `in`; else NULL */
+    struct push_in in;
     struct content oktosend, window;
     uint8_t region[ADAPTER_REGION_MAX];
 };
@@ -237,8 +249,8 @@ struct conn {
     struct weft_list rxs, waiting;
     uint32_t rx_rendezvous; /* announced and not over */
     uint64_t held_bytes;
-    struct tag_entry *tags; /* grows on use, to CONN_TAGS_MAX */
-    uint32_t tag_count;
+    struct tag_slot *tag_slots; /* grows on use, to CONN_TRANSFERS_MAX */
+    uint32_t tag_slot_count, tag_slots_used, tags_used;
     uint64_t next_use;
     uint64_t active_epoch;
 };
@@ -294,6 +306,7 @@ struct engine {
     struct dummy *dummy; /* debug builds: where late chunks are stored */
     struct pool tx_pool, rx_pool, packet_pool, content_pool;
     size_t tx_live, rx_live, packets_live;
+    uint32_t tags_used;
     uint64_t reset_at_ns;
     uint32_t reset_tokens;
     uint64_t refusals, refusals_said, refusals_said_ns;
@@ -399,6 +412,14 @@ int channel_rts_in(struct conn *c, struct pbuf *packet, const struct wire_rts *r
 void rx_free(struct rx *rx);
 void rx_finish(struct rx *rx, int status, bool front);
 void rx_forget_token(struct rx *rx);
+
+/* tag.c: slots and tag entries */
+void tag_reserve(struct rx *rx); /* before its handler is called; sets `normal` if there is no entry */
+void tag_unreserve(struct rx *rx);
+/* Gives the message a slot, with the entry reserved for it. WEFT_E_AGAIN: all are in use; WEFT_E_NOMEM. */
+int tag_arm(struct rx *rx);
+void tag_disarm(struct rx *rx, bool rest);
+void tag_rested(struct conn *c, uint32_t slot);
 
 /* rendezvous.c: incoming rendezvous data */
 void rendezvous_accept(struct rx *rx, const struct ep_sink *sink);

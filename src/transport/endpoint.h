@@ -43,6 +43,9 @@ struct ep_msg {
     /* All data, in place, valid during the call; NULL: still to come (or data_bytes is 0). */
     const void *data;
     uint64_t token; /* names a message whose data is to come, for ep_cancel; never used twice; 0: none */
+    /* Its data, still to come, will not take the zero-copy way, for lack of tag entries or because the sender
+     * could not map it: the specification's flag of a cancelled zero-copy message. */
+    bool canceled_zero_copy;
 };
 
 /* Where the data shall go; filled by on_header when msg->data is NULL and data_bytes > 0. */
@@ -53,6 +56,7 @@ struct ep_sink {
      * WEFT_E_CANCELED. Optional. */
     void (*on_data)(void *arg, int status);
     void *arg;
+    bool unpinned; /* buf could not be pinned: the data shall come the non-zero-copy way */
 };
 
 struct ep_handler {
@@ -113,8 +117,8 @@ void ep_abort(struct ep_peer *peer);
 /* From on_peer_up: the accepted peer is the owner's from now on, like one from ep_connect: valid until
  * ep_disconnect, which it needs even when it is down. */
 void ep_peer_keep(struct ep_peer *peer);
-/* Ends the connection at once with that status, of which the peer is told; messages under way end with it, then
- * on_peer_down comes. The peer stays valid. For owners that find that a peer breaks their own rules. */
+/* Ends the connection at once with that status, of which the peer is told; messages under way end with it,
+ * then on_peer_down comes. The peer stays valid. For owners that find that a peer breaks their own rules. */
 void ep_peer_fail(struct ep_peer *peer, int status);
 void ep_peer_set_context(struct ep_peer *peer, void *ctx);
 void *ep_peer_context(const struct ep_peer *peer);

@@ -42,6 +42,8 @@ int engine_create(struct engine **out, const struct engine_config *cfg) {
     e->cfg = *cfg;
     e->cfg.key = NULL;
     if (!e->cfg.tag_superpackets) e->cfg.tag_superpackets = WIRE_TAG_SUPERPACKETS;
+    if (!e->cfg.tags_per_peer) e->cfg.tags_per_peer = CONN_TAGS_MAX;
+    if (!e->cfg.tags_all) e->cfg.tags_all = CONN_TAGS_ALL_MAX;
     e->random = cfg->seed;
     e->reset_tokens = CONN_RESETS_PER_S;
     e->next_token = 1;
@@ -157,7 +159,8 @@ static int item_in(struct conn *c, uint64_t now, struct pbuf *packet, const stru
         struct wire_rts r;
         return (rc = wire_rts_read(item, &r)) ? rc : c->closing ? 0 : channel_rts_in(c, packet, &r);
     }
-    case WIRE_ITEM_OKTOSEND: {
+    case WIRE_ITEM_OKTOSEND:
+    case WIRE_ITEM_SEND_NORMAL: {
         struct wire_oktosend o;
         return (rc = wire_oktosend_read(item, &o)) ? rc : rendezvous_oktosend_in(c, &o);
     }
@@ -461,7 +464,10 @@ struct conn *engine_conn_next(struct engine *e, struct conn *after) {
 }
 
 void engine_usage(const struct engine *e, struct engine_usage *out) {
-    *out = (struct engine_usage){
-        .conns = e->conn_count, .txs = e->tx_live, .rxs = e->rx_live, .packets = e->packets_live};
+    *out = (struct engine_usage){.conns = e->conn_count,
+                                 .txs = e->tx_live,
+                                 .rxs = e->rx_live,
+                                 .packets = e->packets_live,
+                                 .tags = e->tags_used};
     weft_list_for_each(it, &e->conns) out->held_bytes += weft_list_entry(it, struct conn, all)->held_bytes;
 }

@@ -22,6 +22,7 @@ struct engine_link {
     /* The engine's: peers that sent lately, to divide the receive window among. */
     uint64_t epoch;
     uint32_t active_now, active_before;
+    uint32_t tags_used; /* of attr.tag_entries */
 };
 
 /* A way to one peer over a link. */
@@ -74,6 +75,9 @@ struct engine_config {
     uint64_t keepalive_ns;        /* silence after which a PING is sent */
     uint64_t connect_timeout_ns;
     uint64_t dead_ns;          /* least silence with data outstanding after which a peer is lost */
+    uint32_t tags_per_peer;    /* tag entries; 0: CONN_TAGS_MAX */
+    uint32_t tags_all;         /* of all peers together; 0: CONN_TAGS_ALL_MAX */
+    uint32_t tag_min_bytes;    /* data up to this size is not worth a tag entry */
     uint32_t tag_superpackets; /* superpackets of one tag; 0: WIRE_TAG_SUPERPACKETS. Smaller in tests only */
 };
 
@@ -176,7 +180,7 @@ struct conn *engine_conn_next(struct engine *e, struct conn *after); /* NULL: th
 
 /* For tests: what an idle engine must have back. */
 struct engine_usage {
-    size_t conns, txs, rxs, packets, held_bytes;
+    size_t conns, txs, rxs, packets, held_bytes, tags;
 };
 void engine_usage(const struct engine *e, struct engine_usage *out);
 

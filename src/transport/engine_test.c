@@ -372,6 +372,88 @@ static void cancel__is_told_and_late_data_is_not_stored(void **state) {
     hand_close(&h);
 }
 
+/* -- the non-zero-copy way -- */
+
+static void send_rts_number(uint64_t n, uint64_t data_bytes, uint8_t flags) {
+    uint8_t body[64];
+    struct wire_rts r = {.chunk_bytes = 1424, .data_bytes = data_bytes, .ref = n, .id = n, .flags = flags};
+    hand_packet(&h, WIRE_CTRL, body, wire_rts_write(body, &r));
+    hand_settle(&h);
+}
+
+/* What the engine answered to the transfer, last. */
+static struct wire_oktosend answer_to(uint64_t ref) {
+    struct wire_oktosend ok, found = {.window = 0};
+    for (size_t i = 0; i < h.out_count; i++) {
+        const uint8_t *at = h.out[i] + WIRE_HEADER_BYTES;
+        size_t len = h.out_len[i] - WIRE_OVERHEAD_BYTES;
+        struct wire_item item;
+        if ((h.out[i][0] & 15) != WIRE_CTRL) continue;
+        while (wire_item_next(&at, &len, &item) == 0) {
+            if (item.type != WIRE_ITEM_OKTOSEND && item.type != WIRE_ITEM_SEND_NORMAL) continue;
+            assert_int_equal(wire_oktosend_read(&item, &ok), 0);
+            if (ok.ref == ref) found = ok;
+        }
+    }
+    assert_int_not_equal(found.window, 0);
+    return found;
+}
+
+static void acknowledge_all(void) {
+    uint8_t body[WIRE_ACK_BYTES_MAX];
+    struct wire_ack a = {.largest = last_number(), .window_bytes = 1 << 20, .count = 1};
+    a.range[0] = (struct wire_ack_range){0, a.largest};
+    hand_packet(&h, WIRE_CTRL, body, wire_ack_write(body, &a));
+}
+
+static size_t tags_used(void) {
+    struct engine_usage u;
+    engine_usage(h.engine, &u);
+    return u.tags;
+}
+
+static void normal__when_the_table_is_full(void **state) {
+    hand_open(&h, true);
+    hand_accept(&h);
+    for (uint64_t i = 0; i < 70; i++) {
+        send_rts_number(i, 100000, 0);
+        struct wire_oktosend ok = answer_to(i);
+        assert_int_equal(ok.reason, i < 64 ? 0 : WIRE_NORMAL_TABLE_FULL);
+        assert_int_equal(h.canceled_zero_copy, i >= 64);
+        acknowledge_all();
+    }
+    assert_int_equal(tags_used(), 64);
+    assert_int_equal(engine_cancel(h.engine, h.token), 0); /* one without an entry: gives none back */
+    hand_settle(&h);
+    assert_int_equal(tags_used(), 64);
+    hand_close(&h);
+}
+
+static void normal__for_other_reasons(void **state) {
+    hand_open(&h, true);
+    hand_accept(&h);
+    send_rts_number(0, 3000, WIRE_RTS_UNMAPPED);
+    assert_int_equal(answer_to(0).reason, WIRE_NORMAL_UNMAPPED);
+    assert_true(h.canceled_zero_copy);
+    send_rts_number(1, 100, 0);
+    assert_int_equal(answer_to(1).reason, WIRE_NORMAL_TOO_SMALL);
+    h.unpinned = true;
+    send_rts_number(2, 3000, 0);
+    assert_int_equal(answer_to(2).reason, WIRE_NORMAL_NO_PIN);
+    assert_false(h.canceled_zero_copy); /* known only after the handler */
+    h.link.attr.caps = 0;
+    send_rts_number(3, 3000, 0);
+    assert_int_equal(answer_to(3).reason, WIRE_NORMAL_CAP);
+    assert_int_equal(tags_used(), 0);
+    uint64_t tag = answer_to(3).tag; /* such data arrives like any other */
+    send_data(tag, 0, 1424);
+    send_data(tag, 2848, 152);
+    assert_int_equal(h.data_status, 1);
+    send_data(tag, 1424, 1424);
+    assert_int_equal(h.data_status, 0);
+    hand_close(&h);
+}
+
 static void messages__far_ahead_are_not_taken(void **state) {
     uint8_t body[1200] = {0};
     struct engine_usage u;
@@ -483,6 +565,8 @@ int main(void) {
         cmocka_unit_test(data__whole_transfer_then_a_late_copy),
         cmocka_unit_test(data__wrong_places_close),
         cmocka_unit_test(cancel__is_told_and_late_data_is_not_stored),
+        cmocka_unit_test(normal__when_the_table_is_full),
+        cmocka_unit_test(normal__for_other_reasons),
         cmocka_unit_test(messages__far_ahead_are_not_taken),
         cmocka_unit_test(packets__damaged_or_repeated_ones_do_nothing),
         cmocka_unit_test(ack__goes_along_with_an_answer),

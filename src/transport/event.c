@@ -63,6 +63,7 @@ void engine_event_message(const struct engine_event *ev, struct ep_msg *msg) {
         .data_bytes = rx->data_bytes,
         .data = rx->rendezvous ? NULL : rx->data,
         .token = rx->token,
+        .canceled_zero_copy = rx->normal != 0,
     };
 }
 

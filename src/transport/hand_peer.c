@@ -44,6 +44,7 @@ void hand_open(struct hand *h, bool accept) {
     h->now = 10 * WEFT_NS_PER_S;
     h->data_status = 1;
     h->link.attr = (struct adapter_attr){.name = "hand",
+                                         .caps = ADAPTER_CAP_METHOD1,
                                          .packet_max_bytes = HAND_PATH_BYTES,
                                          .burst_max_packets = 64,
                                          .receive_window_bytes = 1 << 20,
@@ -55,6 +56,7 @@ void hand_open(struct hand *h, bool accept) {
         .seed = 1,
         .accept = accept,
         .eager_bytes = 16384,
+        .tag_min_bytes = 1000,
         .window_superpackets = 4,
         .queue_bytes = 1 << 24,
         .keepalive_ns = WEFT_NS_PER_S,
@@ -97,10 +99,12 @@ static void run(struct hand *h, struct engine_event *ev) {
     if (ev->type == ENGINE_EVENT_HEADER) {
         engine_event_message(ev, &m);
         h->headers++;
-        if (m.data_bytes && !m.data && m.data_bytes < 1 << 20 && !h->sink) {
+        bool wanted = h->sink ? m.data_bytes <= h->sink_bytes : m.data_bytes < 1 << 20;
+        if (m.data_bytes && !m.data && wanted) {
             h->token = m.token;
-            h->sink = malloc(m.data_bytes);
-            sink = (struct ep_sink){h->sink, on_data, h};
+            h->canceled_zero_copy = m.canceled_zero_copy;
+            if (!h->sink) h->sink = malloc(h->sink_bytes = m.data_bytes);
+            sink = (struct ep_sink){h->sink, on_data, h, h->unpinned};
         }
     } else if (ev->type == ENGINE_EVENT_DOWN) {
         h->downs++;

@@ -22,9 +22,12 @@ struct hand {
     uint64_t next_number;
     uint8_t flags; /* of packets, beside WIRE_ACK_ELICITING */
     int headers, downs, down_status;
-    void *sink;      /* where on_header wants data */
-    int data_status; /* of the last on_data; 1: not called */
-    uint64_t token;  /* of the last message whose data is to come */
+    void *sink; /* where on_header wants data; of the first message's size */
+    size_t sink_bytes;
+    int data_status;         /* of the last on_data; 1: not called */
+    uint64_t token;          /* of the last message whose data is to come */
+    bool canceled_zero_copy; /* its flag */
+    bool unpinned;           /* the answer to the next */
 };
 
 void hand_open(struct hand *h, bool accept);

@@ -68,13 +68,15 @@ void tx_free(struct engine *e, struct tx *tx) {
         free(tx);
 }
 
-/* Makes the data readable by the peer, where that works; otherwise it will be pushed. */
+/* Makes the data readable by the peer, where that works; otherwise it goes the non-zero-copy way. */
 void tx_offer_region(struct conn *c, struct tx *tx) {
     if (!(c->path.link->attr.caps & ADAPTER_CAP_REMOTE_READ)) return;
     const struct engine_io *io = &c->engine->cfg.io;
     size_t len = sizeof tx->region;
     if (io->expose(io->ctx, &c->path, tx->data, tx->data_bytes, tx->region, &len) == 0)
         tx->region_bytes = (uint8_t)len;
+    else
+        tx->unmapped = true;
 }
 
 static int start_rendezvous(struct conn *c, struct tx *tx) {
@@ -205,6 +207,8 @@ int rendezvous_oktosend_in(struct conn *c, const struct wire_oktosend *o) {
     uint64_t expected = tx->push ? tx->push->segment_offset + tx->push->segment_bytes : 0;
     if (o->offset != expected) return WEFT_E_PROTO;
     weft_list_remove(&tx->first.node); /* the RTS has done its work */
+    if (o->reason && !tx->normal) stats_add(STATS_SENT_NORMAL, 1);
+    tx->normal |= o->reason != 0;
     return push_start(tx, o);
 }
 

@@ -69,7 +69,8 @@ static size_t write_rts(struct conn *c, const struct content *n, uint8_t *at) {
                                                        .chunk_bytes = tx->chunk_bytes,
                                                        .region_bytes = tx->region_bytes,
                                                        .data_bytes = tx->data_bytes,
-                                                       .ref = tx->ref});
+                                                       .ref = tx->ref,
+                                                       .flags = tx->unmapped ? WIRE_RTS_UNMAPPED : 0});
     memcpy(at + len, tx->header, tx->header_bytes);
     len += tx->header_bytes;
     memcpy(at + len, tx->region, tx->region_bytes);
@@ -89,7 +90,8 @@ static size_t write_content(struct conn *c, const struct content *n, uint8_t *at
     case CONTENT_OKTOSEND: {
         const struct push_in *p = n->rx->push;
         return wire_oktosend_write(at, &(struct wire_oktosend){n->rx->ref, wire_tag(p->slot, p->use, 0),
-                                                               p->segment_offset, (uint16_t)p->window});
+                                                               p->segment_offset, (uint16_t)p->window,
+                                                               n->rx->normal});
     }
     case CONTENT_WINDOW: {
         const struct push_in *p = n->rx->push;
@@ -358,7 +360,8 @@ static void build_data(struct conn *c, struct push_out *p, uint32_t superpacket,
     uint32_t offset = (uint32_t)chunk * tx->chunk_bytes;
     uint64_t left = push_superpacket_bytes(p, superpacket) - offset;
     struct wire_data d = {p->base_tag + superpacket, offset,
-                          (uint16_t)(left < tx->chunk_bytes ? left : tx->chunk_bytes)};
+                          (uint16_t)(left < tx->chunk_bytes ? left : tx->chunk_bytes),
+                          tx->normal ? WIRE_DATA_NORMAL : 0};
     wire_data_write(pk->head + WIRE_HEADER_BYTES, &d);
     pk->head_bytes = WIRE_HEADER_BYTES + WIRE_DATA_BYTES;
     pk->payload = tx->data + p->segment_offset + start + offset;

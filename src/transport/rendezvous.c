@@ -31,49 +31,32 @@ static void arm_segment(struct rx *rx, uint64_t offset) {
     struct push_in *p = rx->push;
     uint64_t most = (uint64_t)c->engine->cfg.tag_superpackets * WIRE_SUPERPACKET_BYTES;
     uint64_t left = rx->data_bytes - offset;
-    uint32_t slot = p->slot;
-    *p = (struct push_in){
-        .slot = slot, .segment_offset = offset, .window = c->engine->cfg.window_superpackets};
-    p->use = c->tags[slot].use = c->next_use++;
+    p->segment_offset = offset;
+    p->low = p->told_low = 0;
+    memset(p->got, 0, p->window * sizeof *p->got);
+    p->use = c->tag_slots[p->slot].use = c->next_use++;
     p->segment_bytes = left < most ? left : most;
     p->count = (uint32_t)((p->segment_bytes + WIRE_SUPERPACKET_BYTES - 1) / WIRE_SUPERPACKET_BYTES);
     weft_list_remove(&rx->window.node);
     conn_queue(c, &c->again, &rx->oktosend);
 }
 
-static bool grow_tags(struct conn *c) {
-    uint32_t count = c->tag_count ? 2 * c->tag_count : 4;
-    struct tag_entry *tags = count <= CONN_TAGS_MAX ? realloc(c->tags, count * sizeof *tags) : NULL;
-    if (!tags) return false;
-    memset(tags + c->tag_count, 0, (count - c->tag_count) * sizeof *tags);
-    c->tags = tags;
-    c->tag_count = count;
-    return true;
-}
-
-/* The lowest free tag entry; NULL: all are in use. */
-static struct tag_entry *free_tag(struct conn *c) {
-    uint32_t n = 0;
-    while (n < c->tag_count && (c->tags[n].rx || c->tags[n].resting)) n++;
-    return n < c->tag_count || grow_tags(c) ? &c->tags[n] : NULL;
-}
-
 static void arm(struct rx *rx) {
     struct conn *c = rx->conn;
-    struct tag_entry *tag = free_tag(c);
-    struct push_in *p = tag ? malloc(sizeof *p) : NULL;
     weft_list_remove(&rx->node);
-    if (!p) { /* armed as soon as another transfer ends */
+    int rc = tag_arm(rx);
+    if (rc == WEFT_E_AGAIN) { /* armed as soon as another transfer ends */
         rx->state = RX_WAITING;
         weft_list_push_back(&c->waiting, &rx->node);
-        return;
+    } else if (rc) {
+        uint64_t ref = rx->ref;
+        rx_finish(rx, rc, false);
+        fin_out(c, ref, rc);
+    } else {
+        rx->state = RX_PUSH;
+        stats_add(STATS_PUSHES, 1);
+        arm_segment(rx, 0);
     }
-    tag->rx = rx;
-    rx->push = p;
-    rx->state = RX_PUSH;
-    p->slot = (uint32_t)(tag - c->tags);
-    stats_add(STATS_PUSHES, 1);
-    arm_segment(rx, 0);
 }
 
 static void arm_next(struct conn *c) {
@@ -81,22 +64,22 @@ static void arm_next(struct conn *c) {
         arm(weft_list_entry(c->waiting.next, struct rx, node));
 }
 
-void rendezvous_disarm(struct rx *rx) {
-    struct conn *c = rx->conn;
+static void disarm(struct rx *rx, bool rest) {
     weft_list_remove(&rx->oktosend.node);
     weft_list_remove(&rx->window.node);
+    tag_unreserve(rx);
     if (!rx->push) return;
-    c->tags[rx->push->slot].rx = NULL;
-    free(rx->push);
-    rx->push = NULL;
-    arm_next(c);
+    tag_disarm(rx, rest);
+    arm_next(rx->conn);
 }
 
+void rendezvous_disarm(struct rx *rx) { disarm(rx, false); }
+
 void rendezvous_fin_over(struct conn *c, struct content *fin) {
-    uint32_t tag = fin->tag;
+    uint32_t slot = fin->slot;
     pool_put(&c->engine->content_pool, fin);
-    if (!tag) return;
-    c->tags[tag - 1].resting = false;
+    if (!slot) return;
+    tag_rested(c, slot - 1);
     arm_next(c);
 }
 
@@ -104,12 +87,15 @@ void rendezvous_fin_over(struct conn *c, struct content *fin) {
 static void cancel(struct rx *rx) {
     struct conn *c = rx->conn;
     uint64_t ref = rx->ref;
-    uint32_t tag = rx->push && !c->reliable ? rx->push->slot + 1 : 0;
-    if (tag) c->tags[tag - 1].resting = true;
+    uint32_t slot = rx->push && !c->reliable ? rx->push->slot + 1 : 0;
+    disarm(rx, slot != 0);
     stats_add(STATS_CANCELED, 1);
     rx_finish(rx, WEFT_E_CANCELED, false);
     struct content *fin = fin_out(c, ref, WEFT_E_CANCELED);
-    if (fin) fin->tag = tag;
+    if (fin)
+        fin->slot = slot;
+    else if (slot)
+        tag_rested(c, slot - 1);
 }
 
 int engine_cancel(struct engine *e, uint64_t token) {
@@ -149,6 +135,10 @@ void rendezvous_accept(struct rx *rx, const struct ep_sink *sink) {
         return;
     }
     if (!rx->region_bytes) {
+        if (sink->unpinned && rx->reserved) {
+            tag_unreserve(rx);
+            rx->normal = WIRE_NORMAL_NO_PIN;
+        }
         arm(rx);
         return;
     }
@@ -182,6 +172,7 @@ static void pull_failed(struct rx *rx, uint64_t now, int status) {
     if (status == WEFT_E_ACCESS) {
         weft_debug("transport", "the peer's memory cannot be read; its data will be pushed");
         stats_add(STATS_PULL_FALLBACKS, 1);
+        tag_reserve(rx);
         arm(rx);
     } else if (status == WEFT_E_PEER_LOST) {
         rx->state = RX_WAITING;
@@ -240,7 +231,7 @@ static int store(struct rx *rx, uint32_t superpacket, const struct wire_data *d,
     if (d->offset >= bytes || d->offset % rx->chunk_bytes) return WEFT_E_PROTO;
     uint64_t left = bytes - d->offset;
     if (d->length != (left < rx->chunk_bytes ? left : rx->chunk_bytes)) return WEFT_E_PROTO;
-    uint64_t bit = 1ull << d->offset / rx->chunk_bytes, *got = &p->got[superpacket % WIRE_CHUNKS_MAX];
+    uint64_t bit = 1ull << d->offset / rx->chunk_bytes, *got = &p->got[superpacket % p->window];
     if (*got & bit) {
         drop_late(rx->conn, d, payload, STATS_CHUNKS_REPEATED);
         return 0;
@@ -257,8 +248,8 @@ static void advance(struct rx *rx) {
         if (bytes > WIRE_SUPERPACKET_BYTES) bytes = WIRE_SUPERPACKET_BYTES;
         uint64_t chunks = (bytes + rx->chunk_bytes - 1) / rx->chunk_bytes;
         uint64_t full = chunks >= 64 ? UINT64_MAX : (1ull << chunks) - 1;
-        if (p->got[p->low % WIRE_CHUNKS_MAX] != full) return;
-        p->got[p->low % WIRE_CHUNKS_MAX] = 0;
+        if (p->got[p->low % p->window] != full) return;
+        p->got[p->low % p->window] = 0;
         p->low++;
     }
 }
@@ -272,7 +263,7 @@ static void complete(struct rx *rx) {
 
 int rendezvous_data_in(struct conn *c, const struct wire_data *d, const uint8_t *payload) {
     uint32_t slot = wire_tag_slot(d->tag), superpacket = wire_tag_superpacket(d->tag);
-    struct tag_entry *tag = slot < c->tag_count ? &c->tags[slot] : NULL;
+    struct tag_slot *tag = slot < c->tag_slot_count ? &c->tag_slots[slot] : NULL;
     if (!tag || tag->use != wire_tag_use(d->tag) || !tag->rx) { /* the transfer is over: a late copy */
         bool told = !tag || tag->use != wire_tag_use(d->tag) || !tag->resting;
         drop_late(c, d, payload, STATS_TAGS_UNKNOWN);

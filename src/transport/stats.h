@@ -24,6 +24,9 @@ enum stats {
     STATS_PULL_FALLBACKS,
     STATS_DISCARDED,
     STATS_CANCELED,
+    STATS_NORMAL, /* one for each enum wire_normal, in its order */
+    STATS_NORMAL_LAST = STATS_NORMAL + 5,
+    STATS_SENT_NORMAL,
     STATS_CONNECTS,
     STATS_ACCEPTS,
     STATS_PEERS_LOST,

@@ -32,7 +32,7 @@ void wire_data_write(uint8_t *p, const struct wire_data *d) {
     wire_put64(p, d->tag);
     wire_put32(p + 8, d->offset);
     wire_put16(p + 12, d->length);
-    wire_put16(p + 14, 0);
+    wire_put16(p + 14, d->flags);
 }
 
 void wire_data_read(const uint8_t *p, struct wire_data *d) {
@@ -41,6 +41,7 @@ void wire_data_read(const uint8_t *p, struct wire_data *d) {
     d->tag = wire_get64(copy);
     d->offset = wire_get32(copy + 8);
     d->length = wire_get16(copy + 12);
+    d->flags = wire_get16(copy + 14);
 }
 
 uint32_t wire_crc(uint32_t crc, const void *p, size_t len) {

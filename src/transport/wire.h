@@ -55,7 +55,10 @@ struct wire_data {
     uint64_t tag;    /* of the superpacket, derived from the base that the receiver minted */
     uint32_t offset; /* within the superpacket */
     uint16_t length;
+    uint16_t flags; /* enum wire_data_flag */
 };
+
+enum wire_data_flag { WIRE_DATA_NORMAL = 1 << 0 /* of a cancelled zero-copy message */ };
 
 enum wire_feature {
     WIRE_FEATURE_KEY = 1 << 0, /* the sender has a cluster key and demands that the other side has it too */
@@ -95,6 +98,7 @@ enum wire_item_type {
     WIRE_ITEM_FIN = 6,
     WIRE_ITEM_ACK = 7,
     WIRE_ITEM_CLOSE = 8,
+    WIRE_ITEM_SEND_NORMAL = 9,
     WIRE_ITEM_PAD = 0x80,
     WIRE_ITEM_PING = 0x81,
 };
@@ -132,12 +136,27 @@ struct wire_rts {
     uint64_t data_bytes;
     uint64_t ref; /* names the transfer in OKTOSEND and FIN */
     const uint8_t *header, *region;
+    uint8_t flags;
 };
 
+enum wire_rts_flag { WIRE_RTS_UNMAPPED = 1 << 0 /* the sender could not map its data: no zero copy */ };
+
+/* Why data goes the non-zero-copy way. */
+enum wire_normal {
+    WIRE_NORMAL_TABLE_FULL = 1, /* no tag entry is free */
+    WIRE_NORMAL_NO_PIN,         /* the receiver's buffer could not be pinned */
+    WIRE_NORMAL_TOO_SMALL,      /* not worth a tag entry */
+    WIRE_NORMAL_CAP,            /* the receiver's adapter has no tags */
+    WIRE_NORMAL_NO_MEM,
+    WIRE_NORMAL_UNMAPPED, /* the sender's buffer could not be mapped: it said so in its RTS */
+};
+
+/* OKTOSEND, and with a reason SEND_NORMAL. */
 #define WIRE_OKTOSEND_BYTES 32
 struct wire_oktosend {
     uint64_t ref, tag, offset; /* superpacket 0 of `tag` starts at `offset` of the data */
     uint16_t window;           /* superpackets that may be sent at first */
+    uint16_t reason;           /* enum wire_normal; 0: OKTOSEND */
 };
 
 #define WIRE_WINDOW_BYTES 28

@@ -73,6 +73,7 @@ int wire_frag_read(const struct wire_item *item, struct wire_frag *f) {
 
 size_t wire_rts_write(uint8_t *p, const struct wire_rts *r) {
     put_item(p, WIRE_ITEM_RTS, WIRE_RTS_BYTES + r->header_bytes + r->region_bytes);
+    p[1] = r->flags;
     wire_put16(p + 4, r->channel);
     wire_put16(p + 6, r->handler);
     wire_put64(p + 8, r->id);
@@ -102,18 +103,19 @@ int wire_rts_read(const struct wire_item *item, struct wire_rts *r) {
     if (r->data_bytes == 0 || r->data_bytes > INT64_MAX) return WEFT_E_PROTO;
     if (r->chunk_bytes == 0 || (uint32_t)r->chunk_bytes * WIRE_CHUNKS_MAX < WIRE_SUPERPACKET_BYTES)
         return WEFT_E_PROTO;
+    r->flags = item->flags;
     r->header = b + fixed;
     r->region = r->header + r->header_bytes;
     return 0;
 }
 
 size_t wire_oktosend_write(uint8_t *p, const struct wire_oktosend *o) {
-    put_item(p, WIRE_ITEM_OKTOSEND, WIRE_OKTOSEND_BYTES);
+    put_item(p, o->reason ? WIRE_ITEM_SEND_NORMAL : WIRE_ITEM_OKTOSEND, WIRE_OKTOSEND_BYTES);
     wire_put64(p + 4, o->ref);
     wire_put64(p + 12, o->tag);
     wire_put64(p + 20, o->offset);
     wire_put16(p + 28, o->window);
-    wire_put16(p + 30, 0);
+    wire_put16(p + 30, o->reason);
     return WIRE_OKTOSEND_BYTES;
 }
 
@@ -123,6 +125,8 @@ int wire_oktosend_read(const struct wire_item *item, struct wire_oktosend *o) {
     o->tag = wire_get64(item->body + 8);
     o->offset = wire_get64(item->body + 16);
     o->window = wire_get16(item->body + 24);
+    o->reason = item->type == WIRE_ITEM_SEND_NORMAL ? wire_get16(item->body + 26) : 0;
+    if (item->type == WIRE_ITEM_SEND_NORMAL && o->reason == 0) return WEFT_E_PROTO;
     return wire_tag_superpacket(o->tag) == 0 ? 0 : WEFT_E_PROTO;
 }
 

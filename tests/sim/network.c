@@ -173,8 +173,10 @@ int network_start_node(struct sim *s, int index) {
                                             .burst_max_packets = p->burst_max,
                                             .receive_window_bytes = p->window_bytes,
                                             .packet_charge_bytes = 300}};
+    n->link.attr.tag_entries = p->tag_entries;
+    n->link.attr.caps = p->no_tags ? 0 : ADAPTER_CAP_METHOD1;
     if (p->reliable)
-        n->link.attr.caps =
+        n->link.attr.caps |=
             ADAPTER_CAP_RELIABLE | ADAPTER_CAP_ORDERED | ADAPTER_CAP_REMOTE_READ | ADAPTER_CAP_PEER_DEATH;
     for (int i = 0; i < SIM_NODES_MAX; i++) n->peer[i].node = i;
     static const uint8_t key[EP_KEY_BYTES] = "the key of all simulated nodes";
@@ -188,6 +190,9 @@ int network_start_node(struct sim *s, int index) {
                                 .keepalive_ns = WEFT_NS_PER_S,
                                 .connect_timeout_ns = 10 * WEFT_NS_PER_S,
                                 .dead_ns = 2 * WEFT_NS_PER_S,
+                                .tags_per_peer = p->tags_per_peer,
+                                .tags_all = p->tags_all,
+                                .tag_min_bytes = p->tag_min_bytes,
                                 .tag_superpackets = p->tag_superpackets};
     cfg.io.ctx = n;
     uint64_t boot[2] = {sim_random(s), sim_random(s)};

@@ -20,14 +20,17 @@ struct sim_params {
     int nodes;
     bool reliable;
     double loss, duplicate, reorder, corrupt, truncate, refuse, no_access, discard;
+    double unpinned;
     double cancel; /* of a message whose data is coming, at each event of its node */
     uint64_t delay_ns, jitter_ns, ns_per_byte_x1000;
     size_t packet_bytes, burst_max;
     size_t window_bytes;
     size_t queue_bytes; /* not 0: all senders to a node share its line, behind a queue that drops the rest */
     uint32_t tag_superpackets, eager_bytes, window_superpackets;
-    int messages;      /* of each connection, in each direction */
-    uint32_t bulk_max; /* largest data */
+    uint32_t tags_per_peer, tags_all, tag_entries, tag_min_bytes; /* as in the engine's and the adapter's */
+    bool no_tags;                                                 /* the adapter has none */
+    int messages;                                                 /* of each connection, in each direction */
+    uint32_t bulk_max;                                            /* largest data */
     bool crashes, closes, one_way;
     bool keyed; /* all nodes hold one key */
 };

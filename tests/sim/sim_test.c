@@ -36,6 +36,17 @@ void sim_fail(struct sim *s, const char *fmt, ...) {
 static double pick(struct sim *s, const double *of, size_t n) { return of[sim_below(s, n)]; }
 #define PICK(s, ...) pick(s, (double[]){__VA_ARGS__}, sizeof((double[]){__VA_ARGS__}) / sizeof(double))
 
+/* Tag tables: large enough, or so small that most messages find them full. */
+static void choose_tags(struct sim *s) {
+    struct sim_params *p = &s->p;
+    p->no_tags = sim_below(s, 16) == 0;
+    p->tag_min_bytes = (uint32_t)PICK(s, 0, 4096, 100000);
+    if (sim_below(s, 2)) return;
+    p->tags_per_peer = (uint32_t)PICK(s, 1, 2, 64);
+    p->tags_all = (uint32_t)PICK(s, 1, 3, 1024);
+    p->tag_entries = (uint32_t)PICK(s, 0, 1, 4);
+}
+
 static void choose(struct sim *s) {
     struct sim_params *p = &s->p;
     p->nodes = 2 + (int)sim_below(s, 3);
@@ -62,6 +73,8 @@ static void choose(struct sim *s) {
     p->crashes = sim_below(s, 4) == 0;
     p->closes = sim_below(s, 4) == 0;
     p->one_way = sim_below(s, 4) == 0;
+    p->unpinned = PICK(s, 0, 0.1);
+    choose_tags(s);
     p->cancel = PICK(s, 0, 0, 0.002, 0.05);
     if (p->one_way) p->messages *= 10; /* long enough for windows of packet numbers to pass */
     p->keyed = s->seed % 2;
@@ -79,6 +92,16 @@ void sim_init(struct sim *s, uint64_t seed, bool verbose) {
     for (int i = 0; i < SIM_NODES_MAX; i++) weft_list_init(&s->node[i].flows);
 }
 
+static void check_tags(struct sim *s, const struct sim_node *n) {
+    if (!n->alive) return;
+    struct engine_usage u;
+    engine_usage(n->engine, &u);
+    uint64_t all = s->p.tags_all ? s->p.tags_all : 1024, own = s->p.tag_entries ? s->p.tag_entries : all;
+    if (s->p.no_tags) own = 0;
+    if (u.tags > all || u.tags > own || n->link.tags_used > own)
+        sim_fail(s, "a tag table is overrun: %zu", u.tags);
+}
+
 /* The node does everything that it can do at this moment. */
 void sim_settle(struct sim *s, struct sim_node *n) {
     for (int round = 0; round < 10000 && n->alive && !s->failed; round++) {
@@ -88,6 +111,7 @@ void sim_settle(struct sim *s, struct sim_node *n) {
         bool more = engine_output(n->engine, s->now);
         if (!more && !engine_has_event(n->engine) && !engine_has_pull(n->engine)) break;
     }
+    check_tags(s, n);
     if (n->alive && sim_chance(s, 0.3)) engine_output_acks(n->engine, s->now);
 }
 
@@ -153,9 +177,9 @@ static void check_usage(struct sim *s) {
     for (int i = 0; i < s->p.nodes; i++) {
         struct engine_usage u;
         engine_usage(s->node[i].engine, &u);
-        if (u.conns || u.txs || u.rxs || u.packets || u.held_bytes)
-            sim_fail(s, "node %d keeps %zu connections, %zu + %zu messages, %zu packets, %zu bytes", i,
-                     u.conns, u.txs, u.rxs, u.packets, u.held_bytes);
+        if (u.conns || u.txs || u.rxs || u.packets || u.held_bytes || u.tags)
+            sim_fail(s, "node %d keeps %zu connections, %zu + %zu messages, %zu packets, %zu bytes, %zu tags",
+                     i, u.conns, u.txs, u.rxs, u.packets, u.held_bytes, u.tags);
     }
 }
 

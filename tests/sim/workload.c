@@ -284,7 +284,7 @@ static void run_header(struct sim *s, struct sim_node *n, struct engine_event *e
         weft_list_push_back(&f->ins, &in->node);
         f->sinks++;
         in->token = m.token;
-        sink = (struct ep_sink){in->room + GUARD, on_data, in};
+        sink = (struct ep_sink){in->room + GUARD, on_data, in, sim_chance(s, s->p.unpinned)};
         if (sim_chance(s, s->p.cancel)) cancel_one(s, in);
     }
     engine_event_done(n->engine, s->now, ev, &sink);
