@@ -20,6 +20,9 @@ extern const struct command command_up, command_down, command_nodes, command_dev
 int command_misuse(const struct command *c, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 /* --help: prints the usage; 0. */
 int command_help(const struct command *c);
+/* For commands whose options are --json and --help only: -1 to go on, or the exit status. With `argument` one argument
+ * is allowed, and goes there. */
+int command_options(const struct command *c, int argc, char **argv, bool *json, const char **argument);
 /* A decimal number in a range, or a message and false. */
 bool command_number(const struct command *c, const char *option, const char *text, long min, long max, long *out);
 

@@ -5,7 +5,6 @@
 #include "cli/output.h"
 
 #include <ctype.h>
-#include <getopt.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -58,19 +57,9 @@ static void visit(void *ctx, const char *module, const struct weft_option *o, co
 }
 
 static int run(int argc, char **argv) {
-    static const struct option options[] = {
-        {"json", no_argument, NULL, 'j'}, {"help", no_argument, NULL, 'h'}, {0}};
     struct view v = {0};
-    for (int o; (o = getopt_long(argc, argv, "h", options, NULL)) != -1;) {
-        if (o == 'j')
-            v.json = true;
-        else if (o == 'h')
-            return command_help(&command_config);
-        else
-            return command_misuse(&command_config, NULL);
-    }
-    if (optind < argc) v.only = argv[optind++];
-    if (optind < argc) return command_misuse(&command_config, "unexpected argument %s", argv[optind]);
+    int status = command_options(&command_config, argc, argv, &v.json, &v.only);
+    if (status >= 0) return status;
     if (v.only) weft_nearest_init(&v.nearest, v.only);
     table_init(&v.table, 6);
     const char *const heading[] = {"NAME", "VALUE", "SOURCE", "DEFAULT", "UNIT", "HELP"};

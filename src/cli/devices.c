@@ -5,7 +5,6 @@
 #include "cli/output.h"
 #include "opencl/inventory.h"
 
-#include <getopt.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -90,18 +89,9 @@ static int show_all(struct view *v) {
 }
 
 static int run(int argc, char **argv) {
-    static const struct option options[] = {
-        {"json", no_argument, NULL, 'j'}, {"help", no_argument, NULL, 'h'}, {0}};
     struct view v = {0};
-    for (int o; (o = getopt_long(argc, argv, "h", options, NULL)) != -1;) {
-        if (o == 'j')
-            v.json = true;
-        else if (o == 'h')
-            return command_help(&command_devices);
-        else
-            return command_misuse(&command_devices, NULL);
-    }
-    if (optind < argc) return command_misuse(&command_devices, "unexpected argument %s", argv[optind]);
+    int status = command_options(&command_devices, argc, argv, &v.json, NULL);
+    if (status >= 0) return status;
     return show_all(&v);
 }
 

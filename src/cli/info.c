@@ -9,7 +9,6 @@
 #include "node/protocol.h"
 #include "transport/wire.h"
 
-#include <getopt.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/utsname.h>
@@ -118,17 +117,9 @@ static void show_versions(bool json, const char *run_dir) {
 }
 
 static int run(int argc, char **argv) {
-    static const struct option options[] = {
-        {"json", no_argument, NULL, 'j'}, {"help", no_argument, NULL, 'h'}, {0}};
     bool json = false;
-    for (int o; (o = getopt_long(argc, argv, "h", options, NULL)) != -1;) {
-        switch (o) {
-        case 'j': json = true; break;
-        case 'h': return command_help(&command_info);
-        default: return command_misuse(&command_info, NULL);
-        }
-    }
-    if (optind < argc) return command_misuse(&command_info, "unexpected argument %s", argv[optind]);
+    int status = command_options(&command_info, argc, argv, &json, NULL);
+    if (status >= 0) return status;
     char path[WEFT_PATH_MAX];
     const char *run_dir = weft_run_dir(path, sizeof path) ? NULL : path;
     for (const struct adapter_ops *const *ops = adapter_list(); *ops; ops++) {

@@ -6,16 +6,16 @@
 #include "cli/command.h"
 
 #include <errno.h>
+#include <getopt.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-static const struct command *const commands[] = {&command_run,   &command_up,      &command_down,
-                                                 &command_nodes, &command_devices, &command_ping,
-                                                 &command_bench, &command_info,    &command_config,
-                                                 &command_keygen};
+static const struct command *const commands[] = {
+    &command_run,  &command_up,    &command_down, &command_nodes,  &command_devices,
+    &command_ping, &command_bench, &command_info, &command_config, &command_keygen};
 #define COMMANDS (sizeof commands / sizeof *commands)
 
 static const struct command *find(const char *name) {
@@ -66,6 +66,18 @@ int command_misuse(const struct command *c, const char *fmt, ...) {
     }
     fprintf(stderr, "Try `weft %s --help`.\n", c->name);
     return EXIT_USAGE;
+}
+
+int command_options(const struct command *c, int argc, char **argv, bool *json, const char **argument) {
+    static const struct option options[] = {
+        {"json", no_argument, NULL, 'j'}, {"help", no_argument, NULL, 'h'}, {0}};
+    for (int o; (o = getopt_long(argc, argv, "h", options, NULL)) != -1;) {
+        if (o == 'h') return command_help(c);
+        if (o != 'j') return command_misuse(c, NULL);
+        *json = true;
+    }
+    if (argument && optind < argc) *argument = argv[optind++];
+    return optind < argc ? command_misuse(c, "unexpected argument %s", argv[optind]) : -1;
 }
 
 bool command_number(const struct command *c, const char *option, const char *text, long min, long max,

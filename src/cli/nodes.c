@@ -3,7 +3,6 @@
 #include "cli/command.h"
 #include "cli/output.h"
 
-#include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -21,18 +20,9 @@ static void show(const struct node_info *n, bool json, struct table *t) {
 }
 
 static int run(int argc, char **argv) {
-    static const struct option options[] = {
-        {"json", no_argument, NULL, 'j'}, {"help", no_argument, NULL, 'h'}, {0}};
     bool json = false;
-    for (int o; (o = getopt_long(argc, argv, "h", options, NULL)) != -1;) {
-        if (o == 'j')
-            json = true;
-        else if (o == 'h')
-            return command_help(&command_nodes);
-        else
-            return command_misuse(&command_nodes, NULL);
-    }
-    if (optind < argc) return command_misuse(&command_nodes, "unexpected argument %s", argv[optind]);
+    int status = command_options(&command_nodes, argc, argv, &json, NULL);
+    if (status >= 0) return status;
     struct node_client *c = cluster_open();
     if (!c) return 1;
     struct node_info *nodes = NULL;
