@@ -38,6 +38,18 @@ bench latency --size 1 --count 20 --state each --no-pin --json
 says "$state"
 bench bandwidth --size 1K --count 20 --window 3 --time 9 --json; says '"window":3'
 
+for adapter in shm udp; do
+    bench peers --adapter $adapter --connected 1,3 --size 8 --count 20 --rounds 2 --state all --json;   lines 2
+    says "^{\"bench\":\"peers\",\"adapter\":\"$adapter\",\"connected\":1,\"size_B\":8,\"median_us\":$number,\"p99_us\":$number,"
+    says "\"connected\":3,.*\"ratio_to_first\":\($number\|null\),\"count\":40,$state"
+    bench small-under-bulk --adapter $adapter --bulk 1M --count 20 --rounds 2 --time 0.01 --state all --json;   lines 1
+    says "^{\"bench\":\"small-under-bulk\",\"adapter\":\"$adapter\",\"size_B\":64,\"bulk_B\":1048576,"
+    for field in idle_median_us idle_p99_us busy_median_us busy_p99_us bulk_GBps; do says "\"$field\":$number,"; done
+    says '"idle_count":40,"busy_count":[1-9]'
+done
+bench peers --connected 2 --count 20 --rounds 1 --csv
+says '^bench,adapter,connected,size_B,median_us,p99_us,ratio_to_first,count,state,'
+
 bench floor --size 8,4K --count 20 --json;             lines 7
 for floor in line udp memcpy-static memcpy-written readv-static readv-written; do
     says "^{\"bench\":\"floor\",\"floor\":\"$floor\",\"size_B\":[0-9]*,\"median_us\":$number,\"p99_us\":$number,"
@@ -169,6 +181,14 @@ expect 2 "$weft" bench latency --state nearby;      warns 'near, far'
 for size in '' x 8x 8, ,8 -1 2G 1.5K 99999999999999999999; do
     expect 2 "$weft" bench latency --size "$size";  warns 'from 0 to 1G'
 done
+for connected in '' 0 1,0 257 x 1,; do
+    expect 2 "$weft" bench peers --connected "$connected"; warns 'from 1 to 256'
+done
+for bulk in '' 0 1K 1M,2M 2000G x; do
+    expect 2 "$weft" bench small-under-bulk --bulk "$bulk"; warns 'from 1M to'
+done
+expect 2 "$weft" bench peers --adapter self;           warns 'one end only'
+expect 2 "$weft" bench latency --data wet;             warns 'static or written'
 for time in '' 0 -1 x 1s nan inf 1e9; do
     expect 2 "$weft" bench latency --time "$time";  warns 'above 0'
 done

@@ -21,6 +21,13 @@ const struct bench_kind_info bench_kinds[BENCH_KINDS] = {
                    .needs_data = true,
                    .two_ends = true,
                    .run = bench_run_messages},
+    [BENCH_PEERS] =
+        {.name = "peers", .sizes = "8", .two_ends = true, .compares = true, .run = bench_run_peers},
+    [BENCH_UNDER_BULK] = {.name = "small-under-bulk",
+                          .sizes = "64",
+                          .two_ends = true,
+                          .compares = true,
+                          .run = bench_run_under_bulk},
     [BENCH_FLOOR] = {.name = "floor",
                      .sizes = "8,64,4K,64K,1M,16M",
                      .needs_data = true,
@@ -59,6 +66,8 @@ const struct command command_bench = {
         "  rate             small messages a second\n"
         "  bidirectional    bandwidth of both directions together\n"
         "  cpu              CPU seconds for each GB, at each end\n"
+        "  peers            latency beside 1, 8 and 64 connected processes\n"
+        "  small-under-bulk latency while 1 GiB moves to the same process, beside what it is otherwise\n"
         "  floor            what this machine can do at best, without weft: a cache line from CPU to CPU, a "
         "bare UDP\n"
         "                   socket, memcpy, process_vm_readv\n\n"
@@ -67,14 +76,17 @@ const struct command command_bench = {
         "  --peers          let the tools of other message layers that are installed take turns with weft: "
         "UCX,\n"
         "                   libfabric, Open MPI (latency, bandwidth)\n"
-        "  --rounds N       how many turns each of them has (default: 5)\n"
+        "  --rounds N       how many turns each has where several are compared (default: 5)\n"
+        "  --connected N,.. for peers: how many processes (default: 1,8,64)\n"
+        "  --bulk SIZE      for small-under-bulk: how much moves (default: 1G)\n"
         "  --time SECONDS   how long to measure each size (default: 1)\n"
         "  --count N        round trips or messages of each size, in ten times that time at most\n"
         "  --window N       messages in flight (default: 4 MiB of them, at least 4 and at most 256)\n"
         "  --data written   write the data anew before it is sent (default)\n"
         "  --data static    send the same bytes again and again (default with --peers: so do their tools)\n"
         "  --state STATE    near or far: keep only samples during which the CPU pair was in that state;\n"
-        "                   each: a row for each state; all: one row of all (default)\n"
+        "                   each: a row for each state; all: one row of all (default, unless several are "
+        "compared)\n"
         "  --no-pin         let the processes run on any CPU\n"
         "  --json           one object a line\n"
         "  --csv            comma-separated values, with a heading\n",

@@ -14,6 +14,7 @@
 #define BENCH_SIZES_MAX  32
 #define BENCH_SIZE_MAX   (1ull << 30)
 #define BENCH_WINDOW_MAX 1024
+#define BENCH_OTHERS_MAX 256
 
 struct bench_options;
 
@@ -24,6 +25,8 @@ enum bench_kind {
     BENCH_RATE,
     BENCH_BIDIRECTIONAL,
     BENCH_CPU,
+    BENCH_PEERS,
+    BENCH_UNDER_BULK,
     BENCH_FLOOR,
     BENCH_KINDS
 };
@@ -32,12 +35,13 @@ struct bench_kind_info {
     const char *name, *sizes; /* sizes: when none are asked for */
     bool needs_data;          /* size 0 says nothing */
     bool two_ends;            /* not for an adapter that has one */
+    bool compares;            /* different loads, within a state: a row for each state is what is wanted */
     int (*run)(struct bench_options *o);
 };
 extern const struct bench_kind_info bench_kinds[BENCH_KINDS];
 
 /* Which samples a row is made of. */
-enum bench_filter { BENCH_ALL, BENCH_ONLY_NEAR, BENCH_ONLY_FAR, BENCH_EACH };
+enum bench_filter { BENCH_DEFAULT, BENCH_ALL, BENCH_ONLY_NEAR, BENCH_ONLY_FAR, BENCH_EACH };
 
 struct bench_options {
     enum bench_kind kind;
@@ -48,7 +52,10 @@ struct bench_options {
     double time_s;   /* for each size */
     uint64_t count;  /* messages or round trips for each size; 0: as many as the time allows */
     uint32_t window; /* messages in flight; 0: by size */
-    uint32_t rounds; /* of a contest */
+    uint32_t rounds; /* turns of those that are compared */
+    uint64_t connected[BENCH_SIZES_MAX]; /* peers: how many processes */
+    size_t connecteds;
+    uint64_t bulk; /* small-under-bulk: bytes that move meanwhile */
     enum bench_filter filter;
     enum rows_format format;
     bool written; /* data is written anew before it is sent */
@@ -99,8 +106,10 @@ size_t bench_result_states(struct bench_result *r, enum bench_filter filter,
                            enum bench_state out[BENCH_STATES]);
 
 /* -- benchmarks: each returns the exit status -- */
-int bench_run_messages(struct bench_options *o); /* messages.c: latency, bandwidth, rate, … */
-int bench_run_floor(struct bench_options *o);    /* floor.c */
-int bench_run_contest(struct bench_options *o);  /* contest.c: any of them, with --peers */
+int bench_run_messages(struct bench_options *o);   /* messages.c: latency, bandwidth, rate, … */
+int bench_run_peers(struct bench_options *o);      /* many.c */
+int bench_run_under_bulk(struct bench_options *o); /* bulk.c */
+int bench_run_floor(struct bench_options *o);      /* floor.c */
+int bench_run_contest(struct bench_options *o);    /* contest.c: any of them, with --peers */
 
 #endif

@@ -50,6 +50,7 @@ int bench_end_endpoint(struct bench_end *e, const char *adapter, bool accept) {
     c.handlers[ON_PING] = (struct ep_handler){.on_header = bench_on_ping, .ctx = e};
     c.handlers[ON_PONG] = (struct ep_handler){.on_header = bench_on_pong, .ctx = e};
     c.handlers[ON_DATA] = (struct ep_handler){.on_header = bench_on_data, .ctx = e};
+    c.handlers[ON_BULK] = (struct ep_handler){.on_header = bench_on_bulk, .ctx = e};
     c.handlers[ON_SETUP] = (struct ep_handler){.on_header = bench_on_setup, .ctx = e};
     c.handlers[ON_READY] = (struct ep_handler){.on_header = on_ready, .ctx = e};
     c.handlers[ON_STREAM] = (struct ep_handler){.on_header = bench_on_stream, .ctx = e};
@@ -152,6 +153,7 @@ void bench_end_close(struct bench_end *e) {
         }
     }
     bench_buffers_free(e);
+    bench_bulk_free(e);
 }
 
 void bench_end_turn_to(struct bench_end *e, uint32_t other) { e->peer = e->other[other].peer; }

@@ -12,8 +12,6 @@
 #include "cli/bench/bench.h"
 #include "transport/endpoint.h"
 
-#define BENCH_OTHERS_MAX 256
-
 struct bench_buffer {
     struct bench_end *end;
     uint8_t *data;
@@ -49,6 +47,10 @@ struct bench_end {
     bool pong_pending; /* until its buffer is free */
     atomic_ulong answers, received, in_flight;
     atomic_int failed; /* the status of a message that failed */
+    /* bulk */
+    uint8_t *bulk; /* what is sent, or where it goes */
+    size_t bulk_mapped;
+    atomic_ulong bulk_left, bulk_in_flight;
     /* what a handler asks of the main thread of the other process */
     atomic_int work;
     uint64_t work_size, work_count;
@@ -75,6 +77,10 @@ int bench_end_trips(struct bench_end *e, uint32_t trips, uint64_t *ns);
 int bench_end_stream(struct bench_end *e, uint64_t count);
 /* The same while the other end does it too, until this end has those as well. */
 int bench_end_stream_both(struct bench_end *e, uint64_t count);
+/* Begins to send `bytes` to the peer, in messages of at most 64 MiB on a channel of their own, two at a time.
+ */
+int bench_end_bulk_start(struct bench_end *e, uint64_t bytes);
+bool bench_end_bulk_is_over(const struct bench_end *e);
 /* CPU time that each process has used so far. */
 int bench_end_usage(struct bench_end *e, uint64_t *here_ns, uint64_t *there_ns);
 

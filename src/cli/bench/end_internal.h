@@ -3,7 +3,17 @@
 #define WEFT_CLI_BENCH_END_INTERNAL_H
 #include "cli/bench/end.h"
 
-enum bench_handler { ON_PING, ON_PONG, ON_DATA, ON_SETUP, ON_READY, ON_STREAM, ON_USAGE_ASKED, ON_USAGE };
+enum bench_handler {
+    ON_PING,
+    ON_PONG,
+    ON_DATA,
+    ON_BULK,
+    ON_SETUP,
+    ON_READY,
+    ON_STREAM,
+    ON_USAGE_ASKED,
+    ON_USAGE
+};
 enum bench_work { WORK_NONE, WORK_SETUP, WORK_STREAM, WORK_END };
 
 /* Between the processes, on the socket and in headers: both run the same program. */
@@ -39,9 +49,11 @@ _Noreturn void bench_other_main(struct bench_end *e, const struct bench_options 
 void bench_on_setup(void *ctx, struct ep_peer *peer, const struct ep_msg *msg, struct ep_sink *sink);
 void bench_on_stream(void *ctx, struct ep_peer *peer, const struct ep_msg *msg, struct ep_sink *sink);
 void bench_on_usage_asked(void *ctx, struct ep_peer *peer, const struct ep_msg *msg, struct ep_sink *sink);
-/* ping.c, stream.c */
+/* ping.c, stream.c, bulk_stream.c */
 void bench_on_ping(void *ctx, struct ep_peer *peer, const struct ep_msg *msg, struct ep_sink *sink);
 void bench_on_pong(void *ctx, struct ep_peer *peer, const struct ep_msg *msg, struct ep_sink *sink);
+void bench_on_bulk(void *ctx, struct ep_peer *peer, const struct ep_msg *msg, struct ep_sink *sink);
+void bench_bulk_free(struct bench_end *e);
 void bench_on_data(void *ctx, struct ep_peer *peer, const struct ep_msg *msg, struct ep_sink *sink);
 /* Takes a message into `to`, whichever way it comes. */
 void bench_take(struct bench_end *e, const struct ep_msg *msg, struct ep_sink *sink, uint8_t *to,

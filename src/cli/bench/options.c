@@ -12,6 +12,8 @@
 
 #define TIME_MAX_S 3600
 #define ROUNDS_MAX 1000
+#define BULK_MIN   (1ull << 20)
+#define BULK_MAX   (1ull << 40)
 
 static int find_kind(struct bench_options *o, const char *name) {
     struct weft_nearest nearest;
@@ -44,24 +46,38 @@ static int check_adapter(const char *name) {
 }
 
 /* "8,64K,1M" */
-static bool parse_sizes(struct bench_options *o, const char *text) {
-    o->sizes = 0;
-    for (;;) {
+static bool parse_list(const char *text, uint64_t max, uint64_t list[BENCH_SIZES_MAX], size_t *count) {
+    for (*count = 0;;) {
         char *end;
         errno = 0;
         unsigned long long n = *text >= '0' && *text <= '9' ? strtoull(text, &end, 10) : (errno = EINVAL);
-        if (errno || o->sizes == BENCH_SIZES_MAX) return false;
+        if (errno || *count == BENCH_SIZES_MAX) return false;
         unsigned shift = *end == 'K' || *end == 'k'   ? 10
                          : *end == 'M' || *end == 'm' ? 20
                          : *end == 'G'                ? 30
                                                       : 0;
         end += shift != 0;
-        if (n > BENCH_SIZE_MAX >> shift) return false;
-        o->size[o->sizes++] = n << shift;
+        if (n > max >> shift) return false;
+        list[(*count)++] = n << shift;
         if (!*end) return true;
         if (*end != ',') return false;
         text = end + 1;
     }
+}
+
+static bool parse_connected(struct bench_options *o, const char *text) {
+    if (!parse_list(text, BENCH_OTHERS_MAX, o->connected, &o->connecteds)) return false;
+    for (size_t i = 0; i < o->connecteds; i++)
+        if (!o->connected[i]) return false;
+    return true;
+}
+
+static bool parse_bulk(struct bench_options *o, const char *text) {
+    uint64_t list[BENCH_SIZES_MAX];
+    size_t count;
+    if (!parse_list(text, BULK_MAX, list, &count) || count != 1) return false;
+    o->bulk = list[0];
+    return o->bulk >= BULK_MIN;
 }
 
 static bool parse_time(struct bench_options *o, const char *text) {
@@ -71,7 +87,7 @@ static bool parse_time(struct bench_options *o, const char *text) {
 }
 
 static bool parse_filter(struct bench_options *o, const char *text) {
-    static const char *const names[] = {"all", "near", "far", "each"};
+    static const char *const names[] = {"", "all", "near", "far", "each"};
     for (int i = BENCH_ALL; i <= BENCH_EACH; i++)
         if (!strcmp(text, names[i])) {
             o->filter = (enum bench_filter)i;
@@ -95,7 +111,9 @@ enum {
     OPT_NO_PIN,
     OPT_WINDOW,
     OPT_PEERS,
-    OPT_ROUNDS
+    OPT_ROUNDS,
+    OPT_CONNECTED,
+    OPT_BULK
 };
 
 static int parse_number(const char *option, long max, uint32_t *to) {
@@ -111,7 +129,7 @@ static int parse_option(struct bench_options *o, int option) {
     switch (option) {
     case 'a': o->adapter = optarg; return 0;
     case 's':
-        return parse_sizes(o, optarg)
+        return parse_list(optarg, BENCH_SIZE_MAX, o->size, &o->sizes)
                    ? 0
                    : command_misuse(c, "--size %s: up to %d sizes from 0 to 1G are wanted, as 8,64K,1M",
                                     optarg, BENCH_SIZES_MAX);
@@ -125,6 +143,14 @@ static int parse_option(struct bench_options *o, int option) {
         return 0;
     case OPT_WINDOW: return parse_number("--window", BENCH_WINDOW_MAX, &o->window);
     case OPT_ROUNDS: return parse_number("--rounds", ROUNDS_MAX, &o->rounds);
+    case OPT_CONNECTED:
+        return parse_connected(o, optarg)
+                   ? 0
+                   : command_misuse(c, "--connected %s: numbers from 1 to %d are wanted, as 1,8,64", optarg,
+                                    BENCH_OTHERS_MAX);
+    case OPT_BULK:
+        return parse_bulk(o, optarg) ? 0
+                                     : command_misuse(c, "--bulk %s: from 1M to 1024G are wanted", optarg);
     case 'S':
         return parse_filter(o, optarg)
                    ? 0
@@ -150,7 +176,8 @@ static int check(struct bench_options *o) {
     if (status) return status;
     if (!strcmp(o->adapter, "self") && kind->two_ends)
         return command_misuse(c, "adapter self has one end only: it has no %s", o->name);
-    if (!o->sizes) parse_sizes(o, kind->sizes);
+    if (!o->sizes) parse_list(kind->sizes, BENCH_SIZE_MAX, o->size, &o->sizes);
+    if (o->filter == BENCH_DEFAULT) o->filter = kind->compares || o->peers ? BENCH_EACH : BENCH_ALL;
     for (size_t i = 0; i < o->sizes; i++)
         if (!o->size[i] && kind->needs_data) return command_misuse(c, "--size 0: %s needs data", o->name);
     return 0;
@@ -168,12 +195,21 @@ int bench_options_parse(struct bench_options *o, int argc, char **argv) {
                                             {"written", no_argument, NULL, OPT_WRITTEN},
                                             {"peers", no_argument, NULL, OPT_PEERS},
                                             {"rounds", required_argument, NULL, OPT_ROUNDS},
+                                            {"connected", required_argument, NULL, OPT_CONNECTED},
+                                            {"bulk", required_argument, NULL, OPT_BULK},
                                             {"json", no_argument, NULL, OPT_JSON},
                                             {"csv", no_argument, NULL, OPT_CSV},
                                             {"no-pin", no_argument, NULL, OPT_NO_PIN},
                                             {"help", no_argument, NULL, 'h'},
                                             {0}};
-    *o = (struct bench_options){.adapter = "shm", .time_s = 1, .rounds = 5, .written = true, .pin = true};
+    *o = (struct bench_options){.adapter = "shm",
+                                .time_s = 1,
+                                .rounds = 5,
+                                .connected = {1, 8, 64},
+                                .connecteds = 3,
+                                .bulk = 1ull << 30,
+                                .written = true,
+                                .pin = true};
     for (int option, status; (option = getopt_long(argc, argv, "h", options, NULL)) != -1;)
         if ((status = parse_option(o, option)) != 0) return status;
     if (optind >= argc) return command_misuse(&command_bench, "which one? `weft bench --help` lists them");
