@@ -1,5 +1,6 @@
 /* Starting daemons and reaching a cluster. What a daemon is to know goes through its standard input or its
- * arguments; the join text, being a secret, only through the former. */
+ * arguments; credentials and join text, being secrets, only through the former. Standard input is a daemon's
+ * lifeline, too: while a cluster is being made, nothing of it outlives this process, whatever ends that. */
 #include "cli/cluster.h"
 
 #include "base/clock.h"
@@ -7,6 +8,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <openssl/crypto.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -36,6 +38,7 @@ static void fill_arguments(const struct daemon_spec *s, char *path, char number[
     argv[n++] = path;
     argv[n++] = "--cluster";
     argv[n++] = (char *)s->cluster;
+    if (s->credentials) argv[n++] = "--key";
     if (s->join) {
         argv[n++] = "--join";
         argv[n++] = "-";
@@ -50,7 +53,7 @@ static void fill_arguments(const struct daemon_spec *s, char *path, char number[
         argv[n++] = (char *)s->bind;
     }
     if (s->insecure) argv[n++] = "--insecure";
-    if (s->bound) argv[n++] = "--lifeline";
+    if (!s->foreground) argv[n++] = "--lifeline";
     if (s->log) {
         argv[n++] = "--log";
         argv[n++] = (char *)s->log;
@@ -58,8 +61,8 @@ static void fill_arguments(const struct daemon_spec *s, char *path, char number[
     argv[n] = NULL;
 }
 
-/* In the child: a bound daemon ends in order when its lifeline closes; the death signal is for one that has
- * hung. */
+/* In the child. A daemon ends in order when its lifeline closes; a bound one's death signal is for one that
+ * has hung. */
 static void become(const struct daemon_spec *s, const struct pipes *pipes, char *const argv[], pid_t parent) {
     sigset_t none;
     sigemptyset(&none);
@@ -79,10 +82,17 @@ static void become(const struct daemon_spec *s, const struct pipes *pipes, char 
     _exit(127);
 }
 
+/* Shorter than what a pipe holds: it does not wait for a reader. */
 static bool hand_over(int fd, const struct daemon_spec *s) {
-    if (!s->join) return true;
-    size_t n = strlen(s->join);
-    return write(fd, s->join, n) == (ssize_t)n && write(fd, "\n", 1) == 1;
+    char text[NODE_CREDENTIALS_TEXT_MAX + NODE_JOIN_TEXT_MAX + 2], *at = text;
+    if (s->credentials) {
+        node_credentials_format(s->credentials, at);
+        at = stpcpy(at + strlen(at), "\n");
+    }
+    if (s->join) at = stpcpy(stpcpy(at, s->join), "\n");
+    bool good = write(fd, text, (size_t)(at - text)) == at - text;
+    OPENSSL_cleanse(text, sizeof text);
+    return good;
 }
 
 int daemon_start(struct daemon_process *p, const struct daemon_spec *spec) {
@@ -109,13 +119,25 @@ int daemon_start(struct daemon_process *p, const struct daemon_spec *spec) {
     if (spec->bound) setpgid(pid, pid);
     p->pid = pid;
     p->said = pipes.out[0];
-    if (spec->bound)
-        p->lifeline = pipes.in[1];
-    else
-        close(pipes.in[1]);
+    p->lifeline = pipes.in[1];
     close(pipes.in[0]);
     close(pipes.out[1]);
     return WEFT_OK;
+}
+
+void daemon_become(const struct daemon_spec *spec) {
+    struct daemon_spec s = *spec;
+    char path[WEFT_PATH_MAX], number[16], *argv[ARGS_MAX];
+    int in[2];
+    s.foreground = true;
+    if (weft_exe_path("weftd", path, sizeof path) != WEFT_OK) return;
+    if (pipe2(in, O_CLOEXEC) != 0 || !hand_over(in[1], &s) || dup2(in[0], STDIN_FILENO) < 0) {
+        fprintf(stderr, "weft: cannot make a pipe: %s\n", strerror(errno));
+        return;
+    }
+    fill_arguments(&s, path, number, argv);
+    execv(path, argv);
+    fprintf(stderr, "weft: cannot start %s: %s\n", path, strerror(errno));
 }
 
 static bool parse_ready(struct daemon_process *p, const char *line) {
@@ -147,6 +169,15 @@ bool daemon_wait_ready(struct daemon_process *p, unsigned timeout_ms, int abort_
     line[n] = 0;
     p->ready = parse_ready(p, line);
     return p->ready;
+}
+
+void daemon_keep(struct daemon_process *p) {
+    static const char keep[] = "keep\n";
+    if (p->lifeline < 0) return;
+    if (write(p->lifeline, keep, sizeof keep - 1) < 0) {
+    } /* it has ended: whoever looks sees it */
+    close(p->lifeline);
+    p->lifeline = -1;
 }
 
 /* --- ending --- */

@@ -11,12 +11,14 @@
 
 struct daemon_spec {
     const char *cluster;
+    const struct node_credentials *credentials;   /* NULL: the cluster has no key */
     const char *join;          /* NULL: node 0 */
     int32_t node;              /* with join: -1 any */
     const char *bind;
     bool insecure;
     const char *log;           /* NULL: standard error */
-    bool bound;                /* it ends with this process (weft run); else it goes on by itself (weft up) */
+    bool foreground;           /* it takes this process's place */
+    bool bound;                /* it ends with this process (weft run); else (weft up) only until daemon_keep */
 };
 
 struct daemon_process {
@@ -31,8 +33,12 @@ struct daemon_process {
 
 /* Starts weftd (beside this program). 0 or an error (told on standard error). */
 int daemon_start(struct daemon_process *p, const struct daemon_spec *spec);
+/* Turns this process into the daemon; returns only when that fails (told). */
+void daemon_become(const struct daemon_spec *spec);
 /* Waits until it is ready; false: it is not, and has said why. `abort_fd` (-1: none): gives up when that is readable. */
 bool daemon_wait_ready(struct daemon_process *p, unsigned timeout_ms, int abort_fd);
+/* Lets it go on by itself. */
+void daemon_keep(struct daemon_process *p);
 /* Ends them: politely, then, after a while, by force. */
 void daemons_end(struct daemon_process *p, unsigned count);
 

@@ -112,12 +112,12 @@ static int ping_node(struct ping *p, const struct node_info *n) {
     return rc;
 }
 
-/* It listens where the daemon does: from 127.0.0.1 no other host is reached. */
-static int open_endpoint(struct ping *p, struct node_client *c) {
-    struct ep_config cfg = {
-        .adapters = p->adapters, .bind_host = node_client_bind_host(c), .on_peer_down = on_down, .ctx = p};
+static int open_endpoint(struct ping *p) {
+    struct ep_config cfg = {.adapters = p->adapters, .on_peer_down = on_down, .ctx = p};
     cfg.handlers[NODE_ON_PONG] = (struct ep_handler){.on_header = on_pong, .ctx = p};
-    int rc = ep_open(&p->ep, &cfg);
+    int rc = node_endpoint_config(&cfg);
+    if (rc == WEFT_OK) rc = ep_open(&p->ep, &cfg);
+    node_endpoint_config_done(&cfg);
     if (rc != WEFT_OK) cluster_complain("no endpoint", rc);
     return rc;
 }
@@ -125,7 +125,7 @@ static int open_endpoint(struct ping *p, struct node_client *c) {
 static int ping_all(struct ping *p, long only) {
     struct node_client *c = cluster_open();
     struct node_info *nodes = NULL;
-    int count = c && open_endpoint(p, c) == WEFT_OK ? cluster_nodes(c, &nodes) : -1, failed = count < 0,
+    int count = c && open_endpoint(p) == WEFT_OK ? cluster_nodes(c, &nodes) : -1, failed = count < 0,
         pinged = 0;
     table_init(&p->table, 8);
     const char *const heading[] = {"NODE",  "HOST",   "ADAPTER",   "BYTES",

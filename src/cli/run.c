@@ -15,6 +15,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
+#include <openssl/crypto.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -37,22 +38,26 @@ struct run {
     char cluster[64];        /* of the directory below */
     char dir[WEFT_PATH_MAX]; /* this run's own; "": none yet */
     struct daemon_process *daemons;
-    unsigned daemon_count;    /* 0: the cluster that is up */
+    unsigned daemon_count;               /* 0: the cluster that is up */
+    struct node_credentials credentials; /* of a temporary cluster */
     struct node_client *line; /* to that cluster: its daemon cleans up when this process is killed */
-    char socket[WEFT_PATH_MAX], bind_host[NODE_NAME_MAX];
+    char socket[WEFT_PATH_MAX];
 };
 
 /* --- the cluster --- */
 
 static bool start_daemon(struct run *r, unsigned i) {
-    struct daemon_spec spec = {
-        .cluster = r->cluster, .join = i ? r->daemons[0].join : NULL, .node = (int32_t)i, .bound = true};
+    struct daemon_spec spec = {.cluster = r->cluster,
+                               .credentials = &r->credentials,
+                               .join = i ? r->daemons[0].join : NULL,
+                               .node = (int32_t)i,
+                               .bound = true};
     return daemon_start(&r->daemons[i], &spec) == WEFT_OK;
 }
 
 static bool start_cluster(struct run *r, unsigned count) {
     r->daemons = calloc(count, sizeof *r->daemons);
-    if (!r->daemons) return false;
+    if (!r->daemons || node_credentials_make(&r->credentials, NULL) != WEFT_OK) return false;
     for (unsigned i = 0; i < count; i++) r->daemons[i].lifeline = r->daemons[i].said = -1;
     r->daemon_count = count;
     if (!start_daemon(r, 0) || !daemon_wait_ready(&r->daemons[0], READY_TIMEOUT_MS, r->signals)) return false;
@@ -62,7 +67,6 @@ static bool start_cluster(struct run *r, unsigned count) {
         good = good && daemon_wait_ready(&r->daemons[i], READY_TIMEOUT_MS, r->signals);
     if (!good) return false;
     strcpy(r->socket, r->daemons[r->a.node < 0 ? 0 : r->a.node].socket);
-    strcpy(r->bind_host, "127.0.0.1");
     return true;
 }
 
@@ -96,7 +100,6 @@ static int use_cluster(struct run *r) {
         cluster_complain("the daemon of this node cannot be reached", rc);
         return -1;
     }
-    snprintf(r->bind_host, sizeof r->bind_host, "%s", node_client_bind_host(r->line));
     if (*r->socket) return 1;
     if (weft_run_dir(base, sizeof base) != WEFT_OK) return -1;
     int n = snprintf(r->socket, sizeof r->socket, "%s/default/node%u/socket", base,
@@ -118,6 +121,7 @@ static void detach(struct run *r) {
     if (*r->dir) weft_dir_remove(r->dir);
     node_rundir_clean(NULL); /* what killed daemons and programs have left */
     free(r->daemons);
+    OPENSSL_cleanse(&r->credentials, sizeof r->credentials);
 }
 
 /* --- the program --- */
@@ -198,7 +202,7 @@ static int early_signal(const struct run *r) {
 }
 
 static int run_attached(struct run *r) {
-    if (run_environment_set(&r->a, r->dir, r->socket, r->bind_host) != WEFT_OK) return EXIT_NO_CLUSTER;
+    if (run_environment_set(&r->a, r->dir, r->socket) != WEFT_OK) return EXIT_NO_CLUSTER;
     await_children_too(r);
     pid_t pid = start_program(r);
     return pid < 0 ? EXIT_NO_CLUSTER : wait_program(r, pid);

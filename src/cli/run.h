@@ -15,6 +15,6 @@ struct run_arguments {
 /* Before the daemons start: what they and their executors are to inherit. */
 void run_environment_prepare(const struct run_arguments *a);
 /* Makes the ICD vendor directory with weft's library in `dir`, and sets CMD's variables in this process. */
-int run_environment_set(const struct run_arguments *a, const char *dir, const char *socket, const char *bind_host);
+int run_environment_set(const struct run_arguments *a, const char *dir, const char *socket);
 
 #endif

@@ -60,9 +60,7 @@ static int set_vendors(const char *dir) {
     return rc;
 }
 
-int run_environment_set(const struct run_arguments *a, const char *dir, const char *socket,
-                        const char *bind_host) {
+int run_environment_set(const struct run_arguments *a, const char *dir, const char *socket) {
     setenv("WEFT_NODE_SOCKET", socket, 1);
-    setenv("WEFT_BIND", bind_host, 1);
     return set_vendors(dir);
 }

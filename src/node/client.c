@@ -5,39 +5,18 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/log.h"
-#include "base/option.h"
-#include "base/path.h"
 #include "node/client_internal.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
 
-#define HELLO_TIMEOUT_MS 10000u
-#define SEND_TIMEOUT_MS  5000u
-#define OUT_MAX          (1u << 20)
-
-WEFT_OPTIONS(
-    node_client, "node",
-    {.name = "node_socket",
-     .type = WEFT_OPTION_STRING,
-     .help = "Socket of the daemon to which a program attaches; weft run sets it."},
-    {.name = "bind",
-     .type = WEFT_OPTION_STRING,
-     .value = "127.0.0.1",
-     .help = "Numeric address on which programs and executors listen; weft sets it to that of their daemon."})
-
-void node_endpoint_config(struct ep_config *cfg) {
-    const char *host = weft_option_string("bind");
-    if (!cfg->bind_host && host && *host) cfg->bind_host = host;
-}
+#define SEND_TIMEOUT_MS 5000u
+#define OUT_MAX         (1u << 20)
 
 /* --- answers and news --- */
 
@@ -249,98 +228,6 @@ int client_call(struct node_client *c, enum node_request type, const struct weft
 
 /* --- open and close --- */
 
-/* The lowest node of the cluster of `weft up` on this host; node 0 may be on another. */
-static unsigned long first_node(const char *cluster_dir) {
-    unsigned long first = 0;
-    bool found = false;
-    DIR *dir = opendir(cluster_dir);
-    for (struct dirent *e; dir && (e = readdir(dir));) {
-        char *end;
-        if (strncmp(e->d_name, "node", 4) != 0) continue;
-        unsigned long id = strtoul(e->d_name + 4, &end, 10);
-        if (*end || (found && id >= first)) continue;
-        first = id;
-        found = true;
-    }
-    if (dir) closedir(dir);
-    return first;
-}
-
-static int find_socket(struct sockaddr_un *at, const char *path) {
-    char run_dir[WEFT_PATH_MAX], cluster[WEFT_PATH_MAX + 16], found[WEFT_PATH_MAX + 64];
-    if (!path) path = weft_option_string("node_socket");
-    if (!path || !*path) {
-        int rc = weft_run_dir(run_dir, sizeof run_dir);
-        if (rc != WEFT_OK) return rc;
-        snprintf(cluster, sizeof cluster, "%s/default", run_dir);
-        snprintf(found, sizeof found, "%s/node%lu/socket", cluster, first_node(cluster));
-        path = found;
-    }
-    int n = snprintf(at->sun_path, sizeof at->sun_path, "%s", path);
-    if (n >= 0 && (size_t)n < sizeof at->sun_path) return WEFT_OK;
-    weft_error("node", "the daemon's socket has a name longer than %zu bytes: %s", sizeof at->sun_path - 1,
-               path);
-    return WEFT_E_TOO_BIG;
-}
-
-static int connect_daemon(const char *path, int *out) {
-    struct sockaddr_un at = {.sun_family = AF_UNIX};
-    int rc = find_socket(&at, path);
-    if (rc != WEFT_OK) return rc;
-    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (fd < 0) return weft_error_from_errno(errno);
-    struct timeval limit = {.tv_sec = HELLO_TIMEOUT_MS / 1000};
-    setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit);
-    struct ucred who = {0};
-    socklen_t len = sizeof who;
-    if (connect(fd, (struct sockaddr *)&at, sizeof at) != 0) {
-        rc = errno == ECONNREFUSED ? WEFT_E_NOENT
-             : errno == EAGAIN     ? WEFT_E_TIMEDOUT
-                                   : weft_error_from_errno(errno);
-        if (rc != WEFT_E_NOENT)
-            weft_error("node", "cannot connect to the daemon at %s: %s", at.sun_path, strerror(errno));
-    } else if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &who, &len) != 0 || who.uid != geteuid()) {
-        weft_error("node", "the daemon at %s runs as user %u, this program as %u", at.sun_path,
-                   (unsigned)who.uid, (unsigned)geteuid());
-        rc = WEFT_E_ACCESS;
-    }
-    if (rc != WEFT_OK)
-        close(fd);
-    else
-        *out = fd;
-    return rc;
-}
-
-/* Reads exactly the answer to HELLO and no more, so that nothing is left in the buffer when the endpoint
- * starts to watch the socket. */
-static int receive_exactly(int fd, void *buf, size_t n, uint64_t deadline_ns) {
-    for (size_t got = 0; got < n;) {
-        uint64_t now = weft_now_ns();
-        if (now >= deadline_ns) return WEFT_E_TIMEDOUT;
-        struct pollfd p = {.fd = fd, .events = POLLIN};
-        if (poll(&p, 1, (int)((deadline_ns - now) / WEFT_NS_PER_MS) + 1) <= 0) continue;
-        ssize_t r = recv(fd, (char *)buf + got, n - got, MSG_DONTWAIT);
-        if (r == 0) return WEFT_E_CLOSED;
-        if (r < 0 && errno != EAGAIN && errno != EINTR) return weft_error_from_errno(errno);
-        if (r > 0) got += (size_t)r;
-    }
-    return WEFT_OK;
-}
-
-static int read_welcome(struct node_client *c, struct weft_reader *r, uint8_t *buf, size_t cap) {
-    uint64_t deadline = weft_now_ns() + HELLO_TIMEOUT_MS * WEFT_NS_PER_MS;
-    int rc = receive_exactly(c->stream.fd, buf, 4, deadline);
-    if (rc != WEFT_OK) return rc;
-    weft_reader_init(r, buf, 4);
-    size_t len = weft_get_u32(r);
-    if (len < NODE_FRAME_HEAD_BYTES || len > cap) return WEFT_E_PROTO;
-    rc = receive_exactly(c->stream.fd, buf, len, deadline);
-    weft_reader_init(r, buf, len);
-    if (rc == WEFT_OK && weft_get_u8(r) != NODE_REPLY) rc = WEFT_E_PROTO;
-    weft_get_u32(r);
-    return rc;
-}
-
 static int say_hello(struct node_client *c, enum node_kind kind) {
     uint8_t buf[1024], address[EP_ADDRESS_MAX];
     size_t address_bytes = sizeof address;
@@ -352,25 +239,11 @@ static int say_hello(struct node_client *c, enum node_kind kind) {
     weft_put_u16(&w, NODE_PROTOCOL_VERSION);
     weft_put_u8(&w, (uint8_t)kind);
     weft_put_blob(&w, address, c->ep ? address_bytes : 0);
-    rc = node_stream_put(&c->stream, NODE_HELLO, 0, &w);
-    if (rc == WEFT_OK) rc = node_stream_flush_wait(&c->stream, SEND_TIMEOUT_MS);
-
     struct weft_reader r;
-    if (rc == WEFT_OK) rc = read_welcome(c, &r, buf, sizeof buf);
-    if (rc != WEFT_OK) {
-        weft_error("node", "no greeting from the daemon: %s", weft_error_text(rc));
-        return rc;
-    }
-    int status = (int)(int32_t)weft_get_u32(&r);
-    char reason[NODE_REASON_MAX];
-    node_get_reason(&r, reason);
-    if (status != WEFT_OK) {
-        weft_error("node", "the daemon refuses this program: %s", reason);
-        return status < 0 ? status : WEFT_E_PROTO;
-    }
+    rc = client_first_request(&c->stream, NODE_HELLO, &w, buf, sizeof buf, &r);
+    if (rc != WEFT_OK) return rc;
     c->self.node = weft_get_u32(&r);
     c->self.process = weft_get_u32(&r);
-    weft_get_string(&r, c->bind_host, sizeof c->bind_host);
     return r.failed ? WEFT_E_PROTO : WEFT_OK;
 }
 
@@ -389,7 +262,7 @@ int node_client_open(struct node_client **out, struct ep *ep, const char *socket
     pthread_cond_init(&c->pumped, &attr);
     pthread_condattr_destroy(&attr);
     int fd = -1;
-    int rc = connect_daemon(socket_path, &fd);
+    int rc = client_connect(socket_path, &fd);
     node_stream_init(&c->stream, fd, NODE_DAEMON_FRAME_MAX, OUT_MAX);
     if (rc == WEFT_OK) rc = say_hello(c, kind);
     if (rc == WEFT_OK && ep) rc = ep_watch(ep, fd, on_readable, c);
@@ -417,4 +290,3 @@ void node_client_close(struct node_client *c) {
 struct node_process node_client_self(const struct node_client *c) {
     return c->self;
 }
-const char *node_client_bind_host(const struct node_client *c) { return c->bind_host; }

@@ -48,9 +48,12 @@ struct node_callbacks {
 
 struct node_client;
 
-/* What the cluster prescribes for the endpoints of its processes: fills in cfg->bind_host (WEFT_BIND: the address on
- * which the daemon listens) where it is NULL. Call it before ep_open. Static storage. */
-void node_endpoint_config(struct ep_config *cfg);
+/* What the cluster prescribes for the endpoints of its processes, asked of the daemon that node_client_open would find:
+ * fills in cfg->bind_host (the address on which the daemon listens, unless WEFT_BIND says another) and cfg->key (the job
+ * key, if the cluster has one) where they are NULL. Without a daemon it fills in nothing. Call it before ep_open, and _done
+ * after that, on the same thread: it wipes the key. WEFT_E_ACCESS, WEFT_E_VERSION, … (logged): open no endpoint then. */
+int node_endpoint_config(struct ep_config *cfg);
+void node_endpoint_config_done(struct ep_config *cfg);
 
 /* Connects and registers this process. ep: NULL for tools (then calls below make progress on the socket themselves and
  * callbacks run inside them). socket_path NULL: WEFT_NODE_SOCKET, else this host's first node of the cluster of `weft up`.
@@ -87,6 +90,5 @@ int node_client_executor_ready(struct node_client *c, const void *address, size_
  * own daemon has taken the order). */
 int node_client_join_text(struct node_client *c, char *out, size_t cap);
 int node_client_stop_cluster(struct node_client *c);
-const char *node_client_bind_host(const struct node_client *c);   /* on which the own daemon listens */
 
 #endif

@@ -1,4 +1,5 @@
-/* Inside of a node client: shared by client.c (the line to the daemon) and client_calls.c (one function a request). */
+/* Inside of a node client: shared by client_connect.c (reaching the daemon), client.c (the line to it) and client_calls.c
+ * (one function a request). */
 #ifndef WEFT_NODE_CLIENT_INTERNAL_H
 #define WEFT_NODE_CLIENT_INTERNAL_H
 #include <pthread.h>
@@ -28,7 +29,6 @@ struct node_client {
     struct ep *ep;                /* NULL: callers make progress on the socket themselves, one at a time */
     struct node_callbacks cb;
     struct node_process self;
-    char bind_host[NODE_NAME_MAX];
     pthread_mutex_t lock;         /* waiters, next_request, the stream's outgoing half */
     bool pumping;                 /* without ep: a caller reads the stream; lock: lock */
     pthread_cond_t pumped;        /* it has read something, or has stopped */
@@ -38,6 +38,11 @@ struct node_client {
     atomic_bool lost;
 };
 
+/* Connects to the daemon at that socket (NULL: the one that options name, or the first of this host). As node_client_open. */
+int client_connect(const char *path, int *fd);
+/* The first request on a new line, number 0; its answer's fields in r, which reads from buf. Failures are logged. */
+int client_first_request(struct node_stream *s, enum node_request type, const struct weft_writer *body, uint8_t *buf,
+                         size_t cap, struct weft_reader *r);
 /* Sends the request and waits for its answer; the answer's status. w->body is the caller's to free in any case. */
 int client_call(struct node_client *c, enum node_request type, const struct weft_writer *body, unsigned timeout_ms,
                 struct client_waiter *w);

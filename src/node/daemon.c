@@ -15,6 +15,7 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <openssl/crypto.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,8 +24,8 @@
 #include <sys/random.h>
 #include <unistd.h>
 
-#define JOIN_TIMEOUT_S  10u
-#define CLOSE_LINGER_MS 100u
+#define JOIN_TIMEOUT_S    10u
+#define CLOSE_LINGER_MS   100u
 #define DYING_PATIENCE_MS 500u
 
 /* --- watches --- */
@@ -137,12 +138,13 @@ static int check_bind(const struct node_daemon_config *cfg) {
                    host);
         return WEFT_E_INVAL;
     }
+    if (cfg->credentials) return WEFT_OK;
     if (!cfg->insecure) {
-        weft_error("node",
-                   "--bind %s would let other hosts in, and messages are neither encrypted nor authenticated "
-                   "yet; only "
-                   "on a network where you trust everybody, add --insecure",
-                   host);
+        weft_error(
+            "node",
+            "--bind %s would let other hosts in, and this cluster has no key: messages would be neither "
+            "encrypted nor authenticated; only on a network where you trust everybody, add --insecure",
+            host);
         return WEFT_E_ACCESS;
     }
     weft_warn("node",
@@ -167,6 +169,11 @@ static int configure(struct node_daemon *d, const struct node_daemon_config *cfg
     d->inventory_timeout_ms = cfg->inventory_timeout_ms ? cfg->inventory_timeout_ms : 30000;
     d->no_inventory = cfg->no_inventory;
     d->wanted_node = cfg->join ? cfg->wanted_node : 0;
+    d->keyed = cfg->credentials != NULL;
+    if (d->keyed)
+        d->credentials = *cfg->credentials;
+    else if (getrandom(d->credentials.token, sizeof d->credentials.token, 0) != sizeof d->credentials.token)
+        return WEFT_E_IO;
     return d->bind_host && d->executor && d->adapters && !d->run_dir == !cfg->run_dir ? WEFT_OK
                                                                                       : WEFT_E_NOMEM;
 }
@@ -184,15 +191,22 @@ static int describe_self(struct node_daemon *d) {
     d->entry.address_bytes = sizeof d->entry.address;
     int rc = ep_address(d->ep, d->entry.address, &d->entry.address_bytes);
     if (rc != WEFT_OK) return rc;
-    if (getrandom(&d->entry.boot, sizeof d->entry.boot, 0) != sizeof d->entry.boot) return WEFT_E_IO;
-    return getrandom(d->token, sizeof d->token, 0) == sizeof d->token ? WEFT_OK : WEFT_E_IO;
+    return getrandom(&d->entry.boot, sizeof d->entry.boot, 0) == sizeof d->entry.boot ? WEFT_OK : WEFT_E_IO;
 }
 
-/* Whoever holds the other end is gone. */
+/* Whoever holds the other end is gone, unless it has said before that this daemon is to stay. */
 static void on_lifeline(void *arg, uint32_t events) {
+    static const char keep[] = "keep\n";
     struct node_daemon *d = arg;
     char buf[256];
-    if (!(events & (EPOLLHUP | EPOLLERR)) && read(d->on_lifeline.fd, buf, sizeof buf) != 0) return;
+    ssize_t n = read(d->on_lifeline.fd, buf, sizeof buf);
+    for (ssize_t i = 0; i < n; i++) {
+        d->kept = buf[i] == keep[d->kept] ? d->kept + 1 : 0;
+        if (keep[d->kept]) continue;
+        watch_remove(d, &d->on_lifeline);
+        return;
+    }
+    if (n > 0 || (n < 0 && (errno == EINTR || errno == EAGAIN))) return;
     d->lifeline_lost = true;
     daemon_end(d);
 }
@@ -221,8 +235,10 @@ int daemon_settle(struct node_daemon *d) {
 
 static int found_cluster(struct node_daemon *d) {
     d->self = 0;
-    int rc = node_join_format(d->token, d->entry.address, d->entry.address_bytes, d->join_text,
-                              sizeof d->join_text);
+    struct node_join j = {.keyed = d->keyed, .address_bytes = d->entry.address_bytes};
+    memcpy(j.id, d->keyed ? d->credentials.id : d->credentials.token, sizeof j.id);
+    memcpy(j.address, d->entry.address, j.address_bytes);
+    int rc = node_join_format(&j, d->join_text, sizeof d->join_text);
     if (rc == WEFT_OK) rc = daemon_settle(d);
     if (rc == WEFT_OK) d->state = NODE_DAEMON_READY;
     return rc;
@@ -288,6 +304,7 @@ static void free_state(struct node_daemon *d) {
     free(d->bind_host);
     free(d->adapters);
     free(d->executor);
+    OPENSSL_cleanse(&d->credentials, sizeof d->credentials);
     free(d);
 }
 

@@ -121,13 +121,15 @@ struct node_daemon {
     int epoll_fd, stop_fd, listen_fd;
     struct watch on_endpoint, on_stop, on_listen, on_lifeline;
     bool lifeline_lost;
+    unsigned kept;                /* bytes of "keep\n" that have come over the lifeline */
     struct ep *ep;
     struct node_rundir dir;
     char base[WEFT_PATH_MAX];     /* the run directory */
     char socket_path[WEFT_PATH_MAX];
     char join_text[NODE_JOIN_TEXT_MAX];
 
-    uint8_t token[NODE_CLUSTER_TOKEN_BYTES];
+    bool keyed;                   /* `credentials` are the cluster's; else there is only a token, a random one */
+    struct node_credentials credentials;
     uint32_t self;                /* NO_NODE until joined */
     int32_t wanted_node;
     struct node_entry entry;      /* what is told of this node; its id is set when joined */

@@ -153,10 +153,9 @@ static int make_stdin(struct executor *x, int *out) {
 }
 
 static char **make_environment(struct node_daemon *d) {
-    char socket[WEFT_PATH_MAX + 32], bind[128];
+    char socket[WEFT_PATH_MAX + 32];
     snprintf(socket, sizeof socket, "WEFT_NODE_SOCKET=%s", d->socket_path);
-    snprintf(bind, sizeof bind, "WEFT_BIND=%s", d->bind_host);
-    const char *const extra[] = {socket, bind, "WEFT_EXECUTOR=1", NULL};
+    const char *const extra[] = {socket, "WEFT_EXECUTOR=1", NULL};
     return node_environment(extra);
 }
 
@@ -168,7 +167,8 @@ static int launch(struct executor *x, char reason[NODE_REASON_MAX]) {
     if (rc == WEFT_OK && !env) rc = WEFT_E_NOMEM;
     if (rc == WEFT_OK) {
         char *argv[] = {d->executor, NULL};
-        /* When this daemon is killed an executor tells its client before it ends, which SIGKILL would not let it. */
+        /* When this daemon is killed an executor tells its client before it ends, which SIGKILL would not let
+         * it. */
         struct node_launch l = {.path = d->executor,
                                 .argv = argv,
                                 .envp = env,

@@ -138,7 +138,7 @@ static bool check_credentials(struct mesh_link *l, struct weft_reader *r, char r
     const uint8_t *token = weft_get_bytes(r, NODE_CLUSTER_TOKEN_BYTES);
     if (r->failed) return false;
     uint8_t differs = 0;
-    for (size_t i = 0; i < NODE_CLUSTER_TOKEN_BYTES; i++) differs |= token[i] ^ l->d->token[i];
+    for (size_t i = 0; i < NODE_CLUSTER_TOKEN_BYTES; i++) differs |= token[i] ^ l->d->credentials.token[i];
     if (version != NODE_PROTOCOL_VERSION)
         snprintf(reason, NODE_REASON_MAX, "it speaks version %u of the daemons' protocol, this side %u",
                  version, NODE_PROTOCOL_VERSION);
@@ -219,20 +219,39 @@ void member_on_join(struct mesh_link *l, struct weft_reader *r) {
 
 /* --- the newcomer's side --- */
 
-int member_join_start(struct node_daemon *d, const char *text) {
-    uint8_t address[EP_ADDRESS_MAX];
-    size_t bytes;
-    if (node_join_parse(text, d->token, address, &bytes) != WEFT_OK) {
-        weft_error("node", "that is not a join text: weft up prints it, it begins with weft1-");
+/* Both have a key, the same cluster's, or neither has one. */
+static int check_join(struct node_daemon *d, const struct node_join *j) {
+    if (j->keyed && !d->keyed) {
+        weft_error("node", "the cluster of that join text has a key, and this daemon was given none");
+        return WEFT_E_ACCESS;
+    }
+    if (!j->keyed && d->keyed) {
+        weft_error("node", "the cluster of that join text has no key, and this daemon was given one");
         return WEFT_E_INVAL;
     }
-    node_join_format(d->token, address, bytes, d->join_text, sizeof d->join_text);
-    d->join_link = mesh_connect(d, address, bytes);
+    if (j->keyed && memcmp(j->id, d->credentials.id, sizeof j->id) != 0) {
+        weft_error("node", "the join text is of another cluster than the key that this daemon was given");
+        return WEFT_E_INVAL;
+    }
+    return WEFT_OK;
+}
+
+int member_join_start(struct node_daemon *d, const char *text) {
+    struct node_join j;
+    if (node_join_parse(text, &j) != WEFT_OK) {
+        weft_error("node", "that is not a join text: weft up prints it, it begins with weft1- or weft2-");
+        return WEFT_E_INVAL;
+    }
+    int rc = check_join(d, &j);
+    if (rc != WEFT_OK) return rc;
+    if (!j.keyed) memcpy(d->credentials.token, j.id, sizeof j.id);
+    node_join_format(&j, d->join_text, sizeof d->join_text);
+    d->join_link = mesh_connect(d, j.address, j.address_bytes);
     if (!d->join_link) return WEFT_E_UNREACHABLE;
     struct mesh_message m;
     mesh_begin(&m, NODE_M_JOIN);
     weft_put_u16(&m.w, NODE_PROTOCOL_VERSION);
-    weft_put_bytes(&m.w, d->token, sizeof d->token);
+    weft_put_bytes(&m.w, d->credentials.token, sizeof d->credentials.token);
     weft_put_u32(&m.w, d->wanted_node < 0 ? NO_NODE : (uint32_t)d->wanted_node);
     node_put_entry(&m.w, &d->entry);
     return mesh_send(d->join_link, &m);
@@ -243,7 +262,7 @@ static void say_hello(struct mesh_link *l) {
     struct mesh_message m;
     mesh_begin(&m, NODE_M_HELLO);
     weft_put_u16(&m.w, NODE_PROTOCOL_VERSION);
-    weft_put_bytes(&m.w, d->token, sizeof d->token);
+    weft_put_bytes(&m.w, d->credentials.token, sizeof d->credentials.token);
     node_put_entry(&m.w, &d->entry);
     if (mesh_send(l, &m) != WEFT_OK) return;
     l->hello_due = true;

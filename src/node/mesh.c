@@ -331,7 +331,13 @@ static void on_peer_down(void *ctx, struct ep_peer *peer, int status) {
     if (ended) return;
     if (outgoing) ep_disconnect(peer);
     if (was_join && d->state == NODE_DAEMON_JOINING) {
-        weft_error("node", "cannot reach the cluster's node 0: %s", weft_error_text(status));
+        if (status == WEFT_E_ACCESS)
+            weft_error(
+                "node",
+                "the cluster has another key: is the key file here the one of the host where the cluster "
+                "was started, and the join text the present cluster's?");
+        else
+            weft_error("node", "cannot reach the cluster's node 0: %s", weft_error_text(status));
         d->join_link = NULL;
         daemon_end(d);
     }
@@ -352,6 +358,7 @@ int mesh_open(struct node_daemon *d) {
     struct ep_config cfg = {.adapters = d->adapters,
                             .run_dir = d->base,
                             .bind_host = d->bind_host,
+                            .key = d->keyed ? d->credentials.key : NULL,
                             .accept = true,
                             .no_thread = true,
                             .on_peer_up = on_peer_up,

@@ -257,8 +257,8 @@ void process_reap(struct node_daemon *d) {
     }
 }
 
-/* When `weft run` was killed its program gets a signal at the same moment as this daemon loses its lifeline: a
- * little patience, so that what the program leaves on disk can be removed. */
+/* When `weft run` was killed its program gets a signal at the same moment as this daemon loses its lifeline:
+ * a little patience, so that what the program leaves on disk can be removed. */
 void process_await_dying(struct node_daemon *d, unsigned patience_ms) {
     uint64_t until = weft_now_ns() + patience_ms * WEFT_NS_PER_MS, key;
     size_t it = 0;

@@ -4,7 +4,6 @@
 #include "base/error.h"
 
 #include <ctype.h>
-#include <stdio.h>
 #include <string.h>
 
 void node_put_entry(struct weft_writer *w, const struct node_entry *e) {
@@ -46,32 +45,28 @@ void node_put_reason(struct weft_writer *w, const char *reason) {
     weft_put_blob(w, reason ? reason : "", reason ? strnlen(reason, NODE_REASON_MAX - 1) : 0);
 }
 
-static const char join_prefix[] = "weft1-";
+#define JOIN_PREFIX_BYTES 6
+static const char *join_prefix(bool keyed) { return keyed ? "weft2-" : "weft1-"; }
 
-int node_join_format(const uint8_t token[NODE_CLUSTER_TOKEN_BYTES], const void *address, size_t bytes,
-                     char *out, size_t cap) {
-    if (bytes > EP_ADDRESS_MAX) return WEFT_E_INVAL;
-    if (cap < sizeof join_prefix + 2 * (NODE_CLUSTER_TOKEN_BYTES + bytes)) return WEFT_E_TOO_BIG;
-    char *at = stpcpy(out, join_prefix);
-    at += node_hex_encode(token, NODE_CLUSTER_TOKEN_BYTES, at);
-    node_hex_encode(address, bytes, at);
+int node_join_format(const struct node_join *j, char *out, size_t cap) {
+    if (j->address_bytes > EP_ADDRESS_MAX || cap <= JOIN_PREFIX_BYTES + 2 * (sizeof j->id + j->address_bytes))
+        return WEFT_E_TOO_BIG;
+    char *at = stpcpy(out, join_prefix(j->keyed));
+    at += node_hex_encode(j->id, sizeof j->id, at);
+    node_hex_encode(j->address, j->address_bytes, at);
     return WEFT_OK;
 }
 
-int node_join_parse(const char *text, uint8_t token[NODE_CLUSTER_TOKEN_BYTES], uint8_t *address,
-                    size_t *bytes) {
-    size_t prefix = sizeof join_prefix - 1;
-    if (strncmp(text, join_prefix, prefix) != 0) return WEFT_E_INVAL;
-    text += prefix;
-    size_t digits = strlen(text);
-    if (digits % 2 || digits / 2 <= NODE_CLUSTER_TOKEN_BYTES) return WEFT_E_INVAL;
-    size_t n = digits / 2;
-    if (n > NODE_CLUSTER_TOKEN_BYTES + EP_ADDRESS_MAX) return WEFT_E_INVAL;
-    if (!node_hex_decode(text, NODE_CLUSTER_TOKEN_BYTES, token)) return WEFT_E_INVAL;
-    if (!node_hex_decode(text + 2 * NODE_CLUSTER_TOKEN_BYTES, n - NODE_CLUSTER_TOKEN_BYTES, address))
-        return WEFT_E_INVAL;
-    *bytes = n - NODE_CLUSTER_TOKEN_BYTES;
-    return WEFT_OK;
+int node_join_parse(const char *text, struct node_join *j) {
+    j->keyed = strncmp(text, join_prefix(true), JOIN_PREFIX_BYTES) == 0;
+    if (strncmp(text, join_prefix(j->keyed), JOIN_PREFIX_BYTES) != 0) return WEFT_E_INVAL;
+    text += JOIN_PREFIX_BYTES;
+    size_t digits = strlen(text), n = digits / 2;
+    if (digits % 2 || n <= sizeof j->id || n > sizeof j->id + sizeof j->address) return WEFT_E_INVAL;
+    j->address_bytes = n - sizeof j->id;
+    bool good = node_hex_decode(text, sizeof j->id, j->id) &&
+                node_hex_decode(text + 2 * sizeof j->id, j->address_bytes, j->address);
+    return good ? WEFT_OK : WEFT_E_INVAL;
 }
 
 void node_put_sought(struct weft_writer *w, const struct node_sought *s) {

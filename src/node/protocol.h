@@ -12,15 +12,16 @@
 #include "node/name.h"
 
 #define NODE_PROTOCOL_MAGIC 0x54464557u   /* "WEFT" */
-#define NODE_PROTOCOL_VERSION 1u
+#define NODE_PROTOCOL_VERSION 2u
 #define NODE_REASON_MAX 200               /* bytes of a reason, NUL included */
 #define NODE_INVENTORY_MAX (4u << 20)
 #define NODE_CLIENT_FRAME_MAX 2048u       /* from a process to its daemon */
 #define NODE_DAEMON_FRAME_MAX (NODE_INVENTORY_MAX + 65536u)
 
-/* Frames from a process. Each is answered once by NODE_REPLY with the same request number. */
+/* Frames from a process. Each is answered once by NODE_REPLY with the same request number. Until HELLO only ENDPOINT is
+ * heeded. The socket lies in a directory of mode 0700 and its peer's user is checked, so the job key may travel here. */
 enum node_request {
-    NODE_HELLO = 1,       /* magic u32, version u16, kind u8, endpoint address blob → node u32, process u32, bind host */
+    NODE_HELLO = 1,       /* magic u32, version u16, kind u8, endpoint address blob → node u32, process u32 */
     NODE_NODES,           /* → count u32, then entries with their flags */
     NODE_INVENTORY,       /* node u32 → blob, when it is there */
     NODE_EXEC_START,      /* node u32 → process, token, address, when it is ready */
@@ -33,6 +34,7 @@ enum node_request {
     NODE_PUBLISH,         /* name string → nothing */
     NODE_WITHDRAW,        /* name string → nothing */
     NODE_FIND,            /* node u32, what is sought → process, address */
+    NODE_ENDPOINT,        /* magic u32, version u16 → bind host, job key blob (32 bytes, or none): for an endpoint to open */
 };
 
 /* Frames from a daemon. */
@@ -105,9 +107,17 @@ void node_get_address(struct weft_reader *r, uint8_t *out, size_t *bytes);
 void node_get_reason(struct weft_reader *r, char out[NODE_REASON_MAX]);
 void node_put_reason(struct weft_writer *w, const char *reason);
 
-/* The text for `--join`: cluster token and daemon address in letters and digits. WEFT_E_INVAL, WEFT_E_TOO_BIG. */
-#define NODE_JOIN_TEXT_MAX (8 + 2 * (NODE_CLUSTER_TOKEN_BYTES + EP_ADDRESS_MAX))
-int node_join_format(const uint8_t token[NODE_CLUSTER_TOKEN_BYTES], const void *address, size_t bytes, char *out, size_t cap);
-int node_join_parse(const char *text, uint8_t token[NODE_CLUSTER_TOKEN_BYTES], uint8_t *address, size_t *bytes);
+/* The text for `--join`, letters and digits: of a cluster with a key its id, from which a holder of the user's key derives
+ * the rest, so the text is no secret; of one without, its token, which is. And node 0's address. */
+struct node_join {
+    bool keyed;
+    uint8_t id[NODE_CLUSTER_ID_BYTES];   /* the token, when not keyed */
+    uint8_t address[EP_ADDRESS_MAX];
+    size_t address_bytes;
+};
+_Static_assert(NODE_CLUSTER_ID_BYTES == NODE_CLUSTER_TOKEN_BYTES, "a join text has room for either");
+#define NODE_JOIN_TEXT_MAX (8 + 2 * (NODE_CLUSTER_ID_BYTES + EP_ADDRESS_MAX))
+int node_join_format(const struct node_join *j, char *out, size_t cap);   /* WEFT_E_TOO_BIG */
+int node_join_parse(const char *text, struct node_join *j);               /* WEFT_E_INVAL */
 
 #endif

@@ -11,39 +11,43 @@
 #include <cmocka.h>
 
 static void join__round_trip(void **state) {
-    uint8_t token[NODE_CLUSTER_TOKEN_BYTES], address[EP_ADDRESS_MAX], token2[sizeof token],
-        address2[sizeof address];
+    struct node_join j = {.address_bytes = sizeof j.address}, got;
     char text[NODE_JOIN_TEXT_MAX];
-    size_t bytes;
-    for (size_t i = 0; i < sizeof token; i++) token[i] = (uint8_t)(i * 17);
-    for (size_t i = 0; i < sizeof address; i++) address[i] = (uint8_t)(255 - i);
-    assert_int_equal(node_join_format(token, address, sizeof address, text, sizeof text), WEFT_OK);
-    assert_int_equal(node_join_parse(text, token2, address2, &bytes), WEFT_OK);
-    assert_int_equal(bytes, sizeof address);
-    assert_memory_equal(token, token2, sizeof token);
-    assert_memory_equal(address, address2, sizeof address);
-    assert_int_equal(node_join_format(token, address, sizeof address, text, sizeof text - 8), WEFT_E_TOO_BIG);
-    assert_int_equal(node_join_format(token, address, sizeof address + 1, text, sizeof text), WEFT_E_INVAL);
+    for (size_t i = 0; i < sizeof j.id; i++) j.id[i] = (uint8_t)(i * 17);
+    for (size_t i = 0; i < sizeof j.address; i++) j.address[i] = (uint8_t)(255 - i);
+    for (int keyed = 0; keyed < 2; keyed++) {
+        j.keyed = keyed;
+        assert_int_equal(node_join_format(&j, text, sizeof text), WEFT_OK);
+        assert_int_equal(node_join_parse(text, &got), WEFT_OK);
+        assert_int_equal(got.keyed, keyed);
+        assert_int_equal(got.address_bytes, sizeof j.address);
+        assert_memory_equal(got.id, j.id, sizeof j.id);
+        assert_memory_equal(got.address, j.address, sizeof j.address);
+    }
+    assert_int_equal(node_join_format(&j, text, strlen(text)), WEFT_E_TOO_BIG);
+    assert_int_equal(node_join_format(&j, text, strlen(text) + 1), WEFT_OK);
+    j.address_bytes++;
+    assert_int_equal(node_join_format(&j, text, sizeof text), WEFT_E_TOO_BIG);
 }
 
 static void join__refuses_what_is_none(void **state) {
-    uint8_t token[NODE_CLUSTER_TOKEN_BYTES], address[EP_ADDRESS_MAX];
+    struct node_join j;
     char longest[4096] = "weft1-";
-    size_t bytes;
     const char *const bad[] = {"",
                                "weft1-",
-                               "weft2-00112233445566778899aabbccddeeff00",
+                               "weft3-00112233445566778899aabbccddeeff00",
                                "weft1-00112233445566778899aabbccddeeff",
+                               "weft2-00112233445566778899aabbccddeeff",
                                "weft1-00112233445566778899aabbccddeeff0",
                                "weft1-00112233445566778899aabbccddeeff0g"};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
-        assert_int_equal(node_join_parse(bad[i], token, address, &bytes), WEFT_E_INVAL);
+        assert_int_equal(node_join_parse(bad[i], &j), WEFT_E_INVAL);
     memset(longest + 6, '0', sizeof longest - 7);
-    assert_int_equal(node_join_parse(longest, token, address, &bytes), WEFT_E_INVAL);
-    assert_int_equal(node_join_parse("weft1-00112233445566778899aabbccddeeff07", token, address, &bytes),
-                     WEFT_OK);
-    assert_int_equal(bytes, 1);
-    assert_int_equal(address[0], 7);
+    assert_int_equal(node_join_parse(longest, &j), WEFT_E_INVAL);
+    assert_int_equal(node_join_parse("weft1-00112233445566778899aabbccddeeff07", &j), WEFT_OK);
+    assert_false(j.keyed);
+    assert_int_equal(j.address_bytes, 1);
+    assert_int_equal(j.address[0], 7);
 }
 
 static void entry__round_trip_and_every_truncation(void **state) {

@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "node/daemon_internal.h"
 
+#include <openssl/crypto.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -59,7 +60,8 @@ void pending_fail(struct node_daemon *d, uint32_t id, uint32_t node, enum pendin
     if (q) answer(d, q, status, reason, NULL);
 }
 
-/* The process that was asked for, found: the one that asked will hear of its end. token: an executor's; NULL: none. */
+/* The process that was asked for, found: the one that asked will hear of its end. token: an executor's; NULL:
+ * none. */
 static void answer_process(struct node_daemon *d, struct pending *q, uint32_t node, uint32_t process,
                            const uint8_t *token, const void *address, size_t bytes) {
     if (!q) return;
@@ -137,20 +139,42 @@ void pending_drop_node(struct node_daemon *d, uint32_t node, const char *reason)
 
 /* --- requests --- */
 
-static int on_hello(struct process *p, struct node_frame *f) {
-    struct node_daemon *d = p->d;
+/* Magic and version, the first fields of HELLO and ENDPOINT; another version is told, and its line ends. */
+static int check_version(struct process *p, struct node_frame *f) {
     uint32_t magic = weft_get_u32(&f->body);
     uint16_t version = weft_get_u16(&f->body);
+    if (f->body.failed || magic != NODE_PROTOCOL_MAGIC) return WEFT_E_PROTO;
+    if (version == NODE_PROTOCOL_VERSION) return WEFT_OK;
+    char reason[NODE_REASON_MAX];
+    snprintf(reason, sizeof reason, "it speaks version %u of the node protocol, this daemon %u", version,
+             NODE_PROTOCOL_VERSION);
+    process_reply(p, f->request, WEFT_E_VERSION, reason, NULL);
+    p->ending = p->d->reap_due = true;
+    return WEFT_E_VERSION;
+}
+
+/* What a process needs to open its endpoint, which comes before HELLO, since that tells the endpoint's
+ * address. */
+static int on_endpoint(struct process *p, struct node_frame *f) {
+    int rc = check_version(p, f);
+    if (rc != WEFT_OK) return rc == WEFT_E_VERSION ? WEFT_OK : rc;
+    struct node_daemon *d = p->d;
+    uint8_t buf[128 + NODE_KEY_BYTES];
+    struct weft_writer w;
+    weft_writer_init(&w, buf, sizeof buf);
+    weft_put_string(&w, d->bind_host);
+    weft_put_blob(&w, d->credentials.key, d->keyed ? NODE_KEY_BYTES : 0);
+    process_reply(p, f->request, WEFT_OK, NULL, &w);
+    OPENSSL_cleanse(buf, sizeof buf);
+    return WEFT_OK;
+}
+
+static int on_hello(struct process *p, struct node_frame *f) {
+    struct node_daemon *d = p->d;
+    int rc = check_version(p, f);
+    if (rc != WEFT_OK) return rc == WEFT_E_VERSION ? WEFT_OK : rc;
     uint8_t kind = weft_get_u8(&f->body);
-    if (f->body.failed || magic != NODE_PROTOCOL_MAGIC || p->id) return WEFT_E_PROTO;
-    if (version != NODE_PROTOCOL_VERSION) {
-        char reason[NODE_REASON_MAX];
-        snprintf(reason, sizeof reason, "it speaks version %u of the node protocol, this daemon %u", version,
-                 NODE_PROTOCOL_VERSION);
-        process_reply(p, f->request, WEFT_E_VERSION, reason, NULL);
-        p->ending = d->reap_due = true;
-        return WEFT_OK;
-    }
+    if (f->body.failed || p->id) return WEFT_E_PROTO;
     node_get_address(&f->body, p->address, &p->address_bytes);
     if (f->body.failed || kind < NODE_PROGRAM || kind > NODE_TOOL) return WEFT_E_PROTO;
     struct executor *x = kind == NODE_EXECUTOR ? executor_of_pid(d, p->pid) : NULL;
@@ -169,7 +193,6 @@ static int on_hello(struct process *p, struct node_frame *f) {
     weft_writer_init(&w, buf, sizeof buf);
     weft_put_u32(&w, d->self);
     weft_put_u32(&w, p->id);
-    weft_put_string(&w, d->bind_host);
     process_reply(p, f->request, WEFT_OK, NULL, &w);
     return WEFT_OK;
 }
@@ -368,6 +391,7 @@ static int on_stop(struct process *p, struct node_frame *f) {
 
 int request_handle(struct process *p, struct node_frame *f) {
     if (f->type == NODE_HELLO) return on_hello(p, f);
+    if (f->type == NODE_ENDPOINT) return on_endpoint(p, f);
     if (!p->id) return WEFT_E_PROTO;
     switch ((enum node_request)f->type) {
     case NODE_NODES: return on_nodes(p, f);

@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
+#include <openssl/crypto.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -27,30 +28,38 @@ static const char usage[] =
     "Usage: weftd [OPTION]...\n"
     "The daemon of one node of a weft cluster. Usually started by `weft up` or `weft run`.\n\n"
     "  --cluster NAME   name of the cluster's directory (default: default)\n"
+    "  --key            the cluster has a key: the first line of standard input holds its credentials\n"
     "  --join TEXT      join the cluster with that join text; - reads it from standard input\n"
     "  --node K         with --join: ask for node id K instead of the lowest free one\n"
     "  --bind ADDRESS   numeric address to listen on (default: 127.0.0.1)\n"
-    "  --insecure       allow an address that other hosts reach: nothing is encrypted yet\n"
+    "  --insecure       without --key: allow an address that other hosts reach, though nothing is encrypted "
+    "then\n"
     "  --adapter LIST   adapters to use, such as shm,udp (default: all)\n"
     "  --executor PATH  program to start as executor (default: weft-exec beside weftd)\n"
-    "  --lifeline       end when standard input is closed\n"
+    "  --lifeline       end when standard input is closed, unless a line \"keep\" came before\n"
     "  --log FILE       once ready, write the log there instead of standard error\n"
     "  --help, --version\n";
 
 struct arguments {
     struct node_daemon_config cfg;
-    bool lifeline;
+    bool lifeline, keyed;
     const char *log;
 };
 
 static int parse(int argc, char **argv, struct arguments *a) {
-    static const struct option options[] = {
-        {"cluster", required_argument, NULL, 'c'},  {"join", required_argument, NULL, 'j'},
-        {"node", required_argument, NULL, 'n'},     {"bind", required_argument, NULL, 'b'},
-        {"insecure", no_argument, NULL, 'i'},       {"adapter", required_argument, NULL, 'a'},
-        {"executor", required_argument, NULL, 'x'}, {"lifeline", no_argument, NULL, 'l'},
-        {"log", required_argument, NULL, 'o'},      {"help", no_argument, NULL, 'h'},
-        {"version", no_argument, NULL, 'v'},        {NULL, 0, NULL, 0}};
+    static const struct option options[] = {{"cluster", required_argument, NULL, 'c'},
+                                            {"join", required_argument, NULL, 'j'},
+                                            {"node", required_argument, NULL, 'n'},
+                                            {"bind", required_argument, NULL, 'b'},
+                                            {"insecure", no_argument, NULL, 'i'},
+                                            {"adapter", required_argument, NULL, 'a'},
+                                            {"executor", required_argument, NULL, 'x'},
+                                            {"lifeline", no_argument, NULL, 'l'},
+                                            {"log", required_argument, NULL, 'o'},
+                                            {"help", no_argument, NULL, 'h'},
+                                            {"key", no_argument, NULL, 'k'},
+                                            {"version", no_argument, NULL, 'v'},
+                                            {NULL, 0, NULL, 0}};
     char *end;
     for (int c; (c = getopt_long(argc, argv, "h", options, NULL)) != -1;) {
         switch (c) {
@@ -66,6 +75,7 @@ static int parse(int argc, char **argv, struct arguments *a) {
         case 'a': a->cfg.adapters = optarg; break;
         case 'x': a->cfg.executor = optarg; break;
         case 'l': a->lifeline = true; break;
+        case 'k': a->keyed = true; break;
         case 'o': a->log = optarg; break;
         case 'h': fputs(usage, stdout); exit(0);
         case 'v': printf("weftd %s\n", WEFT_VERSION); exit(0);
@@ -77,12 +87,33 @@ static int parse(int argc, char **argv, struct arguments *a) {
     return 2;
 }
 
-/* The join text's line, and not a byte more: what follows is the lifeline. */
-static bool read_join(char *out, size_t cap) {
+/* One line, and not a byte more: what follows is the next one, or the lifeline. */
+static bool read_line(char *out, size_t cap) {
     size_t n = 0;
     for (char c; n < cap - 1 && read(STDIN_FILENO, &c, 1) == 1 && c != '\n';) out[n++] = c;
     out[n] = 0;
     return n > 0;
+}
+
+static bool read_credentials(struct node_credentials *c) {
+    char text[NODE_CREDENTIALS_TEXT_MAX + 1];
+    bool good = read_line(text, sizeof text) && node_credentials_parse(text, c) == WEFT_OK;
+    OPENSSL_cleanse(text, sizeof text);
+    if (!good) weft_error("node", "--key: no credentials on standard input; `weft up` hands them over");
+    return good;
+}
+
+/* What comes over standard input. */
+static bool read_input(struct arguments *a, struct node_credentials *c, char join[NODE_JOIN_TEXT_MAX]) {
+    if (a->keyed) {
+        if (!read_credentials(c)) return false;
+        a->cfg.credentials = c;
+    }
+    if (!a->cfg.join || strcmp(a->cfg.join, "-") != 0) return true;
+    a->cfg.join = join;
+    if (read_line(join, NODE_JOIN_TEXT_MAX)) return true;
+    weft_error("node", "--join -: no join text on standard input");
+    return false;
 }
 
 static int lifeline_fd(bool wanted) {
@@ -148,16 +179,13 @@ int main(int argc, char **argv) {
     raise_descriptor_limit();
     block_signals(SIG_BLOCK);
     char join[NODE_JOIN_TEXT_MAX];
-    if (a.cfg.join && strcmp(a.cfg.join, "-") == 0) {
-        if (!read_join(join, sizeof join)) {
-            weft_error("node", "--join -: no join text on standard input");
-            return 1;
-        }
-        a.cfg.join = join;
-    }
+    struct node_credentials credentials;
+    if (!read_input(&a, &credentials, join)) return 1;
     a.cfg.lifeline_fd = lifeline_fd(a.lifeline);
     struct node_daemon *d;
-    if (node_daemon_open(&d, &a.cfg) != WEFT_OK) return 1;
+    rc = node_daemon_open(&d, &a.cfg);
+    OPENSSL_cleanse(&credentials, sizeof credentials);
+    if (rc != WEFT_OK) return 1;
     handle_signals(d);
     bool ready = false;
     do {

@@ -1,6 +1,6 @@
 #!/bin/sh
 # A weft cluster of two hosts, inside netns.sh (and relay.sh): node 0 on `left`, node 1 on `right`, each with a run
-# directory of its own. Runs a command as a program of node 0, with udp only, and ends the cluster.
+# directory of its own, both with the same key. Runs a command as a program of node 0, with udp only, and ends the cluster.
 #
 #   usage: netns.sh two-hosts.sh WEFT DIRECTORY COMMAND [ARGUMENT...]
 #
@@ -23,10 +23,10 @@ down() {
 }
 trap down EXIT
 
-on left "$weft" up --bind 10.77.0.1 --insecure >"$dir/up-left" 2>&1 || { cat "$dir/up-left" >&2; exit 1; }
+on left "$weft" up --bind 10.77.0.1 >"$dir/up-left" 2>&1 || { cat "$dir/up-left" >&2; exit 1; }
 join=$(sed -n 's/.*--join \([^ ]*\).*/\1/p' "$dir/up-left" | head -n 1)
 [ -n "$join" ] || { echo "two-hosts.sh: weft up printed no text to join with:" >&2; cat "$dir/up-left" >&2; exit 1; }
-printf '%s\n' "$join" | on right "$weft" up --bind 10.77.0.2 --insecure --join - >"$dir/up-right" 2>&1 ||
+printf '%s\n' "$join" | on right "$weft" up --bind 10.77.0.2 --join - >"$dir/up-right" 2>&1 ||
     { cat "$dir/up-right" >&2; exit 1; }
 status=0
 on left "$weft" run --adapter udp -- "$@" || status=$?

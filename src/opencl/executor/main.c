@@ -115,10 +115,11 @@ static int serve(void) {
     if (!x) return EXIT_FAILURE;
     struct ep_config cfg = {0};
     executor_configure(x, &cfg);
-    node_endpoint_config(&cfg);
     struct ep *ep = NULL;
     struct node_client *client = NULL;
-    int err = ep_open(&ep, &cfg);
+    int err = node_endpoint_config(&cfg);
+    if (!err) err = ep_open(&ep, &cfg);
+    node_endpoint_config_done(&cfg);
     if (!err) {
         executor_attach(x, ep);
         err = executor_capture_output(x);

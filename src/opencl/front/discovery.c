@@ -92,8 +92,9 @@ static struct remote_hub *open_hub(void) {
     struct node_callbacks cb = {0};
     remote_hub_configure(hub, &cfg);
     remote_hub_callbacks(hub, &cb);
-    node_endpoint_config(&cfg);
-    int rc = ep_open(&ep, &cfg);
+    int rc = node_endpoint_config(&cfg);
+    if (rc == 0) rc = ep_open(&ep, &cfg);
+    node_endpoint_config_done(&cfg);
     if (rc == 0) {
         rc = node_client_open(&client, ep, NULL, NODE_PROGRAM, &cb);
         if (rc < 0) ep_close(ep, 0);
