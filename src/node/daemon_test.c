@@ -214,7 +214,7 @@ static void client__random_frames(void **state) {
         weft_put_blob(&w, buf, 0);
         node_stream_put(&s, NODE_HELLO, 0, &w);
         for (int i = 0; i < 8; i++) {
-            uint8_t type = (uint8_t)(rand_r(&seed) % 12);
+            uint8_t type = (uint8_t)(rand_r(&seed) % 16);
             if (type == NODE_STOP || type == NODE_EXEC_START)
                 continue; /* those are allowed to it, and heard */
             w.len = (size_t)(rand_r(&seed) % 20);
