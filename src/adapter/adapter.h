@@ -4,10 +4,14 @@
  * otherwise, and tells its capabilities, limits and costs in one struct. A missing capability is a flag,
  * never a stub: without the flag in this adapter's attributes its operations are not to be called.
  *
- * Threads: all operations of one adapter, but for read(), are called by one thread at a time (the endpoint's
- * state lock); none may block, unless its comment says so. Callbacks are called from poll() only, and may
- * themselves call every operation but poll(), arm(), disarm() and close(). A peer is held by the caller while
- * read() uses it.
+ * Threads: all operations of one adapter, but for read() and peek(), are called by one thread at a time (the
+ * endpoint's state lock); none may block, unless its comment says so. Callbacks are called from poll() only,
+ * and may themselves call every operation but poll(), take(), peek(), arm(), disarm() and close(). A peer is
+ * held by the caller while read() uses it.
+ *
+ * The poller: at any time one thread at most is it. It alone calls poll(), take(), arm(), disarm() and
+ * disconnect(), with the state lock, and peek(), without it. While it peeks, other threads may call the
+ * remaining operations.
  *
  * Peers: a packet from an address that nobody has connected to arrives with `peer` NULL; connect(from) then
  * gives the peer to answer. After on_peer_lost without hint a peer is good for disconnect() only; connect()
@@ -32,6 +36,7 @@ enum adapter_cap {
     ADAPTER_CAP_SAME_HOST = 1 << 4,  /* reaches processes of this host only */
     ADAPTER_CAP_PEER_DEATH = 1 << 5, /* on_peer_lost() tells a dead peer within milliseconds */
     ADAPTER_CAP_METHOD1 = 1 << 6,    /* data with a tag is stored where the tag entry says (Method 1) */
+    ADAPTER_CAP_MESSAGES = 1 << 7,   /* message(), take() and peek(); only with RELIABLE and ORDERED */
 };
 
 struct adapter_attr {
@@ -39,6 +44,7 @@ struct adapter_attr {
     unsigned caps;            /* of enum adapter_cap */
     size_t packet_max_bytes;  /* largest packet on any path */
     size_t burst_max_packets; /* most packets of one burst; 1 without ADAPTER_CAP_BURST */
+    size_t message_max_bytes; /* largest message; 0 without ADAPTER_CAP_MESSAGES */
     /* Charged bytes that may be under way to this endpoint, from all peers together; 0: no limit. */
     size_t receive_window_bytes;
     /* Bookkeeping bytes charged against the window for each packet, beside its length. */
@@ -65,12 +71,23 @@ struct adapter_packet_in {
     size_t from_bytes;
 };
 
+/* With ADAPTER_CAP_MESSAGES: a whole message of the layer above, in one order with the packets of its peer.
+ * What packets need to be sure of their way (numbers, checksums) the adapter's memory is sure of by itself.
+ */
+struct adapter_message {
+    struct adapter_peer *peer; /* NULL: as in a packet */
+    uint64_t word;             /* the layer above's own: sent along */
+    const uint8_t *data;       /* private memory: nobody writes to it until the next poll() or take() */
+    size_t len_bytes;
+};
+
 struct adapter_callbacks {
     void (*on_packet)(void *ctx, struct adapter *a, const struct adapter_packet_in *p);
     /* The peer is certainly gone: its process ended, or it disconnected from us for good; every packet that
      * it sent has been delivered before. `hint` true: only suspected (connection refused): probe it. */
     void (*on_peer_lost)(void *ctx, struct adapter *a, struct adapter_peer *peer, bool hint);
     void *ctx;
+    void (*on_message)(void *ctx, struct adapter *a, const struct adapter_message *m); /* NULL: dropped */
 };
 
 struct adapter_config {
@@ -111,9 +128,17 @@ struct adapter_ops {
      * path_packet_bytes), WEFT_E_PEER_LOST, WEFT_E_IO. */
     int (*send)(struct adapter *a, struct adapter_peer *peer, const struct adapter_packet_out *packets,
                 size_t count);
-    /* Receives up to `max` packets, calling on_packet for each. Returns how many; 0: none now. Lost peers are
-     * not counted. */
+    /* Receives up to `max` packets and messages, calling on_packet or on_message for each. Returns how many;
+     * 0: none now. Lost peers are not counted. */
     int (*poll)(struct adapter *a, unsigned max);
+    /* With ADAPTER_CAP_MESSAGES. message(): sends a message of two pieces, read before it returns; 0,
+     * WEFT_E_AGAIN (no room, or something else stands before it: use packets), WEFT_E_TOO_BIG,
+     * WEFT_E_PEER_LOST. peek(): whether something may have come, for a few loads, so that it can be asked
+     * again and again; once in a while poll() has to be called all the same. take(): the message that peek()
+     * saw, without a callback: 1, or 0 (it was a packet, or nothing: poll). */
+    int (*message)(struct adapter *a, struct adapter_peer *peer, uint64_t word, const struct iovec piece[2]);
+    bool (*peek)(struct adapter *a);
+    int (*take)(struct adapter *a, struct adapter_message *out);
     /* Sleeping: arm() asks for a wake-up, returns WEFT_E_AGAIN if there is something to poll already; after
      * 0, fds() become readable as soon as something comes. disarm() after waking, before polling. A peer pays
      * for a wake-up only while armed. fds(): writes up to `cap` descriptors, returns how many there are. */

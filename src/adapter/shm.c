@@ -53,8 +53,9 @@ static void shm_attr(struct adapter_attr *attr) {
     *attr = (struct adapter_attr){
         .name = "shm",
         .caps = ADAPTER_CAP_RELIABLE | ADAPTER_CAP_ORDERED | ADAPTER_CAP_SAME_HOST | ADAPTER_CAP_PEER_DEATH |
-                ADAPTER_CAP_METHOD1,
+                ADAPTER_CAP_METHOD1 | ADAPTER_CAP_MESSAGES,
         .packet_max_bytes = SHM_PACKET_MAX,
+        .message_max_bytes = SHM_MESSAGE_MAX,
         .burst_max_packets = 1,
         .overhead_s = 100e-9,
         .latency_s = 250e-9,
@@ -121,6 +122,7 @@ static int shm_open_adapter(struct adapter **out, const struct adapter_config *c
     weft_list_init(&s->all);
     weft_list_init(&s->graves);
     weft_list_init(&s->newcomers);
+    weft_list_init(&s->fresh);
     weft_map_init(&s->peers);
     shm_attr(&s->base.attr);
     int rc = shm_open_in(s, cfg->run_dir);
@@ -216,6 +218,11 @@ static size_t bytes_of(const struct adapter_packet_out *packets, size_t count) {
     return n;
 }
 
+static void reader_lies(struct shm *s, struct adapter_peer *peer) {
+    weft_warn("shm", "process %u claims to have read what was not written: link closed", peer->address.pid);
+    shm_peer_hang_up(s, peer);
+}
+
 static int shm_send(struct adapter *a, struct adapter_peer *peer, const struct adapter_packet_out *packets,
                     size_t count) {
     struct shm *s = (struct shm *)a;
@@ -229,11 +236,26 @@ static int shm_send(struct adapter *a, struct adapter_peer *peer, const struct a
     shm_count(SHM_PACKETS_SENT, taken);
     shm_count(SHM_BYTES_SENT, bytes_of(packets, taken));
     if (rc == WEFT_E_PROTO) {
-        weft_warn("shm", "process %d claims to have read what was not written: link closed", l->pid);
-        shm_peer_hang_up(s, peer);
+        reader_lies(s, peer);
         return taken ? (int)taken : WEFT_E_PEER_LOST;
     }
     return rc == WEFT_E_TOO_BIG && !taken ? rc : (int)taken;
+}
+
+static int shm_message(struct adapter *a, struct adapter_peer *peer, uint64_t word,
+                       const struct iovec piece[2]) {
+    struct shm_link *l = peer->link[0];
+    if (peer->lost || l->hung) return WEFT_E_PEER_LOST;
+    int rc = shm_ring_write_message(&l->tx, word, piece);
+    if (rc == WEFT_E_PROTO) {
+        reader_lies((struct shm *)a, peer);
+        return WEFT_E_PEER_LOST;
+    }
+    if (rc) return rc;
+    shm_link_wake(l);
+    shm_count(SHM_PACKETS_SENT, 1);
+    shm_count(SHM_BYTES_SENT, sizeof word + piece[0].iov_len + piece[1].iov_len);
+    return 0;
 }
 
 static size_t shm_fds(struct adapter *a, int *out, size_t cap) {
@@ -252,6 +274,9 @@ const struct adapter_ops adapter_shm_ops = {
     .path_packet_bytes = shm_path_packet_bytes,
     .send = shm_send,
     .poll = shm_poll,
+    .message = shm_message,
+    .peek = shm_peek,
+    .take = shm_take,
     .arm = shm_arm,
     .disarm = shm_disarm,
     .fds = shm_fds,

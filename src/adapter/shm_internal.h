@@ -14,7 +14,14 @@
  * A link that hangs up is read to its end, then the peer is lost; a new link from the same address is a new
  * peer.
  *
- * Locks: none, the caller's state lock does; shm_read() uses only what is constant until the peer is freed. */
+ * Who looks where: peek() runs without the caller's lock, so what it reads (links, hot, the readers) is
+ * changed by the poller only; links that others make meanwhile wait in `fresh`. Looking at every link would
+ * cost a load for each peer, so those that delivered last are looked at each time, of the rest a few in turn.
+ * (Rejected: a word in which all senders ring: a second shared line for every message, and the first that
+ * peers quarrel about.)
+ *
+ * Locks: none, the caller's state lock does; shm_read() uses only what is constant until the peer is freed.
+ */
 #ifndef WEFT_ADAPTER_SHM_INTERNAL_H
 #define WEFT_ADAPTER_SHM_INTERNAL_H
 #include "adapter/adapter.h"
@@ -46,6 +53,8 @@ struct shm_address {
     char dir[SHM_DIR_MAX + 1];
 };
 
+#define SHM_HOT_MAX 4 /* links that delivered last: looked at each time */
+
 struct shm_link {
     struct shm_reader rx;
     struct shm_writer tx;
@@ -58,7 +67,7 @@ struct shm_link {
     int sock, pidfd;  /* pidfd may be -1 */
     pid_t pid;
     struct adapter_peer *peer; /* NULL: a newcomer, its hello is still to come */
-    struct weft_list node;     /* in shm.newcomers, or nowhere */
+    struct weft_list node;     /* in shm.newcomers, in shm.fresh, or nowhere */
     size_t index;              /* in shm.links; SIZE_MAX: not there */
 };
 
@@ -85,13 +94,17 @@ struct shm {
     size_t ring_bytes;                  /* of links made here */
     struct shm_link **links;            /* those that are polled; NULL: removed during a poll */
     size_t link_count, link_cap, first; /* first: where the next poll starts, for fairness */
+    struct weft_list fresh;             /* links on their way into `links`, which is the poller's alone */
+    size_t fresh_count;
+    struct shm_link *hot[SHM_HOT_MAX];  /* the newest first; NULL behind the last */
+    size_t next_look;                   /* of the links in turn */
     struct weft_map peers;              /* token -> peer that is not lost */
     struct weft_list all;               /* of all peers */
     struct weft_list newcomers, graves; /* graves: peers freed at the end of the poll under way */
     unsigned newcomer_count, polls;
     bool in_poll, events_due, armed, holes;
     bool accept_failed; /* said so already */
-    uint8_t *packet; /* where received packets are copied to */
+    uint8_t *packet;    /* where received packets are copied to */
 };
 
 enum shm_counter {
@@ -141,7 +154,9 @@ void shm_link_set_armed(struct shm_link *l, bool armed);
 struct adapter_peer *shm_peer_find(struct shm *s, uint64_t token);
 int shm_peer_add(struct shm *s, const struct shm_address *address, struct shm_link *link,
                  struct adapter_peer **out);
-int shm_peer_add_link(struct shm *s, struct adapter_peer *peer, struct shm_link *link);
+void shm_peer_add_link(struct shm *s, struct adapter_peer *peer, struct shm_link *link);
+void shm_link_cool(struct shm *s, const struct shm_link *l); /* no longer looked at each time */
+void shm_links_take_in(struct shm *s); /* the poller's: the links in `fresh` are polled from now on */
 /* The peer is going: no longer found by its address, its links are read to their end. */
 void shm_peer_hang_up(struct shm *s, struct adapter_peer *peer);
 /* Takes the links out of all tables and tells, or frees a peer that nobody holds. */
@@ -153,6 +168,8 @@ void shm_unwatch(struct shm *s, struct shm_link *l);
 
 /* shm_poll.c */
 int shm_poll(struct adapter *a, unsigned max);
+bool shm_peek(struct adapter *a);
+int shm_take(struct adapter *a, struct adapter_message *out);
 int shm_arm(struct adapter *a);
 void shm_disarm(struct adapter *a);
 

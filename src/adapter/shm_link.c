@@ -22,7 +22,7 @@
 #endif
 
 #define HELLO_MAGIC     0x6d687377u /* "wshm" */
-#define HELLO_VERSION   1
+#define HELLO_VERSION   2
 #define HELLO_BYTES_MAX (24 + ADAPTER_ADDRESS_MAX)
 #define SEALS           (F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL)
 

@@ -27,24 +27,44 @@ void shm_unwatch(struct shm *s, struct shm_link *l) {
     if (l->pidfd >= 0) epoll_ctl(s->epoll, EPOLL_CTL_DEL, l->pidfd, NULL);
 }
 
-static int links_add(struct shm *s, struct shm_link *l) {
-    if (s->link_count == s->link_cap) {
+static void links_add(struct shm *s, struct shm_link *l) {
+    s->fresh_count++;
+    weft_list_push_back(&s->fresh, &l->node);
+}
+
+void shm_links_take_in(struct shm *s) {
+    if (s->link_count + s->fresh_count > s->link_cap) {
         size_t cap = s->link_cap ? 2 * s->link_cap : 16;
+        while (cap < s->link_count + s->fresh_count) cap *= 2;
         struct shm_link **links = realloc(s->links, cap * sizeof *links);
-        if (!links) return WEFT_E_NOMEM;
+        if (!links) return; /* tried again at the next poll */
         s->links = links;
         s->link_cap = cap;
     }
-    l->index = s->link_count;
-    s->links[s->link_count++] = l;
-    return 0;
+    for (struct weft_list *n; (n = weft_list_pop_front(&s->fresh)); s->fresh_count--) {
+        struct shm_link *l = weft_list_entry(n, struct shm_link, node);
+        l->index = s->link_count;
+        s->links[s->link_count++] = l;
+    }
+}
+
+void shm_link_cool(struct shm *s, const struct shm_link *l) {
+    size_t n = 0;
+    for (size_t i = 0; i < SHM_HOT_MAX; i++)
+        if (s->hot[i] && s->hot[i] != l) s->hot[n++] = s->hot[i];
+    while (n < SHM_HOT_MAX) s->hot[n++] = NULL;
 }
 
 static void links_remove(struct shm *s, struct shm_link *l) {
-    if (l->index == SIZE_MAX) return;
+    if (l->index == SIZE_MAX) {
+        if (!weft_list_empty(&l->node)) s->fresh_count--;
+        weft_list_remove(&l->node);
+        return;
+    }
     s->links[l->index] = NULL;
     l->index = SIZE_MAX;
     s->holes = true;
+    shm_link_cool(s, l);
 }
 
 static void links_compact(struct shm *s) {
@@ -59,13 +79,11 @@ static void links_compact(struct shm *s) {
     s->holes = false;
 }
 
-int shm_peer_add_link(struct shm *s, struct adapter_peer *peer, struct shm_link *link) {
-    int rc = links_add(s, link);
-    if (rc) return rc;
+void shm_peer_add_link(struct shm *s, struct adapter_peer *peer, struct shm_link *link) {
+    links_add(s, link);
     link->peer = peer;
     watch_death(s, link);
     peer->link[peer->link[0] ? 1 : 0] = link;
-    return 0;
 }
 
 int shm_peer_add(struct shm *s, const struct shm_address *address, struct shm_link *link,
@@ -75,11 +93,11 @@ int shm_peer_add(struct shm *s, const struct shm_address *address, struct shm_li
     p->address = *address;
     p->blob_bytes = shm_address_encode(address, p->blob);
     int rc = weft_map_put(&s->peers, address->token, p);
-    if (!rc && (rc = shm_peer_add_link(s, p, link))) weft_map_remove(&s->peers, address->token);
     if (rc) {
         free(p);
         return rc;
     }
+    shm_peer_add_link(s, p, link);
     p->listed = true;
     weft_list_push_back(&s->all, &p->node);
     *out = p;

@@ -1,19 +1,21 @@
-/* shm polling: the rings of all links, and, less often or after a sleep, their sockets: newcomers, wake-ups,
- * hang-ups. */
+/* shm receiving: the rings of all links, and, less often or after a sleep, their sockets: newcomers,
+ * wake-ups, hang-ups. */
 #include "adapter/shm_internal.h"
 #include "base/error.h"
 #include "base/log.h"
 
 #include <errno.h>
 #include <poll.h>
+#include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #define POLLS_PER_EVENTS 64 /* the sockets cost a system call, a ring costs a cached load */
-#define EVENTS_MAX 32
-#define ACCEPT_MAX 32
-#define WAKES_MAX  16
+#define LOOKS_MAX        4  /* links beside the hot ones that peek() looks at each time */
+#define EVENTS_MAX       32
+#define ACCEPT_MAX       32
+#define WAKES_MAX        16
 
 static void newcomer_end(struct shm *s, struct shm_link *l) {
     weft_list_remove(&l->node);
@@ -21,7 +23,6 @@ static void newcomer_end(struct shm *s, struct shm_link *l) {
 }
 
 static void newcomer_refuse(struct shm *s, struct shm_link *l) {
-    newcomer_end(s, l);
     shm_unwatch(s, l);
     shm_link_destroy(l);
     shm_count(SHM_LINKS_REFUSED, 1);
@@ -35,7 +36,8 @@ static int newcomer_admit(struct shm *s, struct shm_link *l, const struct shm_ad
         weft_warn("shm", "refused a further link from process %u", from->pid);
         return WEFT_E_PROTO;
     }
-    return shm_peer_add_link(s, peer, l);
+    shm_peer_add_link(s, peer, l);
+    return 0;
 }
 
 static void newcomer_hello(struct shm *s, struct shm_link *l) {
@@ -45,13 +47,12 @@ static void newcomer_hello(struct shm *s, struct shm_link *l) {
     int rc = shm_link_take(s, l, blob, &blob_bytes, &from);
     if (rc == WEFT_E_AGAIN) return;
     if (!rc && s->armed) shm_link_set_armed(l, true);
-    if (!rc) rc = newcomer_admit(s, l, &from);
-    if (rc) {
-        newcomer_refuse(s, l);
-        return;
-    }
     newcomer_end(s, l);
-    shm_count(SHM_LINKS_ACCEPTED, 1);
+    if (!rc) rc = newcomer_admit(s, l, &from);
+    if (rc)
+        newcomer_refuse(s, l);
+    else
+        shm_count(SHM_LINKS_ACCEPTED, 1);
 }
 
 /* Owns the socket. */
@@ -130,9 +131,15 @@ static void release(struct shm_link *l) {
 static void link_drained(struct shm *s, struct shm_link *l) {
     struct adapter_peer *peer = l->peer;
     l->drained = true;
+    shm_link_cool(s, l);
     for (int i = 0; i < 2; i++)
         if (peer->link[i] && !peer->link[i]->drained) return;
     shm_peer_lose(s, peer);
+}
+
+static void count_received(size_t len) {
+    shm_count(SHM_PACKETS_RECEIVED, 1);
+    shm_count(SHM_BYTES_RECEIVED, len);
 }
 
 static void deliver(struct shm *s, struct shm_link *l, size_t len) {
@@ -142,9 +149,34 @@ static void deliver(struct shm *s, struct shm_link *l, size_t len) {
                                    .peer = peer->holds ? peer : NULL,
                                    .from = peer->blob,
                                    .from_bytes = peer->blob_bytes};
-    shm_count(SHM_PACKETS_RECEIVED, 1);
-    shm_count(SHM_BYTES_RECEIVED, len);
     s->callbacks.on_packet(s->callbacks.ctx, &s->base, &in);
+}
+
+/* What shm_ring_read() put into s->packet. */
+static void fill_message(struct shm *s, struct shm_link *l, size_t len, struct adapter_message *m) {
+    m->peer = l->peer->holds ? l->peer : NULL;
+    memcpy(&m->word, s->packet, sizeof m->word);
+    m->data = s->packet + sizeof m->word;
+    m->len_bytes = len - sizeof m->word;
+}
+
+static void deliver_message(struct shm *s, struct shm_link *l, size_t len) {
+    struct adapter_message m;
+    fill_message(s, l, len, &m);
+    if (s->callbacks.on_message) s->callbacks.on_message(s->callbacks.ctx, &s->base, &m);
+}
+
+static void heat(struct shm *s, struct shm_link *l) {
+    if (s->hot[0] == l) return;
+    size_t i = 1;
+    while (i < SHM_HOT_MAX - 1 && s->hot[i] && s->hot[i] != l) i++;
+    memmove(&s->hot[1], &s->hot[0], i * sizeof s->hot[0]);
+    s->hot[0] = l;
+}
+
+static void nonsense(struct shm *s, struct shm_link *l) {
+    weft_warn("shm", "process %d wrote nonsense into its ring: link closed", l->pid);
+    shm_peer_hang_up(s, l->peer);
 }
 
 /* The callback may disconnect the peer: the link's memory is gone then, the link itself stays until the
@@ -155,34 +187,84 @@ static unsigned receive(struct shm *s, struct shm_link *l, unsigned max) {
     size_t len;
     while (got < max && (rc = shm_ring_read(&l->rx, s->packet, &len)) > 0) {
         got++;
-        deliver(s, l, len);
+        count_received(len);
+        if (rc == SHM_RECORD_MESSAGE)
+            deliver_message(s, l, len);
+        else
+            deliver(s, l, len);
         if (!l->control) return got;
         if (l->rx.head - l->rx.head_published > l->rx.mask / 4) release(l);
     }
     release(l);
-    if (rc < 0) {
-        weft_warn("shm", "process %d wrote nonsense into its ring: link closed", l->pid);
-        shm_peer_hang_up(s, l->peer);
-    }
+    if (got) heat(s, l);
+    if (rc < 0) nonsense(s, l);
     if (l->hung && (rc < 0 || !shm_ring_readable(&l->rx))) link_drained(s, l);
     return got;
+}
+
+/* take() tells the writer of room now and then only; here the rest is told. */
+static void release_taken(struct shm_link *l) {
+    if (l->control && l->rx.head != l->rx.head_published) release(l);
 }
 
 int shm_poll(struct adapter *a, unsigned max) {
     struct shm *s = (struct shm *)a;
     s->in_poll = true;
     if (s->events_due || ++s->polls % POLLS_PER_EVENTS == 0) events(s);
+    if (s->fresh_count) shm_links_take_in(s);
     unsigned got = 0;
     size_t n = s->link_count, i = s->first < n ? s->first : 0;
     for (size_t k = 0; k < n && got < max; k++, i = i + 1 < n ? i + 1 : 0) {
         struct shm_link *l = s->links[i];
-        if (l && !l->drained && (l->hung || shm_ring_readable(&l->rx))) got += receive(s, l, max - got);
+        if (!l || l->drained) continue;
+        if (l->hung || shm_ring_readable(&l->rx))
+            got += receive(s, l, max - got);
+        else
+            release_taken(l);
     }
     s->first = i;
     s->in_poll = false;
     if (s->holes || !weft_list_empty(&s->graves)) shm_peers_bury(s);
     return (int)got;
 }
+
+/* -- without the lock -- */
+
+bool shm_peek(struct adapter *a) {
+    struct shm *s = (struct shm *)a;
+    for (size_t i = 0; i < SHM_HOT_MAX && s->hot[i]; i++)
+        if (shm_ring_readable(&s->hot[i]->rx)) return true;
+    size_t n = s->link_count < LOOKS_MAX ? s->link_count : LOOKS_MAX;
+    for (size_t k = 0; k < n; k++) {
+        size_t i = s->next_look = s->next_look + 1 < s->link_count ? s->next_look + 1 : 0;
+        struct shm_link *l = s->links[i];
+        if (!l || l->drained || !shm_ring_readable(&l->rx)) continue;
+        heat(s, l);
+        return true;
+    }
+    return false;
+}
+
+static struct shm_link *readable_hot(struct shm *s) {
+    for (size_t i = 0; i < SHM_HOT_MAX && s->hot[i]; i++)
+        if (shm_ring_readable(&s->hot[i]->rx)) return s->hot[i];
+    return NULL;
+}
+
+int shm_take(struct adapter *a, struct adapter_message *out) {
+    struct shm *s = (struct shm *)a;
+    struct shm_link *l = readable_hot(s);
+    size_t len;
+    if (!l || l->drained || !shm_ring_next_is_message(&l->rx)) return 0;
+    if (shm_ring_read(&l->rx, s->packet, &len) != SHM_RECORD_MESSAGE)
+        return 0; /* poll() finds nonsense too */
+    count_received(len);
+    fill_message(s, l, len, out);
+    if (l->rx.head - l->rx.head_published > l->rx.mask / 4) release(l);
+    return 1;
+}
+
+/* -- sleeping -- */
 
 static void set_armed(struct shm *s, bool armed) {
     s->armed = armed;
@@ -194,17 +276,19 @@ static bool anything_to_do(struct shm *s) {
     for (size_t i = 0; i < s->link_count; i++) {
         struct shm_link *l = s->links[i];
         if (l->hung || shm_ring_readable(&l->rx)) return true;
+        release_taken(l);
         if (l->room_wanted && shm_ring_want_room(&l->tx)) {
             l->room_wanted = false; /* told once: the sender may have nothing to send any more */
             return true;
         }
     }
     struct pollfd p = {.fd = s->epoll, .events = POLLIN};
-    return poll(&p, 1, 0) > 0;
+    return s->fresh_count || poll(&p, 1, 0) > 0;
 }
 
 int shm_arm(struct adapter *a) {
     struct shm *s = (struct shm *)a;
+    if (s->fresh_count) shm_links_take_in(s);
     set_armed(s, true);
     if (!anything_to_do(s)) return 0;
     set_armed(s, false);

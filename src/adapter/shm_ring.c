@@ -8,9 +8,10 @@
 #define HEADER_BYTES sizeof(uint64_t)
 
 /* A header is its kind in the upper half and the packet's length in the lower; 0 is "nothing yet". */
-#define KIND_NONE 0ull
-#define KIND_DATA 0xda7aull
-#define KIND_PAD  0x9adull
+#define KIND_NONE    0ull
+#define KIND_DATA    0xda7aull
+#define KIND_PAD     0x9adull
+#define KIND_MESSAGE 0x3e55ull
 
 static uint64_t header(uint64_t kind, uint64_t len) { return kind << 32 | len; }
 
@@ -51,32 +52,81 @@ static int make_room(struct shm_writer *w, uint64_t need) {
     return fits(w, need) ? 0 : WEFT_E_AGAIN;
 }
 
-static void copy_pieces(uint8_t *to, const struct adapter_packet_out *packet) {
-    for (int i = 0; i < 3; i++) {
-        size_t n = packet->piece[i].iov_len;
-        if (n) memcpy(to, packet->piece[i].iov_base, n);
-        to += n;
+/* A line or less, without a call. */
+static inline void copy_short(uint8_t *to, const uint8_t *from, size_t n) {
+    uint64_t a, b;
+    for (; n > 16; n -= 16, to += 16, from += 16) memcpy(to, from, 16);
+    if (n >= 8) {
+        memcpy(&a, from, 8);
+        memcpy(&b, from + n - 8, 8);
+        memcpy(to, &a, 8);
+        memcpy(to + n - 8, &b, 8);
+        return;
     }
+    for (; n; n--) *to++ = *from++;
+}
+
+static inline uint8_t *copy_piece(uint8_t *to, const struct iovec *piece) {
+    size_t n = piece->iov_len;
+    if (n <= SHM_LINE)
+        copy_short(to, piece->iov_base, n);
+    else
+        memcpy(to, piece->iov_base, n);
+    return to + n;
+}
+
+/* Where the next record of so many bytes goes, once there is room for it. */
+struct place {
+    uint64_t offset, pad_offset, pad, next;
+};
+
+static int find_place(struct shm_writer *w, size_t record, struct place *p) {
+    int rc = make_room(w, need_bytes(w, record));
+    if (rc) return rc;
+    uint64_t offset = w->tail & w->mask, to_end = w->mask + 1 - offset;
+    p->pad = record > to_end ? to_end : 0;
+    p->pad_offset = offset;
+    p->offset = p->pad ? 0 : offset;
+    p->next = (p->offset + record) & w->mask;
+    atomic_store_explicit(header_at(w->ring, p->next), header(KIND_NONE, 0), memory_order_relaxed);
+    return 0;
+}
+
+static void publish(struct shm_writer *w, const struct place *p, uint64_t kind, size_t len) {
+    atomic_store_explicit(header_at(w->ring, p->offset), header(kind, len), memory_order_release);
+    if (p->pad)
+        atomic_store_explicit(header_at(w->ring, p->pad_offset), header(KIND_PAD, 0), memory_order_release);
+    w->tail += p->pad + record_bytes(len);
+    /* The next write clears the line after its record first: have that line here by then. */
+    __builtin_prefetch(w->ring + ((p->next + SHM_LINE) & w->mask), 1);
 }
 
 int shm_ring_write(struct shm_writer *w, const struct adapter_packet_out *packet) {
+    struct place place;
     size_t len = 0;
     for (int i = 0; i < 3; i++) {
         if (packet->piece[i].iov_len > SHM_PACKET_MAX - len) return WEFT_E_TOO_BIG;
         len += packet->piece[i].iov_len;
     }
-    size_t record = record_bytes(len);
-    int rc = make_room(w, need_bytes(w, record));
+    int rc = find_place(w, record_bytes(len), &place);
     if (rc) return rc;
-    uint64_t offset = w->tail & w->mask, to_end = w->mask + 1 - offset, pad = record > to_end ? to_end : 0;
-    uint64_t place = pad ? 0 : offset, next = (place + record) & w->mask;
-    atomic_store_explicit(header_at(w->ring, next), header(KIND_NONE, 0), memory_order_relaxed);
-    copy_pieces(w->ring + place + HEADER_BYTES, packet);
-    atomic_store_explicit(header_at(w->ring, place), header(KIND_DATA, len), memory_order_release);
-    if (pad) atomic_store_explicit(header_at(w->ring, offset), header(KIND_PAD, 0), memory_order_release);
-    w->tail += pad + record;
-    /* The next write clears the line after its record first: have that line here by then. */
-    __builtin_prefetch(w->ring + ((next + SHM_LINE) & w->mask), 1);
+    uint8_t *to = w->ring + place.offset + HEADER_BYTES;
+    for (int i = 0; i < 3; i++) to = copy_piece(to, &packet->piece[i]);
+    publish(w, &place, KIND_DATA, len);
+    return 0;
+}
+
+int shm_ring_write_message(struct shm_writer *w, uint64_t word, const struct iovec piece[2]) {
+    struct place place;
+    if (piece[0].iov_len > SHM_MESSAGE_MAX || piece[1].iov_len > SHM_MESSAGE_MAX - piece[0].iov_len)
+        return WEFT_E_TOO_BIG;
+    size_t len = sizeof word + piece[0].iov_len + piece[1].iov_len;
+    int rc = find_place(w, record_bytes(len), &place);
+    if (rc) return rc;
+    uint8_t *to = w->ring + place.offset + HEADER_BYTES;
+    memcpy(to, &word, sizeof word);
+    copy_piece(copy_piece(to + sizeof word, &piece[0]), &piece[1]);
+    publish(w, &place, KIND_MESSAGE, len);
     return 0;
 }
 
@@ -86,9 +136,10 @@ bool shm_ring_want_room(struct shm_writer *w) {
     return make_room(w, need_bytes(w, record_bytes(SHM_PACKET_MAX))) == 0;
 }
 
-bool shm_ring_readable(const struct shm_reader *r) {
-    return atomic_load_explicit(header_at(r->ring, r->head & r->mask), memory_order_acquire) !=
-           header(KIND_NONE, 0);
+bool shm_ring_next_is_message(const struct shm_reader *r) {
+    uint64_t h = atomic_load_explicit(header_at(r->ring, r->head & r->mask), memory_order_relaxed);
+    if (h == header(KIND_PAD, 0)) h = atomic_load_explicit(header_at(r->ring, 0), memory_order_relaxed);
+    return h >> 32 == KIND_MESSAGE;
 }
 
 int shm_ring_read(struct shm_reader *r, uint8_t *packet, size_t *len) {
@@ -99,14 +150,19 @@ int shm_ring_read(struct shm_reader *r, uint8_t *packet, size_t *len) {
         offset = 0;
         h = atomic_load_explicit(header_at(r->ring, 0), memory_order_acquire);
     }
-    if (h == header(KIND_NONE, 0)) return 0;
-    uint64_t n = h & UINT32_MAX;
-    if (h >> 32 != KIND_DATA || n > SHM_PACKET_MAX || record_bytes(n) > r->mask + 1 - offset)
+    if (h == header(KIND_NONE, 0)) return SHM_RECORD_NONE;
+    uint64_t n = h & UINT32_MAX, kind = h >> 32, least = kind == KIND_MESSAGE ? sizeof(uint64_t) : 0;
+    if ((kind != KIND_DATA && kind != KIND_MESSAGE) || n < least || n > SHM_PACKET_MAX ||
+        record_bytes(n) > r->mask + 1 - offset)
         return WEFT_E_PROTO;
-    memcpy(packet, r->ring + offset + HEADER_BYTES, n);
+    const uint8_t *from = r->ring + offset + HEADER_BYTES;
+    if (n <= SHM_LINE - HEADER_BYTES)
+        memcpy(packet, from, SHM_LINE - HEADER_BYTES); /* all of the line: of a size known here */
+    else
+        memcpy(packet, from, n);
     r->head += record_bytes(n);
     *len = n;
-    return 1;
+    return kind == KIND_DATA ? SHM_RECORD_PACKET : SHM_RECORD_MESSAGE;
 }
 
 bool shm_ring_release(struct shm_reader *r) {

@@ -29,6 +29,11 @@ static void on_packet(void *ctx, struct adapter *a, const struct adapter_packet_
     engine_input(l->ep->engine, l->ep->now, &from, p->data, p->len_bytes);
 }
 
+static void on_message(void *ctx, struct adapter *a, const struct adapter_message *m) {
+    struct ep_link *l = ctx;
+    engine_lane_in(l->ep->engine, l->ep->now, &l->engine, m);
+}
+
 static void on_peer_lost(void *ctx, struct adapter *a, struct adapter_peer *peer, bool hint) {
     struct ep_link *l = ctx;
     engine_peer_lost(l->ep->engine, l->ep->now, &l->engine, peer, hint);
@@ -36,7 +41,7 @@ static void on_peer_lost(void *ctx, struct adapter *a, struct adapter_peer *peer
 
 static int open_link(struct ep *ep, const struct adapter_ops *ops, const char *run_dir) {
     struct ep_link *l = &ep->links[ep->link_count];
-    struct adapter_config cfg = {.callbacks = {on_packet, on_peer_lost, l},
+    struct adapter_config cfg = {.callbacks = {on_packet, on_peer_lost, l, on_message},
                                  .run_dir = run_dir,
                                  .bind_host = ep->cfg.bind_host,
                                  .bind_port = ep->cfg.bind_port,
@@ -45,6 +50,7 @@ static int open_link(struct ep *ep, const struct adapter_ops *ops, const char *r
     int rc = ops->open(&l->adapter, &cfg);
     if (rc) return rc;
     l->engine = (struct engine_link){.attr = l->adapter->attr, .owner = l};
+    if (l->adapter->attr.caps & ADAPTER_CAP_MESSAGES) ep->lanes[ep->lane_count++] = l;
     ep->link_count++;
     return 0;
 }
@@ -100,7 +106,7 @@ int ep_links_open(struct ep *ep) {
 void ep_links_close(struct ep *ep) {
     ep_run_deferred(ep);
     for (size_t i = ep->link_count; i-- > 0;) ep->links[i].adapter->ops->close(ep->links[i].adapter);
-    ep->link_count = 0;
+    ep->link_count = ep->lane_count = 0;
     free(ep->deferred);
 }
 
@@ -223,6 +229,11 @@ static void io_conceal(void *ctx, const struct engine_path *path, const void *re
     a->ops->conceal(a, path->peer, region, region_len);
 }
 
+static int io_message(void *ctx, const struct engine_path *path, uint64_t word, const struct iovec piece[2]) {
+    struct adapter *a = adapter_of(path);
+    return a->ops->message(a, path->peer, word, piece);
+}
+
 const struct engine_io ep_engine_io = {
     .send = io_send,
     .reply = io_reply,
@@ -230,4 +241,5 @@ const struct engine_io ep_engine_io = {
     .path_close = io_path_close,
     .expose = io_expose,
     .conceal = io_conceal,
+    .message = io_message,
 };

@@ -172,6 +172,19 @@ int channel_msg_in(struct conn *c, struct pbuf *packet, const struct wire_msg *m
     return 0;
 }
 
+int channel_lane_in(struct conn *c, struct pbuf *packet, const struct ep_msg *msg) {
+    struct rx *rx = rx_create(c, msg->channel, 0);
+    if (!rx) return WEFT_E_NOMEM;
+    rx->handler = msg->handler;
+    rx->header = packet->data;
+    rx->header_bytes = (uint16_t)msg->header_bytes;
+    rx->data_bytes = msg->data_bytes;
+    rx->data = msg->data_bytes ? packet->data + msg->header_bytes : NULL;
+    keep_packet(rx, packet);
+    deliver(rx);
+    return 0;
+}
+
 int channel_frag_in(struct conn *c, const struct wire_frag *f) {
     struct channel *ch;
     struct rx *rx;

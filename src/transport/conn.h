@@ -409,6 +409,8 @@ void push_detach(
 int channel_msg_in(struct conn *c, struct pbuf *packet, const struct wire_msg *m);
 int channel_frag_in(struct conn *c, const struct wire_frag *f);
 int channel_rts_in(struct conn *c, struct pbuf *packet, const struct wire_rts *r);
+/* A whole message without an id: all before it have come. `packet` holds header and data, in this order. */
+int channel_lane_in(struct conn *c, struct pbuf *packet, const struct ep_msg *msg);
 void rx_free(struct rx *rx);
 void rx_finish(struct rx *rx, int status, bool front);
 void rx_forget_token(struct rx *rx);

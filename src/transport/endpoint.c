@@ -358,16 +358,25 @@ uint64_t ep_peer_rtt_ns(const struct ep_peer *peer) {
 
 /* -- messages -- */
 
+static int send_queued(struct ep *ep, struct conn *c, const struct ep_send *s) {
+    uint64_t now = weft_now_ns();
+    int rc = engine_send(ep->engine, now, c, s);
+    if (rc == 0 && s->more) ep->held = true;
+    if (rc || s->more) return rc;
+    engine_output(ep->engine, now);
+    ep_changed(ep);
+    return 0;
+}
+
 int ep_send(struct ep_peer *peer, const struct ep_send *s) {
     struct ep *ep = peer->ep;
     if (!ep_is_ours(ep)) return WEFT_E_CLOSED;
     pthread_mutex_lock(&ep->lock);
-    uint64_t now = weft_now_ns();
-    int rc = engine_send(ep->engine, now, peer->conn, s);
-    if (rc == 0 && !s->more) {
-        engine_output(ep->engine, now);
+    int rc = engine_send_lane(ep->engine, peer->conn, s);
+    if (rc == WEFT_E_AGAIN)
+        rc = send_queued(ep, peer->conn, s);
+    else if (s->on_done)
         ep_changed(ep);
-    }
     pthread_mutex_unlock(&ep->lock);
     return rc;
 }

@@ -52,6 +52,8 @@ struct engine_io {
     int (*expose)(void *ctx, const struct engine_path *path, const void *ptr, size_t len, void *region,
                   size_t *region_len);
     void (*conceal)(void *ctx, const struct engine_path *path, const void *region, size_t region_len);
+    /* As the adapter's. Used on links with ADAPTER_CAP_MESSAGES. */
+    int (*message)(void *ctx, const struct engine_path *path, uint64_t word, const struct iovec piece[2]);
     void *ctx;
 };
 
@@ -109,6 +111,9 @@ int engine_connect(struct engine *e, uint64_t now, const struct engine_from *to,
                    struct conn **out);
 /* Queues a message. Nothing leaves before engine_output. Errors as ep_send. */
 int engine_send(struct engine *e, uint64_t now, struct conn *c, const struct ep_send *s);
+/* The short way for a message that nothing of its connection is queued before: it has left, whole, when this
+ * returns 0. WEFT_E_AGAIN: not this one, or not now: engine_send. Other errors as engine_send. */
+int engine_send_lane(struct engine *e, struct conn *c, const struct ep_send *s);
 /* Lets go of what `more` held back. */
 void engine_flush(struct engine *e, struct conn *c);
 void engine_flush_all(struct engine *e);
@@ -127,6 +132,13 @@ void engine_input(struct engine *e, uint64_t now, const struct engine_from *from
                   size_t len);
 /* How long the packet says it is that begins here; `left` if that cannot be. For adapter_config.packet_bytes. */
 size_t engine_packet_bytes(const void *packet, size_t left);
+/* A message that the peer sent the short way. engine_lane_in queues it as a HEADER event. engine_lane_take,
+ * while no event is queued, fills in `msg` for a handler to be called at once, and returns its connection;
+ * NULL: that message must be queued. */
+void engine_lane_in(struct engine *e, uint64_t now, const struct engine_link *link,
+                    const struct adapter_message *m);
+struct conn *engine_lane_take(struct engine *e, const struct engine_link *link,
+                              const struct adapter_message *m, struct ep_msg *msg);
 /* The adapter says that a peer is gone (hint false) or may be (hint true). */
 void engine_peer_lost(struct engine *e, uint64_t now, struct engine_link *link, struct adapter_peer *peer,
                       bool hint);

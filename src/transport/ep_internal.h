@@ -1,9 +1,20 @@
 /* The endpoint's inside, shared by endpoint.c (life, peers, messages), address.c (addresses and adapters),
- * progress.c (who polls, who sleeps), watch.c (descriptors and timers).
+ * round.c (what a round of work is), progress.c (who polls, who sleeps), watch.c (descriptors and timers).
  *
  * DESIGN NOTES: threads. One lock guards the engine and the adapters. At any time at most one thread is the
  * dispatcher: it polls under the lock and runs handlers without it, so they run one at a time and in order. A
- * thread that waits makes itself the dispatcher, so nothing is handed over between threads. At most one
+ * thread that waits makes itself the dispatcher, so nothing is handed over between threads; it stays that
+ * until its wait ends or it goes to sleep.
+ *
+ * Between rounds of work a waiting dispatcher spins without the lock: it peeks at the lanes, asks done() and
+ * reads one word, `attention`. Whoever changes something that concerns it (queues work, wants a callback to
+ * be over, goes to sleep until handlers have run) sets that word under the lock, and the dispatcher takes the
+ * lock for a round. So others never wait for a spinning thread, and nothing is lost: the word stays set until
+ * a round. What comes by a lane is taken under the lock, but after its handler the lock is not taken again:
+ * that the callback is over, and that handlers have run, is told at the next round (`lane_ran`), which comes
+ * at once if anybody waits for it.
+ *
+ * At most one
  * thread, the poller, sleeps in the kernel for packets; other waiters sleep on a condition variable and look
  * again when handlers have run. Whoever becomes the dispatcher may do so while the poller sleeps; before it
  * stops polling it arms the adapters again. The progress thread is the poller only when nobody has waited for
@@ -17,10 +28,12 @@
 #include "transport/heap.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
 
 #define EP_LINKS_MAX    4
 #define EP_FDS_MAX      16 /* of one adapter */
 #define EP_DEFERRED_MAX 64
+#define EP_WARM_NS      (200 * WEFT_NS_PER_US) /* since it brought something, a link counts as busy */
 
 enum ep_poller { EP_POLLER_NONE, EP_POLLER_WAITER, EP_POLLER_THREAD, EP_POLLER_OWNER };
 
@@ -30,6 +43,7 @@ struct ep_link {
     struct adapter *adapter;
     int fds[EP_FDS_MAX]; /* in the epoll set */
     size_t fd_count;
+    uint64_t polled_ns, heard_ns; /* last polled; last time that a poll brought something */
 };
 
 struct ep_watch {
@@ -70,10 +84,18 @@ struct ep {
     unsigned fork_generation;
     struct ep_link links[EP_LINKS_MAX];
     size_t link_count;
-    uint64_t now; /* of the poll under way */
+    struct ep_link *lanes[EP_LINKS_MAX]; /* those with ADAPTER_CAP_MESSAGES */
+    size_t lane_count;
+    uint64_t now; /* of the round under way */
 
-    bool dispatching;
-    const struct conn *running_conn; /* a callback about it, or a read from it, runs */
+    atomic_bool dispatching; /* changed under the lock; others look at it without */
+    atomic_bool attention;   /* the dispatcher shall take the lock; set under it */
+    bool lane_ran;           /* the dispatcher's: lane handlers ran since the last round */
+    bool watched;            /* others wait for handlers to have run: tell each time */
+    bool held;               /* some message is held back by `more` */
+    uint64_t lane_heard_ns;  /* when a link with a lane delivered last, roughly */
+    uint64_t next_round_ns;  /* the dispatcher's: until then only lanes are looked at; 0: in each turn */
+    const struct conn *running_conn; /* a callback about it, or a read from it, runs (or ran, by a lane) */
     const struct ep_watch *running_watch;
     uint64_t reading_token; /* of the message that a slice is being read for */
     unsigned callback_waiters;
@@ -84,7 +106,7 @@ struct ep {
     uint64_t poller_until_ns;
     unsigned waiters, sleepers; /* threads inside ep_wait; those of them that sleep on `changed` */
     uint64_t events_run;        /* changes whenever done() may have */
-    uint64_t last_wait_ns;
+    uint64_t waits;             /* waits that ended */
     uint64_t spin_ns;
 
     pthread_t thread;
@@ -113,12 +135,22 @@ struct ep_link *ep_link_for(struct ep *ep, const void *addr, size_t len, const v
 extern const struct engine_io ep_engine_io;
 void ep_run_deferred(struct ep *ep);
 
-/* progress.c; all with the lock held */
+/* round.c; with the lock held, by the dispatcher */
+int ep_round(struct ep *ep, bool woken, bool all); /* `all`: polls also links that are not due */
+void ep_settle(struct ep *ep); /* after rounds and lanes: tells who waits for handlers to have run */
+bool ep_has_work(const struct ep *ep);
+void ep_disarm(struct ep *ep);
+/* Runs the handler of one message that has come by a lane. Called and returns without the lock. */
+enum ep_lane { EP_LANE_EMPTY, EP_LANE_RAN, EP_LANE_ROUND /* something else has come: a round is needed */ };
+enum ep_lane ep_lane_turn(struct ep *ep);
+
+/* progress.c; with the lock held */
 int ep_dispatch(struct ep *ep); /* one round; the caller has set `dispatching` by ep_begin */
 void ep_begin(struct ep *ep);
 void ep_end(struct ep *ep);
 void ep_changed(struct ep *ep); /* after calls from outside: makes sure that somebody acts */
 void ep_ring(struct ep *ep);
+void ep_wake_waiters(struct ep *ep);
 void *ep_thread_main(void *arg);
 void ep_sleep_briefly(struct ep *ep, uint64_t until); /* for packets or a deadline; only for who is alone */
 void ep_wait_for_callback(struct ep *ep, const struct conn *c, const struct ep_watch *w);

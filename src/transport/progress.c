@@ -11,143 +11,13 @@
 #include <time.h>
 #include <unistd.h>
 
-#define POLL_PACKETS    128u
-#define EVENTS_A_ROUND  512
-#define PARK_NS         WEFT_NS_PER_MS /* how often a parked progress thread looks up */
+#define LOOKS           16u                  /* at the lanes, between two looks at the clock */
+#define LANE_BURST      64u                  /* messages of lanes between two rounds */
+#define ROUND_NS        (5 * WEFT_NS_PER_US) /* between rounds while only lanes are looked at */
+#define RELAX_NS        (2 * WEFT_NS_PER_US) /* of silence before the spinning thread spares its core's twin */
+#define PARK_NS         WEFT_NS_PER_MS       /* how often a parked progress thread looks up */
 #define PARK_DEEP_AFTER 16 /* … and after how many looks, with a sleeping waiter, it stops that */
 #define QUIET_NS        (2 * WEFT_NS_PER_MS) /* without a waiter before the progress thread takes over */
-
-/* -- running callbacks -- */
-
-static void run_header(struct ep *ep, struct engine_event *ev, struct ep_peer *peer) {
-    struct ep_msg msg;
-    struct ep_sink sink = {0};
-    engine_event_message(ev, &msg);
-    const struct ep_handler *h = &ep->cfg.handlers[msg.handler];
-    pthread_mutex_unlock(&ep->lock);
-    if (h->on_header)
-        h->on_header(h->ctx, peer, &msg, &sink);
-    else
-        weft_warn("transport", "a message for handler %u, which nobody registered, is dropped", msg.handler);
-    pthread_mutex_lock(&ep->lock);
-    engine_event_done(ep->engine, weft_now_ns(), ev, &sink);
-}
-
-static void run_up(struct ep *ep, struct engine_event *ev) {
-    struct conn *c = ev->conn;
-    struct ep_peer *peer = engine_conn_user(c);
-    bool accepted = engine_event_accepted(ev);
-    if (accepted && !(peer = calloc(1, sizeof *peer))) {
-        engine_event_done(ep->engine, weft_now_ns(), ev, NULL);
-        engine_release(ep->engine, c, true);
-        engine_abort(ep->engine, weft_now_ns(), c, WEFT_E_NOMEM);
-        return;
-    }
-    if (accepted) {
-        const struct ep_link *l = engine_conn_path(c)->link->owner;
-        peer->ep = ep;
-        peer->conn = c;
-        peer->adapter = l->adapter->ops->name;
-        engine_conn_set_user(c, peer);
-        pthread_mutex_unlock(&ep->lock);
-        if (ep->cfg.on_peer_up) ep->cfg.on_peer_up(ep->cfg.ctx, peer);
-        pthread_mutex_lock(&ep->lock);
-    }
-    engine_event_done(ep->engine, weft_now_ns(), ev, NULL);
-}
-
-static void run_down(struct ep *ep, struct engine_event *ev, struct ep_peer *peer) {
-    struct conn *c = ev->conn;
-    int status = ev->status;
-    bool accepted = engine_event_accepted(ev);
-    pthread_mutex_unlock(&ep->lock);
-    if (peer && ep->cfg.on_peer_down) ep->cfg.on_peer_down(ep->cfg.ctx, peer, status);
-    pthread_mutex_lock(&ep->lock);
-    /* Unless ep_disconnect has given it back meanwhile, or the owner keeps it. */
-    if (accepted && peer && engine_conn_user(c) == peer && !peer->connected) {
-        engine_conn_set_user(c, NULL);
-        free(peer);
-        engine_release(ep->engine, c, true);
-    }
-    engine_event_done(ep->engine, weft_now_ns(), ev, NULL);
-}
-
-static void run_call(struct ep *ep, struct engine_event *ev) {
-    void (*call)(void *, int) = ev->call;
-    void *arg = ev->arg;
-    int status = ev->status;
-    pthread_mutex_unlock(&ep->lock);
-    call(arg, status);
-    pthread_mutex_lock(&ep->lock);
-    engine_event_done(ep->engine, weft_now_ns(), ev, NULL);
-}
-
-static void callback_over(struct ep *ep) {
-    ep->running_conn = NULL;
-    ep->reading_token = 0;
-    if (ep->callback_waiters) pthread_cond_broadcast(&ep->callback_over);
-}
-
-static int run_events(struct ep *ep) {
-    struct engine_event *ev;
-    int ran = 0;
-    for (; ran < EVENTS_A_ROUND && (ev = engine_next_event(ep->engine)); ran++) {
-        struct ep_peer *peer = engine_conn_user(ev->conn);
-        ep->running_conn = ev->conn;
-        switch (ev->type) {
-        case ENGINE_EVENT_HEADER: run_header(ep, ev, peer); break;
-        case ENGINE_EVENT_UP: run_up(ep, ev); break;
-        case ENGINE_EVENT_DOWN: run_down(ep, ev, peer); break;
-        default: run_call(ep, ev);
-        }
-        callback_over(ep);
-    }
-    return ran;
-}
-
-/* Reads one slice of a peer's memory, without the lock. */
-static int run_pull(struct ep *ep) {
-    struct engine_pull pull;
-    if (!engine_pull_next(ep->engine, &pull)) return 0;
-    struct adapter *a = ((struct ep_link *)pull.path.link->owner)->adapter;
-    ep->running_conn = engine_pull_conn(&pull);
-    ep->reading_token = engine_pull_token(&pull);
-    pthread_mutex_unlock(&ep->lock);
-    int rc = a->ops->read(a, pull.path.peer, pull.region, pull.region_bytes, pull.offset, pull.dst, pull.len);
-    pthread_mutex_lock(&ep->lock);
-    engine_pull_done(ep->engine, weft_now_ns(), &pull, rc);
-    callback_over(ep);
-    return 1;
-}
-
-static void disarm(struct ep *ep) {
-    if (!ep->armed) return;
-    ep->armed = false;
-    for (size_t i = 0; i < ep->link_count; i++) ep->links[i].adapter->ops->disarm(ep->links[i].adapter);
-}
-
-/* One round: poll, run what came, read a slice, run timers, send what that led to. */
-static int round_of_work(struct ep *ep, bool woken) {
-    int did = 0;
-    disarm(ep);
-    ep_set_in_handler(ep);
-    ep->now = weft_now_ns();
-    for (size_t i = 0; i < ep->link_count; i++)
-        did += ep->links[i].adapter->ops->poll(ep->links[i].adapter, POLL_PACKETS);
-    if (ep->deferred_count) ep_run_deferred(ep);
-    int ran = run_events(ep);
-    ran += run_pull(ep);
-    if (ran) ep->now = weft_now_ns();
-    engine_tick(ep->engine, ep->now);
-    ran += ep_run_timers(ep);
-    ran += ep_run_watches(ep, woken);
-    if (engine_output(ep->engine, ep->now)) did++;
-    if (engine_has_event(ep->engine)) ran += run_events(ep);
-    if (ep->deferred_count) ep_run_deferred(ep);
-    if (ran) ep->events_run++;
-    ep_set_in_handler(NULL);
-    return did + ran;
-}
 
 /* -- becoming and ceasing to be the dispatcher -- */
 
@@ -157,19 +27,17 @@ void ep_begin(struct ep *ep) {
     if (ep->poller == EP_POLLER_THREAD && !pthread_equal(ep->thread, pthread_self())) ep_ring(ep);
 }
 
-static void wake_waiters(struct ep *ep) {
+void ep_wake_waiters(struct ep *ep) {
     if (ep->sleepers) pthread_cond_broadcast(&ep->changed);
     if (ep->poller == EP_POLLER_WAITER) ep_ring(ep);
 }
 
-void ep_end(struct ep *ep) { ep->dispatching = false; }
-
-int ep_dispatch(struct ep *ep) {
-    uint64_t before = ep->events_run;
-    int did = round_of_work(ep, false);
-    if (ep->events_run != before) wake_waiters(ep);
-    return did;
+void ep_end(struct ep *ep) {
+    ep_settle(ep);
+    ep->dispatching = false;
 }
+
+int ep_dispatch(struct ep *ep) { return ep_round(ep, false, true); }
 
 void ep_ring(struct ep *ep) {
     if (ep->bell_rung) return;
@@ -185,15 +53,14 @@ static void answer_bell(struct ep *ep) {
     ep->bell_rung = false;
 }
 
-static bool has_work(const struct ep *ep) {
-    return engine_has_event(ep->engine) || engine_has_pull(ep->engine);
-}
-
 /* Somebody outside the dispatcher has changed something. The dispatcher sees it before it stops; a poller is
  * woken if it would sleep too long; a parked progress thread sees it within a millisecond. */
 void ep_changed(struct ep *ep) {
-    if (ep->dispatching) return;
-    bool due = has_work(ep) || ep_next_deadline(ep) < ep->poller_until_ns;
+    if (ep->dispatching) {
+        atomic_store_explicit(&ep->attention, true, memory_order_relaxed);
+        return;
+    }
+    bool due = ep_has_work(ep) || ep_next_deadline(ep) < ep->poller_until_ns;
     if (due && ep->poller != EP_POLLER_NONE)
         ep_ring(ep);
     else if (due && ep->thread_deep && ep->poller == EP_POLLER_NONE)
@@ -203,6 +70,7 @@ void ep_changed(struct ep *ep) {
 void ep_wait_for_callback(struct ep *ep, const struct conn *c, const struct ep_watch *w) {
     if (ep_in_handler(ep)) return;
     ep->callback_waiters++;
+    atomic_store_explicit(&ep->attention, true, memory_order_relaxed);
     while ((c && ep->running_conn == c) || (w && ep->running_watch == w))
         pthread_cond_wait(&ep->callback_over, &ep->lock);
     ep->callback_waiters--;
@@ -232,7 +100,7 @@ static bool arm(struct ep *ep) {
     ep->armed = true;
     for (size_t i = 0; i < ep->link_count; i++) {
         if (ep->links[i].adapter->ops->arm(ep->links[i].adapter) == 0) continue;
-        disarm(ep);
+        ep_disarm(ep);
         return false;
     }
     refresh_fds(ep);
@@ -256,9 +124,9 @@ static void wait_on(int epoll, uint64_t ns) {
 /* Whether it is safe to sleep now: nothing to do, acknowledgements sent, adapters armed. */
 static bool prepare_sleep(struct ep *ep) {
     uint64_t now = weft_now_ns();
-    if (has_work(ep)) return false;
+    if (ep_has_work(ep)) return false;
     engine_output_acks(ep->engine, now);
-    if (engine_output(ep->engine, now) || has_work(ep)) return false;
+    if (engine_output(ep->engine, now) || ep_has_work(ep)) return false;
     if (ep->deferred_count) ep_run_deferred(ep);
     return arm(ep) && ep_next_deadline(ep) > now;
 }
@@ -294,6 +162,13 @@ void ep_sleep_briefly(struct ep *ep, uint64_t until) {
 
 /* -- the public ways in -- */
 
+/* Runs what the lanes brought; returns how many. Called and returns without the lock. */
+static unsigned run_lanes(struct ep *ep) {
+    unsigned ran = 0;
+    while (ran < LANE_BURST && ep_lane_turn(ep) == EP_LANE_RAN) ran++;
+    return ran;
+}
+
 int ep_progress(struct ep *ep) {
     if (!ep_is_ours(ep)) return 0;
     pthread_mutex_lock(&ep->lock);
@@ -308,64 +183,166 @@ int ep_progress(struct ep *ep) {
         ep->poller_until_ns = 0;
         answer_bell(ep);
     }
-    uint64_t before = ep->events_run;
-    int did = round_of_work(ep, woken);
+    pthread_mutex_unlock(&ep->lock);
+    int did = woken ? 0 : (int)run_lanes(ep);
+    pthread_mutex_lock(&ep->lock);
+    did += ep_round(ep, woken, false);
     ep_end(ep);
-    if (ep->events_run != before) wake_waiters(ep);
     if (ep->poller == EP_POLLER_WAITER && !arm(ep)) ep_ring(ep);
-    ep->last_wait_ns = ep->now;
+    ep->waits++;
     pthread_mutex_unlock(&ep->lock);
     return did;
 }
 
+static void sleep_for_handlers(struct ep *ep, uint64_t until) {
+    ep->sleepers++;
+    atomic_store_explicit(&ep->attention, true, memory_order_relaxed); /* handlers may have run just now */
+    sleep_for_change(ep, &ep->changed, until);
+    ep->sleepers--;
+}
+
 /* Called with the lock when spinning did not help. `seen`: events_run before done() was last asked. */
 static void wait_asleep(struct ep *ep, uint64_t seen, uint64_t until) {
+    if (ep->events_run != seen) return;
     if (ep->dispatching) { /* another thread is at it: it tells when it has run something, or stops */
-        if (ep->events_run != seen) return;
-        ep->sleepers++;
-        sleep_for_change(ep, &ep->changed, until);
-        ep->sleepers--;
+        sleep_for_handlers(ep, until);
         return;
     }
-    if (ep->events_run != seen) return;
     ep_begin(ep);
     bool safe = prepare_sleep(ep);
     ep_end(ep);
-    if (!safe) return;
+    if (!safe || ep->events_run != seen) return;
     if (ep->poller == EP_POLLER_NONE) {
         sleep_for_packets(ep, EP_POLLER_WAITER, until);
         return;
     }
     if (ep_next_deadline(ep) < ep->poller_until_ns) ep_ring(ep);
-    ep->sleepers++;
-    sleep_for_change(ep, &ep->changed, until);
-    ep->sleepers--;
+    sleep_for_handlers(ep, until);
 }
 
-/* One turn of waiting: a round of work if nobody else is at it. Returns whether anything happened. */
-static bool wait_round(struct ep *ep, uint64_t *seen) {
-    bool did = false;
-    pthread_mutex_lock(&ep->lock);
-    if (!ep->dispatching) {
-        ep_begin(ep);
-        did = ep_dispatch(ep) > 0;
-        ep_end(ep);
+/* One call of ep_wait. */
+struct wait {
+    bool (*done)(void *arg);
+    void *arg;
+    uint64_t deadline_ns;
+    uint64_t now, idle_since_ns; /* 0: the clock was not read yet */
+    uint64_t seen;               /* events_run before done() was last asked */
+};
+
+enum look { LOOK_DONE, LOOK_ROUND, LOOK_NOTHING };
+
+/* A few looks at the lanes and at done(), without the lock. */
+static enum look look(struct ep *ep, const struct wait *w, bool *ran) {
+    const unsigned enough = ep->next_round_ns ? LOOKS : 1;
+    for (unsigned looks = 0, burst = 0; looks < enough; looks++) {
+        if (atomic_load_explicit(&ep->attention, memory_order_relaxed)) return LOOK_ROUND;
+        enum ep_lane lane = ep_lane_turn(ep);
+        if (lane != EP_LANE_EMPTY) *ran = true;
+        if (w->done(w->arg)) return LOOK_DONE;
+        if (lane == EP_LANE_ROUND || (lane == EP_LANE_RAN && (ep->watched || ++burst == LANE_BURST)))
+            return LOOK_ROUND;
+        if (lane == EP_LANE_RAN) looks = 0;
     }
-    *seen = ep->events_run;
+    return LOOK_NOTHING;
+}
+
+/* The dispatcher's part between two rounds. False: it has nothing to look for any more (done, late, idle). */
+static bool spin(struct ep *ep, struct wait *w, enum look *result) {
+    for (;;) {
+        bool ran = false;
+        *result = look(ep, w, &ran);
+        if (*result == LOOK_DONE) return false;
+        w->now = weft_now_ns();
+        if (ran || !w->idle_since_ns) w->idle_since_ns = w->now;
+        if (w->now >= w->deadline_ns) return false;
+        if (*result == LOOK_ROUND || w->now >= ep->next_round_ns) return true;
+        if (w->now - w->idle_since_ns >= ep->spin_ns) return false;
+        if (w->now - w->idle_since_ns >= RELAX_NS) weft_cpu_relax();
+    }
+}
+
+/* How long only lanes are looked at: not at all while a socket is busy. */
+static uint64_t next_round(const struct ep *ep, uint64_t now) {
+    if (!ep->lane_count || now - ep->lane_heard_ns >= EP_WARM_NS) return 0;
+    for (size_t i = 0; i < ep->link_count; i++) {
+        const struct ep_link *l = &ep->links[i];
+        bool socket = !(l->adapter->attr.caps & ADAPTER_CAP_SAME_HOST);
+        if (socket && now - l->heard_ns < EP_WARM_NS) return 0;
+    }
+    return now + ROUND_NS;
+}
+
+/* With the lock; a round if one is wanted, then spinning, until there is a reason to stop. */
+static enum look dispatch_and_spin(struct ep *ep, struct wait *w, bool round) {
+    enum look result = LOOK_NOTHING;
+    for (;;) {
+        if (round) {
+            if (ep_round(ep, false, false) > 0) w->idle_since_ns = ep->now;
+            ep->next_round_ns = ep_has_work(ep) ? 0 : next_round(ep, ep->now);
+        }
+        w->seen = ep->events_run;
+        pthread_mutex_unlock(&ep->lock);
+        round = spin(ep, w, &result);
+        pthread_mutex_lock(&ep->lock);
+        if (!round) return result;
+    }
+}
+
+/* Another thread is the dispatcher: its handlers may be what done() waits for. With the lock. */
+static enum look look_on(struct ep *ep, struct wait *w) {
+    w->seen = ep->events_run;
     pthread_mutex_unlock(&ep->lock);
-    return did;
+    enum look result = LOOK_NOTHING;
+    for (;;) {
+        if (w->done(w->arg)) {
+            result = LOOK_DONE;
+            break;
+        }
+        w->now = weft_now_ns();
+        if (!w->idle_since_ns) w->idle_since_ns = w->now;
+        if (w->now >= w->deadline_ns || w->now - w->idle_since_ns >= ep->spin_ns || !ep->dispatching) break;
+        weft_cpu_relax();
+    }
+    pthread_mutex_lock(&ep->lock);
+    return result;
 }
 
 /* The last one to stop polling sees to it that somebody goes on. */
 static void leave_wait(struct ep *ep) {
     ep->waiters--;
-    ep->last_wait_ns = weft_now_ns();
+    ep->waits++;
     if (ep->dispatching) return;
     if (ep->sleepers && ep->poller == EP_POLLER_NONE)
         pthread_cond_broadcast(&ep->changed);
-    else if (ep->poller == EP_POLLER_WAITER && !arm(ep))
+    else if (ep->poller == EP_POLLER_WAITER && (ep_has_work(ep) || !arm(ep)))
         ep_ring(ep);
     if (ep->waiters == 0 && ep->thread_deep) pthread_cond_signal(&ep->thread_wake);
+}
+
+/* With the lock; 0 or WEFT_E_TIMEDOUT. */
+static int wait(struct ep *ep, struct wait *w) {
+    bool round = ep->armed || ep_has_work(ep);
+    if (ep->held) {
+        engine_flush_all(ep->engine);
+        ep->held = false;
+        round = true;
+    }
+    for (;;) {
+        enum look result;
+        if (ep->dispatching) {
+            result = look_on(ep, w);
+        } else {
+            ep_begin(ep);
+            result = dispatch_and_spin(ep, w, round);
+            ep_end(ep);
+        }
+        if (result == LOOK_DONE) return 0;
+        if (w->now >= w->deadline_ns) return WEFT_E_TIMEDOUT;
+        round = w->now - w->idle_since_ns >= ep->spin_ns;
+        if (!round) continue;
+        wait_asleep(ep, w->seen, w->deadline_ns);
+        w->idle_since_ns = 0;
+    }
 }
 
 int ep_wait(struct ep *ep, bool (*done)(void *arg), void *arg, uint64_t deadline_ns) {
@@ -375,31 +352,10 @@ int ep_wait(struct ep *ep, bool (*done)(void *arg), void *arg, uint64_t deadline
         weft_error("transport", "ep_wait was called by a handler");
         return WEFT_E_INVAL;
     }
+    struct wait w = {.done = done, .arg = arg, .deadline_ns = deadline_ns};
     pthread_mutex_lock(&ep->lock);
     ep->waiters++;
-    engine_flush_all(ep->engine);
-    pthread_mutex_unlock(&ep->lock);
-    int rc = 0;
-    uint64_t seen, now = weft_now_ns(), idle_since = now;
-    for (;;) {
-        bool did = wait_round(ep, &seen);
-        if (done(arg)) break;
-        now = weft_now_ns();
-        if (now >= deadline_ns) {
-            rc = WEFT_E_TIMEDOUT;
-            break;
-        }
-        if (did) idle_since = now;
-        if (now - idle_since < ep->spin_ns) {
-            weft_cpu_relax();
-            continue;
-        }
-        pthread_mutex_lock(&ep->lock);
-        wait_asleep(ep, seen, deadline_ns);
-        pthread_mutex_unlock(&ep->lock);
-        idle_since = weft_now_ns();
-    }
-    pthread_mutex_lock(&ep->lock);
+    int rc = wait(ep, &w);
     leave_wait(ep);
     pthread_mutex_unlock(&ep->lock);
     return rc;
@@ -409,7 +365,7 @@ void ep_wake(struct ep *ep) {
     if (!ep_is_ours(ep)) return;
     pthread_mutex_lock(&ep->lock);
     ep->events_run++;
-    wake_waiters(ep);
+    ep_wake_waiters(ep);
     pthread_mutex_unlock(&ep->lock);
 }
 
@@ -452,13 +408,14 @@ static void park(struct ep *ep, unsigned *looks) {
 void *ep_thread_main(void *arg) {
     struct ep *ep = arg;
     unsigned looks = 0;
-    uint64_t idle_since = 0;
+    uint64_t idle_since = 0, waits = 0, last_wait = 0;
     pthread_setname_np(pthread_self(), "weft-progress");
     pthread_mutex_lock(&ep->lock);
     while (!ep->stop) {
         uint64_t now = weft_now_ns();
-        if (ep->waiters || ep->dispatching || now - ep->last_wait_ns < QUIET_NS ||
-            ep->poller != EP_POLLER_NONE) {
+        if (ep->waits != waits) last_wait = now;
+        waits = ep->waits;
+        if (ep->waiters || ep->dispatching || now - last_wait < QUIET_NS || ep->poller != EP_POLLER_NONE) {
             park(ep, &looks);
             continue;
         }
