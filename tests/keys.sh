@@ -1,8 +1,8 @@
 #!/bin/sh
 # Keys between two hosts (network namespaces): a cluster that listens on the network without --insecure, who is let in, what
 # those who are not are told, and that no secret shows on a command line, in an environment or in a log.
-if [ -z "${WEFT_TEST_IN_NAMESPACES-}" ]; then
-    export WEFT_TEST_IN_NAMESPACES=1
+if [ -z "${IN_TEST_NAMESPACES-}" ]; then
+    export IN_TEST_NAMESPACES=1
     exec "$(dirname "$0")/lab/netns.sh" "$0" "$@"
 fi
 . "$(dirname "$0")/lib.sh"

@@ -10,6 +10,7 @@
 #include "base/error.h"
 #include "cli/cluster.h"
 #include "cli/command.h"
+#include "cli/daemons.h"
 #include "node/rundir.h"
 
 #include <errno.h>
@@ -55,17 +56,18 @@ static bool start_daemon(struct run *r, unsigned i) {
     return daemon_start(&r->daemons[i], &spec) == WEFT_OK;
 }
 
+static bool await_daemons(struct run *r, unsigned first, unsigned count) {
+    return daemons_await(r->daemons + first, count, READY_TIMEOUT_MS, r->signals, NULL, NULL);
+}
+
 static bool start_cluster(struct run *r, unsigned count) {
-    r->daemons = calloc(count, sizeof *r->daemons);
+    r->daemons = daemons_create(count);
     if (!r->daemons || node_credentials_make(&r->credentials, NULL) != WEFT_OK) return false;
-    for (unsigned i = 0; i < count; i++) r->daemons[i].lifeline = r->daemons[i].said = -1;
     r->daemon_count = count;
-    if (!start_daemon(r, 0) || !daemon_wait_ready(&r->daemons[0], READY_TIMEOUT_MS, r->signals)) return false;
+    if (!start_daemon(r, 0) || !await_daemons(r, 0, 1)) return false;
     bool good = true;
     for (unsigned i = 1; i < count; i++) good = good && start_daemon(r, i);
-    for (unsigned i = 1; i < count; i++)
-        good = good && daemon_wait_ready(&r->daemons[i], READY_TIMEOUT_MS, r->signals);
-    if (!good) return false;
+    if (!good || !await_daemons(r, 1, count - 1)) return false;
     strcpy(r->socket, r->daemons[r->a.node < 0 ? 0 : r->a.node].socket);
     return true;
 }

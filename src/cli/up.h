@@ -7,9 +7,12 @@
 #include "node/key.h"
 
 struct up_arguments {
-    long nodes; /* on this host */
+    long nodes;                /* on this host */
     const char *bind, *join;
-    bool insecure; /* no key */
+    const char *hosts, *hosts_file;   /* others, to start a daemon on each */
+    const char *remote_path;
+    bool partial;
+    bool insecure;             /* no key */
     bool foreground;
 };
 

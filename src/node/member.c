@@ -272,7 +272,8 @@ static void say_hello(struct mesh_link *l) {
 static void greet_all(struct node_daemon *d) {
     int rc = daemon_settle(d);
     if (rc != WEFT_OK) {
-        weft_error("node", "cannot set up as node %u: %s", d->self, weft_error_text(rc));
+        if (rc != WEFT_E_EXIST) /* who lives there has been told */
+            weft_error("node", "cannot set up as node %u: %s", d->self, weft_error_text(rc));
         daemon_end(d);
         return;
     }

@@ -6,6 +6,7 @@
 #include "base/trace.h"
 #include "node/daemon.h"
 #include "node/protocol.h"
+#include "node/route.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -32,6 +33,7 @@ static const char usage[] =
     "  --join TEXT      join the cluster with that join text; - reads it from standard input\n"
     "  --node K         with --join: ask for node id K instead of the lowest free one\n"
     "  --bind ADDRESS   numeric address to listen on (default: 127.0.0.1)\n"
+    "  --reach ADDRESS  instead: the address of this host from which that one is reached\n"
     "  --insecure       without --key: allow an address that other hosts reach, though nothing is encrypted "
     "then\n"
     "  --adapter LIST   adapters to use, such as shm,udp (default: all)\n"
@@ -43,23 +45,18 @@ static const char usage[] =
 struct arguments {
     struct node_daemon_config cfg;
     bool lifeline, keyed;
-    const char *log;
+    const char *log, *reach;
 };
 
 static int parse(int argc, char **argv, struct arguments *a) {
-    static const struct option options[] = {{"cluster", required_argument, NULL, 'c'},
-                                            {"join", required_argument, NULL, 'j'},
-                                            {"node", required_argument, NULL, 'n'},
-                                            {"bind", required_argument, NULL, 'b'},
-                                            {"insecure", no_argument, NULL, 'i'},
-                                            {"adapter", required_argument, NULL, 'a'},
-                                            {"executor", required_argument, NULL, 'x'},
-                                            {"lifeline", no_argument, NULL, 'l'},
-                                            {"log", required_argument, NULL, 'o'},
-                                            {"help", no_argument, NULL, 'h'},
-                                            {"key", no_argument, NULL, 'k'},
-                                            {"version", no_argument, NULL, 'v'},
-                                            {NULL, 0, NULL, 0}};
+    static const struct option options[] = {
+        {"cluster", required_argument, NULL, 'c'}, {"join", required_argument, NULL, 'j'},
+        {"node", required_argument, NULL, 'n'},    {"bind", required_argument, NULL, 'b'},
+        {"reach", required_argument, NULL, 'r'},   {"insecure", no_argument, NULL, 'i'},
+        {"adapter", required_argument, NULL, 'a'}, {"executor", required_argument, NULL, 'x'},
+        {"lifeline", no_argument, NULL, 'l'},      {"log", required_argument, NULL, 'o'},
+        {"help", no_argument, NULL, 'h'},          {"key", no_argument, NULL, 'k'},
+        {"version", no_argument, NULL, 'v'},       {NULL, 0, NULL, 0}};
     char *end;
     for (int c; (c = getopt_long(argc, argv, "h", options, NULL)) != -1;) {
         switch (c) {
@@ -71,6 +68,7 @@ static int parse(int argc, char **argv, struct arguments *a) {
             fprintf(stderr, "weftd: --node %s: a number is wanted\n", optarg);
             return 2;
         case 'b': a->cfg.bind_host = optarg; break;
+        case 'r': a->reach = optarg; break;
         case 'i': a->cfg.insecure = true; break;
         case 'a': a->cfg.adapters = optarg; break;
         case 'x': a->cfg.executor = optarg; break;
@@ -180,7 +178,10 @@ int main(int argc, char **argv) {
     block_signals(SIG_BLOCK);
     char join[NODE_JOIN_TEXT_MAX];
     struct node_credentials credentials;
+    char bind[NODE_NAME_MAX];
     if (!read_input(&a, &credentials, join)) return 1;
+    if (a.reach && node_route_source(a.reach, bind) != WEFT_OK) return 1;
+    if (a.reach) a.cfg.bind_host = bind;
     a.cfg.lifeline_fd = lifeline_fd(a.lifeline);
     struct node_daemon *d;
     rc = node_daemon_open(&d, &a.cfg);
