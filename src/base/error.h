@@ -27,11 +27,13 @@
     X(WEFT_E_IO, -19, "input or output failed")                                                              \
     X(WEFT_E_BUSY, -20, "busy")
 
+#ifndef WEFT_H /* programs have the same codes from weft.h; header_test compares them */
 enum weft_error {
 #define X(name, value, text) name = (value),
     WEFT_ERROR_LIST(X)
 #undef X
 };
+#endif
 
 /* "WEFT_E_NOMEM"; "WEFT_E_?" for a code that is not in the list. Static storage. */
 const char *weft_error_name(int code);

@@ -1,0 +1,108 @@
+/* Memory descriptors (Dma_Setup, DMA_Cleanup) and the ranges that operations take of them. */
+#include "fabric/count.h"
+#include "fabric/fabric.h"
+#include "fabric/pin.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#define HUGE_BYTES ((size_t)2 << 20)
+
+struct weft_mem {
+    struct weft_list node; /* in weft.mems */
+    struct weft *w;
+    uint8_t *ptr;
+    size_t bytes;
+    struct pin *pin; /* static; NULL: dynamic */
+    size_t users;    /* operations, posts and windows */
+};
+
+int weft_dma_setup(struct weft *w, void *ptr, size_t bytes, enum weft_pinning pinning,
+                   struct weft_mem **out) {
+    if (!ptr || !bytes || (uintptr_t)ptr > UINTPTR_MAX - bytes) return WEFT_E_INVAL;
+    if ((pinning != WEFT_PIN_STATIC && pinning != WEFT_PIN_DYNAMIC) || !pin_is_mapped(ptr, bytes))
+        return WEFT_E_INVAL;
+    struct weft_mem *mem = calloc(1, sizeof *mem);
+    if (!mem) return WEFT_E_NOMEM;
+    *mem = (struct weft_mem){.w = w, .ptr = ptr, .bytes = bytes};
+    int rc = pinning == WEFT_PIN_STATIC ? pin_take(ptr, bytes, &mem->pin) : 0;
+    if (rc) {
+        free(mem);
+        return rc;
+    }
+    pthread_mutex_lock(&w->lock);
+    weft_list_push_back(&w->mems, &mem->node);
+    pthread_mutex_unlock(&w->lock);
+    *out = mem;
+    return 0;
+}
+
+static void destroy(struct weft_mem *mem) {
+    pin_give(mem->pin);
+    free(mem);
+}
+
+int weft_dma_cleanup(struct weft_mem *mem) {
+    if (!mem) return WEFT_E_INVAL;
+    pthread_mutex_lock(&mem->w->lock);
+    bool used = mem->users > 0;
+    if (!used) weft_list_remove(&mem->node);
+    pthread_mutex_unlock(&mem->w->lock);
+    if (used) return WEFT_E_BUSY;
+    destroy(mem);
+    return 0;
+}
+
+void mem_free_all(struct weft *w) {
+    for (struct weft_list *n; (n = weft_list_pop_front(&w->mems));)
+        destroy(weft_list_entry(n, struct weft_mem, node));
+}
+
+void *weft_mem_pointer(const struct weft_mem *mem) { return mem->ptr; }
+size_t weft_mem_bytes(const struct weft_mem *mem) { return mem->bytes; }
+
+int buf_take(struct weft *w, const struct weft_buf *buf, void **ptr, struct pin **pin) {
+    struct weft_mem *mem = buf->mem;
+    *pin = NULL;
+    *ptr = buf->ptr;
+    if (!mem) return buf->bytes && !buf->ptr ? WEFT_E_INVAL : 0;
+    if (mem->w != w || buf->offset > mem->bytes || buf->bytes > mem->bytes - buf->offset) return WEFT_E_INVAL;
+    *ptr = mem->ptr + buf->offset;
+    if (!mem->pin && buf->bytes && pin_take(*ptr, buf->bytes, pin)) fabric_count(COUNT_UNPINNED, 1);
+    mem->users++;
+    return 0;
+}
+
+void buf_give(struct weft_mem *mem, struct pin *pin) {
+    if (mem) mem->users--;
+    pin_give(pin);
+}
+
+/* -- memory that suits the fabric -- */
+
+static size_t rounded(size_t bytes) {
+    size_t unit = bytes >= HUGE_BYTES ? HUGE_BYTES : (size_t)sysconf(_SC_PAGESIZE);
+    return bytes > SIZE_MAX - 2 * HUGE_BYTES ? 0 : (bytes + unit - 1) & ~(unit - 1);
+}
+
+int weft_alloc(struct weft *w, size_t bytes, void **out) {
+    size_t size = rounded(bytes), spare = size >= HUGE_BYTES ? HUGE_BYTES : 0;
+    if (!size) return bytes ? WEFT_E_NOMEM : WEFT_E_INVAL;
+    uint8_t *p = mmap(NULL, size + spare, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (p == MAP_FAILED) return weft_error_from_errno(errno);
+    if (spare) { /* keeps the aligned part */
+        size_t before = (HUGE_BYTES - (uintptr_t)p % HUGE_BYTES) % HUGE_BYTES;
+        if (before) munmap(p, before);
+        if (spare - before) munmap(p + before + size, spare - before);
+        p += before;
+        madvise(p, size, MADV_HUGEPAGE);
+    }
+    *out = p;
+    return 0;
+}
+
+void weft_free(struct weft *w, void *ptr, size_t bytes) {
+    if (ptr) munmap(ptr, rounded(bytes));
+}

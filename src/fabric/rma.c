@@ -1,0 +1,95 @@
+/* Puts and gets (Get_Buffer) at the origin. */
+#include "fabric/count.h"
+#include "fabric/fabric.h"
+#include "fabric/wire.h"
+
+static int check(const struct weft_remote *r, unsigned access, uint64_t offset, const struct weft_buf *buf) {
+    if (!r->peer || (buf->bytes && !buf->mem && !buf->ptr)) return WEFT_E_INVAL;
+    if (!(r->access & access)) return WEFT_E_ACCESS;
+    return offset > r->bytes || buf->bytes > r->bytes - offset ? WEFT_E_INVAL : 0;
+}
+
+int weft_put(const struct weft_remote *to, uint64_t offset, struct weft_buf data,
+             const struct weft_notify *notify) {
+    uint8_t b[WIRE_PUT_BYTES] = {0};
+    int rc = check(to, WEFT_WRITE, offset, &data);
+    if (rc) return rc;
+    struct weft_peer *p = to->peer;
+    put64(b, to->key);
+    put64(b + 8, offset);
+    put32(b + 24, notify ? notify->target_cntr : 0);
+    struct ep_send s = {.handler = FABRIC_PUT, .header = b, .header_bytes = sizeof b};
+    pthread_mutex_lock(&p->w->lock);
+    rc = send_op(p, OP_PUT, &s, data, notify, b + 16);
+    pthread_mutex_unlock(&p->w->lock);
+    return rc;
+}
+
+/* With the lock. The implicit post: the operation's number leads the data to the buffer. */
+static int start_get(const struct weft_remote *from, uint64_t offset, const struct weft_buf *into,
+                     const struct weft_done *done) {
+    struct weft_peer *p = from->peer;
+    uint8_t b[WIRE_GET_BYTES];
+    struct op *op = op_create(p, OP_GET);
+    if (!op) return WEFT_E_NOMEM;
+    int rc = buf_take(p->w, into, &op->buf, &op->pin);
+    if (rc == 0) op->mem = into->mem;
+    if (rc == 0) rc = op_await(op);
+    if (rc == 0) {
+        op->bytes = into->bytes;
+        put64(b, from->key);
+        put64(b + 8, offset);
+        put64(b + 16, into->bytes);
+        put64(b + 24, op->id);
+        struct ep_send s = {.handler = FABRIC_GET, .header = b, .header_bytes = sizeof b};
+        done_take(&op->completion, done);
+        rc = op_submit(p, &s, op);
+    }
+    if (rc == 0) return 0;
+    if (op->completion.cntr) atomic_fetch_sub(&op->completion.cntr->refs, 1); /* the program has one more */
+    if (op->awaiting) op_take(p, op->id);
+    op_free(op);
+    return rc;
+}
+
+int weft_get_buffer(const struct weft_remote *from, uint64_t offset, struct weft_buf into,
+                    const struct weft_done *done) {
+    int rc = check(from, WEFT_READ, offset, &into);
+    if (rc) return rc;
+    struct weft *w = from->peer->w;
+    pthread_mutex_lock(&w->lock);
+    rc = start_get(from, offset, &into, done);
+    pthread_mutex_unlock(&w->lock);
+    return rc;
+}
+
+static void on_data(void *arg, int status) {
+    struct op *op = arg;
+    const struct weft *w = op->peer->w, *before = fabric_enter(w);
+    op_replied(op, status);
+    fabric_leave(before);
+}
+
+/* The answer to a get. What it says is held against what was asked for. */
+void rma_on_got(struct weft_peer *p, const struct ep_msg *m, struct ep_sink *sink) {
+    struct weft *w = p->w;
+    uint64_t id = m->header_bytes == WIRE_REPLY_BYTES ? get64(m->header) : UINT64_MAX;
+    int status = id == UINT64_MAX ? 0 : (int)get32((const uint8_t *)m->header + 8);
+    pthread_mutex_lock(&w->lock);
+    struct op *op = weft_map_get(&p->ops, id);
+    bool late = !op && id < p->next_op;
+    bool fits = op && op->kind == OP_GET && (status < 0 || (status == 0 && m->data_bytes == op->bytes));
+    bool pending = fits && status == 0 && m->data_bytes && !m->data;
+    if (fits) op_take(p, id);
+    if (pending) op->receiving = true;
+    pthread_mutex_unlock(&w->lock);
+    if (late) fabric_count(COUNT_REPLIES_LATE, 1);
+    if (!fits && !late) peer_fail(p, WEFT_E_PROTO, "an answer to a get that nobody asked for");
+    if (!fits) return;
+    if (pending) {
+        *sink = (struct ep_sink){.buf = op->buf, .on_data = on_data, .arg = op};
+        return;
+    }
+    if (status == 0 && m->data_bytes) memcpy(op->buf, m->data, m->data_bytes);
+    op_replied(op, status);
+}

@@ -1,0 +1,85 @@
+/* Sending messages. */
+#include "fabric/fabric.h"
+#include "fabric/wire.h"
+
+static int check(uint16_t handler, const void *header, size_t header_bytes) {
+    if (handler >= WEFT_HANDLERS_MAX || (header_bytes && !header)) return WEFT_E_INVAL;
+    return header_bytes > WEFT_HEADER_MAX ? WEFT_E_TOO_BIG : 0;
+}
+
+/* The fast path: nothing of this layer is locked or kept. */
+int weft_send_eager(struct weft_peer *p, uint16_t handler, const void *header, size_t header_bytes,
+                    const void *data, size_t data_bytes) {
+    uint8_t b[WIRE_EAGER_BYTES + WEFT_HEADER_MAX];
+    int rc = check(handler, header, header_bytes);
+    if (rc == 0 && data_bytes && !data) rc = WEFT_E_INVAL;
+    if (rc == 0 && data_bytes > WEFT_EAGER_MAX) rc = WEFT_E_TOO_BIG;
+    if (rc) return rc;
+    put64(b, handler);
+    if (header_bytes) memcpy(b + WIRE_EAGER_BYTES, header, header_bytes);
+    struct ep_send s = {.handler = FABRIC_EAGER,
+                        .header = b,
+                        .header_bytes = WIRE_EAGER_BYTES + header_bytes,
+                        .data = data,
+                        .data_bytes = data_bytes,
+                        .copy = true};
+    if (!atomic_load_explicit(&p->deferring, memory_order_relaxed)) return ep_send(p->ep, &s);
+    pthread_mutex_lock(&p->w->lock);
+    rc = op_submit(p, &s, NULL);
+    pthread_mutex_unlock(&p->w->lock);
+    return rc;
+}
+
+/* Starts an operation whose data is `data`; with the lock. put_op: writes the op's number into the header. */
+int send_op(struct weft_peer *p, enum op_kind kind, struct ep_send *s, struct weft_buf data,
+            const struct weft_notify *notify, uint8_t *op_field) {
+    static const struct weft_notify nobody;
+    if (!notify) notify = &nobody;
+    bool large = data.bytes > p->w->ordered_bytes;
+    bool told = done_any(&notify->origin) || done_any(&notify->completion);
+    s->data_bytes = data.bytes;
+    if (!large && !told && !data.mem) { /* nobody asks for its end: then the data is copied at once */
+        s->data = data.ptr;
+        s->copy = true;
+        put64(op_field, 0);
+        return op_submit(p, s, NULL);
+    }
+    struct op *op = op_create(p, kind);
+    if (!op) return WEFT_E_NOMEM;
+    void *ptr;
+    int rc = buf_take(p->w, &data, &ptr, &op->pin);
+    if (rc == 0) op->mem = data.mem;
+    if (rc == 0 && (large || done_any(&notify->completion))) rc = op_await(op);
+    s->data = ptr;
+    op->unordered = large;
+    put64(op_field, op->awaiting ? op->id : 0);
+    if (rc == 0) {
+        done_take(&op->origin, &notify->origin);
+        done_take(&op->completion, &notify->completion);
+        rc = op_submit(p, s, op);
+    }
+    if (rc == 0) return 0;
+    /* The program's counters hold themselves at least as long as this call: no last reference goes here. */
+    if (op->origin.cntr) atomic_fetch_sub(&op->origin.cntr->refs, 1);
+    if (op->completion.cntr) atomic_fetch_sub(&op->completion.cntr->refs, 1);
+    if (op->awaiting) op_take(p, op->id);
+    op_free(op);
+    return rc;
+}
+
+int weft_zero_copy_send(struct weft_peer *p, uint16_t handler, const void *header, size_t header_bytes,
+                        struct weft_buf data, uint64_t tag, const struct weft_notify *notify) {
+    uint8_t b[WIRE_AM_BYTES + WEFT_HEADER_MAX];
+    int rc = check(handler, header, header_bytes);
+    if (rc == 0 && data.bytes && !data.mem && !data.ptr) rc = WEFT_E_INVAL;
+    if (rc) return rc;
+    put32(b, handler);
+    put32(b + 4, notify ? notify->target_cntr : 0);
+    put64(b + 8, tag);
+    if (header_bytes) memcpy(b + WIRE_AM_BYTES, header, header_bytes);
+    struct ep_send s = {.handler = FABRIC_AM, .header = b, .header_bytes = WIRE_AM_BYTES + header_bytes};
+    pthread_mutex_lock(&p->w->lock);
+    rc = send_op(p, OP_MESSAGE, &s, data, notify, b + 16);
+    pthread_mutex_unlock(&p->w->lock);
+    return rc;
+}
