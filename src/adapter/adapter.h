@@ -37,6 +37,7 @@ enum adapter_cap {
     ADAPTER_CAP_PEER_DEATH = 1 << 5, /* on_peer_lost() tells a dead peer within milliseconds */
     ADAPTER_CAP_METHOD1 = 1 << 6,    /* data with a tag is stored where the tag entry says (Method 1) */
     ADAPTER_CAP_MESSAGES = 1 << 7,   /* message(), take() and peek(); only with RELIABLE and ORDERED */
+    ADAPTER_CAP_METHOD2 = 1 << 8,    /* what comes unasked waits at the receiver for a while (Method 2) */
 };
 
 struct adapter_attr {
@@ -49,7 +50,8 @@ struct adapter_attr {
     size_t receive_window_bytes;
     /* Bookkeeping bytes charged against the window for each packet, beside its length. */
     size_t packet_charge_bytes;
-    size_t tag_entries; /* that its table holds, for all peers; 0: no limit of its own */
+    size_t tag_entries;   /* that its table holds, for all peers; 0: no limit of its own */
+    size_t staging_bytes; /* its own memory for what comes unasked; 0: the transport's alone */
     /* Costs, a first estimate until the model has measured them. */
     double overhead_s, latency_s, bandwidth_Bps;
 };
@@ -95,9 +97,9 @@ struct adapter_config {
     const char *run_dir;   /* private directory for rendezvous sockets (shm) */
     const char *bind_host; /* numeric address to receive on (udp); NULL: 127.0.0.1 */
     uint16_t bind_port;    /* udp; 0: any */
-    /* How long the packet is that begins here, as the packet itself says; `left` when it says nothing sensible.
-     * Lets an adapter that gets several packets in one buffer (udp) tell them apart without asking the system
-     * for their sizes, which costs more than it seems. NULL: it asks the system. */
+    /* How long the packet is that begins here, as the packet itself says; `left` when it says nothing
+     * sensible. Lets an adapter that gets several packets in one buffer (udp) tell them apart without asking
+     * the system for their sizes, which costs more than it seems. NULL: it asks the system. */
     size_t (*packet_bytes)(const void *packet, size_t left);
 };
 
@@ -162,6 +164,9 @@ struct adapter_ops {
 struct adapter {
     const struct adapter_ops *ops;
     struct adapter_attr attr;
+    /* Set by on_packet when what has come must be looked at before more is taken: a poll() that can leaves
+     * the rest where it is, and returns. */
+    bool pause;
 };
 
 extern const struct adapter_ops adapter_self_ops;

@@ -138,7 +138,7 @@ static int open_endpoint(struct ofi *s, size_t rx, size_t tx) {
 static void ofi_attr(struct ofi *s) {
     s->base.attr = (struct adapter_attr){
         .name = "ofi",
-        .caps = ADAPTER_CAP_ORDERED | ADAPTER_CAP_METHOD1,
+        .caps = ADAPTER_CAP_ORDERED | ADAPTER_CAP_METHOD1 | ADAPTER_CAP_METHOD2,
         .packet_max_bytes = s->buffer_bytes - 10 - s->blob_bytes,
         .burst_max_packets = 1,
         .overhead_s = 1e-6,

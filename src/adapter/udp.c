@@ -55,7 +55,7 @@ static int udp_open(struct adapter **out, const struct adapter_config *cfg) {
         free(u);
         return rc;
     }
-    u->base.attr.caps = ADAPTER_CAP_METHOD1 | (u->gso ? ADAPTER_CAP_BURST : 0);
+    u->base.attr.caps = ADAPTER_CAP_METHOD1 | ADAPTER_CAP_METHOD2 | (u->gso ? ADAPTER_CAP_BURST : 0);
     u->base.attr.burst_max_packets = u->gso ? UDP_BURST_PACKETS : 1;
     *out = &u->base;
     return 0;

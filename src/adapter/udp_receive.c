@@ -161,7 +161,7 @@ static void deliver_one(struct udp *u, struct udp_datagram *d, const uint8_t *da
 
 static unsigned deliver(struct udp *u, struct udp_datagram *d, const uint8_t *data, unsigned max) {
     unsigned got = 0;
-    while (!d->delivered && got < max) {
+    while (!d->delivered && got < max && !u->base.pause) {
         size_t at = d->at, left = d->len - at, len = d->segment;
         if (!len && u->packet_bytes) len = u->packet_bytes(data + at, left);
         if (!len || len > left) len = left;
@@ -191,7 +191,8 @@ int udp_poll(struct adapter *a, unsigned max) {
     unsigned got = 0;
     /* After a poll that found nothing one buffer is most likely all there is: do not ask for another. */
     unsigned reads = u->idle ? 1 : BUFFERS_A_POLL;
-    while (got < max) {
+    u->base.pause = false;
+    while (got < max && !u->base.pause) {
         if (u->next >= u->filled && (!reads-- || !receive_any(u))) break;
         struct udp_datagram *d = &u->in[u->next];
         got += deliver(u, d, u->buffers + (size_t)u->next * UDP_RECEIVE_BYTES, max - got);

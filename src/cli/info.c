@@ -19,7 +19,7 @@ static const struct {
 } cap_names[] = {{ADAPTER_CAP_RELIABLE, "reliable"},       {ADAPTER_CAP_ORDERED, "ordered"},
                  {ADAPTER_CAP_REMOTE_READ, "remote-read"}, {ADAPTER_CAP_BURST, "burst"},
                  {ADAPTER_CAP_SAME_HOST, "same-host"},     {ADAPTER_CAP_PEER_DEATH, "peer-death"},
-                 {ADAPTER_CAP_METHOD1, "method1"}};
+                 {ADAPTER_CAP_METHOD1, "method1"},         {ADAPTER_CAP_METHOD2, "method2"}};
 
 struct adapter_info {
     const char *name;

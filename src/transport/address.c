@@ -27,6 +27,7 @@ static void on_packet(void *ctx, struct adapter *a, const struct adapter_packet_
     struct ep_link *l = ctx;
     struct engine_from from = {&l->engine, p->peer, p->from, p->from_bytes};
     engine_input(l->ep->engine, l->ep->now, &from, p->data, p->len_bytes);
+    if (engine_wants_pause(l->ep->engine)) a->pause = true;
 }
 
 static void on_message(void *ctx, struct adapter *a, const struct adapter_message *m) {

@@ -71,7 +71,10 @@ static void deliver(struct rx *rx) {
     unhold(rx);
     if (rx->assembled) rx->data = rx->assembled;
     rx->state = RX_HEADER;
-    if (rx->rendezvous && !rx->region_bytes) tag_reserve(rx);
+    if (rx->stage)
+        c->engine->pause = true;
+    else if (rx->rendezvous && !rx->region_bytes)
+        tag_reserve(rx);
     weft_trace(WEFT_TRACE_MESSAGE_DELIVERED, c->id, rx->id, rx->handler, rx->data_bytes);
     event_push(c->engine, c, &rx->event, ENGINE_EVENT_HEADER, 0);
 }
@@ -210,6 +213,9 @@ int channel_rts_in(struct conn *c, struct pbuf *packet, const struct wire_rts *r
     int rc = look_up(c, r->channel, r->id, r->header_bytes, &ch, &rx);
     if (rc || !rx || rx->header_here) return rc;
     if (rx->assembled) return WEFT_E_PROTO;
+    rx->data_bytes = r->data_bytes;
+    rx->chunk_bytes = r->chunk_bytes;
+    if (r->staged && !rx->stage && (rc = stage_header_in(rx, r->staged - 1))) return rc;
     if (weft_map_put(&c->engine->rx_by_token, c->engine->next_token, rx)) return WEFT_E_AGAIN;
     rx->token = c->engine->next_token++;
     c->rx_rendezvous++;
@@ -217,8 +223,6 @@ int channel_rts_in(struct conn *c, struct pbuf *packet, const struct wire_rts *r
     rx->handler = r->handler;
     rx->header = r->header;
     rx->header_bytes = r->header_bytes;
-    rx->data_bytes = r->data_bytes;
-    rx->chunk_bytes = r->chunk_bytes;
     rx->ref = r->ref;
     rx->unmapped = r->flags & WIRE_RTS_UNMAPPED;
     if (c->path.link->attr.caps & ADAPTER_CAP_REMOTE_READ) rx->region_bytes = (uint8_t)r->region_bytes;

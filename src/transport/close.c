@@ -17,6 +17,7 @@ static void end_incoming(struct conn *c, int status) {
         case RX_AHEAD: rx_free(rx); break;
         case RX_WAITING:
         case RX_PUSH:
+        case RX_STAGED:
         case RX_PULL: rx_finish(rx, status, false); break;
         default: break; /* with the owner: engine_event_done ends it */
         }
@@ -56,6 +57,7 @@ void conn_down(struct conn *c, uint64_t now, int status) {
     if (!known) e->half_open--;
     while (!weft_list_empty(&c->txs)) tx_finish(weft_list_entry(c->txs.next, struct tx, node), status, false);
     end_incoming(c, status);
+    stage_fini(c);
     drop_list(c, &c->again);
     drop_list(c, &c->queue);
     if (!c->reliable) drop_sent(c);

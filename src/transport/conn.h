@@ -19,6 +19,7 @@
 #include "transport/rtt.h"
 #include "transport/secure.h"
 #include "transport/sent.h"
+#include "transport/stats.h"
 #include "transport/wire.h"
 
 #define CONN_HALF_OPEN_MAX    256u /* answered INITs whose sender has not spoken yet */
@@ -63,7 +64,10 @@ struct content {
         struct rx *rx; /* OKTOSEND, WINDOW */
         struct {
             struct wire_fin fin;
-            uint32_t slot; /* one above the slot that rests until this FIN has arrived; 0: none */
+            /* What rests until this FIN has arrived: one above the slot, one above Method 2's number; 0: none
+             */
+            uint32_t slot;
+            uint64_t stage;
         };
     };
 };
@@ -82,6 +86,7 @@ struct push_out {
     uint32_t opened; /* all below have been in the window */
     uint32_t limit;  /* the receiver takes superpackets below */
     uint32_t window;
+    bool staged;                               /* Method 2: before the receiver has asked */
     uint32_t flying;                           /* records of sent packets that point here */
     struct superpacket super[WIRE_CHUNKS_MAX]; /* indexed by superpacket % 64 */
 };
@@ -96,6 +101,8 @@ struct tx {
     bool pooled;
     bool normal;   /* the data goes the non-zero-copy way */
     bool unmapped; /* … because it could not be exposed */
+    bool rts_acked;
+    uint64_t staged; /* as in its RTS */
     uint8_t region_bytes;
     uint32_t left;        /* eager: pieces of content not acknowledged */
     uint32_t alloc_bytes; /* counted against the queue's cap */
@@ -132,6 +139,7 @@ enum rx_state {
     RX_HEADER,  /* its HEADER event is queued or runs */
     RX_WAITING, /* has a sink, waits for a tag entry */
     RX_PUSH,    /* armed */
+    RX_STAGED,  /* by Method 2, has a sink */
     RX_PULL,
     RX_DONE, /* its DATA event is queued or runs */
 };
@@ -161,6 +169,7 @@ struct rx {
     struct weft_ranges parts; /* of assembled */
     uint8_t *sink;
     uint64_t pulled;      /* bytes */
+    struct stage *stage;  /* Method 2; else NULL */
     struct push_in *push; /* armed: `in`; else NULL */
     struct push_in in;
     struct content oktosend, window;
@@ -235,6 +244,8 @@ struct conn {
     uint64_t queued_bytes;
     struct weft_map tx_by_ref;
     uint64_t next_ref;
+    uint64_t staged_next, staged_live; /* Method 2: numbers; which of the last 64 are open, newest lowest */
+    uint32_t staged_open;              /* superpackets that they may have under way */
     struct content ping, close;
     uint32_t close_reason;
     uint64_t hold_until_ns, retry_at_ns, retry_ns, close_deadline_ns;
@@ -252,6 +263,8 @@ struct conn {
     struct tag_slot *tag_slots; /* grows on use, to CONN_TRANSFERS_MAX */
     uint32_t tag_slot_count, tag_slots_used, tags_used;
     uint64_t next_use;
+    struct stage **stages;                          /* Method 2, by number % 64; NULL: none yet */
+    uint64_t stage_next, stages_over, staged_bytes; /* over: which of the last 64 numbers, newest lowest */
     uint64_t active_epoch;
 };
 
@@ -307,6 +320,8 @@ struct engine {
     struct pool tx_pool, rx_pool, packet_pool, content_pool;
     size_t tx_live, rx_live, packets_live;
     uint32_t tags_used;
+    uint64_t staged_bytes;
+    bool pause;
     uint64_t reset_at_ns;
     uint32_t reset_tokens;
     uint64_t refusals, refusals_said, refusals_said_ns;
@@ -394,6 +409,8 @@ int rendezvous_fin_in(struct conn *c, const struct wire_fin *f);
 
 /* push.c: bulk data out */
 int push_start(struct tx *tx, const struct wire_oktosend *o);
+void push_unasked(struct tx *tx);                                /* Method 2, if it may be */
+void push_announced(struct tx *tx);                              /* the receiver has the RTS */
 bool push_next(const struct push_out *p, uint32_t *superpacket); /* lowest one with chunks to send */
 uint64_t push_superpacket_bytes(const struct push_out *p, uint32_t superpacket);
 void push_window(struct push_out *p, uint32_t low);
@@ -423,9 +440,20 @@ int tag_arm(struct rx *rx);
 void tag_disarm(struct rx *rx, bool rest);
 void tag_rested(struct conn *c, uint32_t slot);
 
+/* stage.c: Method 2. Results as channel_msg_in's */
+int stage_header_in(struct rx *rx, uint64_t number);
+int stage_data_in(struct conn *c, const struct wire_data *d, const uint8_t *payload);
+uint64_t stage_number(const struct stage *s);
+bool stage_is_complete(const struct stage *s);
+bool stage_accept(struct rx *rx); /* false: nothing was taken, it must come again under a tag */
+void stage_detach(struct rx *rx, bool rest);
+void stage_rested(struct conn *c, uint64_t number);
+void stage_fini(struct conn *c);
+
 /* rendezvous.c: incoming rendezvous data */
 void rendezvous_accept(struct rx *rx, const struct ep_sink *sink);
 void rendezvous_fin_over(struct conn *c, struct content *fin); /* it has arrived, or never will; frees it */
+void rendezvous_drop_late(struct conn *c, const struct wire_data *d, const uint8_t *payload, enum stats why);
 int rendezvous_data_in(struct conn *c, const struct wire_data *d, const uint8_t *payload);
 void rendezvous_disarm(struct rx *rx);
 

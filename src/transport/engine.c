@@ -347,6 +347,12 @@ size_t engine_packet_bytes(const void *packet, size_t left) {
     return len < WIRE_PACKET_MIN || len > left ? left : len;
 }
 
+bool engine_wants_pause(struct engine *e) {
+    bool wants = e->pause;
+    e->pause = false;
+    return wants;
+}
+
 void engine_peer_lost(struct engine *e, uint64_t now, struct engine_link *link, struct adapter_peer *peer,
                       bool hint) {
     weft_list_for_each_safe(it, &e->conns) {
@@ -468,6 +474,7 @@ void engine_usage(const struct engine *e, struct engine_usage *out) {
                                  .txs = e->tx_live,
                                  .rxs = e->rx_live,
                                  .packets = e->packets_live,
-                                 .tags = e->tags_used};
+                                 .tags = e->tags_used,
+                                 .staged_bytes = e->staged_bytes};
     weft_list_for_each(it, &e->conns) out->held_bytes += weft_list_entry(it, struct conn, all)->held_bytes;
 }

@@ -76,10 +76,13 @@ struct engine_config {
     uint64_t queue_bytes;         /* cap of what one peer's queue may copy */
     uint64_t keepalive_ns;        /* silence after which a PING is sent */
     uint64_t connect_timeout_ns;
-    uint64_t dead_ns;          /* least silence with data outstanding after which a peer is lost */
-    uint32_t tags_per_peer;    /* tag entries; 0: CONN_TAGS_MAX */
-    uint32_t tags_all;         /* of all peers together; 0: CONN_TAGS_ALL_MAX */
-    uint32_t tag_min_bytes;    /* data up to this size is not worth a tag entry */
+    uint64_t dead_ns;              /* least silence with data outstanding after which a peer is lost */
+    uint32_t tags_per_peer;        /* tag entries; 0: CONN_TAGS_MAX */
+    uint32_t tags_all;             /* of all peers together; 0: CONN_TAGS_ALL_MAX */
+    uint32_t tag_min_bytes;        /* data up to this size is not worth a tag entry */
+    uint32_t method2_bytes;        /* messages with at most that much data go by Method 2 */
+    uint32_t method2_superpackets; /* that a peer is sent so at once */
+    uint64_t staging_peer_bytes, staging_bytes; /* caps of staging memory: of one peer, of all */
     uint32_t tag_superpackets; /* superpackets of one tag; 0: WIRE_TAG_SUPERPACKETS. Smaller in tests only */
 };
 
@@ -130,7 +133,8 @@ void engine_silence(struct conn *c); /* as `silent`, before the release */
 
 void engine_input(struct engine *e, uint64_t now, const struct engine_from *from, const uint8_t *packet,
                   size_t len);
-/* How long the packet says it is that begins here; `left` if that cannot be. For adapter_config.packet_bytes. */
+/* How long the packet says it is that begins here; `left` if that cannot be. For adapter_config.packet_bytes.
+ */
 size_t engine_packet_bytes(const void *packet, size_t left);
 /* A message that the peer sent the short way. engine_lane_in queues it as a HEADER event. engine_lane_take,
  * while no event is queued, fills in `msg` for a handler to be called at once, and returns its connection;
@@ -139,6 +143,9 @@ void engine_lane_in(struct engine *e, uint64_t now, const struct engine_link *li
                     const struct adapter_message *m);
 struct conn *engine_lane_take(struct engine *e, const struct engine_link *link,
                               const struct adapter_message *m, struct ep_msg *msg);
+/* Whether a handler should run before more packets are given, because their data goes where it says. Asking
+ * clears it. */
+bool engine_wants_pause(struct engine *e);
 /* The adapter says that a peer is gone (hint false) or may be (hint true). */
 void engine_peer_lost(struct engine *e, uint64_t now, struct engine_link *link, struct adapter_peer *peer,
                       bool hint);
@@ -193,6 +200,7 @@ struct conn *engine_conn_next(struct engine *e, struct conn *after); /* NULL: th
 /* For tests: what an idle engine must have back. */
 struct engine_usage {
     size_t conns, txs, rxs, packets, held_bytes, tags;
+    uint64_t staged_bytes;
 };
 void engine_usage(const struct engine *e, struct engine_usage *out);
 

@@ -44,7 +44,7 @@ void hand_open(struct hand *h, bool accept) {
     h->now = 10 * WEFT_NS_PER_S;
     h->data_status = 1;
     h->link.attr = (struct adapter_attr){.name = "hand",
-                                         .caps = ADAPTER_CAP_METHOD1,
+                                         .caps = ADAPTER_CAP_METHOD1 | ADAPTER_CAP_METHOD2,
                                          .packet_max_bytes = HAND_PATH_BYTES,
                                          .burst_max_packets = 64,
                                          .receive_window_bytes = 1 << 20,
@@ -57,6 +57,10 @@ void hand_open(struct hand *h, bool accept) {
         .accept = accept,
         .eager_bytes = 16384,
         .tag_min_bytes = 1000,
+        .method2_bytes = 4 * WIRE_SUPERPACKET_BYTES,
+        .method2_superpackets = 2,
+        .staging_peer_bytes = 2 * WIRE_SUPERPACKET_BYTES,
+        .staging_bytes = 3 * WIRE_SUPERPACKET_BYTES,
         .window_superpackets = 4,
         .queue_bytes = 1 << 24,
         .keepalive_ns = WEFT_NS_PER_S,

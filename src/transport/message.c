@@ -178,6 +178,7 @@ void content_acked(struct conn *c, struct content *content) {
     case CONTENT_FRAG:
         if (--content->tx->left == 0) tx_finish(content->tx, 0, false);
         break;
+    case CONTENT_RTS: push_announced(content->tx); break;
     case CONTENT_FIN: rendezvous_fin_over(c, content); break;
     case CONTENT_CLOSE: c->close_acked = true; break;
     default: break;
@@ -203,8 +204,9 @@ int rendezvous_oktosend_in(struct conn *c, const struct wire_oktosend *o) {
     if (o->window == 0 || o->window > WIRE_CHUNKS_MAX) return WEFT_E_PROTO;
     uint64_t step = (uint64_t)c->engine->cfg.tag_superpackets * WIRE_SUPERPACKET_BYTES;
     if (o->offset >= tx->data_bytes || o->offset % step) return WEFT_E_PROTO;
-    if (tx->push && o->offset <= tx->push->segment_offset) return 0;
-    uint64_t expected = tx->push ? tx->push->segment_offset + tx->push->segment_bytes : 0;
+    bool again = tx->push && tx->push->staged; /* nothing of what was sent unasked was taken */
+    if (tx->push && !again && o->offset <= tx->push->segment_offset) return 0;
+    uint64_t expected = tx->push && !again ? tx->push->segment_offset + tx->push->segment_bytes : 0;
     if (o->offset != expected) return WEFT_E_PROTO;
     weft_list_remove(&tx->first.node); /* the RTS has done its work */
     if (o->reason && !tx->normal) stats_add(STATS_SENT_NORMAL, 1);

@@ -61,6 +61,7 @@ static size_t write_rts(struct conn *c, const struct content *n, uint8_t *at) {
         uint32_t chunk = c->packet_bytes - WIRE_OVERHEAD_BYTES - WIRE_DATA_BYTES;
         tx->chunk_bytes = (uint16_t)(chunk < WIRE_SUPERPACKET_BYTES ? chunk : WIRE_SUPERPACKET_BYTES);
         tx_offer_region(c, tx);
+        push_unasked(tx);
     }
     size_t len = wire_rts_write(at, &(struct wire_rts){.channel = tx->channel,
                                                        .handler = tx->handler,
@@ -70,7 +71,8 @@ static size_t write_rts(struct conn *c, const struct content *n, uint8_t *at) {
                                                        .region_bytes = tx->region_bytes,
                                                        .data_bytes = tx->data_bytes,
                                                        .ref = tx->ref,
-                                                       .flags = tx->unmapped ? WIRE_RTS_UNMAPPED : 0});
+                                                       .flags = tx->unmapped ? WIRE_RTS_UNMAPPED : 0,
+                                                       .staged = tx->staged});
     memcpy(at + len, tx->header, tx->header_bytes);
     len += tx->header_bytes;
     memcpy(at + len, tx->region, tx->region_bytes);
@@ -361,7 +363,7 @@ static void build_data(struct conn *c, struct push_out *p, uint32_t superpacket,
     uint64_t left = push_superpacket_bytes(p, superpacket) - offset;
     struct wire_data d = {p->base_tag + superpacket, offset,
                           (uint16_t)(left < tx->chunk_bytes ? left : tx->chunk_bytes),
-                          tx->normal ? WIRE_DATA_NORMAL : 0};
+                          tx->normal ? WIRE_DATA_NORMAL : 0, p->staged ? tx->chunk_bytes : 0};
     wire_data_write(pk->head + WIRE_HEADER_BYTES, &d);
     pk->head_bytes = WIRE_HEADER_BYTES + WIRE_DATA_BYTES;
     pk->payload = tx->data + p->segment_offset + start + offset;

@@ -33,6 +33,8 @@ int push_start(struct tx *tx, const struct wire_oktosend *o) {
     const struct conn *c = tx->conn;
     uint64_t most = (uint64_t)c->engine->cfg.tag_superpackets * WIRE_SUPERPACKET_BYTES;
     uint64_t left = tx->data_bytes - o->offset;
+    p->staged = wire_tag_slot(o->tag) == WIRE_TAG_STAGED;
+    if (p->staged) most = left; /* in one piece */
     p->tx = tx;
     p->base_tag = o->tag;
     p->segment_offset = o->offset;
@@ -43,6 +45,33 @@ int push_start(struct tx *tx, const struct wire_oktosend *o) {
     tx->push = p;
     open_window(p);
     return 0;
+}
+
+void push_unasked(struct tx *tx) {
+    struct conn *c = tx->conn;
+    const struct engine_config *cfg = &c->engine->cfg;
+    uint64_t count = (tx->data_bytes + WIRE_SUPERPACKET_BYTES - 1) / WIRE_SUPERPACKET_BYTES;
+    if (c->reliable || !(c->path.link->attr.caps & ADAPTER_CAP_METHOD2) || tx->region_bytes || tx->unmapped)
+        return;
+    if (tx->data_bytes > cfg->method2_bytes || count > WIRE_STAGED_SUPERPACKETS) return;
+    if (c->staged_open >= cfg->method2_superpackets || c->staged_live >> 63 ||
+        c->staged_next >= WIRE_TAG_USES)
+        return;
+    uint32_t window = cfg->method2_superpackets - c->staged_open;
+    if (window > count) window = (uint32_t)count;
+    struct wire_oktosend o = {
+        .ref = tx->ref, .tag = wire_tag(WIRE_TAG_STAGED, c->staged_next, 0), .window = (uint16_t)window};
+    if (push_start(tx, &o)) return; /* no memory: when the receiver asks */
+    tx->staged = ++c->staged_next;
+    c->staged_live = c->staged_live << 1 | 1;
+    c->staged_open += window;
+}
+
+/* The number may be used no more, and its share is free. */
+static void end_staged(struct push_out *p) {
+    struct conn *c = p->tx->conn;
+    c->staged_live &= ~(1ull << (c->staged_next - p->tx->staged));
+    c->staged_open -= p->window;
 }
 
 static void advance(struct push_out *p) {
@@ -59,7 +88,7 @@ static void slide(struct push_out *p, uint32_t low) {
 /* All is acknowledged. Without acknowledgements the receiver's FIN ends the transfer. */
 static bool over(const struct push_out *p) {
     return p->low == p->count && p->segment_offset + p->segment_bytes == p->tx->data_bytes &&
-           !p->tx->conn->reliable;
+           !p->tx->conn->reliable && (p->tx->rts_acked || !p->staged);
 }
 
 void push_window(struct push_out *p, uint32_t low) {
@@ -113,8 +142,14 @@ void push_lost(struct push_out *p, uint32_t superpacket, uint8_t chunk) {
 
 void push_dropped(struct push_out *p) { unfly(p); }
 
+void push_announced(struct tx *tx) {
+    tx->rts_acked = true;
+    if (tx->push && over(tx->push)) tx_finish(tx, 0, false);
+}
+
 void push_detach(struct push_out *p) {
     weft_list_remove(&p->node);
+    if (p->staged) end_staged(p);
     p->tx = NULL;
     if (p->flying == 0) free(p);
 }

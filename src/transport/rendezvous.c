@@ -68,6 +68,7 @@ static void disarm(struct rx *rx, bool rest) {
     weft_list_remove(&rx->oktosend.node);
     weft_list_remove(&rx->window.node);
     tag_unreserve(rx);
+    stage_detach(rx, rest);
     if (!rx->push) return;
     tag_disarm(rx, rest);
     arm_next(rx->conn);
@@ -77,6 +78,7 @@ void rendezvous_disarm(struct rx *rx) { disarm(rx, false); }
 
 void rendezvous_fin_over(struct conn *c, struct content *fin) {
     uint32_t slot = fin->slot;
+    if (fin->stage) stage_rested(c, fin->stage - 1);
     pool_put(&c->engine->content_pool, fin);
     if (!slot) return;
     tag_rested(c, slot - 1);
@@ -88,19 +90,21 @@ static void cancel(struct rx *rx) {
     struct conn *c = rx->conn;
     uint64_t ref = rx->ref;
     uint32_t slot = rx->push && !c->reliable ? rx->push->slot + 1 : 0;
-    disarm(rx, slot != 0);
+    uint64_t stage = rx->stage ? stage_number(rx->stage) + 1 : 0;
+    disarm(rx, !c->reliable);
     stats_add(STATS_CANCELED, 1);
     rx_finish(rx, WEFT_E_CANCELED, false);
     struct content *fin = fin_out(c, ref, WEFT_E_CANCELED);
-    if (fin)
+    if (fin) {
         fin->slot = slot;
-    else if (slot)
+        fin->stage = stage;
+    } else if (slot)
         tag_rested(c, slot - 1);
 }
 
 int engine_cancel(struct engine *e, uint64_t token) {
     struct rx *rx = weft_map_get(&e->rx_by_token, token);
-    if (!rx) return WEFT_E_NOENT;
+    if (!rx || (rx->stage && stage_is_complete(rx->stage))) return WEFT_E_NOENT;
     struct conn *c = rx->conn;
     rx_forget_token(rx);
     if (rx->state == RX_AHEAD || rx->state == RX_HEADER || rx->busy)
@@ -134,7 +138,9 @@ void rendezvous_accept(struct rx *rx, const struct ep_sink *sink) {
         fin_out(c, ref, 0);
         return;
     }
+    if (rx->stage && stage_accept(rx)) return;
     if (!rx->region_bytes) {
+        if (rx->stage) tag_reserve(rx);
         if (sink->unpinned && rx->reserved) {
             tag_unreserve(rx);
             rx->normal = WIRE_NORMAL_NO_PIN;
@@ -212,7 +218,7 @@ void engine_pull_done(struct engine *e, uint64_t now, struct engine_pull *pull, 
 }
 
 /* A chunk that nobody waits for (any more). */
-static void drop_late(struct conn *c, const struct wire_data *d, const uint8_t *payload, enum stats why) {
+void rendezvous_drop_late(struct conn *c, const struct wire_data *d, const uint8_t *payload, enum stats why) {
     struct engine *e = c->engine;
     stats_add(why, 1);
     if (!DUMMY_ENABLED) return;
@@ -233,7 +239,7 @@ static int store(struct rx *rx, uint32_t superpacket, const struct wire_data *d,
     if (d->length != (left < rx->chunk_bytes ? left : rx->chunk_bytes)) return WEFT_E_PROTO;
     uint64_t bit = 1ull << d->offset / rx->chunk_bytes, *got = &p->got[superpacket % p->window];
     if (*got & bit) {
-        drop_late(rx->conn, d, payload, STATS_CHUNKS_REPEATED);
+        rendezvous_drop_late(rx->conn, d, payload, STATS_CHUNKS_REPEATED);
         return 0;
     }
     memcpy(rx->sink + p->segment_offset + start + d->offset, payload, d->length);
@@ -263,17 +269,18 @@ static void complete(struct rx *rx) {
 
 int rendezvous_data_in(struct conn *c, const struct wire_data *d, const uint8_t *payload) {
     uint32_t slot = wire_tag_slot(d->tag), superpacket = wire_tag_superpacket(d->tag);
+    if (slot == WIRE_TAG_STAGED) return stage_data_in(c, d, payload);
     struct tag_slot *tag = slot < c->tag_slot_count ? &c->tag_slots[slot] : NULL;
     if (!tag || tag->use != wire_tag_use(d->tag) || !tag->rx) { /* the transfer is over: a late copy */
         bool told = !tag || tag->use != wire_tag_use(d->tag) || !tag->resting;
-        drop_late(c, d, payload, STATS_TAGS_UNKNOWN);
+        rendezvous_drop_late(c, d, payload, STATS_TAGS_UNKNOWN);
         return told ? 0 : WEFT_E_AGAIN;
     }
     struct rx *rx = tag->rx;
     struct push_in *p = rx->push;
     if (superpacket >= p->count) return WEFT_E_PROTO;
     if (superpacket < p->low) {
-        drop_late(c, d, payload, STATS_CHUNKS_REPEATED);
+        rendezvous_drop_late(c, d, payload, STATS_CHUNKS_REPEATED);
         return 0;
     }
     if (superpacket - p->low >= p->window) return WEFT_E_PROTO;

@@ -30,7 +30,8 @@ int wire_header_read(const uint8_t *p, size_t len, struct wire_header *h) {
 
 void wire_data_write(uint8_t *p, const struct wire_data *d) {
     wire_put64(p, d->tag);
-    wire_put32(p + 8, d->offset);
+    wire_put16(p + 8, (uint16_t)d->offset);
+    wire_put16(p + 10, d->chunk_bytes);
     wire_put16(p + 12, d->length);
     wire_put16(p + 14, d->flags);
 }
@@ -39,7 +40,8 @@ void wire_data_read(const uint8_t *p, struct wire_data *d) {
     uint8_t copy[WIRE_DATA_BYTES];
     memcpy(copy, p, sizeof copy);
     d->tag = wire_get64(copy);
-    d->offset = wire_get32(copy + 8);
+    d->offset = wire_get16(copy + 8);
+    d->chunk_bytes = wire_get16(copy + 10);
     d->length = wire_get16(copy + 12);
     d->flags = wire_get16(copy + 14);
 }

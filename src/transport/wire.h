@@ -55,7 +55,8 @@ struct wire_data {
     uint64_t tag;    /* of the superpacket, derived from the base that the receiver minted */
     uint32_t offset; /* within the superpacket */
     uint16_t length;
-    uint16_t flags; /* enum wire_data_flag */
+    uint16_t flags;       /* enum wire_data_flag */
+    uint16_t chunk_bytes; /* Method 2, whose chunks may come before their header; else 0 */
 };
 
 enum wire_data_flag { WIRE_DATA_NORMAL = 1 << 0 /* of a cancelled zero-copy message */ };
@@ -137,6 +138,7 @@ struct wire_rts {
     uint64_t ref; /* names the transfer in OKTOSEND and FIN */
     const uint8_t *header, *region;
     uint8_t flags;
+    uint64_t staged; /* Method 2: one above the transfer's number; 0: Method 1. 48 bits */
 };
 
 enum wire_rts_flag { WIRE_RTS_UNMAPPED = 1 << 0 /* the sender could not map its data: no zero copy */ };
@@ -190,6 +192,9 @@ struct wire_ack {
 #define WIRE_TAG_SLOTS        1024u
 #define WIRE_TAG_USES         (1ull << 38)
 #define WIRE_TAG_SUPERPACKETS 65536u
+#define WIRE_TAG_STAGED                                                                                      \
+    1023u /* slot of Method 2's tags, which the sender makes; use: the transfer's number */
+#define WIRE_STAGED_SUPERPACKETS 16u /* most of one such message */
 static inline uint64_t wire_tag(uint32_t slot, uint64_t use, uint32_t superpacket) {
     return (uint64_t)slot << 54 | use << 16 | superpacket;
 }

@@ -82,7 +82,8 @@ size_t wire_rts_write(uint8_t *p, const struct wire_rts *r) {
     wire_put16(p + 32, r->header_bytes);
     wire_put16(p + 34, r->chunk_bytes);
     wire_put16(p + 36, r->region_bytes);
-    memset(p + 38, 0, 6);
+    wire_put32(p + 38, (uint32_t)r->staged);
+    wire_put16(p + 42, (uint16_t)(r->staged >> 32));
     return WIRE_RTS_BYTES;
 }
 
@@ -103,6 +104,7 @@ int wire_rts_read(const struct wire_item *item, struct wire_rts *r) {
     if (r->data_bytes == 0 || r->data_bytes > INT64_MAX) return WEFT_E_PROTO;
     if (r->chunk_bytes == 0 || (uint32_t)r->chunk_bytes * WIRE_CHUNKS_MAX < WIRE_SUPERPACKET_BYTES)
         return WEFT_E_PROTO;
+    r->staged = wire_get32(b + 34) | (uint64_t)wire_get16(b + 38) << 32;
     r->flags = item->flags;
     r->header = b + fixed;
     r->region = r->header + r->header_bytes;

@@ -174,7 +174,7 @@ int network_start_node(struct sim *s, int index) {
                                             .receive_window_bytes = p->window_bytes,
                                             .packet_charge_bytes = 300}};
     n->link.attr.tag_entries = p->tag_entries;
-    n->link.attr.caps = p->no_tags ? 0 : ADAPTER_CAP_METHOD1;
+    n->link.attr.caps = (p->no_tags ? 0 : ADAPTER_CAP_METHOD1) | (p->no_staging ? 0 : ADAPTER_CAP_METHOD2);
     if (p->reliable)
         n->link.attr.caps |=
             ADAPTER_CAP_RELIABLE | ADAPTER_CAP_ORDERED | ADAPTER_CAP_REMOTE_READ | ADAPTER_CAP_PEER_DEATH;
@@ -193,6 +193,10 @@ int network_start_node(struct sim *s, int index) {
                                 .tags_per_peer = p->tags_per_peer,
                                 .tags_all = p->tags_all,
                                 .tag_min_bytes = p->tag_min_bytes,
+                                .method2_bytes = p->method2_bytes,
+                                .method2_superpackets = p->method2_superpackets,
+                                .staging_peer_bytes = p->staging_peer_bytes,
+                                .staging_bytes = p->staging_bytes,
                                 .tag_superpackets = p->tag_superpackets};
     cfg.io.ctx = n;
     uint64_t boot[2] = {sim_random(s), sim_random(s)};

@@ -28,9 +28,11 @@ struct sim_params {
     size_t queue_bytes; /* not 0: all senders to a node share its line, behind a queue that drops the rest */
     uint32_t tag_superpackets, eager_bytes, window_superpackets;
     uint32_t tags_per_peer, tags_all, tag_entries, tag_min_bytes; /* as in the engine's and the adapter's */
-    bool no_tags;                                                 /* the adapter has none */
-    int messages;                                                 /* of each connection, in each direction */
-    uint32_t bulk_max;                                            /* largest data */
+    uint32_t method2_bytes, method2_superpackets, staging_peer_bytes, staging_bytes;
+    bool no_staging;
+    bool no_tags;      /* the adapter has none */
+    int messages;      /* of each connection, in each direction */
+    uint32_t bulk_max; /* largest data */
     bool crashes, closes, one_way;
     bool keyed; /* all nodes hold one key */
 };

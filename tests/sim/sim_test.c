@@ -47,6 +47,16 @@ static void choose_tags(struct sim *s) {
     p->tag_entries = (uint32_t)PICK(s, 0, 1, 4);
 }
 
+/* Method 2: from no staging memory at all to plenty. */
+static void choose_staging(struct sim *s) {
+    struct sim_params *p = &s->p;
+    p->no_staging = sim_below(s, 4) == 0;
+    p->method2_bytes = (uint32_t)PICK(s, 0, 100000, 245760, 983040);
+    p->method2_superpackets = (uint32_t)PICK(s, 1, 4, 16);
+    p->staging_peer_bytes = (uint32_t)PICK(s, 0, 61440, 245760, 2e6);
+    p->staging_bytes = (uint32_t)PICK(s, 61440, 3e5, 16e6);
+}
+
 static void choose(struct sim *s) {
     struct sim_params *p = &s->p;
     p->nodes = 2 + (int)sim_below(s, 3);
@@ -75,6 +85,7 @@ static void choose(struct sim *s) {
     p->one_way = sim_below(s, 4) == 0;
     p->unpinned = PICK(s, 0, 0.1);
     choose_tags(s);
+    choose_staging(s);
     p->cancel = PICK(s, 0, 0, 0.002, 0.05);
     if (p->one_way) p->messages *= 10; /* long enough for windows of packet numbers to pass */
     p->keyed = s->seed % 2;
@@ -98,6 +109,8 @@ static void check_tags(struct sim *s, const struct sim_node *n) {
     engine_usage(n->engine, &u);
     uint64_t all = s->p.tags_all ? s->p.tags_all : 1024, own = s->p.tag_entries ? s->p.tag_entries : all;
     if (s->p.no_tags) own = 0;
+    if (u.staged_bytes > s->p.staging_bytes)
+        sim_fail(s, "%lu bytes are staged", (unsigned long)u.staged_bytes);
     if (u.tags > all || u.tags > own || n->link.tags_used > own)
         sim_fail(s, "a tag table is overrun: %zu", u.tags);
 }
@@ -177,7 +190,7 @@ static void check_usage(struct sim *s) {
     for (int i = 0; i < s->p.nodes; i++) {
         struct engine_usage u;
         engine_usage(s->node[i].engine, &u);
-        if (u.conns || u.txs || u.rxs || u.packets || u.held_bytes || u.tags)
+        if (u.conns || u.txs || u.rxs || u.packets || u.held_bytes || u.tags || u.staged_bytes)
             sim_fail(s, "node %d keeps %zu connections, %zu + %zu messages, %zu packets, %zu bytes, %zu tags",
                      i, u.conns, u.txs, u.rxs, u.packets, u.held_bytes, u.tags);
     }
