@@ -3,24 +3,30 @@
  * when a thread ends. */
 #include "base/counter.h"
 
+#include "base/board.h"
 #include "base/local.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdlib.h>
 
-/* Cell 0 belongs to counters that were never registered, whose id is still 0. */
-struct cells {
-    _Atomic uint64_t at[WEFT_COUNTERS_MAX + 1];
-};
-
-static struct weft_local_pool pool = {.block_bytes = sizeof(struct cells)};
+static struct weft_local_pool pool = {.block_bytes = sizeof(struct weft_cells), .kind = WEFT_BOARD_COUNTERS};
 static __thread void *thread_cells;
-static struct cells shared_cells; /* for a thread that got no block for want of memory */
+static struct weft_cells shared_cells; /* for a thread that got no block for want of memory */
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* registration only */
 static struct weft_counter *counters[WEFT_COUNTERS_MAX + 1];
 static atomic_uint last_id;
+static unsigned last_named;   /* on the board */
+static atomic_bool has_board; /* a thread has claimed its cells, so there is one if there can be */
+
+static void name_on_board(void) {
+    while (last_named < atomic_load(&last_id)) {
+        const struct weft_counter *c = counters[++last_named];
+        weft_board_name_counter(c->name, c->unit, c->help);
+    }
+}
 
 void weft_counters_register(struct weft_counter *table, size_t count) {
     pthread_mutex_lock(&lock);
@@ -31,12 +37,24 @@ void weft_counters_register(struct weft_counter *table, size_t count) {
         counters[id] = &table[i];
     }
     atomic_store(&last_id, id);
+    if (atomic_load(&has_board)) name_on_board();
     pthread_mutex_unlock(&lock);
 }
 
+static struct weft_cells *start_thread(void) {
+    struct weft_cells *mine = weft_local_claim(&pool, &thread_cells);
+    if (mine && !atomic_load_explicit(&has_board, memory_order_acquire)) {
+        pthread_mutex_lock(&lock);
+        name_on_board();
+        atomic_store(&has_board, true);
+        pthread_mutex_unlock(&lock);
+    }
+    return mine;
+}
+
 void weft_counter_add(const struct weft_counter *c, uint64_t n) {
-    struct cells *mine = thread_cells;
-    if (!mine) mine = weft_local_claim(&pool, &thread_cells);
+    struct weft_cells *mine = thread_cells;
+    if (!mine) mine = start_thread();
     if (!mine) {
         atomic_fetch_add_explicit(&shared_cells.at[c->id], n, memory_order_relaxed);
         return;
@@ -48,7 +66,7 @@ void weft_counter_add(const struct weft_counter *c, uint64_t n) {
 
 uint64_t weft_counter_read(const struct weft_counter *c) {
     uint64_t sum = atomic_load_explicit(&shared_cells.at[c->id], memory_order_relaxed);
-    for (struct cells *b = weft_local_next(&pool, NULL); b; b = weft_local_next(&pool, b))
+    for (struct weft_cells *b = weft_local_next(&pool, NULL); b; b = weft_local_next(&pool, b))
         sum += atomic_load_explicit(&b->at[c->id], memory_order_relaxed);
     return sum;
 }

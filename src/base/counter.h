@@ -3,10 +3,16 @@
  * cache line. */
 #ifndef WEFT_BASE_COUNTER_H
 #define WEFT_BASE_COUNTER_H
+#include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #define WEFT_COUNTERS_MAX 256 /* in all modules together */
+
+/* A thread's cells, by id. Cell 0 belongs to counters that were never registered, whose id is still 0. */
+struct weft_cells {
+    _Atomic uint64_t at[WEFT_COUNTERS_MAX + 1];
+};
 
 struct weft_counter {
     const char *name; /* "udp_packets_sent" */

@@ -62,9 +62,9 @@ static struct weft_local_block *reuse(struct weft_local_pool *pool) {
 
 static struct weft_local_block *add(struct weft_local_pool *pool) {
     size_t bytes = (sizeof(struct weft_local_block) + pool->block_bytes + 63) & ~(size_t)63;
-    struct weft_local_block *b = aligned_alloc(64, bytes);
+    struct weft_local_block *b = weft_board_alloc(pool->kind, bytes);
+    if (!b && (b = aligned_alloc(64, bytes))) __builtin_memset(b, 0, bytes);
     if (!b) return NULL;
-    __builtin_memset(b, 0, bytes);
     atomic_init(&b->claimed, true);
     b->next = atomic_load_explicit(&pool->blocks, memory_order_relaxed);
     while (!atomic_compare_exchange_weak_explicit(&pool->blocks, &b->next, b, memory_order_release,

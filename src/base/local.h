@@ -12,6 +12,8 @@
 #include <stdatomic.h>
 #include <stddef.h>
 
+#include "base/board.h"
+
 struct weft_local_block {
     struct weft_local_block *next; /* set before the block is published, then constant */
     atomic_bool claimed;
@@ -20,6 +22,7 @@ struct weft_local_block {
 
 struct weft_local_pool {
     size_t block_bytes;
+    enum weft_board_kind kind; /* blocks lie on the board (base/board.h) as this, while there is room */
     struct weft_local_block *_Atomic blocks;
 };
 

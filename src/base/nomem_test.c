@@ -1,5 +1,6 @@
 /* Tests that base stays whole when memory is short: each allocation of each job is made to fail in turn,
  * until the job succeeds. The linker sends this program's allocations here (--wrap). */
+#include "base/board.h"
 #include "base/codec.h"
 #include "base/config.h"
 #include "base/counter.h"
@@ -14,6 +15,7 @@
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 
 static int fail_in; /* allocations until the one that fails; 0: none does */
 
@@ -173,7 +175,18 @@ static void trace__does_without_a_ring(void **state) {
     assert_int_equal(fail_in, 0);
 }
 
+/* The board gives its memory without an allocation: here there shall be none. */
+static void do_without_board(void) {
+    struct rlimit old, none;
+    getrlimit(RLIMIT_FSIZE, &old);
+    none = (struct rlimit){.rlim_cur = 0, .rlim_max = old.rlim_max};
+    setrlimit(RLIMIT_FSIZE, &none);
+    assert_null(weft_board_alloc(WEFT_BOARD_OTHER, 64));
+    setrlimit(RLIMIT_FSIZE, &old);
+}
+
 int main(void) {
+    do_without_board();
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(codec__writer),
         cmocka_unit_test(codec__reader),

@@ -12,6 +12,7 @@
 #include "base/clock.h"
 #include "base/local.h"
 #include "base/option.h"
+#include "base/trace_ring.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -22,26 +23,11 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#define RING_EVENTS 1024
-#define ARGS        4
-
 WEFT_OPTIONS(trace, "base",
              {.name = "trace",
               .type = WEFT_OPTION_BOOL,
               .value = "1",
               .help = "Record the last events of each thread, for `weft trace` and for a crash."})
-
-struct event {
-    _Atomic uint64_t time_ns;
-    _Atomic uint64_t id; /* thread << 16 | event */
-    _Atomic uint64_t arg[ARGS];
-};
-
-struct ring {
-    _Atomic uint64_t head; /* events ever written; the next goes to slot head % RING_EVENTS */
-    uint64_t cursor;       /* the dump's own: next event to look at */
-    struct event at[RING_EVENTS];
-};
 
 static const struct {
     const char *name, *format;
@@ -51,13 +37,13 @@ static const struct {
 #undef X
 };
 
-static struct weft_local_pool pool = {.block_bytes = sizeof(struct ring)};
+static struct weft_local_pool pool = {.block_bytes = sizeof(struct weft_ring), .kind = WEFT_BOARD_TRACE};
 static __thread void *thread_ring;
 static __thread uint64_t thread_id;
 static atomic_int enabled = -1; /* -1: the option has not been read */
 static atomic_flag dumping = ATOMIC_FLAG_INIT;
 
-static struct ring *start_thread(void) {
+static struct weft_ring *start_thread(void) {
     if (atomic_load_explicit(&enabled, memory_order_relaxed) < 0)
         atomic_store(&enabled, weft_option_bool("trace"));
     if (!atomic_load_explicit(&enabled, memory_order_relaxed)) return NULL;
@@ -66,14 +52,14 @@ static struct ring *start_thread(void) {
 }
 
 void weft_trace(enum weft_trace_event event, uint64_t a, uint64_t b, uint64_t c, uint64_t d) {
-    struct ring *r = thread_ring;
+    struct weft_ring *r = thread_ring;
     if (!r) {
         if (atomic_load_explicit(&enabled, memory_order_relaxed) == 0) return;
         r = start_thread();
         if (!r) return;
     }
     uint64_t head = atomic_load_explicit(&r->head, memory_order_relaxed);
-    struct event *e = &r->at[head % RING_EVENTS];
+    struct weft_ring_event *e = &r->at[head % WEFT_RING_EVENTS];
     atomic_store_explicit(&e->time_ns, weft_now_ns(), memory_order_release);
     atomic_store_explicit(&e->id, thread_id << 16 | (unsigned)event, memory_order_release);
     atomic_store_explicit(&e->arg[0], a, memory_order_release);
@@ -83,24 +69,12 @@ void weft_trace(enum weft_trace_event event, uint64_t a, uint64_t b, uint64_t c,
     atomic_store_explicit(&r->head, head + 1, memory_order_release);
 }
 
-/* An event copied out of a ring. */
-struct record {
-    uint64_t time_ns, id, arg[ARGS];
-};
+const char *weft_trace_event_name(uint64_t event) {
+    return event < WEFT_TRACE_EVENT_COUNT ? events[event].name : NULL;
+}
 
-/* Copies the event at the ring's cursor; skips those that were overwritten meanwhile. False at the ring's
- * end. */
-static bool peek(struct ring *r, struct record *out) {
-    for (;;) {
-        if (r->cursor >= atomic_load_explicit(&r->head, memory_order_acquire)) return false;
-        struct event *e = &r->at[r->cursor % RING_EVENTS];
-        out->time_ns = atomic_load_explicit(&e->time_ns, memory_order_acquire);
-        out->id = atomic_load_explicit(&e->id, memory_order_acquire);
-        for (int i = 0; i < ARGS; i++) out->arg[i] = atomic_load_explicit(&e->arg[i], memory_order_acquire);
-        uint64_t head = atomic_load_explicit(&r->head, memory_order_acquire);
-        if (r->cursor + RING_EVENTS > head) return true; /* equal: its slot is being written now */
-        r->cursor = head - RING_EVENTS + 1;
-    }
+const char *weft_trace_event_format(uint64_t event) {
+    return event < WEFT_TRACE_EVENT_COUNT ? events[event].format : "%lu %lu %lu %lu";
 }
 
 /* Text on its way to a descriptor, in pieces of one buffer. */
@@ -142,7 +116,7 @@ static void put_number(struct out *o, uint64_t v, unsigned base, int width) {
 static void put_format(struct out *o, const char *format, const uint64_t *arg) {
     int next = 0;
     for (const char *p = format; *p; p++) {
-        if (p[0] == '%' && p[1] == 'l' && p[2] && next < ARGS) {
+        if (p[0] == '%' && p[1] == 'l' && p[2] && next < WEFT_TRACE_ARGS) {
             put_number(o, arg[next++], p[2] == 'x' ? 16 : 10, 0);
             p += 2;
         } else {
@@ -151,7 +125,7 @@ static void put_format(struct out *o, const char *format, const uint64_t *arg) {
     }
 }
 
-static void put_record(struct out *o, const struct record *r) {
+static void put_record(struct out *o, const struct weft_trace_record *r) {
     size_t event = r->id & 0xffff;
     put_number(o, r->time_ns / WEFT_NS_PER_S, 10, 0);
     put_char(o, '.');
@@ -171,15 +145,15 @@ static void put_record(struct out *o, const struct record *r) {
 }
 
 static void start_cursors(void) {
-    for (struct ring *r = weft_local_next(&pool, NULL); r; r = weft_local_next(&pool, r)) r->cursor = 0;
+    for (struct weft_ring *r = weft_local_next(&pool, NULL); r; r = weft_local_next(&pool, r)) r->cursor = 0;
 }
 
 /* The ring whose next event is the oldest, with that event; NULL when all are done. */
-static struct ring *oldest(struct record *out) {
-    struct ring *best = NULL;
-    struct record next;
-    for (struct ring *r = weft_local_next(&pool, NULL); r; r = weft_local_next(&pool, r)) {
-        if (!peek(r, &next) || (best && next.time_ns >= out->time_ns)) continue;
+static struct weft_ring *oldest(struct weft_trace_record *out) {
+    struct weft_ring *best = NULL;
+    struct weft_trace_record next;
+    for (struct weft_ring *r = weft_local_next(&pool, NULL); r; r = weft_local_next(&pool, r)) {
+        if (!weft_ring_peek(r, &r->cursor, &next) || (best && next.time_ns >= out->time_ns)) continue;
         best = r;
         *out = next;
     }
@@ -191,11 +165,11 @@ void weft_trace_dump(int fd) {
     int saved_errno = errno;
     uint64_t now = weft_now_ns();
     struct out o = {.fd = fd};
-    struct record next;
+    struct weft_trace_record next;
     start_cursors();
     /* Events that are newer than the dump's start are left out, else a busy thread could keep it running for
      * ever. */
-    for (struct ring *r; (r = oldest(&next)) && next.time_ns <= now; r->cursor++) put_record(&o, &next);
+    for (struct weft_ring *r; (r = oldest(&next)) && next.time_ns <= now; r->cursor++) put_record(&o, &next);
     flush(&o);
     errno = saved_errno;
     atomic_flag_clear(&dumping);

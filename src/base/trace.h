@@ -26,6 +26,10 @@ enum weft_trace_event {
 };
 
 void weft_trace(enum weft_trace_event event, uint64_t a, uint64_t b, uint64_t c, uint64_t d);
+/* NULL for an event that this build does not know. */
+const char *weft_trace_event_name(uint64_t event);
+/* How its four arguments are shown: words, %lu and %lx. */
+const char *weft_trace_event_format(uint64_t event);
 /* Writes all threads' events, oldest first, to the descriptor. Async-signal-safe. */
 void weft_trace_dump(int fd);
 /* Dumps the trace to standard error on SIGSEGV, SIGBUS, SIGILL, SIGFPE and SIGABRT, then lets the signal take

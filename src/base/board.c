@@ -1,0 +1,138 @@
+/* The board, this process's side: making it, and blocks of it. */
+#include "base/board.h"
+
+#include "base/clock.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define ALIGN 64
+
+#ifndef F_SEAL_FUTURE_WRITE
+#define F_SEAL_FUTURE_WRITE 0x10
+#endif
+
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+static struct weft_board *_Atomic board; /* NULL: none */
+static int board_fd = -1;
+static ino_t board_inode; /* the program may have closed the descriptor and opened another in its place */
+
+static bool is_ours(int fd) {
+    struct stat st;
+    return fd >= 0 && fstat(fd, &st) == 0 && st.st_ino == board_inode && st.st_nlink == 0;
+}
+
+/* A new board's descriptor; -1: none can be made. System calls only: it is also called in a forked child. */
+static int make_file(void) {
+    struct rlimit limit;
+    struct stat st;
+    /* Beyond that limit the kernel would send SIGXFSZ. */
+    if (getrlimit(RLIMIT_FSIZE, &limit) || limit.rlim_cur < WEFT_BOARD_BYTES) return -1;
+    int fd = memfd_create(WEFT_BOARD_NAME, MFD_CLOEXEC | MFD_ALLOW_SEALING);
+    if (fd < 0) return -1;
+    if (ftruncate(fd, (off_t)WEFT_BOARD_BYTES) == 0 && fstat(fd, &st) == 0) {
+        board_inode = st.st_ino;
+        return fd;
+    }
+    close(fd);
+    return -1;
+}
+
+/* Nobody else may write to it from now on, nor change its size: a reader must not be hit by SIGBUS. */
+static void seal(int fd) {
+    int seals = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL;
+    if (fcntl(fd, F_ADD_SEALS, seals | F_SEAL_FUTURE_WRITE)) fcntl(fd, F_ADD_SEALS, seals);
+}
+
+static struct weft_board *map(int fd, void *at) {
+    void *p = mmap(at, WEFT_BOARD_BYTES, PROT_READ | PROT_WRITE,
+                   MAP_SHARED | MAP_NORESERVE | (at ? MAP_FIXED : 0), fd, 0);
+    if (p == MAP_FAILED) return NULL;
+    seal(fd);
+    return p;
+}
+
+/* A forked child shares its parent's board: it gets a copy in the same place, which all pointers lead to. If
+ * it cannot have one that is seen from outside, it gets ordinary memory. */
+static void after_fork_in_child(void) {
+    struct weft_board *shared = atomic_load(&board);
+    if (!shared) return;
+    int saved_errno = errno;
+    if (is_ours(board_fd)) close(board_fd);
+    size_t used = atomic_load(&shared->used);
+    board_fd = make_file();
+    int flags = board_fd >= 0 ? MAP_SHARED | MAP_NORESERVE : MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
+    struct weft_board *own = mmap(NULL, WEFT_BOARD_BYTES, PROT_READ | PROT_WRITE, flags, board_fd, 0);
+    if (own != MAP_FAILED) {
+        memcpy(own, shared, used < WEFT_BOARD_BYTES ? used : WEFT_BOARD_BYTES);
+        own->pid = (uint32_t)getpid();
+        own->start_ns = weft_now_ns();
+        if (mremap(own, WEFT_BOARD_BYTES, WEFT_BOARD_BYTES, MREMAP_MAYMOVE | MREMAP_FIXED, shared) ==
+                shared &&
+            board_fd >= 0)
+            seal(board_fd);
+    }
+    errno = saved_errno;
+}
+
+/* A library that is unloaded keeps its memory (base/local.h), but no descriptor. */
+__attribute__((destructor)) static void close_file(void) {
+    if (is_ours(board_fd)) close(board_fd);
+    board_fd = -1;
+}
+
+static void make(void) {
+    struct weft_board *b;
+    int saved_errno = errno, fd = make_file();
+    if (fd >= 0 && (b = map(fd, NULL))) {
+        board_fd = fd;
+        b->version = WEFT_BOARD_VERSION;
+        b->pid = (uint32_t)getpid();
+        b->start_ns = weft_now_ns();
+        snprintf(b->program, sizeof b->program, "%s", program_invocation_short_name);
+        atomic_init(&b->used, sizeof *b);
+        memcpy(b->magic, WEFT_BOARD_MAGIC, sizeof b->magic);
+        atomic_store(&board, b);
+        pthread_atfork(NULL, NULL, after_fork_in_child);
+    } else if (fd >= 0) {
+        close(fd);
+    }
+    errno = saved_errno;
+}
+
+void *weft_board_alloc(enum weft_board_kind kind, size_t bytes) {
+    pthread_once(&once, make);
+    struct weft_board *b = atomic_load_explicit(&board, memory_order_acquire);
+    if (!b) return NULL;
+    size_t whole = (sizeof(struct weft_board_block) + bytes + ALIGN - 1) / ALIGN * ALIGN;
+    uint64_t at = atomic_load(&b->used);
+    do {
+        if (whole > WEFT_BOARD_BYTES - at) {
+            atomic_fetch_add(&b->refused, 1);
+            return NULL;
+        }
+    } while (!atomic_compare_exchange_weak(&b->used, &at, at + whole));
+    struct weft_board_block *block = (struct weft_board_block *)((unsigned char *)b + at);
+    atomic_store_explicit(&block->kind, kind, memory_order_relaxed);
+    atomic_store_explicit(&block->bytes, (uint32_t)whole, memory_order_release);
+    return block->data;
+}
+
+void weft_board_name_counter(const char *name, const char *unit, const char *help) {
+    struct weft_board *b = atomic_load_explicit(&board, memory_order_acquire);
+    uint32_t id = b ? atomic_load_explicit(&b->counters, memory_order_relaxed) + 1 : 0;
+    if (!b || id >= sizeof b->counter / sizeof *b->counter) return;
+    struct weft_board_counter *c = &b->counter[id];
+    snprintf(c->name, sizeof c->name, "%s", name);
+    snprintf(c->unit, sizeof c->unit, "%s", unit ? unit : "");
+    snprintf(c->help, sizeof c->help, "%s", help ? help : "");
+    atomic_store_explicit(&b->counters, id, memory_order_release);
+}
