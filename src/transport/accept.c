@@ -119,6 +119,8 @@ static bool answer_again(struct engine *e, uint64_t now, const struct wire_heade
     if (!same_origin(known, h) || known->state != CONN_HALF_OPEN) return true;
     if (known->init_number == head->number) {
         known->init_sent_ns = now;
+        known->expires_ns = now + CONN_HALF_OPEN_NS; /* else the sender of the INIT may come just too late */
+        conn_update_timer(known);
         handshake_send(known);
         return true;
     }

@@ -40,7 +40,7 @@ static void drop_sent(struct conn *c) {
 }
 
 void conn_close_path(struct conn *c) {
-    if (!c->path_open || c->pulling) return;
+    if (!c->path_open || c->pulling || c->owes_close) return;
     c->path_open = false;
     c->engine->cfg.io.path_close(c->engine->cfg.io.ctx, &c->path);
 }
@@ -65,7 +65,7 @@ void conn_down(struct conn *c, uint64_t now, int status) {
     c->origin_mapped = false;
     slot_give(e, now, c, known);
     conn_close_path(c);
-    heap_set(&e->timers, &c->timer, WEFT_TIME_NEVER);
+    conn_update_timer(c);
     if (known && !c->silent) event_push(e, c, &c->down, ENGINE_EVENT_DOWN, status);
 }
 

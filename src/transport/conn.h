@@ -207,10 +207,12 @@ struct conn {
     bool accepted, released, silent, reliable, held, blocked, path_open;
     bool closing; /* ep_disconnect was called: nothing new goes out, nothing that comes is delivered */
     bool close_sent, close_acked;
+    bool owes_close; /* reliable, down: the adapter had no room for the CLOSE that the peer must get */
     int down_status;
     struct engine_event up, down;
     uint32_t slot, id, remote_id; /* id: packets to us carry it; remote_id: packets to the peer */
     uint8_t remote_boot_id[WIRE_BOOT_ID_BYTES];
+    uint64_t met; /* when that was learnt: order among all connections of the engine */
     bool origin_mapped; /* accepted: in engine->origins under origin_key */
     uint64_t origin_key;
     uint32_t refs;    /* events queued or running, slices being read, calls under way */
@@ -315,7 +317,7 @@ struct engine {
     uint32_t free_head, free_tail; /* slots given back, oldest first; 0: none */
     struct weft_map origins;       /* accepted connections by (boot id, connection id) of the peer */
     struct weft_map rx_by_token;   /* incoming messages whose data is to come */
-    uint64_t next_token;
+    uint64_t next_token, next_met;
     struct dummy *dummy; /* debug builds: where late chunks are stored */
     struct pool tx_pool, rx_pool, packet_pool, content_pool;
     size_t tx_live, rx_live, packets_live;
@@ -460,7 +462,9 @@ void rendezvous_disarm(struct rx *rx);
 /* output.c */
 bool conn_output(struct conn *c, uint64_t now);
 void conn_output_ack(struct conn *c, uint64_t now);
-void conn_output_close(struct conn *c, uint64_t now); /* one CLOSE, best effort */
+/* One CLOSE; on a reliable link that has no room just now it goes later. */
+void conn_output_close(struct conn *c, uint64_t now);
+void conn_output_owed_close(struct conn *c, uint64_t now);
 
 /* recovery.c */
 int recovery_ack_in(struct conn *c, uint64_t now, const struct wire_ack *a);

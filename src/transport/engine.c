@@ -68,6 +68,8 @@ void engine_destroy(struct engine *e) {
         struct conn *c = weft_list_entry(it, struct conn, all);
         c->silent = true;
         conn_down(c, 0, WEFT_E_CLOSED);
+        c->owes_close = false;
+        conn_close_path(c);
     }
     for (struct weft_list *n; (n = weft_list_pop_front(&e->events));)
         event_free(e, weft_list_entry(n, struct engine_event, node));
@@ -109,7 +111,7 @@ struct channel *conn_channel(struct conn *c, uint16_t number) {
 }
 
 void conn_maybe_free(struct conn *c) {
-    if (c->state == CONN_DOWN && c->released && c->refs == 0) conn_destroy(c);
+    if (c->state == CONN_DOWN && c->released && c->refs == 0 && !c->owes_close) conn_destroy(c);
 }
 
 void conn_update_timer(struct conn *c) {
@@ -118,7 +120,7 @@ void conn_update_timer(struct conn *c) {
     case CONN_INIT_SENT: t = c->init_at_ns < c->expires_ns ? c->init_at_ns : c->expires_ns; break;
     case CONN_HALF_OPEN: t = c->expires_ns; break;
     case CONN_UP: t = recovery_deadline(c); break;
-    default: t = WEFT_TIME_NEVER;
+    default: t = c->owes_close ? c->retry_at_ns : WEFT_TIME_NEVER;
     }
     if (c->closing && c->state != CONN_DOWN && c->close_deadline_ns < t) t = c->close_deadline_ns;
     heap_set(&c->engine->timers, &c->timer, t);
@@ -257,6 +259,7 @@ static int packet_in(struct conn *c, uint64_t now, const struct wire_header *h, 
     uint32_t reason = 0;
     int rc;
     heard(c, now);
+    if (c->state != CONN_UP) return 0;
     if (h->type == WIRE_DATA) {
         c->answerable = false;
         rc = data_in(c, h, packet, len);
@@ -287,7 +290,7 @@ static void connection_in(struct engine *e, uint64_t now, const struct engine_fr
         reset_out(e, now, from, len, h);
         return;
     }
-    bool wrong_place = from->link != c->path.link || (from->peer && from->peer != c->path.peer);
+    bool wrong_place = from->link != c->path.link || (from->peer != c->path.peer);
     if (wrong_place || c->state == CONN_INIT_SENT || !trailer_holds(c, packet, len)) {
         stats_add(STATS_PACKETS_BAD, 1);
         return;
@@ -430,6 +433,7 @@ void engine_tick(struct engine *e, uint64_t now) {
         if (c->state == CONN_INIT_SENT || c->state == CONN_HALF_OPEN) handshake_tick(c, now);
         recovery_tick(c, now);
         close_tick(c, now);
+        conn_output_owed_close(c, now);
         c->refs--;
         bool more;
         if (!weft_list_empty(&c->ready)) {

@@ -172,6 +172,39 @@ static void handshake__a_new_incarnation_retires_the_old(void **state) {
     hand_close(&h);
 }
 
+/* INIT of the old process, INIT and confirmation of the new one, then a packet of the old one that was long under
+ * way: it must not speak for the place any more. */
+static void handshake__a_late_packet_does_not_bring_the_old_incarnation_back(void **state) {
+    uint8_t ping[WIRE_PING_BYTES];
+    size_t len = wire_ping_write(ping);
+    hand_open(&h, true);
+    hand_init(&h, 0x20001, 8);
+    uint32_t old = id_given();
+    hand_accept(&h); /* boot id 7 */
+    h.conn_id = old;
+    h.next_number = 0;
+    hand_packet(&h, WIRE_CTRL, ping, len);
+    hand_settle(&h);
+    assert_int_equal(h.downs, 0);
+    assert_int_equal(conns(), 1);
+    hand_close(&h);
+}
+
+static void handshake__a_repeated_init_keeps_the_half_open_connection(void **state) {
+    uint8_t ping[WIRE_PING_BYTES];
+    size_t len = wire_ping_write(ping);
+    hand_open(&h, true);
+    hand_init(&h, 0x20001, 8);
+    h.conn_id = id_given();
+    hand_advance(&h, 2900 * WEFT_NS_PER_MS);
+    hand_init(&h, 0x20001, 8);
+    hand_advance(&h, 2900 * WEFT_NS_PER_MS);
+    hand_packet(&h, WIRE_CTRL, ping, len);
+    assert_int_equal(conns(), 1);
+    assert_true(engine_conn_is_up(engine_conn_next(h.engine, NULL)));
+    hand_close(&h);
+}
+
 static void reset__is_rate_limited_and_never_longer(void **state) {
     uint8_t body[64] = {0};
     hand_open(&h, true);
@@ -199,6 +232,29 @@ static void reset__is_believed_only_with_an_id_and_number_of_ours(void **state) 
     hand_settle(&h);
     assert_int_equal(h.downs, 1);
     assert_int_equal(h.down_status, WEFT_E_PEER_LOST);
+    hand_close(&h);
+}
+
+/* What came from somewhere else than the connection's peer says nothing about it, however right it looks. */
+static void reset__from_another_place_is_not_believed(void **state) {
+    static int here, there;
+    uint8_t p[WIRE_RESET_BYTES], close[WIRE_CLOSE_BYTES];
+    struct adapter_peer *const places[] = {(void *)&there, NULL};
+    hand_open(&h, true);
+    h.from.peer = (void *)&here;
+    hand_accept(&h);
+    hand_advance(&h, 2 * WEFT_NS_PER_S);
+    for (size_t i = 0; i < 2; i++) {
+        h.from.peer = places[i];
+        hand_raw(&h, p, wire_reset_write(p, &(struct wire_reset){0x10001, 0}));
+        hand_packet(&h, WIRE_CTRL, close, wire_close_write(close, 0));
+        hand_settle(&h);
+        assert_int_equal(h.downs, 0);
+    }
+    h.from.peer = (void *)&here;
+    hand_raw(&h, p, wire_reset_write(p, &(struct wire_reset){0x10001, 0}));
+    hand_settle(&h);
+    assert_int_equal(h.downs, 1);
     hand_close(&h);
 }
 
@@ -557,8 +613,11 @@ int main(void) {
         cmocka_unit_test(handshake__a_flood_is_bounded_and_expires),
         cmocka_unit_test(handshake__a_slot_used_again_has_another_generation),
         cmocka_unit_test(handshake__a_new_incarnation_retires_the_old),
+        cmocka_unit_test(handshake__a_late_packet_does_not_bring_the_old_incarnation_back),
+        cmocka_unit_test(handshake__a_repeated_init_keeps_the_half_open_connection),
         cmocka_unit_test(reset__is_rate_limited_and_never_longer),
         cmocka_unit_test(reset__is_believed_only_with_an_id_and_number_of_ours),
+        cmocka_unit_test(reset__from_another_place_is_not_believed),
         cmocka_unit_test(rules__an_unknown_item_closes_a_skippable_one_does_not),
         cmocka_unit_test(rules__an_item_longer_than_its_packet),
         cmocka_unit_test(rules__an_acknowledgement_of_what_was_never_sent),

@@ -212,7 +212,7 @@ void handshake_resp_in(struct engine *e, uint64_t now, const struct engine_from 
                        size_t len, const struct wire_header *head) {
     struct wire_hello h;
     struct conn *c = slot_find(e, head->dest);
-    if (wire_hello_read(p, len, &h) || !c || !c->path_open || (from->peer && from->peer != c->path.peer)) {
+    if (wire_hello_read(p, len, &h) || !c || !c->path_open || (from->peer != c->path.peer)) {
         stats_add(STATS_PACKETS_BAD, 1);
         return;
     }
@@ -231,25 +231,34 @@ void handshake_resp_in(struct engine *e, uint64_t now, const struct engine_from 
     connected(c, now);
 }
 
-/* A new incarnation at the same place means that the old one is dead. */
-static void retire_former(struct conn *c, uint64_t now) {
+static bool is_other_incarnation(const struct conn *c, const struct conn *other) {
+    return other->state == CONN_UP && other->path.link == c->path.link && other->path.peer == c->path.peer &&
+           memcmp(other->remote_boot_id, c->remote_boot_id, sizeof c->remote_boot_id) != 0;
+}
+
+/* A new incarnation at the same place means that the old one is dead. A late packet of the old one may confirm a
+ * connection that was half open when the new one came: then it is this one that ends. */
+static bool retire_former(struct conn *c, uint64_t now) {
     weft_list_for_each_safe(it, &c->engine->conns) {
         struct conn *other = weft_list_entry(it, struct conn, all);
-        if (other == c || other->state != CONN_UP) continue;
-        if (other->path.link != c->path.link || other->path.peer != c->path.peer) continue;
-        if (memcmp(other->remote_boot_id, c->remote_boot_id, sizeof c->remote_boot_id) == 0) continue;
+        if (!is_other_incarnation(c, other)) continue;
+        if (other->met > c->met) return false;
         conn_down(other, now, WEFT_E_PEER_LOST);
         conn_maybe_free(other);
     }
+    return true;
 }
 
 void handshake_confirm(struct conn *c, uint64_t now) {
+    if (!retire_former(c, now)) {
+        conn_down(c, now, WEFT_E_PEER_LOST);
+        return;
+    }
     c->state = CONN_UP;
     c->released = false;
     handshake_free(c);
     c->engine->half_open--;
     rtt_guess(&c->rtt, now - c->init_sent_ns);
-    retire_former(c, now);
     stats_add(STATS_ACCEPTS, 1);
     weft_trace(WEFT_TRACE_PEER_UP, c->id, 1, 0, 0);
     event_push(c->engine, c, &c->up, ENGINE_EVENT_UP, 0);

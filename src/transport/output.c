@@ -442,18 +442,33 @@ void conn_output_ack(struct conn *c, uint64_t now) {
     flush(c, now);
 }
 
-void conn_output_close(struct conn *c, uint64_t now) {
-    if (c->state != CONN_UP) return;
-    struct packet *pk = burst_packet(&c->engine->burst);
+static int send_close(struct conn *c, uint64_t now) {
+    struct burst *b = &c->engine->burst;
+    struct packet *pk = burst_packet(b);
     size_t at = WIRE_HEADER_BYTES;
     if (!c->reliable && received_owes(&c->received))
         at += write_ack(c, now, pk->head + at, ENGINE_HEAD_MAX - at);
     at += wire_close_write(pk->head + at, c->close_reason);
     pk->head_bytes = at;
     add(c, now, pk);
-    seal(c, &c->engine->burst, 0, true);
+    seal(c, b, 0, true);
     const struct engine_io *io = &c->engine->cfg.io;
-    io->send(io->ctx, &c->path, c->engine->burst.out, 1);
-    c->engine->burst.count = c->engine->burst.arena_used = 0;
-    c->next_number++;
+    int rc = io->send(io->ctx, &c->path, b->out, 1);
+    b->count = b->arena_used = 0;
+    return rc;
+}
+
+void conn_output_close(struct conn *c, uint64_t now) {
+    if (c->state != CONN_UP) return;
+    int rc = send_close(c, now);
+    c->owes_close = c->reliable && rc == 0; /* nothing else would ever tell the peer */
+    c->retry_at_ns = now + CONN_RETRY_NS;
+    if (!c->owes_close) c->next_number++;
+}
+
+void conn_output_owed_close(struct conn *c, uint64_t now) {
+    if (!c->owes_close || now < c->retry_at_ns) return;
+    c->retry_at_ns = now + 10 * CONN_RETRY_NS;
+    c->owes_close = send_close(c, now) == 0;
+    conn_close_path(c);
 }

@@ -197,10 +197,7 @@ void engine_pull_done(struct engine *e, uint64_t now, struct engine_pull *pull, 
     c->pulling--;
     if (c->state != CONN_UP || c->closing) {
         rx_finish(rx, c->state == CONN_DOWN ? c->down_status : WEFT_E_CLOSED, true);
-        if (c->state == CONN_DOWN && !c->pulling && c->path_open) {
-            c->path_open = false;
-            e->cfg.io.path_close(e->cfg.io.ctx, &c->path);
-        }
+        if (c->state == CONN_DOWN) conn_close_path(c);
     } else if (rx->canceled) {
         cancel(rx);
     } else if (status) {

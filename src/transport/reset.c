@@ -29,7 +29,7 @@ void reset_out(struct engine *e, uint64_t now, const struct engine_from *from, s
 /* Believed only when it echoes an id and a number that we did send lately. */
 static bool reset_concerns(const struct conn *c, const struct engine_from *from, const struct wire_reset *r) {
     if (c->state != CONN_UP || c->remote_id != r->dest || c->path.link != from->link) return false;
-    if (from->peer && from->peer != c->path.peer) return false;
+    if (from->peer != c->path.peer) return false;
     return r->number < c->next_number && c->next_number - r->number <= 2 * REPLAY_NUMBERS;
 }
 
