@@ -7,7 +7,7 @@ expect 0 "$weft" --help;            says 'weft COMMAND'
 expect 0 "$weft" --version;         says '^weft [0-9]'
 expect 0 "$BIN/weftd" --version;    says '^weftd [0-9]'
 expect 0 "$BIN/weftd" --help;       says 'lifeline'
-for command in run up down nodes devices ping config keygen; do
+for command in run up down nodes devices ping config keygen sim; do
     expect 0 "$weft" $command --help;       says "^Usage: weft $command"
     expect 0 "$weft" help $command;         says "^Usage: weft $command"
     expect 2 "$weft" $command --no-such-thing

@@ -2,9 +2,12 @@
  * readable one with bounded room. */
 #include "base/error.h"
 #include "sim.h"
+#include "transport/wire.h"
 
 #include <stdlib.h>
 #include <string.h>
+
+#define STOPPED_QUEUE 256u /* packets that a stopped node's socket holds */
 
 /* The line that a packet takes: that of its sender, or one that all senders to the receiver share. */
 static uint64_t *line_of(struct sim *s, int from, int to) {
@@ -39,16 +42,23 @@ static struct flight *launch(struct sim *s, int kind, int from, int to, size_t l
     f->from = from;
     f->to = to;
     f->len = len;
+    f->sent_ns = s->now;
     f->incarnation = s->node[to].incarnation;
-    f->line = s->node[from].line[to];
+    f->line = from < SIM_NODES_MAX ? s->node[from].line[to] : 0;
+    weft_list_init(&f->waiting);
     heap_set(&s->flights, &f->at, arrival(s, from, to, len));
     return f;
 }
 
 static void spoil(struct sim *s, struct flight *f) {
-    if (f->len && sim_chance(s, s->p.corrupt))
+    if (f->len && sim_chance(s, s->p.corrupt)) {
         f->data[sim_below(s, f->len)] ^= (uint8_t)(1u << sim_below(s, 8));
-    if (f->len && sim_chance(s, s->p.truncate)) f->len = sim_below(s, f->len);
+        f->whole = false;
+    }
+    if (f->len && sim_chance(s, s->p.truncate)) {
+        f->len = sim_below(s, f->len);
+        f->whole = false;
+    }
 }
 
 static size_t packet_len(const struct adapter_packet_out *p) {
@@ -62,26 +72,56 @@ static void copy_packet(uint8_t *to, const struct adapter_packet_out *p) {
     }
 }
 
+/* Some packets are kept, to come again when nobody expects them. */
+static void keep(struct sim *s, const struct flight *f) {
+    if (s->p.repeat + s->p.junk <= 0 || !sim_chance(s, 0.1)) return;
+    struct flight **place = &s->kept[sim_below(s, SIM_KEPT)], *copy = malloc(sizeof *f + f->len);
+    if (!copy) abort();
+    memcpy(copy, f, sizeof *f + f->len);
+    free(*place);
+    *place = copy;
+}
+
+static int copies_of(struct sim *s, int from, int to, size_t len) {
+    if (to >= s->p.nodes) return 0; /* nobody is there */
+    if (queue_is_full(s, from, to, len)) return 0;
+    if (s->p.reliable) return 1;
+    if (!sim_chance(s, s->p.loss)) return sim_chance(s, s->p.duplicate) ? 2 : 1;
+    departure(s, from, to, len);
+    return 0;
+}
+
 static void transmit(struct sim *s, int from, int to, const struct adapter_packet_out *p) {
     size_t len = packet_len(p);
     s->packets++;
-    int copies = s->p.reliable ? 1 : sim_chance(s, s->p.loss) ? 0 : sim_chance(s, s->p.duplicate) ? 2 : 1;
-    bool full = queue_is_full(s, from, to, len);
-    if (full) copies = 0;
+    int copies = copies_of(s, from, to, len);
     if (!copies) s->dropped++;
-    if (!copies && !full) departure(s, from, to, len);
-    while (copies--) {
+    if (s->trace) {
+        uint8_t *whole = malloc(len);
+        if (!whole) abort();
+        copy_packet(whole, p);
+        show_packet(s, copies == 0 ? "lost" : copies == 2 ? "doubled" : "sent", from, to, whole, len);
+        free(whole);
+    }
+    for (int i = 0; i < copies; i++) {
         struct flight *f = launch(s, FLIGHT_PACKET, from, to, len);
         copy_packet(f->data, p);
-        if (!s->p.reliable) spoil(s, f);
+        f->whole = i == 0;
+        if (s->p.reliable) continue;
+        keep(s, f);
+        spoil(s, f);
     }
 }
 
-static int net_send(void *ctx, const struct engine_path *path, const struct adapter_packet_out *packets,
-                    size_t count) {
-    struct sim_node *n = ctx;
+void network_inject(struct sim *s, int from, int to, const uint8_t *packet, size_t len) {
+    struct flight *f = launch(s, FLIGHT_PACKET, from, to, len);
+    if (len) memcpy(f->data, packet, len);
+    s->faults++;
+    if (s->trace) show_packet(s, "invented", from, to, packet, len);
+}
+
+static int send_packets(struct sim_node *n, int to, const struct adapter_packet_out *packets, size_t count) {
     struct sim *s = n->sim;
-    int to = path->peer->node;
     if (count == 0 || count > s->p.burst_max) sim_fail(s, "a burst of %zu packets", count);
     for (size_t i = 0; i < count; i++) {
         size_t len = packet_len(&packets[i]), first = packet_len(&packets[0]);
@@ -94,11 +134,23 @@ static int net_send(void *ctx, const struct engine_path *path, const struct adap
     return (int)take;
 }
 
+static int net_send(void *ctx, const struct engine_path *path, const struct adapter_packet_out *packets,
+                    size_t count) {
+    bool was = scarce_pause();
+    int rc = send_packets(ctx, path->peer->node, packets, count);
+    scarce_resume(was);
+    return rc;
+}
+
 static void net_reply(void *ctx, const struct engine_from *from, const void *packet, size_t len) {
     struct sim_node *n = ctx;
     struct adapter_packet_out out = {{{(void *)packet, len}, {NULL, 0}, {NULL, 0}}};
     int to = *(const int *)from->addr;
+    bool was = scarce_pause();
+    if (len > n->input_bytes)
+        sim_fail(n->sim, "an answer of %zu bytes to a packet of %zu", len, n->input_bytes);
     if (!n->sim->p.reliable || n->sim->node[to].alive) transmit(n->sim, n->index, to, &out);
+    scarce_resume(was);
 }
 
 static int net_path_open(void *ctx, const struct engine_from *from, struct engine_path *out) {
@@ -117,27 +169,39 @@ static void net_path_close(void *ctx, const struct engine_path *path) {
     int to = path->peer->node;
     if (--n->holds[to] < 0) sim_fail(s, "a path was closed twice");
     if (n->holds[to] || !n->line[to]) return;
+    bool was = scarce_pause();
     if (s->node[to].alive) launch(s, FLIGHT_LOST, n->index, to, 0); /* the line ends, both sides are told */
+    scarce_resume(was);
+    n->ended[to] = n->line[to];
     n->line[to] = 0;
 }
 
 struct region {
     int node;
     uint32_t incarnation;
-    uint64_t ptr, len;
+    uint64_t ptr, len, serial;
 };
 
 static int net_expose(void *ctx, const struct engine_path *path, const void *ptr, size_t len, void *region,
                       size_t *region_len) {
     struct sim_node *n = ctx;
-    struct region r = {n->index, n->incarnation, (uint64_t)(uintptr_t)ptr, len};
+    struct region r = {n->index, n->incarnation, (uint64_t)(uintptr_t)ptr, len, ++n->sim->next_region};
     if (sim_chance(n->sim, n->sim->p.no_access)) return WEFT_E_LIMIT;
+    bool was = scarce_pause();
+    if (weft_map_put(&n->exposed, r.serial, n)) abort();
+    scarce_resume(was);
     memcpy(region, &r, sizeof r);
     *region_len = sizeof r;
     return 0;
 }
 
-static void net_conceal(void *ctx, const struct engine_path *path, const void *region, size_t region_len) {}
+static void net_conceal(void *ctx, const struct engine_path *path, const void *region, size_t region_len) {
+    struct sim_node *n = ctx;
+    struct region r;
+    memcpy(&r, region, sizeof r);
+    if (!weft_map_remove(&n->exposed, r.serial))
+        sim_fail(n->sim, "a region was concealed that is not exposed");
+}
 
 const struct engine_io network_io = {.send = net_send,
                                      .reply = net_reply,
@@ -150,7 +214,9 @@ int network_read(struct sim *s, int node, const struct engine_pull *pull) {
     struct region r;
     memcpy(&r, pull->region, sizeof r);
     if (sim_chance(s, s->p.no_access / 4)) return WEFT_E_ACCESS;
-    if (!s->node[r.node].alive || s->node[r.node].incarnation != r.incarnation) return WEFT_E_PEER_LOST;
+    struct sim_node *owner = &s->node[r.node];
+    if (!owner->alive || owner->incarnation != r.incarnation || !owner->line[node]) return WEFT_E_PEER_LOST;
+    if (!weft_map_get(&owner->exposed, r.serial)) return WEFT_E_ACCESS;
     if (pull->offset > r.len || pull->len > r.len - pull->offset) {
         sim_fail(s, "a read outside the region");
         return WEFT_E_INVAL;
@@ -168,6 +234,8 @@ int network_start_node(struct sim *s, int index) {
     n->incarnation++;
     memset(n->holds, 0, sizeof n->holds);
     memset(n->line, 0, sizeof n->line);
+    memset(n->ended, 0, sizeof n->ended);
+    weft_map_init(&n->exposed);
     n->link = (struct engine_link){.attr = {.name = "sim",
                                             .packet_max_bytes = p->packet_bytes,
                                             .burst_max_packets = p->burst_max,
@@ -178,7 +246,9 @@ int network_start_node(struct sim *s, int index) {
     if (p->reliable)
         n->link.attr.caps |=
             ADAPTER_CAP_RELIABLE | ADAPTER_CAP_ORDERED | ADAPTER_CAP_REMOTE_READ | ADAPTER_CAP_PEER_DEATH;
-    for (int i = 0; i < SIM_NODES_MAX; i++) n->peer[i].node = i;
+    for (int i = 0; i < SIM_PLACES; i++) n->peer[i].node = i;
+    memset(n->heard, 0, sizeof n->heard);
+    n->stopped_until_ns = 0;
     static const uint8_t key[EP_KEY_BYTES] = "the key of all simulated nodes";
     struct engine_config cfg = {.io = network_io,
                                 .key = p->keyed ? key : NULL,
@@ -209,6 +279,7 @@ void network_crash_node(struct sim *s, int index) {
     engine_destroy(n->engine);
     n->engine = NULL;
     n->alive = false;
+    weft_map_fini(&n->exposed);
     for (int i = 0; s->p.reliable && i < s->p.nodes; i++) {
         if (i == index || !s->node[i].alive) continue;
         n->line[i] = s->node[i].line[index]; /* whichever the other side has, it is dead */
@@ -219,34 +290,127 @@ void network_crash_node(struct sim *s, int index) {
 /* Whether a flight comes over the line that this node has, or over a new one that it takes up. */
 static bool takes_line(struct sim_node *n, const struct flight *f) {
     uint64_t *line = &n->line[f->from];
-    if (f->line == 0 || f->line < *line) return false;
+    if (f->line <= n->ended[f->from] || f->line < *line) return false;
     if (f->kind == FLIGHT_LOST && f->line != *line) return false;
+    if (f->kind == FLIGHT_LOST) n->ended[f->from] = f->line;
     if (f->line > *line && *line)
         engine_peer_lost(n->engine, n->sim->now, &n->link, &n->peer[f->from], false);
     *line = f->kind == FLIGHT_LOST ? 0 : f->line;
     return true;
 }
 
-void network_deliver(struct sim *s, struct flight *f) {
+uint64_t network_heard(const struct sim_node *n, uint32_t id) {
+    return n->heard[id % SIM_IDS].id == id ? n->heard[id % SIM_IDS].at_ns : 0;
+}
+
+/* An answer to an INIT counts once: the later ones say nothing. */
+static void note_heard(struct sim_node *n, const struct flight *f) {
+    struct wire_header h;
+    if (!f->whole || wire_header_read(f->data, f->len, &h) || !h.dest) return;
+    bool again = h.type == WIRE_RESP && network_heard(n, h.dest);
+    if (again || h.type == WIRE_INIT || h.type == WIRE_RESET) return;
+    if (n->heard[h.dest % SIM_IDS].id != h.dest) n->heard[h.dest % SIM_IDS].at_ns = 0;
+    n->heard[h.dest % SIM_IDS].id = h.dest;
+    if (network_heard(n, h.dest) < f->sent_ns) n->heard[h.dest % SIM_IDS].at_ns = f->sent_ns;
+}
+
+static void deliver_packet(struct sim *s, struct sim_node *n, struct flight *f) {
+    struct engine_from from = {&n->link, n->holds[f->from] ? &n->peer[f->from] : NULL, &f->from,
+                               sizeof f->from};
+    uint8_t *exact = malloc(f->len ? f->len : 1); /* so that a sanitizer sees reads beyond the end */
+    if (!exact) abort();
+    memcpy(exact, f->data, f->len);
+    if (s->trace) show_packet(s, "arrives", f->from, f->to, f->data, f->len);
+    note_heard(n, f);
+    n->input_bytes = f->len;
+    scarce_start(s);
+    engine_input(n->engine, s->now, &from, exact, f->len);
+    scarce_stop();
+    n->input_bytes = 0;
+    free(exact);
+    s->arrived[f->from][f->to] += f->len;
+}
+
+static uint64_t blocked_until(const struct sim *s, int from, int to) {
+    uint64_t clog = s->clog_until[from][to], stop = s->node[to].alive ? s->node[to].stopped_until_ns : 0;
+    return clog > stop ? clog : stop;
+}
+
+static struct weft_list *waiting_of(struct sim *s, int from, int to) {
+    return &s->waiting[from * SIM_NODES_MAX + to];
+}
+
+static void release_at(struct sim *s, int from, int to, uint64_t at_ns) {
+    struct flight *f = calloc(1, sizeof *f);
+    if (!f || heap_reserve(&s->flights, s->flights.count + 1)) abort();
+    f->kind = FLIGHT_RELEASE;
+    f->from = from;
+    f->to = to;
+    heap_set(&s->flights, &f->at, at_ns);
+}
+
+/* Keeps a flight back, behind those that wait already. */
+static bool is_held(struct sim *s, struct sim_node *n, struct flight *f) {
+    struct weft_list *waiting = waiting_of(s, f->from, f->to);
+    uint64_t until = blocked_until(s, f->from, f->to);
+    if (until <= s->now && weft_list_empty(waiting)) return false;
+    if (weft_list_empty(waiting)) release_at(s, f->from, f->to, until);
+    weft_list_push_back(waiting, &f->waiting);
+    n->waiting_packets++;
+    return true;
+}
+
+static bool is_cut(const struct sim *s, const struct sim_node *n, const struct flight *f) {
+    if (s->p.reliable || f->kind != FLIGHT_PACKET) return false;
+    return s->cut_until[f->from][f->to] > s->now ||
+           (n->stopped_until_ns > s->now && n->waiting_packets >= STOPPED_QUEUE);
+}
+
+static void arrive(struct sim *s, struct flight *f) {
     struct sim_node *n = &s->node[f->to];
     bool same = n->incarnation == f->incarnation;
+    if (s->trace && f->kind != FLIGHT_PACKET)
+        show(s, "%d > %d %s", f->from, f->to, f->kind == FLIGHT_HINT ? "hint" : "line ends");
     if (!n->alive) {
-        if (!s->p.reliable && f->kind == FLIGHT_PACKET && s->node[f->from].alive && sim_chance(s, 0.5))
-            launch(s, FLIGHT_HINT, f->to, f->from, 0);
+        bool hint = !s->p.reliable && f->kind == FLIGHT_PACKET && f->from < s->p.nodes;
+        if (hint && s->node[f->from].alive && sim_chance(s, 0.5)) launch(s, FLIGHT_HINT, f->to, f->from, 0);
     } else if (s->p.reliable && (!same || !takes_line(n, f))) {
         /* of a line that has ended */
-    } else if (f->kind == FLIGHT_PACKET && (same || !s->p.reliable)) {
-        struct engine_from from = {&n->link, n->holds[f->from] ? &n->peer[f->from] : NULL, &f->from,
-                                   sizeof f->from};
-        uint8_t *exact = malloc(f->len ? f->len : 1); /* so that a sanitizer sees reads beyond the end */
-        memcpy(exact, f->data, f->len);
-        engine_input(n->engine, s->now, &from, exact, f->len);
-        free(exact);
-        s->arrived[f->from][f->to] += f->len;
-    } else if (f->kind != FLIGHT_PACKET && same) {
+    } else if (f->kind == FLIGHT_PACKET) {
+        deliver_packet(s, n, f);
+    } else if (same) {
+        scarce_start(s);
         engine_peer_lost(n->engine, s->now, &n->link, &n->peer[f->from], f->kind == FLIGHT_HINT);
+        scarce_stop();
     }
     free(f);
+}
+
+/* The first of those that wait goes on; the others follow. */
+static void release(struct sim *s, int from, int to) {
+    struct weft_list *waiting = waiting_of(s, from, to);
+    uint64_t until = blocked_until(s, from, to);
+    if (until > s->now) {
+        release_at(s, from, to, until);
+        return;
+    }
+    struct flight *f = weft_list_entry(weft_list_pop_front(waiting), struct flight, waiting);
+    if (!weft_list_empty(waiting)) release_at(s, from, to, s->now + 1);
+    s->node[to].waiting_packets--;
+    arrive(s, f);
+}
+
+void network_deliver(struct sim *s, struct flight *f) {
+    struct sim_node *n = &s->node[f->to];
+    if (f->kind == FLIGHT_RELEASE) {
+        release(s, f->from, f->to);
+        free(f);
+    } else if (is_cut(s, n, f)) {
+        s->dropped++;
+        free(f);
+    } else if (!is_held(s, n, f)) {
+        arrive(s, f);
+    }
 }
 
 void network_fini(struct sim *s) {
@@ -255,4 +419,9 @@ void network_fini(struct sim *s) {
         free(weft_container_of(h, struct flight, at));
     }
     heap_fini(&s->flights);
+    for (int i = 0; i < SIM_PLACES * SIM_NODES_MAX; i++)
+        for (struct weft_list *w; (w = weft_list_pop_front(&s->waiting[i]));)
+            free(weft_list_entry(w, struct flight, waiting));
+    for (int i = 0; i < SIM_KEPT; i++) free(s->kept[i]);
+    for (int i = 0; i < s->p.nodes; i++) weft_map_fini(&s->node[i].exposed);
 }

@@ -1,155 +1,16 @@
-/* The workload and its judge. Both ends of a connection are a pair of flows; each message says who it is, so
- * that the receiver can check that it comes exactly once, in order, with its data; buffers have guards and
- * are watched after their end. */
+/* The workload: connections between nodes, messages of all kinds on them, cancels and closes. Both ends of a
+ * connection are a pair of flows. */
+#include "workload.h"
 #include "base/error.h"
-#include "base/map.h"
-#include "sim.h"
+#include "transport/conn.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define GUARD     32
-#define IN_FLIGHT 24 /* messages of a flow that are queued at once */
-
-struct pair;
-
-/* One end of a connection. */
-struct flow {
-    struct weft_list node; /* in its sim_node */
-    struct pair *pair;
-    int side;
-    struct sim_node *at;
-    struct conn *conn;
-    int to_send, sent, done, unfinished, sinks;
-    uint64_t tx_next[SIM_CHANNELS], rx_next[SIM_CHANNELS];
-    int received, data_ok;
-    bool up, down, closed_by_us, released;
-    struct weft_list outs, ins;
-};
-
-struct pair {
-    struct weft_list node;
-    uint64_t token; /* the first message of the connecting side carries it */
-    struct flow *end[2];
-    int to;
-    bool disturbed;        /* a crash or a close: not everything need arrive */
-    struct weft_map fates; /* of messages, by their seed: what the first side to end them said */
-    struct flow store[2];
-};
-
-static char canceled, done; /* fates */
-
-struct head {
-    uint64_t token, sequence, size, seed;
-    uint32_t channel, side;
-};
-
-struct out {
-    struct weft_list node;
-    struct flow *flow;
-    uint8_t *data;
-    size_t size;
-    uint64_t seed;
-};
-struct in {
-    struct weft_list node;
-    struct flow *flow;
-    uint8_t *room;
-    size_t size;
-    uint64_t seed, token;
-    bool over, canceled, reading; /* reading: the owner copies from the peer's memory just now */
-};
-
-static uint8_t byte_of(uint64_t seed, size_t i) { return (uint8_t)((i * 2654435761u + seed) >> 7 ^ i >> 9); }
-
-static void poison(struct sim *s, struct in *in) {
-    memset(in->room, 0xEE, in->size + 2 * GUARD);
-    weft_list_remove(&in->node);
-    weft_list_push_back(&s->poisoned, &in->node);
-    in->over = true;
-}
-
-/* Some buffers are forgotten now and then, to bound memory; first it is seen that nothing wrote into them. */
-static void check_poisoned(struct sim *s, bool all) {
-    while (!weft_list_empty(&s->poisoned)) {
-        struct in *in = weft_list_entry(s->poisoned.next, struct in, node);
-        for (size_t i = 0; i < in->size + 2 * GUARD; i++)
-            if (in->room[i] != 0xEE) {
-                sim_fail(s, "a buffer was written after its end");
-                break;
-            }
-        weft_list_remove(&in->node);
-        free(in->room);
-        free(in);
-        if (!all) break;
-    }
-}
-
-static void on_done(void *arg, int status) {
-    struct out *o = arg;
-    struct flow *f = o->flow;
-    f->unfinished--;
-    f->done++;
-    if (f->down) sim_fail(f->at->sim, "on_done after the connection was down");
-    const void *fate = weft_map_get(&f->pair->fates, o->seed);
-    if (status == WEFT_E_CANCELED && fate != &canceled)
-        sim_fail(f->at->sim, "the sender heard of a cancel that never was");
-    if (status == 0 && fate) sim_fail(f->at->sim, "a canceled message arrived for its sender");
-    if (status == 0) weft_map_put(&f->pair->fates, o->seed, &done);
-    weft_list_remove(&o->node);
-    if (o->data) memset(o->data, 0xDD, o->size); /* nothing may be read from it any more */
-    free(o->data);
-    free(o);
-}
-
-/* From now on nothing may be written to the buffer, although its on_data is still to come. */
-static void forbid(struct in *in) { memset(in->room, 0xEE, in->size + 2 * GUARD); }
-
-static void cancel_one(struct sim *s, struct in *in) {
-    int rc = engine_cancel(in->flow->at->engine, in->token);
-    if (rc == WEFT_E_NOENT) return; /* its end is queued */
-    if (rc) sim_fail(s, "engine_cancel: %s", weft_error_text(rc));
-    in->canceled = true;
-    if (weft_map_put(&in->flow->pair->fates, in->seed, &canceled))
-        sim_fail(s, "a message was canceled after its sender had heard that it arrived");
-    if (engine_cancel(in->flow->at->engine, in->token) != WEFT_E_NOENT)
-        sim_fail(s, "a message was canceled twice");
-    if (!in->reading) forbid(in);
-}
-
-static void on_data(void *arg, int status) {
-    struct in *in = arg;
-    struct flow *f = in->flow;
-    struct sim *s = f->at->sim;
-    if (in->over) sim_fail(s, "on_data was called twice");
-    if (f->down) sim_fail(s, "on_data after the connection was down");
-    if (in->canceled && status == 0) sim_fail(s, "a canceled message was completed");
-    if (status == WEFT_E_CANCELED && !in->canceled) sim_fail(s, "nobody canceled this message");
-    f->sinks--;
-    if (in->canceled) {
-        for (size_t i = 0; i < in->size + 2 * GUARD; i++)
-            if (in->room[i] != 0xEE) {
-                sim_fail(s, "a buffer was written after engine_cancel");
-                break;
-            }
-        poison(s, in);
-        return;
-    }
-    bool guards = true, right = true;
-    for (size_t i = 0; i < GUARD; i++)
-        guards &= in->room[i] == 0xA5 && in->room[GUARD + in->size + i] == 0xA5;
-    for (size_t i = 0; status == 0 && right && i < in->size; i++)
-        right = in->room[GUARD + i] == byte_of(in->seed, i);
-    if (!guards) sim_fail(s, "written outside the buffer");
-    if (!right) sim_fail(s, "the data is wrong");
-    if (status == 0) {
-        f->data_ok++;
-        s->delivered_bytes += in->size;
-    }
-    poison(s, in);
-    if (sim_chance(s, 0.5)) check_poisoned(s, false);
-}
+#define RECONNECTS_MAX 5
+#define CLOSE_NS       (5 * WEFT_NS_PER_S)
+#define SEND_TRIES     200
 
 static size_t random_size(struct sim *s) {
     switch (sim_below(s, 8)) {
@@ -159,13 +20,49 @@ static size_t random_size(struct sim *s) {
     case 3: return sim_below(s, 200);
     case 4: return sim_below(s, 2000);
     case 5: return sim_below(s, 40000);
-    case 6: return 61440 * sim_below(s, 4) + sim_below(s, 3);
+    case 6:
+        return s->p.bulk_max < 61440 ? 61440 - sim_below(s, 2) : 61440 * sim_below(s, 4) + sim_below(s, 3);
     default: return sim_below(s, s->p.bulk_max);
     }
 }
 
-static void send_one(struct sim *s, struct flow *f) {
+/* Most headers are small; some are as large as they may be. */
+static size_t write_header(struct sim *s, uint8_t *to, const struct head *h) {
+    size_t filler = sim_below(s, 8) ? 0 : sim_below(s, EP_HEADER_MAX - sizeof *h + 1);
+    memcpy(to, h, sizeof *h);
+    judge_fill(to + sizeof *h, h->seed + 1, filler);
+    return sizeof *h + filler;
+}
+
+static struct out *make_out(struct flow *f, const struct head *h) {
     struct out *o = calloc(1, sizeof *o);
+    uint8_t *data = malloc(h->size ? h->size : 1);
+    if (!o || !data) abort();
+    judge_fill(data, h->seed, h->size);
+    *o = (struct out){.flow = f, .data = data, .size = h->size, .seed = h->seed};
+    weft_list_push_back(&f->outs, &o->node);
+    return o;
+}
+
+static void drop_out(struct out *o) {
+    weft_list_remove(&o->node);
+    free(o->data);
+    free(o);
+}
+
+static int send_it(struct sim *s, struct flow *f, const struct ep_send *m) {
+    scarce_start(s);
+    int rc = engine_send(f->at->engine, s->now, f->conn, m);
+    scarce_stop();
+    return rc;
+}
+
+static bool may_send(const struct flow *f) {
+    return f->sent < f->to_send && f->unfinished < f->at->sim->p.in_flight;
+}
+
+/* Without memory it sends nothing. */
+static void send_one(struct sim *s, struct flow *f) {
     uint32_t channel = (uint32_t)sim_below(s, SIM_CHANNELS);
     struct head h = {.token = f->pair->token,
                      .sequence = f->tx_next[channel],
@@ -173,29 +70,30 @@ static void send_one(struct sim *s, struct flow *f) {
                      .seed = sim_random(s),
                      .channel = channel,
                      .side = (uint32_t)f->side};
+    uint8_t header[EP_HEADER_MAX];
+    size_t header_bytes = write_header(s, header, &h);
     bool copy = h.size <= 65536 && sim_chance(s, 0.3);
-    uint8_t *data = malloc(h.size ? h.size : 1);
-    for (size_t i = 0; i < h.size; i++) data[i] = byte_of(h.seed, i);
-    *o = (struct out){.flow = f, .data = copy ? NULL : data, .size = h.size, .seed = h.seed};
-    weft_list_push_back(&f->outs, &o->node);
+    struct out *o = make_out(f, &h);
     struct ep_send m = {.handler = (uint16_t)channel,
-                        .channel = (uint16_t)channel,
-                        .header = &h,
-                        .header_bytes = sizeof h,
-                        .data = h.size ? data : NULL,
+                        .channel = (uint16_t)(channel + SIM_CHANNELS * (channel * 5000)),
+                        .header = header,
+                        .header_bytes = header_bytes,
+                        .data = h.size ? o->data : NULL,
                         .data_bytes = h.size,
                         .copy = copy,
                         .more = sim_chance(s, 0.3),
-                        .on_done = on_done,
+                        .on_done = judge_done,
                         .arg = o};
-    int rc = engine_send(f->at->engine, s->now, f->conn, &m);
-    if (copy) {
-        memset(data, 0xCC, h.size);
-        free(data);
-    }
+    int rc = send_it(s, f, &m);
     if (rc) {
-        sim_fail(s, "engine_send: %s", weft_error_text(rc));
+        drop_out(o);
+        if (rc != WEFT_E_NOMEM || s->p.no_memory <= 0) sim_fail(s, "engine_send: %s", weft_error_text(rc));
         return;
+    }
+    if (copy) {
+        memset(o->data, 0xCC, h.size);
+        free(o->data);
+        o->data = NULL;
     }
     f->tx_next[channel]++;
     f->sent++;
@@ -217,20 +115,26 @@ void workload_connect(struct sim *s, int from, int to) {
     struct pair *p = calloc(1, sizeof *p);
     struct engine_from at = {.link = &n->link, .addr = &to, .addr_bytes = sizeof to};
     struct conn *c;
-    if (engine_connect(n->engine, s->now, &at, NULL, &c)) {
+    if (!p) abort();
+    scarce_start(s);
+    int rc = engine_connect(n->engine, s->now, &at, NULL, &c);
+    scarce_stop();
+    if (rc) {
         free(p);
         return;
     }
     p->token = sim_random(s);
     weft_map_init(&p->fates);
+    p->from = from;
     p->to = to;
+    p->id = c->id;
     p->disturbed = !s->node[to].alive;
     weft_list_push_back(&s->pairs, &p->node);
     flow_init(&p->store[0], p, 0, n, c);
 }
 
 /* An accepted connection is known by its first message. */
-static struct flow *find_flow(struct sim *s, struct sim_node *n, struct conn *c, const struct head *h) {
+struct flow *workload_find_flow(struct sim *s, struct sim_node *n, struct conn *c, const struct head *h) {
     struct flow *f = engine_conn_user(c);
     if (f) return f;
     weft_list_for_each(it, &s->pairs) {
@@ -244,75 +148,27 @@ static struct flow *find_flow(struct sim *s, struct sim_node *n, struct conn *c,
     return NULL;
 }
 
-static void run_header(struct sim *s, struct sim_node *n, struct engine_event *ev) {
-    struct ep_msg m;
-    struct ep_sink sink = {0};
-    struct head h;
-    engine_event_message(ev, &m);
-    if (m.header_bytes != sizeof h) {
-        sim_fail(s, "a header of %zu bytes", m.header_bytes);
-        engine_event_done(n->engine, s->now, ev, NULL);
-        return;
+/* The pair of an accepted connection on which nothing has come yet. */
+struct pair *workload_find_silent(struct sim *s, const struct sim_node *n, const struct conn *c) {
+    weft_list_for_each(it, &s->pairs) {
+        struct pair *p = weft_list_entry(it, struct pair, node);
+        if (!p->end[1] && p->to == n->index && p->id == c->remote_id && p->from == c->path.peer->node)
+            return p;
     }
-    memcpy(&h, m.header, sizeof h);
-    struct flow *f = find_flow(s, n, ev->conn, &h);
-    if (!f) sim_fail(s, "a message of an unknown connection");
-    if (f && (h.token != f->pair->token || (int)h.side == f->side))
-        sim_fail(s, "a message on the wrong connection");
-    if (h.channel != m.channel || m.handler != m.channel || h.size != m.data_bytes)
-        sim_fail(s, "a mangled message");
-    if (f && h.sequence != f->rx_next[m.channel]++)
-        sim_fail(s, "channel %u: message %lu came as number %lu", m.channel, (unsigned long)h.sequence,
-                 (unsigned long)f->rx_next[m.channel] - 1);
-    if (f) {
-        f->received++;
-        s->delivered++;
-        if (f->down) sim_fail(s, "a message after the connection was down");
-    }
-    if (m.data)
-        for (size_t i = 0; i < m.data_bytes; i++)
-            if (((const uint8_t *)m.data)[i] != byte_of(h.seed, i)) {
-                sim_fail(s, "the data is wrong");
-                break;
-            }
-    if (m.data) s->delivered_bytes += m.data_bytes;
-    if (f && !m.data && m.data_bytes && !sim_chance(s, s->p.discard)) {
-        struct in *in = calloc(1, sizeof *in);
-        *in = (struct in){.flow = f, .size = m.data_bytes, .seed = h.seed};
-        in->room = malloc(in->size + 2 * GUARD);
-        memset(in->room, 0xA5, in->size + 2 * GUARD);
-        weft_list_push_back(&f->ins, &in->node);
-        f->sinks++;
-        in->token = m.token;
-        sink = (struct ep_sink){in->room + GUARD, on_data, in, sim_chance(s, s->p.unpinned)};
-        if (sim_chance(s, s->p.cancel)) cancel_one(s, in);
-    }
-    engine_event_done(n->engine, s->now, ev, &sink);
+    return NULL;
 }
 
 static void run_down(struct sim *s, struct sim_node *n, struct engine_event *ev) {
     struct flow *f = engine_conn_user(ev->conn);
     struct conn *c = ev->conn;
-    int again = -1;
-    if (f && f->down) sim_fail(s, "down was told twice");
-    if (f && f->unfinished) sim_fail(s, "down with %d unfinished messages", f->unfinished);
-    if (f && f->sinks) sim_fail(s, "down with %d armed buffers", f->sinks);
-    if (f && !f->pair->disturbed && !s->draining)
-        sim_fail(s, "a connection went down by itself: %s", weft_error_text(ev->status));
-    if (f) {
-        f->down = true;
-        f->pair->disturbed = true;
-        if (s->verbose)
-            printf("%.6f node %d: down: %s\n", (double)s->now / 1e9, n->index, weft_error_text(ev->status));
-        again = f->side == 0 && !s->draining && s->reconnects < 5 && sim_chance(s, 0.5) ? f->pair->to : -1;
-    }
+    judge_down(s, n, ev);
+    bool again = f && f->side == 0 && !s->draining && s->reconnects < RECONNECTS_MAX && sim_chance(s, 0.5);
     engine_event_done(n->engine, s->now, ev, NULL);
     if (f) f->released = true;
     engine_release(n->engine, c, true);
-    if (again >= 0) { /* at once, while the old connection may still be ending over there */
-        s->reconnects++;
-        workload_connect(s, n->index, again);
-    }
+    if (!again) return;
+    s->reconnects++; /* at once, while the old connection may still be ending over there */
+    workload_connect(s, n->index, f->pair->to);
 }
 
 static struct in *find_in(struct sim_node *n, uint64_t token) {
@@ -326,7 +182,8 @@ static struct in *find_in(struct sim_node *n, uint64_t token) {
     return NULL;
 }
 
-/* Cancels while the slice is read: it may still be written to until the read is over. */
+/* While a slice is read other threads may send, cancel and close; it may still be written to until the read
+ * is over. */
 static void run_pull(struct sim *s, struct sim_node *n, struct engine_pull *pull) {
     struct in *in = find_in(n, engine_pull_token(pull));
     if (!in) {
@@ -334,43 +191,58 @@ static void run_pull(struct sim *s, struct sim_node *n, struct engine_pull *pull
         return;
     }
     in->reading = true;
-    if (sim_chance(s, s->p.cancel)) cancel_one(s, in);
+    if (sim_chance(s, s->p.cancel)) judge_cancel(s, in);
+    if (sim_chance(s, 0.2)) {
+        workload_act(s, n);
+        engine_output(n->engine, s->now);
+    }
     int rc = network_read(s, n->index, pull);
     in->reading = false;
-    if (in->canceled) forbid(in);
+    if (in->canceled) judge_forbid(in);
+    scarce_start(s);
     engine_pull_done(n->engine, s->now, pull, rc);
+    scarce_stop();
+}
+
+static void run_event(struct sim *s, struct sim_node *n, struct engine_event *ev) {
+    struct flow *f = engine_conn_user(ev->conn);
+    switch (ev->type) {
+    case ENGINE_EVENT_HEADER: judge_header(s, n, ev); break;
+    case ENGINE_EVENT_DOWN: run_down(s, n, ev); break;
+    case ENGINE_EVENT_UP:
+        if (f) f->up = true;
+        engine_event_done(n->engine, s->now, ev, NULL);
+        break;
+    default: ev->call(ev->arg, ev->status); engine_event_done(n->engine, s->now, ev, NULL);
+    }
 }
 
 void workload_run_events(struct sim *s, struct sim_node *n) {
-    for (struct engine_event *ev; n->alive && (ev = engine_next_event(n->engine));) {
-        struct flow *f = engine_conn_user(ev->conn);
-        switch (ev->type) {
-        case ENGINE_EVENT_HEADER: run_header(s, n, ev); break;
-        case ENGINE_EVENT_DOWN: run_down(s, n, ev); break;
-        case ENGINE_EVENT_UP:
-            if (f) f->up = true;
-            engine_event_done(n->engine, s->now, ev, NULL);
-            break;
-        default: ev->call(ev->arg, ev->status); engine_event_done(n->engine, s->now, ev, NULL);
-        }
-    }
+    for (struct engine_event *ev; n->alive && (ev = engine_next_event(n->engine));) run_event(s, n, ev);
     struct engine_pull pull;
     if (n->alive && engine_pull_next(n->engine, &pull)) run_pull(s, n, &pull);
+}
+
+void workload_close(struct sim *s, struct flow *f) {
+    struct engine *e = f->at->engine;
+    f->closed_by_us = f->pair->disturbed = true;
+    if (s->trace) show(s, "node %d closes a connection", f->at->index);
+    if (sim_chance(s, 0.3))
+        engine_abort(e, s->now, f->conn, sim_chance(s, 0.5) ? WEFT_E_CLOSED : WEFT_E_PROTO);
+    else
+        engine_close(e, s->now, f->conn, s->now + sim_below(s, CLOSE_NS));
 }
 
 void workload_act(struct sim *s, struct sim_node *n) {
     weft_list_for_each(it, &n->flows) {
         struct flow *f = weft_list_entry(it, struct flow, node);
         if (f->down || f->closed_by_us || engine_conn_is_down(f->conn)) continue;
-        while (f->sent < f->to_send && f->unfinished < IN_FLIGHT && !s->failed) send_one(s, f);
+        for (int tries = 0; tries < SEND_TRIES && may_send(f) && !s->failed; tries++) send_one(s, f);
         weft_list_for_each_safe(jt, &f->ins) {
             struct in *in = weft_list_entry(jt, struct in, node);
-            if (!in->canceled && sim_chance(s, s->p.cancel)) cancel_one(s, in);
+            if (!in->canceled && sim_chance(s, s->p.cancel)) judge_cancel(s, in);
         }
-        if (s->p.closes && !s->draining && sim_chance(s, 0.0002)) {
-            f->closed_by_us = f->pair->disturbed = true;
-            engine_close(n->engine, s->now, f->conn, s->now + 5 * WEFT_NS_PER_S);
-        }
+        if (!s->draining && sim_chance(s, s->p.close)) workload_close(s, f);
     }
 }
 
@@ -395,20 +267,14 @@ void workload_close_all(struct sim *s) {
         struct sim_node *n = &s->node[i];
         weft_list_for_each(it, &n->flows) {
             struct flow *f = weft_list_entry(it, struct flow, node);
-            if (!f->down && !f->released)
-                engine_close(n->engine, s->now, f->conn, s->now + 5 * WEFT_NS_PER_S);
+            if (!f->down && !f->released) engine_close(n->engine, s->now, f->conn, s->now + CLOSE_NS);
         }
     }
 }
 
 static void flow_drop(struct sim *s, struct flow *f) {
-    while (!weft_list_empty(&f->outs)) {
-        struct out *o = weft_list_entry(f->outs.next, struct out, node);
-        weft_list_remove(&o->node);
-        free(o->data);
-        free(o);
-    }
-    while (!weft_list_empty(&f->ins)) poison(s, weft_list_entry(f->ins.next, struct in, node));
+    while (!weft_list_empty(&f->outs)) drop_out(weft_list_entry(f->outs.next, struct out, node));
+    while (!weft_list_empty(&f->ins)) judge_poison(s, weft_list_entry(f->ins.next, struct in, node));
     f->unfinished = f->sinks = 0;
     f->down = f->released = true;
     f->pair->disturbed = true;
@@ -425,7 +291,7 @@ void workload_node_gone(struct sim *s, struct sim_node *n) {
 }
 
 void workload_check(struct sim *s) {
-    check_poisoned(s, true);
+    judge_check_poisoned(s, true);
     weft_list_for_each(it, &s->pairs) {
         struct pair *p = weft_list_entry(it, struct pair, node);
         for (int i = 0; i < 2; i++) {
@@ -441,12 +307,7 @@ void workload_fini(struct sim *s) {
     for (int i = 0; i < SIM_NODES_MAX; i++)
         while (s->node[i].flows.next && !weft_list_empty(&s->node[i].flows))
             flow_drop(s, weft_list_entry(s->node[i].flows.next, struct flow, node));
-    while (!weft_list_empty(&s->poisoned)) {
-        struct in *in = weft_list_entry(s->poisoned.next, struct in, node);
-        weft_list_remove(&in->node);
-        free(in->room);
-        free(in);
-    }
+    judge_check_poisoned(s, true);
     for (struct weft_list *n; (n = weft_list_pop_front(&s->pairs));) {
         struct pair *p = weft_list_entry(n, struct pair, node);
         weft_map_fini(&p->fates);
@@ -465,18 +326,14 @@ bool workload_is_done(struct sim *s, int from) { return first_flow(s, from)->don
 
 void workload_send_large(struct sim *s, int from, size_t bytes) {
     struct flow *f = first_flow(s, from);
-    struct out *o = calloc(1, sizeof *o);
     struct head h = {.token = f->pair->token, .size = bytes, .side = 0};
-    *o = (struct out){.flow = f, .data = malloc(bytes), .size = bytes};
-    if (!o->data) abort();
-    for (size_t i = 0; i < bytes; i++) o->data[i] = byte_of(0, i);
+    struct out *o = make_out(f, &h);
     f->pair->disturbed = true; /* nobody sends the other way */
-    weft_list_push_back(&f->outs, &o->node);
     struct ep_send m = {.header = &h,
                         .header_bytes = sizeof h,
                         .data = o->data,
                         .data_bytes = bytes,
-                        .on_done = on_done,
+                        .on_done = judge_done,
                         .arg = o};
     f->unfinished++;
     if (engine_send(s->node[from].engine, s->now, f->conn, &m)) abort();
