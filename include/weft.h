@@ -121,6 +121,7 @@ struct weft_config {
     const char *adapters;    /* "shm,udp", best first; NULL: what the option WEFT_ADAPTER says */
     const char *run_dir;     /* private directory for sockets; NULL: the user's run directory */
     const char *bind_host;   /* numeric address to listen on; NULL: what the cluster prescribes, else 127.0.0.1 */
+    const uint8_t *key;      /* 32 bytes that all who may connect share; NULL: the cluster's, if it has one */
     /* Handlers 0 to handler_count - 1; those without on_header are left free. They are in place before anybody can
      * send. */
     const struct weft_handler *handlers;

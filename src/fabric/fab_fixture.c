@@ -43,6 +43,7 @@ static void on_record(void *ctx, struct weft_peer *peer, const struct weft_msg *
         if (f->place == FAB_INTO_MEM) action->mem = f->mem;
         if (f->place == FAB_IN_PLACE && m->data) memcpy(f->buf, m->data, m->data_bytes);
     }
+    if (f->hook) f->hook(f);
     f->messages++;
 }
 

@@ -24,7 +24,8 @@ struct fab {
     int accept; /* what on_accept says */
     enum fab_place place;
     struct weft_mem *mem;
-    uint8_t *buf; /* FAB_BYTES */
+    void (*hook)(struct fab *f); /* called by H_RECORD */
+    uint8_t *buf;                /* FAB_BYTES */
     /* What came last, and how often. */
     atomic_int messages, completed, complete_status, downs, down_status, accepts;
     uint64_t tag, data_bytes;

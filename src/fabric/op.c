@@ -101,6 +101,7 @@ static void on_sent(void *arg, int status) {
     op->sending = false;
     weft_list_remove(&op->node);
     if (op->replied && op->status == 0) status = 0; /* it had arrived */
+    if (status && p->refused) status = p->refused;
     if (!op->replied) note_error(op, status);
     if (status && op->awaiting) op_take(p, op->id);
     bool ended = !op->awaiting && !op->receiving && !hold_flush(op);

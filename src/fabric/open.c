@@ -84,11 +84,15 @@ static int open_endpoint(struct weft *w, const struct weft_config *cfg) {
     struct ep_config ec = {.adapters = cfg->adapters,
                            .run_dir = cfg->run_dir,
                            .bind_host = cfg->bind_host,
+                           .key = cfg->key,
                            .accept = !(cfg->flags & WEFT_NO_ACCEPT),
                            .no_thread = cfg->flags & WEFT_NO_THREAD};
     peer_configure(&ec, w);
-    node_endpoint_config(&ec);
-    return ep_open(&w->ep, &ec);
+    int rc = cfg->flags & WEFT_ALONE ? 0 : node_endpoint_config(&ec);
+    if (rc) return rc;
+    rc = ep_open(&w->ep, &ec);
+    if (!(cfg->flags & WEFT_ALONE)) node_endpoint_config_done(&ec);
+    return rc;
 }
 
 int weft_open(struct weft **out, const struct weft_config *given) {

@@ -128,8 +128,10 @@ static void on_hello(struct weft_peer *p, const struct ep_msg *m, struct ep_sink
     if (rc) {
         fabric_count(COUNT_PEERS_REFUSED, 1);
         turn_away(p, rc == WEFT_E_VERSION ? rc : WEFT_E_REFUSED);
-    } else if ((rc = greet(p, FABRIC_WELCOME)))
-        peer_fail(p, rc, "it cannot be greeted");
+        return;
+    }
+    rc = greet(p, FABRIC_WELCOME);
+    if (rc == WEFT_E_NOMEM || rc == WEFT_E_LIMIT) peer_fail(p, rc, "it cannot be greeted"); /* else it is down already */
 }
 
 static void on_welcome(struct weft_peer *p, const struct ep_msg *m, struct ep_sink *sink) {
