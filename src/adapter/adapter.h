@@ -4,10 +4,10 @@
  * otherwise, and tells its capabilities, limits and costs in one struct. A missing capability is a flag,
  * never a stub: without the flag in this adapter's attributes its operations are not to be called.
  *
- * Threads: all operations of one adapter, but for read() and peek(), are called by one thread at a time (the
- * endpoint's state lock); none may block, unless its comment says so. Callbacks are called from poll() only,
- * and may themselves call every operation but poll(), take(), peek(), arm(), disarm() and close(). A peer is
- * held by the caller while read() uses it.
+ * Threads: all operations of one adapter, but for read(), alloc() and peek(), are called by one thread at a
+ * time (the endpoint's state lock); none may block, unless its comment says so. Callbacks are called from
+ * poll() only, and may themselves call every operation but poll(), take(), peek(), arm(), disarm() and
+ * close(). A peer is held by the caller while read() uses it.
  *
  * The poller: at any time one thread at most is it. It alone calls poll(), take(), arm(), disarm() and
  * disconnect(), with the state lock, and peek(), without it. While it peeks, other threads may call the
@@ -38,6 +38,7 @@ enum adapter_cap {
     ADAPTER_CAP_METHOD1 = 1 << 6,    /* data with a tag is stored where the tag entry says (Method 1) */
     ADAPTER_CAP_MESSAGES = 1 << 7,   /* message(), take() and peek(); only with RELIABLE and ORDERED */
     ADAPTER_CAP_METHOD2 = 1 << 8,    /* what comes unasked waits at the receiver for a while (Method 2) */
+    ADAPTER_CAP_ALLOC = 1 << 9,      /* alloc(), dealloc(): memory that peers read at the cost of a copy */
 };
 
 struct adapter_attr {
@@ -158,6 +159,12 @@ struct adapter_ops {
     void (*conceal)(struct adapter *a, struct adapter_peer *peer, const void *region, size_t region_len);
     int (*read)(struct adapter *a, struct adapter_peer *peer, const void *region, size_t region_len,
                 uint64_t offset, void *dst, size_t len);
+    /* With ADAPTER_CAP_ALLOC. alloc(): cleared memory from the start of a page, the caller's until dealloc()
+     * or close(); what is exposed in it peers can read (and see all of it) without the system's help. Any
+     * thread; takes as long as clearing takes. WEFT_E_NOMEM. dealloc(): false: not from here. Nothing of it
+     * may be exposed any more. */
+    int (*alloc)(struct adapter *a, size_t bytes, void **out);
+    bool (*dealloc)(struct adapter *a, void *ptr);
 };
 
 /* Every adapter's first member. */

@@ -16,9 +16,9 @@ struct conformance {
     const struct adapter_ops *ops;
     const char *bind_host;
     size_t (*packet_bytes)(const void *packet, size_t left); /* as adapter_config's */
-    const char *ofi_provider; /* WEFT_OFI_PROVIDER; NULL: not ofi */
-    bool delayed;             /* what send() took is on its way, but not there yet */
-    bool itself_only;         /* its only peer is itself: the two nodes of a pair are one */
+    const char *ofi_provider;                                /* WEFT_OFI_PROVIDER; NULL: not ofi */
+    bool delayed;     /* what send() took is on its way, but not there yet */
+    bool itself_only; /* its only peer is itself: the two nodes of a pair are one */
 };
 
 struct received {

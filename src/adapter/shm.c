@@ -44,6 +44,8 @@ WEFT_COUNTERS(shm, [SHM_PACKETS_SENT] = {"shm_packets_sent", "packets", "Packets
               [SHM_PEERS_LOST] = {"shm_peers_lost", "peers", "Peers that went while they were in use.", 0},
               [SHM_READS] = {"shm_reads", "reads", "Remote reads.", 0},
               [SHM_READ_BYTES] = {"shm_read_bytes", "bytes", "Bytes of remote reads.", 0},
+              [SHM_WINDOW_BYTES] = {"shm_window_bytes", "bytes", "Bytes of remote reads from mapped windows.",
+                                    0},
               [SHM_READS_REFUSED] = {"shm_reads_refused", "reads", "Remote reads that the system refused.",
                                      0})
 
@@ -53,7 +55,7 @@ static void shm_attr(struct adapter_attr *attr) {
     *attr = (struct adapter_attr){
         .name = "shm",
         .caps = ADAPTER_CAP_RELIABLE | ADAPTER_CAP_ORDERED | ADAPTER_CAP_SAME_HOST | ADAPTER_CAP_PEER_DEATH |
-                ADAPTER_CAP_METHOD1 | ADAPTER_CAP_MESSAGES,
+                ADAPTER_CAP_METHOD1 | ADAPTER_CAP_MESSAGES | ADAPTER_CAP_ALLOC,
         .packet_max_bytes = SHM_PACKET_MAX,
         .message_max_bytes = SHM_MESSAGE_MAX,
         .burst_max_packets = 1,
@@ -124,9 +126,11 @@ static int shm_open_adapter(struct adapter **out, const struct adapter_config *c
     weft_list_init(&s->newcomers);
     weft_list_init(&s->fresh);
     weft_map_init(&s->peers);
+    shm_windows_init(&s->windows);
     shm_attr(&s->base.attr);
     int rc = shm_open_in(s, cfg->run_dir);
     if (rc) {
+        shm_windows_fini(&s->windows);
         free(s->packet);
         free(s);
         return rc;
@@ -144,6 +148,7 @@ static void shm_close(struct adapter *a) {
     while (!weft_list_empty(&s->all))
         shm_peer_free(s, weft_list_entry(s->all.next, struct adapter_peer, node));
     weft_map_fini(&s->peers);
+    shm_windows_fini(&s->windows);
     close(s->listener);
     close(s->epoll);
     free(s->links);
@@ -282,5 +287,7 @@ const struct adapter_ops adapter_shm_ops = {
     .fds = shm_fds,
     .expose = shm_expose,
     .conceal = shm_conceal,
+    .alloc = shm_alloc,
+    .dealloc = shm_dealloc,
     .read = shm_read,
 };

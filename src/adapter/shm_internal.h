@@ -27,6 +27,7 @@
 #include "adapter/adapter.h"
 #include "adapter/host_id.h"
 #include "adapter/shm_ring.h"
+#include "adapter/shm_window.h"
 #include "base/list.h"
 #include "base/map.h"
 
@@ -79,8 +80,12 @@ struct adapter_peer {
     bool listed;    /* in shm.peers */
     bool lost;
     struct shm_link *link[2]; /* [0] is sent on; [1] is the other of two crossing connects, or NULL */
+    struct shm_views views;   /* its windows that are mapped here */
+    struct weft_map told;     /* ids of our windows that it was sent */
     struct weft_list node;    /* in shm.all, or in shm.graves */
 };
+
+#define SHM_NOTICE_BYTES 16 /* of a window */
 
 struct shm {
     struct adapter base;
@@ -96,8 +101,9 @@ struct shm {
     size_t link_count, link_cap, first; /* first: where the next poll starts, for fairness */
     struct weft_list fresh;             /* links on their way into `links`, which is the poller's alone */
     size_t fresh_count;
-    struct shm_link *hot[SHM_HOT_MAX];  /* the newest first; NULL behind the last */
-    size_t next_look;                   /* of the links in turn */
+    struct shm_link *hot[SHM_HOT_MAX]; /* the newest first; NULL behind the last */
+    size_t next_look;                  /* of the links in turn */
+    struct shm_windows windows;
     struct weft_map peers;              /* token -> peer that is not lost */
     struct weft_list all;               /* of all peers */
     struct weft_list newcomers, graves; /* graves: peers freed at the end of the poll under way */
@@ -120,6 +126,7 @@ enum shm_counter {
     SHM_PEERS_LOST,
     SHM_READS,
     SHM_READ_BYTES,
+    SHM_WINDOW_BYTES,
     SHM_READS_REFUSED,
 };
 void shm_count(enum shm_counter c, uint64_t n);
@@ -143,6 +150,10 @@ int shm_link_take(struct shm *s, struct shm_link *l, uint8_t blob[ADAPTER_ADDRES
                   struct shm_address *from);
 /* Who is at the socket's other end: fills pid and pidfd. WEFT_E_ACCESS: another user. */
 int shm_link_identify(struct shm_link *l);
+/* A datagram and one descriptor (-1: none). shm_socket_send: 0 or an errno. shm_socket_receive: as recv();
+ * *fd -1: none came, or not a single one. */
+int shm_socket_send(int sock, const void *text, size_t len, int fd);
+ssize_t shm_socket_receive(int sock, void *text, size_t cap, int *fd);
 bool shm_link_hung_up(const struct shm_link *l);
 void shm_link_unmap(struct shm_link *l);
 /* The other side sleeps, perhaps: wakes it if so. */
@@ -174,6 +185,10 @@ int shm_arm(struct adapter *a);
 void shm_disarm(struct adapter *a);
 
 /* shm_read.c */
+int shm_alloc(struct adapter *a, size_t bytes, void **out);
+bool shm_dealloc(struct adapter *a, void *ptr);
+/* What a peer says over its socket of one of its windows; takes the descriptor. */
+void shm_window_notice(struct shm_link *l, const uint8_t *text, size_t len, int fd);
 bool shm_read_works(void);
 int shm_expose(struct adapter *a, struct adapter_peer *peer, const void *ptr, size_t len, void *region,
                size_t *region_len);

@@ -104,6 +104,52 @@ static int make_memory(struct shm_link *l, size_t ring_bytes, int *out) {
     return 0;
 }
 
+int shm_socket_send(int sock, const void *text, size_t len, int fd) {
+    union {
+        struct cmsghdr align;
+        char bytes[CMSG_SPACE(sizeof(int))];
+    } control = {0};
+    struct iovec iov = {(void *)text, len};
+    struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1};
+    if (fd >= 0) {
+        msg.msg_control = &control;
+        msg.msg_controllen = sizeof control.bytes;
+        struct cmsghdr *c = CMSG_FIRSTHDR(&msg);
+        c->cmsg_level = SOL_SOCKET;
+        c->cmsg_type = SCM_RIGHTS;
+        c->cmsg_len = CMSG_LEN(sizeof(int));
+        memcpy(CMSG_DATA(c), &fd, sizeof fd);
+    }
+    return sendmsg(sock, &msg, MSG_DONTWAIT | MSG_NOSIGNAL) < 0 ? errno : 0;
+}
+
+ssize_t shm_socket_receive(int sock, void *text, size_t cap, int *fd) {
+    union {
+        struct cmsghdr align;
+        char bytes[CMSG_SPACE(sizeof(int))];
+    } control;
+    struct iovec iov = {text, cap};
+    struct msghdr msg = {
+        .msg_iov = &iov,
+        .msg_iovlen = 1,
+        .msg_control = &control,
+        .msg_controllen = CMSG_LEN(sizeof(int)), /* of several descriptors the system drops all but one */
+    };
+    ssize_t n = recvmsg(sock, &msg, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+    *fd = -1;
+    if (n < 0) return n;
+    struct cmsghdr *c = CMSG_FIRSTHDR(&msg);
+    bool whole = !(msg.msg_flags & (MSG_TRUNC | MSG_CTRUNC));
+    if (c && c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS &&
+        c->cmsg_len == CMSG_LEN(sizeof(int)))
+        memcpy(fd, CMSG_DATA(c), sizeof *fd);
+    if (*fd >= 0 && !whole) {
+        close(*fd);
+        *fd = -1;
+    }
+    return n;
+}
+
 static int send_hello(const struct shm *s, const struct shm_link *l, const struct shm_address *to,
                       int memfd) {
     uint8_t text[HELLO_BYTES_MAX];
@@ -114,19 +160,7 @@ static int send_hello(const struct shm *s, const struct shm_link *l, const struc
     weft_put_u64(&w, to->token);
     weft_put_u32(&w, (uint32_t)s->ring_bytes);
     weft_put_blob(&w, s->blob, s->blob_bytes);
-    union {
-        struct cmsghdr align;
-        char bytes[CMSG_SPACE(sizeof(int))];
-    } control = {0};
-    struct iovec iov = {text, w.len};
-    struct msghdr msg = {
-        .msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control.bytes};
-    struct cmsghdr *c = CMSG_FIRSTHDR(&msg);
-    c->cmsg_level = SOL_SOCKET;
-    c->cmsg_type = SCM_RIGHTS;
-    c->cmsg_len = CMSG_LEN(sizeof(int));
-    memcpy(CMSG_DATA(c), &memfd, sizeof memfd);
-    return sendmsg(l->sock, &msg, MSG_DONTWAIT | MSG_NOSIGNAL) < 0 ? errno : 0;
+    return shm_socket_send(l->sock, text, w.len, memfd);
 }
 
 static int connect_error(int err) {
@@ -185,30 +219,6 @@ int shm_link_make(struct shm *s, const struct shm_address *to, struct shm_link *
     return 0;
 }
 
-/* Receives the hello's bytes and its one descriptor (-1: none, or several, which were closed). */
-static ssize_t receive_hello(int sock, uint8_t *text, size_t cap, int *memfd) {
-    union {
-        struct cmsghdr align;
-        char bytes[CMSG_SPACE(sizeof(int))];
-    } control;
-    struct iovec iov = {text, cap};
-    struct msghdr msg = {
-        .msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control.bytes};
-    ssize_t n = recvmsg(sock, &msg, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
-    *memfd = -1;
-    if (n < 0) return n;
-    struct cmsghdr *c = CMSG_FIRSTHDR(&msg);
-    bool whole = !(msg.msg_flags & (MSG_TRUNC | MSG_CTRUNC));
-    if (c && c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS &&
-        c->cmsg_len == CMSG_LEN(sizeof(int)))
-        memcpy(memfd, CMSG_DATA(c), sizeof *memfd);
-    if (*memfd >= 0 && !whole) {
-        close(*memfd);
-        *memfd = -1;
-    }
-    return n;
-}
-
 /* A memory object that its maker can neither cut (we would die of SIGBUS) nor unseal, of exactly the right
  * size. */
 static bool memory_is_sound(int memfd, uint32_t ring_bytes) {
@@ -242,7 +252,7 @@ int shm_link_take(struct shm *s, struct shm_link *l, uint8_t blob[ADAPTER_ADDRES
     uint8_t text[HELLO_BYTES_MAX];
     uint32_t ring_bytes = 0;
     int memfd;
-    ssize_t n = receive_hello(l->sock, text, sizeof text, &memfd);
+    ssize_t n = shm_socket_receive(l->sock, text, sizeof text, &memfd);
     if (n < 0) return errno == EAGAIN || errno == EINTR ? WEFT_E_AGAIN : WEFT_E_PROTO;
     struct weft_reader r;
     weft_reader_init(&r, text, (size_t)n);

@@ -97,6 +97,8 @@ int shm_peer_add(struct shm *s, const struct shm_address *address, struct shm_li
         free(p);
         return rc;
     }
+    shm_views_init(&p->views);
+    weft_map_init(&p->told);
     shm_peer_add_link(s, p, link);
     p->listed = true;
     weft_list_push_back(&s->all, &p->node);
@@ -165,6 +167,8 @@ void shm_peers_bury(struct shm *s) {
         struct adapter_peer *p = weft_list_entry(n, struct adapter_peer, node);
         for (int i = 0; i < 2; i++)
             if (p->link[i]) shm_link_destroy(p->link[i]);
+        shm_views_fini(&p->views);
+        weft_map_fini(&p->told);
         free(p);
     }
     if (s->holes) links_compact(s);

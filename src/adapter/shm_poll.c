@@ -87,15 +87,19 @@ static void accept_newcomers(struct shm *s) {
     }
 }
 
-/* Reads the wake-ups of a link's socket to their end, which may be the end of the link. */
+/* Reads a link's socket to its end, which may be the end of the link: wake-ups of one byte, and what the peer
+ * says of its windows. */
 static void socket_event(struct shm *s, struct shm_link *l) {
-    char byte;
+    uint8_t text[SHM_NOTICE_BYTES];
     for (int i = 0; i < WAKES_MAX; i++) {
-        ssize_t n = recv(l->sock, &byte, 1, MSG_DONTWAIT);
-        if (n > 0) continue;
+        int fd;
+        ssize_t n = shm_socket_receive(l->sock, text, sizeof text, &fd);
         if (n < 0 && (errno == EAGAIN || errno == EINTR)) break;
-        shm_peer_hang_up(s, l->peer);
-        return;
+        if (n <= 0) {
+            shm_peer_hang_up(s, l->peer);
+            return;
+        }
+        if (n > 1 || fd >= 0) shm_window_notice(l, text, (size_t)n, fd);
     }
     /* The wake-up was for a sleeper that is still armed, not for this poll: the next one must be sent too. */
     if (s->armed) shm_link_set_armed(l, true);

@@ -1,22 +1,28 @@
-/* shm remote read: the system copies straight out of the peer's memory (cross-memory attach), without its
- * help.
+/* shm remote read: out of a window of the peer that is mapped here, or else the system copies straight out of
+ * the peer's memory (cross-memory attach), without its help.
  *
- * A region says: this adapter, that address and length. The peer that owns the memory describes it, over its
- * own link, and the reader reads only that process and only inside what was described; a false description
- * harms its maker alone. The system cannot revoke such a description: conceal() is a promise of the protocol
- * above, not kept by force. */
+ * A region says: this adapter, that address and length, and window and offset if the memory is in one: then
+ * the reader that has mapped the window copies from there (shm_window.h). The peer that owns the memory
+ * describes it, over its own link, and the reader reads only that process and only inside what was described;
+ * a false description harms its maker alone. The system cannot revoke such a description: conceal() is a
+ * promise of the protocol above, not kept by force. */
 #include "adapter/shm_internal.h"
 #include "base/codec.h"
+#include "base/copy.h"
 #include "base/error.h"
 #include "base/log.h"
 #include "base/option.h"
 
 #include <errno.h>
+#include <string.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
-#define REGION_BYTES 24
-#define READ_MAX     ((size_t)1 << 30) /* bytes a call: the system's own limit is just under 2 GiB */
+#define REGION_BYTES        24
+#define REGION_WINDOW_BYTES 36                /* with window and offset */
+#define READ_MAX            ((size_t)1 << 30) /* bytes a call: the system's own limit is just under 2 GiB */
+#define STREAMING_BYTES     (8u << 20)        /* regions of that size are copied past the caches */
+#define NOTICE_MAGIC        0x646e6977u       /* "wind" */
 
 /* Whether the system call exists and is let through here; whether a given peer may be read is found out by
  * reading. */
@@ -27,6 +33,50 @@ bool shm_read_works(void) {
            to == 1;
 }
 
+/* -- windows of this side -- */
+
+int shm_alloc(struct adapter *a, size_t bytes, void **out) {
+    struct shm_window *window = shm_window_create(&((struct shm *)a)->windows, bytes);
+    if (!window) return WEFT_E_NOMEM;
+    *out = window->memory;
+    return 0;
+}
+
+/* A descriptor: here it is. None: it is gone. Best effort: without it the peer reads by the address, or keeps
+ * the mapping until the link ends. */
+static int tell_window(struct adapter_peer *peer, uint32_t id, uint64_t bytes, int fd) {
+    uint8_t text[SHM_NOTICE_BYTES];
+    struct weft_writer w;
+    weft_writer_init(&w, text, sizeof text);
+    weft_put_u32(&w, NOTICE_MAGIC);
+    weft_put_u32(&w, id);
+    weft_put_u64(&w, bytes);
+    return shm_socket_send(peer->link[0]->sock, text, w.len, fd);
+}
+
+bool shm_dealloc(struct adapter *a, void *ptr) {
+    struct shm *s = (struct shm *)a;
+    struct shm_window *window = shm_window_take_out(&s->windows, ptr);
+    if (!window) return false;
+    weft_list_for_each(it, &s->all) {
+        struct adapter_peer *peer = weft_list_entry(it, struct adapter_peer, node);
+        if (weft_map_remove(&peer->told, window->id) && !peer->lost) tell_window(peer, window->id, 0, -1);
+    }
+    shm_window_destroy(window);
+    return true;
+}
+
+static void add_window(struct shm *s, struct adapter_peer *peer, const void *ptr, size_t len,
+                       struct weft_writer *w) {
+    uint32_t id;
+    uint64_t offset, bytes;
+    int fd;
+    if (!shm_window_find(&s->windows, ptr, len, &id, &offset, &fd, &bytes)) return;
+    if (!weft_map_get(&peer->told, id) && !tell_window(peer, id, bytes, fd)) weft_map_put(&peer->told, id, s);
+    weft_put_u32(w, id);
+    weft_put_u64(w, offset);
+}
+
 int shm_expose(struct adapter *a, struct adapter_peer *peer, const void *ptr, size_t len, void *region,
                size_t *region_len) {
     struct shm *s = (struct shm *)a;
@@ -35,6 +85,7 @@ int shm_expose(struct adapter *a, struct adapter_peer *peer, const void *ptr, si
     weft_put_u64(&w, s->address.token);
     weft_put_u64(&w, (uintptr_t)ptr);
     weft_put_u64(&w, len);
+    add_window(s, peer, ptr, len, &w);
     if (w.failed) return WEFT_E_TOO_BIG;
     *region_len = w.len;
     return 0;
@@ -43,6 +94,61 @@ int shm_expose(struct adapter *a, struct adapter_peer *peer, const void *ptr, si
 void shm_conceal(struct adapter *a, struct adapter_peer *peer, const void *region, size_t region_len) {
     (void)a; /* nothing is kept for a region */
 }
+
+/* -- windows of the other side -- */
+
+void shm_window_notice(struct shm_link *l, const uint8_t *text, size_t len, int fd) {
+    struct weft_reader r;
+    weft_reader_init(&r, text, len);
+    uint32_t magic = weft_get_u32(&r), id = weft_get_u32(&r);
+    uint64_t bytes = weft_get_u64(&r);
+    const char *why = NULL;
+    if (r.failed || weft_reader_left(&r) || magic != NOTICE_MAGIC || id == 0)
+        why = "malformed";
+    else if (fd >= 0)
+        why = shm_view_add(&l->peer->views, id, bytes, fd);
+    else
+        shm_view_remove(&l->peer->views, id);
+    if (why) weft_warn("shm", "refused a window of process %d: %s", l->pid, why);
+    if (fd >= 0) close(fd);
+}
+
+/* As expose() describes it. */
+struct region {
+    uint64_t start, size; /* in the owner's address space */
+    uint32_t window;      /* 0: in none */
+    uint64_t window_offset;
+};
+
+static bool read_region(const struct adapter_peer *peer, const void *region, size_t len, struct region *g) {
+    struct weft_reader r;
+    weft_reader_init(&r, region, len);
+    uint64_t token = weft_get_u64(&r);
+    *g = (struct region){.start = weft_get_u64(&r), .size = weft_get_u64(&r)};
+    if (len == REGION_WINDOW_BYTES) {
+        g->window = weft_get_u32(&r);
+        g->window_offset = weft_get_u64(&r);
+    }
+    if (r.failed || weft_reader_left(&r) || token != peer->address.token) return false;
+    if (len == REGION_WINDOW_BYTES && !g->window) return false;
+    return g->size <= UINTPTR_MAX && g->start <= UINTPTR_MAX - g->size;
+}
+
+/* False: the window is not mapped here (yet), or the region is not in it. */
+static bool read_view(struct adapter_peer *peer, const struct region *g, uint64_t offset, void *dst,
+                      size_t len) {
+    struct shm_view *view =
+        g->window ? shm_view_hold(&peer->views, g->window, g->window_offset, g->size) : NULL;
+    if (!view) return false;
+    if (g->size >= STREAMING_BYTES)
+        weft_copy_streaming(dst, view->memory + g->window_offset + offset, len);
+    else
+        memcpy(dst, view->memory + g->window_offset + offset, len);
+    shm_view_release(&peer->views, view);
+    return true;
+}
+
+/* -- reading by the address -- */
 
 static int read_error(const struct adapter_peer *peer, int err) {
     switch (err) {
@@ -73,22 +179,28 @@ static int copy(const struct adapter_peer *peer, uint64_t from, uint8_t *to, siz
     return 0;
 }
 
-int shm_read(struct adapter *a, struct adapter_peer *peer, const void *region, size_t region_len,
-             uint64_t offset, void *dst, size_t len) {
-    struct weft_reader r;
-    weft_reader_init(&r, region, region_len);
-    uint64_t token = weft_get_u64(&r), start = weft_get_u64(&r), size = weft_get_u64(&r);
-    if (r.failed || region_len != REGION_BYTES || token != peer->address.token) return WEFT_E_INVAL;
-    if (offset > size || len > size - offset || size > UINTPTR_MAX || start > UINTPTR_MAX - size)
-        return WEFT_E_INVAL;
+static int read_by_address(const struct adapter_peer *peer, uint64_t from, void *dst, size_t len) {
     if (peer->link[0]->pidfd < 0)
         return WEFT_E_ACCESS; /* could not tell the peer from a later process of its number */
-    int rc = copy(peer, start + offset, dst, len);
+    int rc = copy(peer, from, dst, len);
     if (rc == WEFT_E_ACCESS || rc == WEFT_E_INVAL)
         return shm_link_hung_up(peer->link[0]) ? WEFT_E_PEER_LOST : rc;
     if (rc) return rc;
     /* Alive and with us after the copy: so it was that process, and that program, all the time. */
-    if (shm_link_hung_up(peer->link[0])) return WEFT_E_PEER_LOST;
+    return shm_link_hung_up(peer->link[0]) ? WEFT_E_PEER_LOST : 0;
+}
+
+int shm_read(struct adapter *a, struct adapter_peer *peer, const void *region, size_t region_len,
+             uint64_t offset, void *dst, size_t len) {
+    struct region g;
+    if (!read_region(peer, region, region_len, &g)) return WEFT_E_INVAL;
+    if (offset > g.size || len > g.size - offset) return WEFT_E_INVAL;
+    if (read_view(peer, &g, offset, dst, len)) {
+        shm_count(SHM_WINDOW_BYTES, len);
+    } else {
+        int rc = read_by_address(peer, g.start + offset, dst, len);
+        if (rc) return rc;
+    }
     shm_count(SHM_READS, 1);
     shm_count(SHM_READ_BYTES, len);
     return 0;

@@ -215,6 +215,7 @@ static void destroy(struct ep *ep) {
     engine_destroy(ep->engine);
     ep_links_close(ep);
     ep_watch_fini(ep);
+    ep_memory_fini(ep);
     if (ep->bell >= 0) close(ep->bell);
     if (ep->epoll >= 0) close(ep->epoll);
     pthread_cond_destroy(&ep->callback_over);
@@ -234,6 +235,7 @@ int ep_open(struct ep **out, const struct ep_config *cfg) {
     ep->spin_ns = spin_time();
     init_locks(ep);
     weft_list_init(&ep->watches);
+    weft_list_init(&ep->memory);
     weft_list_init(&ep->timer_list);
     heap_init(&ep->timers);
     int rc = open_bell(ep);

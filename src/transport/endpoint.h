@@ -153,6 +153,14 @@ void ep_flush(struct ep_peer *peer); /* sends what `more` held back */
  * on_done gets WEFT_E_CANCELED. WEFT_E_NOENT: not known, canceled already, or all data is in place. */
 int ep_cancel(struct ep *ep, uint64_t token);
 
+/* Memory for large data, cleared, at the start of a page (of 2 MiB from that size on). Peers of this host read
+ * what is sent from it with one copy and without a system call; they could look at all of it, so keep secrets
+ * elsewhere. Anything may be sent from any memory all the same. For tens of kilobytes and more: each call costs
+ * a descriptor and a mapping. Any thread; NULL: no memory. ep_free: when no message uses it any more; ep_close
+ * frees what is left. */
+void *ep_alloc(struct ep *ep, size_t bytes);
+void ep_free(struct ep *ep, void *ptr); /* NULL: nothing */
+
 /* Polls once and runs handlers; returns how many events there were (0: nothing to do, or another thread is at
  * it). */
 int ep_progress(struct ep *ep);

@@ -83,6 +83,30 @@ static void itself(void **state) {
     free(data);
 }
 
+/* From memory of ep_alloc, again and again, so that windows are mapped meanwhile; freed and made anew. */
+static void allocated(const char *adapters) {
+    enum { LEN = 3 << 20, TIMES = 40 };
+    struct fx a, b;
+    open_pair(&a, &b, adapters);
+    assert_null(ep_alloc(a.ep, 0));
+    assert_null(ep_alloc(a.ep, SIZE_MAX));
+    for (int i = 0; i < TIMES; i++) {
+        uint8_t *data = ep_alloc(a.ep, LEN);
+        assert_non_null(data);
+        assert_int_equal(data[0] | data[LEN - 1], 0);
+        fx_fill(data, LEN, (uint64_t)i);
+        for (int k = 0; k < 3; k++) {
+            fx_send(&a, a.peer, H_BULK, 0, (uint64_t)(3 * i + k), (uint64_t)i, data, LEN);
+            fx_await(&a, &a.sent, 3 * i + k + 1);
+        }
+        ep_free(a.ep, i == TIMES - 1 ? NULL : data); /* ep_close frees the last one */
+    }
+    fx_await(&b, &b.bulk_done, 3 * TIMES);
+    close_pair(&a, &b);
+}
+static void ep_alloc__udp(void **state) { allocated("udp"); }
+static void ep_alloc__shm(void **state) { allocated("shm"); }
+
 static void both_ways(const char *adapters) {
     enum { COUNT = 8, LEN = 4 << 20 };
     struct fx a, b;
@@ -419,8 +443,10 @@ static void ep_timer__in_order_and_cancelled(void **state) {
 
 static void kept(const char *adapters) {
     struct fx a, b;
-    open_pair(&a, &b, adapters);
-    b.keep = true;
+    fx_open(&b, adapters, true);
+    b.keep = true; /* before anybody connects */
+    fx_open(&a, adapters, false);
+    fx_connect(&a, &b);
     fx_send(&a, a.peer, H_ECHO, 0, 0, 0, NULL, 0);
     fx_await(&a, &a.replies, 1);
     struct ep_peer *accepted = b.accepted;
@@ -459,6 +485,8 @@ int main(int argc, char **argv) {
         cmocka_unit_test(ep_send__sizes_shm),
         cmocka_unit_test(ep_send__bulk_udp),
         cmocka_unit_test(ep_send__bulk_shm),
+        cmocka_unit_test(ep_alloc__udp),
+        cmocka_unit_test(ep_alloc__shm),
         cmocka_unit_test(ep_send__both_ways_udp),
         cmocka_unit_test(ep_send__both_ways_shm),
         cmocka_unit_test(ep_send__channels_keep_order_udp),

@@ -1,5 +1,6 @@
 /* The endpoint's inside, shared by endpoint.c (life, peers, messages), address.c (addresses and adapters),
- * round.c (what a round of work is), progress.c (who polls, who sleeps), watch.c (descriptors and timers).
+ * round.c (what a round of work is), progress.c (who polls, who sleeps), watch.c (descriptors and
+ * timers), memory.c (ep_alloc).
  *
  * DESIGN NOTES: threads. One lock guards the engine and the adapters. At any time at most one thread is the
  * dispatcher: it polls under the lock and runs handlers without it, so they run one at a time and in order. A
@@ -119,6 +120,8 @@ struct ep {
     struct weft_list timer_list;
     uint64_t next_timer;
 
+    struct weft_list memory; /* from ep_alloc, and not an adapter's */
+
     struct deferred *deferred; /* adapter peers to let go when no adapter is being polled */
     size_t deferred_count, deferred_cap;
 };
@@ -154,6 +157,8 @@ void ep_wake_waiters(struct ep *ep);
 void *ep_thread_main(void *arg);
 void ep_sleep_briefly(struct ep *ep, uint64_t until); /* for packets or a deadline; only for who is alone */
 void ep_wait_for_callback(struct ep *ep, const struct conn *c, const struct ep_watch *w);
+
+void ep_memory_fini(struct ep *ep); /* memory.c */
 
 /* watch.c; with the lock held */
 int ep_run_watches(struct ep *ep, bool force);

@@ -1,0 +1,28 @@
+/* Streaming copies: every alignment and length near the borders, and nothing beyond. */
+#include "base/copy.h"
+#include "base/test.h"
+
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+static void copy_streaming__is_memcpy(void **state) {
+    enum { MAX = 5000, PAD = 128 };
+    static uint8_t from[MAX + 2 * PAD], to[MAX + 2 * PAD], wanted[MAX + 2 * PAD];
+    unsigned seed = 1;
+    for (size_t i = 0; i < sizeof from; i++) from[i] = (uint8_t)rand_r(&seed);
+    for (int i = 0; i < 20000; i++) {
+        size_t len = i < 1200 ? (size_t)i : (size_t)rand_r(&seed) % MAX;
+        size_t a = (size_t)rand_r(&seed) % PAD, b = (size_t)rand_r(&seed) % PAD;
+        memset(to, 0xa5, sizeof to);
+        memset(wanted, 0xa5, sizeof wanted);
+        memcpy(wanted + b, from + a, len);
+        weft_copy_streaming(to + b, from + a, len);
+        assert_memory_equal(to, wanted, sizeof to);
+    }
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {cmocka_unit_test(copy_streaming__is_memcpy)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
