@@ -10,6 +10,7 @@
 
 #include <fcntl.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -25,7 +26,7 @@ WEFT_COUNTERS(board, {"board_apples", "apples", "Apples counted."},
               {"board_pears", "pears", "Pears counted."})
 
 struct seen {
-    unsigned boards, counters, events, refused;
+    unsigned boards, counters, events, refused, torn;
     uint64_t apples, pears, last_argument, last_time_ns;
     bool disorder, has_unit;
     char program[64];
@@ -47,6 +48,7 @@ static void see_event(void *ctx, const struct weft_trace_record *r) {
     s->disorder |= r->time_ns < s->last_time_ns;
     s->last_time_ns = r->time_ns;
     s->last_argument = r->arg[0];
+    s->torn += r->arg[1] && r->arg[3] != r->arg[0];
 }
 
 static void see(void *ctx, const struct weft_board_view *v) {
@@ -112,6 +114,31 @@ static void board__a_process_is_seen_from_another(void **state) {
     assert_int_equal(weft_board_visit(pid, see, &s), WEFT_E_NOENT); /* a zombie is gone */
     end_child(pid);
     assert_int_equal(weft_board_visit(pid, see, &s), WEFT_E_NOENT);
+}
+
+static void *trace_without_end(void *arg) {
+    for (uint64_t i = 0;; i++) weft_trace(WEFT_TRACE_PEER_UP, i, i, i, i);
+    return NULL;
+}
+
+static void trace_on(void) {
+    pthread_t t;
+    pthread_create(&t, NULL, trace_without_end, NULL);
+}
+
+/* Of a thread that writes as fast as it can there are most of its events, in order and whole. */
+static void board__a_busy_thread_is_seen(void **state) {
+    pid_t pid = start_child(trace_on);
+    int good = 0;
+    while (look_at(pid).events < 1000) sched_yield(); /* until it has begun */
+    for (int i = 0; i < 100; i++) {
+        struct seen s = look_at(pid);
+        assert_false(s.disorder);
+        assert_int_equal(s.torn, 0);
+        good += s.events >= 256;
+    }
+    assert_true(good >= 90);
+    end_child(pid);
 }
 
 /* What a forked child counts from then on is its own. */
@@ -289,6 +316,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(board__a_process_without_one),
         cmocka_unit_test(board__a_process_is_seen_from_another),
+        cmocka_unit_test(board__a_busy_thread_is_seen),
         cmocka_unit_test(board__a_forked_child_has_its_own),
         cmocka_unit_test(board__threads_are_summed),
         cmocka_unit_test(board__a_full_one_costs_only_the_view),

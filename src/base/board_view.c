@@ -19,6 +19,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#define TRIES 20
+
 struct weft_board_view {
     const struct weft_board *b; /* WEFT_BOARD_BYTES of it, mapped */
     char program[sizeof((struct weft_board *)0)->program];
@@ -90,14 +92,30 @@ void weft_board_counters(const struct weft_board_view *v, weft_board_counter_fn 
     }
 }
 
+/* Copies all slots of a ring. Returns its head before; *after: its head then. */
+static uint64_t copy_slots(const struct weft_ring *r, struct weft_trace_record *to, uint64_t *after) {
+    uint64_t before = atomic_load_explicit(&r->head, memory_order_acquire);
+    for (size_t i = 0; i < WEFT_RING_EVENTS; i++) {
+        to[i].time_ns = atomic_load_explicit(&r->at[i].time_ns, memory_order_relaxed);
+        to[i].id = atomic_load_explicit(&r->at[i].id, memory_order_relaxed);
+        for (int k = 0; k < WEFT_TRACE_ARGS; k++)
+            to[i].arg[k] = atomic_load_explicit(&r->at[i].arg[k], memory_order_relaxed);
+    }
+    atomic_thread_fence(memory_order_acquire);
+    *after = atomic_load_explicit(&r->head, memory_order_relaxed);
+    return before;
+}
+
+/* A busy thread may overwrite in a millisecond what it wrote in the one before: a copy that took too long is
+ * made again. */
 static void visit_ring(const struct weft_ring *r, weft_board_event_fn *fn, void *ctx) {
-    struct weft_trace_record record;
-    uint64_t head = atomic_load_explicit(&r->head, memory_order_acquire),
-             cursor = head > WEFT_RING_EVENTS ? head - WEFT_RING_EVENTS : 0;
-    /* Not those that come while it is read: they may never end. */
-    for (int i = 0; i < WEFT_RING_EVENTS && cursor < head && weft_ring_peek(r, &cursor, &record);
-         i++, cursor++)
-        fn(ctx, &record);
+    struct weft_trace_record copy[WEFT_RING_EVENTS];
+    uint64_t after, head = copy_slots(r, copy, &after);
+    for (int i = 0; i < TRIES && after - head > WEFT_RING_EVENTS / 4; i++) head = copy_slots(r, copy, &after);
+    /* The slot after the newest is being written. */
+    uint64_t first = after >= WEFT_RING_EVENTS ? after - WEFT_RING_EVENTS + 1 : 0;
+    for (uint64_t n = first; n < head && n - first < WEFT_RING_EVENTS; n++)
+        fn(ctx, &copy[n % WEFT_RING_EVENTS]);
 }
 
 void weft_board_events(const struct weft_board_view *v, weft_board_event_fn *fn, void *ctx) {
