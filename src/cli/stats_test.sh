@@ -47,6 +47,8 @@ await counts_on 1000
 first=$(sent)
 await counts_on "$first"
 "$weft" stats | grep -q "^$program  *weft  *[0-9]" || fail "weft stats does not list $program"
+has_events() { [ "$("$weft" trace --last $1 $program | wc -l)" -eq $1 ]; }
+await has_events 300
 expect 0 "$weft" trace --last 5 $program
 [ "$(wc -l <"$WORK/out")" -eq 5 ] || fail 'not 5 events'
 sort -n "$WORK/out" | cmp -s - "$WORK/out" || { fail 'not in the order of time:'; cat "$WORK/out" >&2; }
