@@ -26,6 +26,7 @@
 
 #define JOIN_TIMEOUT_S    10u
 #define CLOSE_LINGER_MS   100u
+#define STOP_LINGER_MS    2000u /* an order to all daemons is to arrive, over a bad network too */
 #define DYING_PATIENCE_MS 500u
 
 /* --- watches --- */
@@ -320,7 +321,7 @@ void node_daemon_close(struct node_daemon *d) {
     mesh_begin(&leave, NODE_M_LEAVE);
     node_put_reason(&leave.w, "its daemon was ended");
     mesh_send_all(d, &leave);
-    if (d->ep) ep_close(d->ep, CLOSE_LINGER_MS);
+    if (d->ep) ep_close(d->ep, d->stop_ordered ? STOP_LINGER_MS : CLOSE_LINGER_MS);
     while (!weft_list_empty(&d->links))
         free(weft_list_entry(weft_list_pop_front(&d->links), struct mesh_link, link));
     node_rundir_close(&d->dir);

@@ -151,6 +151,7 @@ struct node_daemon {
     struct weft_map pending;      /* id → struct pending */
     uint32_t next_pending;
     struct inventory_run collect;
+    bool stop_ordered;            /* a local process has ended the whole cluster */
     unsigned echoes;              /* pings with data under way */
     bool reap_due;                /* some process is `ending` */
 };

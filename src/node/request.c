@@ -384,6 +384,7 @@ static int on_stop(struct process *p, struct node_frame *f) {
     struct mesh_message m;
     mesh_begin(&m, NODE_M_STOP);
     mesh_send_all(p->d, &m);
+    p->d->stop_ordered = true;
     process_reply(p, f->request, WEFT_OK, NULL, NULL);
     node_daemon_stop(p->d);
     return WEFT_OK;
