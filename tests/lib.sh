@@ -18,6 +18,7 @@ checks=0
 scratch=$(mktemp -d "${TMPDIR:-/tmp}/wt.XXXXXX") || exit 2
 export XDG_RUNTIME_DIR="$scratch/run" XDG_CONFIG_HOME="$scratch/config"
 mkdir -m 700 "$XDG_RUNTIME_DIR" "$XDG_CONFIG_HOME"
+unset SLURM_JOB_ID # else weft up means the allocation that the tests run in
 
 # A build with a sanitizer: whatever process of the test it reports about, the report is a failure (finish), but for what
 # lsan.supp lists. A program that was not built here gets the run-time that libweft_opencl.so needs, which must be loaded

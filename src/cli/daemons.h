@@ -36,6 +36,7 @@ struct daemon_process {
     enum daemon_state state;
     pid_t pid;                 /* of the daemon or its launcher; 0: none, or reaped */
     int status;                /* as of waitpid, when it was reaped */
+    bool late;                 /* it has failed because time was over */
     bool elsewhere;
     int lifeline;              /* it ends when this is closed; -1: none */
     int said;                  /* what it says when it is ready; -1: read */

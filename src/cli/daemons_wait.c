@@ -20,6 +20,10 @@
 static void hear_line(struct daemon_process *p, const char *line) {
     char format[64], socket[sizeof p->socket], join[sizeof p->join];
     uint32_t node;
+    if (strcmp(line, "failed") == 0) { /* its launcher may go on for a while, for others */
+        p->state = DAEMON_FAILED;
+        return;
+    }
     snprintf(format, sizeof format, "ready %%u %%%zus %%%zus", sizeof socket - 1, sizeof join - 1);
     if (sscanf(line, format, &node, socket, join) != 3) return; /* a login shell's greeting */
     p->node = node;
@@ -67,7 +71,8 @@ static bool reap_until(struct daemon_process *p, uint64_t deadline) {
 static void settle(struct daemon_process *p, void (*tell)(void *, struct daemon_process *), void *arg) {
     if (p->said >= 0) close(p->said);
     p->said = -1;
-    if (p->state == DAEMON_STARTING)
+    p->late = p->state == DAEMON_STARTING;
+    if (p->late)
         p->state = DAEMON_FAILED;
     else if (p->state == DAEMON_FAILED)
         reap_until(p, weft_now_ns() + LAST_TIMEOUT_MS * WEFT_NS_PER_MS);

@@ -39,7 +39,8 @@ void remote_last_words(const char *path, char *out, size_t cap) {
     *out = 0;
     while (f && fgets(line, sizeof line, f)) {
         line[strcspn(line, "\r\n")] = 0;
-        if (*line) snprintf(out, cap, "%s", line);
+        if (*line && !strstr(line, ": Exited with exit code "))
+            snprintf(out, cap, "%s", line); /* srun's echo */
     }
     for (char *p = out; *p; p++)
         if ((unsigned char)*p < ' ' || *p == 127) *p = '?';
@@ -50,8 +51,10 @@ static void tell_failure(const struct launching *l, unsigned i) {
     const struct daemon_process *p = &l->processes[i];
     char path[WEFT_PATH_MAX], words[400] = "", how[64];
     if (log_name(l, i, path)) remote_last_words(path, words, sizeof words);
-    if (p->pid > 0)
+    if (p->late)
         snprintf(how, sizeof how, "not ready after %u s", READY_TIMEOUT_MS / 1000);
+    else if (p->pid > 0)
+        snprintf(how, sizeof how, "failed");
     else if (WIFSIGNALED(p->status))
         snprintf(how, sizeof how, "ssh was killed by signal %d", WTERMSIG(p->status));
     else
@@ -92,12 +95,13 @@ static int start_one(struct launching *l, unsigned i) {
     words[n++] = (char *)h->destination;
     words[n] = NULL;
     const struct remote_spec *s = l->spec;
-    struct daemon_spec spec = {.cluster = "default",
+    struct daemon_spec spec = {.cluster = s->cluster,
                                .credentials = s->credentials,
                                .join = s->join,
                                .node = -1,
                                .reach = s->reach,
                                .insecure = !s->credentials,
+                               .bound = s->bound,
                                .launcher = words,
                                .shell = true,
                                .dir = s->dir,

@@ -8,11 +8,13 @@
 #include "cli/host_list.h"
 
 struct remote_spec {
+    const char *cluster;       /* its name */
     const struct node_credentials *credentials;   /* NULL: no key */
     const char *join;          /* the cluster's */
     const char *reach;         /* this host's address, to which theirs must fit */
     const char *dir;           /* of weft's programs there; NULL: the same as here */
     const char *log_dir;       /* for a file a host with its standard error */
+    bool bound;                /* they end with this process */
     bool partial;              /* those that come up are enough, if there is one */
 };
 

@@ -10,13 +10,12 @@
 #include "base/error.h"
 #include "cli/cluster.h"
 #include "cli/command.h"
-#include "cli/daemons.h"
+#include "cli/temporary.h"
 #include "node/rundir.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
-#include <openssl/crypto.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -27,10 +26,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define READY_TIMEOUT_MS 20000u
-#define EXIT_CANNOT_RUN  126
-#define EXIT_NOT_FOUND   127
-#define EXIT_NO_CLUSTER  125 /* as env and timeout say that they failed themselves */
+#define EXIT_CANNOT_RUN 126
+#define EXIT_NOT_FOUND  127
+#define EXIT_NO_CLUSTER 125 /* as env and timeout say that they failed themselves */
 
 struct run {
     struct run_arguments a;
@@ -38,37 +36,17 @@ struct run {
     sigset_t mask_before;    /* CMD's */
     char cluster[64];        /* of the directory below */
     char dir[WEFT_PATH_MAX]; /* this run's own; "": none yet */
-    struct daemon_process *daemons;
-    unsigned daemon_count;               /* 0: the cluster that is up */
-    struct node_credentials credentials; /* of a temporary cluster */
-    struct node_client *line; /* to that cluster: its daemon cleans up when this process is killed */
+    struct temporary temporary;
+    struct node_client
+        *line; /* to the cluster that is up: its daemon cleans up when this process is killed */
     char socket[WEFT_PATH_MAX];
 };
 
 /* --- the cluster --- */
 
-static bool start_daemon(struct run *r, unsigned i) {
-    struct daemon_spec spec = {.cluster = r->cluster,
-                               .credentials = &r->credentials,
-                               .join = i ? r->daemons[0].join : NULL,
-                               .node = (int32_t)i,
-                               .bound = true};
-    return daemon_start(&r->daemons[i], &spec) == WEFT_OK;
-}
-
-static bool await_daemons(struct run *r, unsigned first, unsigned count) {
-    return daemons_await(r->daemons + first, count, READY_TIMEOUT_MS, r->signals, NULL, NULL);
-}
-
-static bool start_cluster(struct run *r, unsigned count) {
-    r->daemons = daemons_create(count);
-    if (!r->daemons || node_credentials_make(&r->credentials, NULL) != WEFT_OK) return false;
-    r->daemon_count = count;
-    if (!start_daemon(r, 0) || !await_daemons(r, 0, 1)) return false;
-    bool good = true;
-    for (unsigned i = 1; i < count; i++) good = good && start_daemon(r, i);
-    if (!good || !await_daemons(r, 1, count - 1)) return false;
-    strcpy(r->socket, r->daemons[r->a.node < 0 ? 0 : r->a.node].socket);
+static bool start_cluster(struct run *r) {
+    if (!temporary_start(&r->temporary, r->cluster, r->dir, (unsigned)r->a.nodes, r->signals)) return false;
+    strcpy(r->socket, r->temporary.local[r->a.node < 0 ? 0 : r->a.node].socket);
     return true;
 }
 
@@ -114,16 +92,14 @@ static bool attach(struct run *r) {
     if (used < 0) return false;
     if (node_rundir_make_temporary(r->cluster, sizeof r->cluster, r->dir, sizeof r->dir) != WEFT_OK)
         return false;
-    return used || start_cluster(r, r->a.nodes ? (unsigned)r->a.nodes : 1);
+    return used || start_cluster(r);
 }
 
 static void detach(struct run *r) {
     if (r->line) node_client_close(r->line);
-    daemons_end(r->daemons, r->daemon_count);
+    temporary_end(&r->temporary);
     if (*r->dir) weft_dir_remove(r->dir);
     node_rundir_clean(NULL); /* what killed daemons and programs have left */
-    free(r->daemons);
-    OPENSSL_cleanse(&r->credentials, sizeof r->credentials);
 }
 
 /* --- the program --- */
@@ -276,7 +252,8 @@ const struct command command_run = {
         "[ARG]...\n"
         "Runs CMD so that its OpenCL library shows it the devices of every node. Uses the cluster of `weft "
         "up`; if\n"
-        "there is none, or with --nodes, a temporary one on this machine, which ends with CMD.\n\n"
+        "there is none, or with --nodes, a temporary one on this machine, which ends with CMD. In a Slurm\n"
+        "allocation that is one of all its nodes.\n\n"
         "  --nodes N         a temporary cluster of N nodes\n"
         "  --node K          run CMD as a program of node K, one of this host (default: the first)\n"
         "  --adapter LIST    let programs and executors use only these adapters: shm, udp, ofi (libfabric), "

@@ -3,7 +3,7 @@ BIN=$1
 WORK=$(mktemp -d /tmp/weft-cli-test-XXXXXX) || exit 1
 chmod 700 "$WORK"
 export XDG_RUNTIME_DIR="$WORK" XDG_CONFIG_HOME="$WORK/config"
-unset WEFT_NODE_SOCKET WEFT_ADAPTER WEFT_LOG
+unset WEFT_NODE_SOCKET WEFT_ADAPTER WEFT_LOG SLURM_JOB_ID
 weft="$BIN/weft"
 failures=0
 

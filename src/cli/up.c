@@ -5,6 +5,7 @@
 #include "cli/cluster.h"
 #include "cli/command.h"
 #include "cli/remote.h"
+#include "cli/slurm.h"
 #include "node/route.h"
 
 #include <getopt.h>
@@ -23,6 +24,8 @@ struct up {
     struct node_credentials credentials;
     bool keyed;
     struct host_list hosts;
+    struct slurm slurm;
+    unsigned launchers;          /* processes in `remote`: one a host, or srun */
     char bind[NODE_NAME_MAX];    /* that which a.bind is, when it was not given */
     char dir[WEFT_PATH_MAX / 2]; /* of the cluster, for logs */
     int signals;                 /* signalfd */
@@ -86,15 +89,9 @@ static bool is_up(void) {
 
 /* --- the others --- */
 
-static bool find_hosts(struct up *u) {
-    char self[NODE_NAME_MAX] = "";
-    const struct up_arguments *a = &u->a;
-    if (a->hosts && !host_list_add(&u->hosts, a->hosts)) return false;
-    if (a->hosts_file && !host_list_add_file(&u->hosts, a->hosts_file)) return false;
-    gethostname(self, sizeof self - 1);
-    host_list_drop_self(&u->hosts, self);
-    if (u->hosts.count == 0 || a->bind) return true;
-    if (node_route_source(host_name(&u->hosts.hosts[0]), u->bind) != WEFT_OK) {
+static bool find_own_address(struct up *u, const char *other) {
+    if (u->a.bind) return true;
+    if (node_route_source(other, u->bind) != WEFT_OK) {
         fprintf(stderr, "weft: which address of this host do the others reach? --bind ADDRESS says it\n");
         return false;
     }
@@ -102,23 +99,43 @@ static bool find_hosts(struct up *u) {
     return true;
 }
 
+static bool find_hosts(struct up *u) {
+    char self[NODE_NAME_MAX] = "";
+    const struct up_arguments *a = &u->a;
+    if (a->hosts && !host_list_add(&u->hosts, a->hosts)) return false;
+    if (a->hosts_file && !host_list_add_file(&u->hosts, a->hosts_file)) return false;
+    gethostname(self, sizeof self - 1);
+    host_list_drop_self(&u->hosts, self);
+    u->launchers = u->hosts.count;
+    return u->hosts.count == 0 || find_own_address(u, host_name(&u->hosts.hosts[0]));
+}
+
+static bool find_allocation(struct up *u) {
+    if (!slurm_find(&u->slurm)) return false;
+    u->launchers = u->slurm.count > 0;
+    return u->slurm.count == 0 || find_own_address(u, u->slurm.first);
+}
+
 static bool start_remote(struct up *u) {
-    struct remote_spec spec = {.credentials = u->keyed ? &u->credentials : NULL,
+    struct remote_spec spec = {.cluster = "default",
+                               .credentials = u->keyed ? &u->credentials : NULL,
                                .join = u->local[0].join,
                                .reach = u->a.bind,
                                .dir = u->a.remote_path,
                                .log_dir = u->dir,
                                .partial = u->a.partial};
-    return u->hosts.count == 0 || remote_start(u->remote, &u->hosts, &spec, u->signals);
+    if (u->launchers == 0) return true;
+    return u->a.slurm ? slurm_start(u->remote, &u->slurm, &spec, u->signals)
+                      : remote_start(u->remote, &u->hosts, &spec, u->signals);
 }
 
 /* --- all together --- */
 
 /* Those that are ready go on by themselves; those that may still come, with --partial, shall not. */
 static void keep(struct up *u) {
-    for (unsigned i = 0; i < u->hosts.count; i++)
+    for (unsigned i = 0; i < u->launchers; i++)
         if (u->remote[i].state != DAEMON_READY) daemons_end(&u->remote[i], 1);
-    daemons_keep(u->remote, u->hosts.count);
+    daemons_keep(u->remote, u->launchers);
     daemons_keep(u->local, (unsigned)u->a.nodes);
 }
 
@@ -130,9 +147,11 @@ static bool prepare(struct up *u) {
         fprintf(stderr, "weft: a cluster is up here already: `weft nodes` shows it, `weft down` ends it\n");
         return false;
     }
-    if (!find_hosts(u) || !up_credentials(&u->a, &u->credentials, &u->keyed)) return false;
+    if (!(u->a.slurm ? find_allocation(u) : find_hosts(u)) ||
+        !up_credentials(&u->a, &u->credentials, &u->keyed))
+        return false;
     u->local = daemons_create((unsigned)u->a.nodes);
-    u->remote = daemons_create(u->hosts.count + 1);
+    u->remote = daemons_create(u->launchers + 1);
     return u->local && u->remote && take_signals(u);
 }
 
@@ -145,9 +164,9 @@ static int start_background(struct up *u) {
         up_report(u->local[0].socket, &u->a, u->keyed);
         return 0;
     }
-    daemons_end(u->remote, u->hosts.count);
+    daemons_end(u->remote, u->launchers);
     daemons_end(u->local, (unsigned)u->a.nodes);
-    if (u->hosts.count) fprintf(stderr, "weft: the cluster is not up; nothing of it is left running\n");
+    if (u->launchers) fprintf(stderr, "weft: the cluster is not up; nothing of it is left running\n");
     return number ? 128 + number : 1;
 }
 
@@ -173,9 +192,14 @@ static bool read_join(char *out, size_t cap) {
 
 static const char *misuse(const struct up_arguments *a) {
     bool hosts = a->hosts || a->hosts_file;
+    if (a->slurm && (hosts || a->join || a->foreground))
+        return "--slurm takes the nodes of the allocation, no others";
+    if (a->slurm && !slurm_is_there())
+        return "--slurm: this is no Slurm allocation (SLURM_JOB_ID is not set)";
     if (a->foreground && (a->nodes > 1 || hosts)) return "--foreground runs one node";
     if (hosts && a->join) return "--hosts starts a cluster, --join joins one";
-    if (!hosts && (a->partial || a->remote_path)) return "--partial and --remote-path go with --hosts";
+    if (!hosts && (a->partial || (a->remote_path && !a->slurm)))
+        return "--partial and --remote-path go with --hosts";
     return NULL;
 }
 
@@ -188,6 +212,7 @@ static int parse(int argc, char **argv, struct up_arguments *a) {
                                             {"hosts", required_argument, NULL, 'H'},
                                             {"hosts-file", required_argument, NULL, 'F'},
                                             {"remote-path", required_argument, NULL, 'r'},
+                                            {"slurm", no_argument, NULL, 's'},
                                             {"partial", no_argument, NULL, 'p'},
                                             {"help", no_argument, NULL, 'h'},
                                             {0}};
@@ -204,16 +229,21 @@ static int parse(int argc, char **argv, struct up_arguments *a) {
         case 'F': a->hosts_file = optarg; break;
         case 'r': a->remote_path = optarg; break;
         case 'p': a->partial = true; break;
+        case 's': a->slurm = true; break;
         case 'h': command_help(&command_up); exit(0);
         default: return command_misuse(&command_up, NULL);
         }
     }
     if (optind < argc) return command_misuse(&command_up, "unexpected argument %s", argv[optind]);
+    /* In an allocation it is the allocation that is meant, unless something else is said. */
+    bool plain = !a->nodes && !a->hosts && !a->hosts_file && !a->join && !a->foreground;
+    a->slurm |= plain && slurm_is_there();
+    if (!a->nodes) a->nodes = 1;
     return misuse(a) ? command_misuse(&command_up, "%s", misuse(a)) : 0;
 }
 
 static int run(int argc, char **argv) {
-    struct up u = {.a.nodes = 1, .signals = -1};
+    struct up u = {.signals = -1};
     char join[NODE_JOIN_TEXT_MAX];
     int status = parse(argc, argv, &u.a);
     if (status) return status;
@@ -225,6 +255,7 @@ static int run(int argc, char **argv) {
     status = u.a.foreground ? start_foreground(&u) : start_background(&u);
     OPENSSL_cleanse(&u.credentials, sizeof u.credentials);
     host_list_free(&u.hosts);
+    slurm_free(&u.slurm);
     free(u.local);
     free(u.remote);
     if (u.signals >= 0) close(u.signals);
@@ -246,6 +277,7 @@ const struct command command_up = {
              "  --hosts LIST       hosts on which ssh starts a daemon: HOST, USER@HOST, HOST:PORT, separated "
              "by commas\n"
              "  --hosts-file F     the same from a file, one a line\n"
+             "  --slurm            one on each node of the Slurm allocation; inside one that is the default\n"
              "  --remote-path DIR  where weftd is there (default: the same directory as here)\n"
              "  --partial          go on with those that come up\n"
              "  --join TEXT        join the cluster whose `weft up` printed that text, with the same key "

@@ -12,6 +12,7 @@ struct up_arguments {
     const char *hosts, *hosts_file;   /* others, to start a daemon on each */
     const char *remote_path;
     bool partial;
+    bool slurm;                /* the nodes of the allocation; set where nothing else is said, too */
     bool insecure;             /* no key */
     bool foreground;
 };

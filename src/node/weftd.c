@@ -158,6 +158,13 @@ static void report_ready(const struct node_daemon *d, const char *log) {
     close(fd);
 }
 
+/* For whoever waits for "ready" on the standard output of several. */
+static int report_failure(void) {
+    puts("failed");
+    fflush(stdout);
+    return 1;
+}
+
 static void raise_descriptor_limit(void) {
     struct rlimit limit;
     if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= limit.rlim_max) return;
@@ -179,14 +186,14 @@ int main(int argc, char **argv) {
     char join[NODE_JOIN_TEXT_MAX];
     struct node_credentials credentials;
     char bind[NODE_NAME_MAX];
-    if (!read_input(&a, &credentials, join)) return 1;
-    if (a.reach && node_route_source(a.reach, bind) != WEFT_OK) return 1;
+    if (!read_input(&a, &credentials, join)) return report_failure();
+    if (a.reach && node_route_source(a.reach, bind) != WEFT_OK) return report_failure();
     if (a.reach) a.cfg.bind_host = bind;
     a.cfg.lifeline_fd = lifeline_fd(a.lifeline);
     struct node_daemon *d;
     rc = node_daemon_open(&d, &a.cfg);
     OPENSSL_cleanse(&credentials, sizeof credentials);
-    if (rc != WEFT_OK) return 1;
+    if (rc != WEFT_OK) return report_failure();
     handle_signals(d);
     bool ready = false;
     do {
@@ -197,5 +204,5 @@ int main(int argc, char **argv) {
     block_signals(SIG_BLOCK);
     running = NULL;
     node_daemon_close(d);
-    return ready ? 0 : 1;
+    return ready ? 0 : report_failure();
 }
