@@ -142,11 +142,10 @@ static int add_part(struct rx *rx, uint32_t offset, const uint8_t *data, size_t 
         if (lo < hi) had += hi - lo;
     }
     if (had == len) return 0;
-    if (had) return WEFT_E_PROTO; /* parts are always cut the same way */
     int rc = weft_ranges_add(&rx->parts, offset, end);
     if (rc) return rc == WEFT_E_LIMIT ? WEFT_E_PROTO : WEFT_E_AGAIN;
     memcpy(rx->assembled + offset, data, len);
-    rx->data_here += (uint32_t)len;
+    rx->data_here += (uint32_t)(len - had); /* the sender may have cut it anew, into smaller parts */
     return 0;
 }
 
@@ -160,9 +159,9 @@ int channel_msg_in(struct conn *c, struct pbuf *packet, const struct wire_msg *m
     if (rc || !rx || rx->header_here) return rc;
     if (rx->assembled && rx->data_bytes != m->data_bytes) return WEFT_E_PROTO;
     rx->data_bytes = m->data_bytes;
-    if (!whole && (rc = add_part(rx, 0, m->data, m->data_here))) return rc;
-    if (whole && rx->assembled) return WEFT_E_PROTO;
-    if (whole) {
+    bool parts = !whole || rx->assembled;
+    if (parts && (rc = add_part(rx, 0, m->data, m->data_here))) return rc;
+    if (!parts) {
         rx->data = m->data_bytes ? m->data : NULL;
         rx->data_here = m->data_bytes;
     }
@@ -214,7 +213,6 @@ int channel_rts_in(struct conn *c, struct pbuf *packet, const struct wire_rts *r
     if (rc || !rx || rx->header_here) return rc;
     if (rx->assembled) return WEFT_E_PROTO;
     rx->data_bytes = r->data_bytes;
-    rx->chunk_bytes = r->chunk_bytes;
     if (r->staged && !rx->stage && (rc = stage_header_in(rx, r->staged - 1))) return rc;
     if (weft_map_put(&c->engine->rx_by_token, c->engine->next_token, rx)) return WEFT_E_AGAIN;
     rx->token = c->engine->next_token++;

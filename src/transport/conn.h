@@ -57,6 +57,7 @@ enum content_kind {
 struct tx;
 struct content {
     struct weft_list node;
+    struct content *more; /* in tx->extras */
     uint8_t kind;
     uint32_t offset, len; /* MSG, FRAG: the part of the data */
     union {
@@ -74,6 +75,7 @@ struct content {
 
 struct superpacket {
     uint64_t todo, acked;
+    uint32_t chunk_bytes; /* 0: not cut yet, nothing of it has been sent */
 };
 
 /* The sending side of pushed rendezvous data, from OKTOSEND on. */
@@ -96,8 +98,9 @@ struct tx {
     struct weft_list node; /* conn->txs */
     struct conn *conn;
     uint64_t id, ref; /* ref: rendezvous only */
-    uint16_t handler, channel, header_bytes, chunk_bytes;
+    uint16_t handler, channel, header_bytes;
     bool rendezvous, rts_sent;
+    bool offered; /* its data, to be read or unasked */
     bool pooled;
     bool normal;   /* the data goes the non-zero-copy way */
     bool unmapped; /* … because it could not be exposed */
@@ -110,9 +113,16 @@ struct tx {
     const uint8_t *data;
     struct push_out *push;
     struct content *frags; /* eager data beyond the first packet; in the same allocation */
+    uint32_t frag_count;
+    struct content *extras; /* what was cut off when the path shrank */
     struct content first;
     uint8_t region[ADAPTER_REGION_MAX];
     uint8_t header[]; /* then the copied data, if any */
+};
+
+struct super_in {
+    uint64_t got;         /* chunks */
+    uint32_t chunk_bytes; /* as the newest cut of it; 0: nothing has come */
 };
 
 /* The receiving side of pushed rendezvous data. */
@@ -120,8 +130,8 @@ struct push_in {
     uint32_t slot;
     uint64_t use, segment_offset, segment_bytes;
     uint32_t count, low, told_low, window;
-    uint64_t *got;                    /* chunks, indexed by superpacket % window: on the heap, or … */
-    uint64_t few[CONN_NORMAL_WINDOW]; /* … these, which need no memory */
+    struct super_in *super;                  /* indexed by superpacket % window: on the heap, or … */
+    struct super_in few[CONN_NORMAL_WINDOW]; /* … these, which need no memory */
 };
 
 /* Where chunks with this slot in their tag go. After a cancel it rests until the sender has heard of it:
@@ -151,7 +161,7 @@ struct rx {
     struct conn *conn;
     uint64_t id, ref;
     uint64_t token; /* rendezvous: in engine->rx_by_token; 0: not any more */
-    uint16_t handler, channel, header_bytes, chunk_bytes;
+    uint16_t handler, channel, header_bytes;
     uint8_t state, region_bytes;
     uint8_t normal;        /* enum wire_normal: why the data comes the non-zero-copy way; 0: it does not */
     bool reserved;         /* a tag entry, for when the handler has answered */
@@ -197,6 +207,13 @@ enum conn_state {
     CONN_DOWN,
 };
 
+/* What the path carries. */
+struct mtu {
+    uint32_t limit;               /* what both adapters would take */
+    uint32_t rounds, lost, heard; /* questions asked in a row; large packets lost, small ones arrived since */
+    uint64_t ask_at_ns, again_ns;
+};
+
 struct conn {
     struct heap_node timer;
     struct weft_list all, ready; /* engine's lists; ready: may have something to send */
@@ -232,8 +249,9 @@ struct conn {
     uint64_t next_number; /* of packets; equals sent.next on unreliable links */
     struct cwnd cwnd;
     struct rtt rtt;
-    uint64_t window_bytes; /* the peer's, charged */
-    uint32_t remote_charge, packet_bytes;
+    uint64_t window_bytes;                /* the peer's, charged */
+    uint32_t remote_charge, packet_bytes; /* packet_bytes: the largest that is sent now */
+    struct mtu mtu;
     uint64_t last_sent_ns, last_probe_ns, flying_since_ns, loss_at_ns, extra_reorder_ns;
     bool asked_at_once;            /* the newest packet asks for an acknowledgement at once */
     unsigned probes_fired;         /* probe timeouts in a row */
@@ -291,6 +309,8 @@ struct packet {
     struct push_out *push; /* DATA; NULL: CTRL */
     uint32_t superpacket;
     uint8_t chunk;
+    uint16_t chunk_bytes;
+    bool question; /* PROBE: whether the path carries its size */
     struct weft_list contents;
     uint8_t trailer[WIRE_TRAILER_BYTES];
 };
@@ -301,6 +321,7 @@ struct burst {
     size_t count, arena_used;
     size_t packet_len; /* of the first */
     bool last_short;   /* a shorter packet ends a burst */
+    bool has_ack;      /* one of them acknowledges: that is enough */
     uint8_t arena[ENGINE_ARENA_BYTES];
 };
 
@@ -405,6 +426,8 @@ void tx_free(struct engine *e, struct tx *tx);
 void tx_offer_region(struct conn *c, struct tx *tx);
 void content_acked(struct conn *c, struct content *content);
 void content_drop(struct conn *c, struct content *content);
+/* Leaves the first `len` bytes to it and puts the rest behind it. False: no memory now. */
+bool content_split(struct conn *c, struct content *content, uint32_t len);
 int rendezvous_oktosend_in(struct conn *c, const struct wire_oktosend *o);
 int rendezvous_window_in(struct conn *c, const struct wire_window *w);
 int rendezvous_fin_in(struct conn *c, const struct wire_fin *f);
@@ -416,9 +439,11 @@ void push_announced(struct tx *tx);                              /* the receiver
 bool push_next(const struct push_out *p, uint32_t *superpacket); /* lowest one with chunks to send */
 uint64_t push_superpacket_bytes(const struct push_out *p, uint32_t superpacket);
 void push_window(struct push_out *p, uint32_t low);
-/* Each settles one packet's chunk: it has arrived, must be sent again, or the connection is over. */
-void push_acked(struct push_out *p, uint32_t superpacket, uint8_t chunk);
-void push_lost(struct push_out *p, uint32_t superpacket, uint8_t chunk);
+void push_cut(struct push_out *p, uint32_t superpacket, uint32_t chunk_bytes); /* (anew) */
+/* Each settles one packet's chunk: it has arrived, must be sent again, or the connection is over. Chunks of
+ * an earlier cut do not matter any more. */
+void push_acked(struct push_out *p, uint32_t superpacket, uint8_t chunk, uint32_t chunk_bytes);
+void push_lost(struct push_out *p, uint32_t superpacket, uint8_t chunk, uint32_t chunk_bytes);
 void push_dropped(struct push_out *p);
 void push_detach(
     struct push_out *p); /* the transfer is over; frees it when no packet points to it any more */
@@ -465,6 +490,19 @@ void conn_output_ack(struct conn *c, uint64_t now);
 /* One CLOSE; on a reliable link that has no room just now it goes later. */
 void conn_output_close(struct conn *c, uint64_t now);
 void conn_output_owed_close(struct conn *c, uint64_t now);
+
+/* mtu.c */
+#define MTU_QUESTIONS_MAX 6
+void mtu_init(struct conn *c, uint32_t limit);
+uint64_t mtu_deadline(const struct conn *c);
+/* The sizes to ask the path about now; returns how many. */
+size_t mtu_questions(struct conn *c, uint64_t now, uint32_t *sizes);
+void mtu_answered(struct conn *c, uint32_t packet_bytes);
+void mtu_shrink(struct conn *c, uint64_t now);
+/* What became of packets, and what to make of it. */
+void mtu_lost(struct conn *c, uint32_t packet_bytes);
+void mtu_arrived(struct conn *c, uint32_t packet_bytes);
+void mtu_judge(struct conn *c, uint64_t now);
 
 /* recovery.c */
 int recovery_ack_in(struct conn *c, uint64_t now, const struct wire_ack *a);

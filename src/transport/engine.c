@@ -212,7 +212,7 @@ static int data_in(struct conn *c, const struct wire_header *h, const uint8_t *p
     if (len < WIRE_OVERHEAD_BYTES + WIRE_DATA_BYTES) return WEFT_E_PROTO;
     wire_data_read(packet + WIRE_HEADER_BYTES, &d);
     if (d.length != len - WIRE_OVERHEAD_BYTES - WIRE_DATA_BYTES) return WEFT_E_PROTO;
-    if (c->closing) return 0;
+    /* While closing nothing is armed: all is late, but what was canceled is not acknowledged all the same. */
     return rendezvous_data_in(c, &d, packet + WIRE_HEADER_BYTES + WIRE_DATA_BYTES);
 }
 
@@ -263,6 +263,9 @@ static int packet_in(struct conn *c, uint64_t now, const struct wire_header *h, 
     if (h->type == WIRE_DATA) {
         c->answerable = false;
         rc = data_in(c, h, packet, len);
+    } else if (h->type == WIRE_PROBE) { /* that it has come is the answer */
+        c->answerable = false;
+        rc = c->reliable ? WEFT_E_PROTO : 0;
     } else {
         struct pbuf *copy = pbuf_create(c->engine, len);
         if (!copy) return WEFT_E_AGAIN;
@@ -336,7 +339,7 @@ void engine_input(struct engine *e, uint64_t now, const struct engine_from *from
             reset_in(e, now, from, copy, n);
         return;
     }
-    if (h.version != WIRE_VERSION || (h.type != WIRE_CTRL && h.type != WIRE_DATA) ||
+    if (h.version != WIRE_VERSION || (h.type != WIRE_CTRL && h.type != WIRE_DATA && h.type != WIRE_PROBE) ||
         h.flags & ~WIRE_FLAGS_KNOWN) {
         stats_add(STATS_PACKETS_BAD, 1);
         return;

@@ -298,7 +298,7 @@ static void rules__an_acknowledgement_of_what_was_never_sent(void **state) {
 
 static void send_rts(uint64_t data_bytes) {
     uint8_t body[64];
-    struct wire_rts r = {.chunk_bytes = 1424, .data_bytes = data_bytes, .ref = 0};
+    struct wire_rts r = {.data_bytes = data_bytes, .ref = 0};
     hand_packet(&h, WIRE_CTRL, body, wire_rts_write(body, &r));
     hand_settle(&h);
 }
@@ -319,7 +319,7 @@ static uint64_t tag_granted(void) {
 
 static void send_data(uint64_t tag, uint32_t offset, uint16_t length) {
     uint8_t body[WIRE_DATA_BYTES + 1424] = {0};
-    wire_data_write(body, &(struct wire_data){tag, offset, length});
+    wire_data_write(body, &(struct wire_data){tag, offset, length, 0, 1424});
     hand_packet(&h, WIRE_DATA, body, WIRE_DATA_BYTES + length);
     hand_settle(&h);
 }
@@ -432,7 +432,7 @@ static void cancel__is_told_and_late_data_is_not_stored(void **state) {
 
 static void send_rts_number(uint64_t n, uint64_t data_bytes, uint8_t flags) {
     uint8_t body[64];
-    struct wire_rts r = {.chunk_bytes = 1424, .data_bytes = data_bytes, .ref = n, .id = n, .flags = flags};
+    struct wire_rts r = {.data_bytes = data_bytes, .ref = n, .id = n, .flags = flags};
     hand_packet(&h, WIRE_CTRL, body, wire_rts_write(body, &r));
     hand_settle(&h);
 }

@@ -171,4 +171,11 @@ void hand_accept(struct hand *h) {
     uint8_t ping[WIRE_PING_BYTES];
     hand_packet(h, WIRE_CTRL, ping, wire_ping_write(ping));
     hand_settle(h);
+    uint8_t body[WIRE_ACK_BYTES_MAX]; /* the path carries HAND_PATH_BYTES */
+    struct wire_header head;
+    if (wire_header_read(hand_last(h, WIRE_PROBE, &len), HAND_PATH_BYTES, &head)) abort();
+    struct wire_ack a = {.largest = head.number, .window_bytes = 1 << 20, .count = 1};
+    a.range[0] = (struct wire_ack_range){0, head.number};
+    hand_packet(h, WIRE_CTRL, body, wire_ack_write(body, &a));
+    hand_settle(h);
 }

@@ -255,6 +255,7 @@ void handshake_confirm(struct conn *c, uint64_t now) {
         return;
     }
     c->state = CONN_UP;
+    conn_mark_ready(c); /* asks the path what it carries */
     c->released = false;
     handshake_free(c);
     c->engine->half_open--;

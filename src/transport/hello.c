@@ -63,7 +63,7 @@ void hello_adopt(struct conn *c, const struct wire_hello *h, uint8_t integrity) 
     memcpy(c->remote_boot_id, h->boot_id, sizeof c->remote_boot_id);
     c->met = ++c->engine->next_met;
     size_t least = c->path.packet_bytes < h->packet_bytes ? c->path.packet_bytes : h->packet_bytes;
-    c->packet_bytes = (uint32_t)(least < WIRE_PACKET_MAX ? least : WIRE_PACKET_MAX);
+    mtu_init(c, (uint32_t)(least < WIRE_PACKET_MAX ? least : WIRE_PACKET_MAX));
     c->remote_charge = h->charge_bytes;
     c->window_bytes = h->window_bytes;
     c->integrity = integrity;

@@ -38,6 +38,7 @@ static void make_contents(struct tx *tx, uint32_t first, uint32_t part, uint32_t
         weft_list_init(&tx->frags[i].node);
         at += tx->frags[i].len;
     }
+    tx->frag_count = frags;
     tx->left = frags + 1;
 }
 
@@ -141,9 +142,29 @@ void engine_flush(struct engine *e, struct conn *c) {
 static void unlink_contents(struct tx *tx) {
     weft_list_remove(&tx->first.node);
     if (tx->rendezvous) return;
-    uint32_t frags = 0;
-    for (uint64_t at = tx->first.len; at < tx->data_bytes; at += tx->frags[frags++].len)
-        weft_list_remove(&tx->frags[frags].node);
+    for (uint32_t i = 0; i < tx->frag_count; i++) weft_list_remove(&tx->frags[i].node);
+    for (struct content *extra; (extra = tx->extras);) {
+        tx->extras = extra->more;
+        weft_list_remove(&extra->node);
+        pool_put(&tx->conn->engine->content_pool, extra);
+    }
+}
+
+bool content_split(struct conn *c, struct content *content, uint32_t len) {
+    struct tx *tx = content->tx;
+    struct content *extra = pool_get(&c->engine->content_pool);
+    if (!extra) return false;
+    *extra = (struct content){.kind = CONTENT_FRAG,
+                              .offset = content->offset + len,
+                              .len = content->len - len,
+                              .more = tx->extras,
+                              .tx = tx};
+    weft_list_init(&extra->node);
+    weft_list_insert_before(content->node.next, &extra->node);
+    content->len = len;
+    tx->extras = extra;
+    tx->left++;
+    return true;
 }
 
 void tx_finish(struct tx *tx, int status, bool front) {

@@ -18,8 +18,7 @@ static void open_hand(void) {
 
 static void send_rts(uint64_t number, uint64_t data_bytes) {
     uint8_t body[64];
-    struct wire_rts r = {
-        .chunk_bytes = CHUNK, .data_bytes = data_bytes, .ref = number, .id = number, .staged = number + 1};
+    struct wire_rts r = {.data_bytes = data_bytes, .ref = number, .id = number, .staged = number + 1};
     hand_packet(&h, WIRE_CTRL, body, wire_rts_write(body, &r));
     hand_settle(&h);
 }
@@ -129,7 +128,7 @@ static void receive__without_room_it_comes_again_under_a_tag(void **state) {
     assert_false(is_acknowledged(refused));
     assert_int_equal(staged_bytes(), 2 * WIRE_SUPERPACKET_BYTES);
     uint8_t body[64];
-    struct wire_rts r = {.chunk_bytes = CHUNK, .data_bytes = 2000, .ref = 0, .id = 0, .staged = 3};
+    struct wire_rts r = {.data_bytes = 2000, .ref = 0, .id = 0, .staged = 3};
     hand_packet(&h, WIRE_CTRL, body, wire_rts_write(body, &r));
     hand_settle(&h);
     assert_true(find_item(WIRE_ITEM_OKTOSEND, &item));
@@ -137,13 +136,28 @@ static void receive__without_room_it_comes_again_under_a_tag(void **state) {
     refused = h.next_number;
     send_data(2, 0, 0, CHUNK, 9); /* acknowledged, it would look as if it had arrived */
     assert_false(is_acknowledged(refused));
-    send_tagged(ok.tag, 0, CHUNK, 0, 4);
-    send_tagged(ok.tag, CHUNK, 2000 - CHUNK, 0, 5);
+    send_tagged(ok.tag, 0, CHUNK, CHUNK, 4);
+    send_tagged(ok.tag, CHUNK, 2000 - CHUNK, CHUNK, 5);
     assert_int_equal(h.data_status, 0);
     assert_true(holds(0, CHUNK, 4) && holds(CHUNK, 2000, 5));
     uint64_t late = h.next_number;
     send_data(2, 0, 0, CHUNK, 9);
     assert_true(is_acknowledged(late) && holds(0, CHUNK, 4));
+    hand_close(&h);
+}
+
+static void receive__smaller_chunks_start_a_superpacket_again(void **state) {
+    open_hand();
+    send_data(0, 0, 0, CHUNK, 1); /* waits for the header */
+    send_tagged(wire_tag(WIRE_TAG_STAGED, 0, 0), 1000, 1000, 1000, 2);
+    send_data(0, 0, CHUNK, CHUNK, 9); /* of the old cut, and late */
+    send_rts(0, 3000);
+    assert_true(holds(1000, 2000, 2));
+    send_tagged(wire_tag(WIRE_TAG_STAGED, 0, 0), 2000, 1000, 1000, 3);
+    assert_int_equal(h.data_status, 1);
+    send_tagged(wire_tag(WIRE_TAG_STAGED, 0, 0), 0, 1000, 1000, 4);
+    assert_int_equal(h.data_status, 0);
+    assert_true(holds(0, 1000, 4) && holds(1000, 2000, 2) && holds(2000, 3000, 3));
     hand_close(&h);
 }
 
@@ -187,16 +201,9 @@ static void rules__wrong_places_close(void **state) {
     static const struct {
         uint32_t superpacket, offset;
         uint16_t length, chunk;
-    } cases[] = {{0, 1, CHUNK, CHUNK},
-                 {0, 0, 0, CHUNK},
-                 {0, 0, CHUNK, 0},
-                 {0, 0, CHUNK, 900},
-                 {16, 0, CHUNK, CHUNK},
-                 {0, 2 * CHUNK, CHUNK, CHUNK},
-                 {0, 3 * CHUNK, CHUNK, CHUNK},
-                 {0, 0, 1000, CHUNK},
-                 {1, 0, CHUNK, CHUNK},
-                 {0, 0, 1000, 1000}};
+    } cases[] = {{0, 1, CHUNK, CHUNK},         {0, 0, 0, CHUNK},      {0, 0, CHUNK, 0},
+                 {0, 0, CHUNK, 900},           {16, 0, CHUNK, CHUNK}, {0, 2 * CHUNK, CHUNK, CHUNK},
+                 {0, 3 * CHUNK, CHUNK, CHUNK}, {0, 0, 1000, CHUNK},   {1, 0, CHUNK, CHUNK}};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         open_hand();
         send_rts(0, 3000);
@@ -227,7 +234,7 @@ static void rules__what_came_before_the_header_must_fit_it(void **state) {
     open_hand(); /* a number twice */
     send_rts(0, 3000);
     uint8_t body[64];
-    struct wire_rts r = {.chunk_bytes = CHUNK, .data_bytes = 3000, .ref = 1, .id = 1, .staged = 1};
+    struct wire_rts r = {.data_bytes = 3000, .ref = 1, .id = 1, .staged = 1};
     hand_packet(&h, WIRE_CTRL, body, wire_rts_write(body, &r));
     hand_settle(&h);
     breaks();
@@ -270,7 +277,7 @@ static void send__no_more_than_its_share_before_an_acknowledgement(void **state)
     struct conn *c = engine_conn_next(h.engine, NULL);
     struct ep_send s = {.data = data, .data_bytes = sizeof data, .on_done = on_done};
     sent_status = 1;
-    const uint64_t rts = 0; /* the first packet of the connection */
+    const uint64_t rts = newest_number() + 1;
     assert_int_equal(engine_send(h.engine, h.now, c, &s), 0);
     hand_settle(&h);
     assert_int_equal(newest_number(), rts + 63); /* the first congestion window */
@@ -296,7 +303,7 @@ static void send__when_asked_it_starts_again_under_the_tag(void **state) {
     struct conn *c = engine_conn_next(h.engine, NULL);
     struct ep_send s = {.data = data, .data_bytes = sizeof data, .on_done = on_done};
     sent_status = 1;
-    const uint64_t rts = 0, tag = wire_tag(5, 77, 0);
+    const uint64_t rts = newest_number() + 1, tag = wire_tag(5, 77, 0);
     assert_int_equal(engine_send(h.engine, h.now, c, &s), 0);
     hand_settle(&h);
     uint64_t unasked = newest_number();
@@ -316,6 +323,7 @@ int main(void) {
         cmocka_unit_test(receive__data_after_its_header_goes_straight),
         cmocka_unit_test(receive__data_before_its_header_waits),
         cmocka_unit_test(receive__without_room_it_comes_again_under_a_tag),
+        cmocka_unit_test(receive__smaller_chunks_start_a_superpacket_again),
         cmocka_unit_test(receive__canceled_data_is_neither_stored_nor_acknowledged),
         cmocka_unit_test(receive__all_caps_hold),
         cmocka_unit_test(rules__wrong_places_close),

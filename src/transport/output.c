@@ -57,9 +57,8 @@ static size_t write_msg(const struct content *n, uint8_t *at) {
 
 static size_t write_rts(struct conn *c, const struct content *n, uint8_t *at) {
     struct tx *tx = n->tx;
-    if (!tx->chunk_bytes) {
-        uint32_t chunk = c->packet_bytes - WIRE_OVERHEAD_BYTES - WIRE_DATA_BYTES;
-        tx->chunk_bytes = (uint16_t)(chunk < WIRE_SUPERPACKET_BYTES ? chunk : WIRE_SUPERPACKET_BYTES);
+    if (!tx->offered) {
+        tx->offered = true;
         tx_offer_region(c, tx);
         push_unasked(tx);
     }
@@ -67,7 +66,6 @@ static size_t write_rts(struct conn *c, const struct content *n, uint8_t *at) {
                                                        .handler = tx->handler,
                                                        .id = tx->id,
                                                        .header_bytes = tx->header_bytes,
-                                                       .chunk_bytes = tx->chunk_bytes,
                                                        .region_bytes = tx->region_bytes,
                                                        .data_bytes = tx->data_bytes,
                                                        .ref = tx->ref,
@@ -128,12 +126,18 @@ static void take_content(struct conn *c, struct packet *pk, struct content *n) {
     }
 }
 
+/* Cuts what is too large for any packet, since the path has shrunk. */
+static bool fit(struct conn *c, struct content *n, size_t fixed, size_t limit) {
+    size_t room = limit - WIRE_HEADER_BYTES - fixed;
+    return n->len <= room || content_split(c, n, (uint32_t)room);
+}
+
 /* Fills one CTRL packet; false when there is nothing to say. */
 static bool build_ctrl(struct conn *c, uint64_t now, struct packet *pk, bool ack_only) {
     size_t limit = c->packet_bytes - WIRE_TRAILER_BYTES;
     size_t copy_limit = limit < ENGINE_HEAD_MAX ? limit : ENGINE_HEAD_MAX;
     size_t at = WIRE_HEADER_BYTES;
-    if (!c->reliable && received_owes(&c->received)) {
+    if (!c->reliable && received_owes(&c->received) && !c->engine->burst.has_ack) {
         bool alone = ack_only || !next_content(c);
         if (!alone || ack_only || c->received.due_ns <= now) {
             size_t n = write_ack(c, now, pk->head + at, copy_limit - at);
@@ -144,6 +148,8 @@ static bool build_ctrl(struct conn *c, uint64_t now, struct packet *pk, bool ack
     struct content *n;
     while (!ack_only && !pk->payload && (n = next_content(c))) {
         size_t fixed = content_bytes(n), data = carries_data(n) ? n->len : 0;
+        if (data && !fit(c, n, fixed, limit)) break;
+        data = carries_data(n) ? n->len : 0;
         if (at + fixed > copy_limit || at + fixed + data > limit) break;
         bool gather = data >= GATHER_MIN || at + fixed + data > copy_limit;
         at += write_content(c, n, pk->head + at);
@@ -155,6 +161,7 @@ static bool build_ctrl(struct conn *c, uint64_t now, struct packet *pk, bool ack
             at += data;
         }
         take_content(c, pk, n);
+        if (n->kind == CONTENT_PING && c->mtu.lost) break; /* it is to show that small packets arrive */
     }
     pk->head_bytes = at;
     return at > WIRE_HEADER_BYTES;
@@ -168,6 +175,7 @@ static struct packet *burst_packet(struct burst *b) {
     pk->payload = NULL;
     pk->eliciting = pk->has_ack = false;
     pk->push = NULL;
+    pk->question = false;
     weft_list_init(&pk->contents);
     return pk;
 }
@@ -183,7 +191,7 @@ static void unbuild(struct conn *c, struct packet *pk) {
         weft_list_remove(n);
         weft_list_push_front(&c->again, n);
     }
-    if (pk->push) push_lost(pk->push, pk->superpacket, pk->chunk);
+    if (pk->push) push_lost(pk->push, pk->superpacket, pk->chunk, pk->chunk_bytes);
 }
 
 static void commit(struct conn *c, uint64_t now, struct packet *pk) {
@@ -196,7 +204,7 @@ static void commit(struct conn *c, uint64_t now, struct packet *pk) {
     if (c->reliable) { /* taken is arrived */
         while (!weft_list_empty(&pk->contents))
             content_acked(c, weft_list_entry(pk->contents.next, struct content, node));
-        if (pk->push) push_acked(pk->push, pk->superpacket, pk->chunk);
+        if (pk->push) push_acked(pk->push, pk->superpacket, pk->chunk, pk->chunk_bytes);
         return;
     }
     bool first = c->sent.flying == 0;
@@ -205,6 +213,8 @@ static void commit(struct conn *c, uint64_t now, struct packet *pk) {
     s->bulk = pk->push;
     s->superpacket = pk->superpacket;
     s->chunk = pk->chunk;
+    s->chunk_bytes = pk->chunk_bytes;
+    if (pk->question) s->state = SENT_QUESTION;
     s->delivered = c->cwnd.delivered;
     if (!pk->eliciting) return;
     if (first && !c->probes_fired) c->flying_since_ns = now;
@@ -227,9 +237,11 @@ static void seal(struct conn *c, struct burst *b, size_t i, bool last) {
     uint8_t flags = pk->eliciting ? WIRE_ACK_ELICITING : 0;
     pk->at_once = pk->eliciting && last && !c->reliable && !more_to_send(c);
     if (pk->at_once) flags |= WIRE_ACK_NOW;
+    if (pk->question) flags |= WIRE_ACK_ELICITING | WIRE_ACK_NOW;
+    enum wire_type type = pk->push ? WIRE_DATA : pk->question ? WIRE_PROBE : WIRE_CTRL;
     size_t len = packet_len(pk);
-    wire_header_write(pk->head, &(struct wire_header){WIRE_VERSION, pk->push ? WIRE_DATA : WIRE_CTRL, flags,
-                                                      (uint16_t)len, c->remote_id, c->next_number + i});
+    wire_header_write(pk->head, &(struct wire_header){WIRE_VERSION, (uint8_t)type, flags, (uint16_t)len,
+                                                      c->remote_id, c->next_number + i});
     wire_trailer_write(pk->trailer, c->integrity, pk->head, pk->head_bytes, pk->payload, pk->payload_bytes);
     if (c->secure && c->integrity == WIRE_INTEGRITY_CRC)
         memcpy(pk->trailer + WIRE_TRAILER_BYTES - WIRE_TOKEN_BYTES, c->secure->send_token, WIRE_TOKEN_BYTES);
@@ -257,8 +269,12 @@ static int flush(struct conn *c, uint64_t now) {
     for (size_t i = count; i-- > taken;) unbuild(c, &b->packet[i]);
     for (size_t i = 0; i < taken; i++) commit(c, now, &b->packet[i]);
     b->count = b->arena_used = 0;
-    b->last_short = false;
+    b->last_short = b->has_ack = false;
     stats_add(STATS_PACKETS_SENT, taken);
+    if (rc == WEFT_E_TOO_BIG && !c->reliable && c->packet_bytes > WIRE_PATH_MIN) {
+        mtu_shrink(c, now);
+        return 0;
+    }
     if (rc < 0) {
         send_failed(c, now, rc);
         return rc;
@@ -314,6 +330,7 @@ static bool add(struct conn *c, uint64_t now, struct packet *pk) {
     size_t len = packet_len(pk);
     if (b->count == 0) b->packet_len = len;
     b->last_short = len < b->packet_len;
+    b->has_ack |= pk->has_ack;
     b->arena_used += (pk->head_bytes + 15) & ~(size_t)15;
     b->count++;
     return true;
@@ -358,12 +375,13 @@ static int output_ctrl(struct conn *c, uint64_t now) {
 static void build_data(struct conn *c, struct push_out *p, uint32_t superpacket, uint8_t chunk,
                        struct packet *pk) {
     const struct tx *tx = p->tx;
+    uint32_t chunk_bytes = p->super[superpacket % WIRE_CHUNKS_MAX].chunk_bytes;
     uint64_t start = (uint64_t)superpacket * WIRE_SUPERPACKET_BYTES;
-    uint32_t offset = (uint32_t)chunk * tx->chunk_bytes;
+    uint32_t offset = (uint32_t)chunk * chunk_bytes;
     uint64_t left = push_superpacket_bytes(p, superpacket) - offset;
     struct wire_data d = {p->base_tag + superpacket, offset,
-                          (uint16_t)(left < tx->chunk_bytes ? left : tx->chunk_bytes),
-                          tx->normal ? WIRE_DATA_NORMAL : 0, p->staged ? tx->chunk_bytes : 0};
+                          (uint16_t)(left < chunk_bytes ? left : chunk_bytes),
+                          tx->normal ? WIRE_DATA_NORMAL : 0, (uint16_t)chunk_bytes};
     wire_data_write(pk->head + WIRE_HEADER_BYTES, &d);
     pk->head_bytes = WIRE_HEADER_BYTES + WIRE_DATA_BYTES;
     pk->payload = tx->data + p->segment_offset + start + offset;
@@ -372,6 +390,7 @@ static void build_data(struct conn *c, struct push_out *p, uint32_t superpacket,
     pk->push = p;
     pk->superpacket = superpacket;
     pk->chunk = chunk;
+    pk->chunk_bytes = (uint16_t)chunk_bytes;
     p->super[superpacket % WIRE_CHUNKS_MAX].todo &= ~(1ull << chunk);
     p->flying++;
 }
@@ -380,8 +399,12 @@ static void build_data(struct conn *c, struct push_out *p, uint32_t superpacket,
 static int output_superpacket(struct conn *c, uint64_t now, struct push_out *p, uint32_t superpacket) {
     struct burst *b = &c->engine->burst;
     struct plan plan = {0, 0};
-    uint64_t todo = p->super[superpacket % WIRE_CHUNKS_MAX].todo;
-    size_t chunk_bytes = p->tx->chunk_bytes + WIRE_OVERHEAD_BYTES + WIRE_DATA_BYTES;
+    const struct superpacket *s = &p->super[superpacket % WIRE_CHUNKS_MAX];
+    uint32_t most = c->packet_bytes - WIRE_OVERHEAD_BYTES - WIRE_DATA_BYTES;
+    if (most > WIRE_SUPERPACKET_BYTES) most = WIRE_SUPERPACKET_BYTES;
+    if (!s->chunk_bytes || s->chunk_bytes > most) push_cut(p, superpacket, most);
+    uint64_t todo = s->todo;
+    size_t chunk_bytes = s->chunk_bytes + WIRE_OVERHEAD_BYTES + WIRE_DATA_BYTES;
     uint32_t want = (uint32_t)__builtin_popcountll(todo);
     if (want > 8) want = 8;
     uint32_t charge = recovery_charge(c, chunk_bytes);
@@ -416,11 +439,36 @@ static int output_bulk(struct conn *c, uint64_t now) {
     return 0;
 }
 
+/* Asks the path, by packets of nothing. */
+static void output_questions(struct conn *c, uint64_t now) {
+    static const uint8_t nothing[WIRE_PACKET_MAX];
+    uint32_t sizes[MTU_QUESTIONS_MAX];
+    size_t count = mtu_questions(c, now, sizes);
+    struct burst *b = &c->engine->burst;
+    for (size_t i = 0; i < count && sent_reserve(&c->sent, 1); i++) {
+        struct packet *pk = burst_packet(b);
+        pk->head_bytes = WIRE_HEADER_BYTES;
+        pk->payload = nothing;
+        pk->payload_bytes = sizes[i] - WIRE_OVERHEAD_BYTES;
+        pk->question = true;
+        add(c, now, pk);
+        seal(c, b, 0, true);
+        const struct engine_io *io = &c->engine->cfg.io;
+        if (io->send(io->ctx, &c->path, b->out, 1) == 1) {
+            commit(c, now, pk);
+            stats_add(STATS_PATH_QUESTIONS, 1);
+        }
+        b->count = b->arena_used = 0;
+        b->last_short = b->has_ack = false;
+    }
+}
+
 bool conn_output(struct conn *c, uint64_t now) {
     if (c->state == CONN_INIT_SENT) handshake_tick(c, now);
     if (c->state != CONN_UP) return false;
     if (c->blocked && now < c->retry_at_ns) return false;
     c->blocked = false;
+    output_questions(c, now);
     if (c->held && now < c->hold_until_ns && c->received.due_ns > now) return false;
     c->held = false;
     for (int i = 0; i < ROUNDS; i++) {
@@ -455,6 +503,7 @@ static int send_close(struct conn *c, uint64_t now) {
     const struct engine_io *io = &c->engine->cfg.io;
     int rc = io->send(io->ctx, &c->path, b->out, 1);
     b->count = b->arena_used = 0;
+    b->has_ack = false;
     return rc;
 }
 

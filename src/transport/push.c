@@ -11,16 +11,22 @@ uint64_t push_superpacket_bytes(const struct push_out *p, uint32_t superpacket) 
     return left < WIRE_SUPERPACKET_BYTES ? left : WIRE_SUPERPACKET_BYTES;
 }
 
-static uint64_t full_map(const struct push_out *p, uint32_t superpacket) {
-    uint64_t bytes = push_superpacket_bytes(p, superpacket);
-    uint64_t chunks = (bytes + p->tx->chunk_bytes - 1) / p->tx->chunk_bytes;
-    return chunks >= 64 ? UINT64_MAX : (1ull << chunks) - 1;
+void push_cut(struct push_out *p, uint32_t superpacket, uint32_t chunk_bytes) {
+    uint32_t bytes = (uint32_t)push_superpacket_bytes(p, superpacket);
+    p->super[superpacket % WIRE_CHUNKS_MAX] =
+        (struct superpacket){.todo = wire_chunk_map(bytes, chunk_bytes), .chunk_bytes = chunk_bytes};
+}
+
+static bool all_acked(const struct push_out *p, uint32_t superpacket) {
+    const struct superpacket *s = &p->super[superpacket % WIRE_CHUNKS_MAX];
+    uint32_t bytes = (uint32_t)push_superpacket_bytes(p, superpacket);
+    return s->chunk_bytes && s->acked == wire_chunk_map(bytes, s->chunk_bytes);
 }
 
 static void open_window(struct push_out *p) {
     uint32_t to = p->limit < p->count ? p->limit : p->count;
     for (; p->opened < to; p->opened++)
-        p->super[p->opened % WIRE_CHUNKS_MAX] = (struct superpacket){full_map(p, p->opened), 0};
+        p->super[p->opened % WIRE_CHUNKS_MAX] = (struct superpacket){.todo = 1}; /* cut when it is sent */
     struct conn *c = p->tx->conn;
     if (p->low < p->opened && weft_list_empty(&p->node)) weft_list_push_back(&c->bulk, &p->node);
     conn_mark_ready(c);
@@ -75,7 +81,7 @@ static void end_staged(struct push_out *p) {
 }
 
 static void advance(struct push_out *p) {
-    while (p->low < p->opened && p->super[p->low % WIRE_CHUNKS_MAX].acked == full_map(p, p->low)) p->low++;
+    while (p->low < p->opened && all_acked(p, p->low)) p->low++;
 }
 
 /* The receiver has all below low: it takes that much more. */
@@ -116,10 +122,10 @@ static void unfly(struct push_out *p) {
     if (--p->flying == 0 && !p->tx) free(p);
 }
 
-void push_acked(struct push_out *p, uint32_t superpacket, uint8_t chunk) {
+void push_acked(struct push_out *p, uint32_t superpacket, uint8_t chunk, uint32_t chunk_bytes) {
     struct tx *tx = p->tx;
-    if (tx && superpacket >= p->low) {
-        struct superpacket *s = &p->super[superpacket % WIRE_CHUNKS_MAX];
+    struct superpacket *s = tx && superpacket >= p->low ? &p->super[superpacket % WIRE_CHUNKS_MAX] : NULL;
+    if (s && s->chunk_bytes == chunk_bytes) {
         s->acked |= 1ull << chunk;
         s->todo &= ~(1ull << chunk);
         advance(p);
@@ -130,9 +136,9 @@ void push_acked(struct push_out *p, uint32_t superpacket, uint8_t chunk) {
     if (ends) tx_finish(tx, 0, false);
 }
 
-void push_lost(struct push_out *p, uint32_t superpacket, uint8_t chunk) {
-    if (p->tx && superpacket >= p->low) {
-        struct superpacket *s = &p->super[superpacket % WIRE_CHUNKS_MAX];
+void push_lost(struct push_out *p, uint32_t superpacket, uint8_t chunk, uint32_t chunk_bytes) {
+    struct superpacket *s = p->tx && superpacket >= p->low ? &p->super[superpacket % WIRE_CHUNKS_MAX] : NULL;
+    if (s && s->chunk_bytes == chunk_bytes) {
         s->todo |= ~s->acked & 1ull << chunk;
         if (weft_list_empty(&p->node)) weft_list_push_front(&p->tx->conn->bulk, &p->node);
         conn_mark_ready(p->tx->conn);

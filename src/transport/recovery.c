@@ -32,14 +32,19 @@ bool recovery_may_send(struct conn *c, size_t packet_bytes, uint32_t planned, ui
     return s->flying_bytes + planned_bytes + recovery_charge(c, packet_bytes) <= c->window_bytes;
 }
 
+static uint32_t bytes_of(const struct conn *c, const struct sent_packet *p) {
+    return p->charge_bytes - c->remote_charge;
+}
+
 static void lose(struct conn *c, struct sent_packet *p) {
+    mtu_lost(c, bytes_of(c, p));
     sent_settle(&c->sent, p, SENT_LOST);
     while (!weft_list_empty(&p->contents)) {
         struct weft_list *n = p->contents.prev;
         weft_list_remove(n);
         weft_list_push_front(&c->again, n);
     }
-    if (p->bulk) push_lost(p->bulk, p->superpacket, p->chunk);
+    if (p->bulk) push_lost(p->bulk, p->superpacket, p->chunk, p->chunk_bytes);
     p->bulk = NULL;
     conn_mark_ready(c);
 }
@@ -87,11 +92,12 @@ static void detect_losses(struct conn *c, uint64_t now) {
 
 static void settle_acked(struct conn *c, struct sent_packet *p) {
     sent_settle(&c->sent, p, SENT_DONE);
+    mtu_arrived(c, bytes_of(c, p));
     while (!weft_list_empty(&p->contents))
         content_acked(c, weft_list_entry(p->contents.next, struct content, node));
     struct push_out *push = p->bulk;
     p->bulk = NULL;
-    if (push) push_acked(push, p->superpacket, p->chunk);
+    if (push) push_acked(push, p->superpacket, p->chunk, p->chunk_bytes);
 }
 
 struct ack_result {
@@ -105,6 +111,10 @@ static void take_range(struct conn *c, const struct wire_ack_range *r, uint64_t 
     uint64_t lo = r->first > c->sent.low ? r->first : c->sent.low;
     for (uint64_t n = lo; n <= r->last && n < c->sent.next; n++) {
         struct sent_packet *p = sent_at(&c->sent, n);
+        if (p->state == SENT_QUESTION) {
+            p->state = SENT_DONE;
+            mtu_answered(c, bytes_of(c, p));
+        }
         if (p->state == SENT_LOST) { /* it had arrived: wait longer from now on, up to one more round trip */
             stats_add(STATS_PACKETS_SPURIOUS, 1);
             p->state = SENT_DONE;
@@ -144,6 +154,7 @@ int recovery_ack_in(struct conn *c, uint64_t now, const struct wire_ack *a) {
         c->extra_reorder_ns -= c->extra_reorder_ns >> 8;
     }
     detect_losses(c, now);
+    mtu_judge(c, now);
     sent_trim(&c->sent, now > 2 * loss_age_ns(c) ? now - 2 * loss_age_ns(c) : 0);
     conn_mark_ready(c);
     return 0;
@@ -163,19 +174,31 @@ static uint64_t probe_at(const struct conn *c) {
     return since + wait;
 }
 
-/* Nothing came back: the oldest content goes again, beyond all windows. */
+static struct sent_packet *oldest_flying(const struct conn *c, bool control) {
+    for (uint64_t n = c->sent.low; n < c->sent.next; n++) {
+        struct sent_packet *p = sent_at(&c->sent, n);
+        if (p->state == SENT_FLYING && (!control || !p->bulk)) return p;
+    }
+    return NULL;
+}
+
+/* Nothing came back: the oldest content goes again, beyond all windows, and the oldest control packet: data
+ * that nobody may take before its header must not stand in front of that. */
 static void fire_probe(struct conn *c, uint64_t now) {
     stats_add(STATS_PROBE_TIMEOUTS, 1);
     c->probes_fired++;
     c->last_probe_ns = now;
     c->probe_credit = PROBE_PACKETS;
     if (c->probes_fired == 2) cwnd_on_loss(&c->cwnd, now, now, true);
-    uint64_t number[PROBE_PACKETS];
-    size_t found = 0;
-    for (uint64_t n = c->sent.low; n < c->sent.next && found < PROBE_PACKETS; n++)
-        if (sent_at(&c->sent, n)->state == SENT_FLYING) number[found++] = n;
-    for (size_t i = found; i-- > 0;) lose(c, sent_at(&c->sent, number[i]));
-    if (weft_list_empty(&c->again) && weft_list_empty(&c->queue) && weft_list_empty(&c->bulk))
+    struct sent_packet *oldest = oldest_flying(c, false);
+    if (oldest) lose(c, oldest);
+    oldest = oldest_flying(c, true);
+    if (oldest || (oldest = oldest_flying(c, false))) lose(c, oldest);
+    if (c->mtu.lost) { /* a small one before them shows whether only large ones are lost */
+        weft_list_remove(&c->ping.node);
+        weft_list_push_front(&c->again, &c->ping.node);
+        c->probe_credit++;
+    } else if (weft_list_empty(&c->again) && weft_list_empty(&c->queue) && weft_list_empty(&c->bulk))
         conn_queue(c, &c->again, &c->ping);
     sent_trim(&c->sent, now);
     conn_mark_ready(c);
@@ -217,7 +240,7 @@ static void tick_suspect(struct conn *c, uint64_t now) {
 void recovery_tick(struct conn *c, uint64_t now) {
     if (c->held && now >= c->hold_until_ns) conn_mark_ready(c);
     if (c->blocked && now >= c->retry_at_ns) conn_mark_ready(c);
-    if (c->received.due_ns <= now) conn_mark_ready(c);
+    if (c->received.due_ns <= now || mtu_deadline(c) <= now) conn_mark_ready(c);
     if (c->reliable || c->state != CONN_UP) return;
     if (c->loss_at_ns <= now) detect_losses(c, now);
     if (probe_at(c) <= now) fire_probe(c, now);
@@ -239,6 +262,7 @@ uint64_t recovery_deadline(const struct conn *c) {
     if (c->blocked) t = least(t, c->retry_at_ns);
     if (c->reliable) return t;
     if (!c->blocked) t = least(t, c->received.due_ns);
+    if (!c->blocked) t = least(t, mtu_deadline(c));
     t = least(t, c->loss_at_ns);
     t = least(t, probe_at(c));
     t = least(t, keepalive_at(c));

@@ -33,7 +33,7 @@ static void arm_segment(struct rx *rx, uint64_t offset) {
     uint64_t left = rx->data_bytes - offset;
     p->segment_offset = offset;
     p->low = p->told_low = 0;
-    memset(p->got, 0, p->window * sizeof *p->got);
+    memset(p->super, 0, p->window * sizeof *p->super);
     p->use = c->tag_slots[p->slot].use = c->next_use++;
     p->segment_bytes = left < most ? left : most;
     p->count = (uint32_t)((p->segment_bytes + WIRE_SUPERPACKET_BYTES - 1) / WIRE_SUPERPACKET_BYTES);
@@ -231,16 +231,17 @@ static int store(struct rx *rx, uint32_t superpacket, const struct wire_data *d,
     uint64_t start = (uint64_t)superpacket * WIRE_SUPERPACKET_BYTES;
     uint64_t bytes = p->segment_bytes - start;
     if (bytes > WIRE_SUPERPACKET_BYTES) bytes = WIRE_SUPERPACKET_BYTES;
-    if (d->offset >= bytes || d->offset % rx->chunk_bytes) return WEFT_E_PROTO;
-    uint64_t left = bytes - d->offset;
-    if (d->length != (left < rx->chunk_bytes ? left : rx->chunk_bytes)) return WEFT_E_PROTO;
-    uint64_t bit = 1ull << d->offset / rx->chunk_bytes, *got = &p->got[superpacket % p->window];
-    if (*got & bit) {
+    if (!wire_chunk_fits(d, (uint32_t)bytes)) return WEFT_E_PROTO;
+    struct super_in *in = &p->super[superpacket % p->window];
+    if (d->chunk_bytes < in->chunk_bytes) in->chunk_bytes = 0; /* it is cut anew, and all of it comes again */
+    if (!in->chunk_bytes) *in = (struct super_in){.chunk_bytes = d->chunk_bytes};
+    uint64_t bit = 1ull << d->offset / d->chunk_bytes;
+    if (d->chunk_bytes != in->chunk_bytes || in->got & bit) {
         rendezvous_drop_late(rx->conn, d, payload, STATS_CHUNKS_REPEATED);
         return 0;
     }
     memcpy(rx->sink + p->segment_offset + start + d->offset, payload, d->length);
-    *got |= bit;
+    in->got |= bit;
     return 0;
 }
 
@@ -249,10 +250,9 @@ static void advance(struct rx *rx) {
     while (p->low < p->count) {
         uint64_t bytes = p->segment_bytes - (uint64_t)p->low * WIRE_SUPERPACKET_BYTES;
         if (bytes > WIRE_SUPERPACKET_BYTES) bytes = WIRE_SUPERPACKET_BYTES;
-        uint64_t chunks = (bytes + rx->chunk_bytes - 1) / rx->chunk_bytes;
-        uint64_t full = chunks >= 64 ? UINT64_MAX : (1ull << chunks) - 1;
-        if (p->got[p->low % p->window] != full) return;
-        p->got[p->low % p->window] = 0;
+        struct super_in *in = &p->super[p->low % p->window];
+        if (!in->chunk_bytes || in->got != wire_chunk_map((uint32_t)bytes, in->chunk_bytes)) return;
+        *in = (struct super_in){.got = 0};
         p->low++;
     }
 }

@@ -76,6 +76,7 @@ void sent_trim(struct sent *s, uint64_t lost_before_ns) {
     for (; s->low < s->next; s->low++) {
         struct sent_packet *p = &s->ring[s->low & (s->capacity - 1)];
         if (p->state == SENT_FLYING) break;
-        if (p->state == SENT_LOST && p->sent_ns >= lost_before_ns) break;
+        bool may_matter = p->state == SENT_LOST || p->state == SENT_QUESTION;
+        if (may_matter && p->sent_ns >= lost_before_ns) break;
     }
 }

@@ -14,6 +14,7 @@ enum sent_state {
     SENT_FLYING,
     SENT_LOST, /* declared lost, kept to notice when that was wrong */
     SENT_DONE,
+    SENT_QUESTION, /* asks for the path's packet size: nobody waits for it */
 };
 
 struct sent_packet {
@@ -22,6 +23,7 @@ struct sent_packet {
     uint32_t delivered; /* cwnd's count when it left */
     uint8_t state;
     uint8_t chunk;
+    uint16_t chunk_bytes;
     uint32_t superpacket;
     void *bulk;                /* DATA: the transfer whose (superpacket, chunk) it carries; else NULL */
     struct weft_list contents; /* CTRL: pieces of content */

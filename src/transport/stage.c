@@ -14,17 +14,18 @@
 #define STAGES (sizeof(uint64_t) * 8)
 
 struct stage_super {
-    uint64_t got;       /* chunks */
-    uint8_t *room;      /* what waits; NULL: nothing does */
-    uint32_t short_end; /* where a chunk that was not whole ended; 0: none came */
+    uint64_t got;         /* chunks */
+    uint8_t *room;        /* what waits; NULL: nothing does */
+    uint32_t chunk_bytes; /* as the newest cut of it; 0: nothing has come */
+    uint32_t short_end;   /* where a chunk that was not whole ended; 0: none came */
+    uint32_t taken_bytes;
 };
 
 struct stage {
     uint64_t number;
     struct rx *rx; /* NULL: the header is not here, or the message has ended */
-    uint16_t chunk_bytes;
-    bool refused; /* something found no room */
-    bool resting; /* canceled, or comes again under a tag: nothing is taken, nor acknowledged */
+    bool refused;  /* something found no room */
+    bool resting;  /* canceled, or comes again under a tag: nothing is taken, nor acknowledged */
     uint64_t room_bytes;
     uint64_t taken_bytes;
     struct stage_super super[WIRE_STAGED_SUPERPACKETS];
@@ -92,9 +93,10 @@ static uint32_t super_bytes(uint64_t data_bytes, uint32_t superpacket) {
 /* Whether the chunks that came before the header are as they must be. */
 static bool fits(const struct stage *s, const struct rx *rx) {
     for (uint32_t i = 0; i < WIRE_STAGED_SUPERPACKETS; i++) {
-        uint32_t bytes = super_bytes(rx->data_bytes, i), chunk = rx->chunk_bytes;
-        uint32_t full = (bytes + chunk - 1) / chunk, rest = bytes % chunk;
         const struct stage_super *p = &s->super[i];
+        if (!p->chunk_bytes) continue;
+        uint32_t bytes = super_bytes(rx->data_bytes, i), chunk = p->chunk_bytes;
+        uint32_t full = (bytes + chunk - 1) / chunk, rest = bytes % chunk;
         if (full < 64 && p->got >> full) return false;
         bool has_last = full && p->got >> (full - 1) & 1;
         if (p->short_end != (has_last && rest ? bytes : 0)) return false;
@@ -110,9 +112,7 @@ int stage_header_in(struct rx *rx, uint64_t number) {
     int rc = find(c, number, &s);
     if (rc) return rc;
     if (!s || s->rx || s->resting) return WEFT_E_PROTO;
-    if (s->chunk_bytes && s->chunk_bytes != rx->chunk_bytes) return WEFT_E_PROTO;
     if (!fits(s, rx)) return WEFT_E_PROTO;
-    s->chunk_bytes = rx->chunk_bytes;
     s->rx = rx;
     rx->stage = s;
     return 0;
@@ -121,14 +121,15 @@ int stage_header_in(struct rx *rx, uint64_t number) {
 /* One chunk's place: checked against the message if that is known, else against the format. */
 static int check(const struct stage *s, uint32_t superpacket, const struct wire_data *d) {
     uint32_t chunk = d->chunk_bytes;
-    if (superpacket >= WIRE_STAGED_SUPERPACKETS || chunk == 0 || d->length == 0) return WEFT_E_PROTO;
-    if (chunk * WIRE_CHUNKS_MAX < WIRE_SUPERPACKET_BYTES || d->offset % chunk) return WEFT_E_PROTO;
-    if (s->chunk_bytes && s->chunk_bytes != chunk) return WEFT_E_PROTO;
-    uint32_t bytes = s->rx ? super_bytes(s->rx->data_bytes, superpacket) : WIRE_SUPERPACKET_BYTES;
-    if (d->offset >= bytes || d->length > bytes - d->offset || d->length > chunk) return WEFT_E_PROTO;
-    if (s->rx) return d->length == chunk || d->offset + d->length == bytes ? 0 : WEFT_E_PROTO;
-    uint32_t before = s->super[superpacket].short_end;
-    return d->length < chunk && before && before != d->offset + d->length ? WEFT_E_PROTO : 0;
+    if (superpacket >= WIRE_STAGED_SUPERPACKETS || d->length == 0) return WEFT_E_PROTO;
+    if (s->rx) return wire_chunk_fits(d, super_bytes(s->rx->data_bytes, superpacket)) ? 0 : WEFT_E_PROTO;
+    if (chunk * WIRE_CHUNKS_MAX < WIRE_SUPERPACKET_BYTES || d->offset % chunk || d->length > chunk)
+        return WEFT_E_PROTO;
+    if (d->offset >= WIRE_SUPERPACKET_BYTES || d->length > WIRE_SUPERPACKET_BYTES - d->offset)
+        return WEFT_E_PROTO;
+    const struct stage_super *p = &s->super[superpacket];
+    bool second = d->length < chunk && p->chunk_bytes == chunk && p->short_end;
+    return second && p->short_end != d->offset + d->length ? WEFT_E_PROTO : 0;
 }
 
 /* Where the bytes of a superpacket go now; NULL: there is no room. */
@@ -144,6 +145,12 @@ static uint8_t *place(struct conn *c, struct stage *s, uint32_t superpacket) {
     return p->room;
 }
 
+/* The path has shrunk: all of the superpacket comes again, in smaller chunks. */
+static void cut_anew(struct stage *s, struct stage_super *p) {
+    s->taken_bytes -= p->taken_bytes;
+    p->got = p->chunk_bytes = p->short_end = p->taken_bytes = 0;
+}
+
 int stage_data_in(struct conn *c, const struct wire_data *d, const uint8_t *payload) {
     struct stage *s;
     uint32_t superpacket = wire_tag_superpacket(d->tag);
@@ -156,8 +163,9 @@ int stage_data_in(struct conn *c, const struct wire_data *d, const uint8_t *payl
     }
     if ((rc = check(s, superpacket, d))) return rc;
     struct stage_super *p = &s->super[superpacket];
+    if (d->chunk_bytes < p->chunk_bytes) cut_anew(s, p);
     uint64_t bit = 1ull << d->offset / d->chunk_bytes;
-    if (p->got & bit) {
+    if (p->got & bit || (p->chunk_bytes && p->chunk_bytes != d->chunk_bytes)) {
         rendezvous_drop_late(c, d, payload, STATS_CHUNKS_REPEATED);
         return 0;
     }
@@ -171,7 +179,8 @@ int stage_data_in(struct conn *c, const struct wire_data *d, const uint8_t *payl
     memcpy(to + d->offset, payload, d->length);
     p->got |= bit;
     if (d->length < d->chunk_bytes) p->short_end = d->offset + d->length;
-    s->chunk_bytes = d->chunk_bytes;
+    p->chunk_bytes = d->chunk_bytes;
+    p->taken_bytes += d->length;
     s->taken_bytes += d->length;
     if (!stage_is_complete(s)) return 0;
     c->ack_now = true; /* the sender waits for this one */
@@ -190,8 +199,8 @@ static void copy_rooms(struct rx *rx) {
         uint32_t bytes = super_bytes(rx->data_bytes, i);
         uint8_t *to = rx->sink + (size_t)i * WIRE_SUPERPACKET_BYTES;
         for (uint64_t got = p->room ? p->got : 0; got; got &= got - 1) {
-            uint32_t at = (uint32_t)__builtin_ctzll(got) * s->chunk_bytes, left = bytes - at;
-            memcpy(to + at, p->room + at, left < s->chunk_bytes ? left : s->chunk_bytes);
+            uint32_t at = (uint32_t)__builtin_ctzll(got) * p->chunk_bytes, left = bytes - at;
+            memcpy(to + at, p->room + at, left < p->chunk_bytes ? left : p->chunk_bytes);
         }
     }
     free_rooms(rx->conn, s);

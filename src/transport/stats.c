@@ -12,6 +12,8 @@ WEFT_COUNTERS(
     {"transport_packets_unknown", "packets", "Packets for a connection that is not known.", 0},
     {"transport_packets_not_taken", "packets", "Packets left unacknowledged for lack of room.", 0},
     {"transport_probe_timeouts", "events", "Times that a silent peer was probed.", 0},
+    {"transport_path_questions", "packets", "Packets sent to find out which sizes the path carries.", 0},
+    {"transport_path_shrank", "events", "Times that large packets stopped arriving while small ones did.", 0},
     {"transport_acks_sent", "items", "Acknowledgements sent.", 0},
     {"transport_tags_unknown", "packets", "Data packets with a tag that is not armed (any more).", 0},
     {"transport_chunks_repeated", "packets", "Data packets whose bytes had come before.", 0},

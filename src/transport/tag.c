@@ -52,18 +52,18 @@ int tag_arm(struct rx *rx) {
     while (n < c->tag_slot_count && (c->tag_slots[n].rx || c->tag_slots[n].resting)) n++;
     if (n == c->tag_slot_count && !grow(c)) return c->tag_slots_used ? WEFT_E_AGAIN : WEFT_E_NOMEM;
     uint32_t window = rx->normal ? CONN_NORMAL_WINDOW : c->engine->cfg.window_superpackets;
-    uint64_t *got = window > CONN_NORMAL_WINDOW ? malloc(window * sizeof *got) : rx->in.few;
-    if (!got) { /* a small window needs none */
+    struct super_in *super = window > CONN_NORMAL_WINDOW ? malloc(window * sizeof *super) : rx->in.few;
+    if (!super) { /* a small window needs none */
         tag_unreserve(rx);
         rx->normal = WIRE_NORMAL_NO_MEM;
         window = CONN_NORMAL_WINDOW;
-        got = rx->in.few;
+        super = rx->in.few;
     }
     if (rx->normal) stats_add(STATS_NORMAL + rx->normal - 1, 1);
     rx->push = &rx->in;
     rx->in.slot = n;
     rx->in.window = window;
-    rx->in.got = got;
+    rx->in.super = super;
     c->tag_slots[n].rx = rx;
     c->tag_slots[n].entry = rx->reserved;
     c->tag_slots_used++;
@@ -79,7 +79,7 @@ static void give(struct conn *c, struct tag_slot *t) {
 
 void tag_disarm(struct rx *rx, bool rest) {
     struct tag_slot *t = &rx->conn->tag_slots[rx->push->slot];
-    if (rx->in.got != rx->in.few) free(rx->in.got);
+    if (rx->in.super != rx->in.few) free(rx->in.super);
     rx->push = NULL;
     t->rx = NULL;
     t->resting = rest;

@@ -56,7 +56,7 @@ struct wire_data {
     uint32_t offset; /* within the superpacket */
     uint16_t length;
     uint16_t flags;       /* enum wire_data_flag */
-    uint16_t chunk_bytes; /* Method 2, whose chunks may come before their header; else 0 */
+    uint16_t chunk_bytes; /* how the sender cuts this superpacket */
 };
 
 enum wire_data_flag { WIRE_DATA_NORMAL = 1 << 0 /* of a cancelled zero-copy message */ };
@@ -133,7 +133,7 @@ struct wire_frag {
 struct wire_rts {
     uint16_t channel, handler;
     uint64_t id;
-    uint16_t header_bytes, chunk_bytes, region_bytes;
+    uint16_t header_bytes, region_bytes;
     uint64_t data_bytes;
     uint64_t ref; /* names the transfer in OKTOSEND and FIN */
     const uint8_t *header, *region;
@@ -192,6 +192,19 @@ struct wire_ack {
 #define WIRE_TAG_SLOTS        1024u
 #define WIRE_TAG_USES         (1ull << 38)
 #define WIRE_TAG_SUPERPACKETS 65536u
+/* Whether a chunk may be at its place in a superpacket of that many bytes. */
+static inline bool wire_chunk_fits(const struct wire_data *d, uint32_t superpacket_bytes) {
+    uint32_t chunk = d->chunk_bytes, left = superpacket_bytes - d->offset;
+    if (chunk * WIRE_CHUNKS_MAX < WIRE_SUPERPACKET_BYTES || d->offset % chunk) return false;
+    return d->offset < superpacket_bytes && d->length == (left < chunk ? left : chunk);
+}
+
+/* All chunks of a superpacket. */
+static inline uint64_t wire_chunk_map(uint32_t superpacket_bytes, uint32_t chunk_bytes) {
+    uint32_t chunks = (superpacket_bytes + chunk_bytes - 1) / chunk_bytes;
+    return chunks >= 64 ? UINT64_MAX : (1ull << chunks) - 1;
+}
+
 #define WIRE_TAG_STAGED                                                                                      \
     1023u /* slot of Method 2's tags, which the sender makes; use: the transfer's number */
 #define WIRE_STAGED_SUPERPACKETS 16u /* most of one such message */

@@ -80,7 +80,7 @@ size_t wire_rts_write(uint8_t *p, const struct wire_rts *r) {
     wire_put64(p + 16, r->data_bytes);
     wire_put64(p + 24, r->ref);
     wire_put16(p + 32, r->header_bytes);
-    wire_put16(p + 34, r->chunk_bytes);
+    wire_put16(p + 34, 0);
     wire_put16(p + 36, r->region_bytes);
     wire_put32(p + 38, (uint32_t)r->staged);
     wire_put16(p + 42, (uint16_t)(r->staged >> 32));
@@ -97,13 +97,10 @@ int wire_rts_read(const struct wire_item *item, struct wire_rts *r) {
     r->data_bytes = wire_get64(b + 12);
     r->ref = wire_get64(b + 20);
     r->header_bytes = wire_get16(b + 28);
-    r->chunk_bytes = wire_get16(b + 30);
     r->region_bytes = wire_get16(b + 32);
     if (r->header_bytes > EP_HEADER_MAX || r->region_bytes > 64) return WEFT_E_PROTO;
     if ((size_t)item->len - fixed != (size_t)r->header_bytes + r->region_bytes) return WEFT_E_PROTO;
     if (r->data_bytes == 0 || r->data_bytes > INT64_MAX) return WEFT_E_PROTO;
-    if (r->chunk_bytes == 0 || (uint32_t)r->chunk_bytes * WIRE_CHUNKS_MAX < WIRE_SUPERPACKET_BYTES)
-        return WEFT_E_PROTO;
     r->staged = wire_get32(b + 34) | (uint64_t)wire_get16(b + 38) << 32;
     r->flags = item->flags;
     r->header = b + fixed;

@@ -113,7 +113,6 @@ static void wire_item__round_trips(void **unused) {
                               .handler = 2,
                               .id = 3,
                               .header_bytes = 4,
-                              .chunk_bytes = 1424,
                               .region_bytes = 8,
                               .data_bytes = 1ull << 33,
                               .ref = 6};

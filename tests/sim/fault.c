@@ -126,6 +126,13 @@ static void junk(struct sim *s) {
     }
 }
 
+/* Another path, which carries less or more, takes over. */
+static void reroute(struct sim *s) {
+    s->p.path_bytes = (size_t)SIM_PICK(s, 0, 1200, 1472, 4000);
+    s->faults++;
+    if (s->trace) show(s, "the path carries packets of at most %zu bytes", s->p.path_bytes);
+}
+
 void fault_act(struct sim *s) {
     const struct sim_params *p = &s->p;
     if (s->draining) return;
@@ -135,6 +142,7 @@ void fault_act(struct sim *s) {
     if (sim_chance(s, p->stop)) stop_node(s);
     if (sim_chance(s, p->repeat)) repeat(s);
     if (sim_chance(s, p->junk)) junk(s);
+    if (sim_chance(s, p->reroute)) reroute(s);
 }
 
 void fault_heal(struct sim *s) {

@@ -86,6 +86,7 @@ static int copies_of(struct sim *s, int from, int to, size_t len) {
     if (to >= s->p.nodes) return 0; /* nobody is there */
     if (queue_is_full(s, from, to, len)) return 0;
     if (s->p.reliable) return 1;
+    if (s->p.path_bytes && len > s->p.path_bytes) return 0;
     if (!sim_chance(s, s->p.loss)) return sim_chance(s, s->p.duplicate) ? 2 : 1;
     departure(s, from, to, len);
     return 0;

@@ -19,6 +19,7 @@ static void choose_network(struct sim *s) {
     p->jitter_ns = sim_chance(s, 0.5) ? p->delay_ns / 4 + 1 : 0;
     p->ns_per_byte_x1000 = (uint64_t)SIM_PICK(s, 80, 800, 8000);
     p->packet_bytes = (size_t)SIM_PICK(s, 1200, 1472, 1472, 4096, 8972, 65000);
+    p->path_bytes = (size_t)SIM_PICK(s, 0, 0, 0, 1200, 1472, 4000);
     p->burst_max = (size_t)SIM_PICK(s, 1, 8, 64);
     p->window_bytes = p->reliable ? 0 : (size_t)SIM_PICK(s, 16384, 65536, 262144, 3e6);
 }
@@ -66,6 +67,7 @@ static void choose_faults(struct sim *s) {
     p->stop = SIM_PICK(s, 0, 0, 0, 0.0005, 0.003);
     p->repeat = SIM_PICK(s, 0, 0, 0.01);
     p->junk = SIM_PICK(s, 0, 0, 0.02);
+    p->reroute = SIM_PICK(s, 0, 0, 0, 0.001);
     p->no_memory = SIM_PICK(s, 0, 0, 0, 0, 0.001, 0.02);
 }
 
@@ -88,17 +90,18 @@ void scenario_choose(struct sim *s) {
 }
 
 void scenario_describe(const struct sim_params *p) {
-    printf(
-        "%d nodes, %s, packets of %zu, bursts of %zu, delay %lu us, jitter %lu us, %.2f Gb/s, credit %zu\n",
-        p->nodes, p->reliable ? "reliable" : "unreliable", p->packet_bytes, p->burst_max,
-        (unsigned long)(p->delay_ns / 1000), (unsigned long)(p->jitter_ns / 1000),
-        8000.0 / (double)p->ns_per_byte_x1000, p->window_bytes);
+    printf("%d nodes, %s, packets of %zu, of which the path carries %zu, bursts of %zu, delay %lu us, jitter "
+           "%lu us, %.2f Gb/s, credit %zu\n",
+           p->nodes, p->reliable ? "reliable" : "unreliable", p->packet_bytes,
+           p->path_bytes ? p->path_bytes : p->packet_bytes, p->burst_max, (unsigned long)(p->delay_ns / 1000),
+           (unsigned long)(p->jitter_ns / 1000), 8000.0 / (double)p->ns_per_byte_x1000, p->window_bytes);
     printf("loss %g, doubled %g, reordered %g, damaged %g, cut short %g, not taken %g, not readable %g\n",
            p->loss, p->duplicate, p->reorder, p->corrupt, p->truncate, p->refuse, p->no_access);
     printf(
         "chances an event: crash %g, close %g, partition %g, clog %g, stop %g, late copy %g, junk %g, cancel "
-        "%g; an allocation fails %g\n",
-        p->crash, p->close, p->cut, p->clog, p->stop, p->repeat, p->junk, p->cancel, p->no_memory);
+        "%g, other path %g; an allocation fails %g\n",
+        p->crash, p->close, p->cut, p->clog, p->stop, p->repeat, p->junk, p->cancel, p->reroute,
+        p->no_memory);
     printf(
         "%d messages of at most %u bytes each way%s, eager up to %u, window %u, tags of %u superpackets, %u "
         "of a peer, %u in all, %u of the adapter%s, %s key\n",

@@ -32,10 +32,11 @@ struct sim_params {
     double unpinned; /* of a buffer that its owner says cannot be pinned */
     double cancel;   /* of a message whose data is coming, at each event of its node */
     /* Chances at each event. */
-    double crash, close, cut, clog, stop, repeat, junk;
+    double crash, close, cut, clog, stop, repeat, junk, reroute;
     double no_memory; /* of each allocation of an engine */
     uint64_t delay_ns, jitter_ns, ns_per_byte_x1000;
     size_t packet_bytes, burst_max;
+    size_t path_bytes; /* larger packets vanish on the way; 0: none do */
     size_t window_bytes;
     size_t queue_bytes; /* not 0: all senders to a node share its line, behind a queue that drops the rest */
     uint32_t tag_superpackets, eager_bytes, window_superpackets;
