@@ -297,7 +297,8 @@ struct slot {
 
 #define ENGINE_BURST_MAX   64
 #define ENGINE_ARENA_BYTES 65536u
-#define ENGINE_HEAD_MAX    4096u /* bytes of one packet that are copied rather than gathered */
+#define ENGINE_HEAD_MAX    4096u        /* bytes of one packet that are copied rather than gathered */
+#define ENGINE_FRAME_BYTES (2 * 65536u) /* of one burst when it is encrypted */
 
 /* A packet being put together; in the engine, so that the stack stays small. */
 struct packet {
@@ -322,6 +323,8 @@ struct burst {
     size_t packet_len; /* of the first */
     bool last_short;   /* a shorter packet ends a burst */
     bool has_ack;      /* one of them acknowledges: that is enough */
+    uint8_t *frame;    /* mode aes: the packets as they leave, one behind the other; NULL: never needed */
+    size_t bytes;      /* of all packets */
     uint8_t arena[ENGINE_ARENA_BYTES];
 };
 
@@ -469,6 +472,7 @@ void tag_rested(struct conn *c, uint32_t slot);
 
 /* stage.c: Method 2. Results as channel_msg_in's */
 int stage_header_in(struct rx *rx, uint64_t number);
+uint8_t *stage_place(const struct conn *c, const struct wire_data *d); /* as rendezvous_place */
 int stage_data_in(struct conn *c, const struct wire_data *d, const uint8_t *payload);
 uint64_t stage_number(const struct stage *s);
 bool stage_is_complete(const struct stage *s);
@@ -481,6 +485,10 @@ void stage_fini(struct conn *c);
 void rendezvous_accept(struct rx *rx, const struct ep_sink *sink);
 void rendezvous_fin_over(struct conn *c, struct content *fin); /* it has arrived, or never will; frees it */
 void rendezvous_drop_late(struct conn *c, const struct wire_data *d, const uint8_t *payload, enum stats why);
+/* Where a chunk that claims to be this one may be decrypted to before it is known to be authentic: into the
+ * buffer that waits for just these bytes and has not got them. NULL: nowhere. */
+uint8_t *rendezvous_place(struct conn *c, const struct wire_data *d);
+/* A chunk, in any memory or already at its place. */
 int rendezvous_data_in(struct conn *c, const struct wire_data *d, const uint8_t *payload);
 void rendezvous_disarm(struct rx *rx);
 

@@ -46,6 +46,8 @@ struct duo_config {
     const uint8_t *key[2];
     enum engine_security security[2];
     unsigned caps; /* of the link */
+    unsigned phase_bits;
+    uint32_t method2_bytes; /* 0: all data by Method 1 */
 };
 
 void duo_open(struct duo *d, const struct duo_config *cfg);

@@ -140,14 +140,15 @@ static uint64_t spin_time(void) {
 }
 
 static int security_of(const char *name, enum engine_security *out) {
-    static const char *const names[] = {[ENGINE_SECURITY_AUTO] = "auto", [ENGINE_SECURITY_CRC] = "crc"};
+    static const char *const names[] = {
+        [ENGINE_SECURITY_AUTO] = "auto", [ENGINE_SECURITY_CRC] = "crc", [ENGINE_SECURITY_AES] = "aes"};
     if (!name) name = weft_option_string("security");
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         if (strcmp(name, names[i])) continue;
         *out = (enum engine_security)i;
         return 0;
     }
-    weft_error("transport", "there is no security \"%s\": it is auto or crc", name);
+    weft_error("transport", "there is no security \"%s\": it is auto, crc or aes", name);
     return WEFT_E_INVAL;
 }
 
@@ -155,6 +156,10 @@ static int open_engine(struct ep *ep) {
     enum engine_security security;
     int rc = security_of(ep->cfg.security, &security);
     if (rc) return rc;
+    if (security == ENGINE_SECURITY_AES && !ep->cfg.key) {
+        weft_error("transport", "security \"aes\" needs a cluster key, and there is none");
+        return WEFT_E_INVAL;
+    }
     struct engine_config cfg = {
         .io = ep_engine_io,
         .key = ep->cfg.key,

@@ -70,7 +70,10 @@ struct ep_config {
     /* EP_KEY_BYTES bytes that all who may connect share (a cluster's or a job's key); copied by ep_open.
      * NULL: none. Both sides of a connection must prove that they hold the same key, or both have none. */
     const uint8_t *key;
-    /* How packets are protected: "auto", "crc"; NULL: what the option WEFT_SECURITY says. */
+    /* How packets are protected where there is a key: "auto": encrypted (AES-128-GCM) between hosts, and
+     * within one by what the adapter guarantees; udp always counts as between hosts. "crc": checksums only,
+     * for trusted networks. "aes": always encrypted; WEFT_E_INVAL without a key. NULL: what the option
+     * WEFT_SECURITY says. */
     const char *security;
     const char *adapters;  /* "shm,udp" in order of preference; NULL: all that open */
     const char *run_dir;   /* for shm's sockets; NULL: weft_run_dir() */

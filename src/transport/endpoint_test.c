@@ -476,6 +476,66 @@ static void failed_by_its_owner(const char *adapters) {
 static void ep_peer_fail__is_told_to_both_udp(void **state) { failed_by_its_owner("udp"); }
 static void ep_peer_fail__is_told_to_both_shm(void **state) { failed_by_its_owner("shm"); }
 
+/* -- with a key -- */
+
+static const uint8_t key[EP_KEY_BYTES] = "the key of a cluster of two ....";
+
+static void secured(const char *adapters, const char *security) {
+    fx_key = key;
+    fx_security = security;
+    ping_pong(adapters);
+    sizes(adapters);
+    both_ways(adapters);
+    bulk(adapters, 16u << 20);
+    fx_key = NULL;
+    fx_security = NULL;
+}
+static void ep_key__auto_udp(void **state) { secured("udp", "auto"); }
+static void ep_key__auto_shm(void **state) { secured("shm", "auto"); }
+static void ep_key__crc_udp(void **state) { secured("udp", "crc"); }
+static void ep_key__aes_shm(void **state) { secured("shm", "aes"); }
+
+static void ep_key__connects_to_itself(void **state) {
+    struct fx f;
+    fx_key = key;
+    fx_open(&f, "self", true);
+    fx_key = NULL;
+    fx_connect(&f, &f);
+    fx_send(&f, f.peer, H_COUNT, 0, 0, 0, NULL, 0);
+    fx_await(&f, &f.received, 1);
+    fx_close(&f);
+}
+
+/* Told at both ends, also in words: the logs say which side has no key, or another. */
+static void ep_key__another_is_refused(void **state) {
+    const char *const adapters[] = {"udp", "shm"};
+    for (int i = 0; i < 2; i++) {
+        struct fx a, b;
+        fx_key = key;
+        fx_open(&b, adapters[i], true);
+        fx_key = i ? NULL : (const uint8_t *)"the key of some other cluster ..";
+        fx_open(&a, adapters[i], false);
+        fx_key = NULL;
+        fx_connect(&a, &b);
+        fx_await(&a, &a.downs, 1);
+        assert_int_equal(a.down_status, WEFT_E_ACCESS);
+        assert_int_equal(b.ups, 0);
+        fx_close(&a);
+        fx_close(&b);
+    }
+}
+
+static void ep_open__checks_security(void **state) {
+    struct ep *ep;
+    struct ep_config cfg = {.adapters = "self", .security = "rot13"};
+    assert_int_equal(ep_open(&ep, &cfg), WEFT_E_INVAL);
+    cfg.security = "aes"; /* without a key */
+    assert_int_equal(ep_open(&ep, &cfg), WEFT_E_INVAL);
+    cfg.key = key;
+    assert_int_equal(ep_open(&ep, &cfg), 0);
+    ep_close(ep, 0);
+}
+
 int main(int argc, char **argv) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(itself),
@@ -500,6 +560,13 @@ int main(int argc, char **argv) {
         cmocka_unit_test(ep_cancel__stops_writing_shm),
         cmocka_unit_test(ep_cancel__in_on_header_udp),
         cmocka_unit_test(ep_cancel__in_on_header_shm),
+        cmocka_unit_test(ep_key__auto_udp),
+        cmocka_unit_test(ep_key__auto_shm),
+        cmocka_unit_test(ep_key__crc_udp),
+        cmocka_unit_test(ep_key__aes_shm),
+        cmocka_unit_test(ep_key__connects_to_itself),
+        cmocka_unit_test(ep_key__another_is_refused),
+        cmocka_unit_test(ep_open__checks_security),
         cmocka_unit_test(ep_connect__is_refused),
         cmocka_unit_test(ep_connect__nobody_there),
         cmocka_unit_test(ep_peer_keep__outlives_the_connection_udp),

@@ -41,6 +41,7 @@ int engine_create(struct engine **out, const struct engine_config *cfg) {
     }
     e->cfg = *cfg;
     e->cfg.key = NULL;
+    if (!e->cfg.phase_bits) e->cfg.phase_bits = SECURE_PHASE_BITS;
     if (!e->cfg.tag_superpackets) e->cfg.tag_superpackets = WIRE_TAG_SUPERPACKETS;
     if (!e->cfg.tags_per_peer) e->cfg.tags_per_peer = CONN_TAGS_MAX;
     if (!e->cfg.tags_all) e->cfg.tags_all = CONN_TAGS_ALL_MAX;
@@ -83,6 +84,7 @@ void engine_destroy(struct engine *e) {
     pool_fini(&e->rx_pool);
     pool_fini(&e->packet_pool);
     pool_fini(&e->content_pool);
+    free(e->burst.frame);
     crypto_mac_destroy(e->init_mac);
     crypto_wipe(e->key, sizeof e->key);
     free(e);
@@ -207,15 +209,6 @@ static int ctrl_in(struct conn *c, uint64_t now, struct pbuf *packet, bool *clos
     return rc == WEFT_E_NOENT ? again : rc;
 }
 
-static int data_in(struct conn *c, const struct wire_header *h, const uint8_t *packet, size_t len) {
-    struct wire_data d;
-    if (len < WIRE_OVERHEAD_BYTES + WIRE_DATA_BYTES) return WEFT_E_PROTO;
-    wire_data_read(packet + WIRE_HEADER_BYTES, &d);
-    if (d.length != len - WIRE_OVERHEAD_BYTES - WIRE_DATA_BYTES) return WEFT_E_PROTO;
-    /* While closing nothing is armed: all is late, but what was canceled is not acknowledged all the same. */
-    return rendezvous_data_in(c, &d, packet + WIRE_HEADER_BYTES + WIRE_DATA_BYTES);
-}
-
 static void note_active(struct conn *c, uint64_t now) {
     struct engine_link *l = c->path.link;
     uint64_t epoch = now / EPOCH_NS + 1;
@@ -253,24 +246,104 @@ static int note_taken(struct conn *c, uint64_t now, const struct wire_header *h)
     return rc;
 }
 
+/* -- from packets to their contents --
+ *
+ * Encrypted data is decrypted straight into the buffer that waits for it, before its tag has been checked:
+ * the only pass over the bytes. A forged packet can therefore put garbage there, but only where that is the
+ * state of things anyway: in the place of a chunk that has not arrived, of a buffer that nobody may look at
+ * before it is complete. What has arrived is never written again, because its bit is looked at first, and the
+ * garbage does not stay, because the chunk's bit is not set and the true one overwrites it. Everything else
+ * is decrypted to where nobody looks. */
+
+static bool open_start(struct conn *c, const struct wire_header *h) {
+    uint8_t header[WIRE_HEADER_BYTES]; /* written anew: the packet may lie in shared memory */
+    wire_header_write(header, h);
+    return secure_open_start(c->secure, h->number, header);
+}
+
+/* The result WEFT_E_ACCESS, here and below: the packet is not authentic, and nothing was done. */
+static int data_open(struct conn *c, uint64_t now, const struct wire_header *h, const uint8_t *body,
+                     size_t payload_bytes) {
+    uint8_t frame[WIRE_DATA_BYTES], *to = NULL;
+    struct wire_data d;
+    if (!open_start(c, h) || !secure_open_part(c->secure, body, sizeof frame, frame)) return WEFT_E_ACCESS;
+    wire_data_read(frame, &d);
+    bool fits = d.length == payload_bytes;
+    if (fits && c->state == CONN_UP) to = rendezvous_place(c, &d);
+    if (!to) to = c->engine->burst.frame;
+    const uint8_t *payload = body + sizeof frame;
+    if (!secure_open_part(c->secure, payload, payload_bytes, to) ||
+        !secure_open_end(c->secure, h->number, payload + payload_bytes))
+        return WEFT_E_ACCESS;
+    heard(c, now);
+    if (c->state != CONN_UP) return 0;
+    if (!fits) return WEFT_E_PROTO;
+    /* While closing nothing is armed: all is late, but what was canceled is not acknowledged all the same. */
+    return rendezvous_data_in(c, &d, to);
+}
+
+static int data_in(struct conn *c, uint64_t now, const struct wire_header *h, const uint8_t *packet,
+                   size_t len) {
+    struct wire_data d;
+    const uint8_t *body = packet + WIRE_HEADER_BYTES;
+    bool sealed = c->integrity == WIRE_INTEGRITY_AES;
+    if (len < WIRE_OVERHEAD_BYTES + WIRE_DATA_BYTES) return sealed ? WEFT_E_ACCESS : WEFT_E_PROTO;
+    size_t payload_bytes = len - WIRE_OVERHEAD_BYTES - WIRE_DATA_BYTES;
+    if (sealed) return data_open(c, now, h, body, payload_bytes);
+    heard(c, now);
+    if (c->state != CONN_UP) return 0;
+    wire_data_read(body, &d);
+    if (d.length != payload_bytes) return WEFT_E_PROTO;
+    return rendezvous_data_in(c, &d, body + WIRE_DATA_BYTES);
+}
+
+static int probe_in(struct conn *c, uint64_t now, const struct wire_header *h, const uint8_t *packet,
+                    size_t len) {
+    const uint8_t *body = packet + WIRE_HEADER_BYTES, *tag = packet + len - WIRE_TRAILER_BYTES;
+    if (c->integrity == WIRE_INTEGRITY_AES &&
+        !(open_start(c, h) &&
+          secure_open_part(c->secure, body, (size_t)(tag - body), c->engine->burst.frame) &&
+          secure_open_end(c->secure, h->number, tag)))
+        return WEFT_E_ACCESS;
+    heard(c, now);
+    return c->reliable ? WEFT_E_PROTO : 0;
+}
+
+/* A copy of a CTRL packet, in the clear: messages lead into it. */
+static int copy_in(struct conn *c, const struct wire_header *h, const uint8_t *packet, size_t len,
+                   struct pbuf **out) {
+    struct pbuf *copy = pbuf_create(c->engine, len);
+    if (!copy) return WEFT_E_AGAIN;
+    *out = copy;
+    if (c->integrity != WIRE_INTEGRITY_AES) {
+        memcpy(copy->data, packet, len);
+        return 0;
+    }
+    const uint8_t *body = packet + WIRE_HEADER_BYTES, *tag = packet + len - WIRE_TRAILER_BYTES;
+    if (open_start(c, h) &&
+        secure_open_part(c->secure, body, (size_t)(tag - body), copy->data + WIRE_HEADER_BYTES) &&
+        secure_open_end(c->secure, h->number, tag))
+        return 0;
+    pbuf_release(c->engine, copy);
+    return WEFT_E_ACCESS;
+}
+
 static int packet_in(struct conn *c, uint64_t now, const struct wire_header *h, const uint8_t *packet,
                      size_t len) {
     bool closes = false;
     uint32_t reason = 0;
     int rc;
-    heard(c, now);
-    if (c->state != CONN_UP) return 0;
     if (h->type == WIRE_DATA) {
         c->answerable = false;
-        rc = data_in(c, h, packet, len);
+        rc = data_in(c, now, h, packet, len);
     } else if (h->type == WIRE_PROBE) { /* that it has come is the answer */
         c->answerable = false;
-        rc = c->reliable ? WEFT_E_PROTO : 0;
+        rc = probe_in(c, now, h, packet, len);
     } else {
-        struct pbuf *copy = pbuf_create(c->engine, len);
-        if (!copy) return WEFT_E_AGAIN;
-        memcpy(copy->data, packet, len);
-        rc = ctrl_in(c, now, copy, &closes, &reason);
+        struct pbuf *copy;
+        if ((rc = copy_in(c, h, packet, len, &copy))) return rc;
+        heard(c, now);
+        if (c->state == CONN_UP) rc = ctrl_in(c, now, copy, &closes, &reason);
         pbuf_release(c->engine, copy);
     }
     if (rc || c->state != CONN_UP) return rc;
@@ -279,10 +352,41 @@ static int packet_in(struct conn *c, uint64_t now, const struct wire_header *h, 
     return rc;
 }
 
+/* Whether the trailer holds, or is still to be looked at when the packet is opened. */
 static bool trailer_holds(const struct conn *c, const uint8_t *packet, size_t len) {
+    if (c->integrity == WIRE_INTEGRITY_AES) return true;
     if (c->secure && c->integrity == WIRE_INTEGRITY_CRC)
         return wire_trailer_check_token(packet, len, c->secure->receive_token);
     return wire_trailer_check(packet, len, c->integrity);
+}
+
+/* A number that its adapter's promise of order does not allow. What is not authentic proves nothing. */
+static void out_of_order(struct conn *c, uint64_t now, const struct wire_header *h, const uint8_t *packet,
+                         size_t len) {
+    struct pbuf *copy = NULL;
+    if (c->integrity == WIRE_INTEGRITY_AES && copy_in(c, h, packet, len, &copy)) {
+        stats_add(STATS_PACKETS_FORGED, 1);
+        return;
+    }
+    if (copy) pbuf_release(c->engine, copy);
+    stats_add(STATS_PACKETS_DUPLICATE, 1);
+    conn_break(c, now, WEFT_E_PROTO);
+    conn_maybe_free(c);
+}
+
+static void take(struct conn *c, uint64_t now, const struct wire_header *h, const uint8_t *packet,
+                 size_t len) {
+    c->refs++;
+    int rc = packet_in(c, now, h, packet, len);
+    stats_add(rc == WEFT_E_ACCESS ? STATS_PACKETS_FORGED : STATS_PACKETS_RECEIVED, 1);
+    if (rc == WEFT_E_AGAIN && !c->reliable)
+        stats_add(STATS_PACKETS_NOT_TAKEN, 1);
+    else if (rc && rc != WEFT_E_ACCESS)
+        conn_break(c, now, rc == WEFT_E_AGAIN ? WEFT_E_LIMIT : rc);
+    c->refs--;
+    close_tick(c, now);
+    conn_update_timer(c);
+    conn_maybe_free(c);
 }
 
 static void connection_in(struct engine *e, uint64_t now, const struct engine_from *from,
@@ -296,26 +400,14 @@ static void connection_in(struct engine *e, uint64_t now, const struct engine_fr
     bool wrong_place = from->link != c->path.link || (from->peer != c->path.peer);
     if (wrong_place || c->state == CONN_INIT_SENT || !trailer_holds(c, packet, len)) {
         stats_add(STATS_PACKETS_BAD, 1);
-        return;
-    }
-    if (c->reliable ? h->number != c->replay.next : !replay_is_new(&c->replay, h->number)) {
+    } else if (c->reliable && h->number != c->replay.next) {
+        out_of_order(c, now, h, packet, len);
+    } else if (!c->reliable && !replay_is_new(&c->replay, h->number)) {
         stats_add(STATS_PACKETS_DUPLICATE, 1);
-        if (c->reliable) conn_break(c, now, WEFT_E_PROTO); /* its adapter promised order */
-        conn_maybe_free(c);
-        return;
+    } else {
+        weft_trace(WEFT_TRACE_PACKET_IN, c->id, h->number, len, h->type);
+        take(c, now, h, packet, len);
     }
-    weft_trace(WEFT_TRACE_PACKET_IN, c->id, h->number, len, h->type);
-    stats_add(STATS_PACKETS_RECEIVED, 1);
-    c->refs++;
-    int rc = packet_in(c, now, h, packet, len);
-    if (rc == WEFT_E_AGAIN && !c->reliable)
-        stats_add(STATS_PACKETS_NOT_TAKEN, 1);
-    else if (rc)
-        conn_break(c, now, rc == WEFT_E_AGAIN ? WEFT_E_LIMIT : rc);
-    c->refs--;
-    close_tick(c, now);
-    conn_update_timer(c);
-    conn_maybe_free(c);
 }
 
 void engine_input(struct engine *e, uint64_t now, const struct engine_from *from, const uint8_t *packet,

@@ -61,6 +61,7 @@ struct engine_io {
 enum engine_security {
     ENGINE_SECURITY_AUTO, /* what the adapter guarantees within a host, else the best there is */
     ENGINE_SECURITY_CRC,  /* against accidents only, also between hosts */
+    ENGINE_SECURITY_AES,  /* always encrypt; needs a key */
 };
 
 struct engine_config {
@@ -83,6 +84,7 @@ struct engine_config {
     uint32_t method2_bytes;        /* messages with at most that much data go by Method 2 */
     uint32_t method2_superpackets; /* that a peer is sent so at once */
     uint64_t staging_peer_bytes, staging_bytes; /* caps of staging memory: of one peer, of all */
+    unsigned phase_bits;           /* 2^n packets under one key; 0: SECURE_PHASE_BITS. Less in tests only */
     uint32_t tag_superpackets; /* superpackets of one tag; 0: WIRE_TAG_SUPERPACKETS. Smaller in tests only */
 };
 

@@ -11,6 +11,9 @@
 #include <time.h>
 #include <unistd.h>
 
+const uint8_t *fx_key;
+const char *fx_security;
+
 #define PATIENCE_NS (20 * WEFT_NS_PER_S)
 
 void fx_fill(uint8_t *p, size_t n, uint64_t seed) {
@@ -122,7 +125,9 @@ void fx_open_at(struct fx *f, const char *adapters, bool accept, uint16_t port) 
     memset(f, 0, sizeof *f);
     snprintf(f->dir, sizeof f->dir, "/tmp/weft-test-XXXXXX");
     assert_non_null(mkdtemp(f->dir));
-    struct ep_config cfg = {.adapters = adapters,
+    struct ep_config cfg = {.key = fx_key,
+                            .security = fx_security,
+                            .adapters = adapters,
                             .run_dir = f->dir,
                             .accept = accept,
                             .bind_port = port,

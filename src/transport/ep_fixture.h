@@ -33,6 +33,9 @@ struct fx {
     char dir[64];
 };
 
+/* Of the endpoints that are opened next; NULL: none, and what the options say. */
+extern const uint8_t *fx_key;
+extern const char *fx_security;
 /* `adapters`: "udp", "shm" or "self". */
 void fx_open(struct fx *f, const char *adapters, bool accept);
 void fx_open_at(struct fx *f, const char *adapters, bool accept, uint16_t port);

@@ -5,6 +5,7 @@
 #include "base/error.h"
 #include "transport/conn.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 static uint32_t first_window(const struct conn *c) {
@@ -32,19 +33,24 @@ static void describe_conn(const struct conn *c, struct wire_hello *h) {
     h->window_bytes = first_window(c);
 }
 
-/* Nothing is added to what a reliable adapter within a host promises. A reliable network gets a checksum when
- * there is a key, for the sake of the token beside it: the packet that confirms a connection must prove the
- * key, since an INIT alone may be one that was recorded. */
+/* With a key packets are encrypted wherever they leave the host. Within one, nothing is added to what a
+ * reliable adapter promises. A reliable network with a key and without encryption gets a checksum for the
+ * sake of the token beside it: the packet that confirms a connection must prove the key, since an INIT alone
+ * may be a recorded one.
+ */
 uint8_t hello_modes(const struct engine *e, const struct engine_link *link) {
     const unsigned both = ADAPTER_CAP_RELIABLE | ADAPTER_CAP_ORDERED;
     bool reliable = (link->attr.caps & both) == both, same_host = link->attr.caps & ADAPTER_CAP_SAME_HOST;
+    if (e->keyed && e->cfg.security != ENGINE_SECURITY_CRC &&
+        (!same_host || e->cfg.security == ENGINE_SECURITY_AES))
+        return 1 << WIRE_INTEGRITY_AES;
     bool bare = reliable && (same_host || !e->keyed);
     return (uint8_t)((bare ? 1 << WIRE_INTEGRITY_NONE : 0) | 1 << WIRE_INTEGRITY_CRC);
 }
 
 int hello_choose(const struct engine *e, const struct engine_link *link, uint8_t offered, uint8_t *out) {
     unsigned common = hello_modes(e, link) & offered;
-    static const uint8_t best_first[] = {WIRE_INTEGRITY_NONE, WIRE_INTEGRITY_CRC};
+    static const uint8_t best_first[] = {WIRE_INTEGRITY_AES, WIRE_INTEGRITY_NONE, WIRE_INTEGRITY_CRC};
     for (size_t i = 0; i < sizeof best_first; i++) {
         if (!(common >> best_first[i] & 1)) continue;
         *out = best_first[i];
@@ -70,8 +76,9 @@ void hello_adopt(struct conn *c, const struct wire_hello *h, uint8_t integrity) 
 }
 
 const char *hello_modes_text(uint8_t modes) {
-    static const char *const text[] = {"nothing", "none", "crc", "none or crc"};
-    return text[modes & 3];
+    static const char *const text[] = {"nothing known", "none",        "crc",        "none or crc",
+                                       "aes",           "none or aes", "crc or aes", "none, crc or aes"};
+    return text[modes & 7];
 }
 
 static int fresh_secret(uint8_t secret[CRYPTO_KEY_BYTES]) { return crypto_random(secret, CRYPTO_KEY_BYTES); }
@@ -105,12 +112,16 @@ int hello_read_init(const struct engine *e, const uint8_t *p, struct noise *n) {
     return rc ? rc : noise_read_first(n, p + WIRE_CLEAR_BYTES, NOISE_MESSAGE_BYTES, NULL);
 }
 
-static int make_secure(struct conn *c, struct noise *n) {
+static int make_secure(struct conn *c, struct noise *n, enum wire_integrity mode) {
     uint8_t first[CRYPTO_KEY_BYTES], second[CRYPTO_KEY_BYTES];
+    struct engine *e = c->engine;
+    bool encrypt = mode == WIRE_INTEGRITY_AES;
+    if (encrypt && !e->burst.frame) e->burst.frame = malloc(ENGINE_FRAME_BYTES);
+    if (encrypt && !e->burst.frame) return WEFT_E_NOMEM;
     int rc = noise_split(n, first, second);
     if (rc == 0)
-        rc =
-            c->accepted ? secure_create(&c->secure, second, first) : secure_create(&c->secure, first, second);
+        rc = secure_create(&c->secure, c->accepted ? second : first, c->accepted ? first : second, encrypt,
+                           e->cfg.phase_bits);
     crypto_wipe(first, sizeof first);
     crypto_wipe(second, sizeof second);
     return rc;
@@ -128,7 +139,7 @@ int hello_write_resp(struct conn *c, struct noise *n) {
     int rc = fresh_secret(secret);
     if (rc == 0) rc = noise_bind(n, p, WIRE_CLEAR_BYTES);
     if (rc == 0) rc = noise_write_second(n, secret, NULL, 0, p + WIRE_CLEAR_BYTES);
-    if (rc == 0) rc = make_secure(c, n);
+    if (rc == 0) rc = make_secure(c, n, c->integrity);
     crypto_wipe(secret, sizeof secret);
     wire_hello_seal(p, s->len);
     return rc;
@@ -141,7 +152,7 @@ int hello_read_resp(struct conn *c, const struct wire_hello *h, const uint8_t *p
     struct noise n = c->handshake->noise; /* a forged answer must not spoil the state for the true one */
     int rc = noise_bind(&n, p, WIRE_CLEAR_BYTES);
     if (rc == 0) rc = noise_read_second(&n, p + WIRE_CLEAR_BYTES, NOISE_MESSAGE_BYTES, NULL);
-    if (rc == 0) rc = make_secure(c, &n);
+    if (rc == 0) rc = make_secure(c, &n, h->integrity);
     noise_wipe(&n);
     return rc;
 }

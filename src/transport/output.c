@@ -242,6 +242,13 @@ static void seal(struct conn *c, struct burst *b, size_t i, bool last) {
     size_t len = packet_len(pk);
     wire_header_write(pk->head, &(struct wire_header){WIRE_VERSION, (uint8_t)type, flags, (uint16_t)len,
                                                       c->remote_id, c->next_number + i});
+    if (c->integrity == WIRE_INTEGRITY_AES) {
+        uint8_t *at = b->frame + i * b->packet_len;
+        secure_seal(c->secure, c->next_number + i, pk->head, pk->head_bytes, pk->payload, pk->payload_bytes,
+                    at);
+        b->out[i] = (struct adapter_packet_out){{{at, len}, {NULL, 0}, {NULL, 0}}};
+        return;
+    }
     wire_trailer_write(pk->trailer, c->integrity, pk->head, pk->head_bytes, pk->payload, pk->payload_bytes);
     if (c->secure && c->integrity == WIRE_INTEGRITY_CRC)
         memcpy(pk->trailer + WIRE_TRAILER_BYTES - WIRE_TOKEN_BYTES, c->secure->send_token, WIRE_TOKEN_BYTES);
@@ -268,7 +275,7 @@ static int flush(struct conn *c, uint64_t now) {
     size_t taken = rc < 0 ? 0 : (size_t)rc < count ? (size_t)rc : count;
     for (size_t i = count; i-- > taken;) unbuild(c, &b->packet[i]);
     for (size_t i = 0; i < taken; i++) commit(c, now, &b->packet[i]);
-    b->count = b->arena_used = 0;
+    b->count = b->arena_used = b->bytes = 0;
     b->last_short = b->has_ack = false;
     stats_add(STATS_PACKETS_SENT, taken);
     if (rc == WEFT_E_TOO_BIG && !c->reliable && c->packet_bytes > WIRE_PATH_MIN) {
@@ -290,9 +297,13 @@ static int flush(struct conn *c, uint64_t now) {
     return (int)taken;
 }
 
-/* A burst is of equal packets, only its last may be shorter. */
+/* A burst is of equal packets, only its last may be shorter. An encrypted one fits the frame, and keeps to
+ * one phase: what is not taken gets its number again, and keys only go forward. */
 static bool must_flush_before(const struct conn *c, const struct burst *b, const struct packet *pk) {
     if (b->count == 0) return false;
+    if (c->integrity == WIRE_INTEGRITY_AES && (b->bytes + packet_len(pk) > ENGINE_FRAME_BYTES ||
+                                               secure_starts_phase(c->secure, c->next_number + b->count)))
+        return true;
     return b->last_short || packet_len(pk) > b->packet_len ||
            b->count >= c->path.link->attr.burst_max_packets;
 }
@@ -331,6 +342,7 @@ static bool add(struct conn *c, uint64_t now, struct packet *pk) {
     if (b->count == 0) b->packet_len = len;
     b->last_short = len < b->packet_len;
     b->has_ack |= pk->has_ack;
+    b->bytes += len;
     b->arena_used += (pk->head_bytes + 15) & ~(size_t)15;
     b->count++;
     return true;
@@ -502,7 +514,7 @@ static int send_close(struct conn *c, uint64_t now) {
     seal(c, b, 0, true);
     const struct engine_io *io = &c->engine->cfg.io;
     int rc = io->send(io->ctx, &c->path, b->out, 1);
-    b->count = b->arena_used = 0;
+    b->count = b->arena_used = b->bytes = 0;
     b->has_ack = false;
     return rc;
 }

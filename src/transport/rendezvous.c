@@ -225,13 +225,20 @@ void rendezvous_drop_late(struct conn *c, const struct wire_data *d, const uint8
     assert(untouched);
 }
 
-/* One chunk: checks that it is where a chunk can be, and stores it. */
+static uint32_t super_bytes(const struct push_in *p, uint32_t superpacket) {
+    uint64_t left = p->segment_bytes - (uint64_t)superpacket * WIRE_SUPERPACKET_BYTES;
+    return left < WIRE_SUPERPACKET_BYTES ? (uint32_t)left : WIRE_SUPERPACKET_BYTES;
+}
+
+static uint8_t *chunk_at(const struct rx *rx, uint32_t superpacket, const struct wire_data *d) {
+    return rx->sink + rx->push->segment_offset + (uint64_t)superpacket * WIRE_SUPERPACKET_BYTES + d->offset;
+}
+
+/* One chunk: checks that it is where a chunk can be, and stores it, unless it was decrypted into its place.
+ */
 static int store(struct rx *rx, uint32_t superpacket, const struct wire_data *d, const uint8_t *payload) {
     struct push_in *p = rx->push;
-    uint64_t start = (uint64_t)superpacket * WIRE_SUPERPACKET_BYTES;
-    uint64_t bytes = p->segment_bytes - start;
-    if (bytes > WIRE_SUPERPACKET_BYTES) bytes = WIRE_SUPERPACKET_BYTES;
-    if (!wire_chunk_fits(d, (uint32_t)bytes)) return WEFT_E_PROTO;
+    if (!wire_chunk_fits(d, super_bytes(p, superpacket))) return WEFT_E_PROTO;
     struct super_in *in = &p->super[superpacket % p->window];
     if (d->chunk_bytes < in->chunk_bytes) in->chunk_bytes = 0; /* it is cut anew, and all of it comes again */
     if (!in->chunk_bytes) *in = (struct super_in){.chunk_bytes = d->chunk_bytes};
@@ -240,7 +247,8 @@ static int store(struct rx *rx, uint32_t superpacket, const struct wire_data *d,
         rendezvous_drop_late(rx->conn, d, payload, STATS_CHUNKS_REPEATED);
         return 0;
     }
-    memcpy(rx->sink + p->segment_offset + start + d->offset, payload, d->length);
+    uint8_t *to = chunk_at(rx, superpacket, d);
+    if (payload != to) memcpy(to, payload, d->length);
     in->got |= bit;
     return 0;
 }
@@ -248,10 +256,8 @@ static int store(struct rx *rx, uint32_t superpacket, const struct wire_data *d,
 static void advance(struct rx *rx) {
     struct push_in *p = rx->push;
     while (p->low < p->count) {
-        uint64_t bytes = p->segment_bytes - (uint64_t)p->low * WIRE_SUPERPACKET_BYTES;
-        if (bytes > WIRE_SUPERPACKET_BYTES) bytes = WIRE_SUPERPACKET_BYTES;
         struct super_in *in = &p->super[p->low % p->window];
-        if (!in->chunk_bytes || in->got != wire_chunk_map((uint32_t)bytes, in->chunk_bytes)) return;
+        if (!in->chunk_bytes || in->got != wire_chunk_map(super_bytes(p, p->low), in->chunk_bytes)) return;
         *in = (struct super_in){.got = 0};
         p->low++;
     }
@@ -262,6 +268,20 @@ static void complete(struct rx *rx) {
     uint64_t ref = rx->ref;
     rx_finish(rx, 0, false);
     if (c->reliable) fin_out(c, ref, 0); /* elsewhere the acknowledgements say it */
+}
+
+uint8_t *rendezvous_place(struct conn *c, const struct wire_data *d) {
+    uint32_t slot = wire_tag_slot(d->tag), superpacket = wire_tag_superpacket(d->tag);
+    if (slot == WIRE_TAG_STAGED) return stage_place(c, d);
+    struct tag_slot *tag = slot < c->tag_slot_count ? &c->tag_slots[slot] : NULL;
+    if (!tag || tag->use != wire_tag_use(d->tag) || !tag->rx) return NULL;
+    const struct push_in *p = tag->rx->push;
+    if (superpacket >= p->count || superpacket < p->low || superpacket - p->low >= p->window) return NULL;
+    if (!wire_chunk_fits(d, super_bytes(p, superpacket))) return NULL;
+    const struct super_in *in = &p->super[superpacket % p->window];
+    /* Cut anew: what it would write over may have arrived in the old cut. */
+    if (in->chunk_bytes && in->chunk_bytes != d->chunk_bytes) return NULL;
+    return in->got >> d->offset / d->chunk_bytes & 1 ? NULL : chunk_at(tag->rx, superpacket, d);
 }
 
 int rendezvous_data_in(struct conn *c, const struct wire_data *d, const uint8_t *payload) {

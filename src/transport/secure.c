@@ -1,15 +1,56 @@
-/* The keys of one connection. */
+/* The keys of one connection, and packets under them. */
 #include "transport/secure.h"
 #include "base/error.h"
+#include "base/log.h"
+#include "transport/replay.h"
 
 #include <stdlib.h>
+#include <string.h>
+
+#define AES_KEY_BYTES 16
+
+static void forget(struct secure_key *k) {
+    crypto_aead_fini(&k->aead);
+    crypto_wipe(k, sizeof *k);
+}
+
+/* Makes a key from k->secret; the context of an earlier one is used again. */
+static int load(struct secure_key *k, bool seal) {
+    uint8_t key[AES_KEY_BYTES];
+    int rc = crypto_expand(k->secret, "weft key", key, sizeof key);
+    if (rc == 0) rc = crypto_expand(k->secret, "weft iv", k->iv, sizeof k->iv);
+    if (rc == 0)
+        rc = k->aead.ctx ? crypto_aead_rekey(&k->aead, key)
+                         : crypto_aead_init(&k->aead, key, sizeof key, seal);
+    crypto_wipe(key, sizeof key);
+    return rc;
+}
+
+/* Takes a secret some phases further. */
+static int step(uint8_t secret[CRYPTO_KEY_BYTES], uint64_t phases) {
+    int rc = 0;
+    for (; phases && rc == 0; phases--) {
+        uint8_t next[CRYPTO_KEY_BYTES];
+        rc = crypto_expand(secret, "weft next", next, sizeof next);
+        memcpy(secret, next, sizeof next);
+        crypto_wipe(next, sizeof next);
+    }
+    return rc;
+}
 
 int secure_create(struct secure **out, const uint8_t send_secret[CRYPTO_KEY_BYTES],
-                  const uint8_t receive_secret[CRYPTO_KEY_BYTES]) {
+                  const uint8_t receive_secret[CRYPTO_KEY_BYTES], bool encrypt, unsigned phase_bits) {
     struct secure *s = calloc(1, sizeof *s);
     if (!s) return WEFT_E_NOMEM;
     int rc = crypto_expand(send_secret, "weft token", s->send_token, sizeof s->send_token);
     if (rc == 0) rc = crypto_expand(receive_secret, "weft token", s->receive_token, sizeof s->receive_token);
+    s->phase_bits = phase_bits;
+    if (encrypt) {
+        memcpy(s->send.secret, send_secret, CRYPTO_KEY_BYTES);
+        memcpy(s->receive.secret, receive_secret, CRYPTO_KEY_BYTES);
+        if (rc == 0) rc = load(&s->send, true);
+        if (rc == 0) rc = load(&s->receive, false);
+    }
     if (rc) {
         secure_destroy(s);
         return rc;
@@ -20,6 +61,104 @@ int secure_create(struct secure **out, const uint8_t send_secret[CRYPTO_KEY_BYTE
 
 void secure_destroy(struct secure *s) {
     if (!s) return;
+    forget(&s->send);
+    forget(&s->receive);
+    forget(&s->receive_before);
+    forget(&s->receive_later);
     crypto_wipe(s, sizeof *s);
     free(s);
+}
+
+static uint64_t phase_of(const struct secure *s, uint64_t number) { return number >> s->phase_bits; }
+
+bool secure_starts_phase(const struct secure *s, uint64_t number) {
+    return (number & ((1ull << s->phase_bits) - 1)) == 0;
+}
+
+/* The initialisation vector XOR the number, big-endian in its last 8 bytes. */
+static bool start(struct secure_key *k, uint64_t number, const uint8_t header[WIRE_HEADER_BYTES]) {
+    uint8_t nonce[CRYPTO_NONCE_BYTES];
+    uint64_t last;
+    memcpy(nonce, k->iv, sizeof nonce);
+    memcpy(&last, nonce + 4, sizeof last);
+    last ^= htobe64(number);
+    memcpy(nonce + 4, &last, sizeof last);
+    return crypto_aead_start(&k->aead, nonce, header, WIRE_HEADER_BYTES);
+}
+
+/* -- sending -- */
+
+static bool reach_phase(struct secure_key *k, uint64_t phase) {
+    if (phase == k->phase) return true;
+    if (phase < k->phase || step(k->secret, phase - k->phase) || load(k, true)) return false;
+    k->phase = phase;
+    return true;
+}
+
+void secure_seal(struct secure *s, uint64_t number, const uint8_t *head, size_t head_bytes,
+                 const void *payload, size_t payload_bytes, uint8_t *out) {
+    struct secure_key *k = &s->send;
+    size_t body = head_bytes - WIRE_HEADER_BYTES;
+    uint8_t *at = out + WIRE_HEADER_BYTES;
+    memcpy(out, head, WIRE_HEADER_BYTES);
+    bool ok = reach_phase(k, phase_of(s, number)) && start(k, number, head) &&
+              crypto_aead_part(&k->aead, head + WIRE_HEADER_BYTES, body, at) &&
+              crypto_aead_part(&k->aead, payload, payload_bytes, at + body) &&
+              crypto_aead_seal_end(&k->aead, at + body + payload_bytes);
+    if (ok) return;
+    weft_error("transport", "a packet cannot be encrypted");
+    memset(at, 0, body + payload_bytes + CRYPTO_TAG_BYTES);
+}
+
+/* -- receiving -- */
+
+/* Key for a phase not seen yet. Only as far ahead as a sender can be whose packets were lost: it waits for
+ * acknowledgements after a replay window's worth of numbers. */
+static struct secure_key *later(struct secure *s, uint64_t phase) {
+    struct secure_key *k = &s->receive_later;
+    if (k->aead.ctx && k->phase == phase) return k;
+    if (phase - s->receive.phase > 1 + phase_of(s, 2 * REPLAY_NUMBERS)) return NULL;
+    memcpy(k->secret, s->receive.secret, sizeof k->secret);
+    k->phase = phase;
+    if (step(k->secret, phase - s->receive.phase) == 0 && load(k, false) == 0) return k;
+    forget(k);
+    return NULL;
+}
+
+static struct secure_key *key_for(struct secure *s, uint64_t number) {
+    uint64_t phase = phase_of(s, number);
+    if (phase == s->receive.phase) return &s->receive;
+    if (phase > s->receive.phase) return later(s, phase);
+    return s->receive_before.aead.ctx && s->receive_before.phase == phase ? &s->receive_before : NULL;
+}
+
+bool secure_open_start(struct secure *s, uint64_t number, const uint8_t header[WIRE_HEADER_BYTES]) {
+    s->opening = key_for(s, number);
+    return s->opening && start(s->opening, number, header);
+}
+
+bool secure_open_part(struct secure *s, const uint8_t *in, size_t len, uint8_t *out) {
+    return crypto_aead_part(&s->opening->aead, in, len, out);
+}
+
+/* A packet of a later phase is authentic: its key is the present one. What was before stays for packets that
+ * were overtaken; the context of the one before that is used again. */
+static void enter_phase(struct secure *s) {
+    struct secure_key unused = s->receive_before;
+    s->receive_before = s->receive;
+    s->receive = s->receive_later;
+    s->receive_later = (struct secure_key){.aead = unused.aead, .phase = UINT64_MAX};
+    crypto_wipe(&unused, sizeof unused);
+}
+
+bool secure_open_end(struct secure *s, uint64_t number, const uint8_t tag[CRYPTO_TAG_BYTES]) {
+    if (!crypto_aead_open_end(&s->opening->aead, tag)) return false;
+    if (s->opening == &s->receive_later) enter_phase(s);
+    const struct secure_key *before = &s->receive_before;
+    uint64_t first_after = (before->phase + 1) << s->phase_bits;
+    if (before->aead.ctx && number >= first_after && number - first_after >= REPLAY_NUMBERS) {
+        forget(&s->receive_before); /* nothing of its phase passes the replay window any more */
+        forget(&s->receive_later);
+    }
+    return true;
 }

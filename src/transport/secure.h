@@ -1,17 +1,55 @@
 /* Secure: what protects the packets of one connection once both sides have proven that they hold the
- * cluster's key. Made from the two secrets that the handshake gives, one for each direction. */
+ * cluster's key. Made from the two secrets that the handshake gives, one for each direction.
+ *
+ * DESIGN NOTES: phases. AES-GCM must not protect too many packets under one key, so each direction changes
+ * its key every 2^phase_bits packets: a packet's phase is its number without the low bits. The number is in
+ * the header, whole and never reused, so each packet says by itself which key it needs: no flag, no agreement
+ * on a moment, and nothing that reordering across a change could confuse. Rejected: a key phase bit as in
+ * QUIC, which has to, because its numbers are cut off; it needs timers for the old key and a rule for who may
+ * change when. A receiver has the key of the newest phase that it got a packet of, that of the one before as
+ * long as packets of it can still pass the replay window, and makes that of a later one only to try a packet
+ * with it. Each phase's secret comes from the one before by a one-way function: who gets hold of a key cannot
+ * read what was sent before its phase. */
 #ifndef WEFT_TRANSPORT_SECURE_H
 #define WEFT_TRANSPORT_SECURE_H
 #include "transport/crypto.h"
 #include "transport/wire.h"
 
+#define SECURE_PHASE_BITS 22 /* 2^23 packets of 64 KiB are the limit for AES-GCM (RFC 9001, appendix B) */
+
+struct secure_key {
+    struct crypto_aead aead; /* no context: not in use */
+    uint64_t phase;
+    uint8_t iv[CRYPTO_NONCE_BYTES], secret[CRYPTO_KEY_BYTES];
+};
+
 struct secure {
     /* Follow the checksum of each packet in mode crc: only who took part in the handshake knows them. */
     uint8_t send_token[WIRE_TOKEN_BYTES], receive_token[WIRE_TOKEN_BYTES];
+    /* Mode aes. */
+    unsigned phase_bits;
+    struct secure_key send, receive, receive_before, receive_later;
+    struct secure_key *opening; /* of the packet that is being opened */
 };
 
+/* `encrypt`: mode aes, with phases of 2^phase_bits packets. WEFT_E_NOMEM. */
 int secure_create(struct secure **out, const uint8_t send_secret[CRYPTO_KEY_BYTES],
-                  const uint8_t receive_secret[CRYPTO_KEY_BYTES]);
+                  const uint8_t receive_secret[CRYPTO_KEY_BYTES], bool encrypt, unsigned phase_bits);
 void secure_destroy(struct secure *s); /* NULL is fine */
+
+/* Whether this is the first number of a phase. */
+bool secure_starts_phase(const struct secure *s, uint64_t number);
+/* Seals a packet: `head` is its header, which stays clear but is authenticated, and the first part of its
+ * body, `payload` the rest. `out` takes all of it and the tag. Numbers may be used again only for packets
+ * that never left, and never go back to an earlier phase. Should the library fail, `out` is a packet that
+ * nobody accepts. */
+void secure_seal(struct secure *s, uint64_t number, const uint8_t *head, size_t head_bytes,
+                 const void *payload, size_t payload_bytes, uint8_t *out);
+
+/* Opens a packet in parts: what is behind the header, without the tag, then the tag. False: not authentic,
+ * and all that was given out is worthless. */
+bool secure_open_start(struct secure *s, uint64_t number, const uint8_t header[WIRE_HEADER_BYTES]);
+bool secure_open_part(struct secure *s, const uint8_t *in, size_t len, uint8_t *out);
+bool secure_open_end(struct secure *s, uint64_t number, const uint8_t tag[CRYPTO_TAG_BYTES]);
 
 #endif

@@ -151,6 +151,20 @@ static void cut_anew(struct stage *s, struct stage_super *p) {
     p->got = p->chunk_bytes = p->short_end = p->taken_bytes = 0;
 }
 
+uint8_t *stage_place(const struct conn *c, const struct wire_data *d) {
+    uint64_t number = wire_tag_use(d->tag);
+    uint32_t superpacket = wire_tag_superpacket(d->tag);
+    if (!c->stages || number >= c->stage_next || is_over(c, number)) return NULL;
+    const struct stage *s = c->stages[number % STAGES];
+    if (!s || s->number != number || s->resting || !s->rx || s->rx->canceled || s->rx->state != RX_STAGED)
+        return NULL;
+    if (check(s, superpacket, d)) return NULL;
+    const struct stage_super *p = &s->super[superpacket];
+    if (p->chunk_bytes && p->chunk_bytes != d->chunk_bytes) return NULL; /* cut anew: as rendezvous_place */
+    if (p->got >> d->offset / d->chunk_bytes & 1) return NULL;
+    return s->rx->sink + (size_t)superpacket * WIRE_SUPERPACKET_BYTES + d->offset;
+}
+
 int stage_data_in(struct conn *c, const struct wire_data *d, const uint8_t *payload) {
     struct stage *s;
     uint32_t superpacket = wire_tag_superpacket(d->tag);
@@ -176,7 +190,7 @@ int stage_data_in(struct conn *c, const struct wire_data *d, const uint8_t *payl
         return WEFT_E_AGAIN;
     }
     if (p->room) stats_add(STATS_STAGED, 1);
-    memcpy(to + d->offset, payload, d->length);
+    if (payload != to + d->offset) memcpy(to + d->offset, payload, d->length);
     p->got |= bit;
     if (d->length < d->chunk_bytes) p->short_end = d->offset + d->length;
     p->chunk_bytes = d->chunk_bytes;

@@ -8,6 +8,7 @@ WEFT_COUNTERS(
     {"transport_packets_lost", "packets", "Packets declared lost; their content was sent again.", 0},
     {"transport_packets_spurious", "packets", "Packets declared lost that had arrived.", 0},
     {"transport_packets_bad", "packets", "Packets refused: malformed, or their checksum did not hold.", 0},
+    {"transport_packets_forged", "packets", "Encrypted packets refused: not by the peer, or changed.", 0},
     {"transport_packets_duplicate", "packets", "Packets that came again.", 0},
     {"transport_packets_unknown", "packets", "Packets for a connection that is not known.", 0},
     {"transport_packets_not_taken", "packets", "Packets left unacknowledged for lack of room.", 0},

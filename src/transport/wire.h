@@ -42,7 +42,7 @@ enum wire_flag {
     WIRE_FLAGS_KNOWN = 3,        /* others are reserved, sent as 0 */
 };
 
-enum wire_integrity { WIRE_INTEGRITY_NONE = 0, WIRE_INTEGRITY_CRC = 1 };
+enum wire_integrity { WIRE_INTEGRITY_NONE = 0, WIRE_INTEGRITY_CRC = 1, WIRE_INTEGRITY_AES = 2 };
 
 struct wire_header {
     uint8_t version, type, flags;

@@ -92,6 +92,18 @@ static int copies_of(struct sim *s, int from, int to, size_t len) {
     return 0;
 }
 
+/* No two packets are encrypted under one number: what leaves for a connection counts upwards, for ever. */
+static void check_number(struct sim *s, int from, int to, const uint8_t *packet) {
+    struct wire_header h;
+    if (!s->p.keyed || to >= s->p.nodes || wire_header_read(packet, wire_get16(packet + 2), &h)) return;
+    if (h.type != WIRE_CTRL && h.type != WIRE_DATA && h.type != WIRE_PROBE) return;
+    uint64_t lives = s->node[from].incarnation * 16 + s->node[to].incarnation;
+    uint64_t key = (lives << 8 | (uint64_t)(from << 4 | to)) << 32 | h.dest;
+    uintptr_t before = (uintptr_t)weft_map_remove(&s->numbers, key);
+    if (h.number < before) sim_fail(s, "number %lu was used before", (unsigned long)h.number);
+    if (weft_map_put(&s->numbers, key, (void *)(uintptr_t)(h.number + 1))) abort();
+}
+
 static void transmit(struct sim *s, int from, int to, const struct adapter_packet_out *p) {
     size_t len = packet_len(p);
     s->packets++;
@@ -131,7 +143,10 @@ static int send_packets(struct sim_node *n, int to, const struct adapter_packet_
     }
     if (s->p.reliable && (!s->node[to].alive || !n->line[to])) return WEFT_E_PEER_LOST;
     size_t take = sim_chance(s, s->p.refuse) ? sim_below(s, count + 1) : count;
-    for (size_t i = 0; i < take; i++) transmit(s, n->index, to, &packets[i]);
+    for (size_t i = 0; i < take; i++) {
+        check_number(s, n->index, to, packets[i].piece[0].iov_base);
+        transmit(s, n->index, to, &packets[i]);
+    }
     return (int)take;
 }
 
@@ -253,6 +268,7 @@ int network_start_node(struct sim *s, int index) {
     static const uint8_t key[EP_KEY_BYTES] = "the key of all simulated nodes";
     struct engine_config cfg = {.io = network_io,
                                 .key = p->keyed ? key : NULL,
+                                .phase_bits = p->phase_bits,
                                 .seed = sim_random(s),
                                 .accept = true,
                                 .eager_bytes = p->eager_bytes,
@@ -425,4 +441,5 @@ void network_fini(struct sim *s) {
             free(weft_list_entry(w, struct flight, waiting));
     for (int i = 0; i < SIM_KEPT; i++) free(s->kept[i]);
     for (int i = 0; i < s->p.nodes; i++) weft_map_fini(&s->node[i].exposed);
+    weft_map_fini(&s->numbers);
 }

@@ -75,6 +75,9 @@ void show_packet(const struct sim *s, const char *what, int from, int to, const 
         return;
     }
     printf("%s %08x #%lu, %zu bytes:", names[h.type], h.dest, (unsigned long)h.number, len);
-    show_body(&h, p + WIRE_HEADER_BYTES, len - WIRE_OVERHEAD_BYTES);
+    if (s->p.keyed && (h.type == WIRE_CTRL || h.type == WIRE_DATA))
+        printf(" encrypted");
+    else
+        show_body(&h, p + WIRE_HEADER_BYTES, len - WIRE_OVERHEAD_BYTES);
     putchar('\n');
 }

@@ -48,7 +48,8 @@ struct sim_params {
     int in_flight;     /* messages of a flow that are queued at once */
     uint32_t bulk_max; /* largest data */
     bool one_way;
-    bool keyed; /* all nodes hold one key */
+    bool keyed; /* all nodes hold one key: packets are encrypted */
+    unsigned phase_bits;
 };
 
 enum flight_kind { FLIGHT_PACKET, FLIGHT_LOST, FLIGHT_HINT, FLIGHT_RELEASE };
@@ -101,6 +102,7 @@ struct sim {
     uint64_t events, packets, dropped, delivered, delivered_bytes, faults;
     struct flight *kept[SIM_KEPT];
     struct weft_list poisoned; /* target buffers after their end: nothing may change them */
+    struct weft_map numbers;   /* keyed: last packet number of each connection and direction */
     struct weft_list pairs;    /* of struct pair: both ends of a connection */
     int reconnects, stops, floods;
     bool failed, trace, draining;

@@ -52,6 +52,7 @@ void sim_init(struct sim *s, uint64_t seed, bool trace) {
     weft_list_init(&s->poisoned);
     weft_list_init(&s->pairs);
     heap_init(&s->flights);
+    weft_map_init(&s->numbers);
     for (int i = 0; i < SIM_NODES_MAX; i++) weft_list_init(&s->node[i].flows);
     for (int i = 0; i < SIM_PLACES * SIM_NODES_MAX; i++) weft_list_init(&s->waiting[i]);
 }
