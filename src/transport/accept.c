@@ -45,7 +45,7 @@ static void refuse(struct engine *e, uint64_t now, const struct engine_from *fro
     struct wire_hello h;
     uint8_t p[WIRE_RESP_BYTES_MAX];
     say_refused(e, now, from, init, status);
-    if (!reset_may_answer(e, now)) return;
+    if (!limit_take(&e->answers, now)) return;
     hello_describe(e, &h);
     h.status = (uint8_t)status;
     h.integrity = hello_modes(e, from->link);
@@ -132,6 +132,23 @@ static bool answer_again(struct engine *e, uint64_t now, const struct wire_heade
     return false;
 }
 
+/* With many half open, only who receives at its address may add one. A link-based adapter knows that anyway.
+ */
+static bool must_show_cookie(struct engine *e, uint64_t now, const struct engine_from *from,
+                             const uint8_t *p) {
+    if (e->half_open < CONN_HALF_OPEN_FREE || from->link->attr.caps & ADAPTER_CAP_RELIABLE) return false;
+    return !cookie_holds(&e->cookies, now, from, p);
+}
+
+static void ask_for_cookie(struct engine *e, uint64_t now, const struct engine_from *from, const uint8_t *p,
+                           const struct wire_header *head, const struct wire_hello *h) {
+    struct wire_cookie c = {.echo = head->number};
+    uint8_t out[WIRE_COOKIE_PACKET_BYTES];
+    if (!limit_take(&e->cookie_answers, now) || cookie_make(&e->cookies, now, from, p, c.cookie)) return;
+    stats_add(STATS_COOKIES_SENT, 1);
+    e->cfg.io.reply(e->cfg.io.ctx, from, out, wire_cookie_write(out, h->conn_id, &c));
+}
+
 static void newcomer(struct engine *e, uint64_t now, const struct engine_from *from, const uint8_t *p,
                      const struct wire_header *head, const struct wire_hello *h) {
     uint8_t integrity;
@@ -142,6 +159,8 @@ static void newcomer(struct engine *e, uint64_t now, const struct engine_from *f
         refuse(e, now, from, head, h, WIRE_REFUSE_CLOSED);
     else if (hello_choose(e, from->link, h->integrity, &integrity))
         refuse(e, now, from, head, h, WIRE_REFUSE_INTEGRITY);
+    else if (must_show_cookie(e, now, from, p))
+        ask_for_cookie(e, now, from, p, head, h);
     else if (e->half_open >= CONN_HALF_OPEN_MAX)
         refuse(e, now, from, head, h, WIRE_REFUSE_BUSY);
     else if ((rc = accept_init(e, now, from, p, head, h, integrity)))

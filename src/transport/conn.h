@@ -9,9 +9,11 @@
 #define WEFT_TRANSPORT_CONN_H
 #include "base/clock.h"
 #include "base/map.h"
+#include "transport/cookie.h"
 #include "transport/cwnd.h"
 #include "transport/engine.h"
 #include "transport/heap.h"
+#include "transport/limit.h"
 #include "transport/noise.h"
 #include "transport/pool.h"
 #include "transport/received.h"
@@ -23,6 +25,7 @@
 #include "transport/wire.h"
 
 #define CONN_HALF_OPEN_MAX    256u /* answered INITs whose sender has not spoken yet */
+#define CONN_HALF_OPEN_FREE   32u  /* … that need no cookie */
 #define CONN_HALF_OPEN_NS     (3 * WEFT_NS_PER_S)
 #define CONN_QUARANTINE_NS    (60 * WEFT_NS_PER_S) /* before a connection id's slot is used again */
 #define CONN_SLOTS_MAX        65535u
@@ -41,7 +44,8 @@
 #define CONN_SUSPECT_DEAD_NS  (500 * WEFT_NS_PER_MS)
 #define CONN_HOLD_NS          (100 * WEFT_NS_PER_US) /* longest that `more` holds a message back */
 #define CONN_RETRY_NS         (20 * WEFT_NS_PER_US) /* before a full adapter is tried again; doubles to 1 ms */
-#define CONN_RESETS_PER_S     100                   /* and refusals, together */
+#define CONN_ANSWERS_PER_S    100                   /* refusals and resets, together */
+#define CONN_COOKIES_PER_S    5000
 
 enum content_kind {
     CONTENT_MSG, /* first part of an eager message */
@@ -196,6 +200,7 @@ struct handshake {
     struct noise noise; /* connecting, with a key: waits for the second message */
     bool refused;       /* by whom is not certain: `refusal` counts when time is up */
     struct wire_hello refusal;
+    bool cookie_taken; /* since the last INIT */
     size_t len;                      /* 0: still to be written */
     uint8_t packet[WIRE_INIT_BYTES]; /* INIT or RESP: repeated byte by byte */
 };
@@ -348,8 +353,8 @@ struct engine {
     uint32_t tags_used;
     uint64_t staged_bytes;
     bool pause;
-    uint64_t reset_at_ns;
-    uint32_t reset_tokens;
+    struct limit answers, cookie_answers; /* to strangers */
+    struct cookie_jar cookies;
     uint64_t refusals, refusals_said, refusals_said_ns;
     struct burst burst;
 };
@@ -366,6 +371,7 @@ struct pbuf {
 /* engine.c, event.c */
 uint64_t engine_random(struct engine *e);
 void conn_mark_ready(struct conn *c);
+void conn_suspect(struct conn *c, uint64_t now); /* somebody says that the peer is gone: it is asked */
 void conn_update_timer(struct conn *c);
 void conn_queue(struct conn *c, struct weft_list *queue, struct content *content);
 struct channel *conn_channel(struct conn *c, uint16_t number);
@@ -390,6 +396,8 @@ struct conn *slot_find(const struct engine *e, uint32_t id);
 int conn_create(struct engine *e, uint64_t now, const struct engine_path *path, struct conn **out);
 void handshake_resp_in(struct engine *e, uint64_t now, const struct engine_from *from, const uint8_t *p,
                        size_t len, const struct wire_header *h);
+void handshake_cookie_in(struct engine *e, uint64_t now, const struct engine_from *from, const uint8_t *p,
+                         size_t len, const struct wire_header *h);
 void handshake_tick(struct conn *c, uint64_t now);
 void handshake_confirm(struct conn *c, uint64_t now);
 void handshake_path_lost(struct conn *c, uint64_t now); /* before the connection was made */
@@ -418,7 +426,6 @@ int hello_read_init(const struct engine *e, const uint8_t *p, struct noise *n);
 int hello_read_resp(struct conn *c, const struct wire_hello *h, const uint8_t *p, size_t len);
 
 /* reset.c */
-bool reset_may_answer(struct engine *e, uint64_t now); /* takes one of CONN_RESETS_PER_S */
 void reset_out(struct engine *e, uint64_t now, const struct engine_from *from, size_t len,
                const struct wire_header *h);
 void reset_in(struct engine *e, uint64_t now, const struct engine_from *from, const uint8_t *p, size_t len);

@@ -23,7 +23,7 @@ static void keep(struct duo *d, int from, const struct adapter_packet_out *p) {
         out->len += p->piece[i].iov_len;
     }
     d->packets[from]++;
-    if (from == 1) d->answered += out->len;
+    d->bytes[from] += out->len;
 }
 
 static int io_send(void *ctx, const struct engine_path *path, const struct adapter_packet_out *packets,
@@ -50,7 +50,8 @@ static void open_side(struct duo *d, int i, const struct duo_config *cfg) {
     struct duo_side *s = &d->side[i];
     s->duo = d;
     s->index = i;
-    s->sink = calloc(1, DUO_DATA_BYTES);
+    s->lives++;
+    if (!s->sink) s->sink = calloc(1, DUO_DATA_BYTES);
     s->link.attr = (struct adapter_attr){.name = "duo",
                                          .caps = cfg->caps,
                                          .packet_max_bytes = DUO_PACKET_BYTES,
@@ -70,8 +71,8 @@ static void open_side(struct duo *d, int i, const struct duo_config *cfg) {
                                    .method2_superpackets = 4,
                                    .staging_peer_bytes = 4 * WIRE_SUPERPACKET_BYTES,
                                    .staging_bytes = 1 << 24,
-                                   .boot_id = {(uint8_t)(i + 1)},
-                                   .seed = (uint64_t)i + 1,
+                                   .boot_id = {(uint8_t)(i + 1), s->lives},
+                                   .seed = (uint64_t)i + 1 + 100u * s->lives,
                                    .accept = i == 1,
                                    .eager_bytes = 16384,
                                    .window_superpackets = 16,
@@ -85,10 +86,18 @@ static void open_side(struct duo *d, int i, const struct duo_config *cfg) {
 void duo_open(struct duo *d, const struct duo_config *cfg) {
     memset(d, 0, sizeof *d);
     for (size_t i = 0; i < sizeof content; i++) content[i] = byte_at(i);
+    d->cfg = *cfg;
     d->now = 10 * WEFT_NS_PER_S;
     d->log = calloc(DUO_LOG_MAX, sizeof *d->log);
     if (!d->log) abort();
     for (int i = 0; i < 2; i++) open_side(d, i, cfg);
+}
+
+void duo_restart(struct duo *d, int side) {
+    engine_destroy(d->side[side].engine);
+    d->side[side].conn = NULL;
+    d->delivered = d->logged;
+    open_side(d, side, &d->cfg);
 }
 
 void duo_close(struct duo *d) {
@@ -150,15 +159,20 @@ static void settle_side(struct duo_side *s) {
 }
 
 void duo_inject(struct duo *d, int to, const uint8_t *p, size_t len) {
+    duo_inject_from(d, to, to ? "side 0" : "side 1", p, len);
+}
+
+void duo_inject_from(struct duo *d, int to, const char *addr, const uint8_t *p, size_t len) {
     struct duo_side *s = &d->side[to];
+    struct engine_from from = {&s->link, NULL, addr, strlen(addr)};
     uint8_t *exact = malloc(len ? len : 1); /* a sanitizer sees reads beyond the end */
     if (!exact) abort();
     memcpy(exact, p, len);
-    if (to == 1) d->got += len;
-    engine_input(s->engine, d->now, &s->from, exact, len);
+    uint64_t before = d->bytes[to];
+    engine_input(s->engine, d->now, &from, exact, len);
     free(exact);
-    if (d->answered > d->got && d->answered - d->got > d->longest_answer)
-        d->longest_answer = d->answered - d->got;
+    uint64_t sent = d->bytes[to] - before;
+    if (sent > len && sent - len > d->amplified) d->amplified = (size_t)(sent - len);
 }
 
 static bool deliver_next(struct duo *d) {

@@ -24,21 +24,9 @@ struct duo_side {
     struct engine_from from; /* how packets of the other side arrive */
     struct conn *conn;       /* newest that is up, or that duo_connect made; NULL: none */
     int ups, downs, down_status, headers, datas, sents, send_status;
+    uint8_t lives;
     uint8_t *sink; /* DUO_DATA_BYTES, where data of large messages goes */
     bool bad_data;
-};
-
-struct duo {
-    struct duo_side side[2];
-    uint64_t now;
-    struct duo_packet *log; /* the last packets, oldest first; those not yet delivered from `delivered` on */
-    size_t logged, delivered;
-    /* Sees each packet before it arrives and may change it; false: it is lost. NULL: all pass. */
-    bool (*filter)(struct duo *d, struct duo_packet *p);
-    int mode;              /* the filter's */
-    uint32_t packets[2];   /* sent by each side */
-    size_t longest_answer; /* bytes that side 1 sent beyond what it had got: 0 without amplification */
-    size_t got, answered;  /* bytes at side 1 */
 };
 
 /* What differs from one test to the next; zeros are defaults. */
@@ -48,6 +36,20 @@ struct duo_config {
     unsigned caps; /* of the link */
     unsigned phase_bits;
     uint32_t method2_bytes; /* 0: all data by Method 1 */
+};
+
+struct duo {
+    struct duo_side side[2];
+    uint64_t now;
+    struct duo_config cfg;
+    struct duo_packet *log; /* the last packets, oldest first; those not yet delivered from `delivered` on */
+    size_t logged, delivered;
+    /* Sees each packet before it arrives and may change it; false: it is lost. NULL: all pass. */
+    bool (*filter)(struct duo *d, struct duo_packet *p);
+    int mode;            /* the filter's */
+    uint32_t packets[2]; /* sent by each side */
+    uint64_t bytes[2];   /* … in bytes */
+    size_t amplified;    /* most bytes by which what a packet made a side send at once was longer than it */
 };
 
 void duo_open(struct duo *d, const struct duo_config *cfg);
@@ -60,6 +62,10 @@ void duo_settle(struct duo *d);
 void duo_advance(struct duo *d, uint64_t ns);
 /* Gives a side a packet as if it came from the other one. */
 void duo_inject(struct duo *d, int to, const uint8_t *p, size_t len);
+/* … as if it came from this address. */
+void duo_inject_from(struct duo *d, int to, const char *addr, const uint8_t *p, size_t len);
+/* The side's process ends and starts anew: nothing of it is left, and its packets under way are lost. */
+void duo_restart(struct duo *d, int side);
 /* A message of len bytes of data from this side; more than 16 KiB goes by rendezvous. */
 void duo_send(struct duo *d, int from, size_t len);
 /* The last packet of this type from that side; NULL: none. */

@@ -46,7 +46,8 @@ int engine_create(struct engine **out, const struct engine_config *cfg) {
     if (!e->cfg.tags_per_peer) e->cfg.tags_per_peer = CONN_TAGS_MAX;
     if (!e->cfg.tags_all) e->cfg.tags_all = CONN_TAGS_ALL_MAX;
     e->random = cfg->seed;
-    e->reset_tokens = CONN_RESETS_PER_S;
+    e->answers = limit_of(CONN_ANSWERS_PER_S);
+    e->cookie_answers = limit_of(CONN_COOKIES_PER_S);
     e->next_token = 1;
     weft_list_init(&e->conns);
     weft_list_init(&e->ready);
@@ -85,6 +86,7 @@ void engine_destroy(struct engine *e) {
     pool_fini(&e->packet_pool);
     pool_fini(&e->content_pool);
     free(e->burst.frame);
+    cookie_fini(&e->cookies);
     crypto_mac_destroy(e->init_mac);
     crypto_wipe(e->key, sizeof e->key);
     free(e);
@@ -417,7 +419,7 @@ void engine_input(struct engine *e, uint64_t now, const struct engine_from *from
         stats_add(STATS_PACKETS_BAD, 1);
         return;
     }
-    if (h.type == WIRE_INIT || h.type == WIRE_RESP || h.type == WIRE_RESET) {
+    if (h.type == WIRE_INIT || h.type == WIRE_RESP || h.type == WIRE_COOKIE || h.type == WIRE_RESET) {
         uint8_t copy[WIRE_INIT_BYTES];
         size_t n = len < sizeof copy ? len : sizeof copy;
         memcpy(copy, packet, n);
@@ -427,6 +429,8 @@ void engine_input(struct engine *e, uint64_t now, const struct engine_from *from
             handshake_init_in(e, now, from, copy, n, &h);
         else if (h.type == WIRE_RESP)
             handshake_resp_in(e, now, from, copy, n, &h);
+        else if (h.type == WIRE_COOKIE)
+            handshake_cookie_in(e, now, from, copy, n, &h);
         else
             reset_in(e, now, from, copy, n);
         return;
@@ -451,6 +455,14 @@ bool engine_wants_pause(struct engine *e) {
     return wants;
 }
 
+void conn_suspect(struct conn *c, uint64_t now) {
+    c->last_hint_ns = now;
+    if (c->suspect_since_ns || c->state == CONN_HALF_OPEN) return;
+    c->suspect_since_ns = now ? now : 1;
+    if (c->suspect_probe_ns < now) c->suspect_probe_ns = now; /* else asked a moment ago */
+    conn_update_timer(c);
+}
+
 void engine_peer_lost(struct engine *e, uint64_t now, struct engine_link *link, struct adapter_peer *peer,
                       bool hint) {
     weft_list_for_each_safe(it, &e->conns) {
@@ -465,10 +477,7 @@ void engine_peer_lost(struct engine *e, uint64_t now, struct engine_link *link, 
             conn_maybe_free(c);
             continue;
         }
-        c->last_hint_ns = now;
-        if (c->suspect_since_ns || c->state == CONN_HALF_OPEN) continue;
-        c->suspect_since_ns = c->suspect_probe_ns = now ? now : 1;
-        conn_update_timer(c);
+        conn_suspect(c, now);
     }
 }
 

@@ -127,6 +127,7 @@ static void send_init(struct conn *c, uint64_t now) {
         conn_down(c, now, rc);
         return;
     }
+    c->handshake->cookie_taken = false;
     rc = send_one(c, c->handshake->packet, c->handshake->len);
     uint64_t wait = INIT_RETRY_NS << (c->init_tries < 5 ? c->init_tries : 5);
     if (rc == 1) {
@@ -231,13 +232,34 @@ void handshake_resp_in(struct engine *e, uint64_t now, const struct engine_from 
     connected(c, now);
 }
 
+/* The peer is busy and wants to see that we receive here: the same INIT again, with its cookie. At once only
+ * in answer to the first COOKIE after an INIT of ours, so that nobody makes us send more than we would. */
+void handshake_cookie_in(struct engine *e, uint64_t now, const struct engine_from *from, const uint8_t *p,
+                         size_t len, const struct wire_header *head) {
+    struct wire_cookie cookie;
+    struct conn *c = slot_find(e, head->dest);
+    if (wire_cookie_read(p, len, &cookie) || !c || !c->path_open ||
+        (from->peer && from->peer != c->path.peer)) {
+        stats_add(STATS_PACKETS_BAD, 1);
+        return;
+    }
+    struct handshake *s = c->handshake;
+    if (c->state != CONN_INIT_SENT || cookie.echo != c->init_number || !s->len || s->cookie_taken) return;
+    s->cookie_taken = true;
+    memcpy(s->packet + WIRE_COOKIE_AT, cookie.cookie, WIRE_COOKIE_BYTES);
+    wire_hello_seal(s->packet, s->len);
+    c->init_tries++; /* the round trip is not that of one INIT */
+    c->init_sent_ns = now;
+    handshake_send(c);
+}
+
 static bool is_other_incarnation(const struct conn *c, const struct conn *other) {
     return other->state == CONN_UP && other->path.link == c->path.link && other->path.peer == c->path.peer &&
            memcmp(other->remote_boot_id, c->remote_boot_id, sizeof c->remote_boot_id) != 0;
 }
 
-/* A new incarnation at the same place means that the old one is dead. A late packet of the old one may confirm a
- * connection that was half open when the new one came: then it is this one that ends. */
+/* A new incarnation at the same place means that the old one is dead. A late packet of the old one may
+ * confirm a connection that was half open when the new one came: then it is this one that ends. */
 static bool retire_former(struct conn *c, uint64_t now) {
     weft_list_for_each_safe(it, &c->engine->conns) {
         struct conn *other = weft_list_entry(it, struct conn, all);

@@ -1,32 +1,21 @@
-/* Answers to strangers: RESET, and the limit that holds for every answer that is owed to nobody. */
+/* RESET: tells the sender of a packet that its connection does not exist here. */
 #include "base/error.h"
 #include "transport/conn.h"
 #include "transport/stats.h"
 
-bool reset_may_answer(struct engine *e, uint64_t now) {
-    uint64_t earned = (now - e->reset_at_ns) / (WEFT_NS_PER_S / CONN_RESETS_PER_S);
-    if (earned) {
-        uint64_t tokens = e->reset_tokens + earned;
-        e->reset_tokens = tokens < CONN_RESETS_PER_S ? (uint32_t)tokens : CONN_RESETS_PER_S;
-        e->reset_at_ns = now;
-    }
-    if (e->reset_tokens == 0) return false;
-    e->reset_tokens--;
-    return true;
-}
-
-/* Tells the sender that its connection does not exist here; at most 100 a second, and never more bytes than
- * came. */
+/* At most 100 a second, and never more bytes than came. */
 void reset_out(struct engine *e, uint64_t now, const struct engine_from *from, size_t len,
                const struct wire_header *head) {
-    if (len < WIRE_RESET_TRIGGER_BYTES || !reset_may_answer(e, now)) return;
+    if (len < WIRE_RESET_TRIGGER_BYTES || !limit_take(&e->answers, now)) return;
     uint8_t p[WIRE_RESET_BYTES];
     size_t n = wire_reset_write(p, &(struct wire_reset){head->dest, head->number});
     stats_add(STATS_RESETS_SENT, 1);
     e->cfg.io.reply(e->cfg.io.ctx, from, p, n);
 }
 
-/* Believed only when it echoes an id and a number that we did send lately. */
+/* Looked at only when it echoes an id and a number that we did send lately. Nobody signs a RESET: who has
+ * forgotten a connection has no key of it. So with a cluster key it is a hint, after which the peer is asked
+ * and only its silence counts; without one it is believed. */
 static bool reset_concerns(const struct conn *c, const struct engine_from *from, const struct wire_reset *r) {
     if (c->state != CONN_UP || c->remote_id != r->dest || c->path.link != from->link) return false;
     if (from->peer != c->path.peer) return false;
@@ -42,6 +31,10 @@ void reset_in(struct engine *e, uint64_t now, const struct engine_from *from, co
     weft_list_for_each_safe(it, &e->conns) {
         struct conn *c = weft_list_entry(it, struct conn, all);
         if (!reset_concerns(c, from, &r)) continue;
+        if (e->keyed) {
+            conn_suspect(c, now);
+            return;
+        }
         conn_down(c, now, c->closing ? WEFT_E_CLOSED : WEFT_E_PEER_LOST);
         conn_maybe_free(c);
         return;

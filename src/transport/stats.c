@@ -19,6 +19,7 @@ WEFT_COUNTERS(
     {"transport_tags_unknown", "packets", "Data packets with a tag that is not armed (any more).", 0},
     {"transport_chunks_repeated", "packets", "Data packets whose bytes had come before.", 0},
     {"transport_resets_sent", "packets", "Resets sent for unknown connections.", 0},
+    {"transport_cookies_sent", "packets", "Newcomers asked to show that they receive at their address.", 0},
     {"transport_messages_sent", "messages", "Messages queued.", 0},
     {"transport_messages_delivered", "messages", "Messages whose header reached its handler.", 0},
     {"transport_pushes", "messages", "Large messages received as superpackets.", 0},

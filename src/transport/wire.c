@@ -127,6 +127,24 @@ int wire_hello_read(const uint8_t *p, size_t len, struct wire_hello *h) {
     return h->version_min <= h->version_max ? 0 : WEFT_E_INVAL;
 }
 
+size_t wire_cookie_write(uint8_t *p, uint32_t dest, const struct wire_cookie *c) {
+    const size_t len = WIRE_COOKIE_PACKET_BYTES;
+    memset(p, 0, len);
+    wire_header_write(p, &(struct wire_header){WIRE_VERSION, WIRE_COOKIE, 0, (uint16_t)len, dest, 0});
+    wire_put32(p + 16, MAGIC);
+    wire_put64(p + 24, c->echo);
+    memcpy(p + 32, c->cookie, WIRE_COOKIE_BYTES);
+    wire_hello_seal(p, len);
+    return len;
+}
+
+int wire_cookie_read(const uint8_t *p, size_t len, struct wire_cookie *c) {
+    if (len != WIRE_COOKIE_PACKET_BYTES || wire_get32(p + 16) != MAGIC) return WEFT_E_INVAL;
+    c->echo = wire_get64(p + 24);
+    memcpy(c->cookie, p + 32, WIRE_COOKIE_BYTES);
+    return 0;
+}
+
 size_t wire_reset_write(uint8_t *p, const struct wire_reset *r) {
     memset(p, 0, WIRE_RESET_BYTES);
     wire_header_write(p, &(struct wire_header){WIRE_VERSION, WIRE_RESET, 0, WIRE_RESET_BYTES, 0, 0});

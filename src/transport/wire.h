@@ -23,10 +23,11 @@
 #define WIRE_BOOT_ID_BYTES       16
 #define WIRE_INIT_BYTES          256 /* padded, so that no answer is longer */
 #define WIRE_RESET_TRIGGER_BYTES 48  /* a shorter packet is never answered */
-#define WIRE_TOKEN_BYTES         12  /* what of the trailer follows the checksum */
+#define WIRE_COOKIE_BYTES        16
+#define WIRE_TOKEN_BYTES         12 /* what of the trailer follows the checksum */
 
 enum wire_type {
-    WIRE_HELLO = 1, /* 1, 2 and 7 are reserved */
+    WIRE_HELLO = 1, /* 1 and 7 are reserved */
     WIRE_COOKIE = 2,
     WIRE_INIT = 3,
     WIRE_RESP = 4,
@@ -270,9 +271,18 @@ void wire_hello_seal(uint8_t *p, size_t len);
 #define WIRE_CLEAR_BYTES    76  /* of both: what the handshake's transcript covers beside its messages */
 #define WIRE_MAC_AT         124 /* in INIT; covers all before */
 #define WIRE_COOKIE_AT      140 /* in INIT */
-#define WIRE_COOKIE_BYTES   16
 /* Reads a checked packet's body. WEFT_E_INVAL. */
 int wire_hello_read(const uint8_t *p, size_t len, struct wire_hello *h);
+
+/* COOKIE: asks the sender of an INIT for the same one again with this cookie. As long as INIT, so that
+ * neither is longer than what caused it. */
+#define WIRE_COOKIE_PACKET_BYTES WIRE_INIT_BYTES
+struct wire_cookie {
+    uint64_t echo; /* packet number of the INIT */
+    uint8_t cookie[WIRE_COOKIE_BYTES];
+};
+size_t wire_cookie_write(uint8_t *p, uint32_t dest, const struct wire_cookie *c);
+int wire_cookie_read(const uint8_t *p, size_t len, struct wire_cookie *c);
 
 /* RESET: echoes the connection id and packet number of what it answers. */
 #define WIRE_RESET_BYTES 48
