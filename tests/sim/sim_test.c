@@ -1,6 +1,7 @@
 /* The simulation as a test: many seeds, or what large messages get of a line.
- *   sim_test [--seeds N] [--from S]    see also `weft sim`, which can do more
- *   sim_test --goodput                 measures large messages instead: goodput.c */
+ *   sim_test [--seeds N] [--from S] [--stop]    see also `weft sim`, which can do more; --stop: one process,
+ * up to the first seed that fails sim_test --goodput                 measures large messages instead:
+ * goodput.c */
 #include "sim.h"
 #include "sim/campaign.h"
 
@@ -14,14 +15,14 @@ static void on_failure(void *ctx, uint64_t seed, const char *why) {
            (unsigned long)seed);
 }
 
-static int run(uint64_t from, uint64_t seeds) {
+static int run(uint64_t from, uint64_t seeds, bool stop) {
     long cores = sysconf(_SC_NPROCESSORS_ONLN);
     struct campaign c = {.from = from,
                          .seeds = seeds,
                          .jobs = cores < 1   ? 1
                                  : cores > 4 ? 4
                                              : (int)cores,
-                         .failures_max = 5,
+                         .failures_max = stop ? 1 : 5,
                          .on_failure = on_failure};
     struct campaign_result r;
     if (campaign_run(&c, &r)) return 1;
@@ -33,17 +34,20 @@ static int run(uint64_t from, uint64_t seeds) {
 
 int main(int argc, char **argv) {
     uint64_t seeds = 1000, from = 1;
+    bool stop = false;
     for (int i = 1; i < argc; i++) {
         if (!strcmp(argv[i], "--seeds") && i + 1 < argc)
             seeds = strtoull(argv[++i], NULL, 10);
         else if (!strcmp(argv[i], "--from") && i + 1 < argc)
             from = strtoull(argv[++i], NULL, 10);
+        else if (!strcmp(argv[i], "--stop"))
+            stop = true;
         else if (!strcmp(argv[i], "--goodput"))
             return goodput_run() & goodput_run_shared() ? 0 : 1;
         else {
-            fprintf(stderr, "usage: sim_test [--seeds N] [--from S] | --goodput\n");
+            fprintf(stderr, "usage: sim_test [--seeds N] [--from S] [--stop] | --goodput\n");
             return 2;
         }
     }
-    return run(from, seeds);
+    return run(from, seeds, stop);
 }
