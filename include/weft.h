@@ -209,8 +209,8 @@ int weft_lookup_port(struct weft *w, uint32_t node, uint16_t port, struct weft_a
 int weft_connect(struct weft *w, const struct weft_address *to, void *context, struct weft_peer **out);
 /* Waits until the peer is up: 0, WEFT_E_TIMEDOUT, or what made it go down. */
 int weft_connect_wait(struct weft_peer *peer, uint64_t timeout_ns);
-/* Ends a peer in order: what was sent is still delivered, in the background; operations that wait for an answer of the
- * peer end with WEFT_E_CLOSED, posts for it with WEFT_E_CLOSED, arriving data is not stored any more. No handler runs
+/* Ends a peer in order: what was sent is still delivered, in the background (not what a fence holds back); operations that
+ * wait for an answer of the peer end with WEFT_E_CLOSED, posts for it too, arriving data is not stored any more. No handler runs
  * for it after this returned, only callbacks of operations that still end. The pointer is invalid at once: no other
  * thread may be using it. */
 void weft_disconnect(struct weft_peer *peer);
@@ -302,7 +302,7 @@ struct weft_msg {
     uint16_t posted; /* 1: the data is in the buffer posted for `tag` */
     uint32_t reserved;
     uint64_t tag;
-    const void *header; /* valid during the call; aligned to 8 bytes */
+    const void *header; /* valid during the call; not aligned */
     size_t header_bytes;
     uint64_t data_bytes;
     const void *data; /* see above; not posted: valid during the call only */

@@ -165,10 +165,7 @@ static int find_place(struct weft *w, const struct weft_action *action, uint64_t
     size_t room = weft_mem_bytes(action->mem);
     if (action->offset > room || bytes > room - action->offset) return WEFT_E_TOO_BIG;
     struct weft_buf buf = weft_buf_mem(action->mem, action->offset, (size_t)bytes);
-    pthread_mutex_lock(&w->lock);
-    int rc = buf_take(w, &buf, ptr, pin);
-    pthread_mutex_unlock(&w->lock);
-    return rc;
+    return buf_take(w, &buf, ptr, pin);
 }
 
 static void place_give(struct weft *w, const struct weft_action *action, struct pin *pin) {

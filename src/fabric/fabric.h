@@ -207,6 +207,11 @@ void cntr_count_named(struct weft *w, uint32_t id);
 void cntr_free_all(struct weft *w);
 /* Copies and holds; done NULL: nobody. */
 void done_take(struct weft_done *to, const struct weft_done *done);
+/* The operation was not started: lets go. The program still has each counter, so no last hold goes here. */
+static inline void done_forget(struct weft_done *done) {
+    if (done->cntr) atomic_fetch_sub(&done->cntr->refs, 1);
+    *done = (struct weft_done){0};
+}
 /* Tells, once, and lets go; a callback of the program runs at once inside of callbacks, else soon. Without
  * the lock. */
 void done_late_all(struct weft *w); /* the rest of them, in weft_close */
@@ -231,7 +236,7 @@ void op_on_reply(struct weft_peer *p, const struct ep_msg *m, struct ep_sink *si
 
 /* -- send.c -- */
 /* Starts an operation that sends `data` (for large data also one that nobody is told of) and writes its
- * number, or 0, to op_field, a place in the header. With the lock. */
+ * number, or 0, to op_field, a place in the header. Without the lock. */
 int send_op(struct weft_peer *p, enum op_kind kind, struct ep_send *s, struct weft_buf data,
             const struct weft_notify *notify, uint8_t *op_field);
 
@@ -261,8 +266,8 @@ void post_fail_peer(struct weft_peer *p, int status);
 void post_fail_all(struct weft *w, int status);
 
 /* -- mem.c -- */
-/* Checks a range and marks its mem as in use, pinned around the use. *ptr NULL only without bytes. With the
- * lock. */
+/* Checks a range and marks its mem as in use; large ranges of dynamic mems are pinned around the use (small
+ * data is copied anyway). *ptr NULL only without bytes. Without the lock: pinning takes time. */
 int buf_take(struct weft *w, const struct weft_buf *buf, void **ptr, struct pin **pin);
 void buf_give(struct weft_mem *mem, struct pin *pin); /* with the lock; NULLs are fine */
 void mem_free_all(struct weft *w);

@@ -101,13 +101,12 @@ int weft_flush(struct weft_peer *p, const struct weft_done *done) {
         done_take(&op->completion, done);
         rc = op_submit(p, &s, op);
     }
-    struct weft_cntr *unused = rc && op ? op->completion.cntr : NULL;
     if (rc && op) {
+        done_forget(&op->completion);
         op_take(p, op->id);
         op_free(op);
     }
     pthread_mutex_unlock(&w->lock);
-    cntr_drop(unused);
     return rc;
 }
 

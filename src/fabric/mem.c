@@ -70,8 +70,11 @@ int buf_take(struct weft *w, const struct weft_buf *buf, void **ptr, struct pin 
     if (!mem) return buf->bytes && !buf->ptr ? WEFT_E_INVAL : 0;
     if (mem->w != w || buf->offset > mem->bytes || buf->bytes > mem->bytes - buf->offset) return WEFT_E_INVAL;
     *ptr = mem->ptr + buf->offset;
-    if (!mem->pin && buf->bytes && pin_take(*ptr, buf->bytes, pin)) fabric_count(COUNT_UNPINNED, 1);
+    pthread_mutex_lock(&w->lock);
     mem->users++;
+    pthread_mutex_unlock(&w->lock);
+    bool dynamic = !mem->pin && buf->bytes > w->ordered_bytes;
+    if (dynamic && pin_take(*ptr, buf->bytes, pin)) fabric_count(COUNT_UNPINNED, 1);
     return 0;
 }
 

@@ -12,6 +12,10 @@
 #define MAX_POSTS    65536
 #define MAX_ARRIVALS 1024
 
+/* The first version of weft_config. Members that later ones add behind it are as weft_config_init leaves
+ * them. */
+#define CONFIG_LEAST_BYTES (offsetof(struct weft_config, max_arrivals) + sizeof(uint32_t))
+
 _Static_assert(WEFT_HEADER_MAX + 64 <= EP_HEADER_MAX, "headers of both layers must fit");
 
 const char *weft_strerror(int code) { return weft_error_text(code); }
@@ -32,9 +36,9 @@ bool fabric_in_callback(const struct weft *w) { return inside == w; }
 
 static int check(const struct weft_config *cfg) {
     const unsigned known = WEFT_ALONE | WEFT_NO_THREAD | WEFT_NO_ACCEPT;
-    if (cfg->size != sizeof *cfg) {
-        weft_error("fabric", "weft_open: a config of %zu bytes, this library has one of %zu", cfg->size,
-                   sizeof *cfg);
+    if (cfg->size < CONFIG_LEAST_BYTES || cfg->size > sizeof *cfg) {
+        weft_error("fabric", "weft_open: a config of %zu bytes; this library takes %zu to %zu", cfg->size,
+                   CONFIG_LEAST_BYTES, sizeof *cfg);
         return WEFT_E_INVAL;
     }
     if (cfg->flags & ~known || cfg->handler_count > WEFT_HANDLERS_MAX) return WEFT_E_INVAL;
@@ -100,7 +104,7 @@ int weft_open(struct weft **out, const struct weft_config *given) {
     weft_config_init(&cfg);
     int rc = given ? check(given) : 0;
     if (rc) return rc;
-    if (given) cfg = *given;
+    if (given) memcpy(&cfg, given, given->size);
     struct weft *w = calloc(1, sizeof *w);
     if (!w) return WEFT_E_NOMEM;
     init(w, &cfg);

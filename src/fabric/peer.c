@@ -131,7 +131,8 @@ static void on_hello(struct weft_peer *p, const struct ep_msg *m, struct ep_sink
         return;
     }
     rc = greet(p, FABRIC_WELCOME);
-    if (rc == WEFT_E_NOMEM || rc == WEFT_E_LIMIT) peer_fail(p, rc, "it cannot be greeted"); /* else it is down already */
+    if (rc == WEFT_E_NOMEM || rc == WEFT_E_LIMIT)
+        peer_fail(p, rc, "it cannot be greeted"); /* else it is down already */
 }
 
 static void on_welcome(struct weft_peer *p, const struct ep_msg *m, struct ep_sink *sink) {

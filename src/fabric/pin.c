@@ -27,6 +27,7 @@ struct pin {
 
 static struct pin pins[PINS_MAX];
 static pthread_mutex_t table_lock = PTHREAD_MUTEX_INITIALIZER;
+static size_t pins_used; /* entries from there on are free */
 static uint64_t uses;
 static enum { UNKNOWN, WATCHING, BLIND } watching;
 static pthread_once_t fork_once = PTHREAD_ONCE_INIT;
@@ -38,6 +39,7 @@ static void unlock(void) { pthread_mutex_unlock(&table_lock); }
 static void after_fork_in_child(void) {
     pthread_mutex_init(&table_lock, NULL);
     memset(pins, 0, sizeof pins);
+    pins_used = 0;
     if (watching == WATCHING) unmap_forget();
     watching = UNKNOWN;
 }
@@ -54,7 +56,7 @@ static bool is_live(const struct pin *p) { return p->end && !p->stale; }
 static void unlock_alone(uintptr_t start, uintptr_t end) {
     while (start < end) {
         uintptr_t next = end, covered = 0;
-        for (size_t i = 0; i < PINS_MAX; i++) {
+        for (size_t i = 0; i < pins_used; i++) {
             const struct pin *p = &pins[i];
             if (!is_live(p)) continue;
             if (p->start <= start && p->end > start && p->end > covered) covered = p->end;
@@ -66,7 +68,7 @@ static void unlock_alone(uintptr_t start, uintptr_t end) {
 }
 
 static bool is_watched_by_other(uintptr_t start, uintptr_t end) {
-    for (size_t i = 0; i < PINS_MAX; i++)
+    for (size_t i = 0; i < pins_used; i++)
         if (is_live(&pins[i]) && pins[i].watched && pins[i].start < end && pins[i].end > start) return true;
     return false;
 }
@@ -80,7 +82,7 @@ static void drop(struct pin *p) {
 }
 
 void pin_gone(uintptr_t start, uintptr_t end) {
-    for (size_t i = 0; i < PINS_MAX; i++) {
+    for (size_t i = 0; i < pins_used; i++) {
         struct pin *p = &pins[i];
         if (!is_live(p) || p->start >= end || p->end <= start) continue;
         fabric_count(COUNT_PINS_STALE, 1);
@@ -95,7 +97,7 @@ void pin_gone(uintptr_t start, uintptr_t end) {
 /* Makes room by dropping the range that has been unused for longest; false: all are in use. */
 static bool evict(void) {
     struct pin *oldest = NULL;
-    for (size_t i = 0; i < PINS_MAX; i++)
+    for (size_t i = 0; i < pins_used; i++)
         if (is_live(&pins[i]) && !pins[i].users && (!oldest || pins[i].used_at < oldest->used_at))
             oldest = &pins[i];
     if (oldest) drop(oldest);
@@ -103,14 +105,15 @@ static bool evict(void) {
 }
 
 static struct pin *find(uintptr_t start, uintptr_t end) {
-    for (size_t i = 0; i < PINS_MAX; i++)
+    for (size_t i = 0; i < pins_used; i++)
         if (is_live(&pins[i]) && pins[i].start <= start && pins[i].end >= end) return &pins[i];
     return NULL;
 }
 
 static struct pin *find_free(void) {
-    for (size_t i = 0; i < PINS_MAX; i++)
+    for (size_t i = 0; i < pins_used; i++)
         if (!pins[i].end) return &pins[i];
+    if (pins_used < PINS_MAX) return &pins[pins_used++];
     return evict() ? find_free() : NULL;
 }
 
@@ -174,7 +177,7 @@ void pin_trim(void) {
 void pin_usage(struct pin_usage *out) {
     *out = (struct pin_usage){0};
     lock();
-    for (size_t i = 0; i < PINS_MAX; i++) {
+    for (size_t i = 0; i < pins_used; i++) {
         if (!is_live(&pins[i])) continue;
         out->used += pins[i].users > 0;
         out->cached += pins[i].users == 0;

@@ -14,18 +14,13 @@ static struct post *create(struct weft_peer *from, uint64_t tag, const struct we
 }
 
 /* Enters it; *overridden: the earlier one of that tag. With the lock. */
-static int enter(struct weft *w, struct post *post, const struct weft_buf *into, struct post **overridden) {
+static int enter(struct weft *w, struct post *post, struct post **overridden) {
     struct weft_map *table = table_of(w, post->from);
     int status = post->from ? atomic_load(&post->from->status) : 0;
     if (status && status != WEFT_E_AGAIN) return status;
     if (!weft_map_get(table, post->tag) && table->count >= w->max_posts) return WEFT_E_LIMIT;
-    int rc = buf_take(w, into, &post->buf, &post->pin);
-    if (rc) return rc;
     *overridden = weft_map_remove(table, post->tag);
-    rc = weft_map_put(table, post->tag, post);
-    if (rc == 0) return 0;
-    buf_give(post->mem, post->pin);
-    return rc;
+    return weft_map_put(table, post->tag, post);
 }
 
 int weft_post_buffer(struct weft *w, struct weft_peer *from, uint64_t tag, struct weft_buf into,
@@ -33,14 +28,21 @@ int weft_post_buffer(struct weft *w, struct weft_peer *from, uint64_t tag, struc
     if (tag == WEFT_NO_TAG || (into.bytes && !into.mem && !into.ptr)) return WEFT_E_INVAL;
     struct post *post = create(from, tag, &into), *overridden = NULL;
     if (!post) return WEFT_E_NOMEM;
+    int rc = buf_take(w, &into, &post->buf, &post->pin);
+    if (rc) {
+        free(post);
+        return rc;
+    }
     done_take(&post->done, done);
     pthread_mutex_lock(&w->lock);
-    int rc = enter(w, post, &into, &overridden);
+    rc = enter(w, post, &overridden);
+    if (rc) {
+        done_forget(&post->done);
+        buf_give(post->mem, post->pin);
+    }
     pthread_mutex_unlock(&w->lock);
     if (overridden) post_end(w, overridden, WEFT_E_CANCELED);
-    if (rc == 0) return 0;
-    cntr_drop(post->done.cntr);
-    free(post);
+    if (rc) free(post);
     return rc;
 }
 

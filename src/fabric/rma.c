@@ -19,34 +19,24 @@ int weft_put(const struct weft_remote *to, uint64_t offset, struct weft_buf data
     put64(b + 8, offset);
     put32(b + 24, notify ? notify->target_cntr : 0);
     struct ep_send s = {.handler = FABRIC_PUT, .header = b, .header_bytes = sizeof b};
-    pthread_mutex_lock(&p->w->lock);
-    rc = send_op(p, OP_PUT, &s, data, notify, b + 16);
-    pthread_mutex_unlock(&p->w->lock);
-    return rc;
+    return send_op(p, OP_PUT, &s, data, notify, b + 16);
 }
 
 /* With the lock. The implicit post: the operation's number leads the data to the buffer. */
-static int start_get(const struct weft_remote *from, uint64_t offset, const struct weft_buf *into,
+static int start_get(const struct weft_remote *from, uint64_t offset, struct op *op,
                      const struct weft_done *done) {
     struct weft_peer *p = from->peer;
     uint8_t b[WIRE_GET_BYTES];
-    struct op *op = op_create(p, OP_GET);
-    if (!op) return WEFT_E_NOMEM;
-    int rc = buf_take(p->w, into, &op->buf, &op->pin);
-    if (rc == 0) op->mem = into->mem;
-    if (rc == 0) rc = op_await(op);
-    if (rc == 0) {
-        op->bytes = into->bytes;
-        put64(b, from->key);
-        put64(b + 8, offset);
-        put64(b + 16, into->bytes);
-        put64(b + 24, op->id);
-        struct ep_send s = {.handler = FABRIC_GET, .header = b, .header_bytes = sizeof b};
-        done_take(&op->completion, done);
-        rc = op_submit(p, &s, op);
-    }
+    put64(b, from->key);
+    put64(b + 8, offset);
+    put64(b + 16, op->bytes);
+    put64(b + 24, op->id);
+    struct ep_send s = {.handler = FABRIC_GET, .header = b, .header_bytes = sizeof b};
+    done_take(&op->completion, done);
+    int rc = op_await(op);
+    if (rc == 0) rc = op_submit(p, &s, op);
     if (rc == 0) return 0;
-    if (op->completion.cntr) atomic_fetch_sub(&op->completion.cntr->refs, 1); /* the program has one more */
+    done_forget(&op->completion);
     if (op->awaiting) op_take(p, op->id);
     op_free(op);
     return rc;
@@ -54,11 +44,25 @@ static int start_get(const struct weft_remote *from, uint64_t offset, const stru
 
 int weft_get_buffer(const struct weft_remote *from, uint64_t offset, struct weft_buf into,
                     const struct weft_done *done) {
+    void *ptr;
+    struct pin *pin;
     int rc = check(from, WEFT_READ, offset, &into);
     if (rc) return rc;
     struct weft *w = from->peer->w;
+    rc = buf_take(w, &into, &ptr, &pin);
+    if (rc) return rc;
     pthread_mutex_lock(&w->lock);
-    rc = start_get(from, offset, &into, done);
+    struct op *op = op_create(from->peer, OP_GET);
+    if (op) {
+        op->mem = into.mem;
+        op->pin = pin;
+        op->buf = ptr;
+        op->bytes = into.bytes;
+        rc = start_get(from, offset, op, done);
+    } else {
+        buf_give(into.mem, pin);
+        rc = WEFT_E_NOMEM;
+    }
     pthread_mutex_unlock(&w->lock);
     return rc;
 }

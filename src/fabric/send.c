@@ -30,40 +30,52 @@ int weft_send_eager(struct weft_peer *p, uint16_t handler, const void *header, s
     return rc;
 }
 
-/* Starts an operation whose data is `data`; with the lock. put_op: writes the op's number into the header. */
+/* With the lock. On an error the op is gone, but not the hold on the data. */
+static int start(struct op *op, struct ep_send *s, bool answered, const struct weft_notify *notify,
+                 uint8_t *op_field) {
+    struct weft_peer *p = op->peer;
+    int rc = answered ? op_await(op) : 0;
+    put64(op_field, op->awaiting ? op->id : 0);
+    done_take(&op->origin, &notify->origin);
+    done_take(&op->completion, &notify->completion);
+    if (rc == 0) rc = op_submit(p, s, op);
+    if (rc == 0) return 0;
+    done_forget(&op->origin);
+    done_forget(&op->completion);
+    if (op->awaiting) op_take(p, op->id);
+    op->mem = NULL;
+    op->pin = NULL;
+    op_free(op);
+    return rc;
+}
+
 int send_op(struct weft_peer *p, enum op_kind kind, struct ep_send *s, struct weft_buf data,
             const struct weft_notify *notify, uint8_t *op_field) {
     static const struct weft_notify nobody;
     if (!notify) notify = &nobody;
-    bool large = data.bytes > p->w->ordered_bytes;
+    struct weft *w = p->w;
+    bool large = data.bytes > w->ordered_bytes;
     bool told = done_any(&notify->origin) || done_any(&notify->completion);
-    s->data_bytes = data.bytes;
-    if (!large && !told && !data.mem) { /* nobody asks for its end: then the data is copied at once */
-        s->data = data.ptr;
-        s->copy = true;
-        put64(op_field, 0);
-        return op_submit(p, s, NULL);
-    }
-    struct op *op = op_create(p, kind);
-    if (!op) return WEFT_E_NOMEM;
     void *ptr;
-    int rc = buf_take(p->w, &data, &ptr, &op->pin);
-    if (rc == 0) op->mem = data.mem;
-    if (rc == 0 && (large || done_any(&notify->completion))) rc = op_await(op);
+    struct pin *pin;
+    int rc = buf_take(w, &data, &ptr, &pin);
+    if (rc) return rc;
     s->data = ptr;
-    op->unordered = large;
-    put64(op_field, op->awaiting ? op->id : 0);
-    if (rc == 0) {
-        done_take(&op->origin, &notify->origin);
-        done_take(&op->completion, &notify->completion);
-        rc = op_submit(p, s, op);
+    s->data_bytes = data.bytes;
+    s->copy = !large && !told; /* nobody asks when the data has left */
+    put64(op_field, 0);
+    pthread_mutex_lock(&w->lock);
+    struct op *op = s->copy ? NULL : op_create(p, kind);
+    if (op) {
+        op->mem = data.mem;
+        op->pin = pin;
+        op->unordered = large;
+        rc = start(op, s, large || done_any(&notify->completion), notify, op_field);
+    } else {
+        rc = s->copy ? op_submit(p, s, NULL) : WEFT_E_NOMEM;
     }
-    if (rc == 0) return 0;
-    /* The program's counters hold themselves at least as long as this call: no last reference goes here. */
-    if (op->origin.cntr) atomic_fetch_sub(&op->origin.cntr->refs, 1);
-    if (op->completion.cntr) atomic_fetch_sub(&op->completion.cntr->refs, 1);
-    if (op->awaiting) op_take(p, op->id);
-    op_free(op);
+    if (!op || rc) buf_give(data.mem, pin);
+    pthread_mutex_unlock(&w->lock);
     return rc;
 }
 
@@ -71,15 +83,11 @@ int weft_zero_copy_send(struct weft_peer *p, uint16_t handler, const void *heade
                         struct weft_buf data, uint64_t tag, const struct weft_notify *notify) {
     uint8_t b[WIRE_AM_BYTES + WEFT_HEADER_MAX];
     int rc = check(handler, header, header_bytes);
-    if (rc == 0 && data.bytes && !data.mem && !data.ptr) rc = WEFT_E_INVAL;
     if (rc) return rc;
     put32(b, handler);
     put32(b + 4, notify ? notify->target_cntr : 0);
     put64(b + 8, tag);
     if (header_bytes) memcpy(b + WIRE_AM_BYTES, header, header_bytes);
     struct ep_send s = {.handler = FABRIC_AM, .header = b, .header_bytes = WIRE_AM_BYTES + header_bytes};
-    pthread_mutex_lock(&p->w->lock);
-    rc = send_op(p, OP_MESSAGE, &s, data, notify, b + 16);
-    pthread_mutex_unlock(&p->w->lock);
-    return rc;
+    return send_op(p, OP_MESSAGE, &s, data, notify, b + 16);
 }

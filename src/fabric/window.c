@@ -61,16 +61,22 @@ int weft_window_export(struct weft *w, struct weft_buf range, unsigned access, s
                                 .mem = range.mem,
                                 .refs = 1};
     void *ptr;
-    pthread_mutex_lock(&w->lock);
     int rc = buf_take(w, &range, &ptr, &win->pin);
-    win->ptr = ptr;
-    int entered = rc ? rc : enter(w, win);
-    if (rc == 0 && entered) buf_give(win->mem, win->pin);
-    if (entered == 0) weft_list_push_back(&w->windows, &win->node);
-    pthread_mutex_unlock(&w->lock);
-    if (entered) {
+    if (rc) {
         free(win);
-        return entered;
+        return rc;
+    }
+    win->ptr = ptr;
+    pthread_mutex_lock(&w->lock);
+    rc = enter(w, win);
+    if (rc)
+        buf_give(win->mem, win->pin);
+    else
+        weft_list_push_back(&w->windows, &win->node);
+    pthread_mutex_unlock(&w->lock);
+    if (rc) {
+        free(win);
+        return rc;
     }
     put_handle(win, handle);
     *out = win;
