@@ -47,6 +47,7 @@ void fab_await(struct fab *f, atomic_int *counter, int least);
 void fab_await_idle(atomic_int *counter, int least); /* without making progress itself */
 void fab_fill(void *p, size_t bytes, unsigned seed);
 bool fab_holds(const void *p, size_t bytes, unsigned seed);
+bool fab_is_all(const void *p, size_t bytes, uint8_t value);
 
 struct fab_cntr {
     struct weft_cntr *origin, *completion, *target;
