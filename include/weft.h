@@ -350,7 +350,9 @@ int weft_dma_cleanup(struct weft_mem *mem);
 void *weft_mem_pointer(const struct weft_mem *mem);
 size_t weft_mem_bytes(const struct weft_mem *mem);
 
-/* Memory that suits the fabric best: zeroed, aligned to a page, from 2 MiB on to huge pages. */
+/* Memory that suits the fabric best: zeroed, aligned to a page, from 2 MiB on to huge pages. From 64 KiB on peers of this host
+ * read what is sent from it with one copy and without a system call; they could look at all of it, so keep secrets
+ * elsewhere. weft_close frees what is left of that. WEFT_E_INVAL (no bytes). */
 int weft_alloc(struct weft *w, size_t bytes, void **out);
 /* Only what weft_alloc gave, with its size. NULL is allowed. */
 void weft_free(struct weft *w, void *ptr, size_t bytes);

@@ -3,12 +3,10 @@
 #include "fabric/fabric.h"
 #include "fabric/pin.h"
 
-#include <errno.h>
 #include <stdlib.h>
 #include <sys/mman.h>
-#include <unistd.h>
 
-#define HUGE_BYTES ((size_t)2 << 20)
+#define SHARED_BYTES ((size_t)64 << 10) /* from there on memory that peers of this host can map */
 
 struct weft_mem {
     struct weft_list node; /* in weft.mems */
@@ -85,27 +83,21 @@ void buf_give(struct weft_mem *mem, struct pin *pin) {
 
 /* -- memory that suits the fabric -- */
 
-static size_t rounded(size_t bytes) {
-    size_t unit = bytes >= HUGE_BYTES ? HUGE_BYTES : (size_t)sysconf(_SC_PAGESIZE);
-    return bytes > SIZE_MAX - 2 * HUGE_BYTES ? 0 : (bytes + unit - 1) & ~(unit - 1);
-}
-
 int weft_alloc(struct weft *w, size_t bytes, void **out) {
-    size_t size = rounded(bytes), spare = size >= HUGE_BYTES ? HUGE_BYTES : 0;
-    if (!size) return bytes ? WEFT_E_NOMEM : WEFT_E_INVAL;
-    uint8_t *p = mmap(NULL, size + spare, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (p == MAP_FAILED) return weft_error_from_errno(errno);
-    if (spare) { /* keeps the aligned part */
-        size_t before = (HUGE_BYTES - (uintptr_t)p % HUGE_BYTES) % HUGE_BYTES;
-        if (before) munmap(p, before);
-        if (spare - before) munmap(p + before + size, spare - before);
-        p += before;
-        madvise(p, size, MADV_HUGEPAGE);
-    }
+    if (!bytes) return WEFT_E_INVAL;
+    if (bytes > SIZE_MAX / 2) return WEFT_E_NOMEM;
+    void *p = bytes >= SHARED_BYTES
+                  ? ep_alloc(w->ep, bytes)
+                  : mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (!p || p == MAP_FAILED) return WEFT_E_NOMEM;
     *out = p;
     return 0;
 }
 
 void weft_free(struct weft *w, void *ptr, size_t bytes) {
-    if (ptr) munmap(ptr, rounded(bytes));
+    if (!ptr) return;
+    if (bytes >= SHARED_BYTES)
+        ep_free(w->ep, ptr);
+    else
+        munmap(ptr, bytes);
 }
