@@ -184,7 +184,10 @@ static void data__both_ways_and_the_peer_dies(void **state) {
     struct fab_end origin[N] = {{0}}, completion[N] = {{0}}, gets[N] = {{0}}, flush = {0}, post = {0};
     struct weft_done flushed = fab_done(&flush), posted = fab_done(&post);
     assert_int_equal(weft_post_buffer(w, p, 1, weft_buf_ptr(back, 10), &posted), 0);
-    kill(child, SIGSTOP); /* so that nothing is done before */
+    kill(child, SIGSTOP); /* so that nothing is done before; it takes effect in its own time */
+    int stopped;
+    assert_int_equal(waitpid(child, &stopped, WUNTRACED), child);
+    assert_true(WIFSTOPPED(stopped));
     for (int i = 0; i < N; i++) {
         struct weft_notify put = {.origin = fab_done(&origin[i]), .completion = fab_done(&completion[i])};
         struct weft_done got = fab_done(&gets[i]);
