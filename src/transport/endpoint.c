@@ -25,10 +25,11 @@ WEFT_OPTIONS(
     {.name = "security",
      .type = WEFT_OPTION_ENUM,
      .value = "auto",
-     .choices = "auto|crc",
+     .choices = "auto|crc|aes",
      .help =
-         "How packets are protected once a cluster key is there: the best there is between hosts and nothing "
-         "more than the adapter guarantees within one (auto), or a checksum (crc, for trusted networks)."},
+         "How packets are protected where there is a cluster key: encrypted between hosts, and within one by "
+         "what the adapter guarantees (auto); never encrypted, for trusted networks (crc); always encrypted "
+         "(aes)."},
     {.name = "spin_us",
      .type = WEFT_OPTION_INT,
      .value = "-1",

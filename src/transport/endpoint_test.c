@@ -2,6 +2,7 @@
  * losing and finding peers again; waiting by several threads; watches and timers. */
 #include "base/clock.h"
 #include "base/error.h"
+#include "base/option.h"
 #include "transport/ep_fixture.h"
 
 #include <stdlib.h>
@@ -525,6 +526,12 @@ static void ep_key__another_is_refused(void **state) {
     }
 }
 
+static const char *choices = "";
+static void note_choices(void *ctx, const char *module, const struct weft_option *o, const char *value,
+                         const char *source) {
+    if (!strcmp(o->name, "security")) choices = o->choices;
+}
+
 static void ep_open__checks_security(void **state) {
     struct ep *ep;
     struct ep_config cfg = {.adapters = "self", .security = "rot13"};
@@ -534,6 +541,14 @@ static void ep_open__checks_security(void **state) {
     cfg.key = key;
     assert_int_equal(ep_open(&ep, &cfg), 0);
     ep_close(ep, 0);
+    weft_options_visit(note_choices, NULL); /* what it takes is what the option offers */
+    assert_string_equal(choices, "auto|crc|aes");
+    const char *const settings[] = {"auto", "crc", "aes"};
+    for (int i = 0; i < 3; i++) {
+        cfg.security = settings[i];
+        assert_int_equal(ep_open(&ep, &cfg), 0);
+        ep_close(ep, 0);
+    }
 }
 
 int main(int argc, char **argv) {

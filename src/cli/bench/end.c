@@ -3,12 +3,14 @@
 #include "cli/bench/end.h"
 #include "base/clock.h"
 #include "base/error.h"
+#include "base/option.h"
 #include "cli/bench/end_internal.h"
 
 #include <errno.h>
 #include <sched.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/random.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -44,9 +46,20 @@ static void on_usage(void *ctx, struct ep_peer *peer, const struct ep_msg *msg, 
     atomic_fetch_add(&e->usage_answers, 1);
 }
 
+/* Shared by all ends of this run: with WEFT_SECURITY=aes they encrypt. */
+static uint8_t key[EP_KEY_BYTES];
+static bool has_key;
+
+static int make_key(void) {
+    if (has_key || strcmp(weft_option_string("security"), "aes")) return 0;
+    has_key = getrandom(key, sizeof key, 0) == sizeof key;
+    return has_key ? 0 : WEFT_E_IO;
+}
+
 int bench_end_endpoint(struct bench_end *e, const char *adapter, bool accept) {
     struct ep_config c = {
         .adapters = adapter, .accept = accept, .on_peer_up = on_up, .on_peer_down = on_down, .ctx = e};
+    if (has_key) c.key = key;
     c.handlers[ON_PING] = (struct ep_handler){.on_header = bench_on_ping, .ctx = e};
     c.handlers[ON_PONG] = (struct ep_handler){.on_header = bench_on_pong, .ctx = e};
     c.handlers[ON_DATA] = (struct ep_handler){.on_header = bench_on_data, .ctx = e};
@@ -127,7 +140,7 @@ static int connect_to(struct bench_end *e, struct bench_other *other) {
 
 int bench_end_open(struct bench_end *e, const struct bench_options *o, uint32_t others) {
     *e = (struct bench_end){.control = -1, .alone = !strcmp(o->adapter, "self")};
-    int rc = 0;
+    int rc = make_key();
     for (uint32_t i = 0; i < others && !e->alone && !rc; i++) rc = start_other(e, o);
     if (!rc) {
         if (o->pin) bench_end_pin(o->cpu[0]);
