@@ -15,9 +15,10 @@
 #endif
 
 #define RECEIVE_TRIES  4
-#define BUFFERS_A_POLL 8u  /* at most, so that what they bring about is sent in between */
-#define TURN_EVERY     8u  /* empty polls before the only other socket is looked at */
-#define ERRORS_MAX     256 /* read at once; the kernel tells of the rest with the next call */
+#define BUFFERS_A_POLL 8u     /* at most, and no more after … */
+#define BYTES_A_POLL   32768u /* … so many: small messages behind them do not wait for all of it */
+#define TURN_EVERY     8u     /* empty polls before the only other socket is looked at */
+#define ERRORS_MAX     256    /* read at once; the kernel tells of the rest with the next call */
 
 struct receive_call {
     struct mmsghdr msgs[UDP_RECEIVE_BATCH];
@@ -191,11 +192,14 @@ int udp_poll(struct adapter *a, unsigned max) {
     unsigned got = 0;
     /* After a poll that found nothing one buffer is most likely all there is: do not ask for another. */
     unsigned reads = u->idle ? 1 : BUFFERS_A_POLL;
+    size_t bytes = 0;
     u->base.pause = false;
-    while (got < max && !u->base.pause) {
+    while (got < max && bytes < BYTES_A_POLL && !u->base.pause) {
         if (u->next >= u->filled && (!reads-- || !receive_any(u))) break;
         struct udp_datagram *d = &u->in[u->next];
+        size_t at = d->at;
         got += deliver(u, d, u->buffers + (size_t)u->next * UDP_RECEIVE_BYTES, max - got);
+        bytes += d->at - at;
         if (d->delivered) u->next++;
     }
     u->idle = got == 0;

@@ -52,6 +52,11 @@ static struct weft_ring *start_thread(void) {
 }
 
 void weft_trace(enum weft_trace_event event, uint64_t a, uint64_t b, uint64_t c, uint64_t d) {
+    weft_trace_at(weft_now_ns(), event, a, b, c, d);
+}
+
+void weft_trace_at(uint64_t now_ns, enum weft_trace_event event, uint64_t a, uint64_t b, uint64_t c,
+                   uint64_t d) {
     struct weft_ring *r = thread_ring;
     if (!r) {
         if (atomic_load_explicit(&enabled, memory_order_relaxed) == 0) return;
@@ -60,7 +65,7 @@ void weft_trace(enum weft_trace_event event, uint64_t a, uint64_t b, uint64_t c,
     }
     uint64_t head = atomic_load_explicit(&r->head, memory_order_relaxed);
     struct weft_ring_event *e = &r->at[head % WEFT_RING_EVENTS];
-    atomic_store_explicit(&e->time_ns, weft_now_ns(), memory_order_release);
+    atomic_store_explicit(&e->time_ns, now_ns, memory_order_release);
     atomic_store_explicit(&e->id, thread_id << 16 | (unsigned)event, memory_order_release);
     atomic_store_explicit(&e->arg[0], a, memory_order_release);
     atomic_store_explicit(&e->arg[1], b, memory_order_release);

@@ -1,5 +1,6 @@
 /* Trace: an always-built ring of the last events of each thread (time, event, four arguments), dumped on
- * demand and on a crash. Recording costs a clock read and a cache line; WEFT_TRACE=0 turns it off. */
+ * demand and on a crash. Recording costs a cache line, and a clock read unless the time is given;
+ * WEFT_TRACE=0 turns it off. */
 #ifndef WEFT_BASE_TRACE_H
 #define WEFT_BASE_TRACE_H
 #include <stdint.h>
@@ -26,6 +27,9 @@ enum weft_trace_event {
 };
 
 void weft_trace(enum weft_trace_event event, uint64_t a, uint64_t b, uint64_t c, uint64_t d);
+/* The same for who knows the time. */
+void weft_trace_at(uint64_t now_ns, enum weft_trace_event event, uint64_t a, uint64_t b, uint64_t c,
+                   uint64_t d);
 /* NULL for an event that this build does not know. */
 const char *weft_trace_event_name(uint64_t event);
 /* How its four arguments are shown: words, %lu and %lx. */

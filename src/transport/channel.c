@@ -75,7 +75,8 @@ static void deliver(struct rx *rx) {
         c->engine->pause = true;
     else if (rx->rendezvous && !rx->region_bytes)
         tag_reserve(rx);
-    weft_trace(WEFT_TRACE_MESSAGE_DELIVERED, c->id, rx->id, rx->handler, rx->data_bytes);
+    if (!rx->rendezvous) c->engine->small_ns = c->last_heard_ns;
+    weft_trace_at(c->last_heard_ns, WEFT_TRACE_MESSAGE_DELIVERED, c->id, rx->id, rx->handler, rx->data_bytes);
     event_push(c->engine, c, &rx->event, ENGINE_EVENT_HEADER, 0);
 }
 

@@ -200,7 +200,7 @@ struct handshake {
     struct noise noise; /* connecting, with a key: waits for the second message */
     bool refused;       /* by whom is not certain: `refusal` counts when time is up */
     struct wire_hello refusal;
-    bool cookie_taken; /* since the last INIT */
+    bool cookie_taken;               /* since the last INIT */
     size_t len;                      /* 0: still to be written */
     uint8_t packet[WIRE_INIT_BYTES]; /* INIT or RESP: repeated byte by byte */
 };
@@ -234,7 +234,7 @@ struct conn {
     struct engine_event up, down;
     uint32_t slot, id, remote_id; /* id: packets to us carry it; remote_id: packets to the peer */
     uint8_t remote_boot_id[WIRE_BOOT_ID_BYTES];
-    uint64_t met; /* when that was learnt: order among all connections of the engine */
+    uint64_t met;       /* when that was learnt: order among all connections of the engine */
     bool origin_mapped; /* accepted: in engine->origins under origin_key */
     uint64_t origin_key;
     uint32_t refs;    /* events queued or running, slices being read, calls under way */
@@ -355,6 +355,7 @@ struct engine {
     bool pause;
     struct limit answers, cookie_answers; /* to strangers */
     struct cookie_jar cookies;
+    uint64_t small_ns; /* when an eager message was last sent or delivered */
     uint64_t refusals, refusals_said, refusals_said_ns;
     struct burst burst;
 };

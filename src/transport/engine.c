@@ -407,7 +407,7 @@ static void connection_in(struct engine *e, uint64_t now, const struct engine_fr
     } else if (!c->reliable && !replay_is_new(&c->replay, h->number)) {
         stats_add(STATS_PACKETS_DUPLICATE, 1);
     } else {
-        weft_trace(WEFT_TRACE_PACKET_IN, c->id, h->number, len, h->type);
+        weft_trace_at(now, WEFT_TRACE_PACKET_IN, c->id, h->number, len, h->type);
         take(c, now, h, packet, len);
     }
 }

@@ -116,7 +116,10 @@ int engine_send(struct engine *e, uint64_t now, struct conn *c, const struct ep_
         tx_free(e, tx);
         return rc;
     }
-    if (eager) make_contents(tx, first, part, frags);
+    if (eager) {
+        make_contents(tx, first, part, frags);
+        e->small_ns = now;
+    }
     tx->id = ch->tx_next++;
     c->tx_count++;
     c->queued_bytes += tx->alloc_bytes;
@@ -128,7 +131,7 @@ int engine_send(struct engine *e, uint64_t now, struct conn *c, const struct ep_
         c->hold_until_ns = now + CONN_HOLD_NS;
     }
     if (!s->more) c->held = false;
-    weft_trace(WEFT_TRACE_MESSAGE_SENT, c->id, tx->id, tx->handler, tx->data_bytes);
+    weft_trace_at(now, WEFT_TRACE_MESSAGE_SENT, c->id, tx->id, tx->handler, tx->data_bytes);
     stats_add(STATS_MESSAGES_SENT, 1);
     conn_mark_ready(c);
     return 0;

@@ -9,8 +9,9 @@
 #include <string.h>
 
 #define GATHER_MIN             512u /* smaller data is copied behind its item */
-#define ROUNDS                 16
 #define CTRL_PACKETS_PER_ROUND 64
+#define ROUNDS                 4
+#define SMALL_ABOUT_NS         (2 * WEFT_NS_PER_MS)
 
 static uint32_t window_to_tell(const struct conn *c) {
     const struct engine_link *l = c->path.link;
@@ -196,7 +197,8 @@ static void unbuild(struct conn *c, struct packet *pk) {
 
 static void commit(struct conn *c, uint64_t now, struct packet *pk) {
     uint64_t number = c->next_number++;
-    weft_trace(WEFT_TRACE_PACKET_OUT, c->id, number, packet_len(pk), pk->push ? WIRE_DATA : WIRE_CTRL);
+    weft_trace_at(now, WEFT_TRACE_PACKET_OUT, c->id, number, packet_len(pk),
+                  pk->push ? WIRE_DATA : WIRE_CTRL);
     if (pk->has_ack) {
         received_acked(&c->received);
         stats_add(STATS_ACKS_SENT, 1);
@@ -483,7 +485,10 @@ bool conn_output(struct conn *c, uint64_t now) {
     output_questions(c, now);
     if (c->held && now < c->hold_until_ns && c->received.due_ns > now) return false;
     c->held = false;
-    for (int i = 0; i < ROUNDS; i++) {
+    /* What comes in and what others send has its turn in between: after each superpacket while small messages
+     * are about, else, because looking costs too, after a few. */
+    int rounds = now - c->engine->small_ns < SMALL_ABOUT_NS ? 1 : ROUNDS;
+    for (int i = 0; i < rounds; i++) {
         int ctrl = output_ctrl(c, now);
         if (ctrl < 0) return false;
         int bulk = output_bulk(c, now);

@@ -82,7 +82,7 @@ static void detect_losses(struct conn *c, uint64_t now) {
         }
         for (size_t i = found; i-- > 0;) {
             struct sent_packet *p = sent_at(&c->sent, number[i]);
-            weft_trace(WEFT_TRACE_PACKET_LOST, c->id, number[i], now - p->sent_ns, 0);
+            weft_trace_at(now, WEFT_TRACE_PACKET_LOST, c->id, number[i], now - p->sent_ns, 0);
             stats_add(STATS_PACKETS_LOST, 1);
             cwnd_on_loss(&c->cwnd, now, p->sent_ns, cwnd_is_queued(c->rtt.latest_ns, c->rtt.least_ns));
             lose(c, p);
