@@ -204,6 +204,46 @@ static void answers__that_do_not_fit(void **state) {
     }
 }
 
+/* Offsets and sizes whose sum wraps round: this side's own checks would not let them pass. */
+static void rma__sums_that_overflow(void **state) {
+    static const struct {
+        uint64_t offset, bytes;
+    } bad[] = {{UINT64_MAX, 1},
+               {UINT64_MAX - 99, 100},
+               {UINT64_MAX - 98, 100},
+               {UINT64_MAX - 49999, 50000},
+               {500, UINT64_MAX - 400}};
+    static uint8_t memory[1000];
+    struct weft_window *window;
+    struct weft_window_handle handle;
+    assert_int_equal(weft_window_export(victim.w, weft_buf_ptr(memory + 400, 200), WEFT_READ | WEFT_WRITE,
+                                        NULL, &window, &handle),
+                     0);
+    memset(bulk, 0xff, sizeof bulk);
+    greet();
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        uint8_t b[32] = {0};
+        memcpy(b, handle.opaque + 8, 8); /* the key */
+        put64(b + 8, bad[i].offset);
+        put64(b + 16, i + 1);
+        answers = 0;
+        if (bad[i].bytes <= sizeof bulk) {
+            send_bytes(PUT, b, WIRE_PUT_BYTES, bulk, bad[i].bytes);
+            await(&answers);
+            assert_int_equal(last_status, WEFT_E_INVAL);
+        }
+        put64(b + 16, bad[i].bytes);
+        put64(b + 24, i + 1);
+        answers = 0;
+        send_bytes(GET, b, WIRE_GET_BYTES, NULL, 0);
+        await(&answers);
+        assert_int_equal(last_status, WEFT_E_INVAL);
+    }
+    assert_int_equal(downs, 0);
+    assert_true(fab_is_all(memory, sizeof memory, 0));
+    assert_int_equal(weft_window_revoke(window, 0), 0);
+}
+
 /* Random headers of all kinds: the victim must live, and still be there for others. */
 static void random__headers(void **state) {
     unsigned seed = 1;
@@ -237,6 +277,7 @@ int main(int argc, char **argv) {
         T(messages__too_short),
         T(answers__to_nothing),
         T(answers__that_do_not_fit),
+        T(rma__sums_that_overflow),
         T(random__headers),
     };
     if (argc > 1) cmocka_set_test_filter(argv[1]);
