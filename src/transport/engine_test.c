@@ -117,6 +117,28 @@ static void handshake__silence_times_out(void **state) {
     hand_close(&h);
 }
 
+static void handshake__refused_only_while_hints_go_on(void **state) {
+    struct conn *c;
+    struct wire_hello init;
+    uint64_t number;
+    hand_open(&h, false);
+    connect_to_hand(&c, &init, &number);
+    engine_peer_lost(h.engine, h.now, &h.link, NULL, true); /* nobody was there, at first */
+    hand_advance(&h, 3 * WEFT_NS_PER_S);
+    assert_int_equal(h.downs, 0);
+    hand_close(&h);
+    hand_open(&h, false);
+    connect_to_hand(&c, &init, &number);
+    for (size_t sent = 0, i = 0; i < 100 && !h.downs; i++) {
+        if (h.sent > sent) engine_peer_lost(h.engine, h.now, &h.link, NULL, true); /* after each INIT */
+        sent = h.sent;
+        hand_advance(&h, 20 * WEFT_NS_PER_MS);
+    }
+    assert_int_equal(h.downs, 1);
+    assert_int_equal(h.down_status, WEFT_E_REFUSED);
+    hand_close(&h);
+}
+
 static void handshake__a_flood_is_bounded_and_expires(void **state) {
     hand_open(&h, true);
     for (uint32_t i = 1; i <= 5000; i++) hand_init(&h, i, 7);
@@ -614,6 +636,7 @@ int main(void) {
         cmocka_unit_test(handshake__other_version_is_told_ours),
         cmocka_unit_test(handshake__refusals_have_codes),
         cmocka_unit_test(handshake__silence_times_out),
+        cmocka_unit_test(handshake__refused_only_while_hints_go_on),
         cmocka_unit_test(handshake__a_flood_is_bounded_and_expires),
         cmocka_unit_test(handshake__a_slot_used_again_has_another_generation),
         cmocka_unit_test(handshake__a_new_incarnation_retires_the_old),

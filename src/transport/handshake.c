@@ -296,7 +296,9 @@ void handshake_tick(struct conn *c, uint64_t now) {
         return;
     }
     if (c->state != CONN_INIT_SENT) return;
-    if (c->suspect_since_ns && now - c->suspect_since_ns >= CONN_SUSPECT_DEAD_NS) {
+    /* The doubt counts only if it met the last INIT too: somebody may have come there since. */
+    if (c->suspect_since_ns && now - c->suspect_since_ns >= CONN_SUSPECT_DEAD_NS &&
+        c->last_hint_ns >= c->init_sent_ns) {
         conn_down(c, now, WEFT_E_REFUSED);
         return;
     }

@@ -525,7 +525,7 @@ static int send_close(struct conn *c, uint64_t now) {
 }
 
 void conn_output_close(struct conn *c, uint64_t now) {
-    if (c->state != CONN_UP) return;
+    if (c->state != CONN_UP && c->state != CONN_HALF_OPEN) return;
     int rc = send_close(c, now);
     c->owes_close = c->reliable && rc == 0; /* nothing else would ever tell the peer */
     c->retry_at_ns = now + CONN_RETRY_NS;

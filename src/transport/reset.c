@@ -31,7 +31,8 @@ void reset_in(struct engine *e, uint64_t now, const struct engine_from *from, co
     weft_list_for_each_safe(it, &e->conns) {
         struct conn *c = weft_list_entry(it, struct conn, all);
         if (!reset_concerns(c, from, &r)) continue;
-        if (e->keyed) {
+        /* On a reliable link nothing but that would ever tell, and nobody else can speak there. */
+        if (e->keyed && !c->reliable) {
             conn_suspect(c, now);
             return;
         }

@@ -192,6 +192,7 @@ static bool has_reason(const struct sim *s, const struct sim_node *n, const stru
     uint64_t heard = network_heard(n, c->id);
     if (s->p.no_memory > 0) return true;
     if (status == WEFT_E_TIMEDOUT) return heard == 0;
+    if (status == WEFT_E_REFUSED && s->p.crash > 0) return heard == 0; /* it may just have been away */
     return status == WEFT_E_PEER_LOST && s->now - heard >= SILENCE_NS;
 }
 
