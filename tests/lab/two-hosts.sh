@@ -10,12 +10,15 @@ set -eu
 weft=$1 dir=$2
 shift 2
 
-# on HOST COMMAND...
+# on HOST COMMAND...: it does not see the other host's run directory, which would make one host of the two.
+for host in left right; do [ -d "$dir/$host" ] || mkdir -m 700 "$dir/$host"; done
 on() {
-    host=$1
+    host=$1 other=left
+    [ "$host" = right ] || other=right
     shift
-    [ -d "$dir/$host" ] || mkdir -m 700 "$dir/$host"
-    XDG_RUNTIME_DIR=$dir/$host ip netns exec "$host" "$@"
+    # shellcheck disable=SC2016
+    XDG_RUNTIME_DIR=$dir/$host ip netns exec "$host" \
+        sh -c 'mount -t tmpfs -o mode=700 tmpfs "$1" && shift && exec "$@"' sh "$dir/$other" "$@"
 }
 # shellcheck disable=SC2329,SC2317
 down() {
