@@ -153,7 +153,7 @@ void conn_destroy(struct conn *c) {
     weft_map_fini(&c->tx_by_ref);
     free(c->tag_slots);
     received_fini(&c->received);
-    if (!c->reliable) sent_fini(&c->sent);
+    sent_fini(&c->sent);
     handshake_free(c);
     secure_destroy(c->secure);
     e->conn_count--;

@@ -257,6 +257,7 @@ struct conn {
     uint64_t window_bytes;                /* the peer's, charged */
     uint32_t remote_charge, packet_bytes; /* packet_bytes: the largest that is sent now */
     struct mtu mtu;
+    uint64_t relaxed_at_ns;
     uint64_t last_sent_ns, last_probe_ns, flying_since_ns, loss_at_ns, extra_reorder_ns;
     bool asked_at_once;            /* the newest packet asks for an acknowledgement at once */
     unsigned probes_fired;         /* probe timeouts in a row */
@@ -477,6 +478,7 @@ void tag_unreserve(struct rx *rx);
 int tag_arm(struct rx *rx);
 void tag_disarm(struct rx *rx, bool rest);
 void tag_rested(struct conn *c, uint32_t slot);
+void tag_relax(struct conn *c);
 
 /* stage.c: Method 2. Results as channel_msg_in's */
 int stage_header_in(struct rx *rx, uint64_t number);
@@ -487,6 +489,7 @@ bool stage_is_complete(const struct stage *s);
 bool stage_accept(struct rx *rx); /* false: nothing was taken, it must come again under a tag */
 void stage_detach(struct rx *rx, bool rest);
 void stage_rested(struct conn *c, uint64_t number);
+void stage_relax(struct conn *c);
 void stage_fini(struct conn *c);
 
 /* rendezvous.c: incoming rendezvous data */
@@ -527,6 +530,8 @@ uint64_t recovery_deadline(const struct conn *c);
 /* Whether one more packet fits the windows beside `planned` ones of `planned_bytes` (charged). */
 bool recovery_may_send(struct conn *c, size_t packet_bytes, uint32_t planned, uint64_t planned_bytes);
 uint32_t recovery_charge(const struct conn *c, size_t packet_bytes);
+/* Gives back what a connection that rests does not need. */
+void recovery_relax(struct conn *c, uint64_t now);
 void recovery_late(struct conn *c, uint64_t late_ns); /* this process itself was stopped for so long */
 
 /* close.c */

@@ -386,6 +386,7 @@ static void take(struct conn *c, uint64_t now, const struct wire_header *h, cons
     else if (rc && rc != WEFT_E_ACCESS)
         conn_break(c, now, rc == WEFT_E_AGAIN ? WEFT_E_LIMIT : rc);
     c->refs--;
+    recovery_relax(c, now);
     close_tick(c, now);
     conn_update_timer(c);
     conn_maybe_free(c);

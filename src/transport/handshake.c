@@ -24,12 +24,13 @@ int conn_create(struct engine *e, uint64_t now, const struct engine_path *path, 
     c->engine = e;
     c->reliable = (path->link->attr.caps & both) == both;
     c->handshake = calloc(1, sizeof *c->handshake);
-    int rc = !c->handshake ? WEFT_E_NOMEM : c->reliable ? 0 : sent_init(&c->sent);
+    sent_init(&c->sent);
+    int rc = c->handshake ? 0 : WEFT_E_NOMEM;
     if (rc) goto fail;
     rc = heap_reserve(&e->timers, e->conn_count + 1);
-    if (rc) goto fail_sent;
+    if (rc) goto fail;
     rc = slot_take(e, now, c);
-    if (rc) goto fail_sent;
+    if (rc) goto fail;
     e->conn_count++;
     c->path = *path;
     c->path_open = true;
@@ -51,8 +52,6 @@ int conn_create(struct engine *e, uint64_t now, const struct engine_path *path, 
     weft_list_push_back(&e->conns, &c->all);
     *out = c;
     return 0;
-fail_sent:
-    sent_fini(&c->sent);
 fail:
     free(c->handshake);
     free(c);

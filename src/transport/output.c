@@ -477,11 +477,21 @@ static void output_questions(struct conn *c, uint64_t now) {
     }
 }
 
+/* Without memory for a first record nothing would be in flight that could bring an answer: try again later.
+ */
+static bool has_record(struct conn *c, uint64_t now) {
+    if (c->reliable || c->sent.flying || sent_reserve(&c->sent, 1)) return true;
+    c->blocked = true;
+    c->retry_at_ns = now + WEFT_NS_PER_MS;
+    return false;
+}
+
 bool conn_output(struct conn *c, uint64_t now) {
     if (c->state == CONN_INIT_SENT) handshake_tick(c, now);
     if (c->state != CONN_UP) return false;
     if (c->blocked && now < c->retry_at_ns) return false;
     c->blocked = false;
+    if (!has_record(c, now)) return false;
     output_questions(c, now);
     if (c->held && now < c->hold_until_ns && c->received.due_ns > now) return false;
     c->held = false;

@@ -15,6 +15,7 @@
 #define PROBE_PACKETS    2u
 #define DEAD_PROBES      3u /* at least so many went unanswered before a peer is dead */
 #define AWAITED_PROBE_NS (200 * WEFT_NS_PER_MS)
+#define RELAX_NS         WEFT_NS_PER_S /* of rest before memory is given back */
 #define AWAITED_PING_NS  (250 * WEFT_NS_PER_MS)
 
 uint32_t recovery_charge(const struct conn *c, size_t packet_bytes) {
@@ -26,7 +27,10 @@ bool recovery_may_send(struct conn *c, size_t packet_bytes, uint32_t planned, ui
     if (!sent_reserve(&c->sent, planned + 1)) return false;
     if (c->probe_credit > planned) return true;
     const struct sent *s = &c->sent;
-    if (s->next - s->low + planned + SENT_SPARE >= SENT_MAX) return false;
+    if (s->next - s->low + planned + SENT_SPARE >= SENT_MAX) {
+        sent_trim(&c->sent, UINT64_MAX); /* with nothing in flight nobody would come back to it */
+        if (s->next - s->low + planned + SENT_SPARE >= SENT_MAX) return false;
+    }
     if (s->flying + planned == 0) return true;
     if (s->flying + planned >= c->cwnd.packets) return false;
     return s->flying_bytes + planned_bytes + recovery_charge(c, packet_bytes) <= c->window_bytes;
@@ -237,7 +241,18 @@ static void tick_suspect(struct conn *c, uint64_t now) {
     conn_queue(c, &c->again, &c->ping);
 }
 
+void recovery_relax(struct conn *c, uint64_t now) {
+    if (now - c->relaxed_at_ns < RELAX_NS || c->tx_count || c->rx_rendezvous || c->state != CONN_UP) return;
+    c->relaxed_at_ns = now;
+    tag_relax(c);
+    stage_relax(c);
+    if (c->reliable || c->sent.flying) return;
+    sent_trim(&c->sent, now - RELAX_NS);
+    sent_relax(&c->sent);
+}
+
 void recovery_tick(struct conn *c, uint64_t now) {
+    recovery_relax(c, now);
     if (c->held && now >= c->hold_until_ns) conn_mark_ready(c);
     if (c->blocked && now >= c->retry_at_ns) conn_mark_ready(c);
     if (c->received.due_ns <= now || mtu_deadline(c) <= now) conn_mark_ready(c);

@@ -4,12 +4,14 @@
 
 #include <stdlib.h>
 
-#define INITIAL 128u
+#define INITIAL 8u /* enough for who only keeps alive */
 
-int sent_init(struct sent *s) {
-    *s = (struct sent){.capacity = INITIAL};
-    s->ring = malloc(INITIAL * sizeof *s->ring);
-    return s->ring ? 0 : WEFT_E_NOMEM;
+void sent_init(struct sent *s) { *s = (struct sent){.ring = NULL}; }
+
+void sent_relax(struct sent *s) {
+    if (s->low != s->next) return;
+    sent_fini(s);
+    s->capacity = 0;
 }
 
 void sent_fini(struct sent *s) {
@@ -26,7 +28,7 @@ static void move(struct sent_packet *to, struct sent_packet *from) {
 
 static bool grow(struct sent *s) {
     if (s->capacity >= SENT_MAX) return false;
-    uint32_t capacity = 2 * s->capacity;
+    uint32_t capacity = s->capacity ? 2 * s->capacity : INITIAL;
     struct sent_packet *ring = malloc(capacity * sizeof *ring);
     if (!ring) return false;
     for (uint64_t n = s->low; n < s->next; n++)

@@ -37,8 +37,9 @@ struct sent {
     uint64_t flying_bytes; /* their charge */
 };
 
-int sent_init(struct sent *s);
+void sent_init(struct sent *s); /* no memory yet: sent_reserve takes it */
 void sent_fini(struct sent *s);
+void sent_relax(struct sent *s); /* gives memory back while there are no records */
 /* Makes room for `count` more records; false: the peer's replay window or memory is used up. */
 bool sent_reserve(struct sent *s, uint32_t count);
 /* The record of the next number; room must have been reserved. Its list is empty. */

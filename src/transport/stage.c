@@ -253,6 +253,13 @@ void stage_rested(struct conn *c, uint64_t number) {
     if (c->stages[number % STAGES]) drop(c, c->stages[number % STAGES]);
 }
 
+void stage_relax(struct conn *c) {
+    for (size_t i = 0; c->stages && i < STAGES; i++)
+        if (c->stages[i]) return;
+    free(c->stages);
+    c->stages = NULL;
+}
+
 void stage_fini(struct conn *c) {
     for (size_t i = 0; c->stages && i < STAGES; i++)
         if (c->stages[i]) drop(c, c->stages[i]);

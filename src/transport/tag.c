@@ -87,3 +87,10 @@ void tag_disarm(struct rx *rx, bool rest) {
 }
 
 void tag_rested(struct conn *c, uint32_t slot) { give(c, &c->tag_slots[slot]); }
+
+void tag_relax(struct conn *c) {
+    if (c->tag_slots_used) return;
+    free(c->tag_slots);
+    c->tag_slots = NULL;
+    c->tag_slot_count = 0;
+}

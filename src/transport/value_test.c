@@ -195,7 +195,7 @@ static void received__long_runs_fit_the_format(void **unused) {
 static void sent__grows_and_keeps_contents(void **unused) {
     struct sent s;
     struct weft_list node[300];
-    assert_int_equal(sent_init(&s), 0);
+    sent_init(&s);
     for (int i = 0; i < 300; i++) {
         assert_true(sent_reserve(&s, 1));
         struct sent_packet *p = sent_add(&s, (uint64_t)i, true, 100);
@@ -221,7 +221,7 @@ static void sent__grows_and_keeps_contents(void **unused) {
 
 static void sent__stops_at_the_peers_replay_window(void **unused) {
     struct sent s;
-    assert_int_equal(sent_init(&s), 0);
+    sent_init(&s);
     for (uint32_t i = 0; i < SENT_MAX; i++) {
         assert_true(sent_reserve(&s, 1));
         sent_add(&s, 0, true, 1);
@@ -232,7 +232,7 @@ static void sent__stops_at_the_peers_replay_window(void **unused) {
 
 static void sent__acknowledgements_alone_never_fill_it(void **unused) {
     struct sent s;
-    assert_int_equal(sent_init(&s), 0);
+    sent_init(&s);
     for (uint32_t i = 0; i < 3 * SENT_MAX; i++) {
         assert_true(sent_reserve(&s, 1));
         sent_add(&s, 0, false, 1);
