@@ -198,8 +198,8 @@ static void handshake__a_new_incarnation_retires_the_old(void **state) {
     hand_close(&h);
 }
 
-/* INIT of the old process, INIT and confirmation of the new one, then a packet of the old one that was long under
- * way: it must not speak for the place any more. */
+/* INIT of the old process, INIT and confirmation of the new one, then a packet of the old one that was long
+ * under way: it must not speak for the place any more. */
 static void handshake__a_late_packet_does_not_bring_the_old_incarnation_back(void **state) {
     uint8_t ping[WIRE_PING_BYTES];
     size_t len = wire_ping_write(ping);
@@ -616,6 +616,37 @@ static void ack__goes_along_with_an_answer(void **state) {
     hand_close(&h);
 }
 
+/* How many packets one call sends of a large message whose receiver is ready. */
+static size_t sent_at_once(bool small_before) {
+    static uint8_t data[1 << 20];
+    uint8_t body[WIRE_OKTOSEND_BYTES];
+    hand_open(&h, true);
+    hand_accept(&h);
+    struct conn *c = engine_conn_next(h.engine, NULL);
+    assert_int_equal(
+        engine_send(h.engine, h.now, c, &(struct ep_send){.data = data, .data_bytes = sizeof data}), 0);
+    hand_settle(&h);
+    hand_advance(&h, 3 * WEFT_NS_PER_MS);
+    if (small_before) {
+        assert_int_equal(engine_send(h.engine, h.now, c, &(struct ep_send){.handler = 1}), 0);
+        hand_settle(&h);
+    }
+    struct wire_oktosend ok = {.tag = wire_tag(1, 1, 0), .window = 16};
+    hand_packet(&h, WIRE_CTRL, body, wire_oktosend_write(body, &ok));
+    size_t before = h.sent;
+    assert_true(engine_output(h.engine, h.now) || !small_before);
+    size_t sent = h.sent - before;
+    hand_close(&h);
+    return sent;
+}
+
+/* While small messages are about, bulk leaves a superpacket at a time; else until its window is full. */
+static void bulk__gives_way_to_small_messages(void **state) {
+    size_t superpacket = WIRE_SUPERPACKET_BYTES / (HAND_PATH_BYTES - 48) + 1;
+    assert_in_range(sent_at_once(true), 8, superpacket + 1);
+    assert_true(sent_at_once(false) > superpacket + 1);
+}
+
 static void engine__random_input(void **state) {
     uint64_t random = 1;
     for (int round = 0; round < 3000; round++) {
@@ -656,6 +687,7 @@ int main(void) {
         cmocka_unit_test(messages__far_ahead_are_not_taken),
         cmocka_unit_test(packets__damaged_or_repeated_ones_do_nothing),
         cmocka_unit_test(ack__goes_along_with_an_answer),
+        cmocka_unit_test(bulk__gives_way_to_small_messages),
         cmocka_unit_test(engine__random_input),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
