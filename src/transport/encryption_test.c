@@ -209,7 +209,7 @@ static struct duo_packet held[64];
 static int held_count;
 
 static bool shuffle(struct duo *at, struct duo_packet *p) {
-    at->mode = at->mode * 1103515245 + 12345;
+    at->mode = (int)((unsigned)at->mode * 1103515245u + 12345u);
     unsigned r = (unsigned)at->mode >> 16 & 0xff;
     if (r < 20) return false;
     if (r < 120 && held_count < 64) { /* overtaken by up to 64 later ones: four phases */
