@@ -93,6 +93,7 @@ static void zero_copy_send__between_descriptors(void **state) {
             weft_zero_copy_send(peer, H_RECORD, NULL, 0, weft_buf_mem(source, 0, sizes[i]), WEFT_NO_TAG, &n),
             0);
         assert_int_equal(fab_result(completion), 0);
+        fab_await(to, &to->completed, (int)i + 1);
         assert_true(fab_holds(to->buf, sizes[i], 7));
     }
     assert_int_equal(weft_dma_cleanup(source), 0);
@@ -197,6 +198,7 @@ static void post_buffer__the_same_buffer_under_several_tags(void **state) {
         assert_int_equal(weft_dma_cleanup(mem), WEFT_E_BUSY);
         assert_int_equal(weft_zero_copy_send(peer, H_RECORD, NULL, 0, weft_buf_ptr(data, 1000), tag, &n), 0);
         assert_int_equal(fab_result(completion), 0);
+        fab_await(to, &to->completed, 4 - (int)tag);
         assert_true(to->posted);
         assert_true(fab_holds(to->buf, 1000, 7));
     }
@@ -211,10 +213,12 @@ static void post_buffer__for_a_peer_goes_first(void **state) {
     assert_int_equal(weft_post_buffer(to->w, to->accepted, 1, weft_buf_ptr(its, 8), NULL), 0);
     assert_int_equal(weft_zero_copy_send(peer, H_RECORD, NULL, 0, weft_buf_ptr(data, 8), 1, &n), 0);
     assert_int_equal(fab_result(completion), 0);
+    fab_await(to, &to->completed, 1);
     assert_true(fab_holds(its, 8, 7));
     assert_int_equal(any[0] | any[7], 0);
     assert_int_equal(weft_zero_copy_send(peer, H_RECORD, NULL, 0, weft_buf_ptr(data, 8), 1, &n), 0);
     assert_int_equal(fab_result(completion), 0);
+    fab_await(to, &to->completed, 2);
     assert_true(fab_holds(any, 8, 7));
 }
 
