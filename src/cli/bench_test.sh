@@ -47,6 +47,19 @@ for adapter in shm udp; do
     for field in idle_median_us idle_p99_us busy_median_us busy_p99_us bulk_GBps; do says "\"$field\":$number,"; done
     says '"idle_count":40,"busy_count":[1-9]'
 done
+for kind in put get; do
+    for adapter in shm udp; do
+        bench $kind --adapter $adapter --size 8,3K,64K --count 20 --time 0.05 --json;   lines 3
+        says "^{\"bench\":\"$kind\",\"adapter\":\"$adapter\",\"size_B\":65536,\"median_us\":$number,\"p99_us\":$number,"
+        says "\"median_GBps\":$number,\"count\":[12][0-9],$state"
+    done
+done
+bench put --size 8 --count 20 --csv;                   says '^bench,adapter,size_B,median_us,p99_us,median_GBps,count,state,data,window'
+expect 2 "$weft" bench put --size 4;                   warns 'at least 8 B'
+bench latency --adapter udp --size 64 --count 20 --security crc --json;   says '"security":"crc"'
+bench bandwidth --adapter udp --size 64K --count 20 --security aes --json; says '"security":"aes"'
+expect 2 "$weft" bench latency --security rot13;       warns 'auto, crc or aes'
+
 bench peers --connected 2 --count 20 --rounds 1 --csv
 says '^bench,adapter,connected,size_B,median_us,p99_us,ratio_to_first,count,state,'
 

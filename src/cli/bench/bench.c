@@ -8,19 +8,27 @@ const struct bench_kind_info bench_kinds[BENCH_KINDS] = {
     [BENCH_LATENCY] = {.name = "latency", .sizes = "8,4K,64K,1M,16M", .run = bench_run_messages},
     [BENCH_BANDWIDTH] = {.name = "bandwidth",
                          .sizes = "8,4K,64K,1M,16M",
-                         .needs_data = true,
+                         .least_size = 1,
                          .run = bench_run_messages},
     [BENCH_RATE] = {.name = "rate", .sizes = "8", .run = bench_run_messages},
     [BENCH_BIDIRECTIONAL] = {.name = "bidirectional",
                              .sizes = "4K,64K,1M,16M",
-                             .needs_data = true,
+                             .least_size = 1,
                              .two_ends = true,
                              .run = bench_run_messages},
-    [BENCH_CPU] = {.name = "cpu",
-                   .sizes = "4K,64K,1M",
-                   .needs_data = true,
+    [BENCH_CPU] =
+        {.name = "cpu", .sizes = "4K,64K,1M", .least_size = 1, .two_ends = true, .run = bench_run_messages},
+    [BENCH_PUT] = {.name = "put",
+                   .sizes = "8,4K,64K,1M,16M",
+                   .least_size = 8,
                    .two_ends = true,
-                   .run = bench_run_messages},
+                   .run = bench_run_window},
+    [BENCH_GET] = {.name = "get",
+                   .sizes = "8,4K,64K,1M,16M",
+                   .least_size = 1,
+                   .two_ends = true,
+                   .reads = true,
+                   .run = bench_run_window},
     [BENCH_PEERS] =
         {.name = "peers", .sizes = "8", .two_ends = true, .compares = true, .run = bench_run_peers},
     [BENCH_UNDER_BULK] = {.name = "small-under-bulk",
@@ -28,10 +36,7 @@ const struct bench_kind_info bench_kinds[BENCH_KINDS] = {
                           .two_ends = true,
                           .compares = true,
                           .run = bench_run_under_bulk},
-    [BENCH_FLOOR] = {.name = "floor",
-                     .sizes = "8,64,4K,64K,1M,16M",
-                     .needs_data = true,
-                     .run = bench_run_floor},
+    [BENCH_FLOOR] = {.name = "floor", .sizes = "8,64,4K,64K,1M,16M", .least_size = 1, .run = bench_run_floor},
 };
 
 atomic_bool bench_interrupted;
@@ -66,6 +71,8 @@ const struct command command_bench = {
         "  rate             small messages a second\n"
         "  bidirectional    bandwidth of both directions together\n"
         "  cpu              CPU seconds for each GB, at each end\n"
+        "  put              writing into the other's window: one way until its CPU sees it, and GB a second\n"
+        "  get              reading from it: until the data is here, and GB a second\n"
         "  peers            latency beside 1, 8 and 64 connected processes\n"
         "  small-under-bulk latency while 1 GiB moves to the same process, beside what it is otherwise\n"
         "  floor            what this machine can do at best, without weft: a cache line from CPU to CPU, a "
@@ -84,6 +91,9 @@ const struct command command_bench = {
         "  --window N       messages in flight (default: 4 MiB of them, at least 4 and at most 256)\n"
         "  --data written   write the data anew before it is sent (default)\n"
         "  --data static    send the same bytes again and again (default with --peers: so do their tools)\n"
+        "  --security S     crc or aes: how packets are protected, where the adapter needs it (default: "
+        "what\n"
+        "                   WEFT_SECURITY says); not for put and get\n"
         "  --state STATE    near or far: keep only samples during which the CPU pair was in that state;\n"
         "                   each: a row for each state; all: one row of all (default, unless several are "
         "compared)\n"

@@ -25,6 +25,8 @@ enum bench_kind {
     BENCH_RATE,
     BENCH_BIDIRECTIONAL,
     BENCH_CPU,
+    BENCH_PUT,
+    BENCH_GET,
     BENCH_PEERS,
     BENCH_UNDER_BULK,
     BENCH_FLOOR,
@@ -33,8 +35,9 @@ enum bench_kind {
 
 struct bench_kind_info {
     const char *name, *sizes; /* sizes: when none are asked for */
-    bool needs_data;          /* size 0 says nothing */
+    uint64_t least_size;      /* less says nothing */
     bool two_ends;            /* not for an adapter that has one */
+    bool reads;               /* what the other side has: nothing is written before */
     bool compares;            /* different loads, within a state: a row for each state is what is wanted */
     int (*run)(struct bench_options *o);
 };
@@ -55,7 +58,8 @@ struct bench_options {
     uint32_t rounds; /* turns of those that are compared */
     uint64_t connected[BENCH_SIZES_MAX]; /* peers: how many processes */
     size_t connecteds;
-    uint64_t bulk; /* small-under-bulk: bytes that move meanwhile */
+    uint64_t bulk;        /* small-under-bulk: bytes that move meanwhile */
+    const char *security; /* of packets; NULL: what WEFT_SECURITY says */
     enum bench_filter filter;
     enum rows_format format;
     bool written; /* data is written anew before it is sent */
@@ -107,6 +111,7 @@ size_t bench_result_states(struct bench_result *r, enum bench_filter filter,
 
 /* -- benchmarks: each returns the exit status -- */
 int bench_run_messages(struct bench_options *o);   /* messages.c: latency, bandwidth, rate, … */
+int bench_run_window(struct bench_options *o);     /* window.c: put, get */
 int bench_run_peers(struct bench_options *o);      /* many.c */
 int bench_run_under_bulk(struct bench_options *o); /* bulk.c */
 int bench_run_floor(struct bench_options *o);      /* floor.c */

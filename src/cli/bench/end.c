@@ -46,20 +46,25 @@ static void on_usage(void *ctx, struct ep_peer *peer, const struct ep_msg *msg, 
     atomic_fetch_add(&e->usage_answers, 1);
 }
 
-/* Shared by all ends of this run: with WEFT_SECURITY=aes they encrypt. */
+/* Shared by all ends of this run, where they encrypt. */
 static uint8_t key[EP_KEY_BYTES];
 static bool has_key;
 
-static int make_key(void) {
-    if (has_key || strcmp(weft_option_string("security"), "aes")) return 0;
+static int make_key(const struct bench_options *o) {
+    const char *security = o->security ? o->security : weft_option_string("security");
+    if (has_key || strcmp(security, "aes")) return 0;
     has_key = getrandom(key, sizeof key, 0) == sizeof key;
     return has_key ? 0 : WEFT_E_IO;
 }
 
-int bench_end_endpoint(struct bench_end *e, const char *adapter, bool accept) {
-    struct ep_config c = {
-        .adapters = adapter, .accept = accept, .on_peer_up = on_up, .on_peer_down = on_down, .ctx = e};
-    if (has_key) c.key = key;
+int bench_end_endpoint(struct bench_end *e, const struct bench_options *o, bool accept) {
+    struct ep_config c = {.adapters = o->adapter,
+                          .security = o->security,
+                          .key = has_key ? key : NULL,
+                          .accept = accept,
+                          .on_peer_up = on_up,
+                          .on_peer_down = on_down,
+                          .ctx = e};
     c.handlers[ON_PING] = (struct ep_handler){.on_header = bench_on_ping, .ctx = e};
     c.handlers[ON_PONG] = (struct ep_handler){.on_header = bench_on_pong, .ctx = e};
     c.handlers[ON_DATA] = (struct ep_handler){.on_header = bench_on_data, .ctx = e};
@@ -140,11 +145,11 @@ static int connect_to(struct bench_end *e, struct bench_other *other) {
 
 int bench_end_open(struct bench_end *e, const struct bench_options *o, uint32_t others) {
     *e = (struct bench_end){.control = -1, .alone = !strcmp(o->adapter, "self")};
-    int rc = make_key();
+    int rc = make_key(o);
     for (uint32_t i = 0; i < others && !e->alone && !rc; i++) rc = start_other(e, o);
     if (!rc) {
         if (o->pin) bench_end_pin(o->cpu[0]);
-        rc = bench_end_endpoint(e, o->adapter, e->alone);
+        rc = bench_end_endpoint(e, o, e->alone);
         if (rc) fprintf(stderr, "weft: adapter %s does not open here: %s\n", o->adapter, weft_error_text(rc));
         if (rc) return rc;
     }

@@ -144,6 +144,7 @@ static void print_row(struct rows *p, const struct bench_options *o, struct benc
         row_whole(&row, "batch", NULL, r->batch);
     else
         row_whole(&row, "window", "WINDOW", r->window);
+    row_text(&row, "security", NULL, o->security ? o->security : "auto");
     row_whole(&row, "samples_near", NULL, r->samples[BENCH_NEAR]);
     row_whole(&row, "samples_far", NULL, r->samples[BENCH_FAR]);
     row_whole(&row, "samples_mixed", NULL, r->samples[BENCH_MIXED]);

@@ -96,6 +96,11 @@ static bool parse_filter(struct bench_options *o, const char *text) {
     return false;
 }
 
+static bool parse_security(struct bench_options *o, const char *text) {
+    o->security = text;
+    return !strcmp(text, "auto") || !strcmp(text, "crc") || !strcmp(text, "aes");
+}
+
 static bool parse_data(struct bench_options *o, const char *text) {
     o->written = !strcmp(text, "written");
     o->data_given = true;
@@ -113,7 +118,8 @@ enum {
     OPT_PEERS,
     OPT_ROUNDS,
     OPT_CONNECTED,
-    OPT_BULK
+    OPT_BULK,
+    OPT_SECURITY
 };
 
 static int parse_number(const char *option, long max, uint32_t *to) {
@@ -158,6 +164,10 @@ static int parse_option(struct bench_options *o, int option) {
     case OPT_DATA:
         return parse_data(o, optarg) ? 0
                                      : command_misuse(c, "--data %s: static or written is wanted", optarg);
+    case OPT_SECURITY:
+        return parse_security(o, optarg)
+                   ? 0
+                   : command_misuse(c, "--security %s: auto, crc or aes is wanted", optarg);
     case OPT_STATIC: parse_data(o, "static"); return 0;
     case OPT_WRITTEN: parse_data(o, "written"); return 0;
     case OPT_PEERS: o->peers = true; return 0;
@@ -179,7 +189,11 @@ static int check(struct bench_options *o) {
     if (!o->sizes) parse_list(kind->sizes, BENCH_SIZE_MAX, o->size, &o->sizes);
     if (o->filter == BENCH_DEFAULT) o->filter = kind->compares || o->peers ? BENCH_EACH : BENCH_ALL;
     for (size_t i = 0; i < o->sizes; i++)
-        if (!o->size[i] && kind->needs_data) return command_misuse(c, "--size 0: %s needs data", o->name);
+        if (o->size[i] < kind->least_size)
+            return command_misuse(c, "--size %llu: %s needs data, at least %llu B",
+                                  (unsigned long long)o->size[i], o->name,
+                                  (unsigned long long)kind->least_size);
+    if (kind->reads) o->written = false;
     return 0;
 }
 
@@ -196,6 +210,7 @@ int bench_options_parse(struct bench_options *o, int argc, char **argv) {
                                             {"peers", no_argument, NULL, OPT_PEERS},
                                             {"rounds", required_argument, NULL, OPT_ROUNDS},
                                             {"connected", required_argument, NULL, OPT_CONNECTED},
+                                            {"security", required_argument, NULL, OPT_SECURITY},
                                             {"bulk", required_argument, NULL, OPT_BULK},
                                             {"json", no_argument, NULL, OPT_JSON},
                                             {"csv", no_argument, NULL, OPT_CSV},

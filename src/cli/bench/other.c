@@ -75,7 +75,7 @@ _Noreturn void bench_other_main(struct bench_end *e, const struct bench_options 
     pid_t first = getppid();
     if (recv(e->control, &go, 1, 0) != 1 || go != BENCH_GO) _exit(0);
     if (o->pin) bench_end_pin(o->cpu[1]);
-    h.status = bench_end_endpoint(e, o->adapter, true);
+    h.status = bench_end_endpoint(e, o, true);
     if (!h.status) h.status = bench_end_address(e, &h);
     if (send(e->control, &h, sizeof h, MSG_NOSIGNAL) != sizeof h || h.status) _exit(1);
     if (!ep_watch(e->ep, e->control, on_control, e)) serve(e);
