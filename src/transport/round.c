@@ -9,6 +9,7 @@
 
 #define POLL_PACKETS   128u
 #define EVENTS_A_ROUND 512
+#define PULL_STEP      (32u << 10)           /* bytes read between two looks at the lanes: about 1 us */
 #define COLD_NS        (10 * WEFT_NS_PER_US) /* how often it is polled otherwise, while others bring something */
 
 /* -- running callbacks -- */
@@ -99,6 +100,27 @@ static int run_events(struct ep *ep) {
     return ran;
 }
 
+static bool lanes_have_something(const struct ep *ep) {
+    for (size_t i = 0; i < ep->lane_count; i++)
+        if (ep->lanes[i]->adapter->ops->peek(ep->lanes[i]->adapter)) return true;
+    return false;
+}
+
+/* In steps, so that a small message need not wait for all of the slice: it ends early then. */
+static int read_slice(struct ep *ep, struct adapter *a, struct engine_pull *pull) {
+    size_t done = 0;
+    while (done < pull->len) {
+        size_t left = pull->len - done, step = left < PULL_STEP ? left : PULL_STEP;
+        int rc = a->ops->read(a, pull->path.peer, pull->region, pull->region_bytes, pull->offset + done,
+                              (uint8_t *)pull->dst + done, step);
+        if (rc) return rc;
+        done += step;
+        if (lanes_have_something(ep)) break;
+    }
+    pull->len = done;
+    return 0;
+}
+
 /* Reads one slice of a peer's memory, without the lock. */
 static int run_pull(struct ep *ep) {
     struct engine_pull pull;
@@ -107,7 +129,7 @@ static int run_pull(struct ep *ep) {
     ep->running_conn = engine_pull_conn(&pull);
     ep->reading_token = engine_pull_token(&pull);
     pthread_mutex_unlock(&ep->lock);
-    int rc = a->ops->read(a, pull.path.peer, pull.region, pull.region_bytes, pull.offset, pull.dst, pull.len);
+    int rc = read_slice(ep, a, &pull);
     pthread_mutex_lock(&ep->lock);
     engine_pull_done(ep->engine, weft_now_ns(), &pull, rc);
     callback_over(ep);

@@ -3,14 +3,13 @@
 #include "cli/bench/end_internal.h"
 
 #include <string.h>
-#include <sys/mman.h>
 
 #define MESSAGE_MAX (64ul << 20)
 #define IN_FLIGHT   2
 #define CHANNEL     1
 
 void bench_bulk_free(struct bench_end *e) {
-    if (e->bulk_mapped) munmap(e->bulk, e->bulk_mapped);
+    if (e->bulk) ep_free(e->ep, e->bulk);
     e->bulk_mapped = 0;
     e->bulk = NULL;
 }
@@ -18,9 +17,8 @@ void bench_bulk_free(struct bench_end *e) {
 static int make(struct bench_end *e, size_t bytes) {
     if (bytes <= e->bulk_mapped) return 0;
     bench_bulk_free(e);
-    uint8_t *p = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (p == MAP_FAILED) return WEFT_E_NOMEM;
-    madvise(p, bytes, MADV_HUGEPAGE);
+    uint8_t *p = ep_alloc(e->ep, bytes);
+    if (!p) return WEFT_E_NOMEM;
     memset(p, 1, bytes);
     e->bulk = p;
     e->bulk_mapped = bytes;

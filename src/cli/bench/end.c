@@ -170,7 +170,7 @@ void bench_end_close(struct bench_end *e) {
         while (waitpid(e->other[i].pid, NULL, 0) < 0 && errno == EINTR) {
         }
     }
-    e->out = NULL; /* ep_close has freed it */
+    e->out = e->bulk = NULL; /* ep_close has freed them */
     bench_buffers_free(e);
     bench_bulk_free(e);
 }
