@@ -38,8 +38,8 @@ expect 1 "$weft" stats --node 7;                        warns 'node 7 is not in 
 expect 0 "$weft" down
 expect 1 "$weft" stats $daemon;                         warns "there is no process $daemon"
 
-# a program that counts while it is looked at (with rendezvous: what goes by the lane leaves no trace)
-"$weft" bench latency --size 32K --time 60 >/dev/null 2>&1 &
+# a program that counts while it is looked at
+"$weft" bench latency --size 64 --time 60 >/dev/null 2>&1 &
 program=$!
 sent() { "$weft" stats --json $program 2>/dev/null | sed -n 's/.*"transport_messages_sent","value":\([0-9]*\).*/\1/p'; }
 counts_on() { [ "$(sent)" -gt "${1:-0}" ] 2>/dev/null; }
@@ -54,7 +54,7 @@ expect 0 "$weft" trace --last 5 $program
 sort -n "$WORK/out" | cmp -s - "$WORK/out" || { fail 'not in the order of time:'; cat "$WORK/out" >&2; }
 expect 0 "$weft" trace --last 300 --json $program
 [ "$(wc -l <"$WORK/out")" -eq 300 ] || fail 'not 300 events'
-says "^{\"time_s\":$number,\"thread\":[1-9][0-9]*,\"event\":\"MESSAGE_[A-Z]*\",\"conn\":\"[0-9a-f]*\",\"id\":[0-9]*,\"handler\":[0-9]*,\"len\":32768}"
+says "^{\"time_s\":$number,\"thread\":[1-9][0-9]*,\"event\":\"MESSAGE_[A-Z]*\",\"conn\":\"[0-9a-f]*\",\"id\":[0-9]*,\"handler\":[0-9]*,\"len\":64}"
 
 # one that hangs
 kill -STOP $program
