@@ -9,7 +9,7 @@
 
 #define POLL_PACKETS   128u
 #define EVENTS_A_ROUND 512
-#define PULL_STEP      (32u << 10)           /* bytes read between two looks at the lanes: about 1 us */
+#define PULL_STEP      (16u << 10)           /* bytes read between two looks at the lanes: about 1 us */
 #define COLD_NS        (10 * WEFT_NS_PER_US) /* how often it is polled otherwise, while others bring something */
 
 /* -- running callbacks -- */
