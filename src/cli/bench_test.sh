@@ -241,6 +241,23 @@ interrupted latency shm 8 INT 130
 interrupted bidirectional udp 64K TERM 130
 interrupted bandwidth shm 1M KILL 137
 
+# Ended while it sets up many: the others are in the middle of making their buffers, and end without a crash.
+killed_in_setup() {
+    "$weft" bench peers --connected 16 --size 1M --time 60 >"$WORK/out" 2>"$WORK/err" &
+    bench_pid=$!
+    await eval '[ "$(ls "$WORK/weft" | wc -l)" -ge 17 ]'
+    sleep "$2"
+    kill -"$1" $bench_pid
+    wait $bench_pid
+    await none_of_ours
+    await no_sockets || ls -A "$WORK/weft" >&2
+    ! grep -q 'weft: crash' "$WORK/err" || { fail "a crash after SIG$1 in set-up:"; head -3 "$WORK/err" >&2; }
+}
+for pause in 0 0.01 0.02 0.03 0.04 0.06 0.08 0.1; do
+    killed_in_setup TERM $pause
+    killed_in_setup KILL $pause
+done
+
 expect 0 "$weft" info
 for word in '^self: opens here' '^shm: opens here' '^udp: opens here' 'capabilities .*reliable' 'packet .* B' \
     '^CPU pair' "^versions *weft" "^run directory *$WORK/weft"; do

@@ -21,10 +21,13 @@
 
 /* -- endpoints -- */
 
-/* In another process; with adapter self the peer is the one that was connected. */
+/* In another process; with adapter self the peer is the one that was connected. Kept until ep_close: the main
+ * thread may be about to send to it when it goes down. */
 static void on_up(void *ctx, struct ep_peer *peer) {
     struct bench_end *e = ctx;
-    if (!e->alone) e->peer = peer;
+    if (e->alone) return;
+    ep_peer_keep(peer);
+    e->peer = peer;
 }
 
 static void on_down(void *ctx, struct ep_peer *peer, int status) {
