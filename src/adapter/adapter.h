@@ -52,7 +52,6 @@ struct adapter_attr {
     /* Bookkeeping bytes charged against the window for each packet, beside its length. */
     size_t packet_charge_bytes;
     size_t tag_entries;   /* that its table holds, for all peers; 0: no limit of its own */
-    size_t staging_bytes; /* its own memory for what comes unasked; 0: the transport's alone */
     /* Costs, a first estimate until the model has measured them. */
     double overhead_s, latency_s, bandwidth_Bps;
 };
