@@ -65,15 +65,9 @@ static bool same_origin(const struct conn *c, const struct wire_hello *h) {
 /* A connection in answer to an INIT; `n` has read its part of the handshake. */
 static int open_half(struct engine *e, uint64_t now, const struct engine_from *from,
                      const struct wire_header *head, const struct wire_hello *h, struct conn **out) {
-    struct engine_path path;
-    int rc = e->cfg.io.path_open(e->cfg.io.ctx, from, &path);
-    if (rc) return rc;
     struct conn *c;
-    rc = conn_create(e, now, &path, &c);
-    if (rc) {
-        e->cfg.io.path_close(e->cfg.io.ctx, &path);
-        return rc;
-    }
+    int rc = conn_create(e, now, from, &c);
+    if (rc) return rc;
     c->state = CONN_HALF_OPEN;
     c->accepted = c->released = true; /* nobody's until it is confirmed */
     c->origin_key = origin_key(h);

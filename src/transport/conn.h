@@ -395,7 +395,8 @@ void slot_give(struct engine *e, uint64_t now, struct conn *c, bool quarantine);
 struct conn *slot_find(const struct engine *e, uint32_t id);
 
 /* handshake.c */
-int conn_create(struct engine *e, uint64_t now, const struct engine_path *path, struct conn **out);
+/* Opens a path to (or back to) that place, and makes a connection on it. */
+int conn_create(struct engine *e, uint64_t now, const struct engine_from *to, struct conn **out);
 void handshake_resp_in(struct engine *e, uint64_t now, const struct engine_from *from, const uint8_t *p,
                        size_t len, const struct wire_header *h);
 void handshake_cookie_in(struct engine *e, uint64_t now, const struct engine_from *from, const uint8_t *p,

@@ -12,7 +12,7 @@
 #define INIT_RETRY_NS (30 * WEFT_NS_PER_MS)
 #define REFUSAL_NS    (300 * WEFT_NS_PER_MS) /* that a refusal which nobody signed waits for a true answer */
 
-int conn_create(struct engine *e, uint64_t now, const struct engine_path *path, struct conn **out) {
+static int create_on(struct engine *e, uint64_t now, const struct engine_path *path, struct conn **out) {
     if (path->packet_bytes < WIRE_PATH_MIN) {
         weft_error("transport", "the path carries packets of %zu bytes, %d are needed", path->packet_bytes,
                    WIRE_PATH_MIN);
@@ -58,6 +58,15 @@ fail:
     return rc;
 }
 
+int conn_create(struct engine *e, uint64_t now, const struct engine_from *to, struct conn **out) {
+    struct engine_path path;
+    int rc = e->cfg.io.path_open(e->cfg.io.ctx, to, &path);
+    if (rc) return rc;
+    rc = create_on(e, now, &path, out);
+    if (rc) e->cfg.io.path_close(e->cfg.io.ctx, &path);
+    return rc;
+}
+
 void handshake_free(struct conn *c) {
     if (!c->handshake) return;
     crypto_wipe(c->handshake, sizeof *c->handshake);
@@ -67,16 +76,10 @@ void handshake_free(struct conn *c) {
 
 int engine_connect(struct engine *e, uint64_t now, const struct engine_from *to, void *user,
                    struct conn **out) {
-    struct engine_path path;
     if (to->addr_bytes > ADAPTER_ADDRESS_MAX) return WEFT_E_INVAL;
-    int rc = e->cfg.io.path_open(e->cfg.io.ctx, to, &path);
-    if (rc) return rc;
     struct conn *c;
-    rc = conn_create(e, now, &path, &c);
-    if (rc) {
-        e->cfg.io.path_close(e->cfg.io.ctx, &path);
-        return rc;
-    }
+    int rc = conn_create(e, now, to, &c);
+    if (rc) return rc;
     c->state = CONN_INIT_SENT;
     c->user = user;
     memcpy(c->addr, to->addr, to->addr_bytes);
