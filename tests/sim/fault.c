@@ -31,7 +31,7 @@ static void cut_one(struct sim *s, int from, int to, uint64_t until) {
 static void cut_lines(struct sim *s) {
     int a = any_node(s), b = any_node(s), kind = (int)sim_below(s, 3);
     uint64_t until = s->now + (uint64_t)SIM_PICK(s, 5e6, 1e8, 1e9, 6e9);
-    if (s->p.reliable || a == b) return;
+    if (s->p.net.reliable || a == b) return;
     s->faults++;
     cut_one(s, a, b, until);
     if (kind == 1) cut_one(s, b, a, until);
@@ -66,7 +66,7 @@ static const struct flight *any_kept(struct sim *s) { return s->kept[sim_below(s
 /* A packet of long ago comes once more, as it was or where it does not belong. */
 static void repeat(struct sim *s) {
     const struct flight *f = any_kept(s);
-    if (!f || s->p.reliable) return;
+    if (!f || s->p.net.reliable) return;
     int to = sim_chance(s, 0.9) ? f->to : any_node(s), from = sim_chance(s, 0.9) ? f->from : any_node(s);
     network_inject(s, from, to, f->data, f->len);
 }
@@ -107,7 +107,7 @@ static void mangle(struct sim *s, int how, int from, int to, uint8_t *p) {
 static void junk(struct sim *s) {
     static uint8_t p[JUNK_BYTES_MAX];
     int from = sim_chance(s, 0.5) ? SIM_STRANGER : any_node(s), to = any_node(s);
-    if (s->p.reliable) return;
+    if (s->p.net.reliable) return;
     switch (sim_below(s, 7)) {
     case 0:
         for (size_t i = 0; i < 1500; i++) p[i] = (uint8_t)sim_random(s);
@@ -128,9 +128,9 @@ static void junk(struct sim *s) {
 
 /* Another path, which carries less or more, takes over. */
 static void reroute(struct sim *s) {
-    s->p.path_bytes = (size_t)SIM_PICK(s, 0, 1200, 1472, 4000);
+    s->p.net.path_bytes = (size_t)SIM_PICK(s, 0, 1200, 1472, 4000);
     s->faults++;
-    if (s->trace) show(s, "the path carries packets of at most %zu bytes", s->p.path_bytes);
+    if (s->trace) show(s, "the path carries packets of at most %zu bytes", s->p.net.path_bytes);
 }
 
 void fault_act(struct sim *s) {

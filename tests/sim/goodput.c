@@ -26,8 +26,7 @@ static void visit(void *ctx, const struct weft_counter *c, uint64_t value) {
 }
 
 static const struct sim_params ten_gigabit = {.nodes = 2,
-                                              .delay_ns = 25000,
-                                              .ns_per_byte_x1000 = 800,
+                                              .net = {.delay_ns = 25000, .ns_per_byte_x1000 = 800},
                                               .packet_bytes = 1472,
                                               .burst_max = 64,
                                               .window_bytes = 3000000,
@@ -77,7 +76,7 @@ static bool measure(const struct sim_params *p, uint64_t seed, struct score *sum
 /* Seconds that the line takes for `bytes` in packets of the largest size. */
 static double line_seconds(const struct sim_params *p, double bytes) {
     double overhead = WIRE_OVERHEAD_BYTES + WIRE_DATA_BYTES, chunk = (double)p->packet_bytes - overhead;
-    return bytes * (1 + overhead / chunk) * (double)p->ns_per_byte_x1000 * 1e-12;
+    return bytes * (1 + overhead / chunk) * (double)p->net.ns_per_byte_x1000 * 1e-12;
 }
 
 /* One row of the table; false: below what is demanded. */
@@ -86,12 +85,13 @@ static bool row(const struct sim_params *p, double least, double most_spurious) 
     bool ok = true;
     for (uint64_t seed = 1; seed <= SEEDS; seed++) ok &= measure(p, seed, &sum);
     double line = SEEDS * line_seconds(p, LARGE_BYTES) / sum.seconds;
-    double payload = SEEDS * (double)LARGE_BYTES * (double)p->ns_per_byte_x1000 * 1e-12 / sum.seconds;
+    double payload = SEEDS * (double)LARGE_BYTES * (double)p->net.ns_per_byte_x1000 * 1e-12 / sum.seconds;
     double spurious = sum.count[SPURIOUS] / sum.count[SENT];
     ok &= line >= least && spurious <= most_spurious;
     printf("%7zu  %5.1f %%  %7.0f %%  %11.3f  %7.3f  %8.3f  %7.2f %%  %8.2f %%  %6.2f%s\n", p->packet_bytes,
-           100 * p->loss, 100 * p->reorder, line, payload, least, 100 * sum.count[LOST] / sum.count[SENT],
-           100 * spurious, sum.count[PROBES] / SEEDS, ok ? "" : "  FAILED");
+           100 * p->net.loss, 100 * p->net.reorder, line, payload, least,
+           100 * sum.count[LOST] / sum.count[SENT], 100 * spurious, sum.count[PROBES] / SEEDS,
+           ok ? "" : "  FAILED");
     return ok;
 }
 
@@ -106,13 +106,13 @@ bool goodput_run(void) {
         for (int i = 0; i < 6; i++) {
             struct sim_params p = ten_gigabit;
             p.packet_bytes = sizes[size];
-            p.loss = losses[i];
+            p.net.loss = losses[i];
             ok &= row(&p, least[size][i], 1);
         }
     struct sim_params p = ten_gigabit;
-    p.reorder = 0.05;
+    p.net.reorder = 0.05;
     ok &= row(&p, .90, .015);
-    p.loss = 0.01;
+    p.net.loss = 0.01;
     ok &= row(&p, .90, .015);
     return ok;
 }
@@ -123,9 +123,9 @@ static bool share(size_t packet_bytes, double loss, uint64_t seed) {
     sim_init(&s, seed, false);
     s.p = ten_gigabit;
     s.p.nodes = 3;
-    s.p.queue_bytes = 256 << 10;
+    s.p.net.queue_bytes = 256 << 10;
     s.p.packet_bytes = packet_bytes;
-    s.p.loss = loss;
+    s.p.net.loss = loss;
     start(&s, 2);
     uint64_t first = s.now;
     workload_send_large(&s, 0, SHARED_BYTES);

@@ -9,30 +9,13 @@
 
 #define STOPPED_QUEUE 256u /* packets that a stopped node's socket holds */
 
-/* The line that a packet takes: that of its sender, or one that all senders to the receiver share. */
-static uint64_t *line_of(struct sim *s, int from, int to) {
-    return s->p.queue_bytes ? &s->line_free[to] : &s->line_free[from];
-}
-
-static bool queue_is_full(struct sim *s, int from, int to, size_t len) {
-    uint64_t free_at = *line_of(s, from, to);
-    if (!s->p.queue_bytes || free_at <= s->now) return false;
-    return (free_at - s->now) * 1000 / s->p.ns_per_byte_x1000 + len > s->p.queue_bytes;
-}
-
-/* When the packet has left; also one that is lost on the way has taken its time of the line. */
-static uint64_t departure(struct sim *s, int from, int to, size_t len) {
-    uint64_t *line = line_of(s, from, to);
-    uint64_t start = *line > s->now ? *line : s->now;
-    return *line = start + len * s->p.ns_per_byte_x1000 / 1000;
-}
-
-static uint64_t arrival(struct sim *s, int from, int to, size_t len) {
-    uint64_t at = departure(s, from, to, len) + s->p.delay_ns;
-    if (s->p.jitter_ns) at += sim_below(s, s->p.jitter_ns);
-    if (!s->p.reliable && sim_chance(s, s->p.reorder)) return at + sim_below(s, 4 * s->p.delay_ns + 1);
-    if (at <= s->last_arrival[from][to]) at = s->last_arrival[from][to] + 1;
-    return s->last_arrival[from][to] = at;
+/* A packet's way; its line is that of its sender, or one that all senders to the receiver share. */
+static struct simnet_way way_of(struct sim *s, int from, int to) {
+    return (struct simnet_way){.params = &s->p.net,
+                               .random = &s->random,
+                               .line_free_ns = &s->line_free[s->p.net.queue_bytes ? to : from],
+                               .last_arrival_ns = &s->last_arrival[from][to],
+                               .now_ns = s->now};
 }
 
 static struct flight *launch(struct sim *s, int kind, int from, int to, size_t len) {
@@ -46,19 +29,9 @@ static struct flight *launch(struct sim *s, int kind, int from, int to, size_t l
     f->incarnation = s->node[to].incarnation;
     f->line = from < SIM_NODES_MAX ? s->node[from].line[to] : 0;
     weft_list_init(&f->waiting);
-    heap_set(&s->flights, &f->at, arrival(s, from, to, len));
+    struct simnet_way way = way_of(s, from, to);
+    heap_set(&s->flights, &f->at, simnet_arrival(&way, len));
     return f;
-}
-
-static void spoil(struct sim *s, struct flight *f) {
-    if (f->len && sim_chance(s, s->p.corrupt)) {
-        f->data[sim_below(s, f->len)] ^= (uint8_t)(1u << sim_below(s, 8));
-        f->whole = false;
-    }
-    if (f->len && sim_chance(s, s->p.truncate)) {
-        f->len = sim_below(s, f->len);
-        f->whole = false;
-    }
 }
 
 static size_t packet_len(const struct adapter_packet_out *p) {
@@ -82,16 +55,6 @@ static void keep(struct sim *s, const struct flight *f) {
     *place = copy;
 }
 
-static int copies_of(struct sim *s, int from, int to, size_t len) {
-    if (to >= s->p.nodes) return 0; /* nobody is there */
-    if (queue_is_full(s, from, to, len)) return 0;
-    if (s->p.reliable) return 1;
-    if (s->p.path_bytes && len > s->p.path_bytes) return 0;
-    if (!sim_chance(s, s->p.loss)) return sim_chance(s, s->p.duplicate) ? 2 : 1;
-    departure(s, from, to, len);
-    return 0;
-}
-
 /* No two packets are encrypted under one number: what leaves for a connection counts upwards, for ever. */
 static void check_number(struct sim *s, int from, int to, const uint8_t *packet) {
     struct wire_header h;
@@ -107,7 +70,8 @@ static void check_number(struct sim *s, int from, int to, const uint8_t *packet)
 static void transmit(struct sim *s, int from, int to, const struct adapter_packet_out *p) {
     size_t len = packet_len(p);
     s->packets++;
-    int copies = copies_of(s, from, to, len);
+    struct simnet_way way = way_of(s, from, to);
+    int copies = to < s->p.nodes ? simnet_copies(&way, len) : 0; /* beyond them nobody is there */
     if (!copies) s->dropped++;
     if (s->trace) {
         uint8_t *whole = malloc(len);
@@ -120,9 +84,9 @@ static void transmit(struct sim *s, int from, int to, const struct adapter_packe
         struct flight *f = launch(s, FLIGHT_PACKET, from, to, len);
         copy_packet(f->data, p);
         f->whole = i == 0;
-        if (s->p.reliable) continue;
+        if (s->p.net.reliable) continue;
         keep(s, f);
-        spoil(s, f);
+        if (simnet_spoil(&way, f->data, &f->len)) f->whole = false;
     }
 }
 
@@ -141,7 +105,7 @@ static int send_packets(struct sim_node *n, int to, const struct adapter_packet_
         if (len > s->p.packet_bytes) sim_fail(s, "a packet of %zu bytes", len);
         if (len != first && !(i + 1 == count && len < first)) sim_fail(s, "a burst of unequal packets");
     }
-    if (s->p.reliable && (!s->node[to].alive || !n->line[to])) return WEFT_E_PEER_LOST;
+    if (s->p.net.reliable && (!s->node[to].alive || !n->line[to])) return WEFT_E_PEER_LOST;
     size_t take = sim_chance(s, s->p.refuse) ? sim_below(s, count + 1) : count;
     for (size_t i = 0; i < take; i++) {
         check_number(s, n->index, to, packets[i].piece[0].iov_base);
@@ -165,15 +129,15 @@ static void net_reply(void *ctx, const struct engine_from *from, const void *pac
     bool was = scarce_pause();
     if (len > n->input_bytes)
         sim_fail(n->sim, "an answer of %zu bytes to a packet of %zu", len, n->input_bytes);
-    if (!n->sim->p.reliable || n->sim->node[to].alive) transmit(n->sim, n->index, to, &out);
+    if (!n->sim->p.net.reliable || n->sim->node[to].alive) transmit(n->sim, n->index, to, &out);
     scarce_resume(was);
 }
 
 static int net_path_open(void *ctx, const struct engine_from *from, struct engine_path *out) {
     struct sim_node *n = ctx;
     int to = *(const int *)from->addr;
-    if (n->sim->p.reliable && !n->sim->node[to].alive) return WEFT_E_REFUSED;
-    if (n->sim->p.reliable && !n->line[to]) n->line[to] = ++n->sim->next_line;
+    if (n->sim->p.net.reliable && !n->sim->node[to].alive) return WEFT_E_REFUSED;
+    if (n->sim->p.net.reliable && !n->line[to]) n->line[to] = ++n->sim->next_line;
     n->holds[to]++;
     *out = (struct engine_path){&n->link, &n->peer[to], n->sim->p.packet_bytes};
     return 0;
@@ -259,7 +223,7 @@ int network_start_node(struct sim *s, int index) {
                                             .packet_charge_bytes = 300}};
     n->link.attr.tag_entries = p->tag_entries;
     n->link.attr.caps = (p->no_tags ? 0 : ADAPTER_CAP_METHOD1) | (p->no_staging ? 0 : ADAPTER_CAP_METHOD2);
-    if (p->reliable)
+    if (p->net.reliable)
         n->link.attr.caps |=
             ADAPTER_CAP_RELIABLE | ADAPTER_CAP_ORDERED | ADAPTER_CAP_REMOTE_READ | ADAPTER_CAP_PEER_DEATH;
     for (int i = 0; i < SIM_PLACES; i++) n->peer[i].node = i;
@@ -297,7 +261,7 @@ void network_crash_node(struct sim *s, int index) {
     n->engine = NULL;
     n->alive = false;
     weft_map_fini(&n->exposed);
-    for (int i = 0; s->p.reliable && i < s->p.nodes; i++) {
+    for (int i = 0; s->p.net.reliable && i < s->p.nodes; i++) {
         if (i == index || !s->node[i].alive) continue;
         n->line[i] = s->node[i].line[index]; /* whichever the other side has, it is dead */
         launch(s, FLIGHT_LOST, index, i, 0);
@@ -378,7 +342,7 @@ static bool is_held(struct sim *s, struct sim_node *n, struct flight *f) {
 }
 
 static bool is_cut(const struct sim *s, const struct sim_node *n, const struct flight *f) {
-    if (s->p.reliable || f->kind != FLIGHT_PACKET) return false;
+    if (s->p.net.reliable || f->kind != FLIGHT_PACKET) return false;
     return s->cut_until[f->from][f->to] > s->now ||
            (n->stopped_until_ns > s->now && n->waiting_packets >= STOPPED_QUEUE);
 }
@@ -389,9 +353,9 @@ static void arrive(struct sim *s, struct flight *f) {
     if (s->trace && f->kind != FLIGHT_PACKET)
         show(s, "%d > %d %s", f->from, f->to, f->kind == FLIGHT_HINT ? "hint" : "line ends");
     if (!n->alive) {
-        bool hint = !s->p.reliable && f->kind == FLIGHT_PACKET && f->from < s->p.nodes;
+        bool hint = !s->p.net.reliable && f->kind == FLIGHT_PACKET && f->from < s->p.nodes;
         if (hint && s->node[f->from].alive && sim_chance(s, 0.5)) launch(s, FLIGHT_HINT, f->to, f->from, 0);
-    } else if (s->p.reliable && (!same || !takes_line(n, f))) {
+    } else if (s->p.net.reliable && (!same || !takes_line(n, f))) {
         /* of a line that has ended */
     } else if (f->kind == FLIGHT_PACKET) {
         deliver_packet(s, n, f);

@@ -7,21 +7,21 @@
 /* The line and what it does to packets. */
 static void choose_network(struct sim *s) {
     struct sim_params *p = &s->p;
-    p->reliable = sim_below(s, 5) == 0;
-    p->loss = SIM_PICK(s, 0, 0.001, 0.01, 0.05, 0.2, 0.3);
-    p->duplicate = SIM_PICK(s, 0, 0.01, 0.1, 0.5);
-    p->reorder = SIM_PICK(s, 0, 0.01, 0.2);
-    p->corrupt = SIM_PICK(s, 0, 0.01);
-    p->truncate = SIM_PICK(s, 0, 0.01);
+    p->net.reliable = sim_below(s, 5) == 0;
+    p->net.loss = SIM_PICK(s, 0, 0.001, 0.01, 0.05, 0.2, 0.3);
+    p->net.duplicate = SIM_PICK(s, 0, 0.01, 0.1, 0.5);
+    p->net.reorder = SIM_PICK(s, 0, 0.01, 0.2);
+    p->net.corrupt = SIM_PICK(s, 0, 0.01);
+    p->net.truncate = SIM_PICK(s, 0, 0.01);
     p->refuse = SIM_PICK(s, 0, 0.02, 0.2);
     p->no_access = SIM_PICK(s, 0, 0.3, 1);
-    p->delay_ns = (uint64_t)SIM_PICK(s, 1e3, 25e3, 1e6, 20e6);
-    p->jitter_ns = sim_chance(s, 0.5) ? p->delay_ns / 4 + 1 : 0;
-    p->ns_per_byte_x1000 = (uint64_t)SIM_PICK(s, 80, 800, 8000);
+    p->net.delay_ns = (uint64_t)SIM_PICK(s, 1e3, 25e3, 1e6, 20e6);
+    p->net.jitter_ns = sim_chance(s, 0.5) ? p->net.delay_ns / 4 + 1 : 0;
+    p->net.ns_per_byte_x1000 = (uint64_t)SIM_PICK(s, 80, 800, 8000);
     p->packet_bytes = (size_t)SIM_PICK(s, 1200, 1472, 1472, 4096, 8972, 65000);
-    p->path_bytes = (size_t)SIM_PICK(s, 0, 0, 0, 1200, 1472, 4000);
+    p->net.path_bytes = (size_t)SIM_PICK(s, 0, 0, 0, 1200, 1472, 4000);
     p->burst_max = (size_t)SIM_PICK(s, 1, 8, 64);
-    p->window_bytes = p->reliable ? 0 : (size_t)SIM_PICK(s, 16384, 65536, 262144, 3e6);
+    p->window_bytes = p->net.reliable ? 0 : (size_t)SIM_PICK(s, 16384, 65536, 262144, 3e6);
 }
 
 static void choose_limits(struct sim *s) {
@@ -93,11 +93,13 @@ void scenario_choose(struct sim *s) {
 void scenario_describe(const struct sim_params *p) {
     printf("%d nodes, %s, packets of %zu, of which the path carries %zu, bursts of %zu, delay %lu us, jitter "
            "%lu us, %.2f Gb/s, credit %zu\n",
-           p->nodes, p->reliable ? "reliable" : "unreliable", p->packet_bytes,
-           p->path_bytes ? p->path_bytes : p->packet_bytes, p->burst_max, (unsigned long)(p->delay_ns / 1000),
-           (unsigned long)(p->jitter_ns / 1000), 8000.0 / (double)p->ns_per_byte_x1000, p->window_bytes);
+           p->nodes, p->net.reliable ? "reliable" : "unreliable", p->packet_bytes,
+           p->net.path_bytes ? p->net.path_bytes : p->packet_bytes, p->burst_max,
+           (unsigned long)(p->net.delay_ns / 1000), (unsigned long)(p->net.jitter_ns / 1000),
+           8000.0 / (double)p->net.ns_per_byte_x1000, p->window_bytes);
     printf("loss %g, doubled %g, reordered %g, damaged %g, cut short %g, not taken %g, not readable %g\n",
-           p->loss, p->duplicate, p->reorder, p->corrupt, p->truncate, p->refuse, p->no_access);
+           p->net.loss, p->net.duplicate, p->net.reorder, p->net.corrupt, p->net.truncate, p->refuse,
+           p->no_access);
     printf(
         "chances an event: crash %g, close %g, partition %g, clog %g, stop %g, late copy %g, junk %g, cancel "
         "%g, other path %g; an allocation fails %g\n",

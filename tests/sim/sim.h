@@ -8,6 +8,7 @@
  * event; campaign.c runs many seeds (`weft sim`, sim_test), goodput.c measures. */
 #ifndef WEFT_SIM_H
 #define WEFT_SIM_H
+#include "adapter/simnet.h"
 #include "base/clock.h"
 #include "base/list.h"
 #include "base/map.h"
@@ -27,18 +28,14 @@ struct adapter_peer {
 
 struct sim_params {
     int nodes;
-    bool reliable;
-    double loss, duplicate, reorder, corrupt, truncate, refuse, no_access, discard;
+    struct simnet_params net; /* with queue_bytes all senders to a node share its line */
+    double refuse, no_access, discard;
     double unpinned; /* of a buffer that its owner says cannot be pinned */
     double cancel;   /* of a message whose data is coming, at each event of its node */
     /* Chances at each event. */
     double crash, close, cut, clog, stop, repeat, junk, reroute;
     double no_memory; /* of each allocation of an engine */
-    uint64_t delay_ns, jitter_ns, ns_per_byte_x1000;
-    size_t packet_bytes, burst_max;
-    size_t path_bytes; /* larger packets vanish on the way; 0: none do */
-    size_t window_bytes;
-    size_t queue_bytes; /* not 0: all senders to a node share its line, behind a queue that drops the rest */
+    size_t packet_bytes, burst_max, window_bytes;
     uint32_t tag_superpackets, eager_bytes, window_superpackets;
     uint32_t tags_per_peer, tags_all, tag_entries, tag_min_bytes; /* as in the engine's and the adapter's */
     uint32_t method2_bytes, method2_superpackets, staging_peer_bytes, staging_bytes;

@@ -12,15 +12,9 @@
 #define VIRTUAL_LIMIT_NS (3000 * WEFT_NS_PER_S) /* many megabytes over a line that loses a third take a while */
 #define EVENT_LIMIT      6000000ull
 
-uint64_t sim_random(struct sim *s) { /* splitmix64 */
-    uint64_t z = s->random += 0x9e3779b97f4a7c15ull;
-    z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9ull;
-    z = (z ^ z >> 27) * 0x94d049bb133111ebull;
-    return z ^ z >> 31;
-}
-
-uint64_t sim_below(struct sim *s, uint64_t n) { return sim_random(s) % n; }
-bool sim_chance(struct sim *s, double p) { return p > 0 && (double)(sim_random(s) >> 11) * 0x1p-53 < p; }
+uint64_t sim_random(struct sim *s) { return simnet_random(&s->random); }
+uint64_t sim_below(struct sim *s, uint64_t n) { return simnet_below(&s->random, n); }
+bool sim_chance(struct sim *s, double p) { return simnet_chance(&s->random, p); }
 double sim_pick(struct sim *s, const double *of, size_t n) { return of[sim_below(s, n)]; }
 
 void sim_fail(struct sim *s, const char *fmt, ...) {
