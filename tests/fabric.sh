@@ -1,5 +1,5 @@
 #!/bin/sh
-# The C API between processes. usage: fabric.sh BUILD cluster|examples shm|udp
+# The C API between processes. usage: fabric.sh BUILD cluster|examples shm|udp|sim
 #   cluster   cluster_test: directory, data both ways, a peer that is killed
 #   examples  each example alone, on one node, and over two
 . "$(dirname "$0")/lib.sh"

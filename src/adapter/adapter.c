@@ -1,5 +1,5 @@
-/* The registry of adapters: which ones this build has, best first. ofi is found by name only: opening it
- * loads libfabric and its plugins, which takes long. */
+/* The registry of adapters: which ones this build has, best first. Two are found by name only: ofi, because
+ * opening it loads libfabric and its plugins, which takes long, and sim, which is no network to work with. */
 #include "adapter/adapter.h"
 
 #include <string.h>
@@ -7,13 +7,22 @@
 static const struct adapter_ops *const adapters[] = {&adapter_self_ops, &adapter_shm_ops, &adapter_udp_ops,
                                                      NULL};
 
+static const struct adapter_ops *const named[] = {
+#if WEFT_HAVE_LIBFABRIC
+    &adapter_ofi_ops,
+#endif
+    &adapter_sim_ops, NULL};
+
 const struct adapter_ops *const *adapter_list(void) { return adapters; }
+const struct adapter_ops *const *adapter_list_named(void) { return named; }
+
+static const struct adapter_ops *find_in(const struct adapter_ops *const *list, const char *name) {
+    while (*list && strcmp((*list)->name, name) != 0) list++;
+    return *list;
+}
 
 const struct adapter_ops *adapter_find(const char *name) {
-    for (const struct adapter_ops *const *a = adapters; name && *a; a++)
-        if (!strcmp((*a)->name, name)) return *a;
-#if WEFT_HAVE_LIBFABRIC
-    if (name && !strcmp(name, "ofi")) return &adapter_ofi_ops;
-#endif
-    return NULL;
+    if (!name) return NULL;
+    const struct adapter_ops *found = find_in(adapters, name);
+    return found ? found : find_in(named, name);
 }

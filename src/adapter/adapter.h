@@ -42,7 +42,7 @@ enum adapter_cap {
 };
 
 struct adapter_attr {
-    const char *name;         /* "self", "shm", "udp", "ofi" */
+    const char *name;         /* "self", "shm", "udp", "ofi", "sim" */
     unsigned caps;            /* of enum adapter_cap */
     size_t packet_max_bytes;  /* largest packet on any path */
     size_t burst_max_packets; /* most packets of one burst; 1 without ADAPTER_CAP_BURST */
@@ -97,6 +97,7 @@ struct adapter_config {
     const char *run_dir;   /* private directory for rendezvous sockets (shm) */
     const char *bind_host; /* numeric address to receive on (udp); NULL: 127.0.0.1 */
     uint16_t bind_port;    /* udp; 0: any */
+    const char *sim; /* what the simulated network is like (sim); NULL: what the option WEFT_SIM says */
     /* How long the packet is that begins here, as the packet itself says; `left` when it says nothing
      * sensible. Lets an adapter that gets several packets in one buffer (udp) tell them apart without asking
      * the system for their sizes, which costs more than it seems. NULL: it asks the system. */
@@ -178,11 +179,14 @@ struct adapter {
 extern const struct adapter_ops adapter_self_ops;
 extern const struct adapter_ops adapter_shm_ops;
 extern const struct adapter_ops adapter_udp_ops;
+extern const struct adapter_ops adapter_sim_ops;
 extern const struct adapter_ops adapter_ofi_ops; /* in builds with libfabric */
 
 /* The adapters that are tried unless others are asked for, best first (self, shm, udp), ended by NULL. */
 const struct adapter_ops *const *adapter_list(void);
-/* By name, also one that is not in the list (ofi); NULL if unknown, or not in this build. */
+/* Those of this build that are used only when they are named (sim, ofi), ended by NULL. */
+const struct adapter_ops *const *adapter_list_named(void);
+/* By name, of either list; NULL if unknown, or not in this build. */
 const struct adapter_ops *adapter_find(const char *name);
 
 #endif

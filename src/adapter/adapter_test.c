@@ -22,6 +22,7 @@ static void adapter_find__by_name(void **state) {
 #if WEFT_HAVE_LIBFABRIC
     assert_ptr_equal(adapter_find("ofi"), &adapter_ofi_ops); /* though it is not in the list */
 #endif
+    assert_ptr_equal(adapter_find("sim"), &adapter_sim_ops); /* nor this one: it is no network to work with */
     assert_null(adapter_find("ud"));
     assert_null(adapter_find(""));
     assert_null(adapter_find(NULL));

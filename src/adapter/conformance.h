@@ -17,7 +17,9 @@ struct conformance {
     const char *bind_host;
     size_t (*packet_bytes)(const void *packet, size_t left); /* as adapter_config's */
     const char *ofi_provider;                                /* WEFT_OFI_PROVIDER; NULL: not ofi */
+    const char *sim;                                         /* as adapter_config's */
     bool delayed;     /* what send() took is on its way, but not there yet */
+    bool lossy;       /* packets are lost and doubled: only conformance_lossy holds */
     bool itself_only; /* its only peer is itself: the two nodes of a pair are one */
 };
 
@@ -94,5 +96,6 @@ CONFORMANCE_TESTS(conformance_peer);
 CONFORMANCE_TESTS(conformance_sleep);
 CONFORMANCE_TESTS(conformance_death);
 CONFORMANCE_TESTS(conformance_read);
+CONFORMANCE_TESTS(conformance_lossy);
 
 #endif

@@ -56,8 +56,11 @@ static void on_peer_lost(void *ctx, struct adapter *a, struct adapter_peer *peer
 
 void node_open(struct node *n, const struct conformance *c) {
     *n = (struct node){0};
-    struct adapter_config cfg = {
-        .callbacks = {on_packet, on_peer_lost, n}, .run_dir = conformance_run_dir, .bind_host = c->bind_host, .packet_bytes = c->packet_bytes};
+    struct adapter_config cfg = {.callbacks = {on_packet, on_peer_lost, n},
+                                 .run_dir = conformance_run_dir,
+                                 .bind_host = c->bind_host,
+                                 .packet_bytes = c->packet_bytes,
+                                 .sim = c->sim};
     assert_int_equal(c->ops->open(&n->adapter, &cfg), 0);
     n->address_bytes = sizeof n->address;
     assert_int_equal(c->ops->address(n->adapter, n->address, &n->address_bytes), 0);

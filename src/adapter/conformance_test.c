@@ -21,6 +21,12 @@ static const struct conformance adapters[] = {
     {.name = "shm", .ops = &adapter_shm_ops},
     {.name = "udp", .ops = &adapter_udp_ops, .bind_host = "127.0.0.1"},
     {.name = "udp6", .ops = &adapter_udp_ops, .bind_host = "::1"},
+    {.name = "sim", .ops = &adapter_sim_ops},
+    {.name = "sim-slow", .ops = &adapter_sim_ops, .sim = "delay_us=40,rate_MBps=2000", .delayed = true},
+    {.name = "sim-lossy",
+     .ops = &adapter_sim_ops,
+     .sim = "seed=3,loss=0.2,duplicate=0.2,reorder=0.2,refuse=0.2,delay_us=20,jitter_us=20",
+     .lossy = true},
 #if WEFT_HAVE_LIBFABRIC
     {.name = "ofi-tcp",
      .ops = &adapter_ofi_ops,
@@ -80,7 +86,7 @@ static bool is_usable(const struct conformance *c) {
     return ok;
 }
 
-static struct CMUnitTest tests[256];
+static struct CMUnitTest tests[512];
 static size_t count;
 
 static void add(const struct conformance *c, const struct CMUnitTest *list, size_t n) {
@@ -97,6 +103,8 @@ int main(int argc, char **argv) {
         const struct conformance *c = &adapters[i];
         if (argc > 1 ? strcmp(argv[1], c->name) != 0 : c->ofi_provider != NULL) continue;
         if (!is_usable(c)) continue;
+        add(c, conformance_lossy, conformance_lossy_count);
+        if (c->lossy) continue;
         add(c, conformance_address, conformance_address_count);
         add(c, conformance_traffic, conformance_traffic_count);
         add(c, conformance_peer, conformance_peer_count);

@@ -1,4 +1,5 @@
-/* The model of a simulated network: a line with a delay and a rate, a queue before it, and faults at random. */
+/* The model of a simulated network: a line with a delay and a rate, a queue before it, and faults at random.
+ */
 #include "adapter/simnet.h"
 
 uint64_t simnet_random(uint64_t *random) { /* splitmix64 */

@@ -260,11 +260,12 @@ done
 
 expect 0 "$weft" info
 for word in '^self: opens here' '^shm: opens here' '^udp: opens here' 'capabilities .*reliable' 'packet .* B' \
-    '^CPU pair' "^versions *weft" "^run directory *$WORK/weft"; do
+    '^sim: opens here, used only when it is named' '^CPU pair' "^versions *weft" "^run directory *$WORK/weft"; do
     says "$word"
 done
 expect 0 "$weft" info --json
 says '^{"adapter":"shm","opens":true,"capabilities":\["reliable"'
+says '^{"adapter":"sim",.*"by_name_only":true}'
 says '^{"cpu_pair":'
 says '^{"version":"[0-9]'
 expect 0 env XDG_RUNTIME_DIR=/proc "$weft" info

@@ -19,10 +19,12 @@ static const struct {
 } cap_names[] = {{ADAPTER_CAP_RELIABLE, "reliable"},       {ADAPTER_CAP_ORDERED, "ordered"},
                  {ADAPTER_CAP_REMOTE_READ, "remote-read"}, {ADAPTER_CAP_BURST, "burst"},
                  {ADAPTER_CAP_SAME_HOST, "same-host"},     {ADAPTER_CAP_PEER_DEATH, "peer-death"},
-                 {ADAPTER_CAP_METHOD1, "method1"},         {ADAPTER_CAP_METHOD2, "method2"}};
+                 {ADAPTER_CAP_METHOD1, "method1"},         {ADAPTER_CAP_MESSAGES, "messages"},
+                 {ADAPTER_CAP_METHOD2, "method2"},         {ADAPTER_CAP_ALLOC, "alloc"}};
 
 struct adapter_info {
     const char *name;
+    bool named; /* used only when it is named */
     int opened; /* 0, or why not */
     struct adapter_attr attr;
     char address[2 * ADAPTER_ADDRESS_MAX + 1]; /* hexadecimal: each adapter's own encoding */
@@ -31,13 +33,14 @@ struct adapter_info {
 static void ignore_packet(void *ctx, struct adapter *a, const struct adapter_packet_in *p) {}
 static void ignore_lost(void *ctx, struct adapter *a, struct adapter_peer *peer, bool hint) {}
 
-static void look_at(const struct adapter_ops *ops, const char *run_dir, struct adapter_info *info) {
+static void look_at(const struct adapter_ops *ops, bool named, const char *run_dir,
+                    struct adapter_info *info) {
     struct adapter_config cfg = {.callbacks = {.on_packet = ignore_packet, .on_peer_lost = ignore_lost},
                                  .run_dir = run_dir};
     struct adapter *a;
     uint8_t address[ADAPTER_ADDRESS_MAX];
     size_t len = sizeof address;
-    *info = (struct adapter_info){.name = ops->name, .opened = ops->open(&a, &cfg)};
+    *info = (struct adapter_info){.name = ops->name, .named = named, .opened = ops->open(&a, &cfg)};
     if (info->opened) return;
     info->attr = a->attr;
     if (!ops->address(a, address, &len))
@@ -47,11 +50,12 @@ static void look_at(const struct adapter_ops *ops, const char *run_dir, struct a
 
 static void print_adapter(const struct adapter_info *i) {
     const struct adapter_attr *t = &i->attr;
+    const char *use = i->named ? ", used only when it is named" : "";
     if (i->opened) {
-        printf("%s: does not open here: %s\n\n", i->name, weft_error_text(i->opened));
+        printf("%s: does not open here: %s%s\n\n", i->name, weft_error_text(i->opened), use);
         return;
     }
-    printf("%s: opens here\n  capabilities ", i->name);
+    printf("%s: opens here%s\n  capabilities ", i->name, use);
     for (size_t c = 0; c < sizeof cap_names / sizeof *cap_names; c++)
         if (t->caps & cap_names[c].cap) printf(" %s", cap_names[c].name);
     printf("\n  packet        at most %zu B, %zu in a burst\n", t->packet_max_bytes, t->burst_max_packets);
@@ -60,6 +64,8 @@ static void print_adapter(const struct adapter_info *i) {
                t->receive_window_bytes, t->packet_charge_bytes);
     else
         printf("  window        no limit\n");
+    if (t->message_max_bytes) printf("  message       at most %zu B\n", t->message_max_bytes);
+    if (t->tag_entries) printf("  tag entries   %zu, for all peers\n", t->tag_entries);
     printf("  first costs   overhead %.3g us, latency %.3g us, bandwidth %.3g GB/s\n", t->overhead_s * 1e6,
            t->latency_s * 1e6, t->bandwidth_Bps / 1e9);
     printf("  address       %s\n\n", i->address);
@@ -68,19 +74,22 @@ static void print_adapter(const struct adapter_info *i) {
 static void json_adapter(const struct adapter_info *i) {
     const struct adapter_attr *t = &i->attr;
     if (i->opened) {
-        json_line(json_pack("{s:s, s:b, s:s, s:s}", "adapter", i->name, "opens", 0, "error",
-                            weft_error_name(i->opened), "reason", weft_error_text(i->opened)));
+        json_line(json_pack("{s:s, s:b, s:s, s:s, s:b}", "adapter", i->name, "opens", 0, "error",
+                            weft_error_name(i->opened), "reason", weft_error_text(i->opened), "by_name_only",
+                            i->named));
         return;
     }
     json_t *caps = json_array();
     for (size_t c = 0; c < sizeof cap_names / sizeof *cap_names; c++)
         if (t->caps & cap_names[c].cap) json_array_append_new(caps, json_string(cap_names[c].name));
-    json_line(json_pack("{s:s, s:b, s:o, s:I, s:I, s:I, s:I, s:f, s:f, s:f, s:s}", "adapter", i->name,
-                        "opens", 1, "capabilities", caps, "packet_max_B", (json_int_t)t->packet_max_bytes,
-                        "burst_max_packets", (json_int_t)t->burst_max_packets, "receive_window_B",
-                        (json_int_t)t->receive_window_bytes, "packet_charge_B",
-                        (json_int_t)t->packet_charge_bytes, "overhead_s", t->overhead_s, "latency_s",
-                        t->latency_s, "bandwidth_Bps", t->bandwidth_Bps, "address", i->address));
+    json_line(
+        json_pack("{s:s, s:b, s:o, s:I, s:I, s:I, s:I, s:I, s:I, s:f, s:f, s:f, s:s, s:b}", "adapter",
+                  i->name, "opens", 1, "capabilities", caps, "packet_max_B", (json_int_t)t->packet_max_bytes,
+                  "burst_max_packets", (json_int_t)t->burst_max_packets, "receive_window_B",
+                  (json_int_t)t->receive_window_bytes, "packet_charge_B", (json_int_t)t->packet_charge_bytes,
+                  "message_max_B", (json_int_t)t->message_max_bytes, "tag_entries",
+                  (json_int_t)t->tag_entries, "overhead_s", t->overhead_s, "latency_s", t->latency_s,
+                  "bandwidth_Bps", t->bandwidth_Bps, "address", i->address, "by_name_only", i->named));
 }
 
 static void show_pair(bool json) {
@@ -116,20 +125,25 @@ static void show_versions(bool json, const char *run_dir) {
     printf("run directory   %s\n", run_dir ? run_dir : "none that is safe to use");
 }
 
+static void show_adapters(const struct adapter_ops *const *ops, bool named, const char *run_dir, bool json) {
+    for (; *ops; ops++) {
+        struct adapter_info info;
+        look_at(*ops, named, run_dir, &info);
+        if (json)
+            json_adapter(&info);
+        else
+            print_adapter(&info);
+    }
+}
+
 static int run(int argc, char **argv) {
     bool json = false;
     int status = command_options(&command_info, argc, argv, &json, NULL);
     if (status >= 0) return status;
     char path[WEFT_PATH_MAX];
     const char *run_dir = weft_run_dir(path, sizeof path) ? NULL : path;
-    for (const struct adapter_ops *const *ops = adapter_list(); *ops; ops++) {
-        struct adapter_info info;
-        look_at(*ops, run_dir, &info);
-        if (json)
-            json_adapter(&info);
-        else
-            print_adapter(&info);
-    }
+    show_adapters(adapter_list(), false, run_dir, json);
+    show_adapters(adapter_list_named(), true, run_dir, json);
     show_pair(json);
     show_versions(json, run_dir);
     return 0;

@@ -204,7 +204,8 @@ static bool valid_adapters(const char *list) {
     char copy[64];
     if (snprintf(copy, sizeof copy, "%s", list) >= (int)sizeof copy || !*copy) return false;
     for (char *save, *name = strtok_r(copy, ",", &save); name; name = strtok_r(NULL, ",", &save))
-        if (strcmp(name, "shm") != 0 && strcmp(name, "udp") != 0 && strcmp(name, "ofi") != 0) return false;
+        if (strcmp(name, "shm") && strcmp(name, "udp") && strcmp(name, "ofi") && strcmp(name, "sim"))
+            return false;
     return true;
 }
 
@@ -225,7 +226,8 @@ static int run(int argc, char **argv) {
             break;
         case 'a':
             if (!valid_adapters(optarg))
-                return command_misuse(c, "--adapter %s: shm, udp, ofi or a list of them is wanted", optarg);
+                return command_misuse(c, "--adapter %s: shm, udp, ofi, sim or a list of them is wanted",
+                                      optarg);
             a.adapter = optarg;
             break;
         case 'p':
@@ -256,10 +258,10 @@ const struct command command_run = {
         "allocation that is one of all its nodes.\n\n"
         "  --nodes N         a temporary cluster of N nodes\n"
         "  --node K          run CMD as a program of node K, one of this host (default: the first)\n"
-        "  --adapter LIST    let programs and executors use only these adapters: shm, udp, ofi (libfabric), "
-        "or "
-        "several,\n"
-        "                    separated by commas; ofi is never used unless named\n"
+        "  --adapter LIST    let programs and executors use only these adapters: shm, udp, ofi (libfabric),\n"
+        "                    sim (udp over a bad network: WEFT_SIM), or several, separated by commas; ofi "
+        "and\n"
+        "                    sim are never used unless named\n"
         "  --platforms HOW   one: one platform with all devices; per-node: a platform for each node\n\n"
         "Exit status: CMD's; 128+n if signal n killed it; 127 if CMD is not found, 126 if it cannot be run,\n"
         "125 if there is no cluster to run it on.\n",

@@ -12,6 +12,8 @@
 enum { H_FREE, H_RECORD, H_HANDLERS };
 #define FAB_BYTES    (4u << 20)
 #define FAB_PATIENCE (20 * WEFT_NS_PER_S)
+/* What the network of the adapter sim is like here. */
+#define FAB_BAD_NETWORK "seed=9,loss=0.03,duplicate=0.03,reorder=0.03,corrupt=0.01,delay_us=20"
 
 /* What H_RECORD does with data that nothing was posted for. */
 enum fab_place { FAB_INTO_BUF, FAB_INTO_MEM, FAB_NOWHERE, FAB_TOO_SMALL, FAB_IN_PLACE };

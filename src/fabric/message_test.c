@@ -27,6 +27,7 @@ static int setup_for(const char *name) {
 static int setup_self(void **state) { return setup_for("self"); }
 static int setup_shm(void **state) { return setup_for("shm"); }
 static int setup_udp(void **state) { return setup_for("udp"); }
+static int setup_sim(void **state) { return setup_for("sim"); }
 
 static int teardown(void **state) {
     if (to == &b) fab_close(&b);
@@ -340,10 +341,9 @@ static void close__ends_everything_once(void **state) {
     fab_open(&a, adapters); /* for the teardown */
 }
 
-#define EACH(name)                                                                                           \
-    {#name "_self", name, setup_self, teardown, NULL}, {#name "_shm", name, setup_shm, teardown, NULL}, {    \
-#name "_udp", name, setup_udp, teardown, NULL                                                        \
-    }
+#define ON(name, adapter)                                                                                    \
+    { #name "_" #adapter, name, setup_##adapter, teardown, NULL }
+#define EACH(name) ON(name, self), ON(name, shm), ON(name, udp), ON(name, sim)
 
 int main(int argc, char **argv) {
     const struct CMUnitTest tests[] = {
@@ -366,6 +366,7 @@ int main(int argc, char **argv) {
         EACH(disconnect__ends_everything_once),
         EACH(close__ends_everything_once),
     };
+    setenv("WEFT_SIM", FAB_BAD_NETWORK, true);
     if (argc > 1) cmocka_set_test_filter(argv[1]);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

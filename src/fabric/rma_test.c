@@ -36,6 +36,7 @@ static int setup_for(const char *name) {
 static int setup_self(void **state) { return setup_for("self"); }
 static int setup_shm(void **state) { return setup_for("shm"); }
 static int setup_udp(void **state) { return setup_for("udp"); }
+static int setup_sim(void **state) { return setup_for("sim"); }
 
 static int teardown(void **state) {
     if (to == &b) fab_close(&b);
@@ -279,10 +280,9 @@ static void flush__tells_the_errors_of_puts_that_nobody_was_told_of(void **state
     assert_true(fab_holds(to->buf, 1000, 7));
 }
 
-#define EACH(name)                                                                                           \
-    {#name "_self", name, setup_self, teardown, NULL}, {#name "_shm", name, setup_shm, teardown, NULL}, {    \
-#name "_udp", name, setup_udp, teardown, NULL                                                        \
-    }
+#define ON(name, adapter)                                                                                    \
+    { #name "_" #adapter, name, setup_##adapter, teardown, NULL }
+#define EACH(name) ON(name, self), ON(name, shm), ON(name, udp), ON(name, sim)
 
 int main(int argc, char **argv) {
     const struct CMUnitTest tests[] = {
@@ -298,6 +298,7 @@ int main(int argc, char **argv) {
         EACH(flush__all_is_there),
         EACH(flush__tells_the_errors_of_puts_that_nobody_was_told_of),
     };
+    setenv("WEFT_SIM", FAB_BAD_NETWORK, true);
     if (argc > 1) cmocka_set_test_filter(argv[1]);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

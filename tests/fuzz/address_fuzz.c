@@ -30,11 +30,12 @@ static void try(struct adapter *a, const uint8_t *data, size_t size, bool connec
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
-    static struct adapter *self, *shm, *udp;
+    static struct adapter *self, *shm, *udp, *sim;
     if (!self) {
         self = open_one(&adapter_self_ops);
         shm = open_one(&adapter_shm_ops);
         udp = open_one(&adapter_udp_ops);
+        sim = open_one(&adapter_sim_ops);
     }
     struct shm_address address;
     if (shm_address_decode(data, size, &address) == 0) {
@@ -45,5 +46,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     try(self, data, size, true);
     try(shm, data, size, false);
     try(udp, data, size, true);
+    try(sim, data, size, true);
     return 0;
 }
