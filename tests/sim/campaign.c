@@ -5,6 +5,8 @@
 #include "sim.h"
 
 #include <errno.h>
+#include <limits.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -55,9 +57,18 @@ static void add_up(struct office *o, const struct sim *s) {
     atomic_fetch_add(&o->passed, 1);
 }
 
+/* Memory that a run gave back is at hand for the next: giving it to the system and getting it again took more
+ * time than the engines. */
+static void keep_memory(void) {
+    mallopt(M_MMAP_THRESHOLD, 32 << 20);
+    mallopt(M_TRIM_THRESHOLD, INT_MAX);
+    mallopt(M_TOP_PAD, 4 << 20);
+}
+
 static _Noreturn void work(struct office *o, struct desk *d) {
     static struct sim s;
     prctl(PR_SET_PDEATHSIG, SIGKILL);
+    keep_memory();
     for (;;) {
         uint64_t seed = atomic_fetch_add(&o->next, 1);
         if (seed >= o->end || weft_now_ns() >= o->until_ns) break;

@@ -31,6 +31,7 @@ static void choose_limits(struct sim *s) {
     p->window_superpackets = (uint32_t)SIM_PICK(s, 1, 4, 16, 64);
     p->in_flight = (int)SIM_PICK(s, 1, 8, 24, 100);
     p->keyed = sim_chance(s, 0.5);
+    p->true_ciphers = s->seed / 2 % 8 == 7;
     p->phase_bits = s->seed % 4 == 0 ? 5 : s->seed % 4 == 1 ? 9 : 0;
 }
 

@@ -46,6 +46,7 @@ struct sim_params {
     uint32_t bulk_max; /* largest data */
     bool one_way;
     bool keyed; /* all nodes hold one key: packets are encrypted */
+    bool true_ciphers;
     unsigned phase_bits;
 };
 
@@ -57,6 +58,7 @@ struct flight {
     uint32_t incarnation;     /* of the receiver, where that matters */
     uint64_t line;            /* reliable networks: the line that it travels on */
     bool whole;               /* a packet that an engine sent, undamaged, for the first time */
+    bool cut;                 /* shorter than its memory */
     struct weft_list waiting; /* behind a clog or for a stopped node */
     uint64_t sent_ns;
     size_t len;
@@ -170,6 +172,9 @@ void scarce_stop(void);
 /* Around what an engine calls: that is not the engine's. */
 bool scarce_pause(void);
 void scarce_resume(bool was);
+
+/* cipher.c: which run's engines get cheap stand-ins for the primitives of crypto.h; NULL: nobody's. */
+void cipher_use(struct sim *s);
 
 /* show.c: one line for each packet and event, with --trace. */
 void show(const struct sim *s, const char *fmt, ...) __attribute__((format(printf, 2, 3)));

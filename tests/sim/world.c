@@ -9,8 +9,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define VIRTUAL_LIMIT_NS (3000 * WEFT_NS_PER_S) /* many megabytes over a line that loses a third take a while */
-#define EVENT_LIMIT      6000000ull
+#define VIRTUAL_LIMIT_NS                                                                                     \
+    (3000 * WEFT_NS_PER_S) /* many megabytes over a line that loses a third take a while */
+#define EVENT_LIMIT 6000000ull
 
 uint64_t sim_random(struct sim *s) { return simnet_random(&s->random); }
 uint64_t sim_below(struct sim *s, uint64_t n) { return simnet_below(&s->random, n); }
@@ -173,6 +174,7 @@ static void finish(struct sim *s) {
 bool sim_run(struct sim *s) {
     scenario_choose(s);
     if (s->trace) scenario_describe(&s->p);
+    if (!s->p.true_ciphers) cipher_use(s);
     start(s);
     run_until(s, over, "messages");
     if (!s->failed) finish(s);
@@ -185,6 +187,7 @@ bool sim_run(struct sim *s) {
     s->failed = true; /* what follows is only tidying */
     for (int i = 0; i < s->p.nodes; i++)
         if (s->node[i].alive) engine_destroy(s->node[i].engine);
+    cipher_use(NULL);
     workload_fini(s);
     network_fini(s);
     return ok;
