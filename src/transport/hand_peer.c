@@ -2,6 +2,7 @@
 #include "transport/hand_peer.h"
 #include "base/error.h"
 
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -39,8 +40,10 @@ static int path_open(void *ctx, const struct engine_from *from, struct engine_pa
 
 static void path_close(void *ctx, const struct engine_path *path) {}
 
-void hand_open(struct hand *h, bool accept) {
-    memset(h, 0, sizeof *h);
+void hand_open(struct hand *h, bool accept) { hand_open_keyed(h, accept, NULL); }
+
+void hand_open_keyed(struct hand *h, bool accept, const uint8_t key[EP_KEY_BYTES]) {
+    memset(h, 0, offsetof(struct hand, out));
     h->now = 10 * WEFT_NS_PER_S;
     h->data_status = 1;
     h->link.attr = (struct adapter_attr){.name = "hand",
@@ -52,6 +55,7 @@ void hand_open(struct hand *h, bool accept) {
     h->from = (struct engine_from){&h->link, NULL, "hand", 4};
     struct engine_config cfg = {
         .io = {.send = keep, .reply = keep_reply, .path_open = path_open, .path_close = path_close, .ctx = h},
+        .key = key,
         .boot_id = {1},
         .seed = 1,
         .accept = accept,

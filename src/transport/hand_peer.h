@@ -14,9 +14,6 @@ struct hand {
     struct engine_link link;
     struct engine_from from;
     uint64_t now;
-    /* The last packets that the engine sent, oldest first. */
-    uint8_t out[HAND_OUT_MAX][HAND_PATH_BYTES];
-    size_t out_len[HAND_OUT_MAX], out_count;
     size_t sent;      /* in all */
     uint32_t conn_id; /* of the engine's side, after hand_accept */
     uint64_t next_number;
@@ -28,9 +25,13 @@ struct hand {
     uint64_t token;          /* of the last message whose data is to come */
     bool canceled_zero_copy; /* its flag */
     bool unpinned;           /* the answer to the next */
+    /* The last packets that the engine sent, oldest first. */
+    size_t out_count, out_len[HAND_OUT_MAX];
+    uint8_t out[HAND_OUT_MAX][HAND_PATH_BYTES];
 };
 
 void hand_open(struct hand *h, bool accept);
+void hand_open_keyed(struct hand *h, bool accept, const uint8_t key[EP_KEY_BYTES]);
 void hand_close(struct hand *h);
 /* Gives the engine a packet as it is. */
 void hand_raw(struct hand *h, const uint8_t *p, size_t len);

@@ -1,12 +1,11 @@
-/* Stand-ins for the primitives of crypto.h, which would take more than a third of a run's time. They have
- * what the protocol rests on and nothing else: both sides get the same secrets, other secrets give other
- * bytes, and what was changed on the way is not accepted. They keep no secret. Every sixteenth run with a key
- * has the true ones. Their memory can be scarce like an engine's, and their random bytes come from the seed.
+/* Stand-ins for the primitives of crypto.h, which would take more than a third of a simulated run's time.
+ * They have what the protocol rests on and nothing else: both sides get the same secrets, other secrets give
+ * other bytes, and what was changed on the way is not accepted. They keep no secret.
  *
- * As with allocations (scarce.c) the linker sends the program's calls here (--wrap); outside of a run that
- * asked for it they go on to the true ones. */
+ * As with allocations (scarce.c) the linker sends the program's calls here (--wrap), and they go on to the
+ * true ones until somebody asks for the stand-ins. */
+#include "sim/cipher.h"
 #include "base/error.h"
-#include "sim.h"
 #include "transport/crypto.h"
 
 #include <stdlib.h>
@@ -14,9 +13,9 @@
 
 #define STEP 0x9e3779b97f4a7c15ull
 
-static struct sim *run; /* whose engines get the stand-ins; NULL: nobody's */
+static uint64_t *random_state; /* NULL: the true ones */
 
-void cipher_use(struct sim *s) { run = s; }
+void cipher_use(uint64_t *random) { random_state = random; }
 
 static uint64_t mix(uint64_t z) {
     z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9ull;
@@ -48,12 +47,12 @@ static void spread(uint64_t sum, uint8_t *out, size_t len) {
     result __real_##name params;                                                                             \
     result __wrap_##name params;                                                                             \
     result __wrap_##name params {                                                                            \
-        if (!run) return __real_##name args;                                                                 \
+        if (!random_state) return __real_##name args;                                                        \
         __VA_ARGS__                                                                                          \
     }
 
 WRAP(int, crypto_random, (void *out, size_t len), (out, len), {
-    spread(sim_random(run), out, len);
+    spread(*random_state += STEP, out, len);
     return 0;
 })
 WRAP(int, crypto_hash, (const void *a, size_t a_len, const void *b, size_t b_len, uint8_t *out),

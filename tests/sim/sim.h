@@ -89,7 +89,7 @@ struct sim_node {
 };
 
 struct sim {
-    uint64_t seed, random, now;
+    uint64_t seed, random, secrets, now;
     struct sim_params p;
     struct sim_node node[SIM_NODES_MAX];
     struct heap flights;
@@ -172,9 +172,6 @@ void scarce_stop(void);
 /* Around what an engine calls: that is not the engine's. */
 bool scarce_pause(void);
 void scarce_resume(bool was);
-
-/* cipher.c: which run's engines get cheap stand-ins for the primitives of crypto.h; NULL: nobody's. */
-void cipher_use(struct sim *s);
 
 /* show.c: one line for each packet and event, with --trace. */
 void show(const struct sim *s, const char *fmt, ...) __attribute__((format(printf, 2, 3)));

@@ -2,6 +2,7 @@
 #include "base/log.h"
 #include "base/trace.h"
 #include "sim.h"
+#include "sim/cipher.h"
 #include "transport/stats.h"
 
 #include <stdarg.h>
@@ -42,6 +43,7 @@ void sim_init(struct sim *s, uint64_t seed, bool trace) {
     memset(s, 0, sizeof *s);
     s->seed = seed;
     s->random = seed * 0x2545f4914f6cdd1dull + 1;
+    s->secrets = ~s->random;
     s->trace = trace;
     s->now = 1 + sim_below(s, WEFT_NS_PER_S);
     if (seed % 8 == 5) s->now += 1ull << 62; /* far from any small number, near the end of signed ones */
@@ -174,7 +176,7 @@ static void finish(struct sim *s) {
 bool sim_run(struct sim *s) {
     scenario_choose(s);
     if (s->trace) scenario_describe(&s->p);
-    if (!s->p.true_ciphers) cipher_use(s);
+    if (!s->p.true_ciphers) cipher_use(&s->secrets);
     start(s);
     run_until(s, over, "messages");
     if (!s->failed) finish(s);
