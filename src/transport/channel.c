@@ -18,6 +18,7 @@ static struct rx *rx_create(struct conn *c, uint16_t channel, uint64_t id) {
     if (!rx) return NULL;
     memset(rx, 0, sizeof *rx);
     rx->conn = c;
+    c->used_ns = c->last_heard_ns;
     rx->channel = channel;
     rx->id = id;
     weft_list_init(&rx->node);
@@ -33,6 +34,7 @@ static struct rx *rx_create(struct conn *c, uint16_t channel, uint64_t id) {
 
 static void unhold(struct rx *rx) {
     rx->conn->held_bytes -= rx->held_bytes;
+    rx->conn->engine->held_bytes -= rx->held_bytes;
     rx->held_bytes = 0;
 }
 
@@ -57,8 +59,11 @@ static int hold(struct rx *rx, size_t bytes, bool next) {
     bytes += sizeof *rx;
     if (c->held_bytes + bytes > CONN_HELD_HARD_BYTES) return WEFT_E_LIMIT;
     if (c->held_bytes + bytes > CONN_HELD_SOFT_BYTES && !next) return WEFT_E_AGAIN;
+    if (c->engine->held_bytes + bytes > CONN_HELD_ALL_BYTES)
+        return c->held_bytes > CONN_HELD_SOFT_BYTES ? WEFT_E_LIMIT : WEFT_E_AGAIN;
     rx->held_bytes += (uint32_t)bytes;
     c->held_bytes += bytes;
+    c->engine->held_bytes += bytes;
     return 0;
 }
 
@@ -106,8 +111,8 @@ static struct rx *find(struct channel *ch, uint64_t id, struct weft_list **befor
 static int look_up(struct conn *c, uint16_t channel, uint64_t id, size_t bytes, struct channel **ch,
                    struct rx **out) {
     *out = NULL;
-    *ch = conn_channel(c, channel);
-    if (!*ch) return WEFT_E_AGAIN;
+    int rc = conn_channel(c, channel, ch);
+    if (rc) return rc == WEFT_E_NOMEM ? WEFT_E_AGAIN : rc;
     if (id < (*ch)->rx_next) return 0;
     if (id - (*ch)->rx_next >= CONN_AHEAD_MAX) return WEFT_E_AGAIN;
     struct weft_list *before;
@@ -115,7 +120,7 @@ static int look_up(struct conn *c, uint16_t channel, uint64_t id, size_t bytes, 
     if (!rx) {
         rx = rx_create(c, channel, id);
         if (!rx) return WEFT_E_AGAIN;
-        int rc = hold(rx, bytes, id == (*ch)->rx_next);
+        rc = hold(rx, bytes, id == (*ch)->rx_next);
         if (rc) {
             rx_free(rx);
             return rc;
@@ -209,7 +214,7 @@ int channel_rts_in(struct conn *c, struct pbuf *packet, const struct wire_rts *r
     struct channel *ch;
     struct rx *rx;
     if (r->handler >= EP_HANDLERS_MAX || r->data_bytes > SIZE_MAX) return WEFT_E_PROTO;
-    if (c->rx_rendezvous >= CONN_RENDEZVOUS_HARD) return WEFT_E_LIMIT;
+    if (c->rx_rendezvous >= CONN_RENDEZVOUS_HARD) return c->reliable ? WEFT_E_LIMIT : WEFT_E_AGAIN;
     int rc = look_up(c, r->channel, r->id, r->header_bytes, &ch, &rx);
     if (rc || !rx || rx->header_here) return rc;
     if (rx->assembled) return WEFT_E_PROTO;

@@ -32,8 +32,13 @@
 #define CONN_HELD_SOFT_BYTES  (8u << 20)  /* out-of-order bytes above which packets are not taken */
 #define CONN_HELD_HARD_BYTES  (64u << 20) /* … above which the connection is closed */
 #define CONN_AHEAD_MAX        65536u      /* message ids ahead of the next one that are taken */
-#define CONN_RENDEZVOUS_MAX   1024u       /* that a sender has open at once */
-#define CONN_RENDEZVOUS_HARD  4096u       /* that a receiver tolerates */
+#define CONN_HELD_ALL_BYTES   (256u << 20) /* … of all connections together */
+#define CONN_RENDEZVOUS_MAX   128u        /* that a sender has open at once */
+#define CONN_RENDEZVOUS_HARD  256u        /* that a receiver tolerates */
+/* Superpackets of a transfer that a sender has under way; a receiver tells of each quarter of its window, which
+ * is at most 64: less would wait for ever. */
+#define CONN_WINDOW_MAX       16u
+#define CONN_CHANNELS_MAX     512u        /* that both sides of a connection use */
 #define CONN_TAGS_MAX         64u         /* tag entries of one peer */
 #define CONN_TAGS_ALL_MAX     1024u       /* tag entries of all peers */
 #define CONN_TRANSFERS_MAX    128u        /* pushed at once by one peer, with and without a tag entry */
@@ -94,7 +99,8 @@ struct push_out {
     uint32_t window;
     bool staged;                               /* Method 2: before the receiver has asked */
     uint32_t flying;                           /* records of sent packets that point here */
-    struct superpacket super[WIRE_CHUNKS_MAX]; /* indexed by superpacket % 64 */
+    uint32_t room;                             /* as many as may be in the window at once */
+    struct superpacket super[];                /* indexed by superpacket % room */
 };
 
 struct tx {
@@ -257,7 +263,7 @@ struct conn {
     uint64_t window_bytes;                /* the peer's, charged */
     uint32_t remote_charge, packet_bytes; /* packet_bytes: the largest that is sent now */
     struct mtu mtu;
-    uint64_t relaxed_at_ns;
+    uint64_t relaxed_at_ns, used_ns; /* used: when the newest message was queued, or came */
     uint64_t last_sent_ns, last_probe_ns, flying_since_ns, loss_at_ns, extra_reorder_ns;
     bool asked_at_once;            /* the newest packet asks for an acknowledgement at once */
     unsigned probes_fired;         /* probe timeouts in a row */
@@ -293,6 +299,21 @@ struct conn {
     uint64_t stage_next, stages_over, staged_bytes; /* over: which of the last 64 numbers, newest lowest */
     uint64_t active_epoch;
 };
+
+/* What the records of an active connection take at most, beside the program's messages and what is data (held
+ * back, staged): each kind has a limit of its own, so that none can keep another one waiting. */
+#define CONN_ACTIVE_BYTES_MAX (512u << 10)
+#define CONN_STAGES           64u  /* Method 2: numbers of which transfers may be open */
+#define CONN_STAGE_BYTES      400u /* at most, of the record of one */
+_Static_assert(sizeof(struct conn) + SENT_MAX * sizeof(struct sent_packet) +
+                       CONN_RENDEZVOUS_HARD * sizeof(struct rx) +
+                       CONN_RENDEZVOUS_MAX *
+                           (sizeof(struct push_out) + CONN_WINDOW_MAX * sizeof(struct superpacket)) +
+                       CONN_TRANSFERS_MAX * (sizeof(struct tag_slot) + 16 * sizeof(struct super_in)) +
+                       CONN_STAGES * CONN_STAGE_BYTES +
+                       CONN_CHANNELS_MAX * (sizeof(struct channel) + 2 * sizeof(struct weft_map_slot)) <=
+                   CONN_ACTIVE_BYTES_MAX,
+               "an active connection takes too much");
 
 struct slot {
     struct conn *conn;
@@ -352,7 +373,7 @@ struct engine {
     struct pool tx_pool, rx_pool, packet_pool, content_pool;
     size_t tx_live, rx_live, packets_live;
     uint32_t tags_used;
-    uint64_t staged_bytes;
+    uint64_t staged_bytes, held_bytes; /* of all connections */
     bool pause;
     struct limit answers, cookie_answers; /* to strangers */
     struct cookie_jar cookies;
@@ -376,7 +397,8 @@ void conn_mark_ready(struct conn *c);
 void conn_suspect(struct conn *c, uint64_t now); /* somebody says that the peer is gone: it is asked */
 void conn_update_timer(struct conn *c);
 void conn_queue(struct conn *c, struct weft_list *queue, struct content *content);
-struct channel *conn_channel(struct conn *c, uint16_t number);
+/* Makes it if need be. WEFT_E_LIMIT: the connection has too many; WEFT_E_NOMEM. */
+int conn_channel(struct conn *c, uint16_t number, struct channel **out);
 bool conn_awaits_peer(const struct conn *c); /* anything but a PING waits for the peer */
 void event_push(struct engine *e, struct conn *c, struct engine_event *ev, enum engine_event_type type,
                 int status);
@@ -533,6 +555,7 @@ bool recovery_may_send(struct conn *c, size_t packet_bytes, uint32_t planned, ui
 uint32_t recovery_charge(const struct conn *c, size_t packet_bytes);
 /* Gives back what a connection that rests does not need. */
 void recovery_relax(struct conn *c, uint64_t now);
+void recovery_rest(struct conn *c, uint64_t now); /* who only keeps alive needs no contexts of keys */
 void recovery_late(struct conn *c, uint64_t late_ns); /* this process itself was stopped for so long */
 
 /* close.c */

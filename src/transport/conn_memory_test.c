@@ -1,17 +1,22 @@
-/* What a connection costs in memory: a thousand idle ones, and one that is busy. The linker sends all
- * allocations here (--wrap), so that those of the engines are counted byte by byte. */
+/* What a connection costs in memory: a thousand idle ones, one that is busy, one whose peer wants to cost as
+ * much as it can, and what strangers cost. The linker sends all allocations here (--wrap), and libcrypto is
+ * asked to, so that those of the engines are counted byte by byte. */
 #include "base/error.h"
 #include "base/test.h"
 #include "transport/conn.h"
 #include "transport/duo.h"
+#include "transport/hand_peer.h"
 
 #include <malloc.h>
+#include <openssl/crypto.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define IDLE_BYTES_MAX   4096
 #define ACTIVE_BYTES_MAX (512u << 10)
 #define CONNECTIONS      1000
+#define STRANGERS        20000
+#define HALF_OPEN_BYTES  8192 /* of one, most of it the connection; slots and tables besides */
 
 static size_t in_use, peak;
 
@@ -51,7 +56,13 @@ void __wrap_free(void *p) {
     __real_free(p);
 }
 
+static void *crypto_alloc(size_t n, const char *file, int line) { return __wrap_malloc(n); }
+static void *crypto_realloc(void *p, size_t n, const char *file, int line) { return __wrap_realloc(p, n); }
+static void crypto_free(void *p, const char *file, int line) { __wrap_free(p); }
+
+static const uint8_t key[EP_KEY_BYTES] = "the key of the counted peers";
 static struct duo d;
+static struct hand h;
 static bool lossy;
 
 static bool lose_some(struct duo *duo, struct duo_packet *p) {
@@ -60,8 +71,9 @@ static bool lose_some(struct duo *duo, struct duo_packet *p) {
     return !lossy || random >> 40 & 15;
 }
 
-static void open_duo(void) {
-    duo_open(&d, &(struct duo_config){.caps = ADAPTER_CAP_METHOD1 | ADAPTER_CAP_METHOD2});
+static void open_duo(const uint8_t *with) {
+    duo_open(&d,
+             &(struct duo_config){.caps = ADAPTER_CAP_METHOD1 | ADAPTER_CAP_METHOD2, .key = {with, with}});
     d.filter = lose_some;
     lossy = false;
     duo_connect(&d);
@@ -69,8 +81,8 @@ static void open_duo(void) {
 }
 
 /* Memory of both ends of a connection, halved. */
-static void memory__of_a_thousand_idle_peers(void **state) {
-    open_duo();
+static void a_thousand_idle_peers(const uint8_t *with) {
+    open_duo(with);
     struct conn *c;
     size_t before = in_use;
     for (int i = 0; i < CONNECTIONS; i++) {
@@ -86,12 +98,19 @@ static void memory__of_a_thousand_idle_peers(void **state) {
     size_t each = (in_use - before) / (2 * CONNECTIONS);
     print_message("an idle peer: %zu bytes, %zu of them the connection itself\n", each, sizeof *c);
     assert_in_range(each, sizeof *c, IDLE_BYTES_MAX);
+    int headers = d.side[1].headers; /* and they still work */
+    duo_send(&d, 0, 100);
+    duo_advance(&d, 10 * WEFT_NS_PER_MS);
+    assert_int_equal(d.side[1].headers, headers + 1);
     duo_close(&d);
 }
 
+static void memory__of_a_thousand_idle_peers(void **state) { a_thousand_idle_peers(NULL); }
+static void memory__of_a_thousand_idle_peers_with_a_key(void **state) { a_thousand_idle_peers(key); }
+
 static void memory__of_a_busy_peer(void **state) {
     for (int loss = 0; loss < 2; loss++) {
-        open_duo();
+        open_duo(loss ? NULL : key);
         lossy = loss;
         size_t before = peak = in_use;
         for (int i = 0; i < 20; i++) duo_send(&d, 0, DUO_DATA_BYTES);
@@ -108,10 +127,88 @@ static void memory__of_a_busy_peer(void **state) {
     }
 }
 
+/* Announces messages that never come, on more channels than there may be, until it is not listened to any
+ * more. */
+static void memory__of_a_peer_that_announces_too_much(void **state) {
+    hand_open(&h, true);
+    hand_accept(&h);
+    size_t before = peak = in_use;
+    for (uint32_t i = 0; i < 4000; i++) {
+        uint8_t body[WIRE_RTS_BYTES + 64];
+        struct wire_rts r = {.channel = (uint16_t)(i % 400), .id = i / 400, .ref = i, .data_bytes = (1 << 20) - 1};
+        hand_packet(&h, WIRE_CTRL, body, wire_rts_write(body, &r));
+        hand_settle(&h);
+    }
+    assert_int_equal(h.downs, 0);
+    assert_in_range(h.headers, CONN_RENDEZVOUS_MAX, CONN_RENDEZVOUS_HARD);
+    print_message("announced: at most %zu KiB\n", (peak - before) >> 10);
+    assert_in_range(peak - before - h.sink_bytes, 1, ACTIVE_BYTES_MAX);
+    for (uint32_t i = 400; i < 1000; i++) {
+        uint8_t body[WIRE_MSG_BYTES + 8];
+        hand_packet(&h, WIRE_CTRL, body, wire_msg_write(body, &(struct wire_msg){.channel = (uint16_t)i}));
+        hand_settle(&h);
+    }
+    assert_int_equal(h.downs, 1);
+    assert_int_equal(h.down_status, WEFT_E_LIMIT);
+    assert_in_range(peak - before - h.sink_bytes, 1, ACTIVE_BYTES_MAX);
+    hand_close(&h);
+}
+
+/* Asks for all that it was told of, in windows as wide as can be. */
+static void memory__of_a_peer_that_asks_for_everything(void **state) {
+    static uint8_t data[1 << 20];
+    struct conn *c;
+    hand_open(&h, true);
+    hand_accept(&h);
+    c = engine_conn_next(h.engine, NULL);
+    for (int i = 0; i < 1000; i++)
+        assert_int_equal(
+            engine_send(h.engine, h.now, c, &(struct ep_send){.data = data, .data_bytes = sizeof data}), 0);
+    size_t before = peak = in_use;
+    hand_settle(&h);
+    for (uint32_t i = 0; i < CONN_RENDEZVOUS_MAX; i++) {
+        uint8_t body[WIRE_OKTOSEND_BYTES];
+        struct wire_oktosend o = {.ref = i, .tag = wire_tag(i, i, 0), .window = WIRE_CHUNKS_MAX};
+        hand_packet(&h, WIRE_CTRL, body, wire_oktosend_write(body, &o));
+        hand_settle(&h);
+    }
+    hand_advance(&h, 100 * WEFT_NS_PER_MS);
+    assert_int_equal(h.downs, 0);
+    print_message("asked for: at most %zu KiB\n", (peak - before) >> 10);
+    assert_in_range(peak - before, 1, ACTIVE_BYTES_MAX);
+    hand_close(&h);
+}
+
+/* Strangers cost what the table of half-open connections holds, and with a key nothing. */
+static void memory__of_a_flood_of_strangers(void **state) {
+    for (int keyed = 0; keyed < 2; keyed++) {
+        hand_open_keyed(&h, true, keyed ? key : NULL);
+        size_t before = peak = in_use;
+        for (uint32_t i = 0; i < STRANGERS; i++) {
+            hand_init(&h, 1 + i, (uint8_t)i);
+            hand_settle(&h);
+            hand_advance(&h, 10 * WEFT_NS_PER_US);
+        }
+        print_message("strangers, %s key: at most %zu KiB\n", keyed ? "with a" : "no", (peak - before) >> 10);
+        assert_in_range(peak - before, 0, keyed ? 4096 : CONN_HALF_OPEN_MAX * HALF_OPEN_BYTES);
+        hand_advance(&h, 2 * CONN_HALF_OPEN_NS);
+        struct engine_usage u;
+        engine_usage(h.engine, &u);
+        assert_int_equal(u.conns, 0);
+        assert_in_range(in_use - before, 0, 64 << 10); /* slots, which rest, and tables */
+        hand_close(&h);
+    }
+}
+
 int main(void) {
+    if (!CRYPTO_set_mem_functions(crypto_alloc, crypto_realloc, crypto_free)) return 1;
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(memory__of_a_thousand_idle_peers),
+        cmocka_unit_test(memory__of_a_thousand_idle_peers_with_a_key),
         cmocka_unit_test(memory__of_a_busy_peer),
+        cmocka_unit_test(memory__of_a_peer_that_announces_too_much),
+        cmocka_unit_test(memory__of_a_peer_that_asks_for_everything),
+        cmocka_unit_test(memory__of_a_flood_of_strangers),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

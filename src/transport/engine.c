@@ -103,15 +103,20 @@ void conn_queue(struct conn *c, struct weft_list *queue, struct content *content
     conn_mark_ready(c);
 }
 
-struct channel *conn_channel(struct conn *c, uint16_t number) {
+int conn_channel(struct conn *c, uint16_t number, struct channel **out) {
     struct channel *ch = weft_map_get(&c->channels, number);
-    if (ch) return ch;
-    ch = calloc(1, sizeof *ch);
-    if (!ch) return NULL;
-    weft_list_init(&ch->ahead);
-    if (weft_map_put(&c->channels, number, ch) == 0) return ch;
-    free(ch);
-    return NULL;
+    if (!ch) {
+        if (c->channels.count >= CONN_CHANNELS_MAX) return WEFT_E_LIMIT;
+        ch = calloc(1, sizeof *ch);
+        if (!ch) return WEFT_E_NOMEM;
+        weft_list_init(&ch->ahead);
+        if (weft_map_put(&c->channels, number, ch)) {
+            free(ch);
+            return WEFT_E_NOMEM;
+        }
+    }
+    *out = ch;
+    return 0;
 }
 
 void conn_maybe_free(struct conn *c) {
@@ -387,6 +392,7 @@ static void take(struct conn *c, uint64_t now, const struct wire_header *h, cons
         conn_break(c, now, rc == WEFT_E_AGAIN ? WEFT_E_LIMIT : rc);
     c->refs--;
     recovery_relax(c, now);
+    recovery_rest(c, now);
     close_tick(c, now);
     conn_update_timer(c);
     conn_maybe_free(c);

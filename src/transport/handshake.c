@@ -37,6 +37,7 @@ static int create_on(struct engine *e, uint64_t now, const struct engine_path *p
     c->packet_bytes = WIRE_PATH_MIN;
     c->window_bytes = 16 * WIRE_PATH_MIN;
     c->last_heard_ns = now;
+    c->relaxed_at_ns = c->used_ns = now;
     c->loss_at_ns = WEFT_TIME_NEVER;
     c->timer.at_ns = WEFT_TIME_NEVER;
     cwnd_init(&c->cwnd);

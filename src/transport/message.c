@@ -93,14 +93,16 @@ static int start_rendezvous(struct conn *c, struct tx *tx) {
 int engine_send(struct engine *e, uint64_t now, struct conn *c, const struct ep_send *s) {
     int rc = check(c, s);
     if (rc) return rc;
-    struct channel *ch = conn_channel(c, s->channel);
-    if (!ch) return WEFT_E_NOMEM;
+    struct channel *ch;
+    rc = conn_channel(c, s->channel, &ch);
+    if (rc) return rc;
     bool eager = s->data_bytes <= e->cfg.eager_bytes;
     uint32_t first = eager ? first_part(c, s) : 0;
     uint32_t part = (uint32_t)(c->packet_bytes - WIRE_OVERHEAD_BYTES - WIRE_FRAG_BYTES);
     uint32_t frags = eager ? (uint32_t)((s->data_bytes - first + part - 1) / part) : 0;
     struct tx *tx = tx_create(c, s, frags);
     if (!tx) return WEFT_E_NOMEM;
+    c->used_ns = now;
     if (c->queued_bytes + tx->alloc_bytes > e->cfg.queue_bytes) {
         tx_free(e, tx);
         return WEFT_E_LIMIT;

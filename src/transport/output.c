@@ -272,6 +272,7 @@ static int flush(struct conn *c, uint64_t now) {
     size_t count = b->count;
     if (count == 0) return 0;
     for (size_t i = 0; i < count; i++) seal(c, b, i, i + 1 == count);
+    recovery_rest(c, now);
     int rc = io->send(io->ctx, &c->path, b->out, count);
     if (rc == WEFT_E_IO && !c->reliable) rc = (int)count; /* as if lost on the way: it will be sent again */
     size_t taken = rc < 0 ? 0 : (size_t)rc < count ? (size_t)rc : count;
@@ -389,7 +390,7 @@ static int output_ctrl(struct conn *c, uint64_t now) {
 static void build_data(struct conn *c, struct push_out *p, uint32_t superpacket, uint8_t chunk,
                        struct packet *pk) {
     const struct tx *tx = p->tx;
-    uint32_t chunk_bytes = p->super[superpacket % WIRE_CHUNKS_MAX].chunk_bytes;
+    uint32_t chunk_bytes = p->super[superpacket % p->room].chunk_bytes;
     uint64_t start = (uint64_t)superpacket * WIRE_SUPERPACKET_BYTES;
     uint32_t offset = (uint32_t)chunk * chunk_bytes;
     uint64_t left = push_superpacket_bytes(p, superpacket) - offset;
@@ -405,7 +406,7 @@ static void build_data(struct conn *c, struct push_out *p, uint32_t superpacket,
     pk->superpacket = superpacket;
     pk->chunk = chunk;
     pk->chunk_bytes = (uint16_t)chunk_bytes;
-    p->super[superpacket % WIRE_CHUNKS_MAX].todo &= ~(1ull << chunk);
+    p->super[superpacket % p->room].todo &= ~(1ull << chunk);
     p->flying++;
 }
 
@@ -413,7 +414,7 @@ static void build_data(struct conn *c, struct push_out *p, uint32_t superpacket,
 static int output_superpacket(struct conn *c, uint64_t now, struct push_out *p, uint32_t superpacket) {
     struct burst *b = &c->engine->burst;
     struct plan plan = {0, 0};
-    const struct superpacket *s = &p->super[superpacket % WIRE_CHUNKS_MAX];
+    const struct superpacket *s = &p->super[superpacket % p->room];
     uint32_t most = c->packet_bytes - WIRE_OVERHEAD_BYTES - WIRE_DATA_BYTES;
     if (most > WIRE_SUPERPACKET_BYTES) most = WIRE_SUPERPACKET_BYTES;
     if (!s->chunk_bytes || s->chunk_bytes > most) push_cut(p, superpacket, most);

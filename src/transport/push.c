@@ -13,12 +13,12 @@ uint64_t push_superpacket_bytes(const struct push_out *p, uint32_t superpacket) 
 
 void push_cut(struct push_out *p, uint32_t superpacket, uint32_t chunk_bytes) {
     uint32_t bytes = (uint32_t)push_superpacket_bytes(p, superpacket);
-    p->super[superpacket % WIRE_CHUNKS_MAX] =
+    p->super[superpacket % p->room] =
         (struct superpacket){.todo = wire_chunk_map(bytes, chunk_bytes), .chunk_bytes = chunk_bytes};
 }
 
 static bool all_acked(const struct push_out *p, uint32_t superpacket) {
-    const struct superpacket *s = &p->super[superpacket % WIRE_CHUNKS_MAX];
+    const struct superpacket *s = &p->super[superpacket % p->room];
     uint32_t bytes = (uint32_t)push_superpacket_bytes(p, superpacket);
     return s->chunk_bytes && s->acked == wire_chunk_map(bytes, s->chunk_bytes);
 }
@@ -26,27 +26,32 @@ static bool all_acked(const struct push_out *p, uint32_t superpacket) {
 static void open_window(struct push_out *p) {
     uint32_t to = p->limit < p->count ? p->limit : p->count;
     for (; p->opened < to; p->opened++)
-        p->super[p->opened % WIRE_CHUNKS_MAX] = (struct superpacket){.todo = 1}; /* cut when it is sent */
+        p->super[p->opened % p->room] = (struct superpacket){.todo = 1}; /* cut when it is sent */
     struct conn *c = p->tx->conn;
     if (p->low < p->opened && weft_list_empty(&p->node)) weft_list_push_back(&c->bulk, &p->node);
     conn_mark_ready(c);
 }
 
 int push_start(struct tx *tx, const struct wire_oktosend *o) {
-    struct push_out *p = calloc(1, sizeof *p);
-    if (!p) return WEFT_E_NOMEM;
-    weft_list_init(&p->node);
-    const struct conn *c = tx->conn;
-    uint64_t most = (uint64_t)c->engine->cfg.tag_superpackets * WIRE_SUPERPACKET_BYTES;
+    bool staged = wire_tag_slot(o->tag) == WIRE_TAG_STAGED;
+    uint64_t most = (uint64_t)tx->conn->engine->cfg.tag_superpackets * WIRE_SUPERPACKET_BYTES;
     uint64_t left = tx->data_bytes - o->offset;
-    p->staged = wire_tag_slot(o->tag) == WIRE_TAG_STAGED;
-    if (p->staged) most = left; /* in one piece */
-    p->tx = tx;
-    p->base_tag = o->tag;
-    p->segment_offset = o->offset;
-    p->segment_bytes = left < most ? left : most;
-    p->count = (uint32_t)((p->segment_bytes + WIRE_SUPERPACKET_BYTES - 1) / WIRE_SUPERPACKET_BYTES);
-    p->window = p->limit = o->window;
+    uint64_t bytes = staged || left < most ? left : most; /* Method 2: in one piece */
+    uint32_t count = (uint32_t)((bytes + WIRE_SUPERPACKET_BYTES - 1) / WIRE_SUPERPACKET_BYTES);
+    uint32_t window = staged || o->window < CONN_WINDOW_MAX ? o->window : CONN_WINDOW_MAX;
+    uint32_t room = count < window ? count : window;
+    struct push_out *p = malloc(sizeof *p + room * sizeof *p->super);
+    if (!p) return WEFT_E_NOMEM;
+    *p = (struct push_out){.tx = tx,
+                           .base_tag = o->tag,
+                           .segment_offset = o->offset,
+                           .segment_bytes = bytes,
+                           .count = count,
+                           .limit = window,
+                           .window = window,
+                           .staged = staged,
+                           .room = room};
+    weft_list_init(&p->node);
     if (tx->push) push_detach(tx->push);
     tx->push = p;
     open_window(p);
@@ -101,7 +106,7 @@ void push_window(struct push_out *p, uint32_t low) {
     /* The receiver has all below low, even if its acknowledgements are still under way. */
     if (low > p->count) low = p->count;
     if (low + p->window <= p->limit) return;
-    for (uint32_t s = p->low; s < low && s < p->opened; s++) p->super[s % WIRE_CHUNKS_MAX].todo = 0;
+    for (uint32_t s = p->low; s < low && s < p->opened; s++) p->super[s % p->room].todo = 0;
     p->low = low > p->low ? low : p->low;
     if (p->opened < p->low) p->opened = p->low;
     advance(p); /* what follows may have been acknowledged before */
@@ -111,7 +116,7 @@ void push_window(struct push_out *p, uint32_t low) {
 
 bool push_next(const struct push_out *p, uint32_t *superpacket) {
     for (uint32_t s = p->low; s < p->opened; s++) {
-        if (!p->super[s % WIRE_CHUNKS_MAX].todo) continue;
+        if (!p->super[s % p->room].todo) continue;
         *superpacket = s;
         return true;
     }
@@ -124,7 +129,7 @@ static void unfly(struct push_out *p) {
 
 void push_acked(struct push_out *p, uint32_t superpacket, uint8_t chunk, uint32_t chunk_bytes) {
     struct tx *tx = p->tx;
-    struct superpacket *s = tx && superpacket >= p->low ? &p->super[superpacket % WIRE_CHUNKS_MAX] : NULL;
+    struct superpacket *s = tx && superpacket >= p->low ? &p->super[superpacket % p->room] : NULL;
     if (s && s->chunk_bytes == chunk_bytes) {
         s->acked |= 1ull << chunk;
         s->todo &= ~(1ull << chunk);
@@ -137,7 +142,7 @@ void push_acked(struct push_out *p, uint32_t superpacket, uint8_t chunk, uint32_
 }
 
 void push_lost(struct push_out *p, uint32_t superpacket, uint8_t chunk, uint32_t chunk_bytes) {
-    struct superpacket *s = p->tx && superpacket >= p->low ? &p->super[superpacket % WIRE_CHUNKS_MAX] : NULL;
+    struct superpacket *s = p->tx && superpacket >= p->low ? &p->super[superpacket % p->room] : NULL;
     if (s && s->chunk_bytes == chunk_bytes) {
         s->todo |= ~s->acked & 1ull << chunk;
         if (weft_list_empty(&p->node)) weft_list_push_front(&p->tx->conn->bulk, &p->node);

@@ -251,6 +251,10 @@ void recovery_relax(struct conn *c, uint64_t now) {
     sent_relax(&c->sent);
 }
 
+void recovery_rest(struct conn *c, uint64_t now) {
+    if (now - c->used_ns >= RELAX_NS && !c->tx_count && !c->rx_rendezvous) secure_rest(c->secure);
+}
+
 void recovery_tick(struct conn *c, uint64_t now) {
     recovery_relax(c, now);
     if (c->held && now >= c->hold_until_ns) conn_mark_ready(c);

@@ -7,23 +7,25 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define AES_KEY_BYTES 16
-
 static void forget(struct secure_key *k) {
     crypto_aead_fini(&k->aead);
     crypto_wipe(k, sizeof *k);
 }
 
-/* Makes a key from k->secret; the context of an earlier one is used again. */
-static int load(struct secure_key *k, bool seal) {
-    uint8_t key[AES_KEY_BYTES];
-    int rc = crypto_expand(k->secret, "weft key", key, sizeof key);
-    if (rc == 0) rc = crypto_expand(k->secret, "weft iv", k->iv, sizeof k->iv);
-    if (rc == 0)
-        rc = k->aead.ctx ? crypto_aead_rekey(&k->aead, key)
-                         : crypto_aead_init(&k->aead, key, sizeof key, seal);
-    crypto_wipe(key, sizeof key);
+/* A context for the key; that of an earlier one is used again. After a failure there is none, and the next
+ * packet tries once more. */
+static int arm(struct secure_key *k, bool seal) {
+    int rc = k->aead.ctx ? crypto_aead_rekey(&k->aead, k->key)
+                         : crypto_aead_init(&k->aead, k->key, sizeof k->key, seal);
+    if (rc) crypto_aead_fini(&k->aead);
     return rc;
+}
+
+/* Makes a key from k->secret. */
+static int load(struct secure_key *k, bool seal) {
+    int rc = crypto_expand(k->secret, "weft key", k->key, sizeof k->key);
+    if (rc == 0) rc = crypto_expand(k->secret, "weft iv", k->iv, sizeof k->iv);
+    return rc ? rc : arm(k, seal);
 }
 
 /* Takes a secret some phases further. */
@@ -48,6 +50,7 @@ int secure_create(struct secure **out, const uint8_t send_secret[CRYPTO_KEY_BYTE
     if (encrypt) {
         memcpy(s->send.secret, send_secret, CRYPTO_KEY_BYTES);
         memcpy(s->receive.secret, receive_secret, CRYPTO_KEY_BYTES);
+        s->send.live = s->receive.live = true;
         if (rc == 0) rc = load(&s->send, true);
         if (rc == 0) rc = load(&s->receive, false);
     }
@@ -69,6 +72,12 @@ void secure_destroy(struct secure *s) {
     free(s);
 }
 
+void secure_rest(struct secure *s) {
+    if (!s) return;
+    struct secure_key *const keys[] = {&s->send, &s->receive, &s->receive_before, &s->receive_later};
+    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) crypto_aead_fini(&keys[i]->aead);
+}
+
 static uint64_t phase_of(const struct secure *s, uint64_t number) { return number >> s->phase_bits; }
 
 bool secure_starts_phase(const struct secure *s, uint64_t number) {
@@ -76,9 +85,10 @@ bool secure_starts_phase(const struct secure *s, uint64_t number) {
 }
 
 /* The initialisation vector XOR the number, big-endian in its last 8 bytes. */
-static bool start(struct secure_key *k, uint64_t number, const uint8_t header[WIRE_HEADER_BYTES]) {
+static bool start(struct secure_key *k, bool seal, uint64_t number, const uint8_t header[WIRE_HEADER_BYTES]) {
     uint8_t nonce[CRYPTO_NONCE_BYTES];
     uint64_t last;
+    if (!k->aead.ctx && arm(k, seal)) return false;
     memcpy(nonce, k->iv, sizeof nonce);
     memcpy(&last, nonce + 4, sizeof last);
     last ^= htobe64(number);
@@ -90,8 +100,15 @@ static bool start(struct secure_key *k, uint64_t number, const uint8_t header[WI
 
 static bool reach_phase(struct secure_key *k, uint64_t phase) {
     if (phase == k->phase) return true;
-    if (phase < k->phase || step(k->secret, phase - k->phase) || load(k, true)) return false;
-    k->phase = phase;
+    struct secure_key next = *k;
+    next.phase = phase;
+    if (phase < k->phase || step(next.secret, phase - k->phase) || load(&next, true)) {
+        k->aead = next.aead;
+        crypto_wipe(&next, sizeof next);
+        return false;
+    }
+    *k = next;
+    crypto_wipe(&next, sizeof next);
     return true;
 }
 
@@ -101,7 +118,7 @@ void secure_seal(struct secure *s, uint64_t number, const uint8_t *head, size_t 
     size_t body = head_bytes - WIRE_HEADER_BYTES;
     uint8_t *at = out + WIRE_HEADER_BYTES;
     memcpy(out, head, WIRE_HEADER_BYTES);
-    bool ok = reach_phase(k, phase_of(s, number)) && start(k, number, head) &&
+    bool ok = reach_phase(k, phase_of(s, number)) && start(k, true, number, head) &&
               crypto_aead_part(&k->aead, head + WIRE_HEADER_BYTES, body, at) &&
               crypto_aead_part(&k->aead, payload, payload_bytes, at + body) &&
               crypto_aead_seal_end(&k->aead, at + body + payload_bytes);
@@ -116,10 +133,11 @@ void secure_seal(struct secure *s, uint64_t number, const uint8_t *head, size_t 
  * acknowledgements after a replay window's worth of numbers. */
 static struct secure_key *later(struct secure *s, uint64_t phase) {
     struct secure_key *k = &s->receive_later;
-    if (k->aead.ctx && k->phase == phase) return k;
+    if (k->live && k->phase == phase) return k;
     if (phase - s->receive.phase > 1 + phase_of(s, 2 * REPLAY_NUMBERS)) return NULL;
     memcpy(k->secret, s->receive.secret, sizeof k->secret);
     k->phase = phase;
+    k->live = true;
     if (step(k->secret, phase - s->receive.phase) == 0 && load(k, false) == 0) return k;
     forget(k);
     return NULL;
@@ -129,12 +147,12 @@ static struct secure_key *key_for(struct secure *s, uint64_t number) {
     uint64_t phase = phase_of(s, number);
     if (phase == s->receive.phase) return &s->receive;
     if (phase > s->receive.phase) return later(s, phase);
-    return s->receive_before.aead.ctx && s->receive_before.phase == phase ? &s->receive_before : NULL;
+    return s->receive_before.live && s->receive_before.phase == phase ? &s->receive_before : NULL;
 }
 
 bool secure_open_start(struct secure *s, uint64_t number, const uint8_t header[WIRE_HEADER_BYTES]) {
     s->opening = key_for(s, number);
-    return s->opening && start(s->opening, number, header);
+    return s->opening && start(s->opening, false, number, header);
 }
 
 bool secure_open_part(struct secure *s, const uint8_t *in, size_t len, uint8_t *out) {
@@ -156,7 +174,7 @@ bool secure_open_end(struct secure *s, uint64_t number, const uint8_t tag[CRYPTO
     if (s->opening == &s->receive_later) enter_phase(s);
     const struct secure_key *before = &s->receive_before;
     uint64_t first_after = (before->phase + 1) << s->phase_bits;
-    if (before->aead.ctx && number >= first_after && number - first_after >= REPLAY_NUMBERS) {
+    if (before->live && number >= first_after && number - first_after >= REPLAY_NUMBERS) {
         forget(&s->receive_before); /* nothing of its phase passes the replay window any more */
         forget(&s->receive_later);
     }

@@ -17,10 +17,14 @@
 
 #define SECURE_PHASE_BITS 22 /* 2^23 packets of 64 KiB are the limit for AES-GCM (RFC 9001, appendix B) */
 
+#define SECURE_KEY_BYTES  16 /* AES-128 */
+
 struct secure_key {
-    struct crypto_aead aead; /* no context: not in use */
+    bool live;               /* in use */
+    struct crypto_aead aead; /* no context: made when it is needed */
     uint64_t phase;
-    uint8_t iv[CRYPTO_NONCE_BYTES], secret[CRYPTO_KEY_BYTES];
+    uint8_t iv[CRYPTO_NONCE_BYTES], key[SECURE_KEY_BYTES];
+    uint8_t secret[CRYPTO_KEY_BYTES]; /* gives these, and the secret of the next phase */
 };
 
 struct secure {
@@ -36,6 +40,8 @@ struct secure {
 int secure_create(struct secure **out, const uint8_t send_secret[CRYPTO_KEY_BYTES],
                   const uint8_t receive_secret[CRYPTO_KEY_BYTES], bool encrypt, unsigned phase_bits);
 void secure_destroy(struct secure *s); /* NULL is fine */
+/* Gives the contexts back, most of the memory; the next packet makes its own again. NULL is fine. */
+void secure_rest(struct secure *s);
 
 /* Whether this is the first number of a phase. */
 bool secure_starts_phase(const struct secure *s, uint64_t number);

@@ -7,7 +7,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define SENT_MAX 8192u /* numbers between oldest and newest: the peer's replay window */
+#define SENT_MAX 4096u /* numbers between oldest and newest: half the peer's replay window, for memory's sake */
 
 enum sent_state {
     SENT_NONE, /* not ack-eliciting: never waited for */

@@ -63,11 +63,18 @@ static void stop_node(struct sim *s) {
 
 static const struct flight *any_kept(struct sim *s) { return s->kept[sim_below(s, SIM_KEPT)]; }
 
+/* Without a key a RESET is believed if it comes from where the peer is, and nothing signs that place. */
+static bool is_believed(const struct sim *s, const struct flight *f) {
+    struct wire_header h;
+    return !s->p.keyed && wire_header_read(f->data, f->len, &h) == 0 && h.type == WIRE_RESET;
+}
+
 /* A packet of long ago comes once more, as it was or where it does not belong. */
 static void repeat(struct sim *s) {
     const struct flight *f = any_kept(s);
     if (!f || s->p.net.reliable) return;
     int to = sim_chance(s, 0.9) ? f->to : any_node(s), from = sim_chance(s, 0.9) ? f->from : any_node(s);
+    if (is_believed(s, f)) from = f->from;
     network_inject(s, from, to, f->data, f->len);
 }
 
