@@ -8,15 +8,28 @@
 static void on_packet(void *ctx, struct adapter *a, const struct adapter_packet_in *p) {}
 static void on_peer_lost(void *ctx, struct adapter *a, struct adapter_peer *peer, bool hint) {}
 
-static struct adapter *open_one(const struct adapter_ops *ops) {
-    static char dir[] = "/tmp/weft-fuzz-XXXXXX";
-    static bool made;
+static struct adapter *self, *shm, *udp, *sim;
+
+static struct adapter *open_one(const struct adapter_ops *ops, const char *dir) {
     struct adapter *a = NULL;
-    if (!made && !mkdtemp(dir)) abort();
-    made = true;
     struct adapter_config cfg = {.callbacks = {.on_packet = on_packet, .on_peer_lost = on_peer_lost},
                                  .run_dir = dir};
     return ops->open(&a, &cfg) ? NULL : a;
+}
+
+static void close_all(void) {
+    struct adapter *const all[] = {self, shm, udp, sim};
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+        if (all[i]) all[i]->ops->close(all[i]);
+}
+
+static void open_all(void) {
+    const char *dir = fuzz_run_dir();
+    self = open_one(&adapter_self_ops, dir);
+    shm = open_one(&adapter_shm_ops, dir);
+    udp = open_one(&adapter_udp_ops, dir);
+    sim = open_one(&adapter_sim_ops, dir);
+    if (atexit(close_all)) abort();
 }
 
 /* An address that can be reached may be connected to; shm would look for the process. */
@@ -30,13 +43,7 @@ static void try(struct adapter *a, const uint8_t *data, size_t size, bool connec
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
-    static struct adapter *self, *shm, *udp, *sim;
-    if (!self) {
-        self = open_one(&adapter_self_ops);
-        shm = open_one(&adapter_shm_ops);
-        udp = open_one(&adapter_udp_ops);
-        sim = open_one(&adapter_sim_ops);
-    }
+    if (!self) open_all();
     struct shm_address address;
     if (shm_address_decode(data, size, &address) == 0) {
         char path[SHM_SOCKET_PATH_MAX];

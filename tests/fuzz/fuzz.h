@@ -12,4 +12,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
         if (!(condition)) __builtin_trap();                                                                  \
     } while (0)
 
+/* A new directory for an adapter that is open until the program ends: gone then, if nothing is in it. */
+const char *fuzz_run_dir(void);
+
 #endif

@@ -14,13 +14,15 @@
 static void on_packet(void *ctx, struct adapter *a, const struct adapter_packet_in *p) {}
 static void on_peer_lost(void *ctx, struct adapter *a, struct adapter_peer *peer, bool hint) {}
 
+static struct adapter *shm;
+
+static void close_shm(void) { adapter_shm_ops.close(shm); }
+
 static struct shm *open_shm(void) {
-    static char dir[] = "/tmp/weft-fuzz-XXXXXX";
-    struct adapter *a;
     struct adapter_config cfg = {.callbacks = {.on_packet = on_packet, .on_peer_lost = on_peer_lost},
-                                 .run_dir = dir};
-    if (!mkdtemp(dir) || adapter_shm_ops.open(&a, &cfg)) abort();
-    return (struct shm *)a;
+                                 .run_dir = fuzz_run_dir()};
+    if (adapter_shm_ops.open(&shm, &cfg) || atexit(close_shm)) abort();
+    return (struct shm *)shm;
 }
 
 static int memory(off_t bytes) {
