@@ -19,13 +19,14 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define TEXT_BYTES  (512u << 10)
-#define DATA_MAX    (300u << 10)
-#define IN_FLIGHT   8
-#define RUN_US_MAX  3000
-#define PATIENCE_NS (20 * WEFT_NS_PER_S)
-#define FDS_MAX     40 /* of one endpoint, however many peers came and went */
-#define STOP_EVERY  25 /* points */
+#define TEXT_BYTES    (512u << 10)
+#define DATA_MAX      (300u << 10)
+#define IN_FLIGHT     8
+#define RUN_US_MAX    3000
+#define PATIENCE_NS   (20 * WEFT_NS_PER_S)
+#define FDS_MAX       40  /* of one endpoint, however many peers came and went */
+#define STOP_EVERY    25  /* points */
+#define RECORD_POINTS 100 /* from then on time counts: fewer are a test, on a machine that may be busy */
 
 struct head {
     uint64_t incarnation, seed, size;
@@ -257,7 +258,8 @@ static int run(const char *adapter, size_t points, uint64_t limit_ns) {
     printf("%s: %lu kills, noticed after %.2f ms (median), %.2f ms (99 %%), %.2f ms (all)\n", adapter,
            (unsigned long)incarnation, (double)took[points / 2] / 1e6, (double)took[points * 99 / 100] / 1e6,
            (double)took[points - 1] / 1e6);
-    if (!failed && took[points - 1] > limit_ns) complain("a death was noticed too late");
+    if (!failed && points >= RECORD_POINTS && took[points - 1] > limit_ns)
+        complain("a death was noticed too late");
     if (sockets) printf("%zu sockets of the dead are in the run directory\n", sockets);
     remove_directory(dir);
     free(took);
