@@ -144,7 +144,8 @@ struct adapter_ops {
     int (*take)(struct adapter *a, struct adapter_message *out);
     /* Sleeping: arm() asks for a wake-up, returns WEFT_E_AGAIN if there is something to poll already; after
      * 0, fds() become readable as soon as something comes. disarm() after waking, before polling. A peer pays
-     * for a wake-up only while armed. fds(): writes up to `cap` descriptors, returns how many there are. */
+     * for a wake-up only while armed. fds(): writes up to `cap` descriptors, returns how many there are; they
+     * stay the same from arm() to disarm(), whatever is sent or connected meanwhile by other threads. */
     int (*arm)(struct adapter *a);
     void (*disarm)(struct adapter *a);
     size_t (*fds)(struct adapter *a, int *out, size_t cap);

@@ -7,9 +7,9 @@
 #include "base/error.h"
 #include "base/log.h"
 
-#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <unistd.h>
 
 WEFT_COUNTERS(
@@ -72,6 +72,7 @@ static void udp_close(struct adapter *a) {
     for (void *p; (p = weft_map_next(&u->peers, &it, NULL));) free(p);
     weft_map_fini(&u->peers);
     close(u->fd);
+    close(u->epoll);
     free(u->buffers);
     free(u);
 }
@@ -159,21 +160,16 @@ void udp_suspect(struct udp *u, struct adapter_peer *peer) {
 }
 
 static size_t udp_fds(struct adapter *a, int *out, size_t cap) {
-    struct udp *u = (struct udp *)a;
-    if (cap) out[0] = u->fd;
-    for (unsigned i = 0; i < u->connected_count && i + 1 < cap; i++) out[i + 1] = u->connected[i].fd;
-    return 1 + u->connected_count;
+    if (cap) out[0] = ((struct udp *)a)->epoll;
+    return 1;
 }
 
 /* The sockets are level-triggered: there is nothing to arm. */
 static int udp_arm(struct adapter *a) {
     struct udp *u = (struct udp *)a;
     if (udp_receive_pending(u)) return WEFT_E_AGAIN;
-    int fds[1 + UDP_CONNECTED_MAX];
-    struct pollfd p[1 + UDP_CONNECTED_MAX];
-    size_t n = udp_fds(a, fds, 1 + UDP_CONNECTED_MAX);
-    for (size_t i = 0; i < n; i++) p[i] = (struct pollfd){.fd = fds[i], .events = POLLIN};
-    return poll(p, n, 0) > 0 ? WEFT_E_AGAIN : 0;
+    struct epoll_event ev;
+    return epoll_wait(u->epoll, &ev, 1, 0) > 0 ? WEFT_E_AGAIN : 0;
 }
 
 static void udp_disarm(struct adapter *a) { (void)a; }

@@ -1,8 +1,8 @@
 /* udp, connected sockets: the few peers that most is sent to get a socket each. On loopback a send through
  * one takes 0.35 us less than a send to an address, and a receive 0.2 us less than one that also asks for
  * sender and packet size: together a sixth of the way of a small packet. More sockets are more to poll, so
- * there are few; who comes late takes the place of a peer that was not sent to for a while. A socket stays
- * open, and only changes its address, so that nobody who sleeps on its descriptor has to notice. */
+ * there are few; who comes late takes the place of a peer that was not sent to for a while: the socket stays
+ * open and changes its address. */
 #include "adapter/udp_internal.h"
 #include "base/log.h"
 

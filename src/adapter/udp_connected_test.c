@@ -5,6 +5,7 @@
 #include "base/error.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -205,6 +206,27 @@ static void connected__wakes_a_sleeper(void **state) {
     pair_close(&p);
 }
 
+/* Who sleeps already when a send of another thread opens the socket is woken by what comes through that one. */
+static void connected__wakes_one_that_slept_before_it(void **state) {
+    struct pair p;
+    int fd;
+    uint8_t data[100];
+    (void)state;
+    pair_open(&p, &udp);
+    struct adapter_peer *to_b = node_connect(p.a, p.b), *to_a = node_connect(p.b, p.a);
+    fill(data, sizeof data, 1);
+    assert_int_equal(p.b->adapter->ops->arm(p.b->adapter), 0);
+    assert_int_equal(p.b->adapter->ops->fds(p.b->adapter, &fd, 1), 1);
+    while (!inside(p.b)->connected_count) assert_int_equal(node_send(p.b, to_a, data, sizeof data), 1);
+    struct pollfd sleeper = {.fd = fd, .events = POLLIN};
+    assert_int_equal(poll(&sleeper, 1, 0), 0);
+    assert_int_equal(node_send(p.a, to_b, data, sizeof data), 1);
+    assert_int_equal(poll(&sleeper, 1, 20000), 1);
+    p.b->adapter->ops->disarm(p.b->adapter);
+    node_wait(p.b, 1);
+    pair_close(&p);
+}
+
 /* SO_REUSEPORT lets programs of one user share a port: not this one. */
 static void connected__nobody_can_join(void **state) {
     struct pair p;
@@ -268,6 +290,7 @@ int main(void) {
         cmocka_unit_test(connected__places_change_hands),
         cmocka_unit_test(connected__a_refusal_is_a_hint),
         cmocka_unit_test(connected__wakes_a_sleeper),
+        cmocka_unit_test(connected__wakes_one_that_slept_before_it),
         cmocka_unit_test(connected__nobody_can_join),
         cmocka_unit_test(connected__failures_of_send),
     };

@@ -64,7 +64,7 @@ struct udp {
     struct adapter base;
     struct adapter_callbacks callbacks;
     size_t (*packet_bytes)(const void *packet, size_t left);
-    int fd;
+    int fd, epoll; /* the endpoint's own socket; all sockets in one */
     struct udp_connected connected[UDP_CONNECTED_MAX];
     unsigned connected_count; /* of connected[]: sockets that are open; they stay so */
     unsigned hand;            /* the place that is looked at next when all are taken */

@@ -18,6 +18,7 @@
 #include <linux/sock_diag.h>
 #include <netinet/udp.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <unistd.h>
 
 #ifndef UDP_SEGMENT
@@ -144,6 +145,22 @@ static bool is_wildcard(const union udp_sockaddr *sa) {
     return sa->v4.sin_addr.s_addr == htonl(INADDR_ANY);
 }
 
+/* All sockets are in one epoll set: somebody may sleep on its descriptor while another thread's send opens one
+ * more socket. */
+static int watch(struct udp *u, int fd) {
+    struct epoll_event ev = {.events = EPOLLIN};
+    return epoll_ctl(u->epoll, EPOLL_CTL_ADD, fd, &ev);
+}
+
+static int open_watch(struct udp *u) {
+    u->epoll = epoll_create1(EPOLL_CLOEXEC);
+    if (u->epoll >= 0 && watch(u, u->fd) == 0) return 0;
+    int err = errno;
+    weft_error("udp", "open: epoll: %s", strerror(err));
+    if (u->epoll >= 0) close(u->epoll);
+    return weft_error_from_errno(err);
+}
+
 int udp_socket_open(struct udp *u, const char *host, uint16_t port) {
     if (udp_sockaddr_parse(host, port, &u->local)) {
         weft_error("udp", "open: bind_host \"%s\" is not a numeric IPv4 or IPv6 address", host);
@@ -170,7 +187,9 @@ int udp_socket_open(struct udp *u, const char *host, uint16_t port) {
         close(u->fd);
         return err == EADDRNOTAVAIL ? WEFT_E_INVAL : weft_error_from_errno(err);
     }
-    return 0;
+    int rc = open_watch(u);
+    if (rc) close(u->fd);
+    return rc;
 }
 
 /* Two sockets can only be bound to one address while both have SO_REUSEPORT, and then any other program of
@@ -191,8 +210,8 @@ int udp_socket_connected(struct udp *u, const union udp_sockaddr *to) {
     ask_for_buffers(fd);
     set_int(fd, SOL_SOCKET, SO_REUSEPORT, 1);
     allow_another(u, 1);
-    bool good =
-        !bind(fd, &u->local.sa, udp_sockaddr_len(&u->local)) && !connect(fd, &to->sa, udp_sockaddr_len(to));
+    bool good = !bind(fd, &u->local.sa, udp_sockaddr_len(&u->local)) &&
+                !connect(fd, &to->sa, udp_sockaddr_len(to)) && !watch(u, fd);
     int err = errno;
     set_int(fd, SOL_SOCKET, SO_REUSEPORT, 0);
     allow_another(u, 0);

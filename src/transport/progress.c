@@ -147,6 +147,12 @@ static void sleep_for_packets(struct ep *ep, enum ep_poller who, uint64_t until)
     answer_bell(ep);
 }
 
+/* Whether a waiter that sleeps in the kernel would sleep too long, or past what is there already. */
+static bool oversleeps(struct ep *ep) {
+    return ep->poller == EP_POLLER_WAITER &&
+           (ep_has_work(ep) || !arm(ep) || ep_next_deadline(ep) < ep->poller_until_ns);
+}
+
 static void sleep_for_change(struct ep *ep, pthread_cond_t *cond, uint64_t until) {
     if (until == WEFT_TIME_NEVER) {
         pthread_cond_wait(cond, &ep->lock);
@@ -188,7 +194,7 @@ int ep_progress(struct ep *ep) {
     pthread_mutex_lock(&ep->lock);
     did += ep_round(ep, woken, false);
     ep_end(ep);
-    if (ep->poller == EP_POLLER_WAITER && !arm(ep)) ep_ring(ep);
+    if (oversleeps(ep)) ep_ring(ep);
     ep->waits++;
     pthread_mutex_unlock(&ep->lock);
     return did;
@@ -311,12 +317,12 @@ static enum look look_on(struct ep *ep, struct wait *w) {
 static void leave_wait(struct ep *ep) {
     ep->waiters--;
     ep->waits++;
+    if (ep->waiters == 0 && ep->thread_deep) pthread_cond_signal(&ep->thread_wake);
     if (ep->dispatching) return;
     if (ep->sleepers && ep->poller == EP_POLLER_NONE)
         pthread_cond_broadcast(&ep->changed);
-    else if (ep->poller == EP_POLLER_WAITER && (ep_has_work(ep) || !arm(ep)))
+    else if (oversleeps(ep))
         ep_ring(ep);
-    if (ep->waiters == 0 && ep->thread_deep) pthread_cond_signal(&ep->thread_wake);
 }
 
 /* With the lock; 0 or WEFT_E_TIMEDOUT. */
