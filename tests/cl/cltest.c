@@ -211,7 +211,7 @@ static bool run_guarded(const char *name, void (*run)(struct cltest *), struct c
     const char *limit = getenv("CLTEST_TIMEOUT");
     running = name;
     fflush(stdout);
-    alarm(limit ? (unsigned)atoi(limit) : 120);
+    alarm(limit ? (unsigned)atoi(limit) : 600);
     bool good = false;
     if (!setjmp(out_of_test)) {
         run(t);
