@@ -148,7 +148,7 @@ if real_sshd; then
     same "nodes that took blocks" "$(json_nodes "$scratch/out")" "0 1"
     for p in $(marked ssh); do kill -9 "$p"; done
     no_ssh() { [ -z "$(marked ssh)" ]; }
-    check "ssh is killed" wait_until 5 no_ssh
+    check "ssh is killed" wait_until 20 no_ssh
     left "$weft" ping --count 10 --json 1
     same "the daemon goes on without it: exit status" "$status" 0
     left "$weft" down

@@ -82,7 +82,7 @@ on_the_wire() { grep -aqF "$XDG_RUNTIME_DIR/right" "$1"; }
 section "the same key"
 begin_capture "$scratch/encrypted"
 succeeds "weft up --join" right env WEFT_LOG=trace "$weft" up --bind 10.77.0.2 --join "$join"
-check "two nodes are up" wait_until 5 node_count 2
+check "two nodes are up" wait_until 20 node_count 2
 succeeds "weft ping" left "$weft" ping --count 10 --size 100000 1
 end_capture
 check "something is captured" [ "$(stat -c %s "$scratch/encrypted")" -gt 200000 ]
@@ -113,7 +113,7 @@ wait "$runner"
 
 section "the end"
 succeeds "weft down" left "$weft" down
-check "the other host's daemon ends too" wait_until 5 no_processes
+check "the other host's daemon ends too" wait_until 20 no_processes
 
 section "without a key, for comparison"
 begin_capture "$scratch/clear"
@@ -122,6 +122,6 @@ succeeds "weft up --insecure --join" right "$weft" up --bind 10.77.0.2 --insecur
 end_capture
 check "daemons can be overheard" on_the_wire "$scratch/clear"
 succeeds "weft down" left "$weft" down
-check "the other host's daemon ends too" wait_until 5 no_processes
+check "the other host's daemon ends too" wait_until 20 no_processes
 nothing_left
 finish

@@ -1,6 +1,7 @@
 #!/bin/sh
 # Parts of a cluster are killed with -9 in the middle of a long run: the program ends with an OpenCL error within three
 # seconds, it does not hang, and nothing is left behind.
+DEAD_MS=2000
 . "$(dirname "$0")/lib.sh"
 need "$weft" "$build/bin/matmul"
 LIMIT_S=3
