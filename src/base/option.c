@@ -27,7 +27,7 @@
 
 struct value {
     const char *text;   /* NULL: unset */
-    const char *source; /* "default", "environment", "file"; NULL: not found out yet */
+    const char *source; /* "default", "environment", "file", "program"; NULL: not found out yet */
     int64_t number;
 };
 
@@ -313,6 +313,17 @@ int64_t weft_option_int(const char *name) {
 
 const char *weft_option_string(const char *name) {
     return read_option(name, WEFT_OPTION_STRING, WEFT_OPTION_ENUM).text;
+}
+
+bool weft_option_set(const char *name, const char *text) {
+    struct entry spare;
+    pthread_mutex_lock(&lock);
+    struct entry *e = find(name, &spare);
+    assert(e && "the option is not in a registered table");
+    if (e) e->value = (struct value){0};
+    bool set = e && e != &spare && (!text || accept(e, text, "program", name));
+    unlock_and_log();
+    return set;
 }
 
 /* --- All options --- */

@@ -42,13 +42,18 @@ void weft_options_register(struct weft_option_table *table);
 bool weft_option_bool(const char *name);
 int64_t weft_option_int(const char *name);        /* INT and SIZE */
 const char *weft_option_string(const char *name); /* STRING and ENUM; NULL: unset; valid for ever */
+/* The program's own choice from now on, before environment and file; NULL: those count again. False: it is
+ * not a value of the option, which is warned of, or memory is short; those count then. For programs that try
+ * several settings. */
+bool weft_option_set(const char *name, const char *text);
 
 /* Warns, once, about each WEFT_* variable and each name in the config file that no registered table has, and
  * names the nearest known one. For weft's own programs, which link every module's table: a library sees only
  * some of them. */
 void weft_options_check_environment(void);
 
-/* Walks all options with their present value and where it came from ("default", "environment", "file"). */
+/* Walks all options with their present value and where it came from ("default", "environment", "file",
+ * "program"). */
 typedef void weft_option_visit_fn(void *ctx, const char *module, const struct weft_option *o,
                                   const char *value, const char *source);
 void weft_options_visit(weft_option_visit_fn *fn, void *ctx);

@@ -203,6 +203,17 @@ static void option_int__may_be_read_by_many_threads_and_registered_late(void **s
     for (int i = 0; i < 4; i++) assert_int_equal(pthread_join(threads[i], NULL), 0);
 }
 
+static void option_set__comes_before_the_environment_until_it_is_taken_back(void **state) {
+    assert_true(weft_option_set("t_env", "5"));
+    assert_int_equal(weft_option_int("t_env"), 5);
+    assert_false(weft_option_set("t_env", "many"));
+    assert_int_equal(logged("t_env = many should be a whole number"), 1);
+    assert_int_equal(weft_option_int("t_env"), 6);
+    assert_true(weft_option_set("t_env", "7"));
+    assert_true(weft_option_set("t_env", NULL));
+    assert_int_equal(weft_option_int("t_env"), 6);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(option_int__environment_then_file_then_default),
@@ -215,6 +226,7 @@ int main(void) {
         cmocka_unit_test(options_visit__shows_all_with_their_source),
         cmocka_unit_test(options_check_environment__names_the_nearest_once),
         cmocka_unit_test(option_int__may_be_read_by_many_threads_and_registered_late),
+        cmocka_unit_test(option_set__comes_before_the_environment_until_it_is_taken_back),
     };
     return cmocka_run_group_tests_name("option", tests, set_up, tear_down);
 }

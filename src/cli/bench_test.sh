@@ -72,112 +72,6 @@ says '"floor":"line",.*"median_GBps":null,'
 bench floor --size 64 --count 20 --csv;                says '^bench,floor,size_B,median_us,p99_us,median_GBps,count,state'
 bench floor --size 64 --count 20;                      says '^BENCH *FLOOR *SIZE B .*COUNT *STATE'
 
-# --peers, with tools of the others that print what theirs print: nothing is measured but weft and the floors.
-fakes=$WORK/fakes
-mkdir "$fakes"
-# A server listens on its port until somebody comes; a client comes, then prints what is in the file.
-cat >"$fakes/pair" <<'END'
-#!/usr/bin/perl
-use strict;
-use Socket;
-my ($role, $port, $file) = @ARGV;
-socket(my $s, PF_INET, SOCK_STREAM, 0) or die;
-my $at = sockaddr_in($port, INADDR_LOOPBACK);
-if ($role eq 'server') {
-    setsockopt($s, SOL_SOCKET, SO_REUSEADDR, 1);
-    bind($s, $at) && listen($s, 1) && accept(my $c, $s) or die "no listening: $!";
-    exit 0;
-}
-connect($s, $at) or die "no server: $!";
-open(my $f, '<', $file) or die;
-print while <$f>;
-exit((-e "$file.fails") ? 1 : 0);
-END
-cat >"$fakes/ucx_perftest" <<'END'
-#!/bin/sh
-here=${0%/*}
-echo "$UCX_TLS $*" >>"$here/ucx_calls"
-[ "$1" = -p ] && exec perl "$here/pair" server "$2"
-exec perl "$here/pair" client "$3" "$here/ucx_out"
-END
-cat >"$fakes/fi_pingpong" <<'END'
-#!/bin/sh
-here=${0%/*}
-echo "$*" >>"$here/fi_calls"
-for word; do [ "$last" = -B ] && server=$word; [ "$last" = -P ] && client=$word; last=$word; done
-[ -z "$server" ] || exec perl "$here/pair" server "$server"
-exec perl "$here/pair" client "$client" "$here/fi_out"
-END
-cat >"$fakes/mpicc" <<'END'
-#!/bin/sh
-grep -q MPI_Init || exit 1   # the source comes on standard input
-while [ "$1" != -o ]; do shift; done
-: >"$2"
-END
-cat >"$fakes/mpirun" <<'END'
-#!/bin/sh
-here=${0%/*}
-echo "$*" >>"$here/mpi_calls"
-for word; do case $word in */mpi_pingpong) [ -f "$word" ] || exit 1 ;; esac; done
-cat "$here/mpi_out"
-[ ! -e "$here/mpi_hangs" ] || exec sleep 60
-END
-chmod +x "$fakes"/*
-echo 'iterations,50.0_percentile_lat,avg_lat,overall_lat,avg_bw,overall_bw,avg_mr,overall_mr
-20,9.0,9.0,2.5,9.0,9.0,9,9' >"$fakes/ucx_out"
-echo 'bytes   #sent   #ack     total       time     MB/sec    usec/xfer   Mxfers/sec
-8       20      =20      320         0.00s      9.99       5.00       9.99' >"$fakes/fi_out"
-printf 'a warning of mpirun\nseconds_each\n1.25e-06\n' >"$fakes/mpi_out"
-
-contest() { expect "$1" env PATH="$2" "$weft" bench latency --peers --size 8 --count 20 --rounds 3 --json; }
-# figure CONTENDER US: the median over the turns, whatever the state was
-figure() { says "\"contender\":\"$1\",\"role\":\"peer\",\"median_us\":$2,"; }
-contest 0 "$fakes:$PATH"
-figure 'UCX shm' 2.5
-figure 'Open MPI vader' 1.25
-figure 'Open MPI vader, huge pages' 1.25
-figure 'libfabric shm' 5.0
-says "\"contender\":\"weft\",\"role\":\"weft\",\"median_us\":$number,"
-says "\"contender\":\"floor: a cache line\",\"role\":\"floor\",\"median_us\":$number,"
-says "\"ratio_to_best_peer\":$number,\"ratio_to_floor\":\($number\|null\),$state,\"data\":\"static\",\"turns\":[1-3],"
-called() { grep -q -e "$2" "$fakes/$1" || { fail "no \"$2\" in:"; cat "$fakes/$1" >&2; }; }
-called ucx_calls '^shm 127.0.0.1 -p [0-9]* -t tag_lat -s 8 -n 20 '
-called fi_calls  '^-p shm -e rdm -I 20 -S 8 -P [0-9]* 127.0.0.1$'
-called mpi_calls '--mca btl vader,self .*/mpi_pingpong latency 8 20 256 static huge [0-9]* [0-9]*$'
-expect 0 env PATH="$fakes:$PATH" "$weft" bench bandwidth --peers --adapter udp --size 1M --count 4 --rounds 1 --csv
-says '^bench,adapter,size_B,contender,role,median_GBps,ratio_to_best_peer,'
-says "^bandwidth,udp,1048576,libfabric udp;ofi_rxd,peer,209\\.7152,"
-called ucx_calls '^tcp 127.0.0.1 -p [0-9]* -t tag_bw -s 1048576 '
-called fi_calls  '^-p udp;ofi_rxd -e rdm '
-called fi_calls  '^-p tcp -e msg '
-expect 0 env PATH="$fakes:$PATH" "$weft" bench bandwidth --peers --size 64K --count 4 --rounds 1 --data written --json
-says '"contender":"Open MPI vader",.*"data":"written"'
-says '"contender":"UCX shm",.*"data":"static"'
-called mpi_calls 'mpi_pingpong bandwidth 65536 4 64 written plain'
-
-# Of what is not installed the package is named; what fails or cannot be understood is told, and is no figure.
-empty=$WORK/empty
-mkdir "$empty"
-contest 0 "$empty"
-for package in ucx-utils openmpi-bin libfabric-bin; do says "\"median_us\":null,.*\"note\":\"not installed: $package\""; done
-ln -s "$fakes/mpirun" "$empty"
-contest 0 "$empty"
-says '"contender":"Open MPI vader",.*"note":"not installed: libopenmpi-dev"'
-sed -i 's/overall_lat/some_lat/' "$fakes/ucx_out"
-sed -i 's/5.00 /five /' "$fakes/fi_out"
-echo 'seconds_each -1' >"$fakes/mpi_out"
-contest 1 "$fakes:$PATH"
-warns 'UCX shm at 8 B: the peer broke the protocol: its output has no column overall_lat'
-warns 'libfabric shm at 8 B: .*no column usec/xfer with a number'
-warns 'Open MPI vader at 8 B: .*no line below seconds_each'
-says '"contender":"UCX shm",.*"median_us":null,.*"note":"failed"'
-touch "$fakes/ucx_out.fails"
-echo 'ERROR: no such transport' >"$fakes/ucx_out"
-contest 1 "$fakes:$PATH"
-warns 'UCX shm at 8 B: .*: ERROR: no such transport'
-expect 2 "$weft" bench cpu --peers;                    warns 'no tool of theirs measures cpu'
-expect 2 "$weft" bench latency --peers --adapter ofi;  warns 'shm or udp'
-
 for command in bench info; do
     expect 0 "$weft" $command --help;               says "^Usage: weft $command"
     expect 0 "$weft" help $command;                 says "^Usage: weft $command"
@@ -222,19 +116,6 @@ interrupted() {
     await no_sockets || ls -A "$WORK/weft" >&2
 }
 no_sockets() { [ -z "$(ls -A "$WORK/weft")" ]; }
-# A tool that hangs ends with weft, and so does its directory.
-touch "$fakes/mpi_hangs"
-(PATH="$fakes:$PATH" exec "$weft" bench latency --peers --size 8 --count 20 >"$WORK/out" 2>"$WORK/err") &
-bench_pid=$!
-await eval '[ -n "$(pgrep -P $bench_pid sleep)" ]'
-sleeper=$(pgrep -P $bench_pid sleep)
-kill -TERM $bench_pid
-wait $bench_pid
-got=$?
-[ $got -eq 130 ] || fail "bench --peers gave $got after SIGTERM"
-[ ! -e "/proc/$sleeper" ] || fail "the tool goes on"
-await none_of_ours
-await no_sockets || ls -A "$WORK/weft" >&2
 both_run() { [ "$(ours | wc -l)" -ge 2 ] && { [ "$1" != shm ] || [ "$(ls "$WORK/weft" | wc -l)" -ge 2 ]; }; }
 # a shell's background command ignores SIGINT until it asks for it
 interrupted latency shm 8 INT 130

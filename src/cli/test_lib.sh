@@ -29,12 +29,12 @@ ours() {
 none_of_ours() { [ -z "$(ours)" ]; }
 daemons() { for p in $(ours); do [ "$(readlink "/proc/$p/exe")" = "$BIN/weftd" ] && echo "$p"; done; }
 left() { ours; ls -A "$WORK/weft" 2>/dev/null; }
-# await COMMAND...: polls until it succeeds, 10 s at most
+# await COMMAND...: polls until it succeeds, 30 s at most
 await() {
     n=0
     until "$@"; do
         n=$((n + 1))
-        [ $n -lt 500 ] || { fail "never: $*"; return 1; }
+        [ $n -lt 1500 ] || { fail "never: $*"; return 1; }
         sleep 0.02
     done
 }

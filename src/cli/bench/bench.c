@@ -37,6 +37,8 @@ const struct bench_kind_info bench_kinds[BENCH_KINDS] = {
                           .compares = true,
                           .run = bench_run_under_bulk},
     [BENCH_FLOOR] = {.name = "floor", .sizes = "8,64,4K,64K,1M,16M", .least_size = 1, .run = bench_run_floor},
+    [BENCH_MEMORY] = {.name = "memory", .two_ends = true, .run = bench_run_memory},
+    [BENCH_CLAIMS] = {.name = "claims", .compares = true, .run = bench_run_claims},
 };
 
 atomic_bool bench_interrupted;
@@ -77,14 +79,18 @@ const struct command command_bench = {
         "  small-under-bulk latency while 1 GiB moves to the same process, beside what it is otherwise\n"
         "  floor            what this machine can do at best, without weft: a cache line from CPU to CPU, a "
         "bare UDP\n"
-        "                   socket, memcpy, process_vm_readv\n\n"
+        "                   socket, memcpy, process_vm_readv\n"
+        "  memory           heap that a connected process takes to which nobody talks\n"
+        "  claims           every figure that the documents promise of the fabric: what was wanted, what "
+        "was\n"
+        "                   measured, met or not; some minutes\n\n"
         "  --adapter NAME   one that `weft info` lists (default: shm); with self, a process and itself\n"
         "  --size S[,S...]  bytes of data in a message; K, M and G are 2^10, 2^20 and 2^30\n"
         "  --peers          let the tools of other message layers that are installed take turns with weft: "
         "UCX,\n"
-        "                   libfabric, Open MPI (latency, bandwidth)\n"
+        "                   libfabric, Open MPI (latency, bandwidth, rate, bidirectional, cpu, put, get)\n"
         "  --rounds N       how many turns each has where several are compared (default: 5)\n"
-        "  --connected N,.. for peers: how many processes (default: 1,8,64)\n"
+        "  --connected N,.. for peers and memory: how many processes (default: 1,8,64; memory: 64)\n"
         "  --bulk SIZE      for small-under-bulk: how much moves (default: 1G)\n"
         "  --time SECONDS   how long to measure each size (default: 1)\n"
         "  --count N        round trips or messages of each size, in ten times that time at most\n"
@@ -98,6 +104,9 @@ const struct command command_bench = {
         "                   each: a row for each state; all: one row of all (default, unless several are "
         "compared)\n"
         "  --no-pin         let the processes run on any CPU\n"
+        "  --quick          for claims: shorter and fewer turns\n"
+        "  --only NAME      for claims: only those whose names begin so; a name that there is not lists "
+        "them\n"
         "  --json           one object a line\n"
         "  --csv            comma-separated values, with a heading\n",
     .run = run,

@@ -30,11 +30,13 @@ enum bench_kind {
     BENCH_PEERS,
     BENCH_UNDER_BULK,
     BENCH_FLOOR,
+    BENCH_MEMORY,
+    BENCH_CLAIMS,
     BENCH_KINDS
 };
 
 struct bench_kind_info {
-    const char *name, *sizes; /* sizes: when none are asked for */
+    const char *name, *sizes; /* sizes: when none are asked for; NULL: it has none */
     uint64_t least_size;      /* less says nothing */
     bool two_ends;            /* not for an adapter that has one */
     bool reads;               /* what the other side has: nothing is written before */
@@ -65,6 +67,8 @@ struct bench_options {
     bool written; /* data is written anew before it is sent */
     bool data_given;
     bool peers; /* other message layers' tools take turns with weft */
+    bool quick;
+    const char *only; /* claims: those whose names begin so; NULL: all */
     bool pin;
     int cpu[2]; /* of this process and the other; -1: only one CPU */
 };
@@ -109,12 +113,24 @@ int bench_take_samples(const struct bench_source *s, const struct bench_options 
 size_t bench_result_states(struct bench_result *r, enum bench_filter filter,
                            enum bench_state out[BENCH_STATES]);
 
+/* -- what is measured of itself; claims.c asks for it too. 0 or WEFT_E_* -- */
+
+/* bulk.c: results for the size that they hold; of `busy`, sender is the time that each bulk took. */
+int bench_under_bulk_measure(const struct bench_options *o, struct bench_result *idle,
+                             struct bench_result *busy);
+/* many.c: a result for each number of processes. */
+int bench_peers_measure(const struct bench_options *o, struct bench_result *result);
+/* memory.c: bytes of the heap for each of that many peers, beyond those of the first, which rest. */
+int bench_memory_measure(const struct bench_options *o, uint32_t peers, double *bytes);
+
 /* -- benchmarks: each returns the exit status -- */
 int bench_run_messages(struct bench_options *o);   /* messages.c: latency, bandwidth, rate, … */
 int bench_run_window(struct bench_options *o);     /* window.c: put, get */
 int bench_run_peers(struct bench_options *o);      /* many.c */
 int bench_run_under_bulk(struct bench_options *o); /* bulk.c */
 int bench_run_floor(struct bench_options *o);      /* floor.c */
+int bench_run_memory(struct bench_options *o);     /* memory.c */
+int bench_run_claims(struct bench_options *o);     /* claims.c */
 int bench_run_contest(struct bench_options *o);    /* contest.c: any of them, with --peers */
 
 #endif

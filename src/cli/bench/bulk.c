@@ -11,7 +11,7 @@
 struct bulk {
     struct bench_end e;
     const struct bench_options *o;
-    struct bench_result idle, busy; /* of busy: sender_s is the time that the bulk took */
+    struct bench_result *idle, *busy; /* of busy: sender_s is the time that the bulk took */
 };
 
 static int one_trip(struct bulk *b, struct bench_sample *s) {
@@ -44,7 +44,7 @@ static int take_busy(void *ctx, uint64_t count, struct bench_sample *s) {
     return rc;
 }
 
-static int measure(struct bulk *b, uint64_t size) {
+static int hold_rounds(struct bulk *b, uint64_t size) {
     struct bench_options part = *b->o;
     struct bench_source idle = {.take = take_idle, .ctx = b, .least = 1},
                         busy = {.take = take_busy, .ctx = b, .unit_ns = UINT64_MAX / 2};
@@ -57,63 +57,67 @@ static int measure(struct bulk *b, uint64_t size) {
     part.time_s /= b->o->rounds;
     for (uint32_t round = 0; round < b->o->rounds && !rc; round++) {
         if (b->o->count) part.count = b->o->count * (round + 1);
-        rc = bench_take_samples(&idle, &part, &b->idle);
+        rc = bench_take_samples(&idle, &part, b->idle);
         part.count = 0;
-        if (!rc) rc = bench_take_samples(&busy, &part, &b->busy);
+        if (!rc) rc = bench_take_samples(&busy, &part, b->busy);
     }
     return rc;
 }
 
-static void print_row(struct rows *p, struct bulk *b, enum bench_state s) {
+int bench_under_bulk_measure(const struct bench_options *o, struct bench_result *idle,
+                             struct bench_result *busy) {
+    static struct bulk b;
+    b.o = o;
+    b.idle = idle;
+    b.busy = busy;
+    int rc = bench_end_open(&b.e, o, 1);
+    if (!rc) rc = hold_rounds(&b, idle->size);
+    bench_end_close(&b.e);
+    return rc;
+}
+
+static void print_row(struct rows *p, const struct bench_options *o, struct bench_result *i,
+                      struct bench_result *b, enum bench_state s) {
     struct row row = {.fields = 0};
-    struct bench_values *idle = &b->idle.values[s], *busy = &b->busy.values[s];
-    row_text(&row, "bench", "BENCH", b->o->name);
-    row_text(&row, "adapter", "ADAPTER", b->o->adapter);
-    row_whole(&row, "size_B", "SIZE B", b->idle.size);
-    row_whole(&row, "bulk_B", NULL, b->o->bulk);
+    struct bench_values *idle = &i->values[s], *busy = &b->values[s];
+    row_text(&row, "bench", "BENCH", o->name);
+    row_text(&row, "adapter", "ADAPTER", o->adapter);
+    row_whole(&row, "size_B", "SIZE B", i->size);
+    row_whole(&row, "bulk_B", NULL, o->bulk);
     row_number(&row, "idle_median_us", "IDLE us", bench_values_part(idle, 0.5) * 1e6);
     row_number(&row, "idle_p99_us", "P99 us", bench_values_part(idle, 0.99) * 1e6);
     row_number(&row, "busy_median_us", "BUSY us", bench_values_part(busy, 0.5) * 1e6);
     row_number(&row, "busy_p99_us", "P99 us", bench_values_part(busy, 0.99) * 1e6);
     row_number(&row, "p99_ratio", "P99 RATIO", bench_values_part(busy, 0.99) / bench_values_part(idle, 0.99));
-    row_number(&row, "bulk_GBps", "BULK GB/s",
-               (double)b->o->bulk / 1e9 / bench_values_part(&b->busy.sender[s], 0.5));
-    row_whole(&row, "idle_count", "COUNT", b->idle.count[s]);
-    row_whole(&row, "busy_count", "COUNT", b->busy.count[s]);
+    row_number(&row, "bulk_GBps", "BULK GB/s", (double)o->bulk / 1e9 / bench_values_part(&b->sender[s], 0.5));
+    row_whole(&row, "idle_count", "COUNT", i->count[s]);
+    row_whole(&row, "busy_count", "COUNT", b->count[s]);
     row_text(&row, "state", "STATE", bench_state_name(s));
     rows_add(p, &row);
 }
 
 /* A row for each state in which something was measured. */
-static void print_rows(struct rows *p, struct bulk *b) {
+static void print_rows(struct rows *p, const struct bench_options *o, struct bench_result *idle,
+                       struct bench_result *busy) {
     enum bench_state state[BENCH_STATES];
-    bench_result_states(&b->idle, b->o->filter, state);
-    size_t n = bench_result_states(&b->busy, b->o->filter, state);
-    for (size_t i = 0; i < n; i++) print_row(p, b, state[i]);
-}
-
-static int measure_all(struct bulk *b, struct rows *p) {
-    int rc = 0;
-    for (size_t i = 0; i < b->o->sizes && !rc; i++) {
-        b->idle = b->busy = (struct bench_result){.size = b->o->size[i]};
-        rc = measure(b, b->o->size[i]);
-        if (!rc || rc == WEFT_E_INTR) print_rows(p, b);
-        bench_result_free(&b->idle);
-        bench_result_free(&b->busy);
-    }
-    if (rc && rc != WEFT_E_INTR)
-        fprintf(stderr, "weft: %s over %s failed: %s\n", b->o->name, b->o->adapter, weft_error_text(rc));
-    return rc;
+    bench_result_states(idle, o->filter, state);
+    size_t n = bench_result_states(busy, o->filter, state);
+    for (size_t i = 0; i < n; i++) print_row(p, o, idle, busy, state[i]);
 }
 
 int bench_run_under_bulk(struct bench_options *o) {
-    static struct bulk b;
     struct rows p;
-    b.o = o;
+    int rc = 0;
     rows_start(&p, o->format);
-    int rc = bench_end_open(&b.e, o, 1);
-    if (!rc) rc = measure_all(&b, &p);
-    bench_end_close(&b.e);
+    for (size_t i = 0; i < o->sizes && !rc; i++) {
+        struct bench_result idle = {.size = o->size[i]}, busy = {.size = o->size[i]};
+        rc = bench_under_bulk_measure(o, &idle, &busy);
+        if (!rc || rc == WEFT_E_INTR) print_rows(&p, o, &idle, &busy);
+        bench_result_free(&idle);
+        bench_result_free(&busy);
+    }
     rows_end(&p);
+    if (rc && rc != WEFT_E_INTR)
+        fprintf(stderr, "weft: %s over %s failed: %s\n", o->name, o->adapter, weft_error_text(rc));
     return rc == WEFT_E_INTR ? BENCH_EXIT_INTERRUPTED : rc != 0;
 }

@@ -34,6 +34,6 @@ int contender_run_fi(struct contest *x, const struct contender *c, struct contes
         snprintf(t->problem, sizeof t->problem, "its output has no column usec/xfer with a number");
         return WEFT_E_PROTO;
     }
-    t->each_s = us * 1e-6;
+    t->each_s[0] = us * 1e-6;
     return 0;
 }

@@ -43,7 +43,7 @@ int contender_run_mpi(struct contest *x, const struct contender *c, struct conte
     static struct tool mpirun;
     char path[WEFT_PATH_MAX + 32], size[24], count[24], window[24], cpu[2][16];
     uint64_t in_flight = t->size ? IN_FLIGHT / t->size : WINDOW_MAX;
-    double s;
+    static const char *const columns[FIGURES_MAX] = {"seconds_each", "sender_cpu_s", "receiver_cpu_s"};
     int rc = build(x, c, t);
     if (rc) return rc;
     in_flight = in_flight > WINDOW_MAX ? WINDOW_MAX : in_flight < WINDOW_MIN ? WINDOW_MIN : in_flight;
@@ -57,10 +57,8 @@ int contender_run_mpi(struct contest *x, const struct contender *c, struct conte
                                     "mpi_yield_when_idle", "0", "--mca", "orte_tmpdir_base", x->dir},
                            .cpu = -1};
     if (geteuid() == 0) tool_add(&mpirun, "--allow-run-as-root");
-    const char *const program[] = {path,      c->detail[x->o->kind],
-                                   size,      count,
-                                   window,    t->written ? "written" : "static",
-                                   c->option, cpu[0],
+    const char *const program[] = {path,   c->detail[x->o->kind][t->test],    size,      count,
+                                   window, t->written ? "written" : "static", c->option, cpu[0],
                                    cpu[1]};
     for (size_t i = 0; i < sizeof program / sizeof *program; i++) tool_add(&mpirun, program[i]);
     rc = tool_start(&mpirun);
@@ -70,10 +68,11 @@ int contender_run_mpi(struct contest *x, const struct contender *c, struct conte
         tool_last_line(&mpirun, t->problem, sizeof t->problem);
         return rc;
     }
-    if (!tool_number(mpirun.out, "seconds_each", " ", &s)) {
-        snprintf(t->problem, sizeof t->problem, "its output has no line below seconds_each with a number");
-        return WEFT_E_PROTO;
-    }
-    t->each_s = s;
+    for (size_t f = 0; f < x->test->figures; f++)
+        if (!tool_number(mpirun.out, columns[f], " ", &t->each_s[f])) {
+            snprintf(t->problem, sizeof t->problem, "its output has no line below %s with a number",
+                     columns[f]);
+            return WEFT_E_PROTO;
+        }
     return 0;
 }

@@ -4,85 +4,112 @@
 #include <math.h>
 #include <stdio.h>
 
-/* Medians of one state; NAN: none. */
-struct medians {
-    double each_s[CONTENDERS_MAX];
-    double best_peer_s, floor_s;
-};
+double contest_median(struct contest_score *s, size_t figure, enum bench_state state) {
+    return bench_values_part(&s->each_s[figure][state], 0.5);
+}
 
-/* The best peer is the best of those that did the same with their data, if there is one. */
-static double best_peer(const struct contest_score *score, const double *each_s, size_t n, bool written) {
-    double best = NAN;
-    for (size_t i = 0; i < n; i++) {
-        bool counts = score[i].c->role == ROLE_PEER && score[i].written == written;
-        if (counts && !isnan(each_s[i]) && !(best <= each_s[i])) best = each_s[i];
+struct contest_score *contest_find(struct contest *x, enum contender_role role) {
+    for (size_t i = 0; i < x->scores; i++)
+        if (x->score[i].c->role == role) return &x->score[i];
+    return NULL;
+}
+
+struct contest_score *contest_best_peer(struct contest *x, size_t figure, enum bench_state state) {
+    struct contest_score *best = NULL;
+    double best_s = NAN;
+    for (size_t i = 0; i < x->scores; i++) {
+        struct contest_score *s = &x->score[i];
+        double each_s = contest_median(s, figure, state);
+        if (s->c->role != ROLE_PEER || s->written != x->o->written || isnan(each_s)) continue;
+        if (best_s <= each_s) continue;
+        best = s;
+        best_s = each_s;
     }
     return best;
 }
 
-static void find_medians(struct contest_score *score, size_t n, bool written, enum bench_state s,
-                         struct medians *m) {
-    m->floor_s = NAN;
-    for (size_t i = 0; i < n; i++) {
-        m->each_s[i] = bench_values_part(&score[i].each_s[s], 0.5);
-        if (score[i].c->role == ROLE_FLOOR) m->floor_s = m->each_s[i];
-    }
-    m->best_peer_s = best_peer(score, m->each_s, n, written);
+double contest_ratio(const struct figure *f, double each_s, double other_s) {
+    return contest_units[f->unit].less_is_better ? each_s / other_s : other_s / each_s;
 }
 
-/* How a figure compares with another: of times, or of rates. */
-static double ratio(const struct bench_options *o, double each_s, double other_s) {
-    return o->kind == BENCH_LATENCY ? each_s / other_s : other_s / each_s;
+/* -- rows -- */
+
+struct view {
+    struct rows *rows;
+    struct contest *x;
+    size_t figure;
+    double best_peer_s, floor_s; /* in the present state */
+};
+
+/* A column for each unit that the kind has; the others' are empty. */
+static void add_figure(struct row *row, const struct contest *x, const struct figure *f, double each_s) {
+    bool has[UNITS] = {false}, several = contest_tests[x->o->kind][1].figures > 0 || x->test->figures > 1;
+    for (size_t t = 0; t < TESTS_MAX; t++)
+        for (size_t i = 0; i < contest_tests[x->o->kind][t].figures; i++)
+            has[contest_tests[x->o->kind][t].figure[i].unit] = true;
+    if (several) row_text(row, "figure", "FIGURE", f->name);
+    for (enum figure_unit u = 0; u < UNITS; u++)
+        if (has[u])
+            row_number(row, contest_units[u].name, contest_units[u].heading,
+                       u == f->unit ? figure_value(f, x->size, each_s) : NAN);
 }
 
-static void add_figure(struct row *row, const struct bench_options *o, uint64_t size, double each_s) {
-    if (o->kind == BENCH_LATENCY)
-        row_number(row, "median_us", "MEDIAN us", each_s * 1e6);
-    else if (o->kind == BENCH_BANDWIDTH)
-        row_number(row, "median_GBps", "MEDIAN GB/s", (double)size / each_s / 1e9);
-    else
-        row_number(row, "median_messages_per_s", "MEDIAN messages/s", 1 / each_s);
+static void note_of(const struct contest_score *s, char *note, size_t cap) {
+    *note = 0;
+    if (s->missing) snprintf(note, cap, "not installed: %s", s->missing);
+    if (s->no_test) snprintf(note, cap, "no peer tool");
+    if (s->given_up) snprintf(note, cap, "failed");
 }
 
-static void print_row(struct rows *p, const struct bench_options *o, uint64_t size,
-                      const struct contest_score *s, const char *state, size_t turns, double each_s,
-                      const struct medians *m) {
+static void print_row(const struct view *v, const struct contest_score *s, const char *state, size_t turns,
+                      double each_s) {
+    const struct contest *x = v->x;
+    const struct figure *f = &x->test->figure[v->figure];
     struct row row = {.fields = 0};
-    char note[64] = "";
+    char note[64];
     static const char *const roles[] = {"weft", "peer", "floor"};
-    if (s->missing) snprintf(note, sizeof note, "not installed: %s", s->missing);
-    if (s->given_up) snprintf(note, sizeof note, "failed");
-    row_text(&row, "bench", "BENCH", o->name);
-    row_text(&row, "adapter", NULL, o->adapter);
-    row_whole(&row, "size_B", "SIZE B", size);
+    note_of(s, note, sizeof note);
+    row_text(&row, "bench", "BENCH", x->o->name);
+    row_text(&row, "adapter", NULL, x->o->adapter);
+    row_whole(&row, "size_B", "SIZE B", x->size);
     row_text(&row, "contender", "CONTENDER", s->c->name);
     row_text(&row, "role", NULL, roles[s->c->role]);
-    add_figure(&row, o, size, each_s);
+    add_figure(&row, x, f, each_s);
     row_number(&row, "ratio_to_best_peer", "TO BEST PEER",
-               s->c->role == ROLE_FLOOR ? NAN : ratio(o, each_s, m ? m->best_peer_s : NAN));
-    row_number(&row, "ratio_to_floor", "TO FLOOR", ratio(o, each_s, m ? m->floor_s : NAN));
+               s->c->role == ROLE_FLOOR ? NAN : contest_ratio(f, each_s, v->best_peer_s));
+    row_number(&row, "ratio_to_floor", "TO FLOOR", contest_ratio(f, each_s, v->floor_s));
     row_text(&row, "state", "STATE", state);
     row_text(&row, "data", "DATA", s->written ? "written" : "static");
     row_whole(&row, "turns", "TURNS", turns);
-    row_whole(&row, "rounds", NULL, o->rounds);
+    row_whole(&row, "rounds", NULL, x->o->rounds);
     row_text(&row, "note", "NOTE", note);
-    rows_add(p, &row);
+    rows_add(v->rows, &row);
 }
 
 static bool wanted(const struct bench_options *o, enum bench_state s) {
     return o->filter == BENCH_ALL || o->filter == BENCH_EACH || (int)s == (int)o->filter - BENCH_ONLY_NEAR;
 }
 
-void contest_print(struct rows *p, const struct bench_options *o, uint64_t size, struct contest_score *score,
-                   size_t n) {
-    for (int s = 0; s < BENCH_STATES; s++) {
-        struct medians m;
-        find_medians(score, n, o->written, (enum bench_state)s, &m);
-        for (size_t i = 0; i < n && wanted(o, (enum bench_state)s); i++)
-            if (score[i].each_s[s].count)
-                print_row(p, o, size, &score[i], bench_state_name((enum bench_state)s),
-                          score[i].each_s[s].count, m.each_s[i], &m);
+static void print_state(struct view *v, enum bench_state state) {
+    struct contest *x = v->x;
+    struct contest_score *best = contest_best_peer(x, v->figure, state), *floor = contest_find(x, ROLE_FLOOR);
+    v->best_peer_s = best ? contest_median(best, v->figure, state) : NAN;
+    v->floor_s = floor ? contest_median(floor, v->figure, state) : NAN;
+    for (size_t i = 0; i < x->scores; i++) {
+        struct contest_score *s = &x->score[i];
+        size_t turns = s->each_s[v->figure][state].count;
+        if (turns) print_row(v, s, bench_state_name(state), turns, contest_median(s, v->figure, state));
     }
-    for (size_t i = 0; i < n; i++)
-        if (score[i].missing || score[i].given_up) print_row(p, o, size, &score[i], "-", 0, NAN, NULL);
+}
+
+void contest_print(struct rows *p, struct contest *x) {
+    struct view v = {.rows = p, .x = x};
+    for (v.figure = 0; v.figure < x->test->figures; v.figure++)
+        for (enum bench_state state = 0; state < BENCH_STATES; state++)
+            if (wanted(x->o, state)) print_state(&v, state);
+    v = (struct view){.rows = p, .x = x, .best_peer_s = NAN, .floor_s = NAN};
+    for (size_t i = 0; i < x->scores; i++) {
+        const struct contest_score *s = &x->score[i];
+        if (s->missing || s->given_up || s->no_test) print_row(&v, s, "-", 0, NAN);
+    }
 }

@@ -55,9 +55,9 @@ static bool has_key;
 
 static int make_key(const struct bench_options *o) {
     const char *security = o->security ? o->security : weft_option_string("security");
-    if (has_key || strcmp(security, "aes")) return 0;
-    has_key = getrandom(key, sizeof key, 0) == sizeof key;
-    return has_key ? 0 : WEFT_E_IO;
+    has_key = !strcmp(security, "aes");
+    if (!has_key || getrandom(key, sizeof key, 0) == sizeof key) return 0;
+    return WEFT_E_IO;
 }
 
 int bench_end_endpoint(struct bench_end *e, const struct bench_options *o, bool accept) {

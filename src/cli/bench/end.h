@@ -28,8 +28,8 @@ struct bench_other {
 
 struct bench_end {
     struct ep *ep;
-    struct ep_peer *peer; /* the one that is measured now */
-    struct bench_other other[BENCH_OTHERS_MAX];
+    struct ep_peer *peer;                           /* the one that is measured now */
+    struct bench_other other[BENCH_OTHERS_MAX + 1]; /* one more: to compare memory with */
     uint32_t others;
     int control;           /* of another process: the socket to the first */
     bool told_end;         /* the first process ends in order */
@@ -81,6 +81,8 @@ int bench_end_stream_both(struct bench_end *e, uint64_t count);
  */
 int bench_end_bulk_start(struct bench_end *e, uint64_t bytes);
 bool bench_end_bulk_is_over(const struct bench_end *e);
+/* Waits until done(arg); WEFT_E_INTR, WEFT_E_TIMEDOUT, or why a peer is gone. */
+int bench_end_wait(struct bench_end *e, bool (*done)(void *arg), void *arg);
 /* CPU time that each process has used so far. */
 int bench_end_usage(struct bench_end *e, uint64_t *here_ns, uint64_t *there_ns);
 

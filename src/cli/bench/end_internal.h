@@ -37,8 +37,6 @@ struct bench_wait {
 };
 
 /* end.c */
-/* Waits until done(arg); WEFT_E_INTR, WEFT_E_TIMEDOUT, or why the peer is gone. */
-int bench_end_wait(struct bench_end *e, bool (*done)(void *arg), void *arg);
 int bench_end_endpoint(struct bench_end *e, const struct bench_options *o, bool accept);
 int bench_end_address(struct bench_end *e, struct bench_hello *h);
 bool bench_end_is_drained(void *arg);

@@ -33,10 +33,11 @@ static int measure(struct many *m, const struct bench_options *part, uint32_t ot
     return rc;
 }
 
-static int hold_rounds(const struct bench_options *o, struct bench_result *result) {
+int bench_peers_measure(const struct bench_options *o, struct bench_result *result) {
     static struct many m;
     struct bench_options part = *o;
     int rc = 0;
+    part.kind = BENCH_LATENCY;
     part.time_s /= o->rounds;
     for (uint32_t round = 0; round < o->rounds; round++)
         for (size_t i = 0; i < o->connecteds && !rc; i++) {
@@ -77,14 +78,12 @@ static void print_size(struct rows *p, const struct bench_options *o, struct ben
 
 int bench_run_peers(struct bench_options *o) {
     static struct bench_result result[BENCH_SIZES_MAX];
-    struct bench_options latency = *o;
     struct rows p;
     int rc = 0;
-    latency.kind = BENCH_LATENCY;
     rows_start(&p, o->format);
     for (size_t i = 0; i < o->sizes && !rc; i++) {
         for (size_t k = 0; k < o->connecteds; k++) result[k] = (struct bench_result){.size = o->size[i]};
-        rc = hold_rounds(&latency, result);
+        rc = bench_peers_measure(o, result);
         if (!rc || rc == WEFT_E_INTR) print_size(&p, o, result);
         for (size_t k = 0; k < o->connecteds; k++) bench_result_free(&result[k]);
     }

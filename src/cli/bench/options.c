@@ -119,7 +119,9 @@ enum {
     OPT_ROUNDS,
     OPT_CONNECTED,
     OPT_BULK,
-    OPT_SECURITY
+    OPT_SECURITY,
+    OPT_QUICK,
+    OPT_ONLY
 };
 
 static int parse_number(const char *option, long max, uint32_t *to) {
@@ -174,20 +176,47 @@ static int parse_option(struct bench_options *o, int option) {
     case OPT_JSON: o->format = ROWS_JSON; return 0;
     case OPT_CSV: o->format = ROWS_CSV; return 0;
     case OPT_NO_PIN: o->pin = false; return 0;
+    case OPT_QUICK: o->quick = true; return 0;
+    case OPT_ONLY: o->only = optarg; return 0;
     case 'h': command_help(c); exit(0);
     default: return command_misuse(c, NULL);
     }
 }
 
+/* What was not asked for. */
+static void set_defaults(struct bench_options *o) {
+    const struct bench_kind_info *kind = &bench_kinds[o->kind];
+    if (!o->adapter) o->adapter = "shm";
+    if (!o->time_s) o->time_s = o->quick ? 0.3 : 1;
+    if (!o->rounds) o->rounds = o->quick ? 3 : 5;
+    if (!o->sizes && kind->sizes) parse_list(kind->sizes, BENCH_SIZE_MAX, o->size, &o->sizes);
+    if (!o->connecteds) parse_connected(o, o->kind == BENCH_MEMORY ? "64" : "1,8,64");
+    if (o->filter == BENCH_DEFAULT) o->filter = kind->compares || o->peers ? BENCH_EACH : BENCH_ALL;
+}
+
+static int check_claims(const struct bench_options *o) {
+    const struct command *c = &command_bench;
+    if (o->kind != BENCH_CLAIMS)
+        return o->only || o->quick
+                   ? command_misuse(c, "--only and --quick are for claims, not for %s", o->name)
+                   : 0;
+    if (o->adapter || o->sizes || o->security || o->data_given || o->peers)
+        return command_misuse(c,
+                              "claims has adapters, sizes, data, security and peers of its own; --only NAME "
+                              "chooses");
+    return 0;
+}
+
 static int check(struct bench_options *o) {
     const struct command *c = &command_bench;
     const struct bench_kind_info *kind = &bench_kinds[o->kind];
-    int status = check_adapter(o->adapter);
+    int status = check_claims(o);
+    if (status) return status;
+    set_defaults(o);
+    status = check_adapter(o->adapter);
     if (status) return status;
     if (!strcmp(o->adapter, "self") && kind->two_ends)
         return command_misuse(c, "adapter self has one end only: it has no %s", o->name);
-    if (!o->sizes) parse_list(kind->sizes, BENCH_SIZE_MAX, o->size, &o->sizes);
-    if (o->filter == BENCH_DEFAULT) o->filter = kind->compares || o->peers ? BENCH_EACH : BENCH_ALL;
     for (size_t i = 0; i < o->sizes; i++)
         if (o->size[i] < kind->least_size)
             return command_misuse(c, "--size %llu: %s needs data, at least %llu B",
@@ -215,16 +244,11 @@ int bench_options_parse(struct bench_options *o, int argc, char **argv) {
                                             {"json", no_argument, NULL, OPT_JSON},
                                             {"csv", no_argument, NULL, OPT_CSV},
                                             {"no-pin", no_argument, NULL, OPT_NO_PIN},
+                                            {"quick", no_argument, NULL, OPT_QUICK},
+                                            {"only", required_argument, NULL, OPT_ONLY},
                                             {"help", no_argument, NULL, 'h'},
                                             {0}};
-    *o = (struct bench_options){.adapter = "shm",
-                                .time_s = 1,
-                                .rounds = 5,
-                                .connected = {1, 8, 64},
-                                .connecteds = 3,
-                                .bulk = 1ull << 30,
-                                .written = true,
-                                .pin = true};
+    *o = (struct bench_options){.bulk = 1ull << 30, .written = true, .pin = true};
     for (int option, status; (option = getopt_long(argc, argv, "h", options, NULL)) != -1;)
         if ((status = parse_option(o, option)) != 0) return status;
     if (optind >= argc) return command_misuse(&command_bench, "which one? `weft bench --help` lists them");

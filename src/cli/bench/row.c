@@ -3,6 +3,7 @@
 
 #include <math.h>
 #include <stdio.h>
+#include <string.h>
 
 static struct row_field *add(struct row *r, const char *name, const char *heading) {
     struct row_field *f = &r->field[r->fields++];
@@ -39,6 +40,12 @@ static void print_json(const struct row *r) {
     json_line(object);
 }
 
+/* A text with a separator in it goes between quotes; none has quotes itself. */
+static void print_csv_text(const char *text) {
+    const char *quote = strchr(text, ',') ? "\"" : "";
+    printf("%s%s%s", quote, text, quote);
+}
+
 static void print_csv(const struct rows *p, const struct row *r) {
     char text[64];
     for (size_t i = 0; !p->headed && i < r->fields; i++)
@@ -46,7 +53,8 @@ static void print_csv(const struct rows *p, const struct row *r) {
     for (size_t i = 0; i < r->fields; i++) {
         const struct row_field *f = &r->field[i];
         snprintf(text, sizeof text, f->whole ? "%.0f" : "%.9g", f->number);
-        printf("%s%s", f->none ? "" : f->text ? f->text : text, i + 1 < r->fields ? "," : "\n");
+        print_csv_text(f->none ? "" : f->text ? f->text : text);
+        putchar(i + 1 < r->fields ? ',' : '\n');
     }
 }
 

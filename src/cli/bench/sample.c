@@ -22,6 +22,7 @@ struct sampler {
     const struct bench_options *o;
     struct bench_result *r;
     uint64_t start_ns, kept_ns;
+    bool taken; /* one at least: a busy machine may use up the time before */
 };
 
 static bool wanted(const struct bench_options *o, enum bench_state s) {
@@ -39,7 +40,7 @@ static uint64_t kept(const struct sampler *x) {
 static uint64_t next_count(const struct sampler *x) {
     uint64_t limit_ns = (uint64_t)(x->o->time_s * 1e9), n = SAMPLE_NS / x->source->unit_ns + 1;
     if (n < x->source->least && !x->o->count) n = x->source->least;
-    if (weft_now_ns() - x->start_ns >= LONGER * limit_ns) return 0;
+    if (x->taken && weft_now_ns() - x->start_ns >= LONGER * limit_ns) return 0;
     if (!x->o->count) return x->kept_ns < limit_ns ? n : 0;
     uint64_t have = kept(x);
     if (have >= x->o->count) return 0;
@@ -77,6 +78,7 @@ int bench_take_samples(const struct bench_source *source, const struct bench_opt
         enum bench_state state = before == after ? after : BENCH_MIXED;
         before = after;
         if (rc) break;
+        x.taken = true;
         keep(&x, state, &sample);
         show_progress(&x, state);
         if (atomic_load(&bench_interrupted)) rc = WEFT_E_INTR;

@@ -15,6 +15,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -129,8 +130,11 @@ static bool drain(struct tool *t) {
 
 static int reap(struct tool *t) {
     int status;
-    while (waitpid(t->pid, &status, 0) < 0 && errno == EINTR) {
+    struct rusage used;
+    while (wait4(t->pid, &status, 0, &used) < 0 && errno == EINTR) {
     }
+    t->cpu_s = (double)(used.ru_utime.tv_sec + used.ru_stime.tv_sec) +
+               (double)(used.ru_utime.tv_usec + used.ru_stime.tv_usec) / 1e6;
     close(t->fd);
     t->pid = 0;
     return WIFEXITED(status) && WEXITSTATUS(status) == 0 ? 0 : WEFT_E_IO;

@@ -19,6 +19,7 @@ struct tool {
     int fd;                          /* its output and errors */
     char out[TOOL_OUT_BYTES];        /* the end of them, always a string */
     size_t len;
+    double cpu_s; /* that it used, and its children: known when it has ended */
 };
 
 /* Appends an argument. */
