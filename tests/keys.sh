@@ -55,7 +55,7 @@ config=$scratch/other
 on right "$weft" keygen
 fails "a host with another key" right "$weft" up --bind 10.77.0.2 --join "$join"
 says 'the cluster has another key' err
-check "node 0 says so, too" logged 'a connection is refused: .*key'
+check "node 0 says so, too" logged 'a connection from udp 10.77.0.2:[0-9]* is refused: .*key'
 fails "a host with --insecure" right "$weft" up --bind 10.77.0.2 --insecure --join "$join"
 says 'without --insecure' err
 config=$XDG_CONFIG_HOME

@@ -116,6 +116,8 @@ struct adapter_ops {
     int (*address)(struct adapter *a, void *buf, size_t *len);
     /* Whether that address can be reached from here at all (same host, known family). False for bad input. */
     bool (*reachable)(struct adapter *a, const void *addr, size_t len);
+    /* The address for people, "10.0.0.2:4791". NULL where it says nothing to them. */
+    void (*address_text)(struct adapter *a, const void *addr, size_t len, char *out, size_t cap);
     /* Makes ready to send to an address. May be called for an address whose peer is known already: gives that
      * one, with one more hold. Never waits for the peer. WEFT_E_INVAL, WEFT_E_UNREACHABLE, WEFT_E_REFUSED,
      * WEFT_E_NOMEM, WEFT_E_LIMIT (its queue of newcomers is full: try later). */

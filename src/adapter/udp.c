@@ -180,6 +180,7 @@ const struct adapter_ops adapter_udp_ops = {
     .close = udp_close,
     .address = udp_address,
     .reachable = udp_reachable,
+    .address_text = udp_address_text,
     .connect = udp_connect,
     .disconnect = udp_disconnect,
     .path_packet_bytes = udp_path_packet_bytes,

@@ -6,6 +6,7 @@
 
 #include <arpa/inet.h>
 #include <net/if.h>
+#include <stdio.h>
 #include <string.h>
 
 enum { FAMILY_V4 = 4, FAMILY_V6 = 6 };
@@ -121,4 +122,14 @@ int udp_blob_decode(const struct udp *u, const void *blob, size_t len, union udp
     }
     *out = sa;
     return 0;
+}
+
+void udp_address_text(struct adapter *a, const void *blob, size_t len, char *out, size_t cap) {
+    union udp_sockaddr sa;
+    char host[INET6_ADDRSTRLEN];
+    *out = 0;
+    if (udp_blob_decode((struct udp *)a, blob, len, &sa)) return;
+    bool v6 = sa.sa.sa_family == AF_INET6;
+    inet_ntop(sa.sa.sa_family, v6 ? (const void *)&sa.v6.sin6_addr : &sa.v4.sin_addr, host, sizeof host);
+    snprintf(out, cap, v6 ? "[%s]:%u" : "%s:%u", host, ntohs(v6 ? sa.v6.sin6_port : sa.v4.sin_port));
 }

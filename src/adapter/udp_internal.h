@@ -114,6 +114,8 @@ int udp_sockaddr_parse(const char *host, uint16_t port, union udp_sockaddr *out)
 size_t udp_blob_encode(const struct udp *u, const union udp_sockaddr *sa, uint8_t out[UDP_ADDRESS_BYTES_MAX]);
 /* WEFT_E_INVAL: no address; WEFT_E_UNREACHABLE: one of another family or host. */
 int udp_blob_decode(const struct udp *u, const void *blob, size_t len, union udp_sockaddr *out);
+/* adapter_ops.address_text */
+void udp_address_text(struct adapter *a, const void *blob, size_t len, char *out, size_t cap);
 
 /* udp_socket.c */
 int udp_socket_open(struct udp *u, const char *host, uint16_t port);

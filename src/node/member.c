@@ -247,7 +247,11 @@ int member_join_start(struct node_daemon *d, const char *text) {
     if (!j.keyed) memcpy(d->credentials.token, j.id, sizeof j.id);
     node_join_format(&j, d->join_text, sizeof d->join_text);
     d->join_link = mesh_connect(d, j.address, j.address_bytes);
-    if (!d->join_link) return WEFT_E_UNREACHABLE;
+    if (!d->join_link) {
+        weft_error("node", "the address in that join text is out of reach of %s, where this daemon listens",
+                   d->bind_host ? d->bind_host : "127.0.0.1");
+        return WEFT_E_UNREACHABLE;
+    }
     struct mesh_message m;
     mesh_begin(&m, NODE_M_JOIN);
     weft_put_u16(&m.w, NODE_PROTOCOL_VERSION);

@@ -337,7 +337,11 @@ static void on_peer_down(void *ctx, struct ep_peer *peer, int status) {
                 "the cluster has another key: is the key file here the one of the host where the cluster "
                 "was started, and the join text the present cluster's?");
         else
-            weft_error("node", "cannot reach the cluster's node 0: %s", weft_error_text(status));
+            weft_error("node",
+                       "cannot reach the cluster's node 0, which alone takes nodes in: %s (is its daemon up, "
+                       "and is the "
+                       "join text the present cluster's?)",
+                       weft_error_text(status));
         d->join_link = NULL;
         daemon_end(d);
     }

@@ -25,17 +25,19 @@ static const char *reason_text(const struct engine *e, const struct wire_hello *
 /* At most once a second: whoever sends INITs must not fill the log. */
 static void say_refused(struct engine *e, uint64_t now, const struct engine_from *from,
                         const struct wire_hello *init, enum wire_status status) {
-    char both[96] = "";
+    char both[96] = "", origin[96] = "";
     e->refusals++;
     if (e->refusals_said && now - e->refusals_said_ns < WEFT_NS_PER_S) return;
+    if (e->cfg.io.origin_text) e->cfg.io.origin_text(e->cfg.io.ctx, from, origin, sizeof origin);
     if (status == WIRE_REFUSE_VERSION)
         snprintf(both, sizeof both, ": %u to %u, this side speaks %d", init->version_min, init->version_max,
                  WIRE_VERSION);
     else if (status == WIRE_REFUSE_INTEGRITY)
         snprintf(both, sizeof both, ": it takes %s, this side %s (option security)",
                  hello_modes_text(init->integrity), hello_modes_text(hello_modes(e, from->link)));
-    weft_warn("transport", "a connection is refused: %s%s (refused since the last such line: %lu)",
-              reason_text(e, init, status), both, (unsigned long)(e->refusals - e->refusals_said));
+    weft_warn("transport", "a connection%s%s is refused: %s%s (refused since the last such line: %lu)",
+              *origin ? " from " : "", origin, reason_text(e, init, status), both,
+              (unsigned long)(e->refusals - e->refusals_said));
     e->refusals_said = e->refusals;
     e->refusals_said_ns = now;
 }

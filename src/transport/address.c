@@ -7,6 +7,7 @@
 #include "base/path.h"
 #include "transport/ep_internal.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -219,6 +220,13 @@ static void io_reply(void *ctx, const struct engine_from *from, const void *pack
     io_path_close(ctx, &path);
 }
 
+static void io_origin_text(void *ctx, const struct engine_from *from, char *out, size_t cap) {
+    struct adapter *a = ((struct ep_link *)from->link->owner)->adapter;
+    char address[64] = "";
+    if (a->ops->address_text) a->ops->address_text(a, from->addr, from->addr_bytes, address, sizeof address);
+    snprintf(out, cap, "%s%s%s", a->attr.name, *address ? " " : "", address);
+}
+
 static int io_expose(void *ctx, const struct engine_path *path, const void *ptr, size_t len, void *region,
                      size_t *region_len) {
     struct adapter *a = adapter_of(path);
@@ -243,4 +251,5 @@ const struct engine_io ep_engine_io = {
     .expose = io_expose,
     .conceal = io_conceal,
     .message = io_message,
+    .origin_text = io_origin_text,
 };

@@ -54,6 +54,8 @@ struct engine_io {
     void (*conceal)(void *ctx, const struct engine_path *path, const void *region, size_t region_len);
     /* As the adapter's. Used on links with ADAPTER_CAP_MESSAGES. */
     int (*message)(void *ctx, const struct engine_path *path, uint64_t word, const struct iovec piece[2]);
+    /* The sender of a packet, for the log. NULL: nobody can tell. */
+    void (*origin_text)(void *ctx, const struct engine_from *from, char *out, size_t cap);
     void *ctx;
 };
 
