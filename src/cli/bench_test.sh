@@ -121,6 +121,8 @@ both_run() { [ "$(ours | wc -l)" -ge 2 ] && { [ "$1" != shm ] || [ "$(ls "$WORK/
 interrupted latency shm 8 INT 130
 interrupted bidirectional udp 64K TERM 130
 interrupted bandwidth shm 1M KILL 137
+interrupted put shm 64K TERM 130
+interrupted get udp 64K KILL 137
 
 # Ended while it sets up many: the others are in the middle of making their buffers, and end without a crash.
 killed_in_setup() {
@@ -137,6 +139,17 @@ killed_in_setup() {
 for pause in 0 0.01 0.02 0.03 0.04 0.06 0.08 0.1; do
     killed_in_setup TERM $pause
     killed_in_setup KILL $pause
+done
+
+# Killed while it starts: the other process, which may wait for a connection by then, ends too.
+for pause in 0 0.003 0.006 0.01 0.02; do
+    "$weft" bench put --time 60 >"$WORK/out" 2>"$WORK/err" &
+    bench_pid=$!
+    await eval '[ "$(ours | wc -l)" -ge 2 ]'
+    sleep $pause
+    kill -KILL $bench_pid
+    wait $bench_pid
+    await none_of_ours
 done
 
 expect 0 "$weft" info

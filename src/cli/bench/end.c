@@ -5,15 +5,14 @@
 #include "base/error.h"
 #include "base/option.h"
 #include "cli/bench/end_internal.h"
+#include "cli/bench/process.h"
 
 #include <errno.h>
-#include <sched.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/random.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #define SLICE_NS        (100 * WEFT_NS_PER_MS) /* how late an interrupt may be noticed */
@@ -87,37 +86,21 @@ int bench_end_address(struct bench_end *e, struct bench_hello *h) {
     return rc;
 }
 
-void bench_end_pin(int cpu) {
-    if (cpu < 0) return;
-    cpu_set_t set;
-    CPU_ZERO(&set);
-    CPU_SET(cpu, &set);
-    if (sched_setaffinity(0, sizeof set, &set)) fprintf(stderr, "weft: cannot stay on CPU %d: %m\n", cpu);
-}
-
 /* -- opening and closing -- */
 
 static int start_other(struct bench_end *e, const struct bench_options *o) {
-    int pair[2];
-    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair)) return weft_error_from_errno(errno);
-    fflush(NULL);
-    pid_t pid = fork();
-    if (pid < 0) {
-        int rc = weft_error_from_errno(errno);
-        close(pair[0]);
-        close(pair[1]);
-        return rc;
-    }
-    close(pair[pid != 0]);
-    if (pid == 0) {
+    struct bench_other other = {0};
+    int rc = bench_process_start(&other.pid, &other.control);
+    if (rc) return rc;
+    if (other.pid == 0) {
         /* An inherited end of another's socket would keep that one from noticing the first process's death.
          */
         for (uint32_t i = 0; i < e->others; i++) close(e->other[i].control);
         e->others = 0;
-        e->control = pair[1];
+        e->control = other.control;
         bench_other_main(e, o);
     }
-    e->other[e->others++] = (struct bench_other){.pid = pid, .control = pair[0]};
+    e->other[e->others++] = other;
     return 0;
 }
 
@@ -151,7 +134,7 @@ int bench_end_open(struct bench_end *e, const struct bench_options *o, uint32_t 
     int rc = make_key(o);
     for (uint32_t i = 0; i < others && !e->alone && !rc; i++) rc = start_other(e, o);
     if (!rc) {
-        if (o->pin) bench_end_pin(o->cpu[0]);
+        if (o->pin) bench_process_pin(o->cpu[0]);
         rc = bench_end_endpoint(e, o, e->alone);
         if (rc) fprintf(stderr, "weft: adapter %s does not open here: %s\n", o->adapter, weft_error_text(rc));
         if (rc) return rc;
@@ -165,13 +148,11 @@ int bench_end_open(struct bench_end *e, const struct bench_options *o, uint32_t 
 }
 
 void bench_end_close(struct bench_end *e) {
-    char end = BENCH_END;
-    for (uint32_t i = 0; i < e->others; i++) send(e->other[i].control, &end, 1, MSG_NOSIGNAL);
+    for (uint32_t i = 0; i < e->others; i++) bench_process_say(e->other[i].control);
     if (e->ep) ep_close(e->ep, 100);
     for (uint32_t i = 0; i < e->others; i++) {
         close(e->other[i].control);
-        while (waitpid(e->other[i].pid, NULL, 0) < 0 && errno == EINTR) {
-        }
+        bench_process_await(e->other[i].pid);
     }
     e->out = e->bulk = NULL; /* ep_close has freed them */
     bench_buffers_free(e);

@@ -17,8 +17,7 @@ enum bench_handler {
 enum bench_work { WORK_NONE, WORK_SETUP, WORK_STREAM, WORK_END };
 
 /* Between the processes, on the socket and in headers: both run the same program. */
-#define BENCH_GO  'g' /* first word on the socket */
-#define BENCH_END 'e' /* last one */
+#define BENCH_GO 'g' /* first word on the socket */
 struct bench_hello {
     int status;
     uint32_t address_bytes;
@@ -41,7 +40,6 @@ int bench_end_endpoint(struct bench_end *e, const struct bench_options *o, bool 
 int bench_end_address(struct bench_end *e, struct bench_hello *h);
 bool bench_end_is_drained(void *arg);
 uint64_t bench_end_used_ns(void); /* CPU time of this process */
-void bench_end_pin(int cpu);
 /* other.c */
 _Noreturn void bench_other_main(struct bench_end *e, const struct bench_options *o);
 void bench_on_setup(void *ctx, struct ep_peer *peer, const struct ep_msg *msg, struct ep_sink *sink);

@@ -2,8 +2,8 @@
  * measurements the other process sleeps on its socket, so that it disturbs nobody. */
 #include "base/clock.h"
 #include "base/error.h"
-#include "cli/bench/end_internal.h"
 #include "cli/bench/floor.h"
+#include "cli/bench/process.h"
 
 #include <errno.h>
 #include <netinet/in.h>
@@ -95,17 +95,14 @@ static void obey(struct floor *f, const struct order *o) {
     }
 }
 
-static _Noreturn void be_the_other(struct floor *f, int control, const struct bench_options *o) {
+static _Noreturn void be_the_other(struct floor *f, const struct bench_options *o) {
     struct order order;
-    signal(SIGINT, SIG_IGN); /* the first process decides */
-    signal(SIGTERM, SIG_IGN);
-    signal(SIGHUP, SIG_IGN);
     prctl(PR_SET_PDEATHSIG, SIGKILL);
-    if (o->pin) bench_end_pin(o->cpu[1]);
+    if (o->pin) bench_process_pin(o->cpu[1]);
     memset(f->shared, 1, f->bytes);
     memset(f->theirs, 1, f->bytes);
-    while (send(control, &order, 1, MSG_NOSIGNAL) == 1 &&
-           recv(control, &order, sizeof order, 0) == sizeof order)
+    while (send(f->control, &order, 1, MSG_NOSIGNAL) == 1 &&
+           recv(f->control, &order, sizeof order, 0) == sizeof order)
         obey(f, &order);
     _exit(0);
 }
@@ -150,24 +147,13 @@ static int make(struct floor *f, uint64_t size_max) {
     return open_udp(f->udp) ? 0 : weft_error_from_errno(errno);
 }
 
-static int start(struct floor *f, const struct bench_options *o) {
-    int pair[2];
-    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair)) return weft_error_from_errno(errno);
-    fflush(NULL);
-    f->other = fork();
-    int rc = f->other < 0 ? weft_error_from_errno(errno) : 0;
-    close(pair[f->other != 0]);
-    if (f->other == 0) be_the_other(f, pair[1], o);
-    f->control = pair[0];
-    return rc;
-}
-
 int floor_open(struct floor *f, const struct bench_options *o, uint64_t size_max) {
     *f = (struct floor){.control = -1, .udp = {-1, -1}};
     int rc = make(f, size_max);
-    if (!rc) rc = start(f, o);
+    if (!rc) rc = bench_process_start(&f->other, &f->control);
+    if (!rc && !f->other) be_the_other(f, o);
     if (!rc) {
-        if (o->pin) bench_end_pin(o->cpu[0]);
+        if (o->pin) bench_process_pin(o->cpu[0]);
         memset(f->target, 1, f->bytes);
     } else {
         fprintf(stderr, "weft: the machine's floors cannot be measured: %s\n", weft_error_text(rc));
@@ -179,8 +165,7 @@ void floor_close(struct floor *f) {
     if (f->control >= 0) close(f->control); /* the other process ends */
     if (f->other > 0) {
         kill(f->other, SIGKILL); /* also when it waits for a turn that never comes */
-        while (waitpid(f->other, NULL, 0) < 0 && errno == EINTR) {
-        }
+        bench_process_await(f->other);
     }
     for (int i = 0; i < 2; i++)
         if (f->udp[i] >= 0) close(f->udp[i]);

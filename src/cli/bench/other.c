@@ -2,9 +2,8 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "cli/bench/end_internal.h"
-#include "node/rundir.h"
+#include "cli/bench/process.h"
 
-#include <signal.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -60,8 +59,10 @@ static void serve(struct bench_end *e) {
         atomic_compare_exchange_strong(&e->work, &work, WORK_NONE);
         if (work == WORK_SETUP)
             set_up(e);
-        else if (work == WORK_STREAM)
+        else if (work == WORK_STREAM && e->window)
             bench_end_stream(e, e->work_count);
+        else if (work == WORK_STREAM)
+            ep_peer_fail(e->peer, WEFT_E_PROTO); /* there is nothing set up to send */
     }
 }
 
@@ -69,22 +70,14 @@ static void serve(struct bench_end *e) {
 _Noreturn void bench_other_main(struct bench_end *e, const struct bench_options *o) {
     char go;
     struct bench_hello h = {0};
-    signal(SIGINT, SIG_IGN); /* a terminal sends them to all: the first process decides */
-    signal(SIGTERM, SIG_IGN);
-    signal(SIGHUP, SIG_IGN);
     pid_t first = getppid();
     if (recv(e->control, &go, 1, 0) != 1 || go != BENCH_GO) _exit(0);
-    if (o->pin) bench_end_pin(o->cpu[1]);
+    if (o->pin) bench_process_pin(o->cpu[1]);
     h.status = bench_end_endpoint(e, o, true);
     if (!h.status) h.status = bench_end_address(e, &h);
     if (send(e->control, &h, sizeof h, MSG_NOSIGNAL) != sizeof h || h.status) _exit(1);
     if (!ep_watch(e->ep, e->control, on_control, e)) serve(e);
-    if (!e->told_end) e->told_end = recv(e->control, &go, 1, 0) == 1;
     ep_close(e->ep, 100);
-    char run_dir[WEFT_PATH_MAX];
-    if (!e->told_end && !weft_run_dir(run_dir, sizeof run_dir)) {
-        node_rundir_clean_process(run_dir, first);
-        node_rundir_clean(run_dir);
-    }
+    bench_process_clean_up(e->control, e->told_end, first);
     _exit(0);
 }

@@ -90,7 +90,10 @@ void bench_take(struct bench_end *e, const struct ep_msg *msg, struct ep_sink *s
 
 void bench_on_ping(void *ctx, struct ep_peer *peer, const struct ep_msg *msg, struct ep_sink *sink) {
     struct bench_end *e = ctx;
-    bench_take(e, msg, sink, e->in, ping_data);
+    if (e->window)
+        bench_take(e, msg, sink, e->in, ping_data);
+    else
+        atomic_store(&e->failed, WEFT_E_PROTO); /* there is nothing set up to answer from */
 }
 
 void bench_on_pong(void *ctx, struct ep_peer *peer, const struct ep_msg *msg, struct ep_sink *sink) {

@@ -16,7 +16,7 @@ struct window_slot {
 
 struct window_pair {
     struct weft *w;
-    struct weft_peer *peer;
+    struct weft_peer *_Atomic peer;
     pid_t other; /* 0: this is it */
     int control; /* a socket to the other process */
     atomic_int down;

@@ -2,16 +2,13 @@
  * otherwise waits, as a program does whose memory is used by others. */
 #include "base/clock.h"
 #include "base/error.h"
-#include "cli/bench/end_internal.h"
+#include "cli/bench/process.h"
 #include "cli/bench/window.h"
-#include "node/rundir.h"
 
 #include <errno.h>
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #define LINE       64
@@ -22,6 +19,7 @@
 #define SLICES     600
 #define LOOK_POLLS (1u << 16)
 #define CONNECT_NS (10 * WEFT_NS_PER_S)
+#define CLOSE_NS   (5 * WEFT_NS_PER_S)
 
 enum handler { ON_WINDOW, ON_SETUP_WINDOW, ON_ECHO, HANDLERS };
 enum order { ORDER_NONE, ORDER_SETUP, ORDER_ECHO };
@@ -198,8 +196,17 @@ static void echo(struct window_pair *p) {
     }
 }
 
+/* Connected, its end is told by the fabric. */
+static bool first_is_gone(const struct window_pair *p) {
+    char byte;
+    if (p->peer) return atomic_load(&p->down);
+    return recv(p->control, &byte, 1, MSG_PEEK | MSG_DONTWAIT) >= 0;
+}
+
 static void serve(struct window_pair *p) {
-    while (!weft_wait(p->w, has_order, p, WEFT_FOREVER) && !atomic_load(&p->down)) {
+    for (;;) {
+        int rc = weft_wait(p->w, has_order, p, p->peer ? WEFT_FOREVER : SLICE_NS);
+        if ((rc && rc != WEFT_E_TIMEDOUT) || first_is_gone(p)) return;
         int order = atomic_exchange(&p->order, ORDER_NONE);
         if (order == ORDER_SETUP) set_up(p);
         if (order == ORDER_ECHO) echo(p);
@@ -213,37 +220,18 @@ struct greeting {
 
 static _Noreturn void be_the_other(struct window_pair *p, const struct bench_options *o) {
     struct greeting g = {.status = 0};
-    signal(SIGINT, SIG_IGN); /* the first process decides */
-    signal(SIGTERM, SIG_IGN);
-    signal(SIGHUP, SIG_IGN);
     pid_t first = getppid();
-    char run_dir[WEFT_PATH_MAX], byte;
-    if (o->pin) bench_end_pin(o->cpu[1]);
+    if (o->pin) bench_process_pin(o->cpu[1]);
     g.status = open_fabric(p, o);
     if (!g.status) g.status = weft_own_address(p->w, &g.address);
     if (send(p->control, &g, sizeof g, MSG_NOSIGNAL) != sizeof g || g.status) _exit(1);
     serve(p);
     weft_close(p->w, 100);
-    /* A word says that the first process ends in order. */
-    bool told = recv(p->control, &byte, 1, 0) == 1;
-    if (!told && !weft_run_dir(run_dir, sizeof run_dir)) node_rundir_clean_process(run_dir, first);
+    bench_process_clean_up(p->control, false, first);
     _exit(0);
 }
 
 /* -- the first process -- */
-
-static int start_other(struct window_pair *p, const struct bench_options *o) {
-    int pair[2];
-    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair)) return weft_error_from_errno(errno);
-    fflush(NULL);
-    pid_t pid = fork();
-    int rc = pid < 0 ? weft_error_from_errno(errno) : 0;
-    close(pair[pid != 0]);
-    p->control = pair[pid == 0];
-    if (pid == 0) be_the_other(p, o);
-    p->other = pid > 0 ? pid : 0;
-    return rc;
-}
 
 static int hear(struct window_pair *p, struct greeting *g) {
     ssize_t n;
@@ -255,11 +243,14 @@ static int hear(struct window_pair *p, struct greeting *g) {
 int window_pair_open(struct window_pair *p, const struct bench_options *o) {
     static struct greeting g;
     *p = (struct window_pair){.control = -1};
-    int rc = start_other(p, o);
-    if (!rc && o->pin) bench_end_pin(o->cpu[0]);
+    int rc = bench_process_start(&p->other, &p->control);
+    if (!rc && !p->other) be_the_other(p, o);
+    if (!rc && o->pin) bench_process_pin(o->cpu[0]);
     if (!rc) rc = hear(p, &g);
     if (!rc) rc = open_fabric(p, o);
-    if (!rc) rc = weft_connect(p->w, &g.address, NULL, &p->peer);
+    struct weft_peer *peer = NULL;
+    if (!rc) rc = weft_connect(p->w, &g.address, NULL, &peer);
+    p->peer = peer;
     if (!rc) rc = weft_connect_wait(p->peer, CONNECT_NS);
     if (rc && rc != WEFT_E_INTR)
         fprintf(stderr, "weft: no windows over adapter %s here: %s\n", o->adapter, weft_error_text(rc));
@@ -267,14 +258,12 @@ int window_pair_open(struct window_pair *p, const struct bench_options *o) {
 }
 
 void window_pair_close(struct window_pair *p) {
-    char end = BENCH_END;
-    if (p->control >= 0) send(p->control, &end, 1, MSG_NOSIGNAL);
-    if (p->w) drop_memory(p);
+    bool ended = !p->peer || weft_flush_wait(p->peer, CLOSE_NS) != WEFT_E_TIMEDOUT;
+    if (p->w && ended) drop_memory(p); /* else what is under way needs it as long as the process lives */
+    if (p->control >= 0) bench_process_say(p->control);
     weft_close(p->w, 100);
     if (p->control >= 0) close(p->control);
-    if (p->other)
-        while (waitpid(p->other, NULL, 0) < 0 && errno == EINTR) {
-        }
+    if (p->other > 0) bench_process_await(p->other);
 }
 
 static int wait_for(struct window_pair *p, int (*done)(void *arg), void *arg) {
