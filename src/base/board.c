@@ -108,8 +108,10 @@ static void make(void) {
     errno = saved_errno;
 }
 
+void weft_board_open(void) { pthread_once(&once, make); }
+
 void *weft_board_alloc(enum weft_board_kind kind, size_t bytes) {
-    pthread_once(&once, make);
+    weft_board_open();
     struct weft_board *b = atomic_load_explicit(&board, memory_order_acquire);
     if (!b) return NULL;
     size_t whole = (sizeof(struct weft_board_block) + bytes + ALIGN - 1) / ALIGN * ALIGN;

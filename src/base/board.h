@@ -46,6 +46,9 @@ struct weft_board {
 };
 #define WEFT_BOARD_MAGIC "weftbrd"
 
+/* Makes the board, if it is not there yet: for programs that shall be seen before they have counted anything.
+ * Any thread. */
+void weft_board_open(void);
 /* Memory of the board, zeroed and aligned to 64, never given back; NULL: no room, or no board. Any thread. */
 void *weft_board_alloc(enum weft_board_kind kind, size_t bytes);
 /* Names the next counter. The caller sees to it that only one thread does. */

@@ -8,7 +8,7 @@ struct command {
     const char *name;
     const char *summary;         /* for the list of `weft --help` */
     const char *usage;           /* for `weft NAME --help` */
-    int (*run)(int argc, char **argv);   /* the exit status; argv[0] is the command's name */
+    int (*run)(int argc, char **argv);   /* the exit status; argv[0] is "weft NAME" */
 };
 
 #define EXIT_USAGE 2

@@ -31,5 +31,6 @@ expect 1 "$weft" config udp_gos;    warns 'did you mean udp_gso'
 expect 0 "$weft" config --json;     says '"name":"udp_gso"'
 expect 0 env WEFT_UDP_GSO=no "$weft" config udp_gso;   says 'from environment'
 expect 0 env WEFT_UDP_GSA=no "$weft" config udp_gso;   warns WEFT_UDP_GSO
+expect 2 "$weft" sim --from;   warns "^weft sim: option '--from' requires an argument"
 expect_nothing_left
 finish

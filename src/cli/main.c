@@ -110,5 +110,8 @@ int main(int argc, char **argv) {
     const struct command *c = find(name);
     if (!c) return unknown(name);
     weft_options_check_environment();
+    char said[32]; /* getopt begins its complaints with it */
+    snprintf(said, sizeof said, "weft %s", c->name);
+    argv[1] = said;
     return c->run(argc - 1, argv + 1);
 }

@@ -38,6 +38,12 @@ expect 1 "$weft" stats --node 7;                        warns 'node 7 is not in 
 expect 0 "$weft" down
 expect 1 "$weft" stats $daemon;                         warns "there is no process $daemon"
 
+# a daemon that nobody has talked to
+expect 0 "$weft" up
+expect 0 "$weft" stats --node 0;                        says '^weftd, process [1-9]'
+expect 0 "$weft" trace --node 0
+expect 0 "$weft" down
+
 # a program that counts while it is looked at
 "$weft" bench latency --size 64 --time 60 >/dev/null 2>&1 &
 program=$!

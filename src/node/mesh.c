@@ -372,7 +372,8 @@ int mesh_open(struct node_daemon *d) {
     cfg.handlers[NODE_ON_PING] = (struct ep_handler){.on_header = on_ping, .ctx = d};
     int rc = ep_open(&d->ep, &cfg);
     if (rc == WEFT_OK || strcmp(d->adapters, "shm,udp") != 0) return rc;
-    weft_warn("node", "going on without shm"); /* a host that forbids it */
     cfg.adapters = "udp";
-    return ep_open(&d->ep, &cfg);
+    rc = ep_open(&d->ep, &cfg);
+    if (rc == WEFT_OK) weft_warn("node", "going on without shm"); /* a host that forbids it */
+    return rc;
 }

@@ -1,5 +1,6 @@
 /* Endpoint: opening and closing, peers and messages. The threads' side is progress.c. */
 #include "transport/endpoint.h"
+#include "base/board.h"
 #include "base/error.h"
 #include "base/log.h"
 #include "base/option.h"
@@ -233,6 +234,7 @@ static void destroy(struct ep *ep) {
 
 int ep_open(struct ep **out, const struct ep_config *cfg) {
     pthread_once(&fork_once, watch_forks);
+    weft_board_open();
     struct ep *ep = calloc(1, sizeof *ep);
     if (!ep) return WEFT_E_NOMEM;
     ep->cfg = *cfg;
