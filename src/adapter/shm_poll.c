@@ -259,8 +259,8 @@ int shm_take(struct adapter *a, struct adapter_message *out) {
     struct shm *s = (struct shm *)a;
     struct shm_link *l = readable_hot(s);
     size_t len;
-    if (!l || l->drained || !shm_ring_next_is_message(&l->rx)) return 0;
-    if (shm_ring_read(&l->rx, s->packet, &len) != SHM_RECORD_MESSAGE)
+    if (!l || l->drained) return 0;
+    if (shm_ring_read_message(&l->rx, s->packet, &len) != SHM_RECORD_MESSAGE)
         return 0; /* poll() finds nonsense too */
     count_received(len);
     fill_message(s, l, len, out);

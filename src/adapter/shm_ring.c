@@ -136,13 +136,8 @@ bool shm_ring_want_room(struct shm_writer *w) {
     return make_room(w, need_bytes(w, record_bytes(SHM_PACKET_MAX))) == 0;
 }
 
-bool shm_ring_next_is_message(const struct shm_reader *r) {
-    uint64_t h = atomic_load_explicit(header_at(r->ring, r->head & r->mask), memory_order_relaxed);
-    if (h == header(KIND_PAD, 0)) h = atomic_load_explicit(header_at(r->ring, 0), memory_order_relaxed);
-    return h >> 32 == KIND_MESSAGE;
-}
-
-int shm_ring_read(struct shm_reader *r, uint8_t *packet, size_t *len) {
+/* `any`: packets too; else what is no message stays where it is. */
+static inline int read_record(struct shm_reader *r, uint8_t *packet, size_t *len, bool any) {
     uint64_t offset = r->head & r->mask;
     uint64_t h = atomic_load_explicit(header_at(r->ring, offset), memory_order_acquire);
     if (h == header(KIND_PAD, 0)) { /* one at the start leads to itself, and a second is refused below */
@@ -152,6 +147,7 @@ int shm_ring_read(struct shm_reader *r, uint8_t *packet, size_t *len) {
     }
     if (h == header(KIND_NONE, 0)) return SHM_RECORD_NONE;
     uint64_t n = h & UINT32_MAX, kind = h >> 32, least = kind == KIND_MESSAGE ? sizeof(uint64_t) : 0;
+    if (!any && kind != KIND_MESSAGE) return SHM_RECORD_NONE;
     if ((kind != KIND_DATA && kind != KIND_MESSAGE) || n < least || n > SHM_PACKET_MAX ||
         record_bytes(n) > r->mask + 1 - offset)
         return WEFT_E_PROTO;
@@ -163,6 +159,14 @@ int shm_ring_read(struct shm_reader *r, uint8_t *packet, size_t *len) {
     r->head += record_bytes(n);
     *len = n;
     return kind == KIND_DATA ? SHM_RECORD_PACKET : SHM_RECORD_MESSAGE;
+}
+
+int shm_ring_read(struct shm_reader *r, uint8_t *packet, size_t *len) {
+    return read_record(r, packet, len, true);
+}
+
+int shm_ring_read_message(struct shm_reader *r, uint8_t *packet, size_t *len) {
+    return read_record(r, packet, len, false);
 }
 
 bool shm_ring_release(struct shm_reader *r) {

@@ -66,8 +66,8 @@ static inline bool shm_ring_readable(const struct shm_reader *r) {
 /* Copies a record into `packet` (SHM_PACKET_MAX bytes of room) and tells its kind; of a message, `len` counts
  * the word in front. SHM_RECORD_NONE: none; WEFT_E_PROTO: nonsense in the ring. */
 int shm_ring_read(struct shm_reader *r, uint8_t *packet, size_t *len);
-/* Whether the next record, if there is one, is a message. */
-bool shm_ring_next_is_message(const struct shm_reader *r);
+/* The same, but whatever is no message stays where it is: SHM_RECORD_NONE. */
+int shm_ring_read_message(struct shm_reader *r, uint8_t *packet, size_t *len);
 /* Gives what was read back to the writer. True: the writer waits for room, wake it if it sleeps. */
 bool shm_ring_release(struct shm_reader *r);
 

@@ -130,6 +130,25 @@ static void read__half_a_publish(void **state) {
     ring_close(&g);
 }
 
+/* Who wants messages only finds a packet still there, and what follows it in its turn. */
+static void read_message__leaves_packets(void **state) {
+    struct ring g;
+    size_t got = 0;
+    const struct iovec piece[2] = {{(void *)"hello", 5}, {NULL, 0}};
+    (void)state;
+    ring_open(&g);
+    assert_int_equal(shm_ring_read_message(&g.r, packet, &got), SHM_RECORD_NONE);
+    assert_int_equal(write_bytes(&g.w, "first", 5), 0);
+    assert_int_equal(shm_ring_write_message(&g.w, 7, piece), 0);
+    assert_int_equal(shm_ring_read_message(&g.r, packet, &got), SHM_RECORD_NONE);
+    assert_int_equal(shm_ring_read(&g.r, packet, &got), SHM_RECORD_PACKET);
+    assert_int_equal(shm_ring_read_message(&g.r, packet, &got), SHM_RECORD_MESSAGE);
+    assert_int_equal(got, sizeof(uint64_t) + 5);
+    assert_memory_equal(packet + sizeof(uint64_t), "hello", 5);
+    assert_int_equal(shm_ring_read_message(&g.r, packet, &got), SHM_RECORD_NONE);
+    ring_close(&g);
+}
+
 static void set_header(struct ring *g, uint64_t at, uint64_t header) {
     memcpy(g->memory + at, &header, sizeof header);
 }
@@ -249,6 +268,7 @@ int main(void) {
         cmocka_unit_test(ring__fill_and_drain),
         cmocka_unit_test(write__too_big),
         cmocka_unit_test(read__half_a_publish),
+        cmocka_unit_test(read_message__leaves_packets),
         cmocka_unit_test(read__nonsense),
         cmocka_unit_test(read__over_the_end),
         cmocka_unit_test(read__random_memory),

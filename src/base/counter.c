@@ -12,7 +12,7 @@
 #include <stdlib.h>
 
 static struct weft_local_pool pool = {.block_bytes = sizeof(struct weft_cells), .kind = WEFT_BOARD_COUNTERS};
-static __thread void *thread_cells;
+__thread void *weft_counter_cells;
 static struct weft_cells shared_cells; /* for a thread that got no block for want of memory */
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* registration only */
@@ -42,7 +42,7 @@ void weft_counters_register(struct weft_counter *table, size_t count) {
 }
 
 static struct weft_cells *start_thread(void) {
-    struct weft_cells *mine = weft_local_claim(&pool, &thread_cells);
+    struct weft_cells *mine = weft_local_claim(&pool, &weft_counter_cells);
     if (mine && !atomic_load_explicit(&has_board, memory_order_acquire)) {
         pthread_mutex_lock(&lock);
         name_on_board();
@@ -52,16 +52,11 @@ static struct weft_cells *start_thread(void) {
     return mine;
 }
 
-void weft_counter_add(const struct weft_counter *c, uint64_t n) {
-    struct weft_cells *mine = thread_cells;
-    if (!mine) mine = start_thread();
-    if (!mine) {
+void weft_counter_add_first(const struct weft_counter *c, uint64_t n) {
+    if (start_thread())
+        weft_counter_add(c, n);
+    else
         atomic_fetch_add_explicit(&shared_cells.at[c->id], n, memory_order_relaxed);
-        return;
-    }
-    /* Two plain moves and an add: nobody else writes this cell. */
-    uint64_t v = atomic_load_explicit(&mine->at[c->id], memory_order_relaxed);
-    atomic_store_explicit(&mine->at[c->id], v + n, memory_order_relaxed);
 }
 
 uint64_t weft_counter_read(const struct weft_counter *c) {

@@ -414,7 +414,12 @@ void pbuf_release(struct engine *e, struct pbuf *p);
 int slot_take(struct engine *e, uint64_t now, struct conn *c);
 /* `quarantine`: packets for it may still be under way. */
 void slot_give(struct engine *e, uint64_t now, struct conn *c, bool quarantine);
-struct conn *slot_find(const struct engine *e, uint32_t id);
+static inline struct conn *slot_find(const struct engine *e, uint32_t id) {
+    uint32_t n = id & 0xffff;
+    if (n == 0 || n >= e->slot_count) return NULL;
+    struct conn *c = e->slots[n].conn;
+    return c && c->id == id ? c : NULL;
+}
 
 /* handshake.c */
 /* Opens a path to (or back to) that place, and makes a connection on it. */

@@ -126,11 +126,7 @@ static void watch_forks(void) { pthread_atfork(NULL, NULL, after_fork_in_child);
 
 bool ep_is_ours(const struct ep *ep) { return ep->fork_generation == fork_generation; }
 
-/* The dispatcher's id is read without the lock: another thread's writes never make it look like this one's.
- */
-static _Thread_local const struct ep *handler_of;
-bool ep_in_handler(const struct ep *ep) { return handler_of == ep; }
-void ep_set_in_handler(const struct ep *ep) { handler_of = ep; }
+_Thread_local const struct ep *ep_handler_of;
 
 /* -- open and close -- */
 

@@ -128,8 +128,9 @@ struct ep {
 
 /* Whether this process is the one that opened the endpoint (not a forked child of it). */
 bool ep_is_ours(const struct ep *ep);
-bool ep_in_handler(const struct ep *ep);     /* this thread runs a handler of it */
-void ep_set_in_handler(const struct ep *ep); /* NULL: no more */
+/* Which endpoint's handler this thread runs; NULL: none. */
+extern _Thread_local const struct ep *ep_handler_of;
+static inline bool ep_in_handler(const struct ep *ep) { return ep_handler_of == ep; }
 
 /* address.c */
 int ep_links_open(struct ep *ep);

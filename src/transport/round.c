@@ -180,7 +180,7 @@ void ep_settle(struct ep *ep) {
 int ep_round(struct ep *ep, bool woken, bool all) {
     uint64_t before = ep->events_run;
     ep_disarm(ep);
-    ep_set_in_handler(ep);
+    ep_handler_of = ep;
     ep->now = weft_now_ns();
     atomic_store_explicit(&ep->attention, false, memory_order_relaxed);
     ep_settle(ep);
@@ -196,7 +196,7 @@ int ep_round(struct ep *ep, bool woken, bool all) {
     if (engine_has_event(ep->engine)) ran += run_events(ep);
     if (ep->deferred_count) ep_run_deferred(ep);
     if (ran) ep->events_run++;
-    ep_set_in_handler(NULL);
+    ep_handler_of = NULL;
     if (ep->events_run != before) ep_wake_waiters(ep);
     return did + ran;
 }
@@ -206,12 +206,12 @@ int ep_round(struct ep *ep, bool woken, bool all) {
 static void run_handler(struct ep *ep, struct ep_peer *peer, const struct ep_msg *msg) {
     struct ep_sink sink = {0}; /* not looked at: all data is here */
     const struct ep_handler *h = &ep->cfg.handlers[msg->handler];
-    ep_set_in_handler(ep);
+    ep_handler_of = ep;
     if (h->on_header)
         h->on_header(h->ctx, peer, msg, &sink);
     else
         weft_warn("transport", "a message for handler %u, which nobody registered, is dropped", msg->handler);
-    ep_set_in_handler(NULL);
+    ep_handler_of = NULL;
 }
 
 /* With the lock. What cannot be run at once is queued behind what it has to wait for. */

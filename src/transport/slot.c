@@ -55,10 +55,3 @@ void slot_give(struct engine *e, uint64_t now, struct conn *c, bool quarantine) 
         e->free_head = n;
     e->free_tail = n;
 }
-
-struct conn *slot_find(const struct engine *e, uint32_t id) {
-    uint32_t n = id & 0xffff;
-    if (n == 0 || n >= e->slot_count) return NULL;
-    struct conn *c = e->slots[n].conn;
-    return c && c->id == id ? c : NULL;
-}

@@ -22,8 +22,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     r.head = r.head_published = start;
     for (int i = 0; i < 200; i++) {
         size_t len = 0;
-        shm_ring_next_is_message(&r);
-        int rc = shm_ring_read(&r, packet, &len);
+        int rc = shm_ring_read_message(&r, packet, &len);
+        FUZZ_CHECK(rc <= 0 || rc == SHM_RECORD_MESSAGE);
+        if (rc == SHM_RECORD_NONE) rc = shm_ring_read(&r, packet, &len);
         if (rc <= 0) break;
         FUZZ_CHECK(len <= sizeof packet);
         shm_ring_release(&r);
