@@ -2,6 +2,7 @@
 #include "base/error.h"
 
 #include <errno.h>
+#include <stdbool.h>
 #include <stddef.h>
 
 static const struct {
@@ -80,17 +81,25 @@ static const struct {
     {EDEADLK, WEFT_E_BUSY},
 };
 
+static size_t find(int code) {
+    size_t i = 0;
+    while (i < sizeof errors / sizeof *errors && errors[i].code != code) i++;
+    return i;
+}
+
+static bool is_listed(size_t i) { return i < sizeof errors / sizeof *errors; }
+
 const char *weft_error_name(int code) {
-    for (size_t i = 0; i < sizeof errors / sizeof *errors; i++)
-        if (errors[i].code == code) return errors[i].name;
-    return "WEFT_E_?";
+    size_t i = find(code);
+    return is_listed(i) ? errors[i].name : "WEFT_E_?";
 }
 
 const char *weft_error_text(int code) {
-    for (size_t i = 0; i < sizeof errors / sizeof *errors; i++)
-        if (errors[i].code == code) return errors[i].text;
-    return "unknown error";
+    size_t i = find(code);
+    return is_listed(i) ? errors[i].text : "unknown error";
 }
+
+int weft_error_checked(int code) { return is_listed(find(code)) ? code : WEFT_E_PROTO; }
 
 int weft_error_from_errno(int err) {
     for (size_t i = 0; i < sizeof from_errno / sizeof *from_errno; i++)

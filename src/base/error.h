@@ -39,6 +39,8 @@ enum weft_error {
 const char *weft_error_name(int code);
 /* "out of memory"; never NULL. Static storage. */
 const char *weft_error_text(int code);
+/* A code that another process has sent: itself if it is in the list, else WEFT_E_PROTO. */
+int weft_error_checked(int code);
 /* The code for an errno value; WEFT_E_IO for one that has no closer meaning. 0 gives WEFT_OK. */
 int weft_error_from_errno(int err);
 

@@ -21,6 +21,14 @@ static void error_text__gives_the_text(void **state) {
     assert_string_equal(weft_error_text(WEFT_E_NOMEM), "out of memory");
 }
 
+static void error_checked__knows_the_list(void **state) {
+#define X(name, value, text) assert_int_equal(weft_error_checked(value), name);
+    WEFT_ERROR_LIST(X)
+#undef X
+    assert_int_equal(weft_error_checked(1), WEFT_E_PROTO);
+    assert_int_equal(weft_error_checked(-12345), WEFT_E_PROTO);
+}
+
 static void error_from_errno__maps_and_falls_back(void **state) {
     assert_int_equal(weft_error_from_errno(0), WEFT_OK);
     assert_int_equal(weft_error_from_errno(ENOMEM), WEFT_E_NOMEM);
@@ -36,6 +44,7 @@ int main(void) {
         cmocka_unit_test(error_name__gives_the_identifier),
         cmocka_unit_test(error_name__survives_unknown_codes),
         cmocka_unit_test(error_text__gives_the_text),
+        cmocka_unit_test(error_checked__knows_the_list),
         cmocka_unit_test(error_from_errno__maps_and_falls_back),
     };
     return cmocka_run_group_tests_name("error", tests, NULL, NULL);

@@ -236,6 +236,13 @@ int channel_rts_in(struct conn *c, struct pbuf *packet, const struct wire_rts *r
     return 0;
 }
 
+int channel_closing_in(struct conn *c, uint16_t channel, uint64_t id) {
+    const struct channel *ch = weft_map_get(&c->channels, channel);
+    if (ch && id < ch->rx_next) return 0;
+    close_refuse(c);
+    return c->reliable ? 0 : WEFT_E_AGAIN; /* there what has come counts as taken */
+}
+
 void rx_forget_token(struct rx *rx) {
     if (rx->token) weft_map_remove(&rx->conn->engine->rx_by_token, rx->token);
     rx->token = 0;

@@ -124,9 +124,24 @@ void close_tick(struct conn *c, uint64_t now) {
     }
 }
 
+void close_refuse(struct conn *c) {
+    if (c->refusing || c->close_sent) return;
+    c->refusing = true;
+    if (!c->reliable) received_owe(&c->received, c->last_heard_ns); /* what it took before is known with it */
+    conn_queue(c, &c->again, &c->stop);
+}
+
+void close_stop_in(struct conn *c) {
+    c->stopped = true;
+    while (!weft_list_empty(&c->txs))
+        tx_finish(weft_list_entry(c->txs.next, struct tx, node), WEFT_E_CLOSED, false);
+}
+
+/* "Not now" ends nothing: it is what a connection is called that is not made yet. */
 static int status_of(uint32_t reason) {
     if (reason == 0) return WEFT_E_CLOSED;
-    return reason <= (uint32_t)-WEFT_E_BUSY ? -(int)reason : WEFT_E_PROTO;
+    int status = reason <= INT32_MAX ? weft_error_checked(-(int)reason) : WEFT_E_PROTO;
+    return status == WEFT_E_AGAIN ? WEFT_E_PROTO : status;
 }
 
 void close_in(struct conn *c, uint64_t now, uint32_t reason) {

@@ -60,6 +60,7 @@ enum content_kind {
     CONTENT_WINDOW,
     CONTENT_FIN,
     CONTENT_PING,
+    CONTENT_STOP,
     CONTENT_CLOSE,
 };
 
@@ -234,6 +235,7 @@ struct conn {
     uint8_t state, integrity;
     bool accepted, released, silent, reliable, held, blocked, path_open;
     bool closing; /* ep_disconnect was called: nothing new goes out, nothing that comes is delivered */
+    bool refusing, stopped; /* it told the peer so with a STOP, because something came; the peer told it */
     bool close_sent, close_acked;
     bool owes_close; /* reliable, down: the adapter had no room for the CLOSE that the peer must get */
     int down_status;
@@ -278,7 +280,7 @@ struct conn {
     uint64_t next_ref;
     uint64_t staged_next, staged_live; /* Method 2: numbers; which of the last 64 are open, newest lowest */
     uint32_t staged_open;              /* superpackets that they may have under way */
-    struct content ping, close;
+    struct content ping, stop, close;
     uint32_t close_reason;
     uint64_t hold_until_ns, retry_at_ns, retry_ns, close_deadline_ns;
 
@@ -493,6 +495,8 @@ void push_detach(
 int channel_msg_in(struct conn *c, struct pbuf *packet, const struct wire_msg *m);
 int channel_frag_in(struct conn *c, const struct wire_frag *f);
 int channel_rts_in(struct conn *c, struct pbuf *packet, const struct wire_rts *r);
+/* While this side is closing: only what was delivered before is taken. */
+int channel_closing_in(struct conn *c, uint16_t channel, uint64_t id);
 /* A whole message without an id: all before it have come. `packet` holds header and data, in this order. */
 int channel_lane_in(struct conn *c, struct pbuf *packet, const struct ep_msg *msg);
 void rx_free(struct rx *rx);
@@ -568,6 +572,8 @@ void conn_down(struct conn *c, uint64_t now, int status);
 void conn_break(struct conn *c, uint64_t now, int status); /* tells the peer, then down */
 void conn_close_path(struct conn *c);
 void close_in(struct conn *c, uint64_t now, uint32_t reason);
+void close_refuse(struct conn *c); /* tells the peer, once, that this side takes no more messages */
+void close_stop_in(struct conn *c);
 void close_tick(struct conn *c, uint64_t now);
 void conn_destroy(struct conn *c);
 

@@ -155,21 +155,33 @@ void pbuf_release(struct engine *e, struct pbuf *p) {
 
 /* -- input -- */
 
+static int msg_in(struct conn *c, struct pbuf *packet, const struct wire_item *item) {
+    struct wire_msg m;
+    int rc = wire_msg_read(item, &m);
+    if (rc) return rc;
+    return c->closing ? channel_closing_in(c, m.channel, m.id) : channel_msg_in(c, packet, &m);
+}
+
+static int frag_in(struct conn *c, const struct wire_item *item) {
+    struct wire_frag f;
+    int rc = wire_frag_read(item, &f);
+    if (rc) return rc;
+    return c->closing ? channel_closing_in(c, f.channel, f.id) : channel_frag_in(c, &f);
+}
+
+static int rts_in(struct conn *c, struct pbuf *packet, const struct wire_item *item) {
+    struct wire_rts r;
+    int rc = wire_rts_read(item, &r);
+    if (rc) return rc;
+    return c->closing ? channel_closing_in(c, r.channel, r.id) : channel_rts_in(c, packet, &r);
+}
+
 static int item_in(struct conn *c, uint64_t now, struct pbuf *packet, const struct wire_item *item) {
     int rc = WEFT_E_PROTO;
     switch (item->type) {
-    case WIRE_ITEM_MSG: {
-        struct wire_msg m;
-        return (rc = wire_msg_read(item, &m)) ? rc : c->closing ? 0 : channel_msg_in(c, packet, &m);
-    }
-    case WIRE_ITEM_FRAG: {
-        struct wire_frag f;
-        return (rc = wire_frag_read(item, &f)) ? rc : c->closing ? 0 : channel_frag_in(c, &f);
-    }
-    case WIRE_ITEM_RTS: {
-        struct wire_rts r;
-        return (rc = wire_rts_read(item, &r)) ? rc : c->closing ? 0 : channel_rts_in(c, packet, &r);
-    }
+    case WIRE_ITEM_MSG: return msg_in(c, packet, item);
+    case WIRE_ITEM_FRAG: return frag_in(c, item);
+    case WIRE_ITEM_RTS: return rts_in(c, packet, item);
     case WIRE_ITEM_OKTOSEND:
     case WIRE_ITEM_SEND_NORMAL: {
         struct wire_oktosend o;
@@ -187,6 +199,7 @@ static int item_in(struct conn *c, uint64_t now, struct pbuf *packet, const stru
         struct wire_ack a;
         return (rc = wire_ack_read(item, &a)) ? rc : recovery_ack_in(c, now, &a);
     }
+    case WIRE_ITEM_STOP: close_stop_in(c); return 0;
     default: return item->type & 0x80 ? 0 : rc;
     }
 }
@@ -285,7 +298,6 @@ static int data_open(struct conn *c, uint64_t now, const struct wire_header *h, 
     heard(c, now);
     if (c->state != CONN_UP) return 0;
     if (!fits) return WEFT_E_PROTO;
-    /* While closing nothing is armed: all is late, but what was canceled is not acknowledged all the same. */
     return rendezvous_data_in(c, &d, to);
 }
 

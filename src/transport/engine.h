@@ -124,8 +124,8 @@ int engine_send_lane(struct engine *e, struct conn *c, const struct ep_send *s);
 /* Lets go of what `more` held back. */
 void engine_flush(struct engine *e, struct conn *c);
 void engine_flush_all(struct engine *e);
-/* Starts an orderly close: queued messages are still delivered, new ones are refused, incoming ones are
- * ignored; then the connection is down with WEFT_E_CLOSED, at the latest at `deadline_ns`. */
+/* Starts an orderly close: queued messages are still delivered, new ones are refused, incoming ones are not
+ * taken, which the peer is told; then the connection is down with WEFT_E_CLOSED, at the latest at `deadline_ns`. */
 void engine_close(struct engine *e, uint64_t now, struct conn *c, uint64_t deadline_ns);
 /* Ends a connection at once; tells the peer if it can (one packet, best effort). */
 void engine_abort(struct engine *e, uint64_t now, struct conn *c, int status);

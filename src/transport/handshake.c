@@ -48,6 +48,8 @@ static int create_on(struct engine *e, uint64_t now, const struct engine_path *p
     for (size_t i = 0; i < sizeof lists / sizeof *lists; i++) weft_list_init(lists[i]);
     c->ping.kind = CONTENT_PING;
     weft_list_init(&c->ping.node);
+    c->stop.kind = CONTENT_STOP;
+    weft_list_init(&c->stop.node);
     c->close.kind = CONTENT_CLOSE;
     weft_list_init(&c->close.node);
     weft_list_push_back(&e->conns, &c->all);

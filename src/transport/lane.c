@@ -44,7 +44,8 @@ static struct tx *completion(struct conn *c, const struct ep_send *s) {
 int engine_send_lane(struct engine *e, struct conn *c, const struct ep_send *s) {
     bool fits = s->header_bytes <= LANE_HEADER_MAX && s->data_bytes <= e->cfg.eager_bytes;
     bool first = weft_list_empty(&c->queue) && weft_list_empty(&c->again);
-    if (!fits || !first || c->state != CONN_UP || c->closing || !has_lane(c)) return WEFT_E_AGAIN;
+    if (!fits || !first || c->state != CONN_UP || c->closing || c->stopped || !has_lane(c))
+        return WEFT_E_AGAIN;
     if (s->handler >= EP_HANDLERS_MAX || (s->header_bytes && !s->header) || (s->data_bytes && !s->data))
         return WEFT_E_INVAL;
     if (s->header_bytes + s->data_bytes > c->path.link->attr.message_max_bytes) return WEFT_E_AGAIN;

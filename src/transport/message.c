@@ -16,7 +16,7 @@ static int check(const struct conn *c, const struct ep_send *s) {
     if (s->data_bytes && !s->data) return WEFT_E_INVAL;
     if (s->data_bytes > INT64_MAX || (s->copy && s->data_bytes > COPY_MAX)) return WEFT_E_TOO_BIG;
     if (c->state == CONN_DOWN) return c->down_status;
-    if (c->closing) return WEFT_E_CLOSED;
+    if (c->closing || c->stopped) return WEFT_E_CLOSED;
     if (c->tx_count >= CONN_TX_MAX) return WEFT_E_LIMIT;
     return 0;
 }

@@ -40,6 +40,7 @@ static size_t content_bytes(const struct content *n) {
     case CONTENT_WINDOW: return WIRE_WINDOW_BYTES;
     case CONTENT_FIN: return WIRE_FIN_BYTES;
     case CONTENT_PING: return WIRE_PING_BYTES;
+    case CONTENT_STOP: return WIRE_STOP_BYTES;
     default: return WIRE_CLOSE_BYTES;
     }
 }
@@ -100,6 +101,7 @@ static size_t write_content(struct conn *c, const struct content *n, uint8_t *at
     }
     case CONTENT_FIN: return wire_fin_write(at, &n->fin);
     case CONTENT_PING: return wire_ping_write(at);
+    case CONTENT_STOP: return wire_stop_write(at);
     default: return wire_close_write(at, c->close_reason);
     }
 }

@@ -31,6 +31,11 @@ int received_note(struct received *r, uint64_t now, uint64_t number, bool elicit
     return 0;
 }
 
+void received_owe(struct received *r, uint64_t now) {
+    r->unacked++;
+    r->due_ns = now;
+}
+
 bool received_ack(const struct received *r, uint64_t now, struct wire_ack *out) {
     const struct weft_ranges *set = &r->ranges;
     if (!set->count) return false;

@@ -286,6 +286,11 @@ uint8_t *rendezvous_place(struct conn *c, const struct wire_data *d) {
 
 int rendezvous_data_in(struct conn *c, const struct wire_data *d, const uint8_t *payload) {
     uint32_t slot = wire_tag_slot(d->tag), superpacket = wire_tag_superpacket(d->tag);
+    if (c->closing) { /* nothing is armed; acknowledged, its sender could take the message for complete */
+        rendezvous_drop_late(c, d, payload, STATS_TAGS_UNKNOWN);
+        close_refuse(c);
+        return c->reliable ? 0 : WEFT_E_AGAIN;
+    }
     if (slot == WIRE_TAG_STAGED) return stage_data_in(c, d, payload);
     struct tag_slot *tag = slot < c->tag_slot_count ? &c->tag_slots[slot] : NULL;
     if (!tag || tag->use != wire_tag_use(d->tag) || !tag->rx) { /* the transfer is over: a late copy */

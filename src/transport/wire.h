@@ -103,6 +103,7 @@ enum wire_item_type {
     WIRE_ITEM_SEND_NORMAL = 9,
     WIRE_ITEM_PAD = 0x80,
     WIRE_ITEM_PING = 0x81,
+    WIRE_ITEM_STOP = 0x82, /* the sender of this is closing and takes no more messages */
 };
 
 struct wire_item {
@@ -176,6 +177,7 @@ struct wire_fin {
 
 #define WIRE_CLOSE_BYTES 16
 #define WIRE_PING_BYTES  16
+#define WIRE_STOP_BYTES  8
 
 struct wire_ack_range {
     uint64_t first, last;
@@ -315,6 +317,7 @@ size_t wire_window_write(uint8_t *p, const struct wire_window *w);
 size_t wire_fin_write(uint8_t *p, const struct wire_fin *f);
 size_t wire_close_write(uint8_t *p, uint32_t reason);
 size_t wire_ping_write(uint8_t *p);
+size_t wire_stop_write(uint8_t *p);
 size_t wire_ack_write(uint8_t *p, const struct wire_ack *a);
 
 #endif

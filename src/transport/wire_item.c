@@ -157,7 +157,9 @@ int wire_fin_read(const struct wire_item *item, struct wire_fin *f) {
     if (item->len < WIRE_FIN_BYTES - WIRE_ITEM_BYTES) return WEFT_E_PROTO;
     f->ref = wire_get64(item->body);
     f->status = (int32_t)wire_get32(item->body + 8);
-    return f->status <= 0 ? 0 : WEFT_E_PROTO;
+    if (f->status > 0) return WEFT_E_PROTO;
+    f->status = weft_error_checked(f->status);
+    return 0;
 }
 
 size_t wire_close_write(uint8_t *p, uint32_t reason) {
@@ -177,6 +179,12 @@ size_t wire_ping_write(uint8_t *p) {
     put_item(p, WIRE_ITEM_PING, WIRE_PING_BYTES);
     memset(p + 4, 0, WIRE_PING_BYTES - 4);
     return WIRE_PING_BYTES;
+}
+
+size_t wire_stop_write(uint8_t *p) {
+    put_item(p, WIRE_ITEM_STOP, WIRE_STOP_BYTES);
+    memset(p + 4, 0, WIRE_STOP_BYTES - 4);
+    return WIRE_STOP_BYTES;
 }
 
 size_t wire_ack_write(uint8_t *p, const struct wire_ack *a) {

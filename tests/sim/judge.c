@@ -13,7 +13,7 @@
 #define GUARD_BYTE    0xA5
 #define SILENCE_NS    (1500 * WEFT_NS_PER_MS) /* after that a peer may count as dead; engines wait longer */
 
-static char canceled, done; /* fates */
+static char canceled, failed, done; /* fates */
 
 /* One random text; each message says a part of it. */
 static const uint8_t *pattern(void) {
@@ -86,10 +86,13 @@ void judge_done(void *arg, int status) {
     const void *fate = weft_map_get(&f->pair->fates, o->seed);
     if (status == WEFT_E_CANCELED && fate != &canceled)
         sim_fail(s, "the sender heard of a cancel that never was");
-    /* Who closes takes no more data, and says of all that comes that it has arrived. */
-    const struct flow *other = f->pair->end[!f->side];
-    bool closing = s->draining || (other && other->closed_by_us);
-    if (status == 0 && fate && !closing) sim_fail(s, "a canceled message arrived for its sender");
+    if (status == 0 && fate == &canceled) sim_fail(s, "a canceled message arrived for its sender");
+    bool staged = o->size <= s->p.method2_bytes; /* may have come whole before anybody asked for it */
+    if (status == 0 && fate == &failed && !staged)
+        sim_fail(s, "a message that failed arrived for its sender");
+    bool taken = s->p.net.reliable && o->size <= s->p.eager_bytes; /* by the adapter; nobody asks the peer */
+    if (status == 0 && o->too_late && !taken)
+        sim_fail(s, "a message arrived that was sent after the other end had closed");
     if (status == 0) weft_map_put(&f->pair->fates, o->seed, &done);
     weft_list_remove(&o->node);
     if (o->data) memset(o->data, 0xDD, o->size); /* nothing may be read from it any more */
@@ -127,6 +130,7 @@ static void on_data(void *arg, int status) {
     if (status == WEFT_E_CANCELED && !in->canceled) sim_fail(s, "nobody canceled this message");
     f->sinks--;
     if (status == 0) judge_arrived(s, in);
+    if (status && !in->canceled) weft_map_put(&f->pair->fates, in->seed, &failed);
     if (in->canceled && !all_are(in->room, POISON, in->size + 2 * GUARD))
         sim_fail(s, "a buffer was written after engine_cancel");
     judge_poison(s, in);

@@ -46,6 +46,8 @@ static void show_item(const struct wire_item *item) {
         printf(" FIN ref %lu status %d", (unsigned long)fin.ref, fin.status);
     else if (item->type == WIRE_ITEM_ACK)
         show_ack(item);
+    else if (item->type == WIRE_ITEM_STOP)
+        printf(" STOP");
     else
         printf(" item %u", item->type);
 }

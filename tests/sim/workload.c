@@ -39,7 +39,9 @@ static struct out *make_out(struct flow *f, const struct head *h) {
     uint8_t *data = malloc(h->size ? h->size : 1);
     if (!o || !data) abort();
     judge_fill(data, h->seed, h->size);
+    const struct flow *other = f->pair->end[!f->side];
     *o = (struct out){.flow = f, .data = data, .size = h->size, .seed = h->seed};
+    o->too_late = other && other->closed_by_us;
     weft_list_push_back(&f->outs, &o->node);
     return o;
 }
@@ -86,8 +88,9 @@ static void send_one(struct sim *s, struct flow *f) {
                         .arg = o};
     int rc = send_it(s, f, &m);
     if (rc) {
+        bool may = (rc == WEFT_E_NOMEM && s->p.no_memory > 0) || (rc == WEFT_E_CLOSED && o->too_late);
+        if (!may) sim_fail(s, "engine_send: %s", weft_error_text(rc));
         drop_out(o);
-        if (rc != WEFT_E_NOMEM || s->p.no_memory <= 0) sim_fail(s, "engine_send: %s", weft_error_text(rc));
         return;
     }
     if (copy) {

@@ -45,6 +45,7 @@ struct out {
     uint8_t *data;
     size_t size;
     uint64_t seed;
+    bool too_late; /* the other end had closed when it was sent */
 };
 struct in {
     struct weft_list node;
