@@ -201,7 +201,9 @@ int weft_lookup_port(struct weft *w, uint32_t node, uint16_t port, struct weft_a
 
 /* ---- Peers ---------------------------------------------------------------------------------------------------- *
  * A peer is a connection to another process (or to this one). Both sides may send as soon as they have it. A peer that
- * this side connected, or took in on_accept, is valid until weft_disconnect, also when it is down. */
+ * this side connected, or took in on_accept, is valid until weft_disconnect, also when it is down.
+ * A process that dies is noticed at once over shm, after some 30 ms where both have a daemon, half a second where its host
+ * says that nobody is there, else after two seconds without a sign of life (WEFT_DEAD_MS). */
 
 /* Starts a connection and returns at once; what is sent meanwhile is kept and goes first. When the connection cannot be
  * made the peer goes down: WEFT_E_REFUSED, WEFT_E_TIMEDOUT, WEFT_E_VERSION, WEFT_E_BUSY, WEFT_E_UNREACHABLE.

@@ -1,8 +1,10 @@
 /* The fabric in a cluster: run by `weft run --nodes 2 -- cluster_test`. This process is of node 0, its child
  * of node 1; they find each other through their daemons, move data both ways, and the child is killed in the
  * middle of it. */
+#include "base/counter.h"
 #include "base/error.h"
 #include "fabric/fab_fixture.h"
+#include "fabric/fabric.h"
 
 #include <signal.h>
 #include <stdlib.h>
@@ -153,11 +155,81 @@ static void directory__in_a_cluster(void **state) {
     weft_close(second, 0);
 }
 
+/* -- news of the daemon -- */
+
+static void pick_ends_told(void *sum, const struct weft_counter *c, uint64_t value) {
+    if (strcmp(c->name, "fabric_ends_told") == 0) *(uint64_t *)sum = value;
+}
+
+static uint64_t ends_told(void) {
+    uint64_t n = 0;
+    weft_counters_visit(pick_ends_told, &n);
+    return n;
+}
+
+struct ends {
+    uint64_t least;
+};
+
+static int has_told(void *arg) { return ends_told() >= ((struct ends *)arg)->least; }
+
+/* A second process of this node, connected to the first. */
+static struct weft_peer *open_second(struct weft **second) {
+    struct weft_address where;
+    struct weft_peer *p;
+    assert_int_equal(weft_open(second, NULL), 0);
+    assert_int_equal(weft_lookup_process(*second, weft_self(w), &where), 0);
+    assert_int_equal(weft_connect(*second, &where, NULL, &p), 0);
+    assert_int_equal(weft_connect_wait(p, FAB_PATIENCE), 0);
+    return p;
+}
+
+/* Who was connected to hears of it from the daemon too, and not before what it said last. */
+static void news__after_an_orderly_end(void **state) {
+    struct weft *second;
+    struct ends ends = {ends_told() + 1};
+    int before = downs;
+    open_second(&second);
+    weft_close(second, 20000);
+    assert_int_equal(weft_wait(w, has_told, &ends, FAB_PATIENCE), 0);
+    await(&downs, before + 1);
+    assert_int_equal(down_status, WEFT_E_CLOSED);
+}
+
+static struct node_process ended;
+static atomic_int later;
+
+static void on_later(void *arg) { later++; }
+
+static void tell_process(void *arg) {
+    directory_on_process_down(w, ended, "it is said");
+    if (arg) directory_on_node_down(w, ended.node, "it is said");
+    ep_timer(w->ep, weft_now_ns() + WEFT_NS_PER_S, on_later, NULL); /* after the one that ends the peer */
+}
+
+/* The daemon's word is enough for a process; that a node is lost says nothing of its processes. */
+static void news__end_a_peer_but_not_for_a_lost_node(void **state) {
+    struct weft *second;
+    int before = downs;
+    struct weft_peer *p = open_second(&second);
+    ended = (struct node_process){weft_self(second).node, weft_self(second).process};
+    assert_true(ep_timer(w->ep, weft_now_ns(), tell_process, w) != 0);
+    await(&later, 1);
+    assert_int_equal(downs, before);
+    assert_int_equal(weft_flush_wait(p, FAB_PATIENCE), 0);
+    assert_true(ep_timer(w->ep, weft_now_ns(), tell_process, NULL) != 0);
+    await(&downs, before + 1);
+    assert_int_equal(down_status, WEFT_E_PEER_LOST);
+    assert_int_equal(weft_flush_wait(p, FAB_PATIENCE), WEFT_E_PEER_LOST);
+    weft_close(second, 0);
+}
+
 static void data__both_ways_and_the_peer_dies(void **state) {
     struct weft_address where;
     struct weft_peer *p;
     struct weft_remote remote;
     struct weft_cntr *c;
+    int before = downs;
     assert_int_equal(weft_cntr_create(w, 0, &c), 0);
     assert_int_equal(weft_lookup_name(w, "child", FAB_PATIENCE, &where), 0);
     assert_int_equal(weft_connect(w, &where, NULL, &p), 0);
@@ -198,10 +270,12 @@ static void data__both_ways_and_the_peer_dies(void **state) {
     }
     assert_int_equal(weft_flush(p, &flushed), 0);
     uint64_t start = weft_now_ns();
+    struct ends ends = {ends_told() + 1};
     kill(child, SIGKILL);
-    await(&downs, 1);
+    await(&downs, before + 1);
     print_message("the death was told after %.0f ms\n", (double)(weft_now_ns() - start) / 1e6);
     assert_int_equal(down_status, WEFT_E_PEER_LOST);
+    assert_int_equal(weft_wait(w, has_told, &ends, FAB_PATIENCE), 0);
     for (int i = 0; i < N; i++) {
         assert_int_equal(origin[i].times, 1);
         assert_int_equal(completion[i].times, 1);
@@ -229,6 +303,8 @@ int main(void) {
     if (child == 0) serve(line[0]);
     go = line[1];
     const struct CMUnitTest tests[] = {cmocka_unit_test(directory__in_a_cluster),
+                                       cmocka_unit_test(news__after_an_orderly_end),
+                                       cmocka_unit_test(news__end_a_peer_but_not_for_a_lost_node),
                                        cmocka_unit_test(data__both_ways_and_the_peer_dies)};
     return cmocka_run_group_tests(tests, setup, teardown);
 }

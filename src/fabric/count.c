@@ -18,6 +18,7 @@ WEFT_COUNTERS(fabric, {"fabric_peers_refused", "peers", "Peers that on_accept tu
               {"fabric_unpinned", "uses", "Uses of dynamic memory that could not be pinned.", 0},
               {"fabric_pins", "pins", "Ranges of memory pinned.", 0},
               {"fabric_pins_cached", "pins", "Ranges that were pinned already when asked for.", 0},
-              {"fabric_pins_stale", "pins", "Pins dropped because their memory was unmapped or moved.", 0})
+              {"fabric_pins_stale", "pins", "Pins dropped because their memory was unmapped or moved.", 0},
+              {"fabric_ends_told", "processes", "Ends of processes that the daemon told.", 0})
 
 void fabric_count(enum fabric_counter which, uint64_t n) { weft_counter_add(&fabric_counters[which], n); }

@@ -18,6 +18,7 @@ enum fabric_counter {
     COUNT_PINS,
     COUNT_PINS_CACHED,
     COUNT_PINS_STALE,
+    COUNT_ENDS_TOLD,
 };
 
 void fabric_count(enum fabric_counter which, uint64_t n);

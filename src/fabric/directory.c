@@ -4,11 +4,14 @@
 #include "base/log.h"
 #include "base/option.h"
 #include "base/path.h"
+#include "fabric/count.h"
 #include "fabric/fabric.h"
 #include "node/client.h"
 
 #include <stdio.h>
 #include <stdlib.h>
+
+#define LAST_WORDS_NS (20 * WEFT_NS_PER_MS) /* what an ended process still said has arrived by then */
 
 #define ADDRESS_MAGIC 0x31414657u /* "WFA1" */
 
@@ -70,12 +73,65 @@ int directory_attach(struct weft *w, uint32_t node) {
     char path[WEFT_PATH_MAX + 64];
     bool asked = node != WEFT_ANY_NODE;
     int rc = asked ? socket_of_node(node, path, sizeof path) : 0;
-    if (rc == 0) rc = node_client_open(&w->client, w->ep, asked ? path : NULL, NODE_PROGRAM, NULL);
+    const struct node_callbacks cb = {
+        .on_process_down = directory_on_process_down, .on_node_down = directory_on_node_down, .ctx = w};
+    struct node_client *client = NULL;
+    if (rc == 0) rc = node_client_open(&client, w->ep, asked ? path : NULL, NODE_PROGRAM, &cb);
     if (rc == WEFT_E_NOENT && !asked) return 0;
     if (rc) return rc;
-    struct node_process self = node_client_self(w->client);
+    struct node_process self = node_client_self(client);
+    pthread_mutex_lock(&w->lock); /* handlers run already */
     w->self = (struct weft_id){self.node, self.process};
+    w->client = client;
+    pthread_mutex_unlock(&w->lock);
     return 0;
+}
+
+void directory_detach(struct weft *w) {
+    if (!w->client) return;
+    node_client_endpoint_closed(w->client);
+    node_client_close(w->client);
+    w->client = NULL;
+}
+
+/* -- news of the ends of processes -- */
+
+void directory_watch(struct weft_peer *p) {
+    struct weft *w = p->w;
+    pthread_mutex_lock(&w->lock);
+    struct node_client *client = w->client;
+    pthread_mutex_unlock(&w->lock);
+    if (client) node_client_watch(client, (struct node_process){p->id.node, p->id.process});
+}
+
+/* Those that are still up when their last words have had time to arrive. */
+static void fail_ended(void *arg) {
+    struct weft *w = arg;
+    const struct weft *before = fabric_enter(w);
+    for (struct weft_peer *p; (p = peer_next_ended(w));) {
+        bool up = atomic_load(&p->status) == 0 && !atomic_load(&p->gone);
+        if (up)
+            weft_info("fabric", "process %u of node %u has ended, says its daemon", p->id.process,
+                      p->id.node);
+        if (up) ep_peer_fail(p->ep, WEFT_E_PEER_LOST);
+        pthread_mutex_lock(&w->lock);
+        peer_drop(p);
+        pthread_mutex_unlock(&w->lock);
+    }
+    fabric_leave(before);
+}
+
+void directory_on_process_down(void *arg, struct node_process p, const char *reason) {
+    struct weft *w = arg;
+    fabric_count(COUNT_ENDS_TOLD, 1);
+    if (peer_mark_ended(w, (struct weft_id){p.node, p.process}, true))
+        ep_timer(w->ep, weft_now_ns() + LAST_WORDS_NS, fail_ended, w);
+}
+
+/* Its daemon is lost, so nobody knows what became of its processes: whether they live is seen by their
+ * connections. */
+void directory_on_node_down(void *arg, uint32_t node, const char *reason) {
+    peer_mark_ended(arg, (struct weft_id){node, 0}, false);
 }
 
 static int may_ask(const struct weft *w) {

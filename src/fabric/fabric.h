@@ -31,6 +31,7 @@
 #include "base/error.h"
 #include "base/list.h"
 #include "base/map.h"
+#include "node/client.h"
 #include "transport/endpoint.h"
 #include "weft.h"
 
@@ -60,7 +61,7 @@ struct pin;
 
 struct weft {
     struct ep *ep;
-    struct node_client *client; /* NULL: alone */
+    struct node_client *client; /* NULL: alone; this and self are written once, under the lock, by weft_open */
     struct weft_id self;
     unsigned flags;
     int (*on_accept)(void *ctx, struct weft_peer *peer, struct weft_id id);
@@ -98,6 +99,7 @@ struct weft_peer {
     unsigned refs;
     bool known; /* it may send messages: we connected, or its HELLO was taken */
     bool owned; /* the program's until weft_disconnect */
+    bool listed, ended; /* a daemon knows it as `id`, and has told its end; for callbacks only, which are serial */
     atomic_bool
         gone; /* disconnected: set before ep_disconnect, so that a callback which sees it unset ends first */
     int refused;         /* what REFUSE said; 0: nothing */
@@ -187,6 +189,10 @@ void peer_configure(struct ep_config *cfg, struct weft *w);
 /* With the lock held. */
 static inline void peer_hold(struct weft_peer *p) { p->refs++; }
 void peer_drop(struct weft_peer *p);
+/* Notes the end of that process (`ended` false: takes it back, for all of the node). Whether it has a peer. */
+bool peer_mark_ended(struct weft *w, struct weft_id id, bool ended);
+/* One that is marked, no longer so and with a hold; NULL: none. */
+struct weft_peer *peer_next_ended(struct weft *w);
 /* It broke the protocol, or cannot be answered: ends the connection. */
 void peer_fail(struct weft_peer *p, int status, const char *what);
 void peer_free_all(struct weft *w);
@@ -194,6 +200,12 @@ void peer_free_all(struct weft *w);
 /* -- directory.c -- */
 /* Joins the cluster that the environment, or `node`, tells of; 0 also when there is none. */
 int directory_attach(struct weft *w, uint32_t node);
+void directory_detach(struct weft *w); /* when the endpoint is closed */
+/* Has the daemon tell of the end of a listed peer's process. */
+void directory_watch(struct weft_peer *p);
+/* What the daemon tells. */
+void directory_on_process_down(void *w, struct node_process p, const char *reason);
+void directory_on_node_down(void *w, uint32_t node, const char *reason);
 void address_make(struct weft_address *out, struct weft_id id, const void *ep_address, size_t bytes);
 /* What an address says; WEFT_E_INVAL. *part points into it. */
 int address_read(const struct weft_address *a, struct weft_id *id, const void **part, size_t *bytes);

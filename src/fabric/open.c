@@ -126,10 +126,9 @@ void weft_close(struct weft *w, unsigned linger_ms) {
         weft_error("fabric", "weft_close was called by a handler");
         return;
     }
-    if (w->client) node_client_close(w->client);
-    w->client = NULL;
     atomic_store(&w->closing, true);
     ep_close(w->ep, linger_ms);
+    directory_detach(w); /* peers hear of the end of this process when everything has been said */
     const struct weft *before = fabric_enter(w); /* nothing else runs now: this is the last callback */
     post_fail_all(w, WEFT_E_CLOSED);
     done_late_all(w);

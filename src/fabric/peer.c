@@ -37,6 +37,33 @@ void peer_drop(struct weft_peer *p) {
     free(p);
 }
 
+bool peer_mark_ended(struct weft *w, struct weft_id id, bool ended) {
+    bool any = false;
+    pthread_mutex_lock(&w->lock);
+    weft_list_for_each(it, &w->peers) {
+        struct weft_peer *p = weft_list_entry(it, struct weft_peer, node);
+        if (!p->listed || p->id.node != id.node || (ended && p->id.process != id.process)) continue;
+        p->ended = ended;
+        any = true;
+    }
+    pthread_mutex_unlock(&w->lock);
+    return any;
+}
+
+struct weft_peer *peer_next_ended(struct weft *w) {
+    struct weft_peer *found = NULL;
+    pthread_mutex_lock(&w->lock);
+    weft_list_for_each(it, &w->peers) {
+        struct weft_peer *p = weft_list_entry(it, struct weft_peer, node);
+        if (!p->ended || found) continue;
+        p->ended = false;
+        peer_hold(p);
+        found = p;
+    }
+    pthread_mutex_unlock(&w->lock);
+    return found;
+}
+
 void peer_free_all(struct weft *w) {
     pthread_mutex_lock(&w->lock);
     weft_list_for_each_safe(it, &w->peers) {
@@ -84,25 +111,28 @@ void peer_fail(struct weft_peer *p, int status, const char *what) {
 
 /* -- greetings -- */
 
-static void put_greeting(uint8_t b[WIRE_HELLO_BYTES], struct weft_id id) {
+static void put_greeting(uint8_t b[WIRE_HELLO_BYTES], struct weft *w) {
+    pthread_mutex_lock(&w->lock);
     put32(b, FABRIC_MAGIC);
     put16(b + 4, FABRIC_VERSION);
-    put16(b + 6, 0);
-    put32(b + 8, id.node);
-    put32(b + 12, id.process);
+    put16(b + 6, w->client ? WIRE_HELLO_LISTED : 0);
+    put32(b + 8, w->self.node);
+    put32(b + 12, w->self.process);
+    pthread_mutex_unlock(&w->lock);
 }
 
-static int get_greeting(const struct ep_msg *m, struct weft_id *id) {
+static int get_greeting(const struct ep_msg *m, struct weft_id *id, bool *listed) {
     const uint8_t *b = m->header;
     if (m->header_bytes < WIRE_HELLO_BYTES || get32(b) != FABRIC_MAGIC) return WEFT_E_PROTO;
     if (get16(b + 4) != FABRIC_VERSION) return WEFT_E_VERSION;
+    *listed = get16(b + 6) & WIRE_HELLO_LISTED;
     *id = (struct weft_id){get32(b + 8), get32(b + 12)};
     return 0;
 }
 
 static int greet(struct weft_peer *p, enum fabric_kind kind) {
     uint8_t b[WIRE_HELLO_BYTES];
-    put_greeting(b, p->w->self);
+    put_greeting(b, p->w);
     return ep_send(p->ep, &(struct ep_send){.handler = kind, .header = b, .header_bytes = sizeof b});
 }
 
@@ -115,7 +145,7 @@ static void turn_away(struct weft_peer *p, int status) {
 
 static void on_hello(struct weft_peer *p, const struct ep_msg *m, struct ep_sink *sink) {
     struct weft *w = p->w;
-    int rc = p->known ? WEFT_E_PROTO : get_greeting(m, &p->id);
+    int rc = p->known ? WEFT_E_PROTO : get_greeting(m, &p->id, &p->listed);
     if (rc == WEFT_E_PROTO) {
         peer_fail(p, rc, "a greeting that does not hold");
         return;
@@ -130,6 +160,7 @@ static void on_hello(struct weft_peer *p, const struct ep_msg *m, struct ep_sink
         turn_away(p, rc == WEFT_E_VERSION ? rc : WEFT_E_REFUSED);
         return;
     }
+    if (p->listed) directory_watch(p);
     rc = greet(p, FABRIC_WELCOME);
     if (rc == WEFT_E_NOMEM || rc == WEFT_E_LIMIT)
         peer_fail(p, rc, "it cannot be greeted"); /* else it is down already */
@@ -137,9 +168,14 @@ static void on_hello(struct weft_peer *p, const struct ep_msg *m, struct ep_sink
 
 static void on_welcome(struct weft_peer *p, const struct ep_msg *m, struct ep_sink *sink) {
     struct weft_id id;
-    int rc = get_greeting(m, &id), connecting = WEFT_E_AGAIN;
-    if (rc || !atomic_compare_exchange_strong(&p->status, &connecting, 0))
+    bool listed;
+    int rc = get_greeting(m, &id, &listed), connecting = WEFT_E_AGAIN;
+    if (rc || !atomic_compare_exchange_strong(&p->status, &connecting, 0)) {
         peer_fail(p, rc ? rc : WEFT_E_PROTO, "a welcome that does not hold");
+        return;
+    }
+    p->listed = listed && id.node == p->id.node && id.process == p->id.process;
+    if (p->listed) directory_watch(p);
 }
 
 static void on_refuse(struct weft_peer *p, const struct ep_msg *m, struct ep_sink *sink) {

@@ -34,27 +34,13 @@ static struct client_waiter *find_waiter(struct node_client *c, uint32_t request
 static struct client_waiter *complete(struct client_waiter *w, int status) {
     weft_list_remove(&w->link);
     w->status = status;
-    bool callback = w->fn != NULL;
+    bool callback = w->finish != NULL;
     atomic_store(&w->done, true);
     return callback ? w : NULL;
 }
 
-void client_finish(struct node_client *c, struct client_waiter *w) {
-    struct node_executor x = {0};
-    if (w->status == WEFT_OK) {
-        struct weft_reader r;
-        weft_reader_init(&r, w->body, w->body_bytes);
-        x.id.node = w->node;
-        x.id.process = weft_get_u32(&r);
-        const void *token = weft_get_bytes(&r, NODE_TOKEN_BYTES);
-        if (token) memcpy(x.token, token, NODE_TOKEN_BYTES);
-        node_get_address(&r, x.address, &x.address_bytes);
-        if (r.failed) {
-            w->status = WEFT_E_PROTO;
-            snprintf(w->reason, sizeof w->reason, "the daemon's answer cannot be read");
-        }
-    }
-    w->fn(w->arg, w->status, w->status == WEFT_OK ? NULL : w->reason, w->status == WEFT_OK ? &x : NULL);
+static void finish(struct node_client *c, struct client_waiter *w) {
+    w->finish(c, w);
     free(w->body);
     free(w);
 }
@@ -78,7 +64,7 @@ static int on_reply(struct node_client *c, struct node_frame *f) {
         callback = complete(w, left && !w->body ? WEFT_E_NOMEM : status);
     }
     pthread_mutex_unlock(&c->lock);
-    if (callback) client_finish(c, callback);
+    if (callback) finish(c, callback);
     return WEFT_OK;
 }
 
@@ -115,7 +101,7 @@ static void fail_all(struct node_client *c, int status, const char *reason) {
         }
         pthread_mutex_unlock(&c->lock);
         if (!callback) break;
-        client_finish(c, callback);
+        finish(c, callback);
     }
     if (c->ep) ep_wake(c->ep);
 }
@@ -276,6 +262,8 @@ int node_client_open(struct node_client **out, struct ep *ep, const char *socket
     free(c);
     return rc;
 }
+
+void node_client_endpoint_closed(struct node_client *c) { c->ep = NULL; }
 
 void node_client_close(struct node_client *c) {
     if (!c) return;

@@ -37,7 +37,8 @@ struct node_executor {
 };
 
 struct node_callbacks {
-    /* A process that this one knows (it started it, or looked up its port) is gone. reason: "killed by signal 9", … */
+    /* A process that this one knows (it started it, looked it up, or watches it) is gone. reason: "killed by signal 9", …
+     * When a node is lost this comes first, for each known process of it, and on_node_down at once after that. */
     void (*on_process_down)(void *ctx, struct node_process p, const char *reason);
     void (*on_node_up)(void *ctx, uint32_t node);
     void (*on_node_down)(void *ctx, uint32_t node, const char *reason);
@@ -60,6 +61,9 @@ void node_endpoint_config_done(struct ep_config *cfg);
  * WEFT_E_NOENT: no daemon there (not logged: a program without a cluster is fine); WEFT_E_ACCESS, WEFT_E_VERSION, … */
 int node_client_open(struct node_client **out, struct ep *ep, const char *socket_path, enum node_kind kind,
                      const struct node_callbacks *cb);
+/* The endpoint is closed before the line: to be called between the two. The daemon, and through it others, hear only by
+ * the line's end that this process is gone: not before it has said everything over its endpoint. */
+void node_client_endpoint_closed(struct node_client *c);
 void node_client_close(struct node_client *c);
 struct node_process node_client_self(const struct node_client *c);
 /* Copies up to cap nodes, ascending ids; returns how many there are, or an error. Waits at most timeout_ms. */
@@ -83,6 +87,8 @@ int node_client_withdraw(struct node_client *c, const char *name);
 /* A process of a node by its name or, with name NULL, by its number; errors as node_client_port_lookup. */
 int node_client_find(struct node_client *c, uint32_t node, const char *name, struct node_process *p, void *address,
                      size_t *address_bytes);
+/* Asks for news of a process's end, without waiting; on_process_down comes soon if there is no such process. */
+int node_client_watch(struct node_client *c, struct node_process p);
 /* For executors: tells the daemon that this executor is ready, with its endpoint's address. */
 int node_client_executor_ready(struct node_client *c, const void *address, size_t address_bytes);
 

@@ -5,6 +5,7 @@
 #include "base/error.h"
 #include "node/client_internal.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -65,23 +66,46 @@ int node_client_inventory(struct node_client *c, uint32_t node, void **blob, siz
     return rc;
 }
 
+static void executor_started(struct node_client *c, struct client_waiter *w) {
+    struct node_executor x = {.id.node = w->about.node};
+    if (w->status == WEFT_OK) {
+        struct weft_reader r;
+        answer(w, &r);
+        x.id.process = weft_get_u32(&r);
+        const void *token = weft_get_bytes(&r, NODE_TOKEN_BYTES);
+        if (token) memcpy(x.token, token, NODE_TOKEN_BYTES);
+        node_get_address(&r, x.address, &x.address_bytes);
+        if (r.failed) {
+            w->status = WEFT_E_PROTO;
+            snprintf(w->reason, sizeof w->reason, "the daemon's answer cannot be read");
+        }
+    }
+    w->fn(w->arg, w->status, w->status == WEFT_OK ? NULL : w->reason, w->status == WEFT_OK ? &x : NULL);
+}
+
+/* Posts a request about a process that nobody waits for. */
+static int post_about(struct node_client *c, enum node_request type, const struct weft_writer *body,
+                      const struct client_waiter *what) {
+    struct client_waiter *w = malloc(sizeof *w);
+    if (!w) return WEFT_E_NOMEM;
+    *w = *what;
+    int rc = client_post(c, type, body, w);
+    if (rc != WEFT_OK) free(w);
+    return rc;
+}
+
 int node_client_start_executor(struct node_client *c, uint32_t node,
                                void (*fn)(void *arg, int status, const char *reason,
                                           const struct node_executor *x),
                                void *arg) {
     if (!fn) return WEFT_E_INVAL;
-    struct client_waiter *w = calloc(1, sizeof *w);
-    if (!w) return WEFT_E_NOMEM;
-    w->fn = fn;
-    w->arg = arg;
-    w->node = node;
     uint8_t buf[16];
     struct weft_writer body;
     fields(&body, buf);
     weft_put_u32(&body, node);
-    int rc = client_post(c, NODE_EXEC_START, &body, w);
-    if (rc != WEFT_OK) free(w);
-    return rc;
+    return post_about(
+        c, NODE_EXEC_START, &body,
+        &(struct client_waiter){.finish = executor_started, .about.node = node, .fn = fn, .arg = arg});
 }
 
 int node_client_port_bind(struct node_client *c, uint16_t wanted, uint16_t *port) {
@@ -116,8 +140,8 @@ int node_client_port_release(struct node_client *c, uint16_t port) {
 }
 
 /* A request that is answered with a process and its address. */
-static int look_up(struct node_client *c, enum node_request type, const struct weft_writer *body, uint32_t node,
-                   struct node_process *p, void *address, size_t *address_bytes) {
+static int look_up(struct node_client *c, enum node_request type, const struct weft_writer *body,
+                   uint32_t node, struct node_process *p, void *address, size_t *address_bytes) {
     uint8_t found[EP_ADDRESS_MAX];
     size_t found_bytes = 0;
     struct client_waiter w = {0};
@@ -165,7 +189,9 @@ static int name_call(struct node_client *c, enum node_request type, const char *
 }
 
 int node_client_publish(struct node_client *c, const char *name) { return name_call(c, NODE_PUBLISH, name); }
-int node_client_withdraw(struct node_client *c, const char *name) { return name_call(c, NODE_WITHDRAW, name); }
+int node_client_withdraw(struct node_client *c, const char *name) {
+    return name_call(c, NODE_WITHDRAW, name);
+}
 
 int node_client_find(struct node_client *c, uint32_t node, const char *name, struct node_process *p,
                      void *address, size_t *address_bytes) {
@@ -178,6 +204,21 @@ int node_client_find(struct node_client *c, uint32_t node, const char *name, str
     weft_put_u32(&body, node);
     node_put_sought(&body, &s);
     return look_up(c, NODE_FIND, &body, node, p, address, address_bytes);
+}
+
+static void watched(struct node_client *c, struct client_waiter *w) {
+    if (w->status == WEFT_E_NOENT && c->cb.on_process_down)
+        c->cb.on_process_down(c->cb.ctx, w->about, "there is no such process");
+}
+
+int node_client_watch(struct node_client *c, struct node_process p) {
+    uint8_t buf[32];
+    struct node_sought s = {.kind = NODE_SOUGHT_PROCESS, .process = p.process};
+    struct weft_writer body;
+    weft_writer_init(&body, buf, sizeof buf);
+    weft_put_u32(&body, p.node);
+    node_put_sought(&body, &s);
+    return post_about(c, NODE_FIND, &body, &(struct client_waiter){.finish = watched, .about = p});
 }
 
 int node_client_executor_ready(struct node_client *c, const void *address, size_t address_bytes) {

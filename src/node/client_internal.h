@@ -20,8 +20,9 @@ struct client_waiter {
     char reason[NODE_REASON_MAX];
     void *body;                   /* heap; the waiter's */
     size_t body_bytes;
-    uint32_t node;                /* of the executor asked for */
-    void (*fn)(void *arg, int status, const char *reason, const struct node_executor *x);   /* NULL: someone waits */
+    void (*finish)(struct node_client *c, struct client_waiter *w);   /* NULL: someone waits */
+    struct node_process about;    /* the process asked for; its number 0: an executor that is to be started */
+    void (*fn)(void *arg, int status, const char *reason, const struct node_executor *x);   /* of who asked for that */
     void *arg;
 };
 
@@ -46,9 +47,7 @@ int client_first_request(struct node_stream *s, enum node_request type, const st
 /* Sends the request and waits for its answer; the answer's status. w->body is the caller's to free in any case. */
 int client_call(struct node_client *c, enum node_request type, const struct weft_writer *body, unsigned timeout_ms,
                 struct client_waiter *w);
-/* Sends the request; w (heap) is freed after its callback ran. On error nothing was sent and w is still the caller's. */
+/* Sends the request; w (heap) is freed after its finish ran. On error nothing was sent and w is still the caller's. */
 int client_post(struct node_client *c, enum node_request type, const struct weft_writer *body, struct client_waiter *w);
-/* Runs a heap waiter's callback and frees it. */
-void client_finish(struct node_client *c, struct client_waiter *w);
 
 #endif

@@ -523,6 +523,35 @@ static void find__by_name_and_by_number(void **state) {
     ep_close(ep, 0);
 }
 
+/* Without having looked it up, here and on another node; and of one that is gone already. */
+static void watch__tells_the_end(void **state) {
+    cluster(2);
+    struct news news = {0};
+    struct node_client *c = client(0, &news);
+    for (unsigned node = 0; node < 2; node++) {
+        struct ep *ep;
+        struct ep_config cfg = {.run_dir = run_dir, .adapters = "udp"};
+        struct node_client *watched;
+        assert_int_equal(ep_open(&ep, &cfg), WEFT_OK);
+        assert_int_equal(node_client_open(&watched, ep, nodes[node].socket, NODE_PROGRAM, NULL), WEFT_OK);
+        struct node_process p = node_client_self(watched);
+        assert_int_equal(node_client_watch(c, p), WEFT_OK);
+        struct node_info info[2];
+        assert_int_equal(node_client_nodes(c, info, 2, 10000), 2);
+        assert_int_equal(news.processes, 2 * node);
+        ep_close(ep, 0);
+        node_client_endpoint_closed(watched);
+        node_client_close(watched);
+        await(c, &news.processes, 2 * node + 1);
+        assert_int_equal(news.last.node, p.node);
+        assert_int_equal(news.last.process, p.process);
+        assert_int_equal(node_client_watch(c, p), WEFT_OK);
+        await(c, &news.processes, 2 * node + 2);
+        assert_string_equal(news.reason, "there is no such process");
+    }
+    node_client_close(c);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         T(open__a_bind_address_that_others_reach_needs_insecure),
@@ -538,6 +567,7 @@ int main(void) {
         T(port__is_found_from_another_node_and_ends_with_its_process),
         T(port__released_is_free_again),
         T(find__by_name_and_by_number),
+        T(watch__tells_the_end),
         T(executor__here_and_on_another_node),
         T(executor__that_fails_to_start_tells_why),
         T(executor__that_stays_silent_is_killed),
