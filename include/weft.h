@@ -335,8 +335,8 @@ int weft_send_eager(struct weft_peer *peer, uint16_t handler, const void *header
  * up at the end. Static: its pages are pinned from weft_dma_setup to weft_dma_cleanup. Dynamic: they are pinned around
  * each use. After that pins are kept in a cache, so that the next one costs nothing, until the memory is unmapped or
  * moved (the library notices), or others need the room. What a process may pin is limited by RLIMIT_MEMLOCK: where a
- * dynamic buffer cannot be pinned its operations go through unpinned memory all the same, and the counter
- * fabric_unpinned counts them.
+ * dynamic buffer cannot be pinned its operations go on all the same, the non-zero-copy way, which is slower over a
+ * network; the counter fabric_unpinned counts them.
  *
  * Operations take a `struct weft_buf`: a range of a weft_mem, or plain memory, which is never pinned. One end of a
  * transfer may be pinned and the other not. */

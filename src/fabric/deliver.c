@@ -153,7 +153,8 @@ static void deliver_posted(struct weft_peer *p, const struct ep_msg *m, struct e
     pthread_mutex_lock(&p->w->lock);
     a->post = post; /* from here on a cancel finds it */
     pthread_mutex_unlock(&p->w->lock);
-    *sink = (struct ep_sink){.buf = post->buf, .on_data = arrival_on_data, .arg = a};
+    bool unpinned = buf_is_unpinned(p->w, post->mem, post->pin, post->bytes);
+    *sink = (struct ep_sink){.buf = post->buf, .on_data = arrival_on_data, .arg = a, .unpinned = unpinned};
 }
 
 /* Where the handler wants the data; *ptr NULL: nowhere. */
@@ -187,7 +188,8 @@ static int await_data(struct weft_peer *p, const struct ep_msg *m, struct ep_sin
     a->pin = pin;
     a->op = in->op;
     a->target_cntr = in->target_cntr;
-    *sink = (struct ep_sink){.buf = ptr, .on_data = arrival_on_data, .arg = a};
+    bool unpinned = buf_is_unpinned(p->w, action->mem, pin, m->data_bytes);
+    *sink = (struct ep_sink){.buf = ptr, .on_data = arrival_on_data, .arg = a, .unpinned = unpinned};
     return 0;
 }
 

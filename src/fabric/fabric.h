@@ -282,6 +282,8 @@ void post_fail_all(struct weft *w, int status);
  * data is copied anyway). *ptr NULL only without bytes. Without the lock: pinning takes time. */
 int buf_take(struct weft *w, const struct weft_buf *buf, void **ptr, struct pin **pin);
 void buf_give(struct weft_mem *mem, struct pin *pin); /* with the lock; NULLs are fine */
+/* Whether a range that was taken so should be pinned and could not be: the transport is told. */
+bool buf_is_unpinned(const struct weft *w, const struct weft_mem *mem, const struct pin *pin, size_t bytes);
 void mem_free_all(struct weft *w);
 
 /* -- window.c -- */

@@ -71,9 +71,13 @@ int buf_take(struct weft *w, const struct weft_buf *buf, void **ptr, struct pin 
     pthread_mutex_lock(&w->lock);
     mem->users++;
     pthread_mutex_unlock(&w->lock);
-    bool dynamic = !mem->pin && buf->bytes > w->ordered_bytes;
-    if (dynamic && pin_take(*ptr, buf->bytes, pin)) fabric_count(COUNT_UNPINNED, 1);
+    if (!buf_is_unpinned(w, mem, NULL, buf->bytes)) return 0;
+    if (pin_take(*ptr, buf->bytes, pin)) fabric_count(COUNT_UNPINNED, 1);
     return 0;
+}
+
+bool buf_is_unpinned(const struct weft *w, const struct weft_mem *mem, const struct pin *pin, size_t bytes) {
+    return mem && !mem->pin && !pin && bytes > w->ordered_bytes;
 }
 
 void buf_give(struct weft_mem *mem, struct pin *pin) {

@@ -91,7 +91,8 @@ void rma_on_got(struct weft_peer *p, const struct ep_msg *m, struct ep_sink *sin
     if (!fits && !late) peer_fail(p, WEFT_E_PROTO, "an answer to a get that nobody asked for");
     if (!fits) return;
     if (pending) {
-        *sink = (struct ep_sink){.buf = op->buf, .on_data = on_data, .arg = op};
+        bool unpinned = buf_is_unpinned(w, op->mem, op->pin, op->bytes);
+        *sink = (struct ep_sink){.buf = op->buf, .on_data = on_data, .arg = op, .unpinned = unpinned};
         return;
     }
     if (status == 0 && m->data_bytes) memcpy(op->buf, m->data, m->data_bytes);

@@ -62,6 +62,7 @@ int send_op(struct weft_peer *p, enum op_kind kind, struct ep_send *s, struct we
     if (rc) return rc;
     s->data = ptr;
     s->data_bytes = data.bytes;
+    s->unpinned = buf_is_unpinned(w, data.mem, pin, data.bytes);
     s->copy = !large && !told; /* nobody asks when the data has left */
     put64(op_field, 0);
     pthread_mutex_lock(&w->lock);

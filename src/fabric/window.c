@@ -198,6 +198,7 @@ static int await_data(struct weft_peer *p, const struct ep_msg *m, struct ep_sin
         a->window = win;
         win->refs++;
         *sink = (struct ep_sink){.buf = win->ptr + offset, .on_data = arrival_on_data, .arg = a};
+        sink->unpinned = buf_is_unpinned(w, win->mem, win->pin, win->bytes);
     }
     pthread_mutex_unlock(&w->lock);
     if (status == 0) return 0;
@@ -269,6 +270,7 @@ static int lend(struct weft_peer *p, struct weft_window *win, uint64_t offset, u
                 struct ep_send *s) {
     s->data = win->ptr + offset;
     s->data_bytes = bytes;
+    s->unpinned = buf_is_unpinned(win->w, win->mem, win->pin, win->bytes);
     s->copy = bytes <= COPY_BYTES;
     if (s->copy) return 0;
     if (p->gets >= p->w->max_arrivals) return WEFT_E_LIMIT;

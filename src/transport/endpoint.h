@@ -138,15 +138,17 @@ struct ep_send {
     bool copy; /* data is copied before ep_send returns (small data only: ≤ 64 KiB) */
     bool more; /* another message follows at once: need not leave yet (a flush, ep_wait or the next send
                 * takes it along, at the latest 100 µs take it) */
-    /* Called once when data may be reused and the peer has it all (status 0), or the message failed. A peer that
-     * has it calls its handler, unless it disconnects before that. Optional. */
+    /* Called once when data may be reused and the peer has it all (status 0), or the message failed.
+     * Optional. */
     void (*on_done)(void *arg, int status);
     void *arg;
+    bool unpinned; /* data could not be pinned: it goes the non-zero-copy way, unless the peer reads it itself */
 };
 /* Queues a message; leaves at once if it can. Never waits. WEFT_E_TOO_BIG (header, or too much data to copy),
  * WEFT_E_INVAL, WEFT_E_NOMEM, WEFT_E_LIMIT (the peer's queue is over its cap: ep_progress and try again; only
  * with handlers that flood), WEFT_E_CLOSED (the peer is closing and takes no more); for a peer that is down the
- * status that on_peer_down tells or told. On an error on_done is not called. */
+ * status that on_peer_down tells or told. On an error on_done is not called. A peer that has the message calls its
+ * handler, unless it disconnects before that. */
 int ep_send(struct ep_peer *peer, const struct ep_send *s);
 void ep_flush(struct ep_peer *peer); /* sends what `more` held back */
 /* Cancels an incoming message whose data is still to come, by the token of its ep_msg; any thread, also from

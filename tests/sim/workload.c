@@ -84,6 +84,7 @@ static void send_one(struct sim *s, struct flow *f) {
                         .data_bytes = h.size,
                         .copy = copy,
                         .more = sim_chance(s, 0.3),
+                        .unpinned = (double)(h.seed % 1000) < 1000 * s->p.unpinned,
                         .on_done = judge_done,
                         .arg = o};
     int rc = send_it(s, f, &m);
