@@ -2,6 +2,7 @@
 #include "adapter/shm_ring.h"
 
 #include "base/error.h"
+#include "base/tsan.h"
 
 #include <string.h>
 
@@ -12,6 +13,10 @@
 #define KIND_DATA    0xda7aull
 #define KIND_PAD     0x9adull
 #define KIND_MESSAGE 0x3e55ull
+
+/* For thread sanitizer: what was done before a record was published, or given back, is seen by who finds it so.
+ * One for all rings, since the two sides know a ring by different addresses; it treats sockets alike. */
+static char published, given_back;
 
 static uint64_t header(uint64_t kind, uint64_t len) { return kind << 32 | len; }
 
@@ -47,6 +52,7 @@ static bool fits(const struct shm_writer *w, uint64_t need) {
 static int make_room(struct shm_writer *w, uint64_t need) {
     if (fits(w, need)) return 0;
     uint64_t head = atomic_load_explicit(&w->shared->head, memory_order_acquire);
+    WEFT_TSAN_ACQUIRE(&given_back);
     if (head < w->head_seen || head > w->tail) return WEFT_E_PROTO;
     w->head_seen = head;
     return fits(w, need) ? 0 : WEFT_E_AGAIN;
@@ -93,6 +99,7 @@ static int find_place(struct shm_writer *w, size_t record, struct place *p) {
 }
 
 static void publish(struct shm_writer *w, const struct place *p, uint64_t kind, size_t len) {
+    WEFT_TSAN_RELEASE(&published);
     atomic_store_explicit(header_at(w->ring, p->offset), header(kind, len), memory_order_release);
     if (p->pad)
         atomic_store_explicit(header_at(w->ring, p->pad_offset), header(KIND_PAD, 0), memory_order_release);
@@ -146,6 +153,7 @@ static inline int read_record(struct shm_reader *r, uint8_t *packet, size_t *len
         h = atomic_load_explicit(header_at(r->ring, 0), memory_order_acquire);
     }
     if (h == header(KIND_NONE, 0)) return SHM_RECORD_NONE;
+    WEFT_TSAN_ACQUIRE(&published);
     uint64_t n = h & UINT32_MAX, kind = h >> 32, least = kind == KIND_MESSAGE ? sizeof(uint64_t) : 0;
     if (!any && kind != KIND_MESSAGE) return SHM_RECORD_NONE;
     if ((kind != KIND_DATA && kind != KIND_MESSAGE) || n < least || n > SHM_PACKET_MAX ||
@@ -172,6 +180,7 @@ int shm_ring_read_message(struct shm_reader *r, uint8_t *packet, size_t *len) {
 bool shm_ring_release(struct shm_reader *r) {
     if (r->head == r->head_published) return false;
     r->head_published = r->head;
+    WEFT_TSAN_RELEASE(&given_back);
     atomic_store_explicit(&r->shared->head, r->head, memory_order_release);
     return atomic_exchange_explicit(&r->shared->want_room, 0, memory_order_acq_rel) != 0;
 }
