@@ -10,8 +10,8 @@
 void reply(struct weft_peer *p, uint64_t op, int status) {
     uint8_t b[WIRE_REPLY_BYTES] = {0};
     if (!op || atomic_load(&p->gone)) return;
-    put64(b, op);
-    put32(b + 8, (uint32_t)status);
+    le_put64(b, op);
+    le_put32(b + 8, (uint32_t)status);
     int rc =
         ep_send(p->ep, &(struct ep_send){.handler = FABRIC_REPLY, .header = b, .header_bytes = sizeof b});
     if (rc == WEFT_E_LIMIT || rc == WEFT_E_NOMEM) peer_fail(p, rc, "it cannot be answered");
@@ -246,7 +246,7 @@ void deliver_on_eager(struct weft_peer *p, const struct ep_msg *m, struct ep_sin
         peer_fail(p, WEFT_E_PROTO, "a message that does not hold");
         return;
     }
-    struct incoming in = {.msg.handler = get16(m->header)};
+    struct incoming in = {.msg.handler = le_get16(m->header)};
     deliver(p, m, sink, &in, WIRE_EAGER_BYTES);
 }
 
@@ -256,7 +256,8 @@ void deliver_on_am(struct weft_peer *p, const struct ep_msg *m, struct ep_sink *
         peer_fail(p, WEFT_E_PROTO, "a message that does not hold");
         return;
     }
-    struct incoming in = {
-        .msg = {.handler = get16(b), .tag = get64(b + 8)}, .target_cntr = get32(b + 4), .op = get64(b + 16)};
+    struct incoming in = {.msg = {.handler = le_get16(b), .tag = le_get64(b + 8)},
+                          .target_cntr = le_get32(b + 4),
+                          .op = le_get64(b + 16)};
     deliver(p, m, sink, &in, WIRE_AM_BYTES);
 }

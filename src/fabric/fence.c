@@ -96,7 +96,7 @@ int weft_flush(struct weft_peer *p, const struct weft_done *done) {
     struct op *op = op_create(p, OP_FLUSH);
     int rc = op ? op_await(op) : WEFT_E_NOMEM;
     if (rc == 0) {
-        put64(b, op->id);
+        le_put64(b, op->id);
         struct ep_send s = {.handler = FABRIC_FLUSH, .header = b, .header_bytes = sizeof b};
         done_take(&op->completion, done);
         rc = op_submit(p, &s, op);
@@ -153,7 +153,7 @@ void fence_on_flush(struct weft_peer *p, const struct ep_msg *m, struct ep_sink 
         peer_fail(p, WEFT_E_PROTO, "a flush that does not hold");
         return;
     }
-    uint64_t op = get64(m->header);
+    uint64_t op = le_get64(m->header);
     int status = 0;
     pthread_mutex_lock(&w->lock);
     bool quiet = weft_list_empty(&p->arrivals);

@@ -22,8 +22,8 @@ static uint8_t bulk[100000];
 
 static void on_message(void *ctx, struct ep_peer *p, const struct ep_msg *m, struct ep_sink *sink) {
     if (m->handler != REPLY && m->handler != GOT) return;
-    last_op = get64(m->header);
-    last_status = (int)get32((const uint8_t *)m->header + 8);
+    last_op = le_get64(m->header);
+    last_status = (int)le_get32((const uint8_t *)m->header + 8);
     answers++;
 }
 
@@ -67,8 +67,8 @@ static void send_bytes(int kind, const void *header, size_t header_bytes, const 
 
 static void greet(void) {
     uint8_t b[WIRE_HELLO_BYTES] = {0};
-    put32(b, 0x43424657u);
-    put16(b + 4, 1);
+    le_put32(b, 0x43424657u);
+    le_put16(b + 4, 1);
     send_bytes(HELLO, b, sizeof b, NULL, 0);
 }
 
@@ -86,8 +86,8 @@ static void assert_ended(void) {
     connect_again();
     greet();
     uint8_t b[WIRE_AM_BYTES] = {0};
-    put16(b, H_RECORD);
-    put64(b + 16, 9);
+    le_put16(b, H_RECORD);
+    le_put64(b + 16, 9);
     send_bytes(AM, b, sizeof b, NULL, 0);
     await(&answers);
     assert_int_equal(last_op, 9);
@@ -109,22 +109,22 @@ static void greeting__that_does_not_hold(void **state) {
     uint8_t b[WIRE_HELLO_BYTES] = {0};
     send_bytes(HELLO, b, sizeof b, NULL, 0);
     assert_ended();
-    put32(b, 0x43424657u);
+    le_put32(b, 0x43424657u);
     send_bytes(HELLO, b, sizeof b - 1, NULL, 0);
     assert_ended();
     greet();
     greet(); /* once is enough */
     assert_ended();
     greet();
-    put16(b + 4, 1);
+    le_put16(b + 4, 1);
     send_bytes(WELCOME, b, sizeof b, NULL, 0); /* to a connection that we made */
     assert_ended();
 }
 
 static void greeting__of_another_version_is_refused(void **state) {
     uint8_t b[WIRE_HELLO_BYTES] = {0};
-    put32(b, 0x43424657u);
-    put16(b + 4, 2);
+    le_put32(b, 0x43424657u);
+    le_put16(b + 4, 2);
     send_bytes(HELLO, b, sizeof b, NULL, 0);
     await(&downs);
     assert_int_equal(down_status, WEFT_E_CLOSED);
@@ -149,7 +149,7 @@ static void answers__to_nothing(void **state) {
     uint8_t b[WIRE_REPLY_BYTES] = {0};
     uint64_t ops[] = {1, 12345, UINT64_MAX};
     for (size_t i = 0; i < 3; i++) {
-        put64(b, ops[i]);
+        le_put64(b, ops[i]);
         for (int kind = GOT; kind <= REPLY; kind += REPLY - GOT) {
             greet();
             send_bytes(kind, b, sizeof b, NULL, 0);
@@ -167,10 +167,10 @@ static void ask(struct fab_end *end, bool get) {
     int accepts = victim.accepts;
     greet();
     fab_await(&victim, &victim.accepts, accepts + 1);
-    put32(handle.opaque, 0x4e575457u);
-    put16(handle.opaque + 4, 1);
-    put16(handle.opaque + 6, WEFT_READ | WEFT_WRITE);
-    put64(handle.opaque + 16, 1000);
+    le_put32(handle.opaque, 0x4e575457u);
+    le_put16(handle.opaque + 4, 1);
+    le_put16(handle.opaque + 6, WEFT_READ | WEFT_WRITE);
+    le_put64(handle.opaque + 16, 1000);
     assert_int_equal(weft_window_import(victim.accepted, &handle, &r), 0);
     struct weft_notify n = {.completion = done};
     int rc = get ? weft_get_buffer(&r, 0, weft_buf_ptr(into, sizeof into), &done)
@@ -190,8 +190,8 @@ static void answers__that_do_not_fit(void **state) {
         struct fab_end end = {0};
         uint8_t b[WIRE_REPLY_BYTES] = {0};
         ask(&end, wrong[i].get);
-        put64(b, 1);
-        put32(b + 8, (uint32_t)wrong[i].status);
+        le_put64(b, 1);
+        le_put32(b + 8, (uint32_t)wrong[i].status);
         send_bytes(wrong[i].kind, b, sizeof b, bulk, wrong[i].bytes);
         await(&downs);
         assert_int_equal(down_status, WEFT_E_PROTO);
@@ -224,16 +224,16 @@ static void rma__sums_that_overflow(void **state) {
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         uint8_t b[32] = {0};
         memcpy(b, handle.opaque + 8, 8); /* the key */
-        put64(b + 8, bad[i].offset);
-        put64(b + 16, i + 1);
+        le_put64(b + 8, bad[i].offset);
+        le_put64(b + 16, i + 1);
         answers = 0;
         if (bad[i].bytes <= sizeof bulk) {
             send_bytes(PUT, b, WIRE_PUT_BYTES, bulk, bad[i].bytes);
             await(&answers);
             assert_int_equal(last_status, WEFT_E_INVAL);
         }
-        put64(b + 16, bad[i].bytes);
-        put64(b + 24, i + 1);
+        le_put64(b + 16, bad[i].bytes);
+        le_put64(b + 24, i + 1);
         answers = 0;
         send_bytes(GET, b, WIRE_GET_BYTES, NULL, 0);
         await(&answers);

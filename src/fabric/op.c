@@ -166,8 +166,8 @@ void op_on_reply(struct weft_peer *p, const struct ep_msg *m, struct ep_sink *si
         peer_fail(p, WEFT_E_PROTO, "an answer that does not hold");
         return;
     }
-    uint64_t id = get64(m->header);
-    int status = (int)get32((const uint8_t *)m->header + 8);
+    uint64_t id = le_get64(m->header);
+    int status = (int)le_get32((const uint8_t *)m->header + 8);
     pthread_mutex_lock(&w->lock);
     struct op *op = weft_map_get(&p->ops, id);
     bool fits = op ? op->kind != OP_GET : id < p->next_op;

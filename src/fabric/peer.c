@@ -113,20 +113,20 @@ void peer_fail(struct weft_peer *p, int status, const char *what) {
 
 static void put_greeting(uint8_t b[WIRE_HELLO_BYTES], struct weft *w) {
     pthread_mutex_lock(&w->lock);
-    put32(b, FABRIC_MAGIC);
-    put16(b + 4, FABRIC_VERSION);
-    put16(b + 6, w->client ? WIRE_HELLO_LISTED : 0);
-    put32(b + 8, w->self.node);
-    put32(b + 12, w->self.process);
+    le_put32(b, FABRIC_MAGIC);
+    le_put16(b + 4, FABRIC_VERSION);
+    le_put16(b + 6, w->client ? WIRE_HELLO_LISTED : 0);
+    le_put32(b + 8, w->self.node);
+    le_put32(b + 12, w->self.process);
     pthread_mutex_unlock(&w->lock);
 }
 
 static int get_greeting(const struct ep_msg *m, struct weft_id *id, bool *listed) {
     const uint8_t *b = m->header;
-    if (m->header_bytes < WIRE_HELLO_BYTES || get32(b) != FABRIC_MAGIC) return WEFT_E_PROTO;
-    if (get16(b + 4) != FABRIC_VERSION) return WEFT_E_VERSION;
-    *listed = get16(b + 6) & WIRE_HELLO_LISTED;
-    *id = (struct weft_id){get32(b + 8), get32(b + 12)};
+    if (m->header_bytes < WIRE_HELLO_BYTES || le_get32(b) != FABRIC_MAGIC) return WEFT_E_PROTO;
+    if (le_get16(b + 4) != FABRIC_VERSION) return WEFT_E_VERSION;
+    *listed = le_get16(b + 6) & WIRE_HELLO_LISTED;
+    *id = (struct weft_id){le_get32(b + 8), le_get32(b + 12)};
     return 0;
 }
 
@@ -138,7 +138,7 @@ static int greet(struct weft_peer *p, enum fabric_kind kind) {
 
 static void turn_away(struct weft_peer *p, int status) {
     uint8_t b[WIRE_REFUSE_BYTES] = {0};
-    put32(b, (uint32_t)status);
+    le_put32(b, (uint32_t)status);
     ep_send(p->ep, &(struct ep_send){.handler = FABRIC_REFUSE, .header = b, .header_bytes = sizeof b});
     let_go(p);
 }
@@ -179,7 +179,7 @@ static void on_welcome(struct weft_peer *p, const struct ep_msg *m, struct ep_si
 }
 
 static void on_refuse(struct weft_peer *p, const struct ep_msg *m, struct ep_sink *sink) {
-    bool version = m->header_bytes >= WIRE_REFUSE_BYTES && (int)get32(m->header) == WEFT_E_VERSION;
+    bool version = m->header_bytes >= WIRE_REFUSE_BYTES && (int)le_get32(m->header) == WEFT_E_VERSION;
     p->refused = version ? WEFT_E_VERSION : WEFT_E_REFUSED;
 }
 

@@ -15,9 +15,9 @@ int weft_put(const struct weft_remote *to, uint64_t offset, struct weft_buf data
     int rc = check(to, WEFT_WRITE, offset, &data);
     if (rc) return rc;
     struct weft_peer *p = to->peer;
-    put64(b, to->key);
-    put64(b + 8, offset);
-    put32(b + 24, notify ? notify->target_cntr : 0);
+    le_put64(b, to->key);
+    le_put64(b + 8, offset);
+    le_put32(b + 24, notify ? notify->target_cntr : 0);
     struct ep_send s = {.handler = FABRIC_PUT, .header = b, .header_bytes = sizeof b};
     return send_op(p, OP_PUT, &s, data, notify, b + 16);
 }
@@ -27,10 +27,10 @@ static int start_get(const struct weft_remote *from, uint64_t offset, struct op 
                      const struct weft_done *done) {
     struct weft_peer *p = from->peer;
     uint8_t b[WIRE_GET_BYTES];
-    put64(b, from->key);
-    put64(b + 8, offset);
-    put64(b + 16, op->bytes);
-    put64(b + 24, op->id);
+    le_put64(b, from->key);
+    le_put64(b + 8, offset);
+    le_put64(b + 16, op->bytes);
+    le_put64(b + 24, op->id);
     struct ep_send s = {.handler = FABRIC_GET, .header = b, .header_bytes = sizeof b};
     done_take(&op->completion, done);
     int rc = op_await(op);
@@ -77,8 +77,8 @@ static void on_data(void *arg, int status) {
 /* The answer to a get. What it says is held against what was asked for. */
 void rma_on_got(struct weft_peer *p, const struct ep_msg *m, struct ep_sink *sink) {
     struct weft *w = p->w;
-    uint64_t id = m->header_bytes == WIRE_REPLY_BYTES ? get64(m->header) : UINT64_MAX;
-    int status = id == UINT64_MAX ? 0 : (int)get32((const uint8_t *)m->header + 8);
+    uint64_t id = m->header_bytes == WIRE_REPLY_BYTES ? le_get64(m->header) : UINT64_MAX;
+    int status = id == UINT64_MAX ? 0 : (int)le_get32((const uint8_t *)m->header + 8);
     pthread_mutex_lock(&w->lock);
     struct op *op = weft_map_get(&p->ops, id);
     bool late = !op && id < p->next_op;

@@ -15,7 +15,7 @@ int weft_send_eager(struct weft_peer *p, uint16_t handler, const void *header, s
     if (rc == 0 && data_bytes && !data) rc = WEFT_E_INVAL;
     if (rc == 0 && data_bytes > WEFT_EAGER_MAX) rc = WEFT_E_TOO_BIG;
     if (rc) return rc;
-    put64(b, handler);
+    le_put64(b, handler);
     if (header_bytes) memcpy(b + WIRE_EAGER_BYTES, header, header_bytes);
     struct ep_send s = {.handler = FABRIC_EAGER,
                         .header = b,
@@ -35,7 +35,7 @@ static int start(struct op *op, struct ep_send *s, bool answered, const struct w
                  uint8_t *op_field) {
     struct weft_peer *p = op->peer;
     int rc = answered ? op_await(op) : 0;
-    put64(op_field, op->awaiting ? op->id : 0);
+    le_put64(op_field, op->awaiting ? op->id : 0);
     done_take(&op->origin, &notify->origin);
     done_take(&op->completion, &notify->completion);
     if (rc == 0) rc = op_submit(p, s, op);
@@ -64,7 +64,7 @@ int send_op(struct weft_peer *p, enum op_kind kind, struct ep_send *s, struct we
     s->data_bytes = data.bytes;
     s->unpinned = buf_is_unpinned(w, data.mem, pin, data.bytes);
     s->copy = !large && !told; /* nobody asks when the data has left */
-    put64(op_field, 0);
+    le_put64(op_field, 0);
     pthread_mutex_lock(&w->lock);
     struct op *op = s->copy ? NULL : op_create(p, kind);
     if (op) {
@@ -85,9 +85,9 @@ int weft_zero_copy_send(struct weft_peer *p, uint16_t handler, const void *heade
     uint8_t b[WIRE_AM_BYTES + WEFT_HEADER_MAX];
     int rc = check(handler, header, header_bytes);
     if (rc) return rc;
-    put32(b, handler);
-    put32(b + 4, notify ? notify->target_cntr : 0);
-    put64(b + 8, tag);
+    le_put32(b, handler);
+    le_put32(b + 4, notify ? notify->target_cntr : 0);
+    le_put64(b + 8, tag);
     if (header_bytes) memcpy(b + WIRE_AM_BYTES, header, header_bytes);
     struct ep_send s = {.handler = FABRIC_AM, .header = b, .header_bytes = WIRE_AM_BYTES + header_bytes};
     return send_op(p, OP_MESSAGE, &s, data, notify, b + 16);

@@ -31,11 +31,11 @@ struct weft_window {
 
 static void put_handle(const struct weft_window *win, struct weft_window_handle *h) {
     memset(h, 0, sizeof *h);
-    put32(h->opaque, HANDLE_MAGIC);
-    put16(h->opaque + 4, HANDLE_VERSION);
-    put16(h->opaque + 6, (uint16_t)win->access);
-    put64(h->opaque + 8, win->key);
-    put64(h->opaque + 16, win->bytes);
+    le_put32(h->opaque, HANDLE_MAGIC);
+    le_put16(h->opaque + 4, HANDLE_VERSION);
+    le_put16(h->opaque + 6, (uint16_t)win->access);
+    le_put64(h->opaque + 8, win->key);
+    le_put64(h->opaque + 16, win->bytes);
 }
 
 /* With the lock. Keys are random, so that they cannot be guessed: 2^64 of them, and a connection ends at no
@@ -214,8 +214,8 @@ void window_on_put(struct weft_peer *p, const struct ep_msg *m, struct ep_sink *
         return;
     }
     struct weft *w = p->w;
-    uint64_t key = get64(b), offset = get64(b + 8), op = get64(b + 16);
-    uint32_t target_cntr = get32(b + 24);
+    uint64_t key = le_get64(b), offset = le_get64(b + 8), op = le_get64(b + 16);
+    uint32_t target_cntr = le_get32(b + 24);
     int status;
     if (m->data_bytes && !m->data) {
         status = await_data(p, m, sink, key, offset, op, target_cntr);
@@ -255,8 +255,8 @@ static void on_sent(void *arg, int status) {
 
 static void answer_get(struct weft_peer *p, uint64_t op, int status, struct ep_send *s) {
     uint8_t b[WIRE_REPLY_BYTES] = {0};
-    put64(b, op);
-    put32(b + 8, (uint32_t)status);
+    le_put64(b, op);
+    le_put32(b + 8, (uint32_t)status);
     s->handler = FABRIC_GOT;
     s->header = b;
     s->header_bytes = sizeof b;
@@ -291,32 +291,32 @@ void window_on_get(struct weft_peer *p, const struct ep_msg *m, struct ep_sink *
         peer_fail(p, WEFT_E_PROTO, "a get that does not hold");
         return;
     }
-    uint64_t key = get64(b), offset = get64(b + 8), bytes = get64(b + 16);
+    uint64_t key = le_get64(b), offset = le_get64(b + 8), bytes = le_get64(b + 16);
     struct ep_send s = {0};
     struct weft_window *win;
     pthread_mutex_lock(&p->w->lock);
     int status = check(p, key, WEFT_READ, offset, bytes, &win);
     if (status == 0) status = lend(p, win, offset, bytes, &s);
     /* A copy is made under the lock: after a revoke nobody looks at the memory. */
-    if (status == 0 && s.copy) answer_get(p, get64(b + 24), 0, &s);
+    if (status == 0 && s.copy) answer_get(p, le_get64(b + 24), 0, &s);
     pthread_mutex_unlock(&p->w->lock);
     if (status == 0 && s.copy) return;
     if (status) {
         fabric_count(COUNT_GETS_REFUSED, 1);
         s = (struct ep_send){0};
     }
-    answer_get(p, get64(b + 24), status, &s);
+    answer_get(p, le_get64(b + 24), status, &s);
 }
 
 /* -- import -- */
 
 int weft_window_import(struct weft_peer *p, const struct weft_window_handle *h, struct weft_remote *out) {
-    if (!p || get32(h->opaque) != HANDLE_MAGIC) return WEFT_E_INVAL;
-    if (get16(h->opaque + 4) != HANDLE_VERSION) return WEFT_E_VERSION;
-    unsigned access = get16(h->opaque + 6);
-    if (!access || access & ~(unsigned)(WEFT_READ | WEFT_WRITE) || !get64(h->opaque + 16))
+    if (!p || le_get32(h->opaque) != HANDLE_MAGIC) return WEFT_E_INVAL;
+    if (le_get16(h->opaque + 4) != HANDLE_VERSION) return WEFT_E_VERSION;
+    unsigned access = le_get16(h->opaque + 6);
+    if (!access || access & ~(unsigned)(WEFT_READ | WEFT_WRITE) || !le_get64(h->opaque + 16))
         return WEFT_E_INVAL;
     *out = (struct weft_remote){
-        .peer = p, .key = get64(h->opaque + 8), .bytes = get64(h->opaque + 16), .access = access};
+        .peer = p, .key = le_get64(h->opaque + 8), .bytes = le_get64(h->opaque + 16), .access = access};
     return 0;
 }

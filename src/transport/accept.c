@@ -56,7 +56,7 @@ static void refuse(struct engine *e, uint64_t now, const struct engine_from *fro
 }
 
 static uint64_t origin_key(const struct wire_hello *h) {
-    uint64_t key = wire_get64(h->boot_id) ^ wire_get64(h->boot_id + 8) * 0x9e3779b97f4a7c15ull;
+    uint64_t key = le_get64(h->boot_id) ^ le_get64(h->boot_id + 8) * 0x9e3779b97f4a7c15ull;
     return (key ^ h->conn_id) * 0xff51afd7ed558ccdull;
 }
 

@@ -68,7 +68,7 @@ static bool spoil_all_bits(struct duo *at, struct duo_packet *p) {
     for (size_t len = 0; len < p->len; len++) {
         struct duo_packet cut = *p;
         duo_inject(at, 1, cut.data, len);
-        wire_put16(cut.data + 2, (uint16_t)len); /* also when the length field goes with it */
+        le_put16(cut.data + 2, (uint16_t)len); /* also when the length field goes with it */
         duo_inject(at, 1, cut.data, len);
     }
     return true;
@@ -130,14 +130,14 @@ static void packets__moved_elsewhere_do_nothing(void **state) {
     for (size_t i = 0; i < recorded; i++) {
         struct duo_packet p = d.log[i];
         if ((p.data[0] & 15) != WIRE_CTRL || p.from != 0) continue;
-        wire_put32(p.data + 4, second[1]->id);
+        le_put32(p.data + 4, second[1]->id);
         for (uint64_t n = 0; n < 50; n++) { /* with its number and with others */
             duo_inject(&d, 1, p.data, p.len);
-            wire_put64(p.data + 8, n);
+            le_put64(p.data + 8, n);
         }
-        wire_put32(p.data + 4, first[0]->id);
+        le_put32(p.data + 4, first[0]->id);
         for (uint64_t n = 0; n < 50; n++) {
-            wire_put64(p.data + 8, n);
+            le_put64(p.data + 8, n);
             duo_inject(&d, 0, p.data, p.len);
         }
     }

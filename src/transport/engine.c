@@ -464,7 +464,7 @@ void engine_input(struct engine *e, uint64_t now, const struct engine_from *from
 
 size_t engine_packet_bytes(const void *packet, size_t left) {
     if (left < WIRE_PACKET_MIN) return left;
-    size_t len = wire_get16((const uint8_t *)packet + 2);
+    size_t len = le_get16((const uint8_t *)packet + 2);
     return len < WIRE_PACKET_MIN || len > left ? left : len;
 }
 

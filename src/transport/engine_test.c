@@ -36,7 +36,7 @@ static void handshake__answer_is_not_longer_than_the_question(void **state) {
     struct wire_hello hello = {
         .version_min = 1, .version_max = 1, .integrity = 2, .conn_id = 6, .packet_bytes = 1472};
     size_t full = wire_hello_write(p, WIRE_INIT, 0, 99, &hello);
-    wire_put16(p + 2, (uint16_t)(full - 100)); /* not padded: no answer */
+    le_put16(p + 2, (uint16_t)(full - 100)); /* not padded: no answer */
     wire_trailer_write(p + full - 116, WIRE_INTEGRITY_CRC, p, full - 116, NULL, 0);
     size_t before = h.sent;
     hand_raw(&h, p, full - 100);

@@ -162,7 +162,7 @@ static void replay__of_init_gives_no_connection(void **state) {
     assert_int_equal(conns(1), 1); /* half open */
     /* Its id is told; the packet that confirmed the first connection and one made by guesswork do not
      * confirm. */
-    wire_put32(ping.data + 4, wire_get32(resp->data + WIRE_HEADER_BYTES + 32));
+    le_put32(ping.data + 4, le_get32(resp->data + WIRE_HEADER_BYTES + 32));
     duo_inject(&d, 1, ping.data, ping.len);
     wire_trailer_write(ping.data + ping.len - 16, WIRE_INTEGRITY_CRC, ping.data, ping.len - 16, NULL, 0);
     duo_inject(&d, 1, ping.data, ping.len);
@@ -185,7 +185,7 @@ static void replay__of_resp_to_another_connection(void **state) {
     duo_connect(&d);
     engine_output(d.side[0].engine, d.now);
     const struct duo_packet *init = duo_last(&d, 0, WIRE_INIT);
-    wire_put32(resp.data + 4, wire_get32(init->data + WIRE_HEADER_BYTES + 32)); /* the new id and number */
+    le_put32(resp.data + 4, le_get32(init->data + WIRE_HEADER_BYTES + 32)); /* the new id and number */
     memcpy(resp.data + WIRE_HEADER_BYTES + 48, init->data + 8, 8);
     wire_hello_seal(resp.data, resp.len);
     duo_inject(&d, 0, resp.data, resp.len);

@@ -67,16 +67,16 @@ static void cookie__is_asked_for_under_load(void **state) {
 
 static uint64_t cookies_of(uint8_t *init,
                            const char *addr) { /* asks for one and puts it in; its first bytes */
-    size_t len = wire_get16(init + 2);
+    size_t len = le_get16(init + 2);
     duo_inject_from(&d, 1, addr, init, len);
     const struct duo_packet *c = duo_last(&d, 1, WIRE_COOKIE);
     struct wire_cookie cookie;
     assert_non_null(c);
     assert_int_equal(wire_cookie_read(c->data, c->len, &cookie), 0);
-    assert_int_equal(cookie.echo, wire_get64(init + 8));
+    assert_int_equal(cookie.echo, le_get64(init + 8));
     memcpy(init + WIRE_COOKIE_AT, cookie.cookie, WIRE_COOKIE_BYTES);
     wire_hello_seal(init, len);
-    return wire_get64(cookie.cookie);
+    return le_get64(cookie.cookie);
 }
 
 static void cookie__is_good_for_its_init_address_and_time_only(void **state) {
@@ -121,7 +121,7 @@ static bool many_cookies(struct duo *at, struct duo_packet *p) {
     assert_int_equal(wire_hello_read(p->data, p->len, &h), 0);
     for (uint8_t i = 0; i < 100; i++) {
         uint8_t out[WIRE_COOKIE_PACKET_BYTES];
-        struct wire_cookie c = {wire_get64(p->data + 8), {i}};
+        struct wire_cookie c = {le_get64(p->data + 8), {i}};
         duo_inject(at, 0, out, wire_cookie_write(out, h.conn_id, &c));
     }
     return false;
@@ -166,7 +166,7 @@ static void answers__are_never_longer(void **state) {
             for (size_t at = 0; at < len; at++) p[at] = (uint8_t)(random >> (at * 7 % 50));
             if (len >= WIRE_PACKET_MIN) {
                 p[0] = (uint8_t)(WIRE_VERSION << 4 | random >> 60);
-                wire_put16(p + 2, (uint16_t)len);
+                le_put16(p + 2, (uint16_t)len);
                 if (i & 1 && len >= WIRE_PACKET_MIN + 60) { /* what a hello must have */
                     memcpy(p + WIRE_HEADER_BYTES, "WEFT", 4);
                     p[20] = (uint8_t)(i >> 1 & 1);

@@ -2,11 +2,11 @@
  * bound checked; it knows nothing of connections. All integers are little-endian and of fixed size. */
 #ifndef WEFT_TRANSPORT_WIRE_H
 #define WEFT_TRANSPORT_WIRE_H
-#include <endian.h>
+#include "base/le.h"
+
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <string.h>
 
 #define WIRE_VERSION             1 /* the only one so far; both ends of the range that is offered */
 #define WIRE_HEADER_BYTES        16
@@ -217,34 +217,6 @@ static inline uint64_t wire_tag(uint32_t slot, uint64_t use, uint32_t superpacke
 static inline uint32_t wire_tag_slot(uint64_t tag) { return (uint32_t)(tag >> 54); }
 static inline uint64_t wire_tag_use(uint64_t tag) { return tag >> 16 & (WIRE_TAG_USES - 1); }
 static inline uint32_t wire_tag_superpacket(uint64_t tag) { return (uint32_t)(tag & 0xffff); }
-
-static inline void wire_put16(uint8_t *p, uint16_t v) {
-    v = htole16(v);
-    memcpy(p, &v, 2);
-}
-static inline void wire_put32(uint8_t *p, uint32_t v) {
-    v = htole32(v);
-    memcpy(p, &v, 4);
-}
-static inline void wire_put64(uint8_t *p, uint64_t v) {
-    v = htole64(v);
-    memcpy(p, &v, 8);
-}
-static inline uint16_t wire_get16(const uint8_t *p) {
-    uint16_t v;
-    memcpy(&v, p, 2);
-    return le16toh(v);
-}
-static inline uint32_t wire_get32(const uint8_t *p) {
-    uint32_t v;
-    memcpy(&v, p, 4);
-    return le32toh(v);
-}
-static inline uint64_t wire_get64(const uint8_t *p) {
-    uint64_t v;
-    memcpy(&v, p, 8);
-    return le64toh(v);
-}
 
 void wire_header_write(uint8_t *p, const struct wire_header *h);
 /* Reads the first WIRE_HEADER_BYTES of a packet of len bytes. WEFT_E_INVAL: too short or the length field is

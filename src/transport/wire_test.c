@@ -160,11 +160,11 @@ static void wire_ack__ranges_below_zero(void **unused) {
     struct wire_ack a, ack = {.largest = 10, .count = 2, .range = {{5, 10}, {0, 1}}};
     size_t n = wire_ack_write(p, &ack);
     struct wire_item item = item_of(p, n);
-    wire_put32(p + WIRE_ACK_FIXED_BYTES + 4, 2); /* one more than there are numbers left */
+    le_put32(p + WIRE_ACK_FIXED_BYTES + 4, 2); /* one more than there are numbers left */
     assert_int_equal(wire_ack_read(&item, &a), WEFT_E_PROTO);
-    wire_put32(p + WIRE_ACK_FIXED_BYTES + 4, UINT32_MAX);
+    le_put32(p + WIRE_ACK_FIXED_BYTES + 4, UINT32_MAX);
     assert_int_equal(wire_ack_read(&item, &a), WEFT_E_PROTO);
-    wire_put32(p + 24, 11); /* the first range */
+    le_put32(p + 24, 11); /* the first range */
     assert_int_equal(wire_ack_read(&item, &a), WEFT_E_PROTO);
 }
 
@@ -174,10 +174,10 @@ static void wire_msg__lengths_that_lie(void **unused) {
     wire_msg_write(p, &msg);
     struct wire_item item = item_of(p, WIRE_MSG_BYTES + 16);
     assert_int_equal(wire_msg_read(&item, &m), 0);
-    wire_put16(p + 20, 17); /* header longer than the item */
+    le_put16(p + 20, 17); /* header longer than the item */
     assert_int_equal(wire_msg_read(&item, &m), WEFT_E_PROTO);
-    wire_put16(p + 20, 8);
-    wire_put32(p + 16, 7); /* less data announced than is here */
+    le_put16(p + 20, 8);
+    le_put32(p + 16, 7); /* less data announced than is here */
     assert_int_equal(wire_msg_read(&item, &m), WEFT_E_PROTO);
 }
 
@@ -211,7 +211,7 @@ static void wire_item__random_and_cut_input(void **unused) {
         uint8_t *p = malloc(len ? len : 1);
         for (size_t i = 0; i < len; i++) p[i] = (uint8_t)next_random();
         if (len > 4 && round % 2)
-            wire_put16(p + 2, (uint16_t)(next_random() % len)); /* often a plausible length */
+            le_put16(p + 2, (uint16_t)(next_random() % len)); /* often a plausible length */
         if (len > 4 && round % 3) p[0] = (uint8_t)(1 + next_random() % 8);
         read_everything(p, len);
         struct wire_header h;

@@ -107,7 +107,7 @@ static void mangle(struct sim *s, int how, int from, int to, uint8_t *p) {
     if (how == 0) len = sim_below(s, len);
     for (uint64_t n = how == 1 ? 1 + sim_below(s, 30) : 0; n > 0; n--)
         p[sim_below(s, len)] ^= (uint8_t)(1u << sim_below(s, 8));
-    if (how == 2 && len >= 8) wire_put32(p + 4, (uint32_t)sim_random(s));
+    if (how == 2 && len >= 8) le_put32(p + 4, (uint32_t)sim_random(s));
     network_inject(s, from, to, p, len);
 }
 

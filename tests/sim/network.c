@@ -58,7 +58,7 @@ static void keep(struct sim *s, const struct flight *f) {
 /* No two packets are encrypted under one number: what leaves for a connection counts upwards, for ever. */
 static void check_number(struct sim *s, int from, int to, const uint8_t *packet) {
     struct wire_header h;
-    if (!s->p.keyed || to >= s->p.nodes || wire_header_read(packet, wire_get16(packet + 2), &h)) return;
+    if (!s->p.keyed || to >= s->p.nodes || wire_header_read(packet, le_get16(packet + 2), &h)) return;
     if (h.type != WIRE_CTRL && h.type != WIRE_DATA && h.type != WIRE_PROBE) return;
     uint64_t lives = s->node[from].incarnation * 16 + s->node[to].incarnation;
     uint64_t key = (lives << 8 | (uint64_t)(from << 4 | to)) << 32 | h.dest;
