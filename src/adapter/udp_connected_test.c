@@ -57,14 +57,21 @@ static void ping_pong(struct node *a, struct adapter_peer *to_b, struct node *b,
     }
 }
 
+/* Two nodes with sockets of their own for each other. */
+static void pair_open_connected(struct pair *p, struct adapter_peer **to_b, struct adapter_peer **to_a) {
+    pair_open(p, &udp);
+    *to_b = node_connect(p->a, p->b);
+    *to_a = node_connect(p->b, p->a);
+    ping_pong(p->a, *to_b, p->b, *to_a);
+}
+
 static void connected__both_ways_and_strangers_still_arrive(void **state) {
     struct pair p;
     struct node stranger;
+    struct adapter_peer *to_b, *to_a;
     (void)state;
-    pair_open(&p, &udp);
+    pair_open_connected(&p, &to_b, &to_a);
     node_open(&stranger, &udp);
-    struct adapter_peer *to_b = node_connect(p.a, p.b), *to_a = node_connect(p.b, p.a);
-    ping_pong(p.a, to_b, p.b, to_a);
     assert_int_equal(inside(p.a)->connected_count, 1);
     assert_ptr_equal(inside(p.b)->connected[0].peer, to_a);
     for (size_t i = 0; i < p.b->count; i++) assert_ptr_equal(p.b->in[i].peer, to_a);
@@ -95,10 +102,9 @@ static void burst(struct pair *p, struct adapter_peer *peer, size_t count, size_
 
 static void connected__packets_of_a_train_say_their_size(void **state) {
     struct pair p;
+    struct adapter_peer *to_b, *to_a;
     (void)state;
-    pair_open(&p, &udp);
-    struct adapter_peer *to_b = node_connect(p.a, p.b), *to_a = node_connect(p.b, p.a);
-    ping_pong(p.a, to_b, p.b, to_a);
+    pair_open_connected(&p, &to_b, &to_a);
     node_forget(p.b);
     for (int round = 0; round < 3; round++) burst(&p, to_b, 44, 1456, 100, false);
     node_wait(p.b, 3 * 44);
@@ -112,10 +118,9 @@ static void connected__packets_of_a_train_say_their_size(void **state) {
 /* A packet that lies about its size spoils the rest of its train only; nothing is read beyond the buffer. */
 static void connected__a_lie_spoils_its_train_only(void **state) {
     struct pair p;
+    struct adapter_peer *to_b, *to_a;
     (void)state;
-    pair_open(&p, &udp);
-    struct adapter_peer *to_b = node_connect(p.a, p.b), *to_a = node_connect(p.b, p.a);
-    ping_pong(p.a, to_b, p.b, to_a);
+    pair_open_connected(&p, &to_b, &to_a);
     node_forget(p.b);
     burst(&p, to_b, 10, 1000, 1000, true);
     node_wait(p.b, 2);
@@ -129,10 +134,9 @@ static void connected__a_lie_spoils_its_train_only(void **state) {
 
 static void connected__a_forgotten_peer_comes_again(void **state) {
     struct pair p;
+    struct adapter_peer *to_b, *to_a;
     (void)state;
-    pair_open(&p, &udp);
-    struct adapter_peer *to_b = node_connect(p.a, p.b), *to_a = node_connect(p.b, p.a);
-    ping_pong(p.a, to_b, p.b, to_a);
+    pair_open_connected(&p, &to_b, &to_a);
     node_disconnect(p.b, to_a);
     size_t before = p.b->count;
     send_many(p.a, to_b, p.b, 3, 90);
@@ -174,10 +178,9 @@ static void connected__places_change_hands(void **state) {
 
 static void connected__a_refusal_is_a_hint(void **state) {
     struct pair p;
+    struct adapter_peer *to_b, *to_a;
     (void)state;
-    pair_open(&p, &udp);
-    struct adapter_peer *to_b = node_connect(p.a, p.b), *to_a = node_connect(p.b, p.a);
-    ping_pong(p.a, to_b, p.b, to_a);
+    pair_open_connected(&p, &to_b, &to_a);
     node_close(p.b);
     uint8_t data[100];
     fill(data, sizeof data, 1);
@@ -190,10 +193,9 @@ static void connected__a_refusal_is_a_hint(void **state) {
 
 static void connected__wakes_a_sleeper(void **state) {
     struct pair p;
+    struct adapter_peer *to_b, *to_a;
     (void)state;
-    pair_open(&p, &udp);
-    struct adapter_peer *to_b = node_connect(p.a, p.b), *to_a = node_connect(p.b, p.a);
-    ping_pong(p.a, to_b, p.b, to_a);
+    pair_open_connected(&p, &to_b, &to_a);
     while (node_poll(p.b)) continue;
     assert_int_equal(p.b->adapter->ops->arm(p.b->adapter), 0);
     uint8_t data[100];
@@ -230,11 +232,10 @@ static void connected__wakes_one_that_slept_before_it(void **state) {
 /* SO_REUSEPORT lets programs of one user share a port: not this one. */
 static void connected__nobody_can_join(void **state) {
     struct pair p;
+    struct adapter_peer *to_b, *to_a;
     int one = 1;
     (void)state;
-    pair_open(&p, &udp);
-    struct adapter_peer *to_b = node_connect(p.a, p.b), *to_a = node_connect(p.b, p.a);
-    ping_pong(p.a, to_b, p.b, to_a);
+    pair_open_connected(&p, &to_b, &to_a);
     int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
     assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &one, sizeof one), 0);
     assert_int_equal(bind(fd, &inside(p.a)->local.sa, sizeof(struct sockaddr_in)), -1);
@@ -255,11 +256,10 @@ static ssize_t failing_send(int fd, const void *bytes, size_t len, int flags) {
 static void connected__failures_of_send(void **state) {
     static const int no_room[] = {EAGAIN, ENOBUFS}, passing[] = {EINTR, ECONNREFUSED};
     struct pair p;
+    struct adapter_peer *to_b, *to_a;
     uint8_t data[100];
     (void)state;
-    pair_open(&p, &udp);
-    struct adapter_peer *to_b = node_connect(p.a, p.b), *to_a = node_connect(p.b, p.a);
-    ping_pong(p.a, to_b, p.b, to_a);
+    pair_open_connected(&p, &to_b, &to_a);
     fill(data, sizeof data, 1);
     udp_send_bytes = failing_send;
     for (int i = 0; i < 2; i++) {

@@ -49,17 +49,6 @@ static int setup(void **state) {
     return 0;
 }
 
-static uint64_t counted;
-static void find_counter(void *name, const struct weft_counter *c, uint64_t value) {
-    if (!strcmp(c->name, name)) counted = value;
-}
-static uint64_t counter(const char *name) {
-    counted = UINT64_MAX;
-    weft_counters_visit(find_counter, (void *)name);
-    assert_true(counted != UINT64_MAX);
-    return counted;
-}
-
 static int send_burst(struct pair *p, struct adapter_peer *peer, size_t count, size_t len) {
     static uint8_t data[65536];
     struct adapter_packet_out out[UDP_BURST_PACKETS];
@@ -105,7 +94,7 @@ static void send__segmentation_fails(void **state) {
         struct pair p;
         pair_open(&p, &udp);
         struct adapter_peer *peer = node_connect(p.a, p.b);
-        uint64_t before = counter("udp_no_segmentation");
+        uint64_t before = weft_counter_named("udp_no_segmentation");
         inject_failures(errors[i], 1000, true);
         assert_int_equal(send_burst(&p, peer, 10, 1456), 10);
         node_wait(p.b, 10);
@@ -113,7 +102,7 @@ static void send__segmentation_fails(void **state) {
         assert_int_equal(inject.bursts, 1);
         assert_int_equal(send_burst(&p, peer, 10, 1456), 10); /* remembered */
         assert_int_equal(inject.bursts, 1);
-        assert_int_equal(counter("udp_no_segmentation"), before + 1);
+        assert_int_equal(weft_counter_named("udp_no_segmentation"), before + 1);
         node_disconnect(p.a, peer);
         pair_close(&p);
     }
@@ -180,7 +169,7 @@ static void poll__counts_drops(void **state) {
     (void)state;
     pair_open(&p, &udp);
     struct adapter_peer *peer = node_connect(p.a, p.b);
-    uint64_t before = counter("udp_drops");
+    uint64_t before = weft_counter_named("udp_drops");
     size_t fit = p.b->adapter->attr.receive_window_bytes / 61488 + 1, sent = 0;
     while (sent < 3 * fit) sent += (size_t)send_burst(&p, peer, 1, 61488);
     while (node_poll(p.b)) continue;
@@ -188,7 +177,7 @@ static void poll__counts_drops(void **state) {
     size_t got = p.b->count;
     node_wait(p.b, got + 1);
     assert_in_range(got, fit, sent - 1);
-    assert_int_equal(counter("udp_drops") - before, sent - got);
+    assert_int_equal(weft_counter_named("udp_drops") - before, sent - got);
     node_disconnect(p.a, peer);
     pair_close(&p);
 }

@@ -10,6 +10,7 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdlib.h>
+#include <string.h>
 
 static struct weft_local_pool pool = {.block_bytes = sizeof(struct weft_cells), .kind = WEFT_BOARD_COUNTERS};
 __thread void *weft_counter_cells;
@@ -64,6 +65,13 @@ uint64_t weft_counter_read(const struct weft_counter *c) {
     for (struct weft_cells *b = weft_local_next(&pool, NULL); b; b = weft_local_next(&pool, b))
         sum += atomic_load_explicit(&b->at[c->id], memory_order_relaxed);
     return sum;
+}
+
+uint64_t weft_counter_named(const char *name) {
+    unsigned id = atomic_load(&last_id);
+    while (id > 0 && strcmp(counters[id]->name, name) != 0) id--;
+    if (id == 0) abort();
+    return weft_counter_read(counters[id]);
 }
 
 void weft_counters_visit(weft_counter_visit_fn *fn, void *ctx) {

@@ -43,6 +43,9 @@ uint64_t weft_counter_read(const struct weft_counter *c); /* sum over all thread
 typedef void weft_counter_visit_fn(void *ctx, const struct weft_counter *c, uint64_t value);
 void weft_counters_visit(weft_counter_visit_fn *fn, void *ctx);
 
+/* The value of the counter of that name; aborts if there is none. */
+uint64_t weft_counter_named(const char *name);
+
 /* Use as: WEFT_COUNTERS(udp, {"udp_packets_sent", "packets", "…"}, …) at file scope; then
  * weft_counter_add(&udp_counters[0], 1). */
 #define WEFT_COUNTERS(ident, ...)                                                                            \

@@ -79,20 +79,7 @@ static void on_down(void *ctx, struct weft_peer *p, int status) {
     downs++;
 }
 
-struct awaited {
-    atomic_int *counter;
-    int least;
-};
-
-static int reached(void *arg) {
-    struct awaited *a = arg;
-    return atomic_load(a->counter) >= a->least;
-}
-
-static void await(atomic_int *counter, int least) {
-    struct awaited a = {counter, least};
-    assert_int_equal(weft_wait(w, reached, &a, FAB_PATIENCE), 0);
-}
+static void await(atomic_int *counter, int least) { fab_await_on(w, counter, least); }
 
 static int setup(void **state) {
     struct weft_handler handlers[] = {[BACK] = {on_back, NULL}, [WINDOW] = {on_handle, NULL}};
@@ -157,21 +144,13 @@ static void directory__in_a_cluster(void **state) {
 
 /* -- news of the daemon -- */
 
-static void pick_ends_told(void *sum, const struct weft_counter *c, uint64_t value) {
-    if (strcmp(c->name, "fabric_ends_told") == 0) *(uint64_t *)sum = value;
-}
-
-static uint64_t ends_told(void) {
-    uint64_t n = 0;
-    weft_counters_visit(pick_ends_told, &n);
-    return n;
-}
-
 struct ends {
     uint64_t least;
 };
 
-static int has_told(void *arg) { return ends_told() >= ((struct ends *)arg)->least; }
+static int has_told(void *arg) {
+    return weft_counter_named("fabric_ends_told") >= ((struct ends *)arg)->least;
+}
 
 /* A second process of this node, connected to the first. */
 static struct weft_peer *open_second(struct weft **second) {
@@ -187,7 +166,7 @@ static struct weft_peer *open_second(struct weft **second) {
 /* Who was connected to hears of it from the daemon too, and not before what it said last. */
 static void news__after_an_orderly_end(void **state) {
     struct weft *second;
-    struct ends ends = {ends_told() + 1};
+    struct ends ends = {weft_counter_named("fabric_ends_told") + 1};
     int before = downs;
     open_second(&second);
     weft_close(second, 20000);
@@ -270,7 +249,7 @@ static void data__both_ways_and_the_peer_dies(void **state) {
     }
     assert_int_equal(weft_flush(p, &flushed), 0);
     uint64_t start = weft_now_ns();
-    struct ends ends = {ends_told() + 1};
+    struct ends ends = {weft_counter_named("fabric_ends_told") + 1};
     kill(child, SIGKILL);
     await(&downs, before + 1);
     print_message("the death was told after %.0f ms\n", (double)(weft_now_ns() - start) / 1e6);

@@ -316,10 +316,9 @@ static void revoke__times_out(void **state) {
     uint8_t *into = malloc(FAB_BYTES);
     int rc;
     assert_int_equal(weft_get_buffer(&r, 0, weft_buf_ptr(into, FAB_BYTES), &done), 0);
-    weft_poll(c.w);
+    assert_int_equal(weft_send_eager(p, H_RECORD, NULL, 0, NULL, 0), 0);
     uint64_t deadline = weft_now_ns() + FAB_PATIENCE;
-    struct weft_cntr *pause = fab_cntr(&a, 0);
-    weft_cntr_wait(pause, 1, 20000000); /* lets the request come */
+    fab_await(&a, &a.messages, 1); /* the request has come before it */
     rc = weft_window_revoke(window, 1000000);
     assert_int_equal(rc, WEFT_E_TIMEDOUT);
     while (end.times == 0) {

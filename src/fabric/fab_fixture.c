@@ -118,9 +118,11 @@ static int reached(void *arg) {
     return atomic_load(a->counter) >= a->least;
 }
 
-void fab_await(struct fab *f, atomic_int *counter, int least) {
+void fab_await(struct fab *f, atomic_int *counter, int least) { fab_await_on(f->w, counter, least); }
+
+void fab_await_on(struct weft *w, atomic_int *counter, int least) {
     struct awaited a = {counter, least};
-    int rc = weft_wait(f->w, reached, &a, FAB_PATIENCE);
+    int rc = weft_wait(w, reached, &a, FAB_PATIENCE);
     if (rc) print_error("waited for %d, got %d\n", least, atomic_load(counter));
     assert_int_equal(rc, 0);
 }

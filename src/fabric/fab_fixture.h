@@ -46,6 +46,7 @@ void fab_close(struct fab *f);
 struct weft_peer *fab_connect(struct fab *a, struct fab *b);
 /* Waits until *counter ≥ least; fails the test after FAB_PATIENCE. */
 void fab_await(struct fab *f, atomic_int *counter, int least);
+void fab_await_on(struct weft *w, atomic_int *counter, int least);
 void fab_await_idle(atomic_int *counter, int least); /* without making progress itself */
 void fab_fill(void *p, size_t bytes, unsigned seed);
 bool fab_holds(const void *p, size_t bytes, unsigned seed);

@@ -2,39 +2,10 @@
  * cancel. Over each adapter. */
 #include "base/error.h"
 #include "base/path.h"
-#include "fabric/fab_fixture.h"
+#include "fabric/fab_pair.h"
 
 #include <stdlib.h>
 #include <string.h>
-
-static const char *adapters;
-static struct fab a, b;        /* with "self" b is not used: everything leads back to a */
-static struct fab *to;         /* who receives */
-static struct weft_peer *peer; /* a's, to `to` */
-static uint8_t *data;
-
-static int setup_for(const char *name) {
-    adapters = name;
-    bool self = strcmp(name, "self") == 0;
-    fab_open(&a, name);
-    if (!self) fab_open(&b, name);
-    to = self ? &a : &b;
-    peer = fab_connect(&a, to);
-    data = malloc(FAB_BYTES);
-    fab_fill(data, FAB_BYTES, 7);
-    return 0;
-}
-static int setup_self(void **state) { return setup_for("self"); }
-static int setup_shm(void **state) { return setup_for("shm"); }
-static int setup_udp(void **state) { return setup_for("udp"); }
-static int setup_sim(void **state) { return setup_for("sim"); }
-
-static int teardown(void **state) {
-    if (to == &b) fab_close(&b);
-    fab_close(&a);
-    free(data);
-    return 0;
-}
 
 static const size_t sizes[] = {0, 1, 100, 1500, 16384, 16385, 100000, FAB_BYTES};
 #define SIZES (sizeof sizes / sizeof *sizes)
@@ -340,10 +311,6 @@ static void close__ends_everything_once(void **state) {
     weft_dir_remove(a.dir);
     fab_open(&a, adapters); /* for the teardown */
 }
-
-#define ON(name, adapter)                                                                                    \
-    { #name "_" #adapter, name, setup_##adapter, teardown, NULL }
-#define EACH(name) ON(name, self), ON(name, shm), ON(name, udp), ON(name, sim)
 
 int main(int argc, char **argv) {
     const struct CMUnitTest tests[] = {

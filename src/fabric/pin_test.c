@@ -216,22 +216,6 @@ static void dma_setup__static_is_refused_and_dynamic_goes_unpinned(void **state)
     munmap(p, 2 * LIMIT);
 }
 
-struct wanted {
-    const char *name;
-    uint64_t value;
-};
-
-static void pick(void *arg, const struct weft_counter *c, uint64_t value) {
-    struct wanted *w = arg;
-    if (strcmp(c->name, w->name) == 0) w->value = value;
-}
-
-static uint64_t counted(const char *name) {
-    struct wanted w = {name, 0};
-    weft_counters_visit(pick, &w);
-    return w.value;
-}
-
 /* The transport is told at either end, and the data arrives all the same. */
 static void pin_failed__is_the_reason_for_the_way_of_the_data(void **state) {
     struct fab a, b;
@@ -246,7 +230,7 @@ static void pin_failed__is_the_reason_for_the_way_of_the_data(void **state) {
     assert_int_equal(weft_dma_setup(a.w, p, 2 * LIMIT, WEFT_PIN_DYNAMIC, &from), 0);
     assert_int_equal(weft_dma_setup(b.w, q, 2 * LIMIT, WEFT_PIN_DYNAMIC, &into), 0);
     /* At the receiver, into a posted buffer and into one that the handler names. */
-    uint64_t before = counted("transport_normal_no_pin");
+    uint64_t before = weft_counter_named("transport_normal_no_pin");
     b.place = FAB_INTO_MEM;
     b.mem = into;
     for (uint64_t tag = 0; tag < 2; tag++) {
@@ -257,7 +241,7 @@ static void pin_failed__is_the_reason_for_the_way_of_the_data(void **state) {
                          0);
         assert_int_equal(fab_result(c), 0);
         assert_true(fab_holds(q, 2 * LIMIT, 1));
-        assert_int_equal(counted("transport_normal_no_pin"), before + tag + 1);
+        assert_int_equal(weft_counter_named("transport_normal_no_pin"), before + tag + 1);
     }
     /* In a window that is written, and for a get's data. */
     struct weft_window *window;
@@ -268,7 +252,7 @@ static void pin_failed__is_the_reason_for_the_way_of_the_data(void **state) {
     assert_int_equal(weft_window_import(peer, &handle, &remote), 0);
     assert_int_equal(weft_put(&remote, 0, weft_buf_ptr(p, 2 * LIMIT), &n), 0);
     assert_int_equal(fab_result(c), 0);
-    assert_int_equal(counted("transport_normal_no_pin"), before + 3);
+    assert_int_equal(weft_counter_named("transport_normal_no_pin"), before + 3);
     struct weft_done done = {.cntr = c};
     assert_int_equal(weft_window_revoke(window, FAB_PATIENCE), 0);
     assert_int_equal(weft_window_export(b.w, weft_buf_ptr(q, 2 * LIMIT), WEFT_READ, NULL, &window, &handle),
@@ -276,15 +260,15 @@ static void pin_failed__is_the_reason_for_the_way_of_the_data(void **state) {
     assert_int_equal(weft_window_import(peer, &handle, &remote), 0);
     assert_int_equal(weft_get_buffer(&remote, 0, weft_buf_mem(from, 0, 2 * LIMIT), &done), 0);
     assert_int_equal(fab_result(c), 0);
-    assert_int_equal(counted("transport_normal_no_pin"), before + 4);
+    assert_int_equal(weft_counter_named("transport_normal_no_pin"), before + 4);
     /* At the sender. */
-    before = counted("transport_normal_unmapped");
+    before = weft_counter_named("transport_normal_unmapped");
     b.place = FAB_INTO_BUF;
     assert_int_equal(weft_zero_copy_send(peer, H_RECORD, NULL, 0, weft_buf_mem(from, 0, 2 * LIMIT), 0, &n),
                      0);
     assert_int_equal(fab_result(c), 0);
     assert_true(fab_holds(b.buf, 2 * LIMIT, 1));
-    assert_int_equal(counted("transport_normal_unmapped"), before + 1);
+    assert_int_equal(weft_counter_named("transport_normal_unmapped"), before + 1);
     assert_int_equal(weft_dma_cleanup(from), 0);
     assert_int_equal(weft_dma_cleanup(into), 0);
     fab_close(&a);

@@ -1,15 +1,10 @@
 /* Windows: puts and gets of all sizes, who may use them, revoking; fences and flushes. Over each adapter. */
 #include "base/error.h"
-#include "fabric/fab_fixture.h"
+#include "fabric/fab_pair.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-static const char *adapters;
-static struct fab a, b;
-static struct fab *to;
-static struct weft_peer *peer;
-static uint8_t *data;
 static struct weft_window *window;
 static struct weft_remote remote;
 
@@ -19,30 +14,6 @@ static void export_to(struct weft_peer *only, unsigned access, size_t bytes) {
                      0);
     assert_int_equal(weft_window_import(peer, &handle, &remote), 0);
     assert_int_equal(remote.bytes, bytes);
-}
-
-static int setup_for(const char *name) {
-    adapters = name;
-    bool self = strcmp(name, "self") == 0;
-    fab_open(&a, name);
-    if (!self) fab_open(&b, name);
-    to = self ? &a : &b;
-    peer = fab_connect(&a, to);
-    data = malloc(FAB_BYTES);
-    fab_fill(data, FAB_BYTES, 7);
-    window = NULL;
-    return 0;
-}
-static int setup_self(void **state) { return setup_for("self"); }
-static int setup_shm(void **state) { return setup_for("shm"); }
-static int setup_udp(void **state) { return setup_for("udp"); }
-static int setup_sim(void **state) { return setup_for("sim"); }
-
-static int teardown(void **state) {
-    if (to == &b) fab_close(&b);
-    fab_close(&a);
-    free(data);
-    return 0;
 }
 
 static const size_t sizes[] = {0, 1, 2, 3, 4, 8, 100, 16384, 16385, 1000000, FAB_BYTES};
@@ -279,10 +250,6 @@ static void flush__tells_the_errors_of_puts_that_nobody_was_told_of(void **state
     }
     assert_true(fab_holds(to->buf, 1000, 7));
 }
-
-#define ON(name, adapter)                                                                                    \
-    { #name "_" #adapter, name, setup_##adapter, teardown, NULL }
-#define EACH(name) ON(name, self), ON(name, shm), ON(name, udp), ON(name, sim)
 
 int main(int argc, char **argv) {
     const struct CMUnitTest tests[] = {

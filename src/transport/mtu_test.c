@@ -22,22 +22,6 @@ static bool pass(struct duo *duo, struct duo_packet *p) {
     return p->len <= path_bytes;
 }
 
-struct named {
-    const char *name;
-    uint64_t value;
-};
-
-static void visit(void *ctx, const struct weft_counter *c, uint64_t value) {
-    struct named *n = ctx;
-    if (strcmp(c->name, n->name) == 0) n->value = value;
-}
-
-static uint64_t counter(const char *name) {
-    struct named n = {name, 0};
-    weft_counters_visit(visit, &n);
-    return n.value;
-}
-
 static void open_duo(size_t bytes) {
     path_bytes = bytes;
     vanish = 0;
@@ -71,23 +55,24 @@ static void path__that_carries_all_is_used_at_once(void **state) {
 }
 
 static void path__that_carries_little_loses_only_questions(void **state) {
-    uint64_t lost = counter("transport_packets_lost"), probes = counter("transport_probe_timeouts");
+    uint64_t lost = weft_counter_named("transport_packets_lost"),
+             probes = weft_counter_named("transport_probe_timeouts");
     uint32_t window;
     open_duo(1300);
     window = d.side[0].conn->cwnd.packets;
     assert_int_equal(sent_in_packets_of(300000), WIRE_PATH_MIN);
     assert_int_equal(sent_in_packets_of(16000), WIRE_PATH_MIN);
-    assert_int_equal(counter("transport_packets_lost"), lost);
-    assert_int_equal(counter("transport_probe_timeouts"), probes);
+    assert_int_equal(weft_counter_named("transport_packets_lost"), lost);
+    assert_int_equal(weft_counter_named("transport_probe_timeouts"), probes);
     assert_true(d.side[0].conn->cwnd.packets >= window);
-    uint64_t asked = counter("transport_path_questions");
+    uint64_t asked = weft_counter_named("transport_path_questions");
     duo_advance(&d, 60 * WEFT_NS_PER_S); /* not forever, and ever more seldom */
-    assert_in_range(counter("transport_path_questions") - asked, 2, 2 * 8);
+    assert_in_range(weft_counter_named("transport_path_questions") - asked, 2, 2 * 8);
     duo_close(&d);
 }
 
 static void path__that_shrinks_costs_moments(void **state) {
-    uint64_t shrank = counter("transport_path_shrank");
+    uint64_t shrank = weft_counter_named("transport_path_shrank");
     open_duo(DUO_PACKET_BYTES);
     duo_send(&d, 0, 1 << 20); /* its first packets are under way … */
     engine_output(d.side[0].engine, d.now);
@@ -97,7 +82,7 @@ static void path__that_shrinks_costs_moments(void **state) {
     assert_int_equal(d.side[0].sents, 1); /* … and it arrives all the same */
     assert_in_range(d.now - since, 0, 500 * WEFT_NS_PER_MS);
     assert_true(duo_has(&d, 1, 1 << 20));
-    assert_in_range(counter("transport_path_shrank"), shrank + 1, shrank + 2);
+    assert_in_range(weft_counter_named("transport_path_shrank"), shrank + 1, shrank + 2);
     assert_int_equal(sent_in_packets_of(16000), WIRE_PATH_MIN);
     path_bytes = DUO_PACKET_BYTES;
     duo_advance(&d, 4 * WEFT_NS_PER_S);
@@ -121,12 +106,12 @@ static void path__that_shrinks_under_eager_messages(void **state) {
 }
 
 static void path__false_alarm_does_not_stick(void **state) {
-    uint64_t shrank = counter("transport_path_shrank");
+    uint64_t shrank = weft_counter_named("transport_path_shrank");
     open_duo(DUO_PACKET_BYTES);
     vanish = 200;
     duo_send(&d, 0, 300000);
     duo_advance(&d, 300 * WEFT_NS_PER_MS);
-    assert_int_equal(counter("transport_path_shrank"), shrank + 1);
+    assert_int_equal(weft_counter_named("transport_path_shrank"), shrank + 1);
     vanish = 0;
     duo_advance(&d, 2 * WEFT_NS_PER_S);
     assert_int_equal(sent_in_packets_of(300000), DUO_PACKET_BYTES);
@@ -141,13 +126,13 @@ static bool lose_some(struct duo *duo, struct duo_packet *p) {
 }
 
 static void path__loss_is_no_black_hole(void **state) {
-    uint64_t shrank = counter("transport_path_shrank");
+    uint64_t shrank = weft_counter_named("transport_path_shrank");
     open_duo(DUO_PACKET_BYTES);
     d.filter = lose_some;
     for (int i = 0; i < 20; i++) duo_send(&d, 0, 300000);
     duo_advance(&d, 20 * WEFT_NS_PER_S);
     assert_int_equal(d.side[1].datas, 20);
-    assert_int_equal(counter("transport_path_shrank"), shrank);
+    assert_int_equal(weft_counter_named("transport_path_shrank"), shrank);
     duo_close(&d);
 }
 
