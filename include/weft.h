@@ -29,12 +29,13 @@
  * that wait (those with a timeout) and weft_poll, which refuse with WEFT_E_BUSY (weft_poll and weft_close do nothing).
  * They must not block and should be short: nothing else of this process moves on meanwhile.
  *
- * FORK. A `struct weft` belongs to the process that opened it. In a forked child its functions fail with WEFT_E_CLOSED;
- * the child may open one of its own.
+ * FORK. A `struct weft` belongs to the process that opened it. In a forked child whatever would reach others or wait for
+ * them fails with WEFT_E_CLOSED; the child may open one of its own.
  *
  * ERRORS. 0 is success, negative values are errors, named below and told by weft_strerror. On an error nothing has been
  * started, no callback will come and no output has been set. Beside the errors that a function names, any may return
- * WEFT_E_NOMEM, and any that has a peer may return what made the peer go down (weft_peer_status).
+ * WEFT_E_NOMEM, and any that has a peer may return what made the peer go down (weft_peer_status), and WEFT_E_CLOSED
+ * already when the peer has begun to close and takes nothing more.
  *
  * SIZES are in bytes and named so; times are in nanoseconds. */
 #ifndef WEFT_H
@@ -145,20 +146,22 @@ static inline void weft_config_init(struct weft_config *cfg) {
 }
 
 /* Opens the process's place on the fabric; cfg NULL: all defaults, no handlers.
- * WEFT_E_INVAL (size, flags, too many handlers), WEFT_E_NOSUP (no adapter opens), WEFT_E_NOENT (cfg->node is not up on
- * this host), WEFT_E_ACCESS, WEFT_E_VERSION, WEFT_E_TIMEDOUT (the daemon refuses, is another version, does not answer),
- * WEFT_E_LIMIT, WEFT_E_IO. */
+ * WEFT_E_INVAL (size, flags, too many handlers), WEFT_E_NOSUP (no adapter opens), what keeps an adapter that
+ * cfg->adapters names from opening, WEFT_E_NOENT (no adapter has that name, or cfg->node is not up on this host),
+ * WEFT_E_ACCESS, WEFT_E_VERSION, WEFT_E_TIMEDOUT, WEFT_E_PROTO (the daemon refuses, is another version, does not answer
+ * within 10 seconds, says nonsense), WEFT_E_LIMIT, WEFT_E_IO, WEFT_E_BUSY (called from a handler). */
 int weft_open(struct weft **out, const struct weft_config *cfg);
 
 /* Closes in order: what was sent gets up to linger_ms milliseconds to arrive; everything unfinished ends with
- * WEFT_E_CLOSED. Handlers and callbacks run until it returns. All peers, counters, memory descriptors, windows are
- * invalid after it. No other thread may be inside a call with w. NULL is allowed. */
+ * WEFT_E_CLOSED, and on_peer_down comes for each peer. Handlers and callbacks run until it returns, but what comes from
+ * now on is not taken: a peer's flush or get is not answered any more. So who gets the last message of a conversation
+ * waits for on_peer_down before it closes. All peers, counters, memory descriptors, windows are invalid after it. No
+ * other thread may be inside a call with w. NULL is allowed. */
 void weft_close(struct weft *w, unsigned linger_ms);
 
 struct weft_id weft_self(const struct weft *w);
 
-/* How many nodes the cluster has now; 1 when alone. WEFT_E_PEER_LOST (the daemon is gone), WEFT_E_BUSY. Waits for the
- * daemon's answer. */
+/* How many nodes the cluster has now; 1 when alone. Errors as in "Finding others". */
 int weft_node_count(struct weft *w);
 
 /* Registers a handler later than with weft_config. A message for a handler that is not there (yet) fails with
@@ -167,7 +170,10 @@ int weft_handler_register(struct weft *w, uint16_t id, const struct weft_handler
 
 /* ---- Finding others ------------------------------------------------------------------------------------------- *
  * An address is an opaque blob that can be sent by any means: in a file, a message, a pipe. In a cluster the daemons are
- * asked instead: by (node, process), by a name, or by a port. */
+ * asked instead: by (node, process), by a name, or by a port.
+ * All of this group but weft_own_address wait for the own daemon's answer. Each may return WEFT_E_NOSUP (alone: there is no
+ * daemon), WEFT_E_PEER_LOST (the daemon is gone), WEFT_E_TIMEDOUT (no answer within 10 seconds) and WEFT_E_BUSY (called
+ * from a handler); its comment names the others. */
 
 #define WEFT_ADDRESS_MAX 768
 #define WEFT_NAME_MAX    64 /* bytes of a name, its NUL included */
@@ -180,23 +186,23 @@ struct weft_address {
 /* This process's own address. */
 int weft_own_address(struct weft *w, struct weft_address *out);
 
-/* Publishes this process under a name, until weft_withdraw or its end. A name is held once on a node.
- * WEFT_E_INVAL (empty, too long), WEFT_E_EXIST (held by another process of this node), WEFT_E_LIMIT, WEFT_E_NOSUP (alone),
- * WEFT_E_PEER_LOST (the daemon is gone), WEFT_E_BUSY. */
+/* Publishes this process under a name, until weft_withdraw or its end. A name is held once on a node; a process holds 1024
+ * at most. WEFT_E_INVAL (empty, too long), WEFT_E_EXIST (held by another process of this node), WEFT_E_LIMIT. */
 int weft_publish(struct weft *w, const char *name);
-/* WEFT_E_NOENT: this process does not hold it; and the errors of weft_publish. */
+/* WEFT_E_INVAL, WEFT_E_NOENT (this process does not hold it). */
 int weft_withdraw(struct weft *w, const char *name);
 /* Who holds a name, on the lowest node that has it; waits for it to be published, at most timeout_ns (0: looks once).
- * WEFT_E_NOENT (timeout_ns 0), WEFT_E_TIMEDOUT, and the errors of weft_publish. */
+ * WEFT_E_INVAL, WEFT_E_NOENT (timeout_ns 0), WEFT_E_TIMEDOUT (not published until then). */
 int weft_lookup_name(struct weft *w, const char *name, uint64_t timeout_ns, struct weft_address *out);
 
-/* A process by its number. WEFT_E_NOENT, WEFT_E_UNREACHABLE (no such node), WEFT_E_NOSUP, WEFT_E_PEER_LOST, WEFT_E_BUSY. */
+/* A process by its number. WEFT_E_NOENT (no such process), WEFT_E_UNREACHABLE (no such node, or it is lost). */
 int weft_lookup_process(struct weft *w, struct weft_id id, struct weft_address *out);
 
 /* The node's port space (16 bits): 0 takes the lowest free port from 1089; ports below 1024 are root's.
- * WEFT_E_EXIST, WEFT_E_ACCESS, WEFT_E_LIMIT, WEFT_E_NOSUP, WEFT_E_PEER_LOST, WEFT_E_BUSY. */
+ * WEFT_E_EXIST (taken), WEFT_E_ACCESS (below 1024), WEFT_E_LIMIT (none is free). */
 int weft_port_bind(struct weft *w, uint16_t wanted, uint16_t *port);
 int weft_port_release(struct weft *w, uint16_t port); /* WEFT_E_NOENT: not held by this process */
+/* Who holds a port. WEFT_E_NOENT (nobody), WEFT_E_UNREACHABLE (no such node, or it is lost). */
 int weft_lookup_port(struct weft *w, uint32_t node, uint16_t port, struct weft_address *out);
 
 /* ---- Peers ---------------------------------------------------------------------------------------------------- *
@@ -205,11 +211,14 @@ int weft_lookup_port(struct weft *w, uint32_t node, uint16_t port, struct weft_a
  * A process that dies is noticed at once over shm, after some 30 ms where both have a daemon, half a second where its host
  * says that nobody is there, else after two seconds without a sign of life (WEFT_DEAD_MS). */
 
-/* Starts a connection and returns at once; what is sent meanwhile is kept and goes first. When the connection cannot be
- * made the peer goes down: WEFT_E_REFUSED, WEFT_E_TIMEDOUT, WEFT_E_VERSION, WEFT_E_BUSY, WEFT_E_UNREACHABLE.
+/* Starts a connection and returns at once; what is sent meanwhile is kept and goes first. `context`: as
+ * weft_peer_set_context. When the connection cannot be made the peer goes down: WEFT_E_REFUSED (turned away, or nobody
+ * is there), WEFT_E_TIMEDOUT (no answer, WEFT_CONNECT_TIMEOUT_MS), WEFT_E_ACCESS (not the same key), WEFT_E_VERSION,
+ * WEFT_E_BUSY (too many connect there just now), WEFT_E_NOSUP (no protection of packets that both sides take),
+ * WEFT_E_UNREACHABLE, WEFT_E_PEER_LOST.
  * WEFT_E_INVAL (no address), WEFT_E_UNREACHABLE (no adapter leads there). */
 int weft_connect(struct weft *w, const struct weft_address *to, void *context, struct weft_peer **out);
-/* Waits until the peer is up: 0, WEFT_E_TIMEDOUT, or what made it go down. */
+/* Waits until the peer is up: 0, WEFT_E_TIMEDOUT, WEFT_E_BUSY (called from a handler), or what made it go down. */
 int weft_connect_wait(struct weft_peer *peer, uint64_t timeout_ns);
 /* Ends a peer in order: what was sent is still delivered, in the background (not what a fence holds back); operations that
  * wait for an answer of the peer end with WEFT_E_CLOSED, posts for it too, arriving data is not stored any more. No handler runs
@@ -272,14 +281,14 @@ struct weft_notify {
 
 /* Makes progress once, without waiting; returns how many events there were. */
 int weft_poll(struct weft *w);
-/* Makes progress until done(arg) is true; it is asked often, by this thread, without locks. WEFT_E_TIMEDOUT, WEFT_E_BUSY
- * (called from a handler). */
+/* Makes progress until done(arg) is true; it is asked often, by this thread, without locks: what a handler sets for it must
+ * be atomic, since handlers may run on another thread. WEFT_E_TIMEDOUT, WEFT_E_BUSY (called from a handler). */
 int weft_wait(struct weft *w, int (*done)(void *arg), void *arg, uint64_t timeout_ns);
 /* Makes those who wait look again, after a change that no handler made. */
 void weft_wake(struct weft *w);
 /* For event loops, with WEFT_NO_THREAD: a descriptor that becomes readable when weft_poll has something to do. Before
  * each sleep weft_fd_prepare must return 0; WEFT_E_AGAIN: call weft_poll first. weft_fd_timeout_ms: the longest sleep, -1:
- * for ever. The descriptor is the library's. WEFT_E_NOSUP without WEFT_NO_THREAD. */
+ * for ever. The descriptor is the library's. weft_fd and weft_fd_prepare: WEFT_E_NOSUP without WEFT_NO_THREAD. */
 int weft_fd(struct weft *w);
 int weft_fd_prepare(struct weft *w);
 int weft_fd_timeout_ms(struct weft *w);
@@ -347,7 +356,7 @@ enum weft_pinning { WEFT_PIN_DYNAMIC = 0, WEFT_PIN_STATIC = 1 };
  * WEFT_E_INVAL (NULL, no bytes, wraps round, not mapped, unknown pinning), WEFT_E_LIMIT (static: RLIMIT_MEMLOCK does not
  * allow so much; set it up as dynamic instead). */
 int weft_dma_setup(struct weft *w, void *ptr, size_t bytes, enum weft_pinning pinning, struct weft_mem **out);
-/* DMA_Cleanup. WEFT_E_BUSY: it is posted, exported, or in use by an operation that has not ended. */
+/* DMA_Cleanup. WEFT_E_BUSY: it is posted, exported, or in use by an operation that has not ended. WEFT_E_INVAL: NULL. */
 int weft_dma_cleanup(struct weft_mem *mem);
 void *weft_mem_pointer(const struct weft_mem *mem);
 size_t weft_mem_bytes(const struct weft_mem *mem);
@@ -429,7 +438,8 @@ struct weft_window_handle {
 };
 
 /* Makes `range` a window; it stays the program's memory and must stay mapped until weft_window_revoke. `only`: the peer
- * that may use it, NULL: any. WEFT_E_INVAL (no bytes, no access, unknown bits, the range is not in its mem). */
+ * that may use it, NULL: any. WEFT_E_INVAL (no bytes, no access, unknown bits, the range is not in its mem), WEFT_E_IO (no
+ * random key to be had). */
 int weft_window_export(struct weft *w, struct weft_buf range, unsigned access, struct weft_peer *only,
                        struct weft_window **out, struct weft_window_handle *handle);
 /* Ends a window. No new access is let in; data that is being stored is canceled; data that is being read is waited for,
@@ -466,7 +476,8 @@ int weft_get_buffer(const struct weft_remote *from, uint64_t offset, struct weft
 int weft_fence(struct weft_peer *peer);
 
 /* `done` when everything that was sent to the peer before is complete there: puts are in memory, completion handlers have
- * run. Its status is the first error of a put to that peer that nobody was told of since the last flush, or 0. */
+ * run. Its status is the first error of a put to that peer that nobody was told of since the last flush, or 0; or why the
+ * peer went down before it answered: then some, or all, may have arrived. WEFT_E_LIMIT (as weft_send_eager). */
 int weft_flush(struct weft_peer *peer, const struct weft_done *done);
 /* The same, waited for. And WEFT_E_TIMEDOUT, WEFT_E_BUSY (called from a handler). */
 int weft_flush_wait(struct weft_peer *peer, uint64_t timeout_ns);

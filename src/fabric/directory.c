@@ -135,13 +135,17 @@ void directory_on_node_down(void *arg, uint32_t node, const char *reason) {
 }
 
 static int may_ask(const struct weft *w) {
+    static atomic_bool said;
     if (fabric_in_callback(w)) return WEFT_E_BUSY;
-    return w->client ? 0 : WEFT_E_NOSUP;
+    if (w->client) return 0;
+    if (!atomic_exchange(&said, true))
+        weft_warn("fabric", "this process is in no cluster (weft up, weft run): there are no names, processes and ports");
+    return WEFT_E_NOSUP;
 }
 
 int weft_node_count(struct weft *w) {
+    if (!w->client) return fabric_in_callback(w) ? WEFT_E_BUSY : 1;
     int rc = may_ask(w);
-    if (rc == WEFT_E_NOSUP) return 1;
     return rc ? rc : node_client_nodes(w->client, NULL, 0, 10000);
 }
 

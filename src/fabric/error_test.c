@@ -47,7 +47,11 @@ static void open__errors(void **state) {
     assert_int_equal(weft_open(&w, &cfg), WEFT_E_INVAL);
     cfg.handler_count = 0;
     cfg.adapters = "nonsense";
-    assert_true(weft_open(&w, &cfg) < 0);
+    assert_int_equal(weft_open(&w, &cfg), WEFT_E_NOENT);
+    cfg.adapters = "shm";
+    cfg.run_dir = "/nonexistent/for/weft";
+    assert_int_equal(weft_open(&w, &cfg), WEFT_E_NOENT);
+    cfg.run_dir = NULL;
     cfg.adapters = "self";
     cfg.flags = 0;
     cfg.node = 77;
@@ -208,19 +212,6 @@ static void send__errors(void **state) {
     assert_int_equal(weft_dma_cleanup(NULL), WEFT_E_INVAL);
 }
 
-static void send__queue_is_full(void **state) {
-    struct fab c;
-    struct weft_peer *p;
-    fab_open_with(&c, "udp", WEFT_NO_THREAD, 0, 0); /* takes nothing while nobody polls */
-    assert_int_equal(weft_connect(a.w, &c.address, NULL, &p), 0);
-    int rc = 0, sent = 0;
-    while (sent < 1000000 && !(rc = weft_send_eager(p, H_RECORD, NULL, 0, data, WEFT_EAGER_MAX))) sent++;
-    assert_int_equal(rc, WEFT_E_LIMIT);
-    assert_true(sent > 10);
-    weft_disconnect(p);
-    fab_close(&c);
-}
-
 static void dma_setup__errors(void **state) {
     struct weft_mem *mem = NULL;
     assert_int_equal(weft_dma_setup(a.w, NULL, 1, WEFT_PIN_STATIC, &mem), WEFT_E_INVAL);
@@ -254,28 +245,6 @@ static void post_buffer__errors(void **state) {
     fab_close(&c);
 }
 
-static void arrivals__are_limited(void **state) {
-    struct fab c;
-    struct weft_cntr *done = fab_cntr(&a, 0);
-    struct weft_notify n = fab_notify(NULL, 0, done);
-    struct weft_peer *p;
-    fab_open_with(&c, "udp", WEFT_NO_THREAD, 0, 1);
-    assert_int_equal(weft_connect(a.w, &c.address, NULL, &p), 0);
-    for (int i = 0; i < 8; i++)
-        assert_int_equal(weft_zero_copy_send(p, H_RECORD, NULL, 0, weft_buf_ptr(data, FAB_BYTES), 0, &n), 0);
-    int status;
-    uint64_t deadline = weft_now_ns() + FAB_PATIENCE;
-    while (weft_cntr_value(done) + weft_cntr_failures(done, &status) < 8) {
-        assert_true(weft_now_ns() < deadline);
-        weft_poll(c.w);
-        weft_poll(a.w);
-    }
-    assert_true(weft_cntr_value(done) >= 1);
-    assert_true(weft_cntr_failures(done, &status) >= 1);
-    assert_int_equal(status, WEFT_E_LIMIT);
-    fab_close(&c);
-}
-
 static void window__errors(void **state) {
     struct weft_window *window;
     struct weft_window_handle handle, bad;
@@ -298,54 +267,12 @@ static void window__errors(void **state) {
     assert_int_equal(weft_window_revoke(window, 0), 0);
 }
 
-/* A reader that does not take its data holds a window, but nobody for ever. */
-static void revoke__times_out(void **state) {
-    struct fab c;
-    struct weft_peer *p;
-    struct weft_window *window;
-    struct weft_window_handle handle;
-    struct weft_remote r;
-    struct fab_end end = {0};
-    struct weft_done done = fab_done(&end);
-    fab_open_with(&c, "udp", WEFT_NO_THREAD, 0, 0);
-    assert_int_equal(weft_connect(c.w, &a.address, NULL, &p), 0);
-    assert_int_equal(weft_connect_wait(p, FAB_PATIENCE), 0);
-    assert_int_equal(
-        weft_window_export(a.w, weft_buf_ptr(data, FAB_BYTES), WEFT_READ, NULL, &window, &handle), 0);
-    assert_int_equal(weft_window_import(p, &handle, &r), 0);
-    uint8_t *into = malloc(FAB_BYTES);
-    int rc;
-    assert_int_equal(weft_get_buffer(&r, 0, weft_buf_ptr(into, FAB_BYTES), &done), 0);
-    assert_int_equal(weft_send_eager(p, H_RECORD, NULL, 0, NULL, 0), 0);
-    uint64_t deadline = weft_now_ns() + FAB_PATIENCE;
-    fab_await(&a, &a.messages, 1); /* the request has come before it */
-    rc = weft_window_revoke(window, 1000000);
-    assert_int_equal(rc, WEFT_E_TIMEDOUT);
-    while (end.times == 0) {
-        assert_true(weft_now_ns() < deadline);
-        weft_poll(c.w);
-    }
-    assert_int_equal(end.status, 0);
-    while ((rc = weft_window_revoke(window, 1000000)) == WEFT_E_TIMEDOUT) weft_poll(c.w);
-    assert_int_equal(rc, 0);
-    fab_close(&c);
-    free(into);
-}
-
-static void flush__times_out(void **state) {
-    struct fab c;
-    struct weft_peer *p;
-    fab_open_with(&c, "udp", WEFT_NO_THREAD, 0, 0);
-    assert_int_equal(weft_connect(a.w, &c.address, NULL, &p), 0);
-    assert_int_equal(weft_flush_wait(p, 1000000), WEFT_E_TIMEDOUT);
-    weft_disconnect(p); /* the operation ends now, and finds no waiter any more */
-    fab_close(&c);
-}
-
 static void inside(struct fab *f) {
     struct weft_address address;
     uint16_t port;
     struct weft_cntr *c = fab_cntr(f, 0);
+    struct weft *another;
+    assert_int_equal(weft_open(&another, NULL), WEFT_E_BUSY);
     assert_int_equal(weft_cntr_wait(c, 1, WEFT_FOREVER), WEFT_E_BUSY);
     assert_int_equal(weft_wait(f->w, no, NULL, WEFT_FOREVER), WEFT_E_BUSY);
     assert_int_equal(weft_connect_wait(f->accepted, WEFT_FOREVER), WEFT_E_BUSY);
@@ -411,7 +338,6 @@ static void strerror__never_null(void **state) {
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(int argc, char **argv) {
-    setenv("WEFT_QUEUE_BYTES", "8M", 1);
     setenv("WEFT_NODE_SOCKET", "/nonexistent/cluster/node0/socket", 1);
     const struct CMUnitTest tests[] = {
         T(open__errors),
@@ -424,13 +350,9 @@ int main(int argc, char **argv) {
         T(wait__times_out),
         T(fd__only_without_a_thread),
         T(send__errors),
-        T(send__queue_is_full),
         T(dma_setup__errors),
         T(post_buffer__errors),
-        T(arrivals__are_limited),
         T(window__errors),
-        T(revoke__times_out),
-        T(flush__times_out),
         T(callbacks__may_not_wait),
         T(callbacks__may_disconnect),
         T(fork__child_can_do_nothing_with_it),

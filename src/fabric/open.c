@@ -102,6 +102,7 @@ static int open_endpoint(struct weft *w, const struct weft_config *cfg) {
 int weft_open(struct weft **out, const struct weft_config *given) {
     struct weft_config cfg;
     weft_config_init(&cfg);
+    if (inside) return WEFT_E_BUSY; /* it waits for the daemon */
     int rc = given ? check(given) : 0;
     if (rc) return rc;
     if (given) memcpy(&cfg, given, given->size);
