@@ -8,4 +8,11 @@
 
 #include <cmocka.h>
 
+/* How many times as long things may take; as in cmake/WeftTest.cmake. */
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define TEST_SLOWDOWN 4
+#else
+#define TEST_SLOWDOWN 1
+#endif
+
 #endif

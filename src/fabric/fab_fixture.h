@@ -11,7 +11,7 @@
 
 enum { H_FREE, H_RECORD, H_HANDLERS };
 #define FAB_BYTES    (4u << 20)
-#define FAB_PATIENCE (20 * WEFT_NS_PER_S)
+#define FAB_PATIENCE (20 * WEFT_NS_PER_S * TEST_SLOWDOWN)
 /* What the network of the adapter sim is like here. */
 #define FAB_BAD_NETWORK "seed=9,loss=0.03,duplicate=0.03,reorder=0.03,corrupt=0.01,delay_us=20"
 

@@ -21,7 +21,7 @@
 #include "node/stream.h"
 
 #define NODES_MAX 4
-#define LONG_NS   (20 * WEFT_NS_PER_S)
+#define LONG_NS   (20 * WEFT_NS_PER_S * TEST_SLOWDOWN)
 
 struct node {
     struct node_daemon *d;

@@ -14,7 +14,7 @@
 const uint8_t *fx_key;
 const char *fx_security;
 
-#define PATIENCE_NS (20 * WEFT_NS_PER_S)
+#define PATIENCE_NS (20 * WEFT_NS_PER_S * TEST_SLOWDOWN)
 
 void fx_fill(uint8_t *p, size_t n, uint64_t seed) {
     for (size_t i = 0; i < n; i++) p[i] = (uint8_t)((i * 2654435761u + seed * 40503u + (i >> 13)) >> 5);

@@ -395,7 +395,7 @@ static bool got_many(void *arg) {
 
 static void *receive_many(void *arg) {
     void **a = arg;
-    assert_int_equal(ep_wait(a[0], got_many, a[1], weft_now_ns() + 300 * WEFT_NS_PER_S), 0);
+    assert_int_equal(ep_wait(a[0], got_many, a[1], weft_now_ns() + 300 * TEST_SLOWDOWN * WEFT_NS_PER_S), 0);
     return NULL;
 }
 
