@@ -28,7 +28,9 @@ unset SLURM_JOB_ID # else weft up means the allocation that the tests run in
 # first, by the words $foreign before it.
 sanitizer=$(ldd "$weft" 2>/dev/null | sed -n 's/.*=> \(.*\/lib[at]san\.so[^ ]*\) .*/\1/p')
 foreign=
+slowdown=1 # how many times as long things may take
 if [ -n "$sanitizer" ]; then
+    slowdown=4
     foreign="env LD_PRELOAD=$sanitizer"
     export LSAN_OPTIONS="suppressions=$tests/lsan.supp:print_suppressions=0${LSAN_OPTIONS:+:$LSAN_OPTIONS}"
     # Without TSan's second of sleep at every end: some tests look at how soon a program ends.
@@ -87,7 +89,7 @@ describe_processes() {
 # wait_until SECONDS COMMAND...: tries until it succeeds. There is nothing to wait for in these conditions but time.
 wait_until() {
     local deadline
-    deadline=$(($(date +%s%N) + $1 * 1000000000))
+    deadline=$(($(date +%s%N) + $1 * slowdown * 1000000000))
     shift
     until "$@"; do
         [ "$(date +%s%N)" -lt "$deadline" ] || return 1
