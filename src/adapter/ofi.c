@@ -157,6 +157,7 @@ static void close_all(struct ofi *s) {
     if (s->domain) fi_close(&s->domain->fid);
     if (s->fabric) fi_close(&s->fabric->fid);
     if (s->bell >= 0) close(s->bell);
+    if (s->deaths >= 0) close(s->deaths);
     if (s->info) s->lib->freeinfo(s->info);
     weft_map_fini(&s->peers);
     pthread_cond_destroy(&s->wake);
@@ -186,6 +187,7 @@ static int open_in(struct ofi *s, const struct adapter_config *cfg) {
     ofi_attr(s);
     s->bell = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (s->bell < 0) return WEFT_E_LIMIT;
+    if ((rc = ofi_death_init(s))) return rc;
     ofi_progress(s);
     if ((rc = ofi_helper_start(s))) return rc;
     ofi_here_add(s);
@@ -199,7 +201,7 @@ static int ofi_open(struct adapter **out, const struct adapter_config *cfg) {
     s->base.ops = &adapter_ofi_ops;
     s->callbacks = cfg->callbacks;
     s->lib = lib;
-    s->bell = s->cq_fd = -1;
+    s->bell = s->deaths = s->cq_fd = -1;
     s->secret = host_random();
     s->stall_ns = (uint64_t)weft_option_int("ofi_stall_ms") * WEFT_NS_PER_MS;
     struct weft_list *lists[] = {&s->tx_free, &s->unposted, &s->ready, &s->backlog, &s->hints, &s->idle};

@@ -104,8 +104,9 @@ struct ofi {
     struct fid_av *av;
     struct fid_cq *cq;
     struct fid_ep *ep;
-    int cq_fd; /* readable when something completes; -1: the provider has none, the helper ticks instead */
-    int bell;  /* eventfd: rung when the helper reaps something while armed */
+    int cq_fd;  /* readable when something completes; -1: the provider has none, the helper ticks instead */
+    int bell;   /* eventfd: rung when the helper reaps something while armed */
+    int deaths; /* epoll of peers' processes: readable when one has ended */
     struct ofi_address own;
     struct weft_list here; /* all open adapters of this process */
     uint8_t blob[ADAPTER_ADDRESS_MAX];
@@ -124,6 +125,7 @@ struct ofi {
     struct weft_map peers; /* hash of the address blob -> adapter_peer */
     size_t flying;         /* sends that libfabric has */
     bool armed;
+    uint64_t looked_ns; /* when the processes were last looked at */
 
     pthread_t helper;
     pthread_cond_t wake;
@@ -138,13 +140,14 @@ struct adapter_peer {
     uint64_t key;
     unsigned holds;
     bool same_host, inserted;
+    int process;            /* of the same host: its descriptor; -1: none */
+    bool ended;             /* that process has ended */
     fi_addr_t to;           /* valid if inserted */
     struct weft_list queue; /* of ofi_buffer */
     size_t queued, flying;
     struct weft_list backlog, hinted, idle;
     uint64_t stalled_ns; /* since when the provider has refused its packets; 0: it has not */
     uint64_t hinted_ns;  /* the last hint */
-    uint64_t checked_ns; /* when its process was last looked for */
 };
 
 /* --- ofi_address.c --- */
@@ -164,6 +167,13 @@ void ofi_disconnect(struct adapter *a, struct adapter_peer *peer);
 void ofi_peer_free(struct ofi *s, struct adapter_peer *peer);
 /* Has poll() tell that the peer may be gone; not more often than the stall time. */
 void ofi_peer_suspect(struct ofi *s, struct adapter_peer *peer, uint64_t now);
+
+/* --- ofi_death.c; with the lock --- */
+int ofi_death_init(struct ofi *s);
+void ofi_death_watch(struct ofi *s, struct adapter_peer *peer);
+void ofi_death_forget(struct ofi *s, struct adapter_peer *peer);
+/* Suspects those whose processes have ended. */
+void ofi_death_look(struct ofi *s, uint64_t now);
 
 /* --- ofi_send.c; with the lock --- */
 int ofi_send(struct adapter *a, struct adapter_peer *peer, const struct adapter_packet_out *packets,

@@ -68,6 +68,7 @@ void ofi_peer_free(struct ofi *s, struct adapter_peer *peer) {
     weft_list_remove(&peer->hinted);
     weft_list_remove(&peer->idle);
     weft_map_remove(&s->peers, peer->key);
+    ofi_death_forget(s, peer);
     if (peer->inserted) fi_av_remove(s->av, &peer->to, 1, 0);
     free(peer);
 }
@@ -90,6 +91,7 @@ static int peer_new(struct ofi *s, const struct ofi_address *to, const void *blo
         free(p);
         return rc == WEFT_E_EXIST ? WEFT_E_LIMIT : rc;
     }
+    ofi_death_watch(s, p);
     *out = p;
     return 0;
 }

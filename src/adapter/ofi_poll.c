@@ -69,7 +69,9 @@ static bool may_sleep(struct ofi *s) {
 void ofi_progress(struct ofi *s) {
     reap(s);
     post(s);
-    if (!weft_list_empty(&s->backlog)) ofi_flush_backlog(s, weft_now_ns());
+    uint64_t now = weft_now_ns();
+    if (!weft_list_empty(&s->backlog)) ofi_flush_backlog(s, now);
+    ofi_death_look(s, now);
     if (s->armed && (something_is_due(s) || !may_sleep(s))) eventfd_write(s->bell, 1);
 }
 
@@ -159,7 +161,8 @@ void ofi_disarm(struct adapter *a) {
 
 size_t ofi_fds(struct adapter *a, int *out, size_t cap) {
     struct ofi *s = (struct ofi *)a;
-    if (cap > 0) out[0] = s->bell;
-    if (cap > 1 && s->cq_fd >= 0) out[1] = s->cq_fd;
-    return s->cq_fd >= 0 ? 2 : 1;
+    const int fds[] = {s->bell, s->deaths, s->cq_fd};
+    size_t n = s->cq_fd >= 0 ? 3 : 2;
+    for (size_t i = 0; i < n && i < cap; i++) out[i] = fds[i];
+    return n;
 }

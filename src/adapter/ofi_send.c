@@ -6,12 +6,9 @@
 #include "base/error.h"
 #include "base/log.h"
 
-#include <errno.h>
-#include <signal.h>
 #include <string.h>
 
-#define CHECK_NS  (5 * WEFT_NS_PER_MS) /* how often a sender looks whether a process of this host lives */
-#define DROP_TIME 20                   /* stall times after which what waits is given up */
+#define DROP_TIME 20 /* stall times after which what waits is given up */
 
 static void put_back(struct ofi *s, struct ofi_buffer *b) { weft_list_push_front(&s->tx_free, &b->node); }
 
@@ -132,14 +129,6 @@ static int enqueue(struct ofi *s, struct adapter_peer *peer, const struct adapte
     return 0;
 }
 
-/* Some providers take packets for a process that is no more, and never tell. */
-static void look_for_process(struct ofi *s, struct adapter_peer *p, uint64_t now) {
-    if (!p->same_host || now < p->checked_ns + CHECK_NS) return;
-    p->checked_ns = now;
-    if (p->address.pid == 0 || p->address.pid > INT32_MAX) return;
-    if (kill((pid_t)p->address.pid, 0) && errno == ESRCH) ofi_peer_suspect(s, p, now);
-}
-
 int ofi_send(struct adapter *a, struct adapter_peer *peer, const struct adapter_packet_out *packets,
              size_t count) {
     struct ofi *s = (struct ofi *)a;
@@ -148,8 +137,9 @@ int ofi_send(struct adapter *a, struct adapter_peer *peer, const struct adapter_
     pthread_mutex_lock(&s->lock);
     for (; taken < count && !rc; taken += !rc) rc = enqueue(s, peer, &packets[taken]);
     if (taken) {
-        look_for_process(s, peer, weft_now_ns());
-        flush(s, peer, weft_now_ns());
+        uint64_t now = weft_now_ns();
+        if (peer->ended) ofi_peer_suspect(s, peer, now); /* some providers take what nobody will get */
+        flush(s, peer, now);
         ofi_progress(s);
     }
     if (rc == WEFT_E_AGAIN) ofi_count(OFI_SEND_FULL, 1);

@@ -8,6 +8,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 static const struct conformance ofi = {.name = "ofi", .ops = &adapter_ofi_ops, .bind_host = "127.0.0.1"};
 
@@ -119,12 +120,42 @@ static void address__of_another_host(void **state) {
     pair_close(&p);
 }
 
+static void wait_for_ever(struct node *n, int pipe) {
+    for (;;) pause();
+}
+
+/* A process of this host ends: who sleeps is woken and told, though nothing is sent. */
+static void death__wakes_a_sleeper(void **state) {
+    struct child ch;
+    struct node n;
+    struct adapter_peer *peer;
+    node_open(&n, &ofi);
+    child_start(&ch, &ofi, wait_for_ever);
+    assert_int_equal(n.adapter->ops->connect(n.adapter, ch.address, ch.address_bytes, &peer), 0);
+    while (n.adapter->ops->arm(n.adapter)) node_poll(&n);
+    assert_int_equal(n.hint_count, 0);
+    child_kill(&ch);
+    assert_true(node_fds_readable(&n, WAIT_MS));
+    n.adapter->ops->disarm(n.adapter);
+    node_wait_lost(&n, 0, 1);
+    /* Who is connected to later is suspected when it is sent to. */
+    node_disconnect(&n, peer);
+    assert_int_equal(n.adapter->ops->connect(n.adapter, ch.address, ch.address_bytes, &peer), 0);
+    uint64_t end = weft_now_ns() + WAIT_MS * WEFT_NS_PER_MS;
+    while (n.hint_count < 2 && weft_now_ns() < end) {
+        node_send(&n, peer, "x", 1);
+        node_poll(&n);
+    }
+    assert_true(n.hint_count >= 2);
+    node_disconnect(&n, peer);
+    node_close(&n);
+}
+
 int main(int argc, char **argv) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(poll__drops_junk),
-        cmocka_unit_test(poll__drops_packets_for_another),
-        cmocka_unit_test(address__no_paths),
-        cmocka_unit_test(address__of_another_host),
+        cmocka_unit_test(poll__drops_junk),       cmocka_unit_test(poll__drops_packets_for_another),
+        cmocka_unit_test(address__no_paths),      cmocka_unit_test(address__of_another_host),
+        cmocka_unit_test(death__wakes_a_sleeper),
     };
     setenv("WEFT_OFI_PROVIDER", argc > 1 ? argv[1] : "tcp", true);
     if (!mkdtemp(conformance_run_dir)) return 1;
