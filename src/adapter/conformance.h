@@ -9,7 +9,7 @@
 #include <pthread.h>
 #include <sys/types.h>
 
-#define WAIT_MS 10000 /* how long a test waits for what must come at once before it fails */
+#define WAIT_MS 30000 /* how long a test waits for what must come at once before it fails */
 
 struct conformance {
     const char *name;

@@ -56,12 +56,23 @@ static int note_leaks(void **state) {
     return 0;
 }
 
+static void show_descriptors(void) {
+    DIR *d = opendir("/proc/self/fd");
+    for (struct dirent *e; d && (e = readdir(d));) {
+        char target[200];
+        ssize_t n = readlinkat(dirfd(d), e->d_name, target, sizeof target);
+        if (n > 0) print_error("  %s: %.*s\n", e->d_name, (int)n, target);
+    }
+    if (d) closedir(d);
+}
+
 static int check_leaks(void **state) {
     (void)state;
     size_t fds = entries("/proc/self/fd"), files = entries(conformance_run_dir);
     if (fds == fds_before && files == files_before) return 0;
     print_error("left behind: %zd descriptors, %zd files\n", (ssize_t)(fds - fds_before),
                 (ssize_t)(files - files_before));
+    show_descriptors();
     return -1;
 }
 

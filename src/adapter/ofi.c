@@ -15,7 +15,9 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#define LINGER_NS (50 * WEFT_NS_PER_MS) /* how long close() waits for what was sent to be on its way */
+#define READS_AHEAD 4                     /* under way at once */
+#define READ_BYTES  (64u << 10)           /* of each */
+#define LINGER_NS   (50 * WEFT_NS_PER_MS) /* how long close() waits for what was sent to be on its way */
 
 WEFT_OPTIONS(
     ofi, "ofi",
@@ -44,6 +46,11 @@ WEFT_OPTIONS(
      .min = 16,
      .max = 65536,
      .help = "Send buffers, for all peers together; one peer gets at most half of them."},
+    {.name = "ofi_remote_read",
+     .type = WEFT_OPTION_BOOL,
+     .value = "1",
+     .help = "Large data is read out of the sender's memory, where the provider can and packets are not "
+             "encrypted."},
     {.name = "ofi_stall_ms",
      .type = WEFT_OPTION_INT,
      .value = "250",
@@ -65,7 +72,9 @@ WEFT_COUNTERS(ofi, [OFI_PACKETS_SENT] = {"ofi_packets_sent", "packets", "Packets
               [OFI_MALFORMED] = {"ofi_malformed", "packets",
                                  "Received packets with a bad header, or not for us.", 0},
               [OFI_HINTS] = {"ofi_hints", "hints", "Peers suspected to be gone.", 0},
-              [OFI_HELPER_TICKS] = {"ofi_helper_ticks", "ticks", "Times that the helper drove the queue.", 0})
+              [OFI_HELPER_TICKS] = {"ofi_helper_ticks", "ticks", "Times that the helper drove the queue.", 0},
+              [OFI_BYTES_READ] = {"ofi_bytes_read", "bytes", "Bytes read from peers' memory.", 0},
+              [OFI_READ_FAILED] = {"ofi_read_failed", "reads", "Reads refused, or not answered in time.", 0})
 
 void ofi_count(enum ofi_counter c, uint64_t n) { weft_counter_add(&ofi_counters[c], n); }
 
@@ -75,10 +84,12 @@ static int ofi_error(const struct ofi *s, const char *what, int rc) {
 }
 
 /* Buffers and their memory; the memory is registered if the provider wants that. */
-static int slab_init(struct ofi *s, struct ofi_slab *slab, size_t count, uint64_t access,
+static int slab_init(struct ofi *s, struct ofi_slab *slab, size_t count, size_t bytes, enum ofi_use use,
                      struct weft_list *list) {
+    static const uint64_t accesses[] = {[OFI_RECEIVE] = FI_RECV, [OFI_SEND] = FI_SEND, [OFI_READ] = FI_READ};
+    uint64_t access = accesses[use];
     slab->buffers = calloc(count, sizeof *slab->buffers);
-    slab->memory_bytes = count * s->buffer_bytes;
+    slab->memory_bytes = count * bytes;
     slab->memory = mmap(NULL, slab->memory_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (slab->memory == MAP_FAILED) slab->memory = NULL;
     if (!slab->buffers || !slab->memory) return WEFT_E_NOMEM;
@@ -90,7 +101,8 @@ static int slab_init(struct ofi *s, struct ofi_slab *slab, size_t count, uint64_
     }
     slab->count = count;
     for (size_t i = 0; i < count; i++) {
-        slab->buffers[i].data = slab->memory + i * s->buffer_bytes;
+        slab->buffers[i].use = use;
+        slab->buffers[i].data = slab->memory + i * bytes;
         weft_list_push_back(list, &slab->buffers[i].node);
     }
     return 0;
@@ -146,14 +158,17 @@ static void ofi_attr(struct ofi *s) {
         .bandwidth_Bps = 5e9,
     };
     if (s->own.format == FI_ADDR_STR) s->base.attr.caps |= ADAPTER_CAP_SAME_HOST;
+    if (s->read_bytes) s->base.attr.caps |= ADAPTER_CAP_REMOTE_READ;
 }
 
 static void close_all(struct ofi *s) {
+    ofi_rma_fini(s);
     struct fid *fids[] = {s->ep ? &s->ep->fid : NULL, s->av ? &s->av->fid : NULL, s->cq ? &s->cq->fid : NULL};
     for (size_t i = 0; i < sizeof fids / sizeof *fids; i++)
         if (fids[i]) fi_close(fids[i]);
     slab_fini(&s->rx);
     slab_fini(&s->tx);
+    slab_fini(&s->reads);
     if (s->domain) fi_close(&s->domain->fid);
     if (s->fabric) fi_close(&s->fabric->fid);
     if (s->bell >= 0) close(s->bell);
@@ -181,8 +196,11 @@ static int open_in(struct ofi *s, const struct adapter_config *cfg) {
         s->buffer_bytes = s->info->tx_attr->inject_size;
     if (s->buffer_bytes < 1024) return WEFT_E_NOSUP;
     if ((rc = open_endpoint(s, rx, posted && posted < tx ? posted : tx))) return rc;
-    if ((rc = slab_init(s, &s->rx, rx, FI_RECV, &s->unposted))) return rc;
-    if ((rc = slab_init(s, &s->tx, tx, FI_SEND, &s->tx_free))) return rc;
+    if ((rc = slab_init(s, &s->rx, rx, s->buffer_bytes, OFI_RECEIVE, &s->unposted))) return rc;
+    if ((rc = slab_init(s, &s->tx, tx, s->buffer_bytes, OFI_SEND, &s->tx_free))) return rc;
+    if (s->info->caps & FI_RMA && weft_option_bool("ofi_remote_read")) s->read_bytes = READ_BYTES;
+    if (s->read_bytes && (rc = slab_init(s, &s->reads, READS_AHEAD, s->read_bytes, OFI_READ, &s->read_free)))
+        return rc;
     if ((rc = ofi_address_init(s))) return rc;
     ofi_attr(s);
     s->bell = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
@@ -204,9 +222,11 @@ static int ofi_open(struct adapter **out, const struct adapter_config *cfg) {
     s->bell = s->deaths = s->cq_fd = -1;
     s->secret = host_random();
     s->stall_ns = (uint64_t)weft_option_int("ofi_stall_ms") * WEFT_NS_PER_MS;
-    struct weft_list *lists[] = {&s->tx_free, &s->unposted, &s->ready, &s->backlog, &s->hints, &s->idle};
+    struct weft_list *lists[] = {&s->tx_free, &s->unposted, &s->ready, &s->read_free,
+                                 &s->reading, &s->backlog,  &s->hints, &s->idle};
     for (size_t i = 0; i < sizeof lists / sizeof *lists; i++) weft_list_init(lists[i]);
     weft_map_init(&s->peers);
+    weft_map_init(&s->exposed);
     pthread_mutex_init(&s->lock, NULL);
     pthread_cond_init(&s->wake, NULL);
     int rc = open_in(s, cfg);
@@ -278,4 +298,7 @@ const struct adapter_ops adapter_ofi_ops = {
     .arm = ofi_arm,
     .disarm = ofi_disarm,
     .fds = ofi_fds,
+    .expose = ofi_expose,
+    .conceal = ofi_conceal,
+    .read = ofi_read,
 };

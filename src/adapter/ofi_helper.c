@@ -12,7 +12,7 @@
 #define LINGER_TICKS 20 /* stays awake so long after the last need: waking costs the sender */
 
 bool ofi_helper_needed(const struct ofi *s) {
-    return s->flying || !weft_list_empty(&s->backlog) || (s->armed && s->cq_fd < 0);
+    return s->flying || !weft_list_empty(&s->backlog) || s->exposures || (s->armed && s->cq_fd < 0);
 }
 
 void ofi_helper_wake(struct ofi *s) {

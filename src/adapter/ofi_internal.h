@@ -15,6 +15,13 @@
  * packets wait in their peer's queue, and a helper thread ticks while anything is under way. It never calls
  * back; what it reaps waits in `ready` for poll().
  *
+ * Reading peers' memory (ofi_rma.c) is for providers that offer it. An owner's registration ends with conceal(),
+ * and with it the right to read; a read goes through a buffer of the reader's adapter. Rejected: reading
+ * straight into the caller's memory, which would have to stay until the provider has ended the read, and a
+ * peer that stands still never lets it end. The price is one copy.
+ *
+ * The process number in a peer's address is watched (ofi_death.c), if it is of this host.
+ *
  * Locks: `lock` covers everything below it, and all calls into libfabric, but for open and close. It is never
  * held during a callback. */
 #ifndef WEFT_ADAPTER_OFI_INTERNAL_H
@@ -47,6 +54,8 @@ enum ofi_counter {
     OFI_MALFORMED,
     OFI_HINTS,
     OFI_HELPER_TICKS,
+    OFI_BYTES_READ,
+    OFI_READ_FAILED,
     OFI_COUNTERS,
 };
 void ofi_count(enum ofi_counter c, uint64_t n);
@@ -77,13 +86,17 @@ struct ofi_address {
     size_t name_bytes;
 };
 
+enum ofi_use { OFI_RECEIVE, OFI_SEND, OFI_READ };
+
 /* One buffer, posted or free. The context is libfabric's while the buffer is posted. */
 struct ofi_buffer {
     struct fi_context2 context; /* first: a completion gives its address */
-    struct weft_list node;      /* free, unposted, ready, or a peer's queue */
-    struct adapter_peer *peer;  /* of a send; NULL: a receive buffer */
+    enum ofi_use use;
+    struct weft_list node;     /* free, unposted, ready, or a peer's queue */
+    struct adapter_peer *peer; /* of a send */
+    struct ofi_reader *reader; /* of a read; NULL: nobody waits for it any more */
     uint8_t *data;
-    size_t len;
+    size_t len, at; /* at: in what is being read */
 };
 
 struct ofi_slab { /* buffers of one direction, in one piece of memory */
@@ -113,14 +126,17 @@ struct ofi {
     size_t blob_bytes;
     uint64_t secret; /* so that nobody can choose peers' keys */
     size_t buffer_bytes, queue_max;
+    size_t read_bytes; /* of one read; 0: the provider cannot read */
     uint64_t stall_ns;
 
     pthread_mutex_t lock;
-    struct ofi_slab rx, tx;
-    struct weft_list tx_free, unposted, ready; /* of ofi_buffer */
-    struct weft_list backlog;                  /* of adapter_peer.backlog: with packets refused so far */
-    struct weft_list hints;                    /* of adapter_peer.hinted: to be told by poll() */
-    struct weft_list idle;                     /* of adapter_peer.idle: nobody's, the oldest first */
+    struct ofi_slab rx, tx, reads;
+    struct weft_list tx_free, unposted, ready, read_free, reading; /* of ofi_buffer */
+    struct weft_map exposed;                                       /* key -> fid_mr */
+    size_t exposures;
+    struct weft_list backlog; /* of adapter_peer.backlog: with packets refused so far */
+    struct weft_list hints;   /* of adapter_peer.hinted: to be told by poll() */
+    struct weft_list idle;    /* of adapter_peer.idle: nobody's, the oldest first */
     size_t idle_count;
     struct weft_map peers; /* hash of the address blob -> adapter_peer */
     size_t flying;         /* sends that libfabric has */
@@ -180,6 +196,20 @@ int ofi_send(struct adapter *a, struct adapter_peer *peer, const struct adapter_
              size_t count);
 void ofi_send_done(struct ofi *s, struct ofi_buffer *b, bool ok);
 void ofi_flush_backlog(struct ofi *s, uint64_t now);
+/* Whether there is a way to the peer; the provider is asked at the first time. */
+bool ofi_has_way(struct ofi *s, struct adapter_peer *p);
+
+/* --- ofi_rma.c --- */
+int ofi_expose(struct adapter *a, struct adapter_peer *peer, const void *ptr, size_t len, void *region,
+               size_t *region_len);
+void ofi_conceal(struct adapter *a, struct adapter_peer *peer, const void *region, size_t region_len);
+int ofi_read(struct adapter *a, struct adapter_peer *peer, const void *region, size_t region_len,
+             uint64_t offset, void *dst, size_t len);
+/* With the lock. */
+void ofi_read_done(struct ofi *s, struct ofi_buffer *b, bool ok);
+/* A read has failed, if there is one; the provider does not say which. */
+void ofi_read_failed(struct ofi *s);
+void ofi_rma_fini(struct ofi *s);
 
 /* --- ofi_poll.c --- */
 int ofi_poll(struct adapter *a, unsigned max);

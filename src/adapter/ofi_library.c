@@ -68,10 +68,10 @@ static bool is_fit(const struct fi_info *i, const char *wanted, bool bound) {
     return !is_named(name, "shm") && (!is_over_ip(name) || is_named(name, "tcp"));
 }
 
-static struct fi_info *hints_new(const struct ofi_library *lib) {
+static struct fi_info *hints_new(const struct ofi_library *lib, uint64_t caps) {
     struct fi_info *h = lib->dupinfo(NULL);
     if (!h) return NULL;
-    h->caps = FI_MSG;
+    h->caps = caps;
     h->mode = FI_CONTEXT | FI_CONTEXT2;
     h->ep_attr->type = FI_EP_RDM;
     h->tx_attr->msg_order = h->rx_attr->msg_order = FI_ORDER_SAS;
@@ -92,9 +92,9 @@ static struct fi_info *pick(const struct ofi_library *lib, struct fi_info *list,
     return found;
 }
 
-int ofi_choose(const struct ofi_library *lib, const char *provider, const char *bind_host, uint16_t port,
-               struct fi_info **out) {
-    struct fi_info *hints = hints_new(lib), *list = NULL;
+static int choose(const struct ofi_library *lib, uint64_t caps, const char *provider, const char *bind_host,
+                  uint16_t port, struct fi_info **out) {
+    struct fi_info *hints = hints_new(lib, caps), *list = NULL;
     char service[8];
     if (!hints) return WEFT_E_NOMEM;
     snprintf(service, sizeof service, "%u", port);
@@ -108,7 +108,14 @@ int ofi_choose(const struct ofi_library *lib, const char *provider, const char *
     if (!*out && !lib->getinfo(API_VERSION, NULL, NULL, 0, hints, &list))
         *out = pick(lib, list, provider, false);
     lib->freeinfo(hints);
-    if (*out) return 0;
+    return *out ? 0 : WEFT_E_NOSUP;
+}
+
+int ofi_choose(const struct ofi_library *lib, const char *provider, const char *bind_host, uint16_t port,
+               struct fi_info **out) {
+    int rc = choose(lib, FI_MSG | FI_RMA, provider, bind_host, port, out);
+    if (rc == WEFT_E_NOSUP) rc = choose(lib, FI_MSG, provider, bind_host, port, out);
+    if (rc != WEFT_E_NOSUP) return rc;
     weft_error("ofi",
                "open: no provider%s%s fits (reliable datagrams in order, bound to %s); fi_info lists them",
                provider ? " " : "", provider ? provider : "", bind_host);

@@ -13,12 +13,11 @@
 #define REAP_MAX   16 /* batches at once */
 
 static void completed(struct ofi *s, struct ofi_buffer *b, size_t len) {
-    if (b->peer) {
-        ofi_send_done(s, b, true);
-        return;
+    switch (b->use) {
+    case OFI_SEND: ofi_send_done(s, b, true); break;
+    case OFI_READ: ofi_read_done(s, b, true); break;
+    case OFI_RECEIVE: b->len = len; weft_list_push_back(&s->ready, &b->node);
     }
-    b->len = len;
-    weft_list_push_back(&s->ready, &b->node);
 }
 
 /* Takes one failed operation off the queue. */
@@ -26,15 +25,18 @@ static bool failed(struct ofi *s) {
     struct fi_cq_err_entry e = {0};
     if (fi_cq_readerr(s->cq, &e, 0) != 1) return false;
     struct ofi_buffer *b = e.op_context;
-    weft_debug("ofi", "%s: %s failed: %s", s->own.provider,
-               !b        ? "something"
-               : b->peer ? "a send"
-                         : "a receive",
+    static const char *const what[] = {"a receive", "a send", "a read"};
+    weft_debug("ofi", "%s: %s failed: %s", s->own.provider, b ? what[b->use] : "something",
                s->lib->strerror(e.err));
-    if (b && b->peer)
-        ofi_send_done(s, b, false);
-    else if (b)
-        weft_list_push_back(&s->unposted, &b->node); /* too long, say; the buffer is good again */
+    if (!b) {
+        ofi_read_failed(s);
+        return true;
+    }
+    switch (b->use) {
+    case OFI_SEND: ofi_send_done(s, b, false); break;
+    case OFI_READ: ofi_read_done(s, b, false); break;
+    case OFI_RECEIVE: weft_list_push_back(&s->unposted, &b->node); /* too long, say: it is good again */
+    }
     return true;
 }
 

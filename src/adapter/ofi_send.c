@@ -12,8 +12,7 @@
 
 static void put_back(struct ofi *s, struct ofi_buffer *b) { weft_list_push_front(&s->tx_free, &b->node); }
 
-/* Whether there is a way to the peer; the provider is asked at the first packet. */
-static bool has_way(struct ofi *s, struct adapter_peer *p) {
+bool ofi_has_way(struct ofi *s, struct adapter_peer *p) {
     if (p->same_host && ofi_is_closed_here(s, &p->address)) return false;
     if (p->inserted) return true;
     const void *name = p->address.name; /* fits every format: a string name ends with a NUL */
@@ -45,8 +44,8 @@ static void stalled(struct ofi *s, struct adapter_peer *p, uint64_t now) {
 static void flush(struct ofi *s, struct adapter_peer *p, uint64_t now) {
     while (p->queued) {
         struct ofi_buffer *b = weft_list_entry(p->queue.next, struct ofi_buffer, node);
-        ssize_t rc = has_way(s, p) ? fi_send(s->ep, b->data, b->len, s->tx.desc, p->to, &b->context)
-                                   : -FI_EHOSTUNREACH;
+        ssize_t rc = ofi_has_way(s, p) ? fi_send(s->ep, b->data, b->len, s->tx.desc, p->to, &b->context)
+                                       : -FI_EHOSTUNREACH;
         if (rc == -FI_EAGAIN) {
             stalled(s, p, now);
             break;

@@ -6,9 +6,12 @@
 #include "base/error.h"
 #include "base/path.h"
 
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+
+#define LEN 300000
 
 static const struct conformance ofi = {.name = "ofi", .ops = &adapter_ofi_ops, .bind_host = "127.0.0.1"};
 
@@ -21,6 +24,7 @@ static void send_raw(struct ofi *s, struct adapter_peer *peer, const void *data,
     assert_non_null(n);
     struct ofi_buffer *b = weft_list_entry(n, struct ofi_buffer, node);
     if (len) memcpy(b->data, data, len);
+    b->use = OFI_SEND;
     b->peer = peer;
     while ((rc = fi_send(s->ep, b->data, len, s->tx.desc, peer->to, &b->context)) == -FI_EAGAIN) {
         ofi_progress(s);
@@ -151,11 +155,82 @@ static void death__wakes_a_sleeper(void **state) {
     node_close(&n);
 }
 
+/* Exposes memory to who has sent something, and tells where it is. */
+static void expose_and_wait(struct node *n, int pipe) {
+    static uint8_t memory[LEN];
+    struct adapter_peer *peer;
+    uint8_t region[ADAPTER_REGION_MAX];
+    size_t len = sizeof region;
+    pattern_fill(memory, LEN, 4);
+    node_wait(n, 1);
+    if (n->adapter->ops->connect(n->adapter, n->in[0].from, n->in[0].from_bytes, &peer)) _exit(2);
+    if (n->adapter->ops->expose(n->adapter, peer, memory, LEN, region, &len)) _exit(3);
+    if (node_send(n, peer, region, len) != 1) _exit(4);
+    wait_for_ever(n, pipe);
+}
+
+/* An owner that stands still is not waited for without end; what it answers later does no harm. */
+static void read__is_given_up(void **state) {
+    struct child ch;
+    struct node n;
+    struct adapter_peer *peer;
+    uint8_t *to = malloc(LEN);
+    child_start(&ch, &ofi, expose_and_wait);
+    node_open(&n, &ofi);
+    const struct adapter_ops *ops = n.adapter->ops;
+    assert_int_equal(ops->connect(n.adapter, ch.address, ch.address_bytes, &peer), 0);
+    assert_int_equal(node_send(&n, peer, "go", 2), 1);
+    node_wait(&n, 1);
+    kill(ch.pid, SIGSTOP);
+    memset(to, 0, LEN);
+    int rc = ops->read(n.adapter, peer, n.in[0].data, n.in[0].len, 0, to, LEN);
+    assert_true(rc == 0 || rc == WEFT_E_ACCESS); /* over shm nobody's help is needed */
+    if (rc) memset(to, 0x5a, LEN);
+    kill(ch.pid, SIGCONT);
+    uint64_t end = weft_now_ns() + WAIT_MS * WEFT_NS_PER_MS;
+    uint8_t *again = malloc(LEN);
+    while (ops->read(n.adapter, peer, n.in[0].data, n.in[0].len, 0, again, LEN))
+        assert_true(weft_now_ns() < end);
+    assert_true(pattern_holds(again, LEN, 4));
+    for (size_t i = 0; rc && i < LEN; i++) assert_int_equal(to[i], 0x5a);
+    child_kill(&ch);
+    node_disconnect(&n, peer);
+    node_close(&n);
+    free(again);
+    free(to);
+}
+
+/* What its owner has back is not read any more, and other reads go on. */
+static void read__after_conceal(void **state) {
+    static uint8_t memory[LEN], to[LEN];
+    struct pair p;
+    pair_open(&p, &ofi);
+    struct adapter_peer *owner = node_connect(p.a, p.b), *reader = node_connect(p.b, p.a);
+    const struct adapter_ops *ops = p.a->adapter->ops;
+    uint8_t first[ADAPTER_REGION_MAX], second[ADAPTER_REGION_MAX];
+    size_t first_len = sizeof first, second_len = sizeof second;
+    pattern_fill(memory, LEN, 8);
+    assert_int_equal(ops->expose(p.b->adapter, reader, memory, LEN, first, &first_len), 0);
+    assert_int_equal(ops->expose(p.b->adapter, reader, memory, LEN, second, &second_len), 0);
+    assert_int_equal(ops->read(p.a->adapter, owner, first, first_len, 0, to, LEN), 0);
+    ops->conceal(p.b->adapter, reader, first, first_len);
+    int rc = ops->read(p.a->adapter, owner, first, first_len, 0, to, LEN);
+    assert_true(rc == WEFT_E_ACCESS || node_caps(p.a) & ADAPTER_CAP_SAME_HOST);
+    uint64_t end = weft_now_ns() + WAIT_MS * WEFT_NS_PER_MS;
+    while (ops->read(p.a->adapter, owner, second, second_len, 0, to, LEN)) assert_true(weft_now_ns() < end);
+    assert_memory_equal(to, memory, LEN);
+    ops->conceal(p.b->adapter, reader, second, second_len);
+    node_disconnect(p.a, owner);
+    node_disconnect(p.b, reader);
+    pair_close(&p);
+}
+
 int main(int argc, char **argv) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(poll__drops_junk),       cmocka_unit_test(poll__drops_packets_for_another),
         cmocka_unit_test(address__no_paths),      cmocka_unit_test(address__of_another_host),
-        cmocka_unit_test(death__wakes_a_sleeper),
+        cmocka_unit_test(death__wakes_a_sleeper), cmocka_unit_test(read__is_given_up),
+        cmocka_unit_test(read__after_conceal),
     };
     setenv("WEFT_OFI_PROVIDER", argc > 1 ? argv[1] : "tcp", true);
     if (!mkdtemp(conformance_run_dir)) return 1;

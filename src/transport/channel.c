@@ -229,7 +229,7 @@ int channel_rts_in(struct conn *c, struct pbuf *packet, const struct wire_rts *r
     rx->header_bytes = r->header_bytes;
     rx->ref = r->ref;
     rx->unmapped = r->flags & WIRE_RTS_UNMAPPED;
-    if (c->path.link->attr.caps & ADAPTER_CAP_REMOTE_READ) rx->region_bytes = (uint8_t)r->region_bytes;
+    if (conn_reads_memory(c)) rx->region_bytes = (uint8_t)r->region_bytes;
     memcpy(rx->region, r->region, rx->region_bytes);
     keep_packet(rx, packet);
     advance(ch);

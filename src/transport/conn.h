@@ -465,6 +465,9 @@ void reset_in(struct engine *e, uint64_t now, const struct engine_from *from, co
 /* message.c: the sending side */
 void tx_finish(struct tx *tx, int status, bool front);
 void tx_free(struct engine *e, struct tx *tx);
+/* Whether data is read out of the sender's memory, past the packets: not where those are encrypted because they
+ * leave the host. */
+bool conn_reads_memory(const struct conn *c);
 void tx_offer_region(struct conn *c, struct tx *tx);
 void content_acked(struct conn *c, struct content *content);
 void content_drop(struct conn *c, struct content *content);

@@ -69,9 +69,15 @@ void tx_free(struct engine *e, struct tx *tx) {
         free(tx);
 }
 
+bool conn_reads_memory(const struct conn *c) {
+    unsigned caps = c->path.link->attr.caps;
+    return caps & ADAPTER_CAP_REMOTE_READ &&
+           (caps & ADAPTER_CAP_SAME_HOST || c->integrity != WIRE_INTEGRITY_AES);
+}
+
 /* Makes the data readable by the peer, where that works; otherwise it goes the non-zero-copy way. */
 void tx_offer_region(struct conn *c, struct tx *tx) {
-    if (!(c->path.link->attr.caps & ADAPTER_CAP_REMOTE_READ)) return;
+    if (!conn_reads_memory(c)) return;
     const struct engine_io *io = &c->engine->cfg.io;
     size_t len = sizeof tx->region;
     if (io->expose(io->ctx, &c->path, tx->data, tx->data_bytes, tx->region, &len) == 0)

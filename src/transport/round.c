@@ -106,11 +106,12 @@ static bool lanes_have_something(const struct ep *ep) {
     return false;
 }
 
-/* In steps, so that a small message need not wait for all of the slice: it ends early then. */
+/* In steps where there are lanes, so that a small message need not wait for all of the slice: it ends early
+ * then. */
 static int read_slice(struct ep *ep, struct adapter *a, struct engine_pull *pull) {
     size_t done = 0;
     while (done < pull->len) {
-        size_t left = pull->len - done, step = left < PULL_STEP ? left : PULL_STEP;
+        size_t left = pull->len - done, step = ep->lane_count && left > PULL_STEP ? PULL_STEP : left;
         int rc = a->ops->read(a, pull->path.peer, pull->region, pull->region_bytes, pull->offset + done,
                               (uint8_t *)pull->dst + done, step);
         if (rc) return rc;

@@ -196,7 +196,9 @@ int network_read(struct sim *s, int node, const struct engine_pull *pull) {
     memcpy(&r, pull->region, sizeof r);
     if (sim_chance(s, s->p.no_access / 4)) return WEFT_E_ACCESS;
     struct sim_node *owner = &s->node[r.node];
-    if (!owner->alive || owner->incarnation != r.incarnation || !owner->line[node]) return WEFT_E_PEER_LOST;
+    bool gone = !owner->alive || owner->incarnation != r.incarnation;
+    if (s->p.net.reliable && (gone || !owner->line[node])) return WEFT_E_PEER_LOST;
+    if (gone || s->cut_until[node][r.node] > s->now) return WEFT_E_ACCESS;
     if (!weft_map_get(&owner->exposed, r.serial)) return WEFT_E_ACCESS;
     if (pull->offset > r.len || pull->len > r.len - pull->offset) {
         sim_fail(s, "a read outside the region");
@@ -225,8 +227,8 @@ int network_start_node(struct sim *s, int index) {
     n->link.attr.tag_entries = p->tag_entries;
     n->link.attr.caps = (p->no_tags ? 0 : ADAPTER_CAP_METHOD1) | (p->no_staging ? 0 : ADAPTER_CAP_METHOD2);
     if (p->net.reliable)
-        n->link.attr.caps |=
-            ADAPTER_CAP_RELIABLE | ADAPTER_CAP_ORDERED | ADAPTER_CAP_REMOTE_READ | ADAPTER_CAP_PEER_DEATH;
+        n->link.attr.caps |= ADAPTER_CAP_RELIABLE | ADAPTER_CAP_ORDERED | ADAPTER_CAP_PEER_DEATH;
+    if (p->readable) n->link.attr.caps |= ADAPTER_CAP_REMOTE_READ;
     for (int i = 0; i < SIM_PLACES; i++) n->peer[i].node = i;
     memset(n->heard, 0, sizeof n->heard);
     n->stopped_until_ns = 0;

@@ -8,6 +8,7 @@
 static void choose_network(struct sim *s) {
     struct sim_params *p = &s->p;
     p->net.reliable = sim_below(s, 5) == 0;
+    p->readable = p->net.reliable || s->seed % 8 == 3;
     p->net.loss = SIM_PICK(s, 0, 0.001, 0.01, 0.05, 0.2, 0.3);
     p->net.duplicate = SIM_PICK(s, 0, 0.01, 0.1, 0.5);
     p->net.reorder = SIM_PICK(s, 0, 0.01, 0.2);
@@ -94,8 +95,11 @@ void scenario_choose(struct sim *s) {
 void scenario_describe(const struct sim_params *p) {
     printf("%d nodes, %s, packets of %zu, of which the path carries %zu, bursts of %zu, delay %lu us, jitter "
            "%lu us, %.2f Gb/s, credit %zu\n",
-           p->nodes, p->net.reliable ? "reliable" : "unreliable", p->packet_bytes,
-           p->net.path_bytes ? p->net.path_bytes : p->packet_bytes, p->burst_max,
+           p->nodes,
+           p->net.reliable ? "reliable"
+           : p->readable   ? "unreliable but readable"
+                           : "unreliable",
+           p->packet_bytes, p->net.path_bytes ? p->net.path_bytes : p->packet_bytes, p->burst_max,
            (unsigned long)(p->net.delay_ns / 1000), (unsigned long)(p->net.jitter_ns / 1000),
            8000.0 / (double)p->net.ns_per_byte_x1000, p->window_bytes);
     printf("loss %g, doubled %g, reordered %g, damaged %g, cut short %g, not taken %g, not readable %g\n",

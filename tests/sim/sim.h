@@ -29,6 +29,7 @@ struct adapter_peer {
 struct sim_params {
     int nodes;
     struct simnet_params net; /* with queue_bytes all senders to a node share its line */
+    bool readable; /* receivers may read senders' memory */
     double refuse, no_access, discard;
     double unpinned; /* of a buffer that its owner says cannot be pinned */
     double cancel;   /* of a message whose data is coming, at each event of its node */
