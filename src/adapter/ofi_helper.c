@@ -8,7 +8,7 @@
 #include <time.h>
 
 #define TICK_NS      (1 * WEFT_NS_PER_MS)
-#define EAGER_NS     (50 * WEFT_NS_PER_US) /* while it has to notice packets for a sleeper, at first */
+#define EAGER_NS     (50 * WEFT_NS_PER_US) /* while peers read, and at first for a sleeper */
 #define LINGER_TICKS 20 /* stays awake so long after the last need: waking costs the sender */
 
 bool ofi_helper_needed(const struct ofi *s) {
@@ -34,9 +34,10 @@ static void tick(struct ofi *s) {
     uint64_t polls = s->polls, pause = EAGER_NS;
     for (unsigned idle = 0; idle < LINGER_TICKS && !s->closing; idle++) {
         bool watching = s->armed && s->cq_fd < 0;
-        pause = !watching || pause * 2 > TICK_NS ? TICK_NS
-                : s->polls != polls              ? EAGER_NS
-                                                 : pause + pause / 16;
+        pause = s->exposures                       ? EAGER_NS
+                : !watching || pause * 2 > TICK_NS ? TICK_NS
+                : s->polls != polls                ? EAGER_NS
+                                                   : pause + pause / 16;
         bool driven = s->polls != polls && !s->armed;
         polls = s->polls;
         pause_unlocked(s, pause);
