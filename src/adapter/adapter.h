@@ -51,7 +51,7 @@ struct adapter_attr {
     size_t receive_window_bytes;
     /* Bookkeeping bytes charged against the window for each packet, beside its length. */
     size_t packet_charge_bytes;
-    size_t tag_entries;   /* that its table holds, for all peers; 0: no limit of its own */
+    size_t tag_entries; /* that its table holds, for all peers; 0: no limit of its own */
     /* Costs, a first estimate until the model has measured them. */
     double overhead_s, latency_s, bandwidth_Bps;
 };
@@ -152,11 +152,13 @@ struct adapter_ops {
     void (*disarm)(struct adapter *a);
     size_t (*fds)(struct adapter *a, int *out, size_t cap);
     /* With ADAPTER_CAP_REMOTE_READ. expose(): describes local memory (any, also live heap) so that this peer
-     * may read it until conceal(); memory that the system can still read after conceal() (shm) is protected
-     * by the peer's good will only. read(): copies len bytes at offset of a region that the peer described
-     * into dst; may take as long as the copy takes; WEFT_E_ACCESS when the system refuses (the caller falls
-     * back to packets), WEFT_E_INVAL for a description that does not hold, WEFT_E_PEER_LOST. Never reads past
-     * the region. Any thread. */
+     * may read it until conceal(), which is called once for each; the description is for a packet to that peer.
+     * WEFT_E_TOO_BIG, WEFT_E_LIMIT, WEFT_E_NOMEM.
+     * conceal(): the memory is the program's again when it returns: a read that has not ended by then fails.
+     * read(): copies len bytes at offset of a region that the peer described into dst; may take as long as
+     * the copy takes; WEFT_E_ACCESS when the system refuses or the peer has taken the memory back, perhaps
+     * during the copy, when dst holds nothing of use (the caller falls back to packets); WEFT_E_INVAL for a
+     * description that does not hold, WEFT_E_PEER_LOST. Never reads past the region. Any thread. */
     int (*expose)(struct adapter *a, struct adapter_peer *peer, const void *ptr, size_t len, void *region,
                   size_t *region_len);
     void (*conceal)(struct adapter *a, struct adapter_peer *peer, const void *region, size_t region_len);

@@ -3,8 +3,8 @@
 #include "adapter/ofi_internal.h"
 #include "base/clock.h"
 #include "base/error.h"
+#include "base/thread.h"
 
-#include <signal.h>
 #include <time.h>
 
 #define TICK_NS      (1 * WEFT_NS_PER_MS)
@@ -62,14 +62,7 @@ static void *help(void *arg) {
     return NULL;
 }
 
-int ofi_helper_start(struct ofi *s) {
-    sigset_t all, old;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &old); /* signals are the program's */
-    int err = pthread_create(&s->helper, NULL, help, s);
-    pthread_sigmask(SIG_SETMASK, &old, NULL);
-    return err ? WEFT_E_LIMIT : 0;
-}
+int ofi_helper_start(struct ofi *s) { return weft_thread_start(&s->helper, help, s); }
 
 void ofi_helper_stop(struct ofi *s) {
     pthread_mutex_lock(&s->lock);

@@ -267,13 +267,10 @@ static int self_read(struct adapter *a, struct adapter_peer *peer, const void *r
                      uint64_t offset, void *dst, size_t len) {
     struct self *s = (struct self *)a;
     if (region_len != SELF_REGION_BYTES) return WEFT_E_INVAL;
-    int rc = WEFT_E_INVAL;
     pthread_mutex_lock(&s->regions_lock);
     const struct self_region *r = weft_map_get(&s->regions, region_key(region, region_len));
-    if (r && offset <= r->len && len <= r->len - offset) {
-        if (len) memcpy(dst, r->ptr + offset, len);
-        rc = 0;
-    }
+    int rc = !r ? WEFT_E_ACCESS : offset > r->len || len > r->len - offset ? WEFT_E_INVAL : 0;
+    if (!rc && len) memcpy(dst, r->ptr + offset, len);
     pthread_mutex_unlock(&s->regions_lock);
     if (!rc) weft_counter_add(&self_counters[READS], 1);
     return rc;

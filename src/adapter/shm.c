@@ -47,7 +47,9 @@ WEFT_COUNTERS(shm, [SHM_PACKETS_SENT] = {"shm_packets_sent", "packets", "Packets
               [SHM_WINDOW_BYTES] = {"shm_window_bytes", "bytes", "Bytes of remote reads from mapped windows.",
                                     0},
               [SHM_READS_REFUSED] = {"shm_reads_refused", "reads", "Remote reads that the system refused.",
-                                     0})
+                                     0},
+              [SHM_READS_REVOKED] = {"shm_reads_revoked", "reads",
+                                     "Remote reads of memory that its owner had taken back by their end.", 0})
 
 void shm_count(enum shm_counter c, uint64_t n) { weft_counter_add(&shm_counters[c], n); }
 

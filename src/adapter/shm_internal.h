@@ -26,6 +26,7 @@
 #define WEFT_ADAPTER_SHM_INTERNAL_H
 #include "adapter/adapter.h"
 #include "adapter/host_id.h"
+#include "adapter/shm_live.h"
 #include "adapter/shm_ring.h"
 #include "adapter/shm_window.h"
 #include "base/list.h"
@@ -36,16 +37,18 @@
 #define SHM_SOCKET_PATH_MAX 108 /* of sockaddr_un */
 #define SHM_DIR_MAX         87  /* leaves room for the socket's name */
 #define SHM_NEWCOMERS_MAX   64  /* sockets accepted whose hello has not come */
-#define SHM_CONTROL_BYTES   4096
+#define SHM_CONTROL_BYTES   (4096 + 2 * SHM_LIVE_MAX * sizeof(uint64_t))
 
-/* The first page of a link's memory. Index 0 is the maker's: its side, the direction in which it writes. */
+/* The first pages of a link's memory. Index 0 is the maker's: its side, the direction in which it writes, its
+ * regions. */
 struct shm_control {
     struct shm_direction direction[2];
     struct {
         _Alignas(128) _Atomic uint32_t armed;
     } side[2]; /* set by a side going to sleep, cleared by its waker */
+    _Alignas(4096) _Atomic uint64_t live[2][SHM_LIVE_MAX];
 };
-_Static_assert(sizeof(struct shm_control) <= SHM_CONTROL_BYTES, "the control page is a page");
+_Static_assert(sizeof(struct shm_control) == SHM_CONTROL_BYTES, "the rings begin behind it, at a page");
 
 struct shm_address {
     uint32_t pid;
@@ -59,8 +62,11 @@ struct shm_address {
 struct shm_link {
     struct shm_reader rx;
     struct shm_writer tx;
-    struct shm_control *control; /* start of the mapping; NULL: none (any more) */
-    size_t map_bytes;
+    struct shm_control *control; /* start of the mapping; NULL: no rings (any more) */
+    struct shm_control *base;    /* the same, for as long as the link: shm_read() looks at `live` */
+    size_t ring_bytes;
+    struct shm_live live;               /* regions of this side */
+    const _Atomic uint64_t *live_there; /* those of the other side */
     int made;         /* 1: by this side, 0: accepted; the index of the other side in control */
     bool hung;        /* the peer is gone, or broke the protocol: read to the end, then lost */
     bool drained;     /* nothing more will be read */
@@ -104,6 +110,7 @@ struct shm {
     struct shm_link *hot[SHM_HOT_MAX]; /* the newest first; NULL behind the last */
     size_t next_look;                  /* of the links in turn */
     struct shm_windows windows;
+    uint64_t last_serial;               /* of a region */
     struct weft_map peers;              /* token -> peer that is not lost */
     struct weft_list all;               /* of all peers */
     struct weft_list newcomers, graves; /* graves: peers freed at the end of the poll under way */
@@ -128,6 +135,7 @@ enum shm_counter {
     SHM_READ_BYTES,
     SHM_WINDOW_BYTES,
     SHM_READS_REFUSED,
+    SHM_READS_REVOKED,
 };
 void shm_count(enum shm_counter c, uint64_t n);
 
@@ -155,7 +163,7 @@ int shm_link_identify(struct shm_link *l);
 int shm_socket_send(int sock, const void *text, size_t len, int fd);
 ssize_t shm_socket_receive(int sock, void *text, size_t cap, int *fd);
 bool shm_link_hung_up(const struct shm_link *l);
-void shm_link_unmap(struct shm_link *l);
+void shm_link_unmap(struct shm_link *l); /* the rings */
 /* The other side sleeps, perhaps: wakes it if so. */
 void shm_link_wake(struct shm_link *l);
 void shm_link_set_armed(struct shm_link *l, bool armed);

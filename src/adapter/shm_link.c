@@ -22,7 +22,7 @@
 #endif
 
 #define HELLO_MAGIC     0x6d687377u /* "wshm" */
-#define HELLO_VERSION   2
+#define HELLO_VERSION   3
 #define HELLO_BYTES_MAX (24 + ADAPTER_ADDRESS_MAX)
 #define SEALS           (F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL)
 
@@ -37,12 +37,13 @@ struct shm_link *shm_link_create(int sock) {
 }
 
 void shm_link_unmap(struct shm_link *l) {
-    if (l->control) munmap(l->control, l->map_bytes);
+    if (l->control) munmap((uint8_t *)l->control + SHM_CONTROL_BYTES, 2 * l->ring_bytes);
     l->control = NULL;
 }
 
 void shm_link_destroy(struct shm_link *l) {
     shm_link_unmap(l);
+    if (l->base) munmap(l->base, SHM_CONTROL_BYTES);
     close(l->sock);
     if (l->pidfd >= 0) close(l->pidfd);
     free(l);
@@ -79,12 +80,14 @@ static int map(struct shm_link *l, int memfd, size_t ring_bytes) {
     size_t bytes = memory_bytes(ring_bytes);
     uint8_t *at = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, memfd, 0);
     if (at == MAP_FAILED) return weft_error_from_errno(errno);
-    l->control = (struct shm_control *)at;
-    l->map_bytes = bytes;
+    l->base = l->control = (struct shm_control *)at;
+    l->ring_bytes = ring_bytes;
     uint8_t *ring[2] = {at + SHM_CONTROL_BYTES, at + SHM_CONTROL_BYTES + ring_bytes};
     int out = l->made ? 0 : 1; /* direction 0 is the maker's */
     shm_writer_init(&l->tx, ring[out], ring_bytes, &l->control->direction[out]);
     shm_reader_init(&l->rx, ring[!out], ring_bytes, &l->control->direction[!out]);
+    l->live.serial = l->control->live[out];
+    l->live_there = l->control->live[!out];
     return 0;
 }
 

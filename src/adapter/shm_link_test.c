@@ -38,7 +38,7 @@ struct lie {
 static struct lie honest(const struct node *to) {
     const struct shm *s = (const struct shm *)to->adapter;
     return (struct lie){.magic = 0x6d687377,
-                        .version = 2,
+                        .version = 3,
                         .ring_bytes = RING,
                         .pid = (uint32_t)getpid(),
                         .token = s->address.token,

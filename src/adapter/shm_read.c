@@ -1,11 +1,12 @@
 /* shm remote read: out of a window of the peer that is mapped here, or else the system copies straight out of
  * the peer's memory (cross-memory attach), without its help.
  *
- * A region says: this adapter, that address and length, and window and offset if the memory is in one: then
- * the reader that has mapped the window copies from there (shm_window.h). The peer that owns the memory
- * describes it, over its own link, and the reader reads only that process and only inside what was described;
- * a false description harms its maker alone. The system cannot revoke such a description: conceal() is a
- * promise of the protocol above, not kept by force. */
+ * A region says: this adapter, that address and length, the entry in the table of live regions (shm_live.h),
+ * and window and offset if the memory is in one: then the reader that has mapped the window copies from there
+ * (shm_window.h). The peer that owns the memory describes it, over its own link, and the reader reads only
+ * that process and only inside what was described; a false description harms its maker alone. The system
+ * cannot revoke such a description, so the reader looks at the table: what it copied while the owner took the
+ * memory back counts as not read. */
 #include "adapter/shm_internal.h"
 #include "base/codec.h"
 #include "base/copy.h"
@@ -18,8 +19,7 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-#define REGION_BYTES        24
-#define REGION_WINDOW_BYTES 36                /* with window and offset */
+#define REGION_WINDOW_BYTES 48                /* with window and offset; else the last 12 are missing */
 #define READ_MAX            ((size_t)1 << 30) /* bytes a call: the system's own limit is just under 2 GiB */
 #define STREAMING_BYTES     (8u << 20)        /* regions of that size are copied past the caches */
 #define NOTICE_MAGIC        0x646e6977u       /* "wind" */
@@ -31,6 +31,36 @@ bool shm_read_works(void) {
     struct iovec local = {&to, 1}, remote = {&from, 1};
     return weft_option_bool("shm_remote_read") && process_vm_readv(getpid(), &local, 1, &remote, 1, 0) == 1 &&
            to == 1;
+}
+
+/* -- descriptions -- */
+
+/* As expose() writes it. */
+struct region {
+    uint64_t token;
+    uint64_t start, size; /* in the owner's address space */
+    uint32_t entry;       /* in the table of live regions … */
+    bool made;            /* … of the link that its owner made, or of the other one */
+    uint64_t serial;
+    uint32_t window; /* 0: in none */
+    uint64_t window_offset;
+};
+
+static bool decode(const void *region, size_t len, struct region *g) {
+    struct weft_reader r;
+    weft_reader_init(&r, region, len);
+    *g = (struct region){.token = weft_get_u64(&r), .start = weft_get_u64(&r), .size = weft_get_u64(&r)};
+    uint32_t entry = weft_get_u32(&r);
+    g->entry = entry >> 1;
+    g->made = entry & 1;
+    g->serial = weft_get_u64(&r);
+    if (len == REGION_WINDOW_BYTES) {
+        g->window = weft_get_u32(&r);
+        g->window_offset = weft_get_u64(&r);
+    }
+    if (r.failed || weft_reader_left(&r) || (len == REGION_WINDOW_BYTES && !g->window)) return false;
+    return g->entry < SHM_LIVE_MAX && g->serial && g->size <= UINTPTR_MAX &&
+           g->start <= UINTPTR_MAX - g->size;
 }
 
 /* -- windows of this side -- */
@@ -77,22 +107,36 @@ static void add_window(struct shm *s, struct adapter_peer *peer, const void *ptr
     weft_put_u64(w, offset);
 }
 
+/* In the table of the link that this side sends on: the reader has it by the time it gets the description. */
+static int lend(struct shm *s, struct adapter_peer *peer, struct weft_writer *w) {
+    struct shm_link *l = peer->link[0];
+    uint64_t serial = ++s->last_serial;
+    uint32_t entry = shm_live_add(&l->live, serial);
+    if (entry == SHM_LIVE_MAX) return WEFT_E_LIMIT;
+    weft_put_u32(w, entry << 1 | (uint32_t)l->made);
+    weft_put_u64(w, serial);
+    return 0;
+}
+
 int shm_expose(struct adapter *a, struct adapter_peer *peer, const void *ptr, size_t len, void *region,
                size_t *region_len) {
     struct shm *s = (struct shm *)a;
     struct weft_writer w;
+    if (*region_len < REGION_WINDOW_BYTES) return WEFT_E_TOO_BIG;
     weft_writer_init(&w, region, *region_len);
     weft_put_u64(&w, s->address.token);
     weft_put_u64(&w, (uintptr_t)ptr);
     weft_put_u64(&w, len);
+    int rc = lend(s, peer, &w);
+    if (rc) return rc;
     add_window(s, peer, ptr, len, &w);
-    if (w.failed) return WEFT_E_TOO_BIG;
     *region_len = w.len;
     return 0;
 }
 
 void shm_conceal(struct adapter *a, struct adapter_peer *peer, const void *region, size_t region_len) {
-    (void)a; /* nothing is kept for a region */
+    struct region g;
+    if (decode(region, region_len, &g)) shm_live_remove(&peer->link[0]->live, g.entry);
 }
 
 /* -- windows of the other side -- */
@@ -111,27 +155,6 @@ void shm_window_notice(struct shm_link *l, const uint8_t *text, size_t len, int 
         shm_view_remove(&l->peer->views, id);
     if (why) weft_warn("shm", "refused a window of process %d: %s", l->pid, why);
     if (fd >= 0) close(fd);
-}
-
-/* As expose() describes it. */
-struct region {
-    uint64_t start, size; /* in the owner's address space */
-    uint32_t window;      /* 0: in none */
-    uint64_t window_offset;
-};
-
-static bool read_region(const struct adapter_peer *peer, const void *region, size_t len, struct region *g) {
-    struct weft_reader r;
-    weft_reader_init(&r, region, len);
-    uint64_t token = weft_get_u64(&r);
-    *g = (struct region){.start = weft_get_u64(&r), .size = weft_get_u64(&r)};
-    if (len == REGION_WINDOW_BYTES) {
-        g->window = weft_get_u32(&r);
-        g->window_offset = weft_get_u64(&r);
-    }
-    if (r.failed || weft_reader_left(&r) || token != peer->address.token) return false;
-    if (len == REGION_WINDOW_BYTES && !g->window) return false;
-    return g->size <= UINTPTR_MAX && g->start <= UINTPTR_MAX - g->size;
 }
 
 /* False: the window is not mapped here (yet), or the region is not in it. */
@@ -190,17 +213,36 @@ static int read_by_address(const struct adapter_peer *peer, uint64_t from, void 
     return shm_link_hung_up(peer->link[0]) ? WEFT_E_PEER_LOST : 0;
 }
 
+/* The owner's table that has the region; NULL: there is no such link. */
+static const _Atomic uint64_t *table_of(const struct adapter_peer *peer, const struct region *g) {
+    for (int i = 0; i < 2; i++)
+        if (peer->link[i] && peer->link[i]->made != g->made) return peer->link[i]->live_there;
+    return NULL;
+}
+
+static int read_live(struct adapter_peer *peer, const struct region *g, uint64_t offset, void *dst,
+                     size_t len) {
+    if (!read_view(peer, g, offset, dst, len)) return read_by_address(peer, g->start + offset, dst, len);
+    shm_count(SHM_WINDOW_BYTES, len);
+    return 0;
+}
+
+static int taken_back(const struct adapter_peer *peer) {
+    shm_count(SHM_READS_REVOKED, 1);
+    return shm_link_hung_up(peer->link[0]) ? WEFT_E_PEER_LOST : WEFT_E_ACCESS;
+}
+
 int shm_read(struct adapter *a, struct adapter_peer *peer, const void *region, size_t region_len,
              uint64_t offset, void *dst, size_t len) {
     struct region g;
-    if (!read_region(peer, region, region_len, &g)) return WEFT_E_INVAL;
+    if (!decode(region, region_len, &g) || g.token != peer->address.token) return WEFT_E_INVAL;
     if (offset > g.size || len > g.size - offset) return WEFT_E_INVAL;
-    if (read_view(peer, &g, offset, dst, len)) {
-        shm_count(SHM_WINDOW_BYTES, len);
-    } else {
-        int rc = read_by_address(peer, g.start + offset, dst, len);
-        if (rc) return rc;
-    }
+    const _Atomic uint64_t *table = table_of(peer, &g);
+    if (!table) return WEFT_E_INVAL;
+    if (!shm_live_holds(table, g.entry, g.serial)) return taken_back(peer);
+    int rc = read_live(peer, &g, offset, dst, len);
+    if (rc != WEFT_E_PEER_LOST && !shm_live_holds(table, g.entry, g.serial)) return taken_back(peer);
+    if (rc) return rc;
     shm_count(SHM_READS, 1);
     shm_count(SHM_READ_BYTES, len);
     return 0;

@@ -145,7 +145,9 @@ static void read__from_a_window(void **state) {
     if (!mkdtemp(conformance_run_dir)) fail();
     pair_open(&p, &shm);
     struct adapter *a = p.a->adapter, *b = p.b->adapter;
-    struct adapter_peer *owner = node_connect(p.a, p.b), *reader = node_connect(p.b, p.a);
+    struct adapter_peer *owner = node_connect(p.a, p.b);
+    node_poll(p.b); /* so that there is one link */
+    struct adapter_peer *reader = node_connect(p.b, p.a);
     assert_int_equal(b->ops->alloc(b, BYTES, &memory), 0);
     pattern_fill(memory, BYTES, 4);
     assert_int_equal(b->ops->expose(b, reader, (uint8_t *)memory + 100, BYTES - 100, region, &region_bytes),

@@ -1,7 +1,7 @@
 /* Tests of the trace: what is dumped, in which order, while others write, and on a crash. */
 #include "base/trace.h"
-
 #include "base/test.h"
+#include "base/thread.h"
 
 #include <pthread.h>
 #include <signal.h>
@@ -125,10 +125,20 @@ static void fault(void) {
 }
 static void send_itself(void) { raise(SIGSEGV); }
 
+static void *fault_there(void *arg) {
+    fault();
+    return NULL;
+}
+/* In a thread of the library's own, which takes no signals of the program's. */
+static void fault_in_a_thread(void) {
+    pthread_t t;
+    if (!weft_thread_start(&t, fault_there, NULL)) pthread_join(t, NULL);
+}
+
 static void trace_on_crash__dumps_and_dies_of_the_signal(void **state) {
-    void (*const ways[])(void) = {fault, abort, send_itself};
-    const int signals[] = {SIGSEGV, SIGABRT, SIGSEGV};
-    for (int i = 0; i < 3; i++) {
+    void (*const ways[])(void) = {fault, abort, send_itself, fault_in_a_thread};
+    const int signals[] = {SIGSEGV, SIGABRT, SIGSEGV, SIGSEGV};
+    for (int i = 0; i < 4; i++) {
         int status = crash(ways[i]);
         assert_true(WIFSIGNALED(status));
         assert_int_equal(WTERMSIG(status), signals[i]);

@@ -3,6 +3,7 @@
  * The system call that causes one returns only when it has been read. */
 #include "fabric/unmap.h"
 #include "base/log.h"
+#include "base/thread.h"
 #include "fabric/count.h"
 
 #include <errno.h>
@@ -10,7 +11,6 @@
 #include <linux/userfaultfd.h>
 #include <poll.h>
 #include <pthread.h>
-#include <signal.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/syscall.h>
@@ -53,14 +53,10 @@ static void *monitor(void *arg) {
 }
 
 static bool start_monitor(void) {
-    sigset_t all, old;
     pthread_t thread;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &old);
-    int err = pthread_create(&thread, NULL, monitor, (void *)(intptr_t)uffd);
-    pthread_sigmask(SIG_SETMASK, &old, NULL);
-    if (err == 0) pthread_detach(thread);
-    return err == 0;
+    if (weft_thread_start(&thread, monitor, (void *)(intptr_t)uffd)) return false;
+    pthread_detach(thread);
+    return true;
 }
 
 bool unmap_start(void (*lock)(void), void (*unlock)(void), void (*fn)(uintptr_t start, uintptr_t end)) {

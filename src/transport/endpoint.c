@@ -4,11 +4,11 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "base/option.h"
+#include "base/thread.h"
 #include "transport/ep_internal.h"
 #include "transport/wire.h"
 
 #include <errno.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -193,14 +193,10 @@ static int open_bell(struct ep *ep) {
 }
 
 static int start_thread(struct ep *ep) {
-    sigset_t all, old;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &old); /* signals are for the program's own threads */
     ep->has_thread = true;
-    int err = pthread_create(&ep->thread, NULL, ep_thread_main, ep);
-    pthread_sigmask(SIG_SETMASK, &old, NULL);
-    if (err) ep->has_thread = false;
-    return weft_error_from_errno(err);
+    int rc = weft_thread_start(&ep->thread, ep_thread_main, ep);
+    if (rc) ep->has_thread = false;
+    return rc;
 }
 
 static void init_locks(struct ep *ep) {
