@@ -253,14 +253,13 @@ static int run(const char *adapter, size_t points, uint64_t limit_ns) {
     if (entries("/proc/self/fd") > fds_before + 1) /* the board of counters, one a process */
         complain("descriptors are left at the end");
     if (waitpid(-1, NULL, WNOHANG) != -1) complain("processes are left");
-    size_t sockets = entries(dir);
+    if (entries(dir)) complain("sockets of the dead are in the run directory");
     qsort(took, points, sizeof *took, compare);
     printf("%s: %lu kills, noticed after %.2f ms (median), %.2f ms (99 %%), %.2f ms (all)\n", adapter,
            (unsigned long)incarnation, (double)took[points / 2] / 1e6, (double)took[points * 99 / 100] / 1e6,
            (double)took[points - 1] / 1e6);
     if (!failed && points >= RECORD_POINTS && took[points - 1] > limit_ns)
         complain("a death was noticed too late");
-    if (sockets) printf("%zu sockets of the dead are in the run directory\n", sockets);
     remove_directory(dir);
     free(took);
     return failed;

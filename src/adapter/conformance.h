@@ -83,7 +83,8 @@ struct child {
     size_t address_bytes;
 };
 void child_start(struct child *ch, const struct conformance *c, void (*body)(struct node *n, int pipe));
-void child_kill(struct child *ch);
+void child_end(struct child *ch); /* by SIGKILL */
+void child_kill(struct child *ch); /* and removes what it left */
 /* Reads exactly so many bytes that the child wrote. */
 void child_read(struct child *ch, void *buf, size_t len);
 

@@ -213,8 +213,8 @@ static void remove_beginning_with(const char *dir, const char *prefix) {
     if (d) closedir(d);
 }
 
-/* The rendezvous file of a killed process stays (its run directory goes as a whole), and so does the memory
- * of libfabric's shm provider: their names begin with the pid. */
+/* The rendezvous file of a killed process stays until somebody notices, and so does the memory of libfabric's
+ * shm provider: their names begin with the pid. */
 static void remove_leftovers(const struct child *ch) {
     char prefix[64];
     snprintf(prefix, sizeof prefix, "shm-%x-", (unsigned)ch->pid);
@@ -223,9 +223,13 @@ static void remove_leftovers(const struct child *ch) {
     remove_beginning_with("/dev/shm", prefix);
 }
 
-void child_kill(struct child *ch) {
+void child_end(struct child *ch) {
     kill(ch->pid, SIGKILL);
     waitpid(ch->pid, NULL, 0);
     close(ch->pipe);
+}
+
+void child_kill(struct child *ch) {
+    child_end(ch);
     remove_leftovers(ch);
 }

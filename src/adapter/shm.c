@@ -1,6 +1,6 @@
 /* shm: processes of one host and user, over shared memory. Reliable and ordered; a peer that polls is never
  * woken; bulk data can be pulled out of the peer's memory. shm_internal.h says how it works; shm_ring,
- * shm_link, shm_peer, shm_poll and shm_read are its parts. */
+ * shm_link, shm_live, shm_peer, shm_poll, shm_read, shm_window and shm_leftover are its parts. */
 #include "adapter/shm_internal.h"
 #include "base/counter.h"
 #include "base/error.h"
@@ -110,6 +110,7 @@ static int shm_open_in(struct shm *s, const char *run_dir) {
     rc = open_listener(s);
     if (rc) return rc;
     rc = open_epoll(s);
+    if (!rc) shm_leftovers_sweep(run_dir);
     if (!rc) return 0;
     unlink(s->socket_path);
     close(s->listener);
@@ -127,6 +128,7 @@ static int shm_open_adapter(struct adapter **out, const struct adapter_config *c
     weft_list_init(&s->graves);
     weft_list_init(&s->newcomers);
     weft_list_init(&s->fresh);
+    weft_list_init(&s->leaving);
     weft_map_init(&s->peers);
     shm_windows_init(&s->windows);
     shm_attr(&s->base.attr);
@@ -149,6 +151,7 @@ static void shm_close(struct adapter *a) {
         shm_link_destroy(weft_list_entry(n, struct shm_link, node));
     while (!weft_list_empty(&s->all))
         shm_peer_free(s, weft_list_entry(s->all.next, struct adapter_peer, node));
+    shm_leftovers_fini(s);
     weft_map_fini(&s->peers);
     shm_windows_fini(&s->windows);
     close(s->listener);

@@ -114,6 +114,7 @@ struct shm {
     struct weft_map peers;              /* token -> peer that is not lost */
     struct weft_list all;               /* of all peers */
     struct weft_list newcomers, graves; /* graves: peers freed at the end of the poll under way */
+    struct weft_list leaving;           /* processes whose link ended: shm_leftover.c */
     unsigned newcomer_count, polls;
     bool in_poll, events_due, armed, holes;
     bool accept_failed; /* said so already */
@@ -184,6 +185,16 @@ void shm_peer_free(struct shm *s, struct adapter_peer *peer);
 void shm_peers_bury(struct shm *s);
 int shm_watch(struct shm *s, struct shm_link *l);
 void shm_unwatch(struct shm *s, struct shm_link *l);
+
+/* shm_leftover.c: files that dead processes leave. */
+#define SHM_EVENT_LEAVING 2 /* in what epoll hands back: a struct shm_leaving */
+struct shm_leaving;
+/* The peer is lost: takes its socket's file away, now or when its process has died. */
+void shm_leftover_take(struct shm *s, const struct adapter_peer *peer);
+void shm_leftover_event(struct shm *s, struct shm_leaving *g);
+void shm_leftovers_fini(struct shm *s);
+/* Those of processes that nobody here knew. */
+void shm_leftovers_sweep(const char *dir);
 
 /* shm_poll.c */
 int shm_poll(struct adapter *a, unsigned max);

@@ -9,7 +9,7 @@
 #include <sys/epoll.h>
 #include <sys/socket.h>
 
-/* What epoll hands back: the link, with the lowest bit set for its pidfd. */
+/* What epoll hands back: the link, with the lowest bit set for its pidfd (or what SHM_EVENT_LEAVING says). */
 int shm_watch(struct shm *s, struct shm_link *l) {
     struct epoll_event e = {.events = EPOLLIN | EPOLLRDHUP, .data.u64 = (uintptr_t)l};
     return epoll_ctl(s->epoll, EPOLL_CTL_ADD, l->sock, &e) ? WEFT_E_NOMEM : 0;
@@ -144,6 +144,7 @@ void shm_peer_lose(struct shm *s, struct adapter_peer *peer) {
     if (peer->lost) return;
     detach_links(s, peer);
     peer->lost = true;
+    shm_leftover_take(s, peer);
     if (peer->holds == 0) {
         shm_peer_free(s, peer);
         return;

@@ -119,11 +119,14 @@ static void events(struct shm *s) {
     int n = epoll_wait(s->epoll, e, EVENTS_MAX, 0);
     s->events_due = n == EVENTS_MAX;
     for (int i = 0; i < n; i++) {
-        struct shm_link *l = (struct shm_link *)(uintptr_t)(e[i].data.u64 & ~1ull);
-        if (!l)
+        uint64_t what = e[i].data.u64;
+        struct shm_link *l = (struct shm_link *)(uintptr_t)(what & ~1ull);
+        if (!what)
             accept_newcomers(s);
+        else if (what & SHM_EVENT_LEAVING)
+            shm_leftover_event(s, (struct shm_leaving *)(uintptr_t)(what & ~2ull));
         else if (!l->hung)
-            link_event(s, l, e[i].data.u64 & 1);
+            link_event(s, l, what & 1);
     }
 }
 

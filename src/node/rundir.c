@@ -3,6 +3,7 @@
 
 #include "base/error.h"
 #include "base/log.h"
+#include "base/socket_file.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -14,9 +15,7 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/random.h>
-#include <sys/socket.h>
 #include <sys/syscall.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 static int join_path(char out[WEFT_PATH_MAX], const char *a, const char *b) {
@@ -104,14 +103,7 @@ static pid_t pid_in_name(const char *name) {
 /* Nobody listens at that socket any more. The pid alone does not tell: it may be one of another pid
  * namespace. */
 static bool is_abandoned(const char *path, pid_t pid) {
-    struct sockaddr_un at = {.sun_family = AF_UNIX};
-    if (!is_dead(pid) || strlen(path) >= sizeof at.sun_path) return false;
-    int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    if (fd < 0) return false;
-    strcpy(at.sun_path, path);
-    bool refused = connect(fd, (struct sockaddr *)&at, sizeof at) != 0 && errno == ECONNREFUSED;
-    close(fd);
-    return refused;
+    return is_dead(pid) && weft_socket_file_is_abandoned(path);
 }
 
 static void clean_entry(const char *base, const struct dirent *e) {
