@@ -17,6 +17,22 @@
 #ifndef F_SEAL_FUTURE_WRITE
 #define F_SEAL_FUTURE_WRITE 0x0010
 #endif
+#ifndef MADV_COLLAPSE
+#define MADV_COLLAPSE 25
+#endif
+
+/* At an address that huge pages can use. */
+static void *map_aligned(int fd, size_t bytes, int protection) {
+    if (bytes < HUGE_PAGE) return mmap(NULL, bytes, protection, MAP_SHARED, fd, 0);
+    uint8_t *room = mmap(NULL, bytes + HUGE_PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (room == MAP_FAILED) return MAP_FAILED;
+    uint8_t *at = room + (HUGE_PAGE - (uintptr_t)room % HUGE_PAGE) % HUGE_PAGE;
+    if (at > room) munmap(room, (size_t)(at - room));
+    munmap(at + bytes, (size_t)(room + HUGE_PAGE - at));
+    void *p = mmap(at, bytes, protection, MAP_SHARED | MAP_FIXED, fd, 0);
+    if (p == MAP_FAILED) munmap(at, bytes);
+    return p;
+}
 
 /* -- the owner -- */
 
@@ -32,28 +48,16 @@ void shm_windows_fini(struct shm_windows *w) {
     pthread_mutex_destroy(&w->lock);
 }
 
-/* An address that huge pages can use, where the system gives them to memory objects. */
-static void *map_aligned(int fd, size_t bytes) {
-    if (bytes < HUGE_PAGE) return mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE, fd, 0);
-    uint8_t *room = mmap(NULL, bytes + HUGE_PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (room == MAP_FAILED) return MAP_FAILED;
-    uint8_t *at = room + (HUGE_PAGE - (uintptr_t)room % HUGE_PAGE) % HUGE_PAGE;
-    if (at > room) munmap(room, (size_t)(at - room));
-    munmap(at + bytes, (size_t)(room + HUGE_PAGE - at));
-    void *p = mmap(at, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd, 0);
-    if (p == MAP_FAILED) munmap(at, bytes);
-    if (p == MAP_FAILED) return p;
-    madvise(p, bytes, MADV_HUGEPAGE);
-    madvise(p, bytes, MADV_POPULATE_WRITE);
-    return p;
-}
-
-/* All pages are there before it is sealed: afterwards none can be taken out. */
+/* All pages are there before it is sealed: afterwards none can be taken out. Where the system can (Linux 6.1 and
+ * later) they are made huge ones first, whatever it does with memory objects otherwise: a reader that maps them
+ * gets huge pages too. */
 static bool fill(struct shm_window *window) {
     if (ftruncate(window->fd, (off_t)window->bytes) || fallocate(window->fd, 0, 0, (off_t)window->bytes))
         return false;
-    window->memory = map_aligned(window->fd, window->bytes);
+    window->memory = map_aligned(window->fd, window->bytes, PROT_READ | PROT_WRITE);
     if (window->memory == MAP_FAILED) return false;
+    if (window->bytes >= HUGE_PAGE) madvise(window->memory, window->bytes, MADV_COLLAPSE);
+    madvise(window->memory, window->bytes, MADV_POPULATE_WRITE);
     if (!fcntl(window->fd, F_ADD_SEALS, SEALS)) return true;
     munmap(window->memory, window->bytes);
     return false;
@@ -162,7 +166,7 @@ const char *shm_view_add(struct shm_views *v, uint32_t id, uint64_t bytes, int f
     if (why) return why;
     struct shm_view *view = calloc(1, sizeof *view);
     if (!view) return "no memory";
-    void *p = mmap(NULL, bytes, PROT_READ, MAP_SHARED, fd, 0);
+    void *p = map_aligned(fd, bytes, PROT_READ);
     if (p == MAP_FAILED) {
         free(view);
         return "it cannot be mapped";
