@@ -83,6 +83,19 @@ struct adapter_message {
     size_t len_bytes;
 };
 
+/* Part of a region that a peer described. */
+struct adapter_read {
+    const void *region;
+    size_t region_bytes;
+    uint64_t offset;
+    void *dst;
+    size_t len; /* in: how much is wanted; out, on success: how much was copied */
+    /* Asked in the course of a long read, every microsecond or so: true ends it early, with at least something
+     * copied. NULL: never. */
+    bool (*enough)(void *arg);
+    void *arg;
+};
+
 struct adapter_callbacks {
     void (*on_packet)(void *ctx, struct adapter *a, const struct adapter_packet_in *p);
     /* The peer is certainly gone: its process ended, or it disconnected from us for good; every packet that
@@ -155,15 +168,14 @@ struct adapter_ops {
      * may read it until conceal(), which is called once for each; the description is for a packet to that peer.
      * WEFT_E_TOO_BIG, WEFT_E_LIMIT, WEFT_E_NOMEM.
      * conceal(): the memory is the program's again when it returns: a read that has not ended by then fails.
-     * read(): copies len bytes at offset of a region that the peer described into dst; may take as long as
-     * the copy takes; WEFT_E_ACCESS when the system refuses or the peer has taken the memory back, perhaps
-     * during the copy, when dst holds nothing of use (the caller falls back to packets); WEFT_E_INVAL for a
-     * description that does not hold, WEFT_E_PEER_LOST. Never reads past the region. Any thread. */
+     * read(): copies what the peer described into dst; may take as long as the copy takes; WEFT_E_ACCESS when
+     * the system refuses or the peer has taken the memory back, perhaps during the copy, when dst holds nothing
+     * of use (the caller falls back to packets); WEFT_E_INVAL for a description that does not hold,
+     * WEFT_E_PEER_LOST. Never reads past the region. Any thread. */
     int (*expose)(struct adapter *a, struct adapter_peer *peer, const void *ptr, size_t len, void *region,
                   size_t *region_len);
     void (*conceal)(struct adapter *a, struct adapter_peer *peer, const void *region, size_t region_len);
-    int (*read)(struct adapter *a, struct adapter_peer *peer, const void *region, size_t region_len,
-                uint64_t offset, void *dst, size_t len);
+    int (*read)(struct adapter *a, struct adapter_peer *peer, struct adapter_read *r);
     /* With ADAPTER_CAP_ALLOC. alloc(): cleared memory from the start of a page, the caller's until dealloc()
      * or close(); what is exposed in it peers can read (and see all of it) without the system's help. Any
      * thread; takes as long as clearing takes. WEFT_E_NOMEM. dealloc(): false: not from here. Nothing of it

@@ -60,6 +60,9 @@ void node_disconnect(struct node *n, struct adapter_peer *peer);
 /* Sends one packet, with its pieces cut at odd places; returns what send() returned. */
 int node_send(struct node *n, struct adapter_peer *peer, const void *data, size_t len);
 int node_poll(struct node *n);
+/* All of a part of a region. */
+int node_read(struct node *n, struct adapter_peer *peer, const void *region, size_t region_bytes,
+              uint64_t offset, void *dst, size_t len);
 /* Polls until so many packets have come in all. */
 void node_wait(struct node *n, size_t count);
 void node_wait_lost(struct node *n, unsigned lost, unsigned hints);
@@ -83,7 +86,7 @@ struct child {
     size_t address_bytes;
 };
 void child_start(struct child *ch, const struct conformance *c, void (*body)(struct node *n, int pipe));
-void child_end(struct child *ch); /* by SIGKILL */
+void child_end(struct child *ch);  /* by SIGKILL */
 void child_kill(struct child *ch); /* and removes what it left */
 /* Reads exactly so many bytes that the child wrote. */
 void child_read(struct child *ch, void *buf, size_t len);

@@ -103,6 +103,15 @@ int node_poll(struct node *n) {
     return got;
 }
 
+int node_read(struct node *n, struct adapter_peer *peer, const void *region, size_t region_bytes,
+              uint64_t offset, void *dst, size_t len) {
+    struct adapter_read r = {
+        .region = region, .region_bytes = region_bytes, .offset = offset, .dst = dst, .len = len};
+    int rc = n->adapter->ops->read(n->adapter, peer, &r);
+    if (!rc) assert_int_equal(r.len, len); /* nobody asked for less */
+    return rc;
+}
+
 void node_wait(struct node *n, size_t count) {
     uint64_t end = weft_now_ns() + WAIT_MS * WEFT_NS_PER_MS;
     while (n->count < count) {

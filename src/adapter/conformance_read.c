@@ -44,7 +44,7 @@ static void teardown(struct exposure *e) {
 
 static int read_from(struct exposure *e, const void *region, size_t region_bytes, uint64_t offset, void *dst,
                      size_t len) {
-    return e->p.a->adapter->ops->read(e->p.a->adapter, e->owner, region, region_bytes, offset, dst, len);
+    return node_read(e->p.a, e->owner, region, region_bytes, offset, dst, len);
 }
 
 static void read__whole_and_parts(void **state) {
@@ -58,6 +58,33 @@ static void read__whole_and_parts(void **state) {
         assert_int_equal(read_from(&e, e.region, e.region_bytes, part[i][0], to, part[i][1]), 0);
         assert_memory_equal(to, e.memory + part[i][0], part[i][1]);
     }
+    free(to);
+    teardown(&e);
+}
+
+static bool enough_at_last(void *arg) { return --*(int *)arg == 0; }
+
+/* A read that is to end early copies something all the same, and all of what it says. */
+static void read__ends_early(void **state) {
+    struct exposure e;
+    setup(&e, *state);
+    uint8_t *to = malloc(LEN);
+    memset(to, 0, LEN);
+    for (size_t at = 0; at < LEN;) {
+        int asked = 1 + (int)(at % 3);
+        struct adapter_read r = {.region = e.region,
+                                 .region_bytes = e.region_bytes,
+                                 .offset = at,
+                                 .dst = to + at,
+                                 .len = LEN - at,
+                                 .enough = enough_at_last,
+                                 .arg = &asked};
+        assert_int_equal(e.p.a->adapter->ops->read(e.p.a->adapter, e.owner, &r), 0);
+        assert_true(r.len > 0 && r.len <= LEN - at);
+        for (size_t i = at + r.len; i < LEN; i++) assert_int_equal(to[i], 0);
+        at += r.len;
+    }
+    assert_memory_equal(to, e.memory, LEN);
     free(to);
     teardown(&e);
 }
@@ -160,25 +187,27 @@ static void read__other_process_until_it_dies(void **state) {
     assert_int_equal(n.adapter->ops->connect(n.adapter, ch.address, ch.address_bytes, &peer), 0);
     assert_int_equal(node_send(&n, peer, "go", 2), 1);
     node_wait(&n, 1);
-    int rc = n.adapter->ops->read(n.adapter, peer, n.in[0].data, n.in[0].len, 0, to, LEN);
+    int rc = node_read(&n, peer, n.in[0].data, n.in[0].len, 0, to, LEN);
     if (rc != WEFT_E_ACCESS) { /* the system may refuse */
         assert_int_equal(rc, 0);
         assert_true(pattern_holds(to, LEN, 4));
     }
     child_kill(&ch);
-    assert_int_equal(n.adapter->ops->read(n.adapter, peer, n.in[0].data, n.in[0].len, 0, to, LEN),
-                     WEFT_E_PEER_LOST);
+    assert_int_equal(node_read(&n, peer, n.in[0].data, n.in[0].len, 0, to, LEN), WEFT_E_PEER_LOST);
     node_wait_lost(&n, tells, !tells);
-    assert_int_equal(n.adapter->ops->read(n.adapter, peer, n.in[0].data, n.in[0].len, 0, to, LEN),
-                     WEFT_E_PEER_LOST);
+    assert_int_equal(node_read(&n, peer, n.in[0].data, n.in[0].len, 0, to, LEN), WEFT_E_PEER_LOST);
     node_disconnect(&n, peer);
     node_close(&n);
     free(to);
 }
 
 const struct CMUnitTest conformance_read[] = {
-    cmocka_unit_test(read__whole_and_parts),  cmocka_unit_test(read__outside_the_region),
-    cmocka_unit_test(read__bad_descriptions), cmocka_unit_test(conceal__ends_what_may_be_read),
-    cmocka_unit_test(expose__no_room),        cmocka_unit_test(read__other_process_until_it_dies),
+    cmocka_unit_test(read__whole_and_parts),
+    cmocka_unit_test(read__ends_early),
+    cmocka_unit_test(read__outside_the_region),
+    cmocka_unit_test(read__bad_descriptions),
+    cmocka_unit_test(conceal__ends_what_may_be_read),
+    cmocka_unit_test(expose__no_room),
+    cmocka_unit_test(read__other_process_until_it_dies),
 };
 const size_t conformance_read_count = sizeof conformance_read / sizeof *conformance_read;

@@ -203,8 +203,7 @@ bool ofi_has_way(struct ofi *s, struct adapter_peer *p);
 int ofi_expose(struct adapter *a, struct adapter_peer *peer, const void *ptr, size_t len, void *region,
                size_t *region_len);
 void ofi_conceal(struct adapter *a, struct adapter_peer *peer, const void *region, size_t region_len);
-int ofi_read(struct adapter *a, struct adapter_peer *peer, const void *region, size_t region_len,
-             uint64_t offset, void *dst, size_t len);
+int ofi_read(struct adapter *a, struct adapter_peer *peer, struct adapter_read *q);
 /* With the lock. */
 void ofi_read_done(struct ofi *s, struct ofi_buffer *b, bool ok);
 /* A read has failed, if there is one; the provider does not say which. */

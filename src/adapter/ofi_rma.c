@@ -167,19 +167,33 @@ static int read_range(struct ofi *s, struct adapter_peer *peer, uint64_t from, u
     return peer->ended ? WEFT_E_PEER_LOST : WEFT_E_ACCESS;
 }
 
-int ofi_read(struct adapter *a, struct adapter_peer *peer, const void *region, size_t region_len,
-             uint64_t offset, void *dst, size_t len) {
+/* In one go, unless somebody may want an early end: then in the steps that the provider reads in. */
+static int read_until_enough(struct ofi *s, struct adapter_peer *peer, uint64_t from, uint64_t key,
+                             struct adapter_read *q) {
+    size_t done = 0;
+    int rc = 0;
+    while (!rc && done < q->len) {
+        size_t left = q->len - done, step = q->enough && left > s->read_bytes ? s->read_bytes : left;
+        rc = read_range(s, peer, from + done, key, (uint8_t *)q->dst + done, step);
+        done += step;
+        if (q->enough && q->enough(q->arg)) break;
+    }
+    if (!rc) q->len = done;
+    return rc;
+}
+
+int ofi_read(struct adapter *a, struct adapter_peer *peer, struct adapter_read *q) {
     struct ofi *s = (struct ofi *)a;
     struct weft_reader r;
-    weft_reader_init(&r, region, region_len);
+    weft_reader_init(&r, q->region, q->region_bytes);
     uint64_t token = weft_get_u64(&r), key = weft_get_u64(&r), base = weft_get_u64(&r),
              bytes = weft_get_u64(&r);
     if (r.failed || weft_reader_left(&r) || token != peer->address.token) return WEFT_E_INVAL;
-    if (offset > bytes || len > bytes - offset || base + bytes < base) return WEFT_E_INVAL;
+    if (q->offset > bytes || q->len > bytes - q->offset || base + bytes < base) return WEFT_E_INVAL;
     pthread_mutex_lock(&s->lock);
     int rc = peer->ended ? WEFT_E_PEER_LOST : ofi_has_way(s, peer) ? 0 : WEFT_E_ACCESS;
-    if (!rc && len) rc = read_range(s, peer, base + offset, key, dst, len);
-    if (!rc) ofi_count(OFI_BYTES_READ, len);
+    if (!rc) rc = read_until_enough(s, peer, base + q->offset, key, q);
+    if (!rc) ofi_count(OFI_BYTES_READ, q->len);
     if (rc == WEFT_E_ACCESS) ofi_count(OFI_READ_FAILED, 1);
     pthread_mutex_unlock(&s->lock);
     return rc;

@@ -183,13 +183,13 @@ static void read__is_given_up(void **state) {
     node_wait(&n, 1);
     kill(ch.pid, SIGSTOP);
     memset(to, 0, LEN);
-    int rc = ops->read(n.adapter, peer, n.in[0].data, n.in[0].len, 0, to, LEN);
+    int rc = node_read(&n, peer, n.in[0].data, n.in[0].len, 0, to, LEN);
     assert_true(rc == 0 || rc == WEFT_E_ACCESS); /* over shm nobody's help is needed */
     if (rc) memset(to, 0x5a, LEN);
     kill(ch.pid, SIGCONT);
     uint64_t end = weft_now_ns() + WAIT_MS * WEFT_NS_PER_MS;
     uint8_t *again = malloc(LEN);
-    while (ops->read(n.adapter, peer, n.in[0].data, n.in[0].len, 0, again, LEN))
+    while (node_read(&n, peer, n.in[0].data, n.in[0].len, 0, again, LEN))
         assert_true(weft_now_ns() < end);
     assert_true(pattern_holds(again, LEN, 4));
     for (size_t i = 0; rc && i < LEN; i++) assert_int_equal(to[i], 0x5a);
@@ -212,12 +212,12 @@ static void read__after_conceal(void **state) {
     pattern_fill(memory, LEN, 8);
     assert_int_equal(ops->expose(p.b->adapter, reader, memory, LEN, first, &first_len), 0);
     assert_int_equal(ops->expose(p.b->adapter, reader, memory, LEN, second, &second_len), 0);
-    assert_int_equal(ops->read(p.a->adapter, owner, first, first_len, 0, to, LEN), 0);
+    assert_int_equal(node_read(p.a, owner, first, first_len, 0, to, LEN), 0);
     ops->conceal(p.b->adapter, reader, first, first_len);
-    int rc = ops->read(p.a->adapter, owner, first, first_len, 0, to, LEN);
+    int rc = node_read(p.a, owner, first, first_len, 0, to, LEN);
     assert_true(rc == WEFT_E_ACCESS || node_caps(p.a) & ADAPTER_CAP_SAME_HOST);
     uint64_t end = weft_now_ns() + WAIT_MS * WEFT_NS_PER_MS;
-    while (ops->read(p.a->adapter, owner, second, second_len, 0, to, LEN)) assert_true(weft_now_ns() < end);
+    while (node_read(p.a, owner, second, second_len, 0, to, LEN)) assert_true(weft_now_ns() < end);
     assert_memory_equal(to, memory, LEN);
     ops->conceal(p.b->adapter, reader, second, second_len);
     node_disconnect(p.a, owner);

@@ -263,14 +263,13 @@ static void self_conceal(struct adapter *a, struct adapter_peer *peer, const voi
 }
 
 /* Copies under the lock: conceal() promises that nothing is read after it returned. */
-static int self_read(struct adapter *a, struct adapter_peer *peer, const void *region, size_t region_len,
-                     uint64_t offset, void *dst, size_t len) {
+static int self_read(struct adapter *a, struct adapter_peer *peer, struct adapter_read *r) {
     struct self *s = (struct self *)a;
-    if (region_len != SELF_REGION_BYTES) return WEFT_E_INVAL;
+    if (r->region_bytes != SELF_REGION_BYTES) return WEFT_E_INVAL;
     pthread_mutex_lock(&s->regions_lock);
-    const struct self_region *r = weft_map_get(&s->regions, region_key(region, region_len));
-    int rc = !r ? WEFT_E_ACCESS : offset > r->len || len > r->len - offset ? WEFT_E_INVAL : 0;
-    if (!rc && len) memcpy(dst, r->ptr + offset, len);
+    const struct self_region *g = weft_map_get(&s->regions, region_key(r->region, r->region_bytes));
+    int rc = !g ? WEFT_E_ACCESS : r->offset > g->len || r->len > g->len - r->offset ? WEFT_E_INVAL : 0;
+    if (!rc && r->len) memcpy(r->dst, g->ptr + r->offset, r->len);
     pthread_mutex_unlock(&s->regions_lock);
     if (!rc) weft_counter_add(&self_counters[READS], 1);
     return rc;

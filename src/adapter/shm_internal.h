@@ -85,6 +85,7 @@ struct adapter_peer {
     unsigned holds; /* 0: it connected to us, and nobody here has asked for it yet */
     bool listed;    /* in shm.peers */
     bool lost;
+    atomic_bool dead; /* read() has seen that the process has no memory any more: its sockets go next */
     struct shm_link *link[2]; /* [0] is sent on; [1] is the other of two crossing connects, or NULL */
     struct shm_views views;   /* its windows that are mapped here */
     struct weft_map told;     /* ids of our windows that it was sent */
@@ -212,7 +213,6 @@ bool shm_read_works(void);
 int shm_expose(struct adapter *a, struct adapter_peer *peer, const void *ptr, size_t len, void *region,
                size_t *region_len);
 void shm_conceal(struct adapter *a, struct adapter_peer *peer, const void *region, size_t region_len);
-int shm_read(struct adapter *a, struct adapter_peer *peer, const void *region, size_t region_len,
-             uint64_t offset, void *dst, size_t len);
+int shm_read(struct adapter *a, struct adapter_peer *peer, struct adapter_read *r);
 
 #endif

@@ -40,7 +40,7 @@ static const struct conformance shm = {.name = "shm", .ops = &adapter_shm_ops};
 
 struct lending {
     struct pair p;
-    struct adapter *a, *b; /* b lends, a reads */
+    struct adapter *b; /* lends; p.a reads */
     struct adapter_peer *owner, *reader;
     uint8_t *memory, *to;
     uint8_t region[ADAPTER_REGION_MAX];
@@ -50,13 +50,12 @@ struct lending {
 static struct lending *lent; /* for the signal's handler */
 
 static int read_all(struct lending *l) {
-    return l->a->ops->read(l->a, l->owner, l->region, l->region_bytes, 0, l->to, BYTES);
+    return node_read(l->p.a, l->owner, l->region, l->region_bytes, 0, l->to, BYTES);
 }
 
 static void setup(struct lending *l) {
     void *memory;
     pair_open(&l->p, &shm);
-    l->a = l->p.a->adapter;
     l->b = l->p.b->adapter;
     l->owner = node_connect(l->p.a, l->p.b);
     node_poll(l->p.b); /* so that there is one link */
@@ -148,7 +147,7 @@ static void race(struct race *r, uint8_t *to, uint64_t deadline_ns) {
         memcpy(region, r->region, sizeof region);
         pthread_mutex_unlock(&r->lock);
         if (!len) continue;
-        int rc = l->a->ops->read(l->a, l->owner, region, len, 0, to, LEN);
+        int rc = node_read(l->p.a, l->owner, region, len, 0, to, LEN);
         assert_true(rc == 0 || rc == WEFT_E_ACCESS);
         if (rc == 0) assert_true(all_are(to, LEN, fill));
         if (rc == 0)
@@ -163,7 +162,7 @@ static void read__taken_back_at_any_moment(void **state) {
     struct race r = {.lock = PTHREAD_MUTEX_INITIALIZER};
     pthread_t owner;
     setup(&r.l);
-    if (!(r.l.a->attr.caps & ADAPTER_CAP_REMOTE_READ)) skip();
+    if (!(r.l.p.a->adapter->attr.caps & ADAPTER_CAP_REMOTE_READ)) skip();
     uint8_t *to = malloc(LEN);
     r.memory = malloc(LEN);
     assert_int_equal(pthread_create(&owner, NULL, lend_and_take_back, &r), 0);
@@ -188,7 +187,7 @@ static void expose__table_full(void **state) {
     len[0] = sizeof region[0];
     assert_int_equal(l.b->ops->expose(l.b, l.reader, l.memory, 1, region[0], &len[0]), WEFT_E_LIMIT);
     for (uint32_t i = 1; i < SHM_LIVE_MAX; i++) {
-        assert_int_equal(l.a->ops->read(l.a, l.owner, region[i], len[i], 0, &byte, 1), 0);
+        assert_int_equal(node_read(l.p.a, l.owner, region[i], len[i], 0, &byte, 1), 0);
         assert_int_equal(byte, l.memory[i]);
         l.b->ops->conceal(l.b, l.reader, region[i], len[i]);
     }

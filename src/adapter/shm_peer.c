@@ -155,6 +155,9 @@ void shm_peer_lose(struct shm *s, struct adapter_peer *peer) {
 }
 
 void shm_peer_free(struct shm *s, struct adapter_peer *peer) {
+    /* A send or a read may have told the caller of the end, who then did not wait for shm_peer_lose(). */
+    if (!peer->lost && (atomic_load(&peer->dead) || shm_link_hung_up(peer->link[0])))
+        shm_leftover_take(s, peer);
     detach_links(s, peer);
     peer->lost = true;
     weft_list_remove(&peer->node);

@@ -19,10 +19,11 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-#define REGION_WINDOW_BYTES 48                /* with window and offset; else the last 12 are missing */
-#define READ_MAX            ((size_t)1 << 30) /* bytes a call: the system's own limit is just under 2 GiB */
-#define STREAMING_BYTES     (8u << 20)        /* regions of that size are copied past the caches */
-#define NOTICE_MAGIC        0x646e6977u       /* "wind" */
+#define REGION_WINDOW_BYTES 48                 /* with window and offset; else the last 12 are missing */
+#define VIEW_STEP           ((size_t)16 << 10) /* about a microsecond */
+#define ADDRESS_STEP        ((size_t)64 << 10) /* each is a system call */
+#define STREAMING_BYTES     (8u << 20)         /* regions of that size are copied past the caches */
+#define NOTICE_MAGIC        0x646e6977u        /* "wind" */
 
 /* Whether the system call exists and is let through here; whether a given peer may be read is found out by
  * reading. */
@@ -157,25 +158,38 @@ void shm_window_notice(struct shm_link *l, const uint8_t *text, size_t len, int 
     if (fd >= 0) close(fd);
 }
 
+static bool is_enough(const struct adapter_read *r) { return r->enough && r->enough(r->arg); }
+
+/* In steps, between which somebody else may have something to do. Returns how much. */
+static size_t copy_view(const uint8_t *from, const struct adapter_read *r, bool streaming) {
+    size_t done = 0;
+    do {
+        size_t left = r->len - done, step = left < VIEW_STEP ? left : VIEW_STEP;
+        if (streaming)
+            weft_copy_streaming((uint8_t *)r->dst + done, from + done, step);
+        else
+            memcpy((uint8_t *)r->dst + done, from + done, step);
+        done += step;
+    } while (done < r->len && !is_enough(r));
+    if (streaming) weft_copy_streaming_end();
+    return done;
+}
+
 /* False: the window is not mapped here (yet), or the region is not in it. */
-static bool read_view(struct adapter_peer *peer, const struct region *g, uint64_t offset, void *dst,
-                      size_t len) {
+static bool read_view(struct adapter_peer *peer, const struct region *g, struct adapter_read *r) {
     struct shm_view *view =
         g->window ? shm_view_hold(&peer->views, g->window, g->window_offset, g->size) : NULL;
     if (!view) return false;
-    if (g->size >= STREAMING_BYTES)
-        weft_copy_streaming(dst, view->memory + g->window_offset + offset, len);
-    else
-        memcpy(dst, view->memory + g->window_offset + offset, len);
+    r->len = copy_view(view->memory + g->window_offset + r->offset, r, g->size >= STREAMING_BYTES);
     shm_view_release(&peer->views, view);
     return true;
 }
 
 /* -- reading by the address -- */
 
-static int read_error(const struct adapter_peer *peer, int err) {
+static int read_error(struct adapter_peer *peer, int err) {
     switch (err) {
-    case ESRCH: return WEFT_E_PEER_LOST;
+    case ESRCH: atomic_store(&peer->dead, true); return WEFT_E_PEER_LOST;
     case EFAULT: return WEFT_E_INVAL;
     case EPERM:
     case ENOSYS:
@@ -187,30 +201,34 @@ static int read_error(const struct adapter_peer *peer, int err) {
     }
 }
 
-static int copy(const struct adapter_peer *peer, uint64_t from, uint8_t *to, size_t len) {
-    while (len) {
-        size_t step = len < READ_MAX ? len : READ_MAX;
-        struct iovec local = {to, step}, remote = {(void *)(uintptr_t)from, step};
-        ssize_t n = process_vm_readv((pid_t)peer->address.pid, &local, 1, &remote, 1, 0);
-        if (n < 0 && errno == EINTR) continue;
-        if (n < 0) return read_error(peer, errno);
-        if (n == 0) return WEFT_E_INVAL;
-        to += n;
-        from += (uint64_t)n;
-        len -= (size_t)n;
+/* Of at most `len` bytes; how many there were, or an error. */
+static ssize_t copy_some(struct adapter_peer *peer, uint64_t from, uint8_t *to, size_t len) {
+    size_t step = len < ADDRESS_STEP ? len : ADDRESS_STEP;
+    struct iovec local = {to, step}, remote = {(void *)(uintptr_t)from, step};
+    ssize_t n;
+    do n = process_vm_readv((pid_t)peer->address.pid, &local, 1, &remote, 1, 0);
+    while (n < 0 && errno == EINTR);
+    return n < 0 ? read_error(peer, errno) : n == 0 ? WEFT_E_INVAL : n;
+}
+
+static int copy_by_address(struct adapter_peer *peer, uint64_t from, struct adapter_read *r) {
+    size_t done = 0;
+    while (done < r->len && !(done && is_enough(r))) {
+        ssize_t n = copy_some(peer, from + done, (uint8_t *)r->dst + done, r->len - done);
+        if (n < 0) return (int)n;
+        done += (size_t)n;
     }
+    r->len = done;
     return 0;
 }
 
-static int read_by_address(const struct adapter_peer *peer, uint64_t from, void *dst, size_t len) {
+static int read_by_address(struct adapter_peer *peer, const struct region *g, struct adapter_read *r) {
     if (peer->link[0]->pidfd < 0)
         return WEFT_E_ACCESS; /* could not tell the peer from a later process of its number */
-    int rc = copy(peer, from, dst, len);
-    if (rc == WEFT_E_ACCESS || rc == WEFT_E_INVAL)
-        return shm_link_hung_up(peer->link[0]) ? WEFT_E_PEER_LOST : rc;
-    if (rc) return rc;
+    int rc = copy_by_address(peer, g->start + r->offset, r);
     /* Alive and with us after the copy: so it was that process, and that program, all the time. */
-    return shm_link_hung_up(peer->link[0]) ? WEFT_E_PEER_LOST : 0;
+    bool lost = (!rc || rc == WEFT_E_ACCESS || rc == WEFT_E_INVAL) && shm_link_hung_up(peer->link[0]);
+    return lost ? WEFT_E_PEER_LOST : rc;
 }
 
 /* The owner's table that has the region; NULL: there is no such link. */
@@ -220,30 +238,24 @@ static const _Atomic uint64_t *table_of(const struct adapter_peer *peer, const s
     return NULL;
 }
 
-static int read_live(struct adapter_peer *peer, const struct region *g, uint64_t offset, void *dst,
-                     size_t len) {
-    if (!read_view(peer, g, offset, dst, len)) return read_by_address(peer, g->start + offset, dst, len);
-    shm_count(SHM_WINDOW_BYTES, len);
-    return 0;
-}
-
 static int taken_back(const struct adapter_peer *peer) {
     shm_count(SHM_READS_REVOKED, 1);
     return shm_link_hung_up(peer->link[0]) ? WEFT_E_PEER_LOST : WEFT_E_ACCESS;
 }
 
-int shm_read(struct adapter *a, struct adapter_peer *peer, const void *region, size_t region_len,
-             uint64_t offset, void *dst, size_t len) {
+int shm_read(struct adapter *a, struct adapter_peer *peer, struct adapter_read *r) {
     struct region g;
-    if (!decode(region, region_len, &g) || g.token != peer->address.token) return WEFT_E_INVAL;
-    if (offset > g.size || len > g.size - offset) return WEFT_E_INVAL;
+    if (!decode(r->region, r->region_bytes, &g) || g.token != peer->address.token) return WEFT_E_INVAL;
+    if (r->offset > g.size || r->len > g.size - r->offset) return WEFT_E_INVAL;
     const _Atomic uint64_t *table = table_of(peer, &g);
     if (!table) return WEFT_E_INVAL;
     if (!shm_live_holds(table, g.entry, g.serial)) return taken_back(peer);
-    int rc = read_live(peer, &g, offset, dst, len);
+    bool viewed = read_view(peer, &g, r);
+    int rc = viewed ? 0 : read_by_address(peer, &g, r);
     if (rc != WEFT_E_PEER_LOST && !shm_live_holds(table, g.entry, g.serial)) return taken_back(peer);
     if (rc) return rc;
     shm_count(SHM_READS, 1);
-    shm_count(SHM_READ_BYTES, len);
+    shm_count(SHM_READ_BYTES, r->len);
+    if (viewed) shm_count(SHM_WINDOW_BYTES, r->len);
     return 0;
 }

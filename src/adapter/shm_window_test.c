@@ -144,7 +144,7 @@ static void read__from_a_window(void **state) {
     size_t region_bytes = sizeof region;
     if (!mkdtemp(conformance_run_dir)) fail();
     pair_open(&p, &shm);
-    struct adapter *a = p.a->adapter, *b = p.b->adapter;
+    struct adapter *b = p.b->adapter;
     struct adapter_peer *owner = node_connect(p.a, p.b);
     node_poll(p.b); /* so that there is one link */
     struct adapter_peer *reader = node_connect(p.b, p.a);
@@ -154,9 +154,9 @@ static void read__from_a_window(void **state) {
                      0);
     for (int i = 0; i < 300; i++) {
         memset(to, 0, BYTES);
-        assert_int_equal(a->ops->read(a, owner, region, region_bytes, 0, to + 100, BYTES - 100), 0);
+        assert_int_equal(node_read(p.a, owner, region, region_bytes, 0, to + 100, BYTES - 100), 0);
         assert_memory_equal(to + 100, (uint8_t *)memory + 100, BYTES - 100);
-        assert_int_equal(a->ops->read(a, owner, region, region_bytes, 1, to, BYTES - 100), WEFT_E_INVAL);
+        assert_int_equal(node_read(p.a, owner, region, region_bytes, 1, to, BYTES - 100), WEFT_E_INVAL);
         node_poll(p.a);
         node_poll(p.b);
     }
@@ -164,7 +164,7 @@ static void read__from_a_window(void **state) {
     assert_true(b->ops->dealloc(b, memory));
     assert_false(b->ops->dealloc(b, memory));
     for (int i = 0; i < 300; i++) node_poll(p.a);
-    assert_true(a->ops->read(a, owner, region, region_bytes, 0, to, 1) != 0); /* nothing is there any more */
+    assert_true(node_read(p.a, owner, region, region_bytes, 0, to, 1) != 0); /* nothing is there any more */
     node_disconnect(p.a, owner);
     node_disconnect(p.b, reader);
     pair_close(&p);

@@ -9,9 +9,11 @@
 #include <immintrin.h>
 
 #define LINE 64u
+#define STEP (4 * LINE)
 
+/* len is a multiple of STEP. */
 __attribute__((target("avx512f"))) static void stream_512(uint8_t *to, const uint8_t *from, size_t len) {
-    for (; len >= 4 * LINE; len -= 4 * LINE, to += 4 * LINE, from += 4 * LINE) {
+    for (; len; len -= STEP, to += STEP, from += STEP) {
         __m512i a = _mm512_loadu_si512(from), b = _mm512_loadu_si512(from + LINE),
                 c = _mm512_loadu_si512(from + 2 * LINE), d = _mm512_loadu_si512(from + 3 * LINE);
         _mm512_stream_si512((void *)to, a);
@@ -19,15 +21,22 @@ __attribute__((target("avx512f"))) static void stream_512(uint8_t *to, const uin
         _mm512_stream_si512((void *)(to + 2 * LINE), c);
         _mm512_stream_si512((void *)(to + 3 * LINE), d);
     }
-    _mm_sfence();
+}
+
+__attribute__((target("avx2"))) static void stream_256(uint8_t *to, const uint8_t *from, size_t len) {
+    for (; len; len -= LINE, to += LINE, from += LINE) {
+        const __m256i *f = (const __m256i *)(const void *)from;
+        __m256i *t = (__m256i *)(void *)to, a = _mm256_loadu_si256(f), b = _mm256_loadu_si256(f + 1);
+        _mm256_stream_si256(t, a);
+        _mm256_stream_si256(t + 1, b);
+    }
 }
 
 static void stream_128(uint8_t *to, const uint8_t *from, size_t len) {
-    for (; len >= LINE; len -= LINE, to += LINE, from += LINE)
+    for (; len; len -= LINE, to += LINE, from += LINE)
         for (unsigned i = 0; i < LINE; i += sizeof(__m128i))
             _mm_stream_si128((__m128i *)(void *)(to + i),
                              _mm_loadu_si128((const __m128i *)(const void *)(from + i)));
-    _mm_sfence();
 }
 
 void weft_copy_streaming(void *to, const void *from, size_t len) {
@@ -36,16 +45,21 @@ void weft_copy_streaming(void *to, const void *from, size_t len) {
     size_t head = (LINE - (uintptr_t)t % LINE) % LINE;
     if (head > len) head = len;
     memcpy(t, f, head);
-    size_t body = (len - head) / (4 * LINE) * (4 * LINE);
-    if (body && __builtin_cpu_supports("avx512f"))
+    size_t body = (len - head) / STEP * STEP;
+    if (__builtin_cpu_supports("avx512f"))
         stream_512(t + head, f + head, body);
-    else if (body)
+    else if (__builtin_cpu_supports("avx2"))
+        stream_256(t + head, f + head, body);
+    else
         stream_128(t + head, f + head, body);
     memcpy(t + head + body, f + head + body, len - head - body);
 }
 
+void weft_copy_streaming_end(void) { _mm_sfence(); }
+
 #else
 
 void weft_copy_streaming(void *to, const void *from, size_t len) { memcpy(to, from, len); }
+void weft_copy_streaming_end(void) {}
 
 #endif

@@ -9,7 +9,6 @@
 
 #define POLL_PACKETS   128u
 #define EVENTS_A_ROUND 512
-#define PULL_STEP      (16u << 10)           /* bytes read between two looks at the lanes: about 1 us */
 #define COLD_NS        (10 * WEFT_NS_PER_US) /* how often it is polled otherwise, while others bring something */
 
 /* -- running callbacks -- */
@@ -100,26 +99,25 @@ static int run_events(struct ep *ep) {
     return ran;
 }
 
-static bool lanes_have_something(const struct ep *ep) {
+static bool lanes_have_something(void *arg) {
+    const struct ep *ep = arg;
     for (size_t i = 0; i < ep->lane_count; i++)
         if (ep->lanes[i]->adapter->ops->peek(ep->lanes[i]->adapter)) return true;
     return false;
 }
 
-/* In steps where there are lanes, so that a small message need not wait for all of the slice: it ends early
- * then. */
+/* A small message need not wait for all of the slice: it ends early then. */
 static int read_slice(struct ep *ep, struct adapter *a, struct engine_pull *pull) {
-    size_t done = 0;
-    while (done < pull->len) {
-        size_t left = pull->len - done, step = ep->lane_count && left > PULL_STEP ? PULL_STEP : left;
-        int rc = a->ops->read(a, pull->path.peer, pull->region, pull->region_bytes, pull->offset + done,
-                              (uint8_t *)pull->dst + done, step);
-        if (rc) return rc;
-        done += step;
-        if (lanes_have_something(ep)) break;
-    }
-    pull->len = done;
-    return 0;
+    struct adapter_read r = {.region = pull->region,
+                             .region_bytes = pull->region_bytes,
+                             .offset = pull->offset,
+                             .dst = pull->dst,
+                             .len = pull->len,
+                             .enough = ep->lane_count ? lanes_have_something : NULL,
+                             .arg = ep};
+    int rc = a->ops->read(a, pull->path.peer, &r);
+    if (!rc) pull->len = r.len;
+    return rc;
 }
 
 /* Reads one slice of a peer's memory, without the lock. */
