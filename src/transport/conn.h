@@ -374,6 +374,7 @@ struct engine {
     struct dummy *dummy; /* debug builds: where late chunks are stored */
     struct pool tx_pool, rx_pool, packet_pool, content_pool;
     size_t tx_live, rx_live, packets_live;
+    uint32_t lent; /* messages whose data is announced to peers on reliable links, who read it about now */
     uint32_t tags_used;
     uint64_t staged_bytes, held_bytes; /* of all connections */
     bool pause;

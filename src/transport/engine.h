@@ -185,6 +185,7 @@ struct engine_pull {
 bool engine_pull_next(struct engine *e, struct engine_pull *out);
 void engine_pull_done(struct engine *e, uint64_t now, struct engine_pull *pull, int status);
 bool engine_has_pull(const struct engine *e);
+bool engine_is_lending(const struct engine *e); /* a peer within the host is about to read a message's data */
 const struct conn *engine_pull_conn(const struct engine_pull *pull);
 uint64_t engine_pull_token(const struct engine_pull *pull); /* of its message */
 

@@ -188,7 +188,10 @@ void tx_finish(struct tx *tx, int status, bool front) {
     tx->push = NULL;
     if (tx->rendezvous) {
         weft_map_remove(&c->tx_by_ref, tx->ref);
-        if (tx->rts_sent) c->rendezvous_open--;
+        if (tx->rts_sent) {
+            c->rendezvous_open--;
+            e->lent -= c->reliable;
+        }
         if (tx->region_bytes) e->cfg.io.conceal(e->cfg.io.ctx, &c->path, tx->region, tx->region_bytes);
         conn_mark_ready(c); /* another rendezvous may start */
     }

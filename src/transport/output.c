@@ -126,6 +126,7 @@ static void take_content(struct conn *c, struct packet *pk, struct content *n) {
     if (n->kind == CONTENT_RTS && !n->tx->rts_sent) {
         n->tx->rts_sent = true;
         c->rendezvous_open++;
+        c->engine->lent += c->reliable;
     }
 }
 

@@ -15,6 +15,7 @@
 #define LANE_BURST      64u                  /* messages of lanes between two rounds */
 #define ROUND_NS        (5 * WEFT_NS_PER_US) /* between rounds while only lanes are looked at */
 #define RELAX_NS        (2 * WEFT_NS_PER_US) /* of silence before the spinning thread spares its core's twin */
+#define LENT_SPIN_NS    (100 * WEFT_NS_PER_US) /* a MiB is read in 35 to 100 us; waking us costs the reader 8 */
 #define PARK_NS         WEFT_NS_PER_MS       /* how often a parked progress thread looks up */
 #define PARK_DEEP_AFTER 16 /* … and after how many looks, with a sleeping waiter, it stops that */
 #define QUIET_NS        (2 * WEFT_NS_PER_MS) /* without a waiter before the progress thread takes over */
@@ -232,6 +233,7 @@ struct wait {
     void *arg;
     uint64_t deadline_ns;
     uint64_t now, idle_since_ns; /* 0: the clock was not read yet */
+    uint64_t spin_ns;            /* how long to go on without an event */
     uint64_t seen;               /* events_run before done() was last asked */
 };
 
@@ -262,7 +264,7 @@ static bool spin(struct ep *ep, struct wait *w, enum look *result) {
         if (ran || !w->idle_since_ns) w->idle_since_ns = w->now;
         if (w->now >= w->deadline_ns) return false;
         if (*result == LOOK_ROUND || w->now >= ep->next_round_ns) return true;
-        if (w->now - w->idle_since_ns >= ep->spin_ns) return false;
+        if (w->now - w->idle_since_ns >= w->spin_ns) return false;
         if (w->now - w->idle_since_ns >= RELAX_NS) weft_cpu_relax();
     }
 }
@@ -278,6 +280,11 @@ static uint64_t next_round(const struct ep *ep, uint64_t now) {
     return now + ROUND_NS;
 }
 
+static uint64_t spin_time(const struct ep *ep) {
+    bool longer = ep->spin_ns && ep->spin_ns < LENT_SPIN_NS && engine_is_lending(ep->engine);
+    return longer ? LENT_SPIN_NS : ep->spin_ns;
+}
+
 /* With the lock; a round if one is wanted, then spinning, until there is a reason to stop. */
 static enum look dispatch_and_spin(struct ep *ep, struct wait *w, bool round) {
     enum look result = LOOK_NOTHING;
@@ -287,6 +294,7 @@ static enum look dispatch_and_spin(struct ep *ep, struct wait *w, bool round) {
             ep->next_round_ns = ep_has_work(ep) ? 0 : next_round(ep, ep->now);
         }
         w->seen = ep->events_run;
+        w->spin_ns = spin_time(ep);
         pthread_mutex_unlock(&ep->lock);
         round = spin(ep, w, &result);
         pthread_mutex_lock(&ep->lock);

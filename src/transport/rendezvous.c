@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define PULL_SLICE_BYTES (256u << 10)
+#define PULL_SLICE_BYTES (1u << 20)
 
 static struct content *fin_out(struct conn *c, uint64_t ref, int status) {
     struct content *fin = pool_get(&c->engine->content_pool);
@@ -154,6 +154,8 @@ void rendezvous_accept(struct rx *rx, const struct ep_sink *sink) {
 }
 
 bool engine_has_pull(const struct engine *e) { return !weft_list_empty(&e->pulls); }
+
+bool engine_is_lending(const struct engine *e) { return e->lent != 0; }
 
 bool engine_pull_next(struct engine *e, struct engine_pull *out) {
     if (weft_list_empty(&e->pulls)) return false;
