@@ -1,6 +1,7 @@
 /* The seven kinds of junk.h, and how they are sent. */
 #include "junk.h"
 #include "base/clock.h"
+#include "base/le.h"
 #include "transport/wire.h"
 
 #include <arpa/inet.h>
@@ -114,7 +115,7 @@ static void take_frame(struct junk *j, const uint8_t *p, size_t len) {
     p += head;
     len -= head;
     for (int i = 0; real && i < 4 && len >= WIRE_HEADER_BYTES; i++) {
-        size_t one = wire_get16(p + 2);
+        size_t one = le_get16(p + 2);
         if (one < WIRE_HEADER_BYTES || one > len) one = len;
         keep(j, to == j->cfg.port[1], p, one);
         p += one;
@@ -189,8 +190,8 @@ static size_t reset(struct junk *j, const struct kept *from, bool stranger, uint
 
 static size_t stale(struct junk *j, uint8_t *p, size_t len) {
     if (len < WIRE_OVERHEAD_BYTES) return len;
-    wire_put16(p + 2, (uint16_t)len);
-    wire_put32(p + 4, (uint32_t)draw(j, UINT32_MAX));
+    le_put16(p + 2, (uint16_t)len);
+    le_put32(p + 4, (uint32_t)draw(j, UINT32_MAX));
     wire_hello_seal(p, len);
     return len;
 }
@@ -198,7 +199,7 @@ static size_t stale(struct junk *j, uint8_t *p, size_t len) {
 static size_t damaged(struct junk *j, uint8_t *p, size_t len) {
     for (uint64_t n = 1 + draw(j, 8); n > 0; n--)
         p[WIRE_HEADER_BYTES + draw(j, len - WIRE_HEADER_BYTES)] ^= (uint8_t)(1u << draw(j, 8));
-    if (draw(j, 4)) wire_put64(p + 8, wire_get64(p + 8) + draw(j, AHEAD_MAX));
+    if (draw(j, 4)) le_put64(p + 8, le_get64(p + 8) + draw(j, AHEAD_MAX));
     return len;
 }
 
