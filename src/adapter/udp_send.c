@@ -40,11 +40,18 @@ static size_t burst_count(const struct udp *u, const struct adapter_peer *peer,
     return n;
 }
 
+/* Pieces that lie one behind the other become one: each costs the kernel some 30 ns. */
 static size_t gather(struct iovec *iov, const struct adapter_packet_out *packets, size_t count) {
     size_t n = 0;
     for (size_t i = 0; i < count; i++)
-        for (size_t k = 0; k < PIECES; k++)
-            if (packets[i].piece[k].iov_len) iov[n++] = packets[i].piece[k];
+        for (size_t k = 0; k < PIECES; k++) {
+            const struct iovec *p = &packets[i].piece[k];
+            if (!p->iov_len) continue;
+            if (n && (uint8_t *)iov[n - 1].iov_base + iov[n - 1].iov_len == p->iov_base)
+                iov[n - 1].iov_len += p->iov_len;
+            else
+                iov[n++] = *p;
+        }
     return n;
 }
 

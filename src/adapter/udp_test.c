@@ -21,12 +21,14 @@ static struct {
     int error, failures;
     bool only_bursts;
     int calls, bursts;
+    size_t pieces;
 } inject;
 
 static ssize_t injected_sendmsg(int fd, const struct msghdr *msg, int flags) {
     bool burst = msg->msg_controllen != 0;
     inject.calls++;
     inject.bursts += burst;
+    inject.pieces += msg->msg_iovlen;
     if (inject.failures > 0 && (burst || !inject.only_bursts)) {
         inject.failures--;
         errno = inject.error;
@@ -82,6 +84,30 @@ static void send__superpacket_is_one_call(void **state) {
         assert_int_equal(inject.calls, 1);
         node_wait(p.b, shape[i][0]);
         node_forget(p.b);
+    }
+    node_disconnect(p.a, peer);
+    pair_close(&p);
+}
+
+/* What lies one behind the other is one piece for the system. */
+static void send__adjacent_pieces_are_one(void **state) {
+    static uint8_t data[10 * 1456];
+    struct adapter_packet_out out[10];
+    struct pair p;
+    (void)state;
+    pair_open(&p, &udp);
+    struct adapter_peer *peer = node_connect(p.a, p.b);
+    for (size_t i = 0; i < sizeof data; i++) data[i] = (uint8_t)(i / 1456 + 3 * i);
+    for (size_t i = 0; i < 10; i++)
+        out[i] = (struct adapter_packet_out){
+            {{data + i * 1456, 32}, {data + i * 1456 + 32, 1408}, {data + i * 1456 + 1440, 16}}};
+    inject_failures(0, 0, false);
+    assert_int_equal(p.a->adapter->ops->send(p.a->adapter, peer, out, 10), 10);
+    assert_int_equal(inject.pieces, node_caps(p.a) & ADAPTER_CAP_BURST ? 1 : 10);
+    node_wait(p.b, 10);
+    for (size_t i = 0; i < 10; i++) {
+        assert_int_equal(p.b->in[i].len, 1456);
+        assert_memory_equal(p.b->in[i].data, data + i * 1456, 1456);
     }
     node_disconnect(p.a, peer);
     pair_close(&p);
@@ -250,6 +276,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(udp_packet_bytes_of_mtu__usual_mtus),
         cmocka_unit_test_setup(send__superpacket_is_one_call, setup),
+        cmocka_unit_test_setup(send__adjacent_pieces_are_one, setup),
         cmocka_unit_test_setup(send__segmentation_fails, setup),
         cmocka_unit_test_setup(send__path_shrinks, setup),
         cmocka_unit_test_setup(send__no_room_now, setup),

@@ -327,7 +327,7 @@ struct slot {
 #define ENGINE_BURST_MAX   64
 #define ENGINE_ARENA_BYTES 65536u
 #define ENGINE_HEAD_MAX    4096u        /* bytes of one packet that are copied rather than gathered */
-#define ENGINE_FRAME_BYTES (2 * 65536u) /* of one burst when it is encrypted */
+#define ENGINE_FRAME_BYTES (2 * 65536u) /* of one burst that is put together in one piece */
 
 /* A packet being put together; in the engine, so that the stack stays small. */
 struct packet {
@@ -352,7 +352,7 @@ struct burst {
     size_t packet_len; /* of the first */
     bool last_short;   /* a shorter packet ends a burst */
     bool has_ack;      /* one of them acknowledges: that is enough */
-    uint8_t *frame;    /* mode aes: the packets as they leave, one behind the other; NULL: never needed */
+    uint8_t *frame;    /* the packets as they leave, one behind the other; NULL: never needed */
     size_t bytes;      /* of all packets */
     uint8_t arena[ENGINE_ARENA_BYTES];
 };
