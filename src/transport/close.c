@@ -159,6 +159,7 @@ void close_in(struct conn *c, uint64_t now, uint32_t reason) {
 
 void conn_destroy(struct conn *c) {
     struct engine *e = c->engine;
+    if (e->touched == c) e->touched = NULL;
     weft_list_remove(&c->all);
     weft_list_remove(&c->ready);
     heap_set(&e->timers, &c->timer, WEFT_TIME_NEVER);

@@ -378,6 +378,7 @@ struct engine {
     uint32_t tags_used;
     uint64_t staged_bytes, held_bytes; /* of all connections */
     bool pause;
+    struct conn *touched; /* packets of it came, and its timer is still to be set; NULL: none */
     struct limit answers, cookie_answers; /* to strangers */
     struct cookie_jar cookies;
     uint64_t small_ns; /* when an eager message was last sent or delivered */
@@ -399,6 +400,7 @@ uint64_t engine_random(struct engine *e);
 void conn_mark_ready(struct conn *c);
 void conn_suspect(struct conn *c, uint64_t now); /* somebody says that the peer is gone: it is asked */
 void conn_update_timer(struct conn *c);
+void engine_settle(struct engine *e); /* sets the timer that was put off */
 void conn_queue(struct conn *c, struct weft_list *queue, struct content *content);
 /* Makes it if need be. WEFT_E_LIMIT: the connection has too many; WEFT_E_NOMEM. */
 int conn_channel(struct conn *c, uint16_t number, struct channel **out);

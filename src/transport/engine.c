@@ -153,6 +153,13 @@ void pbuf_release(struct engine *e, struct pbuf *p) {
         free(p);
 }
 
+/* Packets come in trains: the timer is set once for all of one. */
+void engine_settle(struct engine *e) {
+    struct conn *c = e->touched;
+    e->touched = NULL;
+    if (c) conn_update_timer(c);
+}
+
 /* -- input -- */
 
 static int msg_in(struct conn *c, struct pbuf *packet, const struct wire_item *item) {
@@ -405,6 +412,11 @@ static void take(struct conn *c, uint64_t now, const struct wire_header *h, cons
     c->refs--;
     recovery_relax(c, now);
     recovery_rest(c, now);
+    if (c->state == CONN_UP && !c->closing) {
+        if (c->engine->touched != c) engine_settle(c->engine);
+        c->engine->touched = c;
+        return;
+    }
     close_tick(c, now);
     conn_update_timer(c);
     conn_maybe_free(c);
@@ -516,6 +528,7 @@ static void output_one(struct conn *c, uint64_t now, bool *more) {
 
 bool engine_output(struct engine *e, uint64_t now) {
     bool more = false;
+    engine_settle(e);
     struct weft_list batch;
     weft_list_init(&batch);
     weft_list_splice(&batch, &e->ready);
@@ -544,6 +557,7 @@ void engine_flush_all(struct engine *e) {
 }
 
 void engine_tick(struct engine *e, uint64_t now) {
+    engine_settle(e);
     struct heap_node *first = heap_first(&e->timers);
     if (!first || first->at_ns > now) return;
     uint64_t late = now - first->at_ns;
@@ -569,7 +583,8 @@ void engine_tick(struct engine *e, uint64_t now) {
     }
 }
 
-uint64_t engine_next_deadline(const struct engine *e) {
+uint64_t engine_next_deadline(struct engine *e) {
+    engine_settle(e);
     const struct heap_node *first = heap_first(&e->timers);
     return first ? first->at_ns : WEFT_TIME_NEVER;
 }

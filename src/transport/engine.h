@@ -160,7 +160,7 @@ bool engine_output(struct engine *e, uint64_t now);
 void engine_output_acks(struct engine *e, uint64_t now);
 /* Runs all timers that are due. */
 void engine_tick(struct engine *e, uint64_t now);
-uint64_t engine_next_deadline(const struct engine *e);
+uint64_t engine_next_deadline(struct engine *e);
 
 /* Takes the oldest event; it must be given back with engine_event_done. NULL: none. */
 struct engine_event *engine_next_event(struct engine *e);
