@@ -12,6 +12,12 @@ void received_init(struct received *r) {
 
 void received_fini(struct received *r) { weft_ranges_fini(&r->ranges); }
 
+/* One acknowledgement is enough for messages that follow each other closely. */
+static uint64_t soon(const struct received *r, uint64_t now) {
+    uint64_t due = now + RECEIVED_SOON_NS, latest = r->owed_since_ns + RECEIVED_STREAM_NS;
+    return due < latest ? due : latest;
+}
+
 int received_note(struct received *r, uint64_t now, uint64_t number, bool eliciting,
                   enum received_when when) {
     struct weft_ranges *set = &r->ranges;
@@ -24,10 +30,11 @@ int received_note(struct received *r, uint64_t now, uint64_t number, bool elicit
     if (rc) return rc;
     if (number >= next) r->largest_at_ns = now;
     if (!eliciting) return 0;
-    r->unacked++;
-    uint64_t due = now + (when == RECEIVED_SOON ? RECEIVED_SOON_NS : RTT_ACK_DELAY_NS);
+    if (r->unacked++ == 0) r->owed_since_ns = now;
+    uint64_t due = when == RECEIVED_SOON ? soon(r, now) : now + RTT_ACK_DELAY_NS;
     if (number != next || when == RECEIVED_NOW || r->unacked >= RECEIVED_ACK_EVERY) due = now;
-    if (due < r->due_ns) r->due_ns = due;
+    bool put_off = when == RECEIVED_SOON && r->due_ns > now;
+    if (due < r->due_ns || put_off) r->due_ns = due;
     return 0;
 }
 

@@ -7,7 +7,8 @@
 #include "transport/wire.h"
 
 #define RECEIVED_ACK_EVERY 16u
-#define RECEIVED_SOON_NS   (5 * WEFT_NS_PER_US) /* for an answer to take an acknowledgement along */
+#define RECEIVED_SOON_NS   (5 * WEFT_NS_PER_US)  /* for an answer to take an acknowledgement along */
+#define RECEIVED_STREAM_NS (50 * WEFT_NS_PER_US) /* … at most, while packets come all the time */
 
 enum received_when { RECEIVED_LATER, RECEIVED_SOON, RECEIVED_NOW };
 
@@ -15,7 +16,8 @@ struct received {
     struct weft_ranges ranges; /* the newest that came, at most twice what one ACK tells */
     uint64_t largest_at_ns;    /* when the largest number came */
     uint64_t due_ns;           /* the acknowledgement must leave by then; WEFT_TIME_NEVER: none is owed */
-    uint32_t unacked;          /* ack-eliciting packets since the last ACK */
+    uint64_t owed_since_ns;
+    uint32_t unacked; /* ack-eliciting packets since the last ACK */
 };
 
 void received_init(struct received *r);

@@ -161,11 +161,24 @@ static void received__an_answer_may_take_it_along(void **unused) {
     received_init(&r);
     received_note(&r, 1000, 0, true, RECEIVED_SOON);
     assert_int_equal(r.due_ns, 1000 + RECEIVED_SOON_NS);
-    received_note(&r, 2000, 1, true, RECEIVED_LATER); /* nothing puts it off */
-    received_note(&r, 3000, 2, true, RECEIVED_SOON);
+    received_note(&r, 2000, 1, true, RECEIVED_LATER); /* does not put it off */
     assert_int_equal(r.due_ns, 1000 + RECEIVED_SOON_NS);
+    received_note(&r, 3000, 2, true, RECEIVED_SOON); /* a message that follows closely does */
+    assert_int_equal(r.due_ns, 3000 + RECEIVED_SOON_NS);
     received_note(&r, 4000, 3, true, RECEIVED_NOW);
     assert_int_equal(r.due_ns, 4000);
+    received_note(&r, 5000, 4, true, RECEIVED_SOON); /* what is due stays due */
+    assert_int_equal(r.due_ns, 4000);
+    received_fini(&r);
+}
+
+static void received__a_stream_is_acknowledged_in_time(void **unused) {
+    struct received r;
+    received_init(&r);
+    uint64_t now = 1000;
+    for (uint64_t n = 0; n < RECEIVED_ACK_EVERY - 1; n++, now += RECEIVED_SOON_NS - 1)
+        received_note(&r, now, n, true, RECEIVED_SOON);
+    assert_int_equal(r.due_ns, 1000 + RECEIVED_STREAM_NS);
     received_fini(&r);
 }
 
@@ -291,6 +304,7 @@ int main(void) {
         cmocka_unit_test(replay__window_edges),
         cmocka_unit_test(received__acknowledges_late_or_at_once),
         cmocka_unit_test(received__an_answer_may_take_it_along),
+        cmocka_unit_test(received__a_stream_is_acknowledged_in_time),
         cmocka_unit_test(received__many_gaps_stay_bounded),
         cmocka_unit_test(received__long_runs_fit_the_format),
         cmocka_unit_test(sent__grows_and_keeps_contents),
