@@ -17,7 +17,7 @@
 #define RECEIVE_TRIES  4
 #define BUFFERS_A_POLL 8u     /* at most, and no more after … */
 #define BYTES_A_POLL   32768u /* … so many: small messages behind them do not wait for all of it */
-#define TURN_EVERY     8u     /* empty polls before the only other socket is looked at */
+#define TURN_EVERY     32u    /* empty polls, some 10 us, before the only other socket is looked at */
 #define ERRORS_MAX     256    /* read at once; the kernel tells of the rest with the next call */
 
 struct receive_call {
