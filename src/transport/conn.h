@@ -48,6 +48,7 @@
 #define CONN_SUSPECT_PROBE_NS (50 * WEFT_NS_PER_MS)
 #define CONN_SUSPECT_DEAD_NS  (500 * WEFT_NS_PER_MS)
 #define CONN_HOLD_NS          (100 * WEFT_NS_PER_US) /* longest that `more` holds a message back */
+#define CONN_HOLD_BYTES       (56u << 10)            /* … and most of what it holds back: about a burst */
 #define CONN_RETRY_NS         (20 * WEFT_NS_PER_US) /* before a full adapter is tried again; doubles to 1 ms */
 #define CONN_ANSWERS_PER_S    100                   /* refusals and resets, together */
 #define CONN_COOKIES_PER_S    5000
@@ -282,6 +283,7 @@ struct conn {
     uint32_t staged_open;              /* superpackets that they may have under way */
     struct content ping, stop, close;
     uint32_t close_reason;
+    uint32_t more_bytes; /* of messages, since `held` */
     uint64_t hold_until_ns, retry_at_ns, retry_ns, close_deadline_ns;
 
     /* receiving */

@@ -396,8 +396,11 @@ uint64_t ep_peer_rtt_ns(const struct ep_peer *peer) {
 static int send_queued(struct ep *ep, struct conn *c, const struct ep_send *s) {
     uint64_t now = weft_now_ns();
     int rc = engine_send(ep->engine, now, c, s);
-    if (rc == 0 && s->more) ep->held = true;
-    if (rc || s->more) return rc;
+    if (rc) return rc;
+    if (engine_holds_back(c)) {
+        ep->held = true;
+        return 0;
+    }
     engine_output(ep->engine, now);
     ep_changed(ep);
     return 0;

@@ -136,8 +136,8 @@ struct ep_send {
     const void *data;    /* stays the sender's and unchanged until on_done, unless copy */
     uint64_t data_bytes;
     bool copy; /* data is copied before ep_send returns (small data only: ≤ 64 KiB) */
-    bool more; /* another message follows at once: need not leave yet (a flush, ep_wait or the next send
-                * takes it along, at the latest 100 µs take it) */
+    bool more; /* another message follows at once: need not leave yet (a flush, ep_wait, the next send without
+                * it, or as soon as 56 KiB are together; at the latest 100 µs take it) */
     /* Called once when data may be reused and the peer has it all (status 0), or the message failed.
      * Optional. */
     void (*on_done)(void *arg, int status);
@@ -158,11 +158,11 @@ void ep_flush(struct ep_peer *peer); /* sends what `more` held back */
  * on_done gets WEFT_E_CANCELED. WEFT_E_NOENT: not known, canceled already, or all data is in place. */
 int ep_cancel(struct ep *ep, uint64_t token);
 
-/* Memory for large data, cleared, at the start of a page (of 2 MiB from that size on). Peers of this host read
- * what is sent from it with one copy and without a system call; they could look at all of it, so keep secrets
- * elsewhere. Anything may be sent from any memory all the same. For tens of kilobytes and more: each call costs
- * a descriptor and a mapping. Any thread; NULL: no memory. ep_free: when no message uses it any more; ep_close
- * frees what is left. */
+/* Memory for large data, cleared, at the start of a page (of 2 MiB from that size on). Peers of this host
+ * read what is sent from it with one copy and without a system call; they could look at all of it, so keep
+ * secrets elsewhere. Anything may be sent from any memory all the same. For tens of kilobytes and more: each
+ * call costs a descriptor and a mapping. Any thread; NULL: no memory. ep_free: when no message uses it any
+ * more; ep_close frees what is left. */
 void *ep_alloc(struct ep *ep, size_t bytes);
 void ep_free(struct ep *ep, void *ptr); /* NULL: nothing */
 

@@ -86,7 +86,7 @@ struct engine_config {
     uint32_t method2_bytes;        /* messages with at most that much data go by Method 2 */
     uint32_t method2_superpackets; /* that a peer is sent so at once */
     uint64_t staging_peer_bytes, staging_bytes; /* caps of staging memory: of one peer, of all */
-    unsigned phase_bits;           /* 2^n packets under one key; 0: SECURE_PHASE_BITS. Less in tests only */
+    unsigned phase_bits;       /* 2^n packets under one key; 0: SECURE_PHASE_BITS. Less in tests only */
     uint32_t tag_superpackets; /* superpackets of one tag; 0: WIRE_TAG_SUPERPACKETS. Smaller in tests only */
 };
 
@@ -121,6 +121,8 @@ int engine_send(struct engine *e, uint64_t now, struct conn *c, const struct ep_
 /* The short way for a message that nothing of its connection is queued before: it has left, whole, when this
  * returns 0. WEFT_E_AGAIN: not this one, or not now: engine_send. Other errors as engine_send. */
 int engine_send_lane(struct engine *e, struct conn *c, const struct ep_send *s);
+/* Whether `more` holds messages of this connection back. */
+bool engine_holds_back(const struct conn *c);
 /* Lets go of what `more` held back. */
 void engine_flush(struct engine *e, struct conn *c);
 void engine_flush_all(struct engine *e);

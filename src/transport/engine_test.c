@@ -647,6 +647,30 @@ static void bulk__gives_way_to_small_messages(void **state) {
     assert_true(sent_at_once(false) > superpacket + 1);
 }
 
+/* `more` holds messages back, but not beyond what leaves at once. */
+static void more__leaves_when_a_burst_is_together(void **state) {
+    static uint8_t data[4096];
+    struct ep_send s = {.data = data, .data_bytes = sizeof data, .more = true};
+    hand_open(&h, true);
+    hand_accept(&h);
+    hand_settle(&h);
+    struct conn *c = engine_conn_next(h.engine, NULL);
+    size_t before = h.sent;
+    for (int i = 0; i < 13; i++) {
+        assert_int_equal(engine_send(h.engine, h.now, c, &s), 0);
+        assert_true(engine_holds_back(c));
+        hand_settle(&h);
+        assert_int_equal(h.sent, before);
+    }
+    assert_int_equal(engine_send(h.engine, h.now, c, &s), 0);
+    assert_false(engine_holds_back(c));
+    hand_settle(&h);
+    assert_true(h.sent > before);
+    assert_int_equal(engine_send(h.engine, h.now, c, &s), 0);
+    assert_true(engine_holds_back(c));
+    hand_close(&h);
+}
+
 static void engine__random_input(void **state) {
     uint64_t random = 1;
     for (int round = 0; round < 3000; round++) {
@@ -688,6 +712,7 @@ int main(void) {
         cmocka_unit_test(packets__damaged_or_repeated_ones_do_nothing),
         cmocka_unit_test(ack__goes_along_with_an_answer),
         cmocka_unit_test(bulk__gives_way_to_small_messages),
+        cmocka_unit_test(more__leaves_when_a_burst_is_together),
         cmocka_unit_test(engine__random_input),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

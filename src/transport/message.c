@@ -96,6 +96,14 @@ static int start_rendezvous(struct conn *c, struct tx *tx) {
     return 0;
 }
 
+/* `more`: what is held back leaves when a burst of it is together. */
+static void hold_back(struct conn *c, uint64_t now, const struct ep_send *s) {
+    if (!c->held) c->more_bytes = 0;
+    c->more_bytes += (uint32_t)(s->header_bytes + (s->data_bytes < CONN_HOLD_BYTES ? s->data_bytes : 0));
+    if (s->more && !c->held) c->hold_until_ns = now + CONN_HOLD_NS;
+    c->held = s->more && c->more_bytes < CONN_HOLD_BYTES;
+}
+
 int engine_send(struct engine *e, uint64_t now, struct conn *c, const struct ep_send *s) {
     int rc = check(c, s);
     if (rc) return rc;
@@ -135,16 +143,14 @@ int engine_send(struct engine *e, uint64_t now, struct conn *c, const struct ep_
     weft_list_push_back(&c->txs, &tx->node);
     weft_list_push_back(&c->queue, &tx->first.node);
     for (uint32_t i = 0; i < frags; i++) weft_list_push_back(&c->queue, &tx->frags[i].node);
-    if (s->more && !c->held) {
-        c->held = true;
-        c->hold_until_ns = now + CONN_HOLD_NS;
-    }
-    if (!s->more) c->held = false;
+    hold_back(c, now, s);
     weft_trace_at(now, WEFT_TRACE_MESSAGE_SENT, c->id, tx->id, tx->handler, tx->data_bytes);
     stats_add(STATS_MESSAGES_SENT, 1);
     conn_mark_ready(c);
     return 0;
 }
+
+bool engine_holds_back(const struct conn *c) { return c->held; }
 
 void engine_flush(struct engine *e, struct conn *c) {
     c->held = false;

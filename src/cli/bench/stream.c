@@ -4,7 +4,7 @@
 
 #include <string.h>
 
-#define MORE_MAX 1024 /* of smaller messages several may share a packet */
+#define MORE_MAX 16384 /* of smaller messages several may share a packet or a system call */
 
 static void stream_data(void *arg, int status) {
     struct bench_end *e = arg;
