@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define COPY_MAX 2048 /* payload that is copied behind its header: another call of the library takes longer */
+
 static void forget(struct secure_key *k) {
     crypto_aead_fini(&k->aead);
     crypto_wipe(k, sizeof *k);
@@ -117,10 +119,16 @@ void secure_seal(struct secure *s, uint64_t number, const uint8_t *head, size_t 
     struct secure_key *k = &s->send;
     size_t body = head_bytes - WIRE_HEADER_BYTES;
     uint8_t *at = out + WIRE_HEADER_BYTES;
-    memcpy(out, head, WIRE_HEADER_BYTES);
+    const uint8_t *rest = payload;
+    memcpy(out, head, head_bytes);
+    if (payload_bytes && payload_bytes <= COPY_MAX) {
+        memcpy(at + body, payload, payload_bytes);
+        body += payload_bytes;
+        payload_bytes = 0;
+    }
     bool ok = reach_phase(k, phase_of(s, number)) && start(k, true, number, head) &&
-              crypto_aead_part(&k->aead, head + WIRE_HEADER_BYTES, body, at) &&
-              crypto_aead_part(&k->aead, payload, payload_bytes, at + body) &&
+              crypto_aead_part(&k->aead, at, body, at) &&
+              crypto_aead_part(&k->aead, rest, payload_bytes, at + body) &&
               crypto_aead_seal_end(&k->aead, at + body + payload_bytes);
     if (ok) return;
     weft_error("transport", "a packet cannot be encrypted");
