@@ -112,7 +112,6 @@ static void set_network_options(int fd, int family) {
         set_int(fd, IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_DO);
         set_int(fd, IPPROTO_IP, IP_RECVERR, 1);
     }
-    set_int(fd, SOL_SOCKET, SO_RXQ_OVFL, 1);
 }
 
 static void set_receive_offload(int fd) {
@@ -178,6 +177,8 @@ int udp_socket_open(struct udp *u, const char *host, uint16_t port) {
     }
     if (family == AF_INET6) set_int(u->fd, IPPROTO_IPV6, IPV6_V6ONLY, 1);
     set_network_options(u->fd, family);
+    set_int(u->fd, SOL_SOCKET, SO_RXQ_OVFL,
+            1); /* a connected one is asked when it is closed: that is cheaper */
     set_offloads(u);
     set_buffers(u);
     socklen_t len = sizeof u->local;

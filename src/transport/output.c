@@ -536,7 +536,7 @@ bool conn_output(struct conn *c, uint64_t now) {
         if (bulk < 0 || c->state != CONN_UP) return false;
         if (ctrl == 0 && bulk == 0) return false;
     }
-    return true;
+    return more_to_send(c);
 }
 
 void conn_output_ack(struct conn *c, uint64_t now) {

@@ -260,7 +260,8 @@ static bool spin(struct ep *ep, struct wait *w, enum look *result) {
         bool ran = false;
         *result = look(ep, w, &ran);
         if (*result == LOOK_DONE) return false;
-        w->now = weft_now_ns();
+        /* Where each turn is a round, that one has just read the clock. */
+        w->now = ep->next_round_ns || !w->idle_since_ns ? weft_now_ns() : ep->now;
         if (ran || !w->idle_since_ns) w->idle_since_ns = w->now;
         if (w->now >= w->deadline_ns) return false;
         if (*result == LOOK_ROUND || w->now >= ep->next_round_ns) return true;
