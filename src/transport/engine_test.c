@@ -671,6 +671,25 @@ static void more__leaves_when_a_burst_is_together(void **state) {
     hand_close(&h);
 }
 
+/* The last parts of messages are filled up, so that all packets but the last can leave as one burst. */
+static void burst__is_of_equal_packets(void **state) {
+    static uint8_t data[4000]; /* a little less than three packets */
+    struct ep_send s = {.data = data, .data_bytes = sizeof data, .more = true};
+    hand_open(&h, true);
+    hand_accept(&h);
+    hand_settle(&h);
+    struct conn *c = engine_conn_next(h.engine, NULL);
+    h.out_count = 0;
+    for (int i = 0; i < 5; i++) assert_int_equal(engine_send(h.engine, h.now, c, &s), 0);
+    engine_flush(h.engine, c);
+    hand_settle(&h);
+    const size_t *len = h.out_len + 1; /* behind an acknowledgement */
+    assert_int_equal(h.out_count, 1 + 15);
+    for (int i = 0; i < 14; i++) assert_int_equal(len[i], HAND_PATH_BYTES);
+    assert_in_range(len[14], HAND_PATH_BYTES * 3 / 4, HAND_PATH_BYTES - 1);
+    hand_close(&h);
+}
+
 static void engine__random_input(void **state) {
     uint64_t random = 1;
     for (int round = 0; round < 3000; round++) {
@@ -713,6 +732,7 @@ int main(void) {
         cmocka_unit_test(ack__goes_along_with_an_answer),
         cmocka_unit_test(bulk__gives_way_to_small_messages),
         cmocka_unit_test(more__leaves_when_a_burst_is_together),
+        cmocka_unit_test(burst__is_of_equal_packets),
         cmocka_unit_test(engine__random_input),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #define GATHER_MIN             512u /* smaller data is copied behind its item */
+#define PAD_PART               4u   /* of a packet: more is not filled with nothing */
 #define CTRL_PACKETS_PER_ROUND 64
 #define ROUNDS                 4
 #define SMALL_ABOUT_NS         (2 * WEFT_NS_PER_MS)
@@ -138,6 +139,16 @@ static bool fit(struct conn *c, struct content *n, size_t fixed, size_t limit) {
     return n->len <= room || content_split(c, n, (uint32_t)room);
 }
 
+/* Bytes of an item of nothing that make a packet with this content as long as the others of its burst, so
+ * that the burst goes on: the last part of a message is often a little shorter. 0: none is wanted. */
+static size_t padding(const struct conn *c, const struct content *n, size_t len) {
+    const struct burst *b = &c->engine->burst;
+    const struct weft_list *q = !weft_list_empty(&c->again) ? &c->again : &c->queue;
+    if (!b->count || c->reliable || n->node.next == q || len >= b->packet_len) return 0;
+    size_t missing = b->packet_len - len;
+    return missing >= WIRE_ITEM_BYTES && missing <= b->packet_len / PAD_PART ? missing : 0;
+}
+
 /* Fills one CTRL packet; false when there is nothing to say. */
 static bool build_ctrl(struct conn *c, uint64_t now, struct packet *pk, bool ack_only) {
     size_t limit = c->packet_bytes - WIRE_TRAILER_BYTES;
@@ -158,6 +169,8 @@ static bool build_ctrl(struct conn *c, uint64_t now, struct packet *pk, bool ack
         data = carries_data(n) ? n->len : 0;
         if (at + fixed > copy_limit || at + fixed + data > limit) break;
         bool gather = data >= GATHER_MIN || at + fixed + data > copy_limit;
+        size_t pad = gather ? padding(c, n, at + fixed + data + WIRE_TRAILER_BYTES) : 0;
+        if (pad) at += wire_pad_write(pk->head + at, pad);
         at += write_content(c, n, pk->head + at);
         if (gather) {
             pk->payload = n->tx->data + n->offset;

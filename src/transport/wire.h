@@ -289,6 +289,7 @@ size_t wire_window_write(uint8_t *p, const struct wire_window *w);
 size_t wire_fin_write(uint8_t *p, const struct wire_fin *f);
 size_t wire_close_write(uint8_t *p, uint32_t reason);
 size_t wire_ping_write(uint8_t *p);
+size_t wire_pad_write(uint8_t *p, size_t len); /* at least WIRE_ITEM_BYTES */
 size_t wire_ack_write(uint8_t *p, const struct wire_ack *a);
 size_t wire_stop_write(uint8_t *p);
 

@@ -175,6 +175,12 @@ int wire_close_read(const struct wire_item *item, uint32_t *reason) {
     return 0;
 }
 
+size_t wire_pad_write(uint8_t *p, size_t len) {
+    put_item(p, WIRE_ITEM_PAD, len);
+    memset(p + WIRE_ITEM_BYTES, 0, len - WIRE_ITEM_BYTES);
+    return len;
+}
+
 size_t wire_ping_write(uint8_t *p) {
     put_item(p, WIRE_ITEM_PING, WIRE_PING_BYTES);
     memset(p + 4, 0, WIRE_PING_BYTES - 4);
