@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define COPY_MAX 2048 /* payload that is copied behind its header: another call of the library takes longer */
+#define COPY_MAX 2048 /* payload that is copied to its header: a call of the library takes longer */
 
 static void forget(struct secure_key *k) {
     crypto_aead_fini(&k->aead);
