@@ -170,7 +170,8 @@ static bool build_ctrl(struct conn *c, uint64_t now, struct packet *pk, bool ack
         if (at + fixed > copy_limit || at + fixed + data > limit) break;
         bool gather = data >= GATHER_MIN || at + fixed + data > copy_limit;
         size_t pad = gather ? padding(c, n, at + fixed + data + WIRE_TRAILER_BYTES) : 0;
-        if (pad) at += wire_pad_write(pk->head + at, pad);
+        if (pad && at + pad + fixed <= copy_limit && at + pad + fixed + data <= limit)
+            at += wire_pad_write(pk->head + at, pad);
         at += write_content(c, n, pk->head + at);
         if (gather) {
             pk->payload = n->tx->data + n->offset;
