@@ -1,5 +1,6 @@
 /* Conformance: remote read, with regions good and bad. */
 #include "adapter/conformance.h"
+#include "base/clock.h"
 #include "base/error.h"
 
 #include <stdlib.h>
@@ -135,7 +136,7 @@ static void conceal__ends_what_may_be_read(void **state) {
     uint8_t before[ADAPTER_REGION_MAX], byte = 0;
     setup(&e, *state);
     struct adapter *b = e.p.b->adapter;
-    for (int i = 0; i < 100; i++) {
+    for (int i = 0; i < 20; i++) {
         size_t len = e.region_bytes;
         memcpy(before, e.region, len);
         assert_int_equal(read_from(&e, before, len, 5, &byte, 1), 0);
@@ -144,7 +145,9 @@ static void conceal__ends_what_may_be_read(void **state) {
         e.region_bytes = sizeof e.region;
         assert_int_equal(b->ops->expose(b, e.reader, e.memory, LEN, e.region, &e.region_bytes), 0);
         assert_int_equal(read_from(&e, before, len, 5, &byte, 1), WEFT_E_ACCESS);
-        assert_int_equal(read_from(&e, e.region, e.region_bytes, 5, &byte, 1), 0);
+        /* What was refused may have cost the way there, which is made again. */
+        uint64_t end = weft_now_ns() + WAIT_MS * WEFT_NS_PER_MS;
+        while (read_from(&e, e.region, e.region_bytes, 5, &byte, 1)) assert_true(weft_now_ns() < end);
     }
     teardown(&e);
 }

@@ -198,7 +198,10 @@ static int open_in(struct ofi *s, const struct adapter_config *cfg) {
     if ((rc = open_endpoint(s, rx, posted && posted < tx ? posted : tx))) return rc;
     if ((rc = slab_init(s, &s->rx, rx, s->buffer_bytes, OFI_RECEIVE, &s->unposted))) return rc;
     if ((rc = slab_init(s, &s->tx, tx, s->buffer_bytes, OFI_SEND, &s->tx_free))) return rc;
-    if (s->info->caps & FI_RMA && weft_option_bool("ofi_remote_read")) s->read_bytes = READ_BYTES;
+    /* shm 1.17 reads without asking the owner, who could not take its memory back. */
+    bool asks_owner = s->info->addr_format != FI_ADDR_STR;
+    if (s->info->caps & FI_RMA && asks_owner && weft_option_bool("ofi_remote_read"))
+        s->read_bytes = READ_BYTES;
     if (s->read_bytes && (rc = slab_init(s, &s->reads, READS_AHEAD, s->read_bytes, OFI_READ, &s->read_free)))
         return rc;
     if ((rc = ofi_address_init(s))) return rc;
