@@ -1,5 +1,5 @@
 /* Tests that base stays whole when memory is short: each allocation of each job is made to fail in turn,
- * until the job succeeds. The linker sends this program's allocations here (--wrap). */
+ * until the job succeeds. */
 #include "base/board.h"
 #include "base/codec.h"
 #include "base/config.h"
@@ -9,6 +9,7 @@
 #include "base/option.h"
 #include "base/range.h"
 #include "base/ring.h"
+#include "base/short_memory.h"
 #include "base/test.h"
 #include "base/trace.h"
 
@@ -17,39 +18,9 @@
 #include <string.h>
 #include <sys/resource.h>
 
-static int fail_in; /* allocations until the one that fails; 0: none does */
-
-static bool fails(void) { return fail_in > 0 && --fail_in == 0; }
-
-#define WRAP(result, name, params, args)                                                                     \
-    result __real_##name params;                                                                             \
-    result __wrap_##name params;                                                                             \
-    result __wrap_##name params { return fails() ? NULL : __real_##name args; }
-WRAP(void *, malloc, (size_t n), (n))
-WRAP(void *, calloc, (size_t n, size_t size), (n, size))
-WRAP(void *, realloc, (void *p, size_t n), (p, n))
-WRAP(void *, reallocarray, (void *p, size_t n, size_t size), (p, n, size))
-WRAP(void *, aligned_alloc, (size_t alignment, size_t n), (alignment, n))
-WRAP(char *, strndup, (const char *s, size_t n), (s, n))
-
 WEFT_COUNTERS(scarce, {"scarce", "calls", "Counted without memory."})
 
-/* Runs the job with the first, then the second, … allocation failing. The job tells whether it succeeded. */
-static void fail_each(bool (*job)(void)) {
-    int n = 1;
-    for (;; n++) {
-        fail_in = n;
-        bool done = job();
-        bool reached = fail_in == 0;
-        fail_in = 0;
-        if (!reached) {
-            assert_true(done);
-            break;
-        }
-        assert_in_range(n, 1, 10000);
-    }
-    assert_true(n > 1); /* the job did allocate */
-}
+static void fail_each(bool (*job)(void)) { assert_in_range(short_memory_fail_each(job), 1, 10000); }
 
 static bool write_message(void) {
     struct weft_writer w;
@@ -139,10 +110,9 @@ static bool read_options(void) {
     char variable[] = "WEFT_NOMEM_A_xx";
     variable[13] = (char)('A' + n / 26);
     variable[14] = (char)('A' + n % 26);
-    int was = fail_in;
-    fail_in = 0;
+    int was = short_memory_fail_in(0);
     setenv(variable, "8", 1);
-    fail_in = was;
+    short_memory_fail_in(was);
     tables[n] = (struct weft_option_table){.module = "nomem", .options = options[n], .count = 2};
     weft_options_register(&tables[n]);
     int64_t a = weft_option_int(names[n][0]), b = weft_option_int(names[n][1]);
@@ -161,18 +131,18 @@ static void config__parse(void **state) { fail_each(parse_config); }
 static void option__read(void **state) { fail_each(read_options); }
 
 static void counter__counts_without_a_block(void **state) {
-    fail_in = 1;
+    short_memory_fail_in(1);
     weft_counter_add(&scarce_counters[0], 2);
-    assert_int_equal(fail_in, 0);
+    assert_int_equal(short_memory_fail_in(0), 0);
     weft_counter_add(&scarce_counters[0], 3);
     assert_int_equal(weft_counter_read(&scarce_counters[0]), 5);
 }
 
 static void trace__does_without_a_ring(void **state) {
     weft_option_bool("trace");
-    fail_in = 1;
+    short_memory_fail_in(1);
     weft_trace(WEFT_TRACE_NONE, 0, 0, 0, 0);
-    assert_int_equal(fail_in, 0);
+    assert_int_equal(short_memory_fail_in(0), 0);
 }
 
 /* The board gives its memory without an allocation: here there shall be none. */

@@ -1,5 +1,6 @@
-/* Scarce memory: each allocation that an engine makes fails with the chance of the run. The linker sends the
- * program's allocations here (--wrap); outside of engines nothing fails. */
+/* Scarce memory: each allocation that an engine makes fails with the chance of the run; outside of engines
+ * nothing fails. */
+#include "base/short_memory.h"
 #include "sim.h"
 
 #include <stdlib.h>
@@ -19,18 +20,9 @@ static bool fails(void) {
     return fail;
 }
 
-#define WRAP(result, name, params, args)                                                                     \
-    result __real_##name params;                                                                             \
-    result __wrap_##name params;                                                                             \
-    result __wrap_##name params { return fails() ? NULL : __real_##name args; }
-WRAP(void *, malloc, (size_t n), (n))
-WRAP(void *, calloc, (size_t n, size_t size), (n, size))
-WRAP(void *, realloc, (void *p, size_t n), (p, n))
-WRAP(void *, reallocarray, (void *p, size_t n, size_t size), (p, n, size))
-WRAP(void *, aligned_alloc, (size_t alignment, size_t n), (alignment, n))
-
 void scarce_start(struct sim *s) {
     if (s->p.no_memory > 0) scarce = s;
+    short_memory_fails = fails;
 }
 
 void scarce_stop(void) { scarce = NULL; }

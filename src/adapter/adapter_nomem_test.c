@@ -1,0 +1,86 @@
+/* Adapters when memory is short: each allocation of opening, connecting, sending and receiving is made to
+ * fail in turn. What fails says so, and leaves nothing behind. */
+#include "adapter/adapter.h"
+#include "base/board.h"
+#include "base/clock.h"
+#include "base/error.h"
+#include "base/path.h"
+#include "base/short_memory.h"
+#include "base/test.h"
+
+#include <dirent.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+static char run_dir[] = "/tmp/weft-nomem-XXXXXX";
+static const struct adapter_ops *ops;
+static unsigned received;
+
+static void on_packet(void *ctx, struct adapter *a, const struct adapter_packet_in *p) { received++; }
+static void on_peer_lost(void *ctx, struct adapter *a, struct adapter_peer *peer, bool hint) {}
+
+static size_t descriptors(void) {
+    DIR *d = opendir("/proc/self/fd");
+    size_t n = 0;
+    while (readdir(d)) n++;
+    closedir(d);
+    return n;
+}
+
+/* Packets may be lost for lack of memory, and are sent again. */
+static bool talk_to_itself(struct adapter *a) {
+    uint8_t address[ADAPTER_ADDRESS_MAX];
+    size_t len = sizeof address;
+    struct adapter_peer *peer;
+    struct adapter_packet_out out = {{{"to myself", 9}}};
+    if (ops->address(a, address, &len) || ops->connect(a, address, len, &peer)) return false;
+    uint64_t end = weft_now_ns() + 20 * WEFT_NS_PER_S;
+    for (received = 0; !received && weft_now_ns() < end;) {
+        int rc = ops->send(a, peer, &out, 1);
+        if (rc < 0) break;
+        ops->poll(a, 64);
+    }
+    ops->disconnect(a, peer);
+    return received > 0;
+}
+
+static bool job(void) {
+    struct adapter *a;
+    struct adapter_config cfg = {.callbacks = {.on_packet = on_packet, .on_peer_lost = on_peer_lost},
+                                 .run_dir = run_dir};
+    int rc = ops->open(&a, &cfg);
+    if (rc) {
+        assert_int_equal(rc, WEFT_E_NOMEM);
+        return false;
+    }
+    bool done = talk_to_itself(a);
+    ops->close(a);
+    return done;
+}
+
+static void each_allocation_fails(const struct adapter_ops *of) {
+    ops = of;
+    assert_true(job()); /* what a process makes once is no leak */
+    size_t before = descriptors();
+    assert_in_range(short_memory_fail_each(job), 1, 1000);
+    assert_int_equal(descriptors(), before);
+}
+
+static void nomem__self(void **state) { each_allocation_fails(&adapter_self_ops); }
+static void nomem__shm(void **state) { each_allocation_fails(&adapter_shm_ops); }
+static void nomem__udp(void **state) { each_allocation_fails(&adapter_udp_ops); }
+static void nomem__sim(void **state) { each_allocation_fails(&adapter_sim_ops); }
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(nomem__self),
+        cmocka_unit_test(nomem__shm),
+        cmocka_unit_test(nomem__udp),
+        cmocka_unit_test(nomem__sim),
+    };
+    weft_board_alloc(WEFT_BOARD_OTHER, 1); /* made at the first count, and kept open */
+    if (!mkdtemp(run_dir)) return 1;
+    int failed = cmocka_run_group_tests(tests, NULL, NULL);
+    weft_dir_remove(run_dir);
+    return failed;
+}
