@@ -9,6 +9,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #define LEN 300000
@@ -191,6 +192,7 @@ static void read__is_given_up(void **state) {
     assert_int_equal(node_send(&n, peer, "go", 2), 1);
     node_wait(&n, 1);
     kill(ch.pid, SIGSTOP);
+    assert_int_equal(waitpid(ch.pid, NULL, WUNTRACED), ch.pid); /* all its threads stand still */
     memset(to, 0, LEN);
     int rc = node_read(&n, peer, n.in[0].data, n.in[0].len, 0, to, LEN);
     assert_int_equal(rc, WEFT_E_ACCESS);
