@@ -407,7 +407,11 @@ static int output_ctrl(struct conn *c, uint64_t now) {
     int built = 0;
     while (built < CTRL_PACKETS_PER_ROUND) {
         bool ack_only = !recovery_may_send(c, c->packet_bytes, plan.packets, plan.bytes);
-        if (ack_only && (built || c->received.due_ns > now || !sent_reserve(&c->sent, 1))) break;
+        if (ack_only && (built || c->received.due_ns > now)) break;
+        if (ack_only && !sent_reserve(&c->sent, 1)) { /* acknowledgements fill what a lost packet keeps open */
+            c->received.due_ns = now + WEFT_NS_PER_MS;
+            break;
+        }
         struct packet *pk = burst_packet(b);
         if (!pk) {
             size_t count = b->count;
