@@ -59,6 +59,8 @@ expect 2 "$weft" bench put --size 4;                   warns 'at least 8 B'
 bench latency --adapter udp --size 64 --count 20 --security crc --json;   says '"security":"crc"'
 bench bandwidth --adapter udp --size 64K --count 20 --security aes --json; says '"security":"aes"'
 expect 2 "$weft" bench latency --security rot13;       warns 'auto, crc or aes'
+expect 2 "$weft" bench latency --hosts 10.0.0.1;        warns 'two addresses'
+bench latency --adapter udp --size 64 --count 20 --hosts 127.0.0.1,127.0.0.2 --json; says '"adapter":"udp"'
 
 bench peers --connected 2 --count 20 --rounds 1 --csv
 says '^bench,adapter,connected,size_B,median_us,p99_us,ratio_to_first,count,state,'

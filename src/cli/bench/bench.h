@@ -61,6 +61,8 @@ struct bench_options {
     uint64_t connected[BENCH_SIZES_MAX]; /* peers: how many processes */
     size_t connecteds;
     uint64_t bulk;        /* small-under-bulk: bytes that move meanwhile */
+    const char *host[2];  /* addresses to listen on, here and in the other processes; NULL: the adapter's */
+    const char *netns;    /* network namespace of the others, as `ip netns` names it; NULL: this one */
     const char *security; /* of packets; NULL: what WEFT_SECURITY says */
     enum bench_filter filter;
     enum rows_format format;

@@ -8,6 +8,8 @@
 #include "cli/bench/process.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/random.h>
@@ -61,6 +63,7 @@ static int make_key(const struct bench_options *o) {
 
 int bench_end_endpoint(struct bench_end *e, const struct bench_options *o, bool accept) {
     struct ep_config c = {.adapters = o->adapter,
+                          .bind_host = o->host[e->control >= 0],
                           .security = o->security,
                           .key = has_key ? key : NULL,
                           .accept = accept,
@@ -88,6 +91,18 @@ int bench_end_address(struct bench_end *e, struct bench_hello *h) {
 
 /* -- opening and closing -- */
 
+static void enter_netns(const char *name) {
+    char path[256];
+    snprintf(path, sizeof path, "/run/netns/%s", name);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd >= 0 && setns(fd, CLONE_NEWNET) == 0) {
+        close(fd);
+        return;
+    }
+    fprintf(stderr, "weft: network namespace %s: %m\n", name);
+    _exit(1);
+}
+
 static int start_other(struct bench_end *e, const struct bench_options *o) {
     struct bench_other other = {0};
     int rc = bench_process_start(&other.pid, &other.control);
@@ -98,6 +113,7 @@ static int start_other(struct bench_end *e, const struct bench_options *o) {
         for (uint32_t i = 0; i < e->others; i++) close(e->other[i].control);
         e->others = 0;
         e->control = other.control;
+        if (o->netns) enter_netns(o->netns);
         bench_other_main(e, o);
     }
     e->other[e->others++] = other;

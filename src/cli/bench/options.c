@@ -101,6 +101,18 @@ static bool parse_security(struct bench_options *o, const char *text) {
     return !strcmp(text, "auto") || !strcmp(text, "crc") || !strcmp(text, "aes");
 }
 
+/* "10.0.0.1,10.0.0.2@name": written to, as it lies in the process's arguments. */
+static bool parse_hosts(struct bench_options *o, char *text) {
+    char *second = strchr(text, ','), *netns = strchr(text, '@');
+    if (!second || second == text || (netns && netns < second)) return false;
+    *second++ = 0;
+    if (netns) *netns++ = 0;
+    o->host[0] = text;
+    o->host[1] = second;
+    o->netns = netns;
+    return *second && (!netns || (*netns && !strchr(netns, '/')));
+}
+
 static bool parse_data(struct bench_options *o, const char *text) {
     o->written = !strcmp(text, "written");
     o->data_given = true;
@@ -121,7 +133,8 @@ enum {
     OPT_BULK,
     OPT_SECURITY,
     OPT_QUICK,
-    OPT_ONLY
+    OPT_ONLY,
+    OPT_HOSTS
 };
 
 static int parse_number(const char *option, long max, uint32_t *to) {
@@ -170,6 +183,10 @@ static int parse_option(struct bench_options *o, int option) {
         return parse_security(o, optarg)
                    ? 0
                    : command_misuse(c, "--security %s: auto, crc or aes is wanted", optarg);
+    case OPT_HOSTS:
+        return parse_hosts(o, optarg)
+                   ? 0
+                   : command_misuse(c, "--hosts: two addresses are wanted, as 10.0.0.1,10.0.0.2@NETNS");
     case OPT_STATIC: parse_data(o, "static"); return 0;
     case OPT_WRITTEN: parse_data(o, "written"); return 0;
     case OPT_PEERS: o->peers = true; return 0;
@@ -241,6 +258,7 @@ int bench_options_parse(struct bench_options *o, int argc, char **argv) {
                                             {"connected", required_argument, NULL, OPT_CONNECTED},
                                             {"security", required_argument, NULL, OPT_SECURITY},
                                             {"bulk", required_argument, NULL, OPT_BULK},
+                                            {"hosts", required_argument, NULL, OPT_HOSTS},
                                             {"json", no_argument, NULL, OPT_JSON},
                                             {"csv", no_argument, NULL, OPT_CSV},
                                             {"no-pin", no_argument, NULL, OPT_NO_PIN},
