@@ -282,7 +282,8 @@ struct weft_notify {
 /* Makes progress once, without waiting; returns how many events there were. */
 int weft_poll(struct weft *w);
 /* Makes progress until done(arg) is true; it is asked often, by this thread, without locks: what a handler sets for it must
- * be atomic, since handlers may run on another thread. WEFT_E_TIMEDOUT, WEFT_E_BUSY (called from a handler). */
+ * be atomic, since handlers may run on another thread. WEFT_E_TIMEDOUT, WEFT_E_BUSY (called from a handler),
+ * WEFT_E_INVAL (no done). */
 int weft_wait(struct weft *w, int (*done)(void *arg), void *arg, uint64_t timeout_ns);
 /* Makes those who wait look again, after a change that no handler made. */
 void weft_wake(struct weft *w);

@@ -150,6 +150,7 @@ static void cntr__errors(void **state) {
 static int no(void *arg) { return 0; }
 
 static void wait__times_out(void **state) {
+    assert_int_equal(weft_wait(a.w, NULL, NULL, 0), WEFT_E_INVAL);
     assert_int_equal(weft_wait(a.w, no, NULL, 1000000), WEFT_E_TIMEDOUT);
 }
 

@@ -171,6 +171,7 @@ static bool ask(void *arg) {
 }
 
 int weft_wait(struct weft *w, int (*done)(void *arg), void *arg, uint64_t timeout_ns) {
+    if (!done) return WEFT_E_INVAL;
     struct asked a = {done, arg};
     return fabric_wait(w, ask, &a, timeout_ns);
 }
