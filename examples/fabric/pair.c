@@ -15,6 +15,7 @@
 static pid_t other;
 static int link_to_other;
 static struct weft_peer *_Atomic accepted;
+static _Atomic int finished;
 
 void must(int code, const char *what) {
     if (code >= 0) return;
@@ -51,7 +52,7 @@ static int is_accepted(void *arg) {
 /* The other one is gone too early: nothing more will come. */
 static void down(void *ctx, struct weft_peer *peer, int status) {
     (void)peer;
-    if (status == WEFT_E_CLOSED) return;
+    if (status == WEFT_E_CLOSED || finished) return;
     fprintf(stderr, "process %d: the other one: %s\n", ((struct pair *)ctx)->rank, weft_strerror(status));
     _exit(1);
 }
@@ -104,7 +105,15 @@ void pair_open(struct pair *p, const struct weft_handler *handlers, size_t count
            weft_peer_id(p->peer).node, weft_peer_id(p->peer).process, weft_peer_adapter(p->peer));
 }
 
+/* Neither closes while the other may still want an answer: a flush, a get. The library's thread gives it. */
+static int both_are_done(void) {
+    char byte = 0;
+    return write(link_to_other, &byte, 1) == 1 && read(link_to_other, &byte, 1) == 1;
+}
+
 int pair_close(struct pair *p, int status) {
+    finished = both_are_done();
+    if (!finished) status = 1;
     weft_close(p->w, 1000);
     if (p->rank) return status;
     int its;

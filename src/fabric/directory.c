@@ -11,7 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define LAST_WORDS_NS (20 * WEFT_NS_PER_MS) /* what an ended process still said has arrived by then */
+#define LAST_WORDS_NS (100 * WEFT_NS_PER_MS) /* what an ended process still said has arrived by then */
 
 #define ADDRESS_MAGIC 0x31414657u /* "WFA1" */
 
@@ -109,7 +109,8 @@ static void fail_ended(void *arg) {
     struct weft *w = arg;
     const struct weft *before = fabric_enter(w);
     for (struct weft_peer *p; (p = peer_next_ended(w));) {
-        bool up = atomic_load(&p->status) == 0 && !atomic_load(&p->gone);
+        /* Who closes itself may have the other's goodbye already: its linger time ends what is left. */
+        bool up = !atomic_load(&w->closing) && atomic_load(&p->status) == 0 && !atomic_load(&p->gone);
         if (up)
             weft_info("fabric", "process %u of node %u has ended, says its daemon", p->id.process,
                       p->id.node);
