@@ -39,6 +39,7 @@ int received_note(struct received *r, uint64_t now, uint64_t number, bool elicit
 }
 
 void received_owe(struct received *r, uint64_t now) {
+    if (!r->ranges.count) return; /* there is nothing to tell yet */
     r->unacked++;
     r->due_ns = now;
 }

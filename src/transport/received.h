@@ -25,7 +25,7 @@ void received_fini(struct received *r);
 /* Notes a new packet, acknowledged at `when` the latest. A gap and every sixteenth packet are due now. */
 int received_note(struct received *r, uint64_t now, uint64_t number, bool eliciting, enum received_when when);
 static inline bool received_owes(const struct received *r) { return r->unacked > 0; }
-/* An ACK is to leave although nothing new has come. */
+/* An ACK is to leave although nothing new has come, if anything ever came. */
 void received_owe(struct received *r, uint64_t now);
 /* Fills in everything but the window; false when nothing has come yet. Changes nothing. */
 bool received_ack(const struct received *r, uint64_t now, struct wire_ack *out);

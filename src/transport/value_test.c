@@ -135,6 +135,19 @@ static void replay__window_edges(void **unused) {
     assert_false(replay_is_new(&r, UINT64_MAX));
 }
 
+static void received__owes_nothing_before_the_first(void **unused) {
+    struct received r;
+    received_init(&r);
+    received_owe(&r, 5);
+    assert_false(received_owes(&r));
+    assert_true(r.due_ns == WEFT_TIME_NEVER);
+    assert_int_equal(received_note(&r, 6, 0, false, RECEIVED_LATER), 0);
+    received_owe(&r, 7);
+    assert_true(received_owes(&r));
+    assert_int_equal(r.due_ns, 7);
+    received_fini(&r);
+}
+
 static void received__acknowledges_late_or_at_once(void **unused) {
     struct received r;
     received_init(&r);
@@ -302,6 +315,7 @@ int main(void) {
         cmocka_unit_test(cwnd__tells_a_queue_by_the_round_trip),
         cmocka_unit_test(rtt_guess__lasts_until_a_sample),
         cmocka_unit_test(replay__window_edges),
+        cmocka_unit_test(received__owes_nothing_before_the_first),
         cmocka_unit_test(received__acknowledges_late_or_at_once),
         cmocka_unit_test(received__an_answer_may_take_it_along),
         cmocka_unit_test(received__a_stream_is_acknowledged_in_time),
