@@ -44,13 +44,13 @@ static void count_drops(struct udp *u, uint32_t drops) {
 }
 
 /* Reads the train's packet size; a datagram of its own has none. */
-static void read_control(struct udp *u, int fd, struct msghdr *msg, size_t *segment) {
+static void read_control(struct udp *u, struct msghdr *msg, size_t *segment) {
     for (struct cmsghdr *c = CMSG_FIRSTHDR(msg); c; c = CMSG_NXTHDR(msg, c)) {
         if (c->cmsg_level == IPPROTO_UDP && c->cmsg_type == UDP_GRO) {
             int bytes;
             memcpy(&bytes, CMSG_DATA(c), sizeof bytes);
             if (bytes > 0) *segment = (size_t)bytes;
-        } else if (c->cmsg_level == SOL_SOCKET && c->cmsg_type == SO_RXQ_OVFL && fd == u->fd) {
+        } else if (c->cmsg_level == SOL_SOCKET && c->cmsg_type == SO_RXQ_OVFL) {
             uint32_t drops;
             memcpy(&drops, CMSG_DATA(c), sizeof drops);
             count_drops(u, drops);
@@ -62,10 +62,10 @@ static bool has_port(const union udp_sockaddr *sa) {
     return sa->sa.sa_family == AF_INET6 ? sa->v6.sin6_port != 0 : sa->v4.sin_port != 0;
 }
 
-static void take(struct udp *u, int fd, struct udp_datagram *d, struct mmsghdr *m) {
+static void take(struct udp *u, struct udp_datagram *d, struct mmsghdr *m) {
     d->len = m->msg_len;
     d->segment = d->len;
-    read_control(u, fd, &m->msg_hdr, &d->segment);
+    read_control(u, &m->msg_hdr, &d->segment);
     d->at = 0;
     d->delivered = false;
     d->peers_version = u->peers_version - 1;
@@ -82,7 +82,7 @@ static void receive(struct udp *u, int fd) {
     for (int tries = 0; tries < RECEIVE_TRIES; tries++) {
         prepare(u, &call);
         int n = recvmmsg(fd, call.msgs, UDP_RECEIVE_BATCH, MSG_DONTWAIT, NULL);
-        for (int i = 0; i < n; i++) take(u, fd, &u->in[i], &call.msgs[i]);
+        for (int i = 0; i < n; i++) take(u, &u->in[i], &call.msgs[i]);
         if (n >= 0) {
             u->filled = (unsigned)n;
             udp_count(UDP_RECEIVES, (uint64_t)n);

@@ -177,8 +177,7 @@ int udp_socket_open(struct udp *u, const char *host, uint16_t port) {
     }
     if (family == AF_INET6) set_int(u->fd, IPPROTO_IPV6, IPV6_V6ONLY, 1);
     set_network_options(u->fd, family);
-    set_int(u->fd, SOL_SOCKET, SO_RXQ_OVFL,
-            1); /* a connected one is asked when it is closed: that is cheaper */
+    set_int(u->fd, SOL_SOCKET, SO_RXQ_OVFL, 1); /* a connected one is asked when it is closed: cheaper */
     set_offloads(u);
     set_buffers(u);
     socklen_t len = sizeof u->local;

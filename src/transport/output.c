@@ -140,13 +140,14 @@ static bool fit(struct conn *c, struct content *n, size_t fixed, size_t limit) {
 }
 
 /* Bytes of an item of nothing that make a packet with this content as long as the others of its burst, so
- * that the burst goes on: the last part of a message is often a little shorter. 0: none is wanted. */
-static size_t padding(const struct conn *c, const struct content *n, size_t len) {
+ * that the burst goes on: the last part of a message is often a little shorter. At most `room`; 0: none is wanted. */
+static size_t padding(const struct conn *c, const struct content *n, size_t len, size_t room) {
     const struct burst *b = &c->engine->burst;
     const struct weft_list *q = !weft_list_empty(&c->again) ? &c->again : &c->queue;
     if (!b->count || c->reliable || n->node.next == q || len >= b->packet_len) return 0;
     size_t missing = b->packet_len - len;
-    return missing >= WIRE_ITEM_BYTES && missing <= b->packet_len / PAD_PART ? missing : 0;
+    if (missing > room || missing > b->packet_len / PAD_PART) return 0;
+    return missing >= WIRE_ITEM_BYTES ? missing : 0;
 }
 
 /* Fills one CTRL packet; false when there is nothing to say. */
@@ -169,9 +170,10 @@ static bool build_ctrl(struct conn *c, uint64_t now, struct packet *pk, bool ack
         data = carries_data(n) ? n->len : 0;
         if (at + fixed > copy_limit || at + fixed + data > limit) break;
         bool gather = data >= GATHER_MIN || at + fixed + data > copy_limit;
-        size_t pad = gather ? padding(c, n, at + fixed + data + WIRE_TRAILER_BYTES) : 0;
-        if (pad && at + pad + fixed <= copy_limit && at + pad + fixed + data <= limit)
-            at += wire_pad_write(pk->head + at, pad);
+        size_t head = at + fixed, len = head + data;
+        size_t room = copy_limit - head < limit - len ? copy_limit - head : limit - len;
+        size_t pad = gather ? padding(c, n, len + WIRE_TRAILER_BYTES, room) : 0;
+        if (pad) at += wire_pad_write(pk->head + at, pad);
         at += write_content(c, n, pk->head + at);
         if (gather) {
             pk->payload = n->tx->data + n->offset;
