@@ -155,7 +155,8 @@ void ep_flush(struct ep_peer *peer); /* sends what `more` held back */
  * handlers, also from the message's own on_header. 0: nothing writes to the sink's buffer any more once this
  * has returned (it may wait for a copy that another thread is just making); on_data is called once, as soon
  * as handlers run, with WEFT_E_CANCELED (or the connection's end, if that comes first), and the sender's
- * on_done gets WEFT_E_CANCELED. WEFT_E_NOENT: not known, canceled already, or all data is in place. */
+ * on_done gets WEFT_E_CANCELED. WEFT_E_NOENT: not known, canceled already, all data is in place, or the
+ * connection has ended: on_data says which. */
 int ep_cancel(struct ep *ep, uint64_t token);
 
 /* Memory for large data, cleared, at the start of a page (of 2 MiB from that size on). Peers of this host

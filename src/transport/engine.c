@@ -282,18 +282,31 @@ static int note_taken(struct conn *c, uint64_t now, const struct wire_header *h)
  * garbage does not stay, because the chunk's bit is not set and the true one overwrites it. Everything else
  * is decrypted to where nobody looks. */
 
-static bool open_start(struct conn *c, const struct wire_header *h) {
+static int open_start(struct conn *c, const struct wire_header *h) {
     uint8_t header[WIRE_HEADER_BYTES]; /* written anew: the packet may lie in shared memory */
     wire_header_write(header, h);
     return secure_open_start(c->secure, h->number, header);
 }
 
-/* The result WEFT_E_ACCESS, here and below: the packet is not authentic, and nothing was done. */
+/* The whole of a packet without a frame of its own, into `to`. The result WEFT_E_ACCESS, here and below: the
+ * packet is not authentic, and nothing was done. */
+static int body_open(struct conn *c, const struct wire_header *h, const uint8_t *packet, size_t len,
+                     uint8_t *to) {
+    const uint8_t *body = packet + WIRE_HEADER_BYTES, *tag = packet + len - WIRE_TRAILER_BYTES;
+    int rc = open_start(c, h);
+    if (rc) return rc;
+    bool holds = secure_open_part(c->secure, body, (size_t)(tag - body), to) &&
+                 secure_open_end(c->secure, h->number, tag);
+    return holds ? 0 : WEFT_E_ACCESS;
+}
+
 static int data_open(struct conn *c, uint64_t now, const struct wire_header *h, const uint8_t *body,
                      size_t payload_bytes) {
     uint8_t frame[WIRE_DATA_BYTES], *to = NULL;
     struct wire_data d;
-    if (!open_start(c, h) || !secure_open_part(c->secure, body, sizeof frame, frame)) return WEFT_E_ACCESS;
+    int rc = open_start(c, h);
+    if (rc) return rc;
+    if (!secure_open_part(c->secure, body, sizeof frame, frame)) return WEFT_E_ACCESS;
     wire_data_read(frame, &d);
     bool fits = d.length == payload_bytes;
     if (fits && c->state == CONN_UP) to = rendezvous_place(c, &d);
@@ -325,12 +338,9 @@ static int data_in(struct conn *c, uint64_t now, const struct wire_header *h, co
 
 static int probe_in(struct conn *c, uint64_t now, const struct wire_header *h, const uint8_t *packet,
                     size_t len) {
-    const uint8_t *body = packet + WIRE_HEADER_BYTES, *tag = packet + len - WIRE_TRAILER_BYTES;
-    if (c->integrity == WIRE_INTEGRITY_AES &&
-        !(open_start(c, h) &&
-          secure_open_part(c->secure, body, (size_t)(tag - body), c->engine->burst.frame) &&
-          secure_open_end(c->secure, h->number, tag)))
-        return WEFT_E_ACCESS;
+    bool sealed = c->integrity == WIRE_INTEGRITY_AES;
+    int rc = sealed ? body_open(c, h, packet, len, c->engine->burst.frame) : 0;
+    if (rc) return rc;
     heard(c, now);
     return c->reliable ? WEFT_E_PROTO : 0;
 }
@@ -345,13 +355,9 @@ static int copy_in(struct conn *c, const struct wire_header *h, const uint8_t *p
         memcpy(copy->data, packet, len);
         return 0;
     }
-    const uint8_t *body = packet + WIRE_HEADER_BYTES, *tag = packet + len - WIRE_TRAILER_BYTES;
-    if (open_start(c, h) &&
-        secure_open_part(c->secure, body, (size_t)(tag - body), copy->data + WIRE_HEADER_BYTES) &&
-        secure_open_end(c->secure, h->number, tag))
-        return 0;
-    pbuf_release(c->engine, copy);
-    return WEFT_E_ACCESS;
+    int rc = body_open(c, h, packet, len, copy->data + WIRE_HEADER_BYTES);
+    if (rc) pbuf_release(c->engine, copy);
+    return rc;
 }
 
 static int packet_in(struct conn *c, uint64_t now, const struct wire_header *h, const uint8_t *packet,

@@ -193,7 +193,7 @@ uint64_t engine_pull_token(const struct engine_pull *pull); /* of its message */
 
 /* Cancels an incoming message whose data is still to come. Afterwards nothing is stored in its buffer, except
  * by a pull that the owner is just reading: the owner waits for that. WEFT_E_NOENT: no such message, or all
- * its data is here. */
+ * its data is here, or the connection has ended, and the message with it. */
 int engine_cancel(struct engine *e, uint64_t token);
 
 void *engine_conn_user(const struct conn *c);

@@ -279,7 +279,8 @@ static void copy_to_frame(const struct conn *c, const struct packet *pk, uint8_t
     protect(c, at + covered, at, covered, NULL, 0);
 }
 
-static void seal(struct conn *c, struct burst *b, size_t i, bool last) {
+/* Makes a packet ready to leave. False: there is no memory for its key's context. */
+static bool seal(struct conn *c, struct burst *b, size_t i, bool last) {
     struct packet *pk = &b->packet[i];
     uint8_t flags = pk->eliciting ? WIRE_ACK_ELICITING : 0;
     pk->at_once = pk->eliciting && last && !c->reliable && !more_to_send(c);
@@ -291,18 +292,18 @@ static void seal(struct conn *c, struct burst *b, size_t i, bool last) {
                                                       c->remote_id, c->next_number + i});
     if (uses_frame(c, b)) {
         uint8_t *at = b->frame + i * b->packet_len;
-        if (c->integrity == WIRE_INTEGRITY_AES)
-            secure_seal(c->secure, c->next_number + i, pk->head, pk->head_bytes, pk->payload,
-                        pk->payload_bytes, at);
-        else
-            copy_to_frame(c, pk, at);
         b->out[i] = (struct adapter_packet_out){{{at, len}, {NULL, 0}, {NULL, 0}}};
-        return;
+        if (c->integrity == WIRE_INTEGRITY_AES)
+            return secure_seal(c->secure, c->next_number + i, pk->head, pk->head_bytes, pk->payload,
+                               pk->payload_bytes, at);
+        copy_to_frame(c, pk, at);
+        return true;
     }
     protect(c, pk->trailer, pk->head, pk->head_bytes, pk->payload, pk->payload_bytes);
     b->out[i].piece[0] = (struct iovec){pk->head, pk->head_bytes};
     b->out[i].piece[1] = (struct iovec){(void *)pk->payload, pk->payload_bytes};
     b->out[i].piece[2] = (struct iovec){pk->trailer, WIRE_TRAILER_BYTES};
+    return true;
 }
 
 static void send_failed(struct conn *c, uint64_t now, int rc) {
@@ -315,13 +316,13 @@ static void send_failed(struct conn *c, uint64_t now, int rc) {
 static int flush(struct conn *c, uint64_t now) {
     struct burst *b = &c->engine->burst;
     const struct engine_io *io = &c->engine->cfg.io;
-    size_t count = b->count;
+    size_t count = b->count, sealed = 0;
     if (count == 0) return 0;
-    for (size_t i = 0; i < count; i++) seal(c, b, i, i + 1 == count);
+    while (sealed < count && seal(c, b, sealed, sealed + 1 == count)) sealed++;
     recovery_rest(c, now);
-    int rc = io->send(io->ctx, &c->path, b->out, count);
-    if (rc == WEFT_E_IO && !c->reliable) rc = (int)count; /* as if lost on the way: it will be sent again */
-    size_t taken = rc < 0 ? 0 : (size_t)rc < count ? (size_t)rc : count;
+    int rc = sealed ? io->send(io->ctx, &c->path, b->out, sealed) : 0;
+    if (rc == WEFT_E_IO && !c->reliable) rc = (int)sealed; /* as if lost on the way: it will be sent again */
+    size_t taken = rc < 0 ? 0 : (size_t)rc < sealed ? (size_t)rc : sealed;
     for (size_t i = count; i-- > taken;) unbuild(c, &b->packet[i]);
     for (size_t i = 0; i < taken; i++) commit(c, now, &b->packet[i]);
     b->count = b->arena_used = b->bytes = 0;
@@ -517,9 +518,8 @@ static void output_questions(struct conn *c, uint64_t now) {
         pk->payload_bytes = sizes[i] - WIRE_OVERHEAD_BYTES;
         pk->question = true;
         add(c, now, pk);
-        seal(c, b, 0, true);
         const struct engine_io *io = &c->engine->cfg.io;
-        if (io->send(io->ctx, &c->path, b->out, 1) == 1) {
+        if (seal(c, b, 0, true) && io->send(io->ctx, &c->path, b->out, 1) == 1) {
             commit(c, now, pk);
             stats_add(STATS_PATH_QUESTIONS, 1);
         }
@@ -577,9 +577,8 @@ static int send_close(struct conn *c, uint64_t now) {
     at += wire_close_write(pk->head + at, c->close_reason);
     pk->head_bytes = at;
     add(c, now, pk);
-    seal(c, b, 0, true);
     const struct engine_io *io = &c->engine->cfg.io;
-    int rc = io->send(io->ctx, &c->path, b->out, 1);
+    int rc = seal(c, b, 0, true) ? io->send(io->ctx, &c->path, b->out, 1) : 0;
     b->count = b->arena_used = b->bytes = 0;
     b->has_ack = false;
     return rc;

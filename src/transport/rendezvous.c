@@ -106,6 +106,7 @@ int engine_cancel(struct engine *e, uint64_t token) {
     struct rx *rx = weft_map_get(&e->rx_by_token, token);
     if (!rx || (rx->stage && stage_is_complete(rx->stage))) return WEFT_E_NOENT;
     struct conn *c = rx->conn;
+    if (c->state == CONN_DOWN && !rx->busy) return WEFT_E_NOENT; /* ended with it, whatever had arrived */
     rx_forget_token(rx);
     if (rx->state == RX_AHEAD || rx->state == RX_HEADER || rx->busy)
         rx->canceled = true; /* rendezvous_accept or engine_pull_done ends it */

@@ -1,7 +1,6 @@
 /* The keys of one connection, and packets under them. */
 #include "transport/secure.h"
 #include "base/error.h"
-#include "base/log.h"
 #include "transport/replay.h"
 
 #include <stdlib.h>
@@ -114,7 +113,7 @@ static bool reach_phase(struct secure_key *k, uint64_t phase) {
     return true;
 }
 
-void secure_seal(struct secure *s, uint64_t number, const uint8_t *head, size_t head_bytes,
+bool secure_seal(struct secure *s, uint64_t number, const uint8_t *head, size_t head_bytes,
                  const void *payload, size_t payload_bytes, uint8_t *out) {
     struct secure_key *k = &s->send;
     size_t body = head_bytes - WIRE_HEADER_BYTES;
@@ -130,37 +129,39 @@ void secure_seal(struct secure *s, uint64_t number, const uint8_t *head, size_t 
               crypto_aead_part(&k->aead, at, body, at) &&
               crypto_aead_part(&k->aead, rest, payload_bytes, at + body) &&
               crypto_aead_seal_end(&k->aead, at + body + payload_bytes);
-    if (ok) return;
-    weft_error("transport", "a packet cannot be encrypted");
-    memset(at, 0, body + payload_bytes + CRYPTO_TAG_BYTES);
+    if (!ok) memset(at, 0, body + payload_bytes); /* it may be in the clear */
+    return ok;
 }
 
 /* -- receiving -- */
 
 /* Key for a phase not seen yet. Only as far ahead as a sender can be whose packets were lost: it waits for
  * acknowledgements after a replay window's worth of numbers. */
-static struct secure_key *later(struct secure *s, uint64_t phase) {
+static int make_later(struct secure *s, uint64_t phase) {
     struct secure_key *k = &s->receive_later;
-    if (k->live && k->phase == phase) return k;
-    if (phase - s->receive.phase > 1 + phase_of(s, 2 * REPLAY_NUMBERS)) return NULL;
+    if (k->live && k->phase == phase) return 0;
+    if (phase - s->receive.phase > 1 + phase_of(s, 2 * REPLAY_NUMBERS)) return WEFT_E_ACCESS;
     memcpy(k->secret, s->receive.secret, sizeof k->secret);
     k->phase = phase;
     k->live = true;
-    if (step(k->secret, phase - s->receive.phase) == 0 && load(k, false) == 0) return k;
+    if (step(k->secret, phase - s->receive.phase) == 0 && load(k, false) == 0) return 0;
     forget(k);
-    return NULL;
+    return WEFT_E_AGAIN;
 }
 
-static struct secure_key *key_for(struct secure *s, uint64_t number) {
+static int find_key(struct secure *s, uint64_t number) {
     uint64_t phase = phase_of(s, number);
-    if (phase == s->receive.phase) return &s->receive;
-    if (phase > s->receive.phase) return later(s, phase);
-    return s->receive_before.live && s->receive_before.phase == phase ? &s->receive_before : NULL;
+    if (phase > s->receive.phase) {
+        s->opening = &s->receive_later;
+        return make_later(s, phase);
+    }
+    s->opening = phase == s->receive.phase ? &s->receive : &s->receive_before;
+    return s->opening->live && s->opening->phase == phase ? 0 : WEFT_E_ACCESS;
 }
 
-bool secure_open_start(struct secure *s, uint64_t number, const uint8_t header[WIRE_HEADER_BYTES]) {
-    s->opening = key_for(s, number);
-    return s->opening && start(s->opening, false, number, header);
+int secure_open_start(struct secure *s, uint64_t number, const uint8_t header[WIRE_HEADER_BYTES]) {
+    int rc = find_key(s, number);
+    return rc || start(s->opening, false, number, header) ? rc : WEFT_E_AGAIN;
 }
 
 bool secure_open_part(struct secure *s, const uint8_t *in, size_t len, uint8_t *out) {

@@ -47,14 +47,14 @@ void secure_rest(struct secure *s);
 bool secure_starts_phase(const struct secure *s, uint64_t number);
 /* Seals a packet: `head` is its header, which stays clear but is authenticated, and the first part of its
  * body, `payload` the rest. `out` takes all of it and the tag. Numbers may be used again only for packets
- * that never left, and never go back to an earlier phase. Should the library fail, `out` is a packet that
- * nobody accepts. */
-void secure_seal(struct secure *s, uint64_t number, const uint8_t *head, size_t head_bytes,
+ * that never left, and never go back to an earlier phase. False: no memory, and the packet must not leave. */
+bool secure_seal(struct secure *s, uint64_t number, const uint8_t *head, size_t head_bytes,
                  const void *payload, size_t payload_bytes, uint8_t *out);
 
-/* Opens a packet in parts: what is behind the header, without the tag, then the tag. False: not authentic,
- * and all that was given out is worthless. */
-bool secure_open_start(struct secure *s, uint64_t number, const uint8_t header[WIRE_HEADER_BYTES]);
+/* Opens a packet in parts: what is behind the header, without the tag, then the tag. The start returns
+ * WEFT_E_ACCESS for a number that cannot be authentic, and WEFT_E_AGAIN without memory, which says nothing of
+ * the packet. Then false: not authentic, and all that was given out is worthless. */
+int secure_open_start(struct secure *s, uint64_t number, const uint8_t header[WIRE_HEADER_BYTES]);
 bool secure_open_part(struct secure *s, const uint8_t *in, size_t len, uint8_t *out);
 bool secure_open_end(struct secure *s, uint64_t number, const uint8_t tag[CRYPTO_TAG_BYTES]);
 

@@ -25,18 +25,23 @@ static void close_both(void) {
     secure_destroy(b);
 }
 
-static void seal(struct secure *s, uint64_t number, uint8_t out[ALL]) {
+static bool try_seal(struct secure *s, uint64_t number, uint8_t out[ALL]) {
     uint8_t packet[WIRE_HEADER_BYTES + BODY];
     wire_header_write(packet, &(struct wire_header){WIRE_VERSION, WIRE_CTRL, 1, ALL, 7, number});
     for (int i = 0; i < BODY; i++) packet[WIRE_HEADER_BYTES + i] = (uint8_t)(i + number);
-    secure_seal(s, number, packet, WIRE_HEADER_BYTES + 16, packet + WIRE_HEADER_BYTES + 16, BODY - 16, out);
+    return secure_seal(s, number, packet, WIRE_HEADER_BYTES + 16, packet + WIRE_HEADER_BYTES + 16, BODY - 16,
+                       out);
+}
+
+static void seal(struct secure *s, uint64_t number, uint8_t out[ALL]) {
+    assert_true(try_seal(s, number, out));
 }
 
 static bool opens(struct secure *s, const uint8_t in[ALL]) {
     uint8_t out[BODY];
     struct wire_header h;
     if (wire_header_read(in, ALL, &h)) return false;
-    if (!secure_open_start(s, h.number, in)) return false;
+    if (secure_open_start(s, h.number, in)) return false;
     if (!secure_open_part(s, in + WIRE_HEADER_BYTES, 13, out)) return false;
     if (!secure_open_part(s, in + WIRE_HEADER_BYTES + 13, BODY - 13, out + 13)) return false;
     if (!secure_open_end(s, h.number, in + WIRE_HEADER_BYTES + BODY)) return false;
@@ -190,10 +195,9 @@ static void phase__sender_does_not_go_back(void **state) {
     uint8_t p[ALL];
     open_both(4);
     assert_true(crosses(20));
-    seal(a, 3, p);
-    static const uint8_t zero[BODY + CRYPTO_TAG_BYTES];
+    assert_false(try_seal(a, 3, p));
+    static const uint8_t zero[BODY]; /* nothing in the clear */
     assert_memory_equal(p + WIRE_HEADER_BYTES, zero, sizeof zero);
-    assert_false(opens(b, p));
     close_both();
 }
 
