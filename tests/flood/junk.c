@@ -35,7 +35,8 @@ struct kept {
 
 struct junk {
     struct junk_config cfg;
-    int raw, tap, stranger[JUNK_KINDS];
+    int raw, tap, sink, stranger[JUNK_KINDS];
+    uint16_t port[2]; /* where it goes */
     bool tapped; /* the tap has been open lately */
     uint64_t random, due_ns, runs, captured;
     struct kept kept[KEPT];
@@ -57,12 +58,26 @@ static struct sockaddr_in at_port(uint16_t port) {
         .sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
 }
 
+/* A socket that nobody reads. False: errno says why not. */
+static bool open_sink(struct junk *j) {
+    struct sockaddr_in at = at_port(0);
+    socklen_t len = sizeof at;
+    int small = 1;
+    j->sink = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    if (j->sink < 0 || bind(j->sink, (struct sockaddr *)&at, len)) return false;
+    if (getsockname(j->sink, (struct sockaddr *)&at, &len)) return false;
+    setsockopt(j->sink, SOL_SOCKET, SO_RCVBUF, &small, sizeof small);
+    j->port[0] = j->port[1] = ntohs(at.sin_port);
+    return true;
+}
+
 int junk_open(struct junk **out, const struct junk_config *cfg) {
     struct junk *j = calloc(1, sizeof *j);
     if (!j) return ENOMEM;
     j->cfg = *cfg;
     j->random = 88172645463325252ull;
-    j->tap = -1;
+    j->tap = j->sink = -1;
+    memcpy(j->port, cfg->port, sizeof j->port);
     j->raw = socket(AF_INET, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, IPPROTO_UDP);
     bool ok = j->raw >= 0;
     int small = 1; /* it need not hear what it sends */
@@ -71,6 +86,7 @@ int junk_open(struct junk **out, const struct junk_config *cfg) {
         j->stranger[i] = ok ? socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0) : -1;
         ok = j->stranger[i] >= 0;
     }
+    if (ok && cfg->elsewhere) ok = open_sink(j);
     if (ok) {
         *out = j;
         return 0;
@@ -84,6 +100,7 @@ void junk_close(struct junk *j) {
     if (!j) return;
     if (j->raw >= 0) close(j->raw);
     if (j->tap >= 0) close(j->tap);
+    if (j->sink >= 0) close(j->sink);
     for (int i = 0; i < JUNK_KINDS; i++)
         if (j->stranger[i] >= 0) close(j->stranger[i]);
     free(j);
@@ -230,14 +247,14 @@ static void note_sent(struct junk *j, enum junk_kind kind, bool stranger, size_t
 }
 
 static void send_batch(struct junk *j, enum junk_kind kind, int to, bool stranger, size_t count) {
-    struct sockaddr_in target = at_port(j->cfg.port[to]);
+    struct sockaddr_in target = at_port(j->port[to]);
     struct mmsghdr m[BATCH];
     struct iovec iov[BATCH];
     for (size_t i = 0; i < count; i++) {
         uint8_t *p = j->packet[i];
         j->len[i] = make(j, kind, to, stranger, p + sizeof(struct udphdr));
         struct udphdr udp = {.source = htons(j->cfg.port[!to]),
-                             .dest = htons(j->cfg.port[to]),
+                             .dest = htons(j->port[to]),
                              .len = htons((uint16_t)(sizeof udp + j->len[i]))};
         memcpy(p, &udp, sizeof udp);
         size_t skip = stranger ? sizeof udp : 0;

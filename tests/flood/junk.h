@@ -30,6 +30,7 @@ struct junk_config {
     /* The ends have a key. Without one a RESET of the true connection from the true place is believed, and
      * none is sent. */
     bool keyed;
+    bool elsewhere; /* goes to a socket that nobody reads: what sending it takes from the machine, and no more */
 };
 
 struct junk;
