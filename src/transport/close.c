@@ -169,6 +169,7 @@ void conn_destroy(struct conn *c) {
     weft_map_fini(&c->tx_by_ref);
     free(c->tag_slots);
     received_fini(&c->received);
+    replay_relax(&c->replay);
     sent_fini(&c->sent);
     handshake_free(c);
     secure_destroy(c->secure);

@@ -261,12 +261,13 @@ static int note_taken(struct conn *c, uint64_t now, const struct wire_header *h)
         c->replay.next = h->number + 1;
         return 0;
     }
-    replay_mark(&c->replay, h->number);
+    int rc = replay_mark(&c->replay, h->number);
+    if (rc) return rc;
     bool eliciting = h->flags & WIRE_ACK_ELICITING;
     enum received_when when = RECEIVED_LATER;
     if (h->flags & WIRE_ACK_NOW) when = c->answerable ? RECEIVED_SOON : RECEIVED_NOW;
     if (c->ack_now) when = RECEIVED_NOW;
-    int rc = received_note(&c->received, now, h->number, eliciting, when);
+    rc = received_note(&c->received, now, h->number, eliciting, when);
     c->ack_now = false;
     if (eliciting) note_active(c, now);
     if (c->received.due_ns <= now) conn_mark_ready(c);

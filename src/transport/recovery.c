@@ -252,7 +252,9 @@ void recovery_relax(struct conn *c, uint64_t now) {
 }
 
 void recovery_rest(struct conn *c, uint64_t now) {
-    if (now - c->used_ns >= RELAX_NS && !c->tx_count && !c->rx_rendezvous) secure_rest(c->secure);
+    if (now - c->used_ns < RELAX_NS || c->tx_count || c->rx_rendezvous) return;
+    secure_rest(c->secure);
+    replay_relax(&c->replay);
 }
 
 void recovery_tick(struct conn *c, uint64_t now) {

@@ -117,22 +117,44 @@ static void rtt_guess__lasts_until_a_sample(void **unused) {
 }
 
 static void replay__window_edges(void **unused) {
-    static struct replay r;
+    struct replay r = {0};
     assert_true(replay_is_new(&r, 0));
-    replay_mark(&r, 0);
+    assert_int_equal(replay_mark(&r, 0), 0);
     assert_false(replay_is_new(&r, 0));
-    replay_mark(&r, REPLAY_NUMBERS - 1);
+    assert_int_equal(replay_mark(&r, REPLAY_NUMBERS - 1), 0);
     assert_true(replay_is_new(&r, 1));
     assert_false(replay_is_new(&r, 0));
-    replay_mark(&r, REPLAY_NUMBERS); /* number 0 leaves the window: as good as come */
+    assert_int_equal(replay_mark(&r, REPLAY_NUMBERS), 0); /* number 0 leaves the window: as good as come */
     assert_false(replay_is_new(&r, 0));
     assert_true(replay_is_new(&r, 1));
-    replay_mark(&r, 10 * REPLAY_NUMBERS); /* a jump beyond the whole window */
+    assert_int_equal(replay_mark(&r, 10 * REPLAY_NUMBERS), 0); /* a jump beyond the whole window */
     assert_false(replay_is_new(&r, 1));
     assert_true(replay_is_new(&r, 10 * REPLAY_NUMBERS - 1));
     assert_true(replay_is_new(&r, 10 * REPLAY_NUMBERS - REPLAY_NUMBERS + 1));
     assert_false(replay_is_new(&r, 10 * REPLAY_NUMBERS - REPLAY_NUMBERS));
     assert_false(replay_is_new(&r, UINT64_MAX));
+    replay_relax(&r);
+}
+
+static void replay__needs_memory_for_gaps_alone(void **unused) {
+    struct replay r = {0};
+    for (uint64_t n = 0; n < 3 * REPLAY_NUMBERS; n++) {
+        assert_true(replay_is_new(&r, n));
+        assert_int_equal(replay_mark(&r, n), 0);
+    }
+    uint64_t next = r.next;
+    assert_null(r.word);
+    assert_false(replay_is_new(&r, next - 1));
+    assert_int_equal(replay_mark(&r, next + 2), 0); /* overtakes two */
+    assert_non_null(r.word);
+    assert_false(replay_is_new(&r, next - 1));
+    assert_false(replay_is_new(&r, next + 2));
+    assert_int_equal(replay_mark(&r, next + 1), 0);
+    assert_true(replay_is_new(&r, next));
+    replay_relax(&r); /* which has not come in time */
+    assert_false(replay_is_new(&r, next));
+    assert_true(replay_is_new(&r, next + 3));
+    replay_relax(&r);
 }
 
 static void received__owes_nothing_before_the_first(void **unused) {
@@ -315,6 +337,7 @@ int main(void) {
         cmocka_unit_test(cwnd__tells_a_queue_by_the_round_trip),
         cmocka_unit_test(rtt_guess__lasts_until_a_sample),
         cmocka_unit_test(replay__window_edges),
+        cmocka_unit_test(replay__needs_memory_for_gaps_alone),
         cmocka_unit_test(received__owes_nothing_before_the_first),
         cmocka_unit_test(received__acknowledges_late_or_at_once),
         cmocka_unit_test(received__an_answer_may_take_it_along),
