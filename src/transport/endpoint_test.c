@@ -361,6 +361,27 @@ static void ep_wait__ends_at_its_deadline(void **state) {
     fx_close(&a);
 }
 
+static uint64_t own_cpu_ns(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+    return (uint64_t)t.tv_sec * WEFT_NS_PER_S + (uint64_t)t.tv_nsec;
+}
+
+/* Who waits for what does not come spins for a moment, then sleeps. */
+static void idle(const char *adapters) {
+    struct fx a, b;
+    open_pair(&a, &b, adapters);
+    fx_send(&a, a.peer, H_ECHO, 0, 0, 0, NULL, 0);
+    fx_await(&a, &a.replies, 1);
+    uint64_t cpu = own_cpu_ns();
+    assert_int_equal(ep_wait(a.ep, never, NULL, weft_now_ns() + 500 * WEFT_NS_PER_MS), WEFT_E_TIMEDOUT);
+    assert_in_range(own_cpu_ns() - cpu, 0, 50 * WEFT_NS_PER_MS);
+    close_pair(&a, &b);
+}
+static void ep_wait__sleeps_when_idle_udp(void **state) { idle("udp"); }
+static void ep_wait__sleeps_when_idle_shm(void **state) { idle("shm"); }
+static void ep_wait__sleeps_when_idle_both(void **state) { idle("shm,udp"); }
+
 struct wake {
     struct ep *ep;
     atomic_int flag;
@@ -589,6 +610,9 @@ int main(int argc, char **argv) {
         cmocka_unit_test(ep_wait__many_threads_udp),
         cmocka_unit_test(ep_wait__many_threads_shm),
         cmocka_unit_test(ep_wait__ends_at_its_deadline),
+        cmocka_unit_test(ep_wait__sleeps_when_idle_udp),
+        cmocka_unit_test(ep_wait__sleeps_when_idle_shm),
+        cmocka_unit_test(ep_wait__sleeps_when_idle_both),
         cmocka_unit_test(ep_wake__is_noticed),
         cmocka_unit_test(ep_watch__runs_when_readable),
         cmocka_unit_test(ep_timer__in_order_and_cancelled),

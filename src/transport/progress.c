@@ -264,8 +264,9 @@ static bool spin(struct ep *ep, struct wait *w, enum look *result) {
         w->now = ep->next_round_ns || !w->idle_since_ns ? weft_now_ns() : ep->now;
         if (ran || !w->idle_since_ns) w->idle_since_ns = w->now;
         if (w->now >= w->deadline_ns) return false;
-        if (*result == LOOK_ROUND || w->now >= ep->next_round_ns) return true;
+        if (*result == LOOK_ROUND) return true;
         if (w->now - w->idle_since_ns >= w->spin_ns) return false;
+        if (w->now >= ep->next_round_ns) return true;
         if (w->now - w->idle_since_ns >= RELAX_NS) weft_cpu_relax();
     }
 }
