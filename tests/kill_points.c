@@ -7,6 +7,7 @@
  *   kill_points ADAPTER POINTS [SEED]     prints how long it took to notice */
 #include "base/clock.h"
 #include "base/error.h"
+#include "base/test_files.h"
 #include "transport/endpoint.h"
 
 #include <dirent.h>
@@ -155,14 +156,6 @@ static void on_down(void *ctx, struct ep_peer *peer, int status) {
     if (status != WEFT_E_PEER_LOST) complain(weft_error_text(status));
 }
 
-static size_t entries(const char *dir) {
-    size_t n = 0;
-    DIR *d = opendir(dir);
-    for (struct dirent *e; d && (e = readdir(d));) n += e->d_name[0] != '.';
-    if (d) closedir(d);
-    return n;
-}
-
 static void remove_directory(const char *dir) {
     char path[512];
     DIR *d = opendir(dir);
@@ -241,19 +234,19 @@ static int run(const char *adapter, size_t points, uint64_t limit_ns) {
                             .on_peer_down = on_down};
     if (ep_open(&ep, &cfg)) return 2;
     ep_close(ep, 0); /* what a process makes once is there now */
-    size_t shm_before = entries("/dev/shm"), fds_before = entries("/proc/self/fd");
+    size_t shm_before = test_entries("/dev/shm"), fds_before = test_entries("/proc/self/fd");
     if (ep_open(&ep, &cfg) || ep_address(ep, address, &len)) return 2;
     for (size_t i = 0; i < len; i++) snprintf(hex + 2 * i, 3, "%02x", address[i]);
     for (size_t i = 0; i < points && !failed; i++) {
         took[i] = one_point(ep, adapter, dir, hex);
-        if (entries("/proc/self/fd") > fds_before + FDS_MAX) complain("descriptors are left");
+        if (test_entries("/proc/self/fd") > fds_before + FDS_MAX) complain("descriptors are left");
     }
     ep_close(ep, 100);
-    if (entries("/dev/shm") > shm_before) complain("names in /dev/shm are left");
-    if (entries("/proc/self/fd") > fds_before + 1) /* the board of counters, one a process */
+    if (test_entries("/dev/shm") > shm_before) complain("names in /dev/shm are left");
+    if (test_entries("/proc/self/fd") > fds_before + 1) /* the board of counters, one a process */
         complain("descriptors are left at the end");
     if (waitpid(-1, NULL, WNOHANG) != -1) complain("processes are left");
-    if (entries(dir)) complain("sockets of the dead are in the run directory");
+    if (test_entries(dir)) complain("sockets of the dead are in the run directory");
     qsort(took, points, sizeof *took, compare);
     printf("%s: %lu kills, noticed after %.2f ms (median), %.2f ms (99 %%), %.2f ms (all)\n", adapter,
            (unsigned long)incarnation, (double)took[points / 2] / 1e6, (double)took[points * 99 / 100] / 1e6,

@@ -7,8 +7,8 @@
 #include "base/path.h"
 #include "base/short_memory.h"
 #include "base/test.h"
+#include "base/test_files.h"
 
-#include <dirent.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -18,14 +18,6 @@ static unsigned received;
 
 static void on_packet(void *ctx, struct adapter *a, const struct adapter_packet_in *p) { received++; }
 static void on_peer_lost(void *ctx, struct adapter *a, struct adapter_peer *peer, bool hint) {}
-
-static size_t descriptors(void) {
-    DIR *d = opendir("/proc/self/fd");
-    size_t n = 0;
-    while (readdir(d)) n++;
-    closedir(d);
-    return n;
-}
 
 /* Packets may be lost for lack of memory, and are sent again. */
 static bool talk_to_itself(struct adapter *a) {
@@ -44,7 +36,7 @@ static bool talk_to_itself(struct adapter *a) {
     return received > 0;
 }
 
-static bool job(void) {
+static bool try(void) {
     struct adapter *a;
     struct adapter_config cfg = {.callbacks = {.on_packet = on_packet, .on_peer_lost = on_peer_lost},
                                  .run_dir = run_dir};
@@ -58,12 +50,19 @@ static bool job(void) {
     return done;
 }
 
+static bool job(void) {
+    size_t before = short_memory_live();
+    bool done = try();
+    assert_int_equal(short_memory_live(), before);
+    return done;
+}
+
 static void each_allocation_fails(const struct adapter_ops *of) {
     ops = of;
-    assert_true(job()); /* what a process makes once is no leak */
-    size_t before = descriptors();
+    assert_true(try()); /* what a process makes once is no leak */
+    size_t before = test_entries("/proc/self/fd");
     assert_in_range(short_memory_fail_each(job), 1, 1000);
-    assert_int_equal(descriptors(), before);
+    assert_int_equal(test_entries("/proc/self/fd"), before);
 }
 
 static void nomem__self(void **state) { each_allocation_fails(&adapter_self_ops); }

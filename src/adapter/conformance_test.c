@@ -4,6 +4,7 @@
 #include "adapter/conformance.h"
 #include "base/board.h"
 #include "base/path.h"
+#include "base/test_files.h"
 
 #include <dirent.h>
 #include <netinet/in.h>
@@ -38,22 +39,13 @@ static const struct conformance adapters[] = {
 #endif
 };
 
-static size_t entries(const char *dir) {
-    DIR *d = opendir(dir);
-    size_t n = 0;
-    if (!d) return 0;
-    while (readdir(d)) n++;
-    closedir(d);
-    return n;
-}
-
 static size_t fds_before, files_before;
 
 static int note_leaks(void **state) {
     (void)state;
     weft_board_alloc(WEFT_BOARD_OTHER, 1); /* made at the first count, and kept open */
-    fds_before = entries("/proc/self/fd");
-    files_before = entries(conformance_run_dir);
+    fds_before = test_entries("/proc/self/fd");
+    files_before = test_entries(conformance_run_dir);
     return 0;
 }
 
@@ -69,7 +61,7 @@ static void show_descriptors(void) {
 
 static int check_leaks(void **state) {
     (void)state;
-    size_t fds = entries("/proc/self/fd"), files = entries(conformance_run_dir);
+    size_t fds = test_entries("/proc/self/fd"), files = test_entries(conformance_run_dir);
     if (fds == fds_before && files == files_before) return 0;
     print_error("left behind: %zd descriptors, %zd files\n", (ssize_t)(fds - fds_before),
                 (ssize_t)(files - files_before));

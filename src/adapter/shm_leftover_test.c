@@ -4,6 +4,7 @@
 #include "adapter/shm_internal.h"
 #include "base/clock.h"
 #include "base/error.h"
+#include "base/test_files.h"
 
 #include <fcntl.h>
 #include <stdio.h>
@@ -96,13 +97,7 @@ static void hung_up__its_file_stays_while_it_lives(void **state) {
 
 /* -- what is found in the directory -- */
 
-static const char *in_dir(const char *name) {
-    static char path[4][SHM_SOCKET_PATH_MAX];
-    static unsigned next;
-    char *p = path[next++ % 4];
-    snprintf(p, SHM_SOCKET_PATH_MAX, "%s/%s", conformance_run_dir, name);
-    return p;
-}
+static const char *in_dir(const char *name) { return test_path(conformance_run_dir, name); }
 
 static void make_old(const char *path) {
     struct timespec t[2] = {{.tv_sec = 1000}, {.tv_sec = 1000}};

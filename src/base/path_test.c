@@ -3,6 +3,7 @@
 
 #include "base/error.h"
 #include "base/test.h"
+#include "base/test_files.h"
 
 #include <fcntl.h>
 #include <stdbool.h>
@@ -21,14 +22,7 @@ static int set_up(void **state) {
 
 static int tear_down(void **state) { return weft_dir_remove(root); }
 
-/* root/name, in one of a few static buffers. */
-static const char *in_root(const char *name) {
-    static char paths[4][WEFT_PATH_MAX];
-    static int next;
-    char *path = paths[next++ % 4];
-    snprintf(path, WEFT_PATH_MAX, "%s/%s", root, name);
-    return path;
-}
+static const char *in_root(const char *name) { return test_path(root, name); }
 
 static void make_file(const char *path) {
     int fd = open(path, O_WRONLY | O_CREAT, 0600);

@@ -1,22 +1,40 @@
 /* The linker sends a test program's allocations here (--wrap). */
 #include "base/short_memory.h"
 
+#include <stdatomic.h>
 #include <stdlib.h>
 
 bool (*short_memory_fails)(void);
+static _Atomic ptrdiff_t live;
 
-#define WRAP(result, name, params, args)                                                                     \
+size_t short_memory_live(void) { return (size_t)atomic_load(&live); }
+
+static void *note(void *p, ptrdiff_t more) {
+    if (p) atomic_fetch_add_explicit(&live, more, memory_order_relaxed);
+    return p;
+}
+
+#define WRAP(result, name, params, args, more)                                                               \
     result __real_##name params;                                                                             \
     result __wrap_##name params;                                                                             \
     result __wrap_##name params {                                                                            \
-        return short_memory_fails && short_memory_fails() ? NULL : __real_##name args;                       \
+        ptrdiff_t added = more; /* as it is before the call */                                               \
+        return short_memory_fails && short_memory_fails() ? NULL : note(__real_##name args, added);          \
     }
-WRAP(void *, malloc, (size_t n), (n))
-WRAP(void *, calloc, (size_t n, size_t size), (n, size))
-WRAP(void *, realloc, (void *p, size_t n), (p, n))
-WRAP(void *, reallocarray, (void *p, size_t n, size_t size), (p, n, size))
-WRAP(void *, aligned_alloc, (size_t alignment, size_t n), (alignment, n))
-WRAP(char *, strndup, (const char *s, size_t n), (s, n))
+WRAP(void *, malloc, (size_t n), (n), 1)
+WRAP(void *, calloc, (size_t n, size_t size), (n, size), 1)
+WRAP(void *, realloc, (void *p, size_t n), (p, n), !p)
+WRAP(void *, reallocarray, (void *p, size_t n, size_t size), (p, n, size), !p)
+WRAP(void *, aligned_alloc, (size_t alignment, size_t n), (alignment, n), 1)
+WRAP(char *, strdup, (const char *s), (s), 1)
+WRAP(char *, strndup, (const char *s, size_t n), (s, n), 1)
+
+void __real_free(void *p);
+void __wrap_free(void *p);
+void __wrap_free(void *p) {
+    note(p, -1);
+    __real_free(p);
+}
 
 static int fail_in; /* allocations until the one that fails; 0: it has */
 
