@@ -53,14 +53,17 @@ void rx_free(struct rx *rx) {
     pool_put(&e->rx_pool, rx);
 }
 
-/* What a record costs while it is held back. */
+/* What a record costs while it is held back. The next message of a channel lets others go, and so may take
+ * some more than the cap of all; who does not get even that ends and gives back what it holds, or all could
+ * wait for each other. */
 static int hold(struct rx *rx, size_t bytes, bool next) {
     struct conn *c = rx->conn;
+    uint64_t all = c->engine->cfg.held_all_bytes;
     bytes += sizeof *rx;
     if (c->held_bytes + bytes > CONN_HELD_HARD_BYTES) return WEFT_E_LIMIT;
     if (c->held_bytes + bytes > CONN_HELD_SOFT_BYTES && !next) return WEFT_E_AGAIN;
-    if (c->engine->held_bytes + bytes > CONN_HELD_ALL_BYTES)
-        return c->held_bytes > CONN_HELD_SOFT_BYTES ? WEFT_E_LIMIT : WEFT_E_AGAIN;
+    if (c->engine->held_bytes + bytes > (next ? all + all / 4 : all))
+        return next && c->held_bytes ? WEFT_E_LIMIT : WEFT_E_AGAIN;
     rx->held_bytes += (uint32_t)bytes;
     c->held_bytes += bytes;
     c->engine->held_bytes += bytes;
@@ -107,9 +110,10 @@ static struct rx *find(struct channel *ch, uint64_t id, struct weft_list **befor
     return NULL;
 }
 
-/* Finds or makes the record of a message. *out stays NULL for one that was delivered. */
-static int look_up(struct conn *c, uint16_t channel, uint64_t id, size_t bytes, struct channel **ch,
-                   struct rx **out) {
+/* Finds or makes the record of a message, which costs `bytes` if it is held back: one that is whole and the
+ * next is not. *out stays NULL for one that was delivered. */
+static int look_up(struct conn *c, uint16_t channel, uint64_t id, size_t bytes, bool whole,
+                   struct channel **ch, struct rx **out) {
     *out = NULL;
     int rc = conn_channel(c, channel, ch);
     if (rc) return rc == WEFT_E_NOMEM ? WEFT_E_AGAIN : rc;
@@ -120,7 +124,8 @@ static int look_up(struct conn *c, uint16_t channel, uint64_t id, size_t bytes, 
     if (!rx) {
         rx = rx_create(c, channel, id);
         if (!rx) return WEFT_E_AGAIN;
-        rc = hold(rx, bytes, id == (*ch)->rx_next);
+        bool next = id == (*ch)->rx_next;
+        rc = whole && next ? 0 : hold(rx, bytes, next);
         if (rc) {
             rx_free(rx);
             return rc;
@@ -161,7 +166,7 @@ int channel_msg_in(struct conn *c, struct pbuf *packet, const struct wire_msg *m
     if (m->data_bytes > EAGER_MAX || m->handler >= EP_HANDLERS_MAX) return WEFT_E_PROTO;
     bool whole = m->data_here == m->data_bytes;
     size_t bytes = m->header_bytes + (size_t)m->data_bytes;
-    int rc = look_up(c, m->channel, m->id, bytes, &ch, &rx);
+    int rc = look_up(c, m->channel, m->id, bytes, whole, &ch, &rx);
     if (rc || !rx || rx->header_here) return rc;
     if (rx->assembled && rx->data_bytes != m->data_bytes) return WEFT_E_PROTO;
     rx->data_bytes = m->data_bytes;
@@ -197,7 +202,8 @@ int channel_frag_in(struct conn *c, const struct wire_frag *f) {
     struct channel *ch;
     struct rx *rx;
     if (f->data_bytes > EAGER_MAX) return WEFT_E_PROTO;
-    int rc = look_up(c, f->channel, f->id, EP_HEADER_MAX + (size_t)f->data_bytes, &ch, &rx);
+    size_t bytes = EP_HEADER_MAX + (size_t)f->data_bytes;
+    int rc = look_up(c, f->channel, f->id, bytes, false, &ch, &rx);
     if (rc || !rx) return rc;
     if (rx->rendezvous) return WEFT_E_PROTO;
     if (rx->header_here || rx->assembled) {
@@ -215,7 +221,7 @@ int channel_rts_in(struct conn *c, struct pbuf *packet, const struct wire_rts *r
     struct rx *rx;
     if (r->handler >= EP_HANDLERS_MAX || r->data_bytes > SIZE_MAX) return WEFT_E_PROTO;
     if (c->rx_rendezvous >= CONN_RENDEZVOUS_HARD) return c->reliable ? WEFT_E_LIMIT : WEFT_E_AGAIN;
-    int rc = look_up(c, r->channel, r->id, r->header_bytes, &ch, &rx);
+    int rc = look_up(c, r->channel, r->id, r->header_bytes, true, &ch, &rx);
     if (rc || !rx || rx->header_here) return rc;
     if (rx->assembled) return WEFT_E_PROTO;
     rx->data_bytes = r->data_bytes;

@@ -43,6 +43,7 @@ int engine_create(struct engine **out, const struct engine_config *cfg) {
     e->cfg.key = NULL;
     if (!e->cfg.phase_bits) e->cfg.phase_bits = SECURE_PHASE_BITS;
     if (!e->cfg.tag_superpackets) e->cfg.tag_superpackets = WIRE_TAG_SUPERPACKETS;
+    if (!e->cfg.held_all_bytes) e->cfg.held_all_bytes = CONN_HELD_ALL_BYTES;
     if (!e->cfg.tags_per_peer) e->cfg.tags_per_peer = CONN_TAGS_MAX;
     if (!e->cfg.tags_all) e->cfg.tags_all = CONN_TAGS_ALL_MAX;
     e->random = cfg->seed;

@@ -86,6 +86,8 @@ struct engine_config {
     uint32_t method2_bytes;        /* messages with at most that much data go by Method 2 */
     uint32_t method2_superpackets; /* that a peer is sent so at once */
     uint64_t staging_peer_bytes, staging_bytes; /* caps of staging memory: of one peer, of all */
+    uint64_t
+        held_all_bytes; /* held back out of order, of all peers; 0: CONN_HELD_ALL_BYTES. Less in tests only */
     unsigned phase_bits;       /* 2^n packets under one key; 0: SECURE_PHASE_BITS. Less in tests only */
     uint32_t tag_superpackets; /* superpackets of one tag; 0: WIRE_TAG_SUPERPACKETS. Smaller in tests only */
 };

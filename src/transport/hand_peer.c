@@ -40,9 +40,7 @@ static int path_open(void *ctx, const struct engine_from *from, struct engine_pa
 
 static void path_close(void *ctx, const struct engine_path *path) {}
 
-void hand_open(struct hand *h, bool accept) { hand_open_keyed(h, accept, NULL); }
-
-void hand_open_keyed(struct hand *h, bool accept, const uint8_t key[EP_KEY_BYTES]) {
+static void open_with(struct hand *h, bool accept, const uint8_t *key, uint64_t held_all_bytes) {
     memset(h, 0, offsetof(struct hand, out));
     h->now = 10 * WEFT_NS_PER_S;
     h->data_status = 1;
@@ -65,6 +63,7 @@ void hand_open_keyed(struct hand *h, bool accept, const uint8_t key[EP_KEY_BYTES
         .method2_superpackets = 2,
         .staging_peer_bytes = 2 * WIRE_SUPERPACKET_BYTES,
         .staging_bytes = 3 * WIRE_SUPERPACKET_BYTES,
+        .held_all_bytes = held_all_bytes,
         .window_superpackets = 4,
         .queue_bytes = 1 << 24,
         .keepalive_ns = WEFT_NS_PER_S,
@@ -72,6 +71,12 @@ void hand_open_keyed(struct hand *h, bool accept, const uint8_t key[EP_KEY_BYTES
         .dead_ns = 2 * WEFT_NS_PER_S};
     if (engine_create(&h->engine, &cfg)) abort();
 }
+
+void hand_open(struct hand *h, bool accept) { open_with(h, accept, NULL, 0); }
+void hand_open_keyed(struct hand *h, bool accept, const uint8_t key[EP_KEY_BYTES]) {
+    open_with(h, accept, key, 0);
+}
+void hand_open_holding(struct hand *h, uint64_t held_all_bytes) { open_with(h, true, NULL, held_all_bytes); }
 
 void hand_close(struct hand *h) {
     engine_destroy(h->engine);
@@ -164,10 +169,12 @@ void hand_packet(struct hand *h, enum wire_type type, const uint8_t *body, size_
     hand_raw(h, p, total);
 }
 
-void hand_accept(struct hand *h) {
+void hand_accept(struct hand *h) { hand_accept_as(h, 0x10001); }
+
+void hand_accept_as(struct hand *h, uint32_t conn_id) {
     struct wire_hello hello;
     size_t len = 0;
-    hand_init(h, 0x10001, 7);
+    hand_init(h, conn_id, 7);
     const uint8_t *p = hand_last(h, WIRE_RESP, &len);
     if (!p || wire_hello_read(p, len, &hello)) abort();
     h->conn_id = hello.conn_id;

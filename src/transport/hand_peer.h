@@ -32,6 +32,8 @@ struct hand {
 
 void hand_open(struct hand *h, bool accept);
 void hand_open_keyed(struct hand *h, bool accept, const uint8_t key[EP_KEY_BYTES]);
+/* The engine holds back at most so much, of all connections. */
+void hand_open_holding(struct hand *h, uint64_t held_all_bytes);
 void hand_close(struct hand *h);
 /* Gives the engine a packet as it is. */
 void hand_raw(struct hand *h, const uint8_t *p, size_t len);
@@ -39,6 +41,9 @@ void hand_raw(struct hand *h, const uint8_t *p, size_t len);
 void hand_init(struct hand *h, uint32_t conn_id, uint8_t boot);
 /* Shakes hands: afterwards there is a connection. */
 void hand_accept(struct hand *h);
+/* The same for another connection of the same process: conn_id and next_number, which packets are made with,
+ * are those of the new connection. */
+void hand_accept_as(struct hand *h, uint32_t conn_id);
 /* A CTRL or DATA packet of the connection with a right checksum, the next number and this body. */
 void hand_packet(struct hand *h, enum wire_type type, const uint8_t *body, size_t len);
 /* Runs events and output. */
