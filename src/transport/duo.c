@@ -49,7 +49,7 @@ static void io_path_close(void *ctx, const struct engine_path *path) {}
 static void open_side(struct duo *d, int i, const struct duo_config *cfg) {
     struct duo_side *s = &d->side[i];
     s->duo = d;
-    s->index = i;
+    s->index = d->running = i;
     s->lives++;
     if (!s->sink) s->sink = calloc(1, DUO_DATA_BYTES);
     s->link.attr = (struct adapter_attr){.name = "duo",
@@ -152,6 +152,7 @@ static void run(struct duo_side *s, struct engine_event *ev) {
 }
 
 static void settle_side(struct duo_side *s) {
+    s->duo->running = s->index;
     for (int i = 0; i < 1000; i++) {
         for (struct engine_event *ev; (ev = engine_next_event(s->engine));) run(s, ev);
         if (!engine_output(s->engine, s->duo->now) && !engine_has_event(s->engine)) return;
@@ -169,6 +170,7 @@ void duo_inject_from(struct duo *d, int to, const char *addr, const uint8_t *p, 
     if (!exact) abort();
     memcpy(exact, p, len);
     uint64_t before = d->bytes[to];
+    d->running = to;
     engine_input(s->engine, d->now, &from, exact, len);
     free(exact);
     uint64_t sent = d->bytes[to] - before;
@@ -199,13 +201,17 @@ void duo_advance(struct duo *d, uint64_t ns) {
         uint64_t t = a < b ? a : b;
         if (t > end) break;
         d->now = t > d->now ? t : d->now + 1;
-        for (int i = 0; i < 2; i++) engine_tick(d->side[i].engine, d->now);
+        for (int i = 0; i < 2; i++) {
+            d->running = i;
+            engine_tick(d->side[i].engine, d->now);
+        }
         duo_settle(d);
     }
     if (end > d->now) d->now = end;
 }
 
 void duo_connect(struct duo *d) {
+    d->running = 0;
     if (engine_connect(d->side[0].engine, d->now, &d->side[0].from, NULL, &d->side[0].conn)) abort();
 }
 
@@ -214,6 +220,7 @@ void duo_send(struct duo *d, int from, size_t len) {
     struct ep_send m = {.data = content, .data_bytes = len, .on_done = on_sent, .arg = s};
     if (!s->conn || len > sizeof content) abort();
     memset(d->side[!from].sink, 0, DUO_DATA_BYTES);
+    d->running = from;
     if (engine_send(s->engine, d->now, s->conn, &m)) abort();
 }
 

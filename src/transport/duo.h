@@ -47,6 +47,7 @@ struct duo {
     /* Sees each packet before it arrives and may change it; false: it is lost. NULL: all pass. */
     bool (*filter)(struct duo *d, struct duo_packet *p);
     int mode;            /* the filter's */
+    int running;         /* whose engine is running, or was the last to */
     uint32_t packets[2]; /* sent by each side */
     uint64_t bytes[2];   /* … in bytes */
     size_t amplified;    /* most bytes by which what a packet made a side send at once was longer than it */
