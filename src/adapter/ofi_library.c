@@ -98,7 +98,7 @@ static int choose(const struct ofi_library *lib, uint64_t caps, const char *prov
     char service[8];
     if (!hints) return WEFT_E_NOMEM;
     snprintf(service, sizeof service, "%u", port);
-    if (provider) hints->fabric_attr->prov_name = strdup(provider);
+    hints->fabric_attr->prov_name = (char *)(uintptr_t)provider; /* only read, and not freed: below */
     *out = NULL;
     bool by_name = provider && is_named(provider, "shm"); /* its "node" is no address */
     if (!by_name && !lib->getinfo(API_VERSION, bind_host, port ? service : NULL, FI_SOURCE | FI_NUMERICHOST,
@@ -107,6 +107,7 @@ static int choose(const struct ofi_library *lib, uint64_t caps, const char *prov
     list = NULL;
     if (!*out && !lib->getinfo(API_VERSION, NULL, NULL, 0, hints, &list))
         *out = pick(lib, list, provider, false);
+    hints->fabric_attr->prov_name = NULL;
     lib->freeinfo(hints);
     return *out ? 0 : WEFT_E_NOSUP;
 }
