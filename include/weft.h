@@ -225,8 +225,9 @@ int weft_connect_wait(struct weft_peer *peer, uint64_t timeout_ns);
  * for it after this returned, only callbacks of operations that still end. The pointer is invalid at once: no other
  * thread may be using it. */
 void weft_disconnect(struct weft_peer *peer);
-/* WEFT_E_AGAIN: the connection is being made; 0: up; else why it is down: WEFT_E_PEER_LOST, WEFT_E_CLOSED, WEFT_E_PROTO,
- * or one of weft_connect's. */
+/* WEFT_E_AGAIN: the connection is being made; 0: up; else why it is down: WEFT_E_PEER_LOST, WEFT_E_CLOSED,
+ * WEFT_E_PROTO, WEFT_E_NOMEM and WEFT_E_LIMIT (one side could not keep what it has to, for lack of memory or
+ * room), or one of weft_connect's. */
 int weft_peer_status(const struct weft_peer *peer);
 /* Who it is: as the daemon or the address said, or, for accepted peers, as the peer said itself. */
 struct weft_id weft_peer_id(const struct weft_peer *peer);

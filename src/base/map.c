@@ -71,6 +71,14 @@ int weft_map_put(struct weft_map *m, uint64_t key, void *value) {
     return WEFT_OK;
 }
 
+void *weft_map_swap(struct weft_map *m, uint64_t key, void *value) {
+    struct weft_map_slot *s = value ? find(m, key) : NULL;
+    if (!s) return NULL;
+    void *before = s->value;
+    s->value = value;
+    return before;
+}
+
 void *weft_map_get(const struct weft_map *m, uint64_t key) {
     struct weft_map_slot *s = find(m, key);
     return s ? s->value : NULL;

@@ -18,6 +18,9 @@ struct weft_map {
 void weft_map_init(struct weft_map *m);
 void weft_map_fini(struct weft_map *m);
 int weft_map_put(struct weft_map *m, uint64_t key, void *value); /* WEFT_E_EXIST, WEFT_E_NOMEM */
+/* The key has this value from now on; the one before. NULL: it is not there, nothing has changed. Takes no
+ * memory. */
+void *weft_map_swap(struct weft_map *m, uint64_t key, void *value);
 void *weft_map_get(const struct weft_map *m, uint64_t key);      /* NULL: not there */
 void *weft_map_remove(struct weft_map *m, uint64_t key);         /* the value, NULL: was not there */
 /* Start with *it = 0; NULL at the end. Nothing may be added meanwhile; the entry just returned may be

@@ -40,6 +40,22 @@ static void map_remove__gives_the_value_once(void **state) {
     weft_map_fini(&m);
 }
 
+static void map_swap__needs_no_room(void **state) {
+    static int other;
+    struct weft_map m;
+    weft_map_init(&m);
+    assert_null(weft_map_swap(&m, 7, &some));
+    for (uint64_t k = 0; k < 12; k++) assert_int_equal(weft_map_put(&m, k, &some), WEFT_OK);
+    const struct weft_map_slot *slots = m.slots; /* full: the next put grows it */
+    assert_ptr_equal(weft_map_swap(&m, 7, &other), &some);
+    assert_null(weft_map_swap(&m, 12, &other));
+    assert_null(weft_map_swap(&m, 7, NULL));
+    assert_ptr_equal(weft_map_get(&m, 7), &other);
+    assert_ptr_equal(m.slots, slots);
+    assert_int_equal(m.count, 12);
+    weft_map_fini(&m);
+}
+
 /* Without reuse of removed slots, or with a count of them that drifts, this grows for ever or never ends. */
 static void map_churn__stays_small(void **state) {
     struct weft_map m;
@@ -100,6 +116,7 @@ int main(void) {
         cmocka_unit_test(map_put__finds_again),
         cmocka_unit_test(map_put__refuses_what_is_there_and_null),
         cmocka_unit_test(map_remove__gives_the_value_once),
+        cmocka_unit_test(map_swap__needs_no_room),
         cmocka_unit_test(map_churn__stays_small),
         cmocka_unit_test(map_random__agrees_with_an_array),
         cmocka_unit_test(map_next__visits_all_once_and_allows_removal),

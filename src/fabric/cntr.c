@@ -120,28 +120,47 @@ struct late {
     int status;
 };
 
-void done_take(struct weft_done *to, const struct weft_done *done) {
-    *to = done ? *done : (struct weft_done){0};
-    cntr_hold(to->cntr);
+/* Each callback has a record, in case that it must wait: none may come early for lack of memory. */
+static int reserve(struct weft *w) {
+    if (atomic_load(&w->untold) == w->late_count) {
+        struct late *l = malloc(sizeof *l);
+        if (!l) return WEFT_E_NOMEM;
+        weft_list_push_front(&w->late_free, &l->node);
+        w->late_count++;
+    }
+    atomic_fetch_add(&w->untold, 1);
+    return 0;
 }
 
-static void tell(const struct weft_done *done, int status) {
-    if (done->fn) done->fn(done->arg, status);
+int done_take(struct weft *w, struct weft_done *to, const struct weft_done *done) {
+    int rc = done && done->fn ? reserve(w) : 0;
+    *to = done && rc == 0 ? *done : (struct weft_done){0};
+    cntr_hold(to->cntr);
+    return rc;
+}
+
+static void tell(struct weft *w, const struct weft_done *done, int status) {
+    if (done->fn) {
+        atomic_fetch_sub(&w->untold, 1);
+        done->fn(done->arg, status);
+    }
     cntr_count(done->cntr, status);
     cntr_drop(done->cntr);
 }
 
-void done_late_all(struct weft *w) {
-    for (;;) {
-        pthread_mutex_lock(&w->lock);
-        w->late_due = false;
-        struct weft_list *n = weft_list_pop_front(&w->late);
-        pthread_mutex_unlock(&w->lock);
-        if (!n) return;
-        struct late *l = weft_list_entry(n, struct late, node);
-        tell(&l->done, l->status);
-        free(l);
+static bool next_late(struct weft *w, struct late *out) {
+    pthread_mutex_lock(&w->lock);
+    struct weft_list *n = weft_list_pop_front(&w->late);
+    if (n) {
+        *out = *weft_list_entry(n, struct late, node);
+        weft_list_push_front(&w->late_free, n);
     }
+    pthread_mutex_unlock(&w->lock);
+    return n != NULL;
+}
+
+void done_late_all(struct weft *w) {
+    for (struct late l; next_late(w, &l);) tell(w, &l.done, l.status);
 }
 
 static void on_late(void *arg) {
@@ -150,18 +169,31 @@ static void on_late(void *arg) {
     fabric_leave(before);
 }
 
-/* Puts it off until a callback may run; false: that cannot be done. */
-static bool put_off(struct weft *w, const struct weft_done *done, int status) {
-    struct late *l = malloc(sizeof *l);
-    if (!l) return false;
-    *l = (struct late){.done = *done, .status = status};
-    pthread_mutex_lock(&w->lock);
-    weft_list_push_back(&w->late, &l->node);
-    if (!w->late_due) w->late_due = ep_timer(w->ep, weft_now_ns(), on_late, w) != 0;
-    bool due = w->late_due;
-    if (!due) weft_list_remove(&l->node);
+int done_init(struct weft *w) {
+    struct ep_timer *timer = ep_timer_create(w->ep, on_late, w);
+    pthread_mutex_lock(&w->lock); /* handlers run already */
+    w->late_due = timer;
     pthread_mutex_unlock(&w->lock);
-    if (!due) free(l);
+    return timer ? 0 : WEFT_E_NOMEM;
+}
+
+void done_fini(struct weft *w) {
+    for (struct weft_list *n; (n = weft_list_pop_front(&w->late_free));)
+        free(weft_list_entry(n, struct late, node));
+}
+
+/* Puts it off until a callback may run; false: nothing runs any (in a forked child, say). */
+static bool put_off(struct weft *w, const struct weft_done *done, int status) {
+    pthread_mutex_lock(&w->lock);
+    bool due = w->late_due && ep_timer_set(w->ep, w->late_due, weft_now_ns());
+    if (due) {
+        struct weft_list *n = weft_list_pop_front(&w->late_free);
+        struct late *l = weft_list_entry(n, struct late, node);
+        l->done = *done;
+        l->status = status;
+        weft_list_push_back(&w->late, n);
+    }
+    pthread_mutex_unlock(&w->lock);
     return due;
 }
 
@@ -170,5 +202,5 @@ void done_tell(struct weft *w, struct weft_done *done, int status) {
     *done = (struct weft_done){0};
     if (!d.cntr && !d.fn) return;
     if (d.fn && !fabric_in_callback(w) && put_off(w, &d, status)) return;
-    tell(&d, status);
+    tell(w, &d, status);
 }

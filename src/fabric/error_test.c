@@ -1,7 +1,7 @@
 /* Every error that weft.h documents and that the tests of the operations do not produce already; and what a
  * callback may not do. */
 #include "base/error.h"
-#include "fabric/fab_fixture.h"
+#include "fabric/fab_pair.h"
 
 #include <poll.h>
 #include <stdlib.h>
@@ -9,24 +9,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-static struct fab a, b;
-static struct weft_peer *peer;
-static uint8_t *data;
-
-static int setup(void **state) {
-    fab_open(&a, "udp,shm");
-    fab_open(&b, "udp,shm");
-    peer = fab_connect(&a, &b);
-    data = calloc(1, FAB_BYTES);
-    return 0;
-}
-
-static int teardown(void **state) {
-    fab_close(&b);
-    fab_close(&a);
-    free(data);
-    return 0;
-}
+static int setup(void **state) { return setup_over("udp,shm"); }
 
 static void nothing(void *ctx, struct weft_peer *p, const struct weft_msg *m, struct weft_action *action) {}
 
@@ -108,12 +91,13 @@ static void connect__turned_away(void **state) {
     struct weft_notify n = {.completion = fab_done(&end)};
     b.accept = WEFT_E_ACCESS;
     assert_int_equal(weft_connect(a.w, &b.address, NULL, &p), 0);
-    assert_int_equal(weft_zero_copy_send(p, H_RECORD, NULL, 0, weft_buf_ptr(data, FAB_BYTES), 0, &n), 0);
+    int rc = weft_zero_copy_send(p, H_RECORD, NULL, 0, weft_buf_ptr(data, FAB_BYTES), 0, &n);
+    assert_true(rc == 0 || rc == WEFT_E_REFUSED); /* where this thread came late */
     assert_int_equal(weft_connect_wait(p, FAB_PATIENCE), WEFT_E_REFUSED);
     fab_await(&a, &a.downs, 1);
     assert_int_equal(a.down_status, WEFT_E_REFUSED);
-    assert_int_equal(end.times, 1);
-    assert_int_equal(end.status, WEFT_E_REFUSED);
+    assert_int_equal(end.times, rc == 0);
+    assert_int_equal(end.status, rc ? 0 : WEFT_E_REFUSED);
     assert_int_equal(b.messages, 0);
     assert_int_equal(b.downs, 0); /* nobody had taken it */
     assert_int_equal(weft_peer_status(p), WEFT_E_REFUSED);

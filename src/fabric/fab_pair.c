@@ -9,7 +9,7 @@ struct fab a, b, *to;
 struct weft_peer *peer;
 uint8_t *data;
 
-static int setup_over(const char *name) {
+int setup_over(const char *name) {
     adapters = name;
     bool self = strcmp(name, "self") == 0;
     fab_open(&a, name);

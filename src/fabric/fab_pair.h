@@ -9,6 +9,7 @@ extern struct fab *to;         /* who receives */
 extern struct weft_peer *peer; /* a's, to `to` */
 extern uint8_t *data;          /* FAB_BYTES, filled with seed 7 */
 
+int setup_over(const char *name);
 int setup_self(void **state);
 int setup_shm(void **state);
 int setup_udp(void **state);

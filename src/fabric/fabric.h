@@ -83,7 +83,10 @@ struct weft {
     struct weft_map window_keys; /* key → struct weft_window */
     struct weft_list free_ops;
     struct weft_list late; /* ends of operations that wait to be told by a callback (cntr.c) */
-    bool late_due;
+    struct weft_list late_free;
+    size_t late_count;         /* of all such records: at least `untold` */
+    atomic_size_t untold;      /* callbacks of the program that are still to come */
+    struct ep_timer *late_due; /* tells them */
     uint64_t peer_serial;
 };
 
@@ -217,13 +220,16 @@ void cntr_count(struct weft_cntr *c, int status);
 /* A target counter that a peer names. */
 void cntr_count_named(struct weft *w, uint32_t id);
 void cntr_free_all(struct weft *w);
-/* Copies and holds; done NULL: nobody. */
-void done_take(struct weft_done *to, const struct weft_done *done);
+/* Copies and holds, with the lock; done NULL: nobody. WEFT_E_NOMEM: then *to is nobody. */
+int done_take(struct weft *w, struct weft_done *to, const struct weft_done *done);
 /* The operation was not started: lets go. The program still has each counter, so no last hold goes here. */
-static inline void done_forget(struct weft_done *done) {
+static inline void done_forget(struct weft *w, struct weft_done *done) {
     if (done->cntr) atomic_fetch_sub(&done->cntr->refs, 1);
+    if (done->fn) atomic_fetch_sub(&w->untold, 1);
     *done = (struct weft_done){0};
 }
+int done_init(struct weft *w); /* when the endpoint is open */
+void done_fini(struct weft *w);
 /* Tells, once, and lets go; a callback of the program runs at once inside of callbacks, else soon. Without
  * the lock. */
 void done_late_all(struct weft *w); /* the rest of them, in weft_close */

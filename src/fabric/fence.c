@@ -98,11 +98,11 @@ int weft_flush(struct weft_peer *p, const struct weft_done *done) {
     if (rc == 0) {
         le_put64(b, op->id);
         struct ep_send s = {.handler = FABRIC_FLUSH, .header = b, .header_bytes = sizeof b};
-        done_take(&op->completion, done);
-        rc = op_submit(p, &s, op);
+        rc = done_take(w, &op->completion, done);
+        if (rc == 0) rc = op_submit(p, &s, op);
     }
     if (rc && op) {
-        done_forget(&op->completion);
+        done_forget(w, &op->completion);
         op_take(p, op->id);
         op_free(op);
     }

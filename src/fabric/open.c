@@ -55,7 +55,8 @@ static void init(struct weft *w, const struct weft_config *cfg) {
     w->ordered_bytes = (size_t)weft_option_int("eager_bytes");
     w->self = (struct weft_id){0, (uint32_t)getpid()};
     pthread_mutex_init(&w->lock, NULL);
-    struct weft_list *lists[] = {&w->peers, &w->cntrs, &w->mems, &w->windows, &w->free_ops, &w->late};
+    struct weft_list *lists[] = {&w->peers,    &w->cntrs, &w->mems,     &w->windows,
+                                 &w->free_ops, &w->late,  &w->late_free};
     for (size_t i = 0; i < sizeof lists / sizeof *lists; i++) weft_list_init(lists[i]);
     weft_map_init(&w->cntr_ids);
     weft_map_init(&w->posts);
@@ -69,6 +70,7 @@ static void destroy(struct weft *w) {
     mem_free_all(w);
     cntr_free_all(w);
     op_free_pool(w);
+    done_fini(w);
     for (size_t i = 0; i < WEFT_HANDLERS_MAX; i++) free(atomic_load(&w->handlers[i]));
     weft_map_fini(&w->cntr_ids);
     weft_map_fini(&w->posts);
@@ -111,6 +113,7 @@ int weft_open(struct weft **out, const struct weft_config *given) {
     init(w, &cfg);
     rc = register_handlers(w, &cfg);
     if (rc == 0) rc = open_endpoint(w, &cfg);
+    if (rc == 0) rc = done_init(w);
     struct weft *before = *out;
     *out = w; /* peers may find this process, and handlers run, before this returns */
     if (rc == 0 && !(cfg.flags & WEFT_ALONE)) rc = directory_attach(w, cfg.node);

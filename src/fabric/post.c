@@ -18,9 +18,9 @@ static int enter(struct weft *w, struct post *post, struct post **overridden) {
     struct weft_map *table = table_of(w, post->from);
     int status = post->from ? atomic_load(&post->from->status) : 0;
     if (status && status != WEFT_E_AGAIN) return status;
-    if (!weft_map_get(table, post->tag) && table->count >= w->max_posts) return WEFT_E_LIMIT;
-    *overridden = weft_map_remove(table, post->tag);
-    return weft_map_put(table, post->tag, post);
+    *overridden = weft_map_swap(table, post->tag, post);
+    if (*overridden) return 0;
+    return table->count < w->max_posts ? weft_map_put(table, post->tag, post) : WEFT_E_LIMIT;
 }
 
 int weft_post_buffer(struct weft *w, struct weft_peer *from, uint64_t tag, struct weft_buf into,
@@ -33,11 +33,11 @@ int weft_post_buffer(struct weft *w, struct weft_peer *from, uint64_t tag, struc
         free(post);
         return rc;
     }
-    done_take(&post->done, done);
     pthread_mutex_lock(&w->lock);
-    rc = enter(w, post, &overridden);
+    rc = done_take(w, &post->done, done);
+    if (rc == 0) rc = enter(w, post, &overridden);
     if (rc) {
-        done_forget(&post->done);
+        done_forget(w, &post->done);
         buf_give(post->mem, post->pin);
     }
     pthread_mutex_unlock(&w->lock);

@@ -32,11 +32,11 @@ static int start_get(const struct weft_remote *from, uint64_t offset, struct op 
     le_put64(b + 16, op->bytes);
     le_put64(b + 24, op->id);
     struct ep_send s = {.handler = FABRIC_GET, .header = b, .header_bytes = sizeof b};
-    done_take(&op->completion, done);
-    int rc = op_await(op);
+    int rc = done_take(p->w, &op->completion, done);
+    if (rc == 0) rc = op_await(op);
     if (rc == 0) rc = op_submit(p, &s, op);
     if (rc == 0) return 0;
-    done_forget(&op->completion);
+    done_forget(p->w, &op->completion);
     if (op->awaiting) op_take(p, op->id);
     op_free(op);
     return rc;

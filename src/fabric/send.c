@@ -36,12 +36,12 @@ static int start(struct op *op, struct ep_send *s, bool answered, const struct w
     struct weft_peer *p = op->peer;
     int rc = answered ? op_await(op) : 0;
     le_put64(op_field, op->awaiting ? op->id : 0);
-    done_take(&op->origin, &notify->origin);
-    done_take(&op->completion, &notify->completion);
+    if (rc == 0) rc = done_take(p->w, &op->origin, &notify->origin);
+    if (rc == 0) rc = done_take(p->w, &op->completion, &notify->completion);
     if (rc == 0) rc = op_submit(p, s, op);
     if (rc == 0) return 0;
-    done_forget(&op->origin);
-    done_forget(&op->completion);
+    done_forget(p->w, &op->origin);
+    done_forget(p->w, &op->completion);
     if (op->awaiting) op_take(p, op->id);
     op->mem = NULL;
     op->pin = NULL;

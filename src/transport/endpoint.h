@@ -34,6 +34,7 @@
 
 struct ep;
 struct ep_peer;
+struct ep_timer;
 
 struct ep_msg {
     uint16_t handler, channel;
@@ -191,5 +192,11 @@ bool ep_prepare_sleep(struct ep *ep);
  * memory. */
 uint64_t ep_timer(struct ep *ep, uint64_t at_ns, void (*fn)(void *arg), void *arg);
 void ep_cancel_timer(struct ep *ep, uint64_t id);
+/* A timer that is made once and set whenever it is wanted, which takes no memory; ep_close frees it. NULL: no
+ * memory. */
+struct ep_timer *ep_timer_create(struct ep *ep, void (*fn)(void *arg), void *arg);
+/* Runs fn(arg) as ep_timer does, once; a time that it is set to already is forgotten. False: in a forked
+ * child. */
+bool ep_timer_set(struct ep *ep, struct ep_timer *timer, uint64_t at_ns);
 
 #endif

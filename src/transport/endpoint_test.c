@@ -461,6 +461,24 @@ static void ep_timer__in_order_and_cancelled(void **state) {
     fx_close(&a);
 }
 
+static void on_kept_timer(void *arg) { ++*(atomic_int *)arg; }
+
+static void ep_timer_set__again_and_again(void **state) {
+    struct fx a;
+    atomic_int count = 0;
+    fx_open(&a, "udp", false);
+    struct ep_timer *t = ep_timer_create(a.ep, on_kept_timer, &count);
+    assert_non_null(t);
+    for (int i = 1; i <= 3; i++) {
+        assert_true(ep_timer_set(a.ep, t, weft_now_ns() + WEFT_NS_PER_S * 1000));
+        assert_true(ep_timer_set(a.ep, t, weft_now_ns() + WEFT_NS_PER_MS)); /* forgets the other time */
+        fx_await_idle(&count, i);
+    }
+    assert_non_null(ep_timer_create(a.ep, on_kept_timer, &count)); /* never set */
+    fx_close(&a);
+    assert_int_equal(count, 3);
+}
+
 static void kept(const char *adapters) {
     struct fx a, b;
     fx_open(&b, adapters, true);
@@ -616,6 +634,7 @@ int main(int argc, char **argv) {
         cmocka_unit_test(ep_wake__is_noticed),
         cmocka_unit_test(ep_watch__runs_when_readable),
         cmocka_unit_test(ep_timer__in_order_and_cancelled),
+        cmocka_unit_test(ep_timer_set__again_and_again),
     };
     if (argc > 1) cmocka_set_test_filter(argv[1]);
     return cmocka_run_group_tests(tests, NULL, NULL);

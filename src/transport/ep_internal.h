@@ -57,7 +57,7 @@ struct ep_watch {
 struct ep_timer {
     struct heap_node at;
     struct weft_list node;
-    uint64_t id;
+    uint64_t id; /* 0: kept (ep_timer_create) */
     void (*fn)(void *arg);
     void *arg;
 };
@@ -118,6 +118,7 @@ struct ep {
     uint64_t watched_ns;
     struct heap timers;
     struct weft_list timer_list;
+    size_t timer_count; /* in the list: the heap has room for all of them */
     uint64_t next_timer;
 
     struct weft_list memory; /* from ep_alloc, and not an adapter's */

@@ -72,29 +72,55 @@ int ep_run_watches(struct ep *ep, bool force) {
     return ran;
 }
 
-uint64_t ep_timer(struct ep *ep, uint64_t at_ns, void (*fn)(void *arg), void *arg) {
-    if (!ep_is_ours(ep) || !fn) return 0;
+/* Returns with the lock, unless it returns NULL. */
+static struct ep_timer *timer_new(struct ep *ep, void (*fn)(void *arg), void *arg) {
+    if (!ep_is_ours(ep) || !fn) return NULL;
     struct ep_timer *t = malloc(sizeof *t);
-    if (!t) return 0;
+    if (!t) return NULL;
     *t = (struct ep_timer){.fn = fn, .arg = arg};
-    if (at_ns == WEFT_TIME_NEVER) at_ns--;
     pthread_mutex_lock(&ep->lock);
-    if (heap_reserve(&ep->timers, ep->timers.count + 1)) {
+    if (heap_reserve(&ep->timers, ep->timer_count + 1)) {
         pthread_mutex_unlock(&ep->lock);
         free(t);
-        return 0;
+        return NULL;
     }
-    uint64_t id = t->id = ++ep->next_timer;
-    heap_set(&ep->timers, &t->at, at_ns);
     weft_list_push_back(&ep->timer_list, &t->node);
+    ep->timer_count++;
+    return t;
+}
+
+static void timer_set(struct ep *ep, struct ep_timer *t, uint64_t at_ns) {
+    heap_set(&ep->timers, &t->at, at_ns == WEFT_TIME_NEVER ? at_ns - 1 : at_ns);
     ep_changed(ep);
+}
+
+uint64_t ep_timer(struct ep *ep, uint64_t at_ns, void (*fn)(void *arg), void *arg) {
+    struct ep_timer *t = timer_new(ep, fn, arg);
+    if (!t) return 0;
+    uint64_t id = t->id = ++ep->next_timer;
+    timer_set(ep, t, at_ns);
     pthread_mutex_unlock(&ep->lock);
     return id;
+}
+
+struct ep_timer *ep_timer_create(struct ep *ep, void (*fn)(void *arg), void *arg) {
+    struct ep_timer *t = timer_new(ep, fn, arg);
+    if (t) pthread_mutex_unlock(&ep->lock);
+    return t;
+}
+
+bool ep_timer_set(struct ep *ep, struct ep_timer *t, uint64_t at_ns) {
+    if (!ep_is_ours(ep)) return false;
+    pthread_mutex_lock(&ep->lock);
+    timer_set(ep, t, at_ns);
+    pthread_mutex_unlock(&ep->lock);
+    return true;
 }
 
 static void timer_free(struct ep *ep, struct ep_timer *t) {
     heap_set(&ep->timers, &t->at, WEFT_TIME_NEVER);
     weft_list_remove(&t->node);
+    ep->timer_count--;
     free(t);
 }
 
@@ -114,7 +140,10 @@ int ep_run_timers(struct ep *ep) {
         struct ep_timer *t = weft_container_of(n, struct ep_timer, at);
         void (*fn)(void *) = t->fn;
         void *arg = t->arg;
-        timer_free(ep, t);
+        if (t->id)
+            timer_free(ep, t);
+        else
+            heap_set(&ep->timers, &t->at, WEFT_TIME_NEVER);
         pthread_mutex_unlock(&ep->lock);
         fn(arg);
         pthread_mutex_lock(&ep->lock);
