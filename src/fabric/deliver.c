@@ -157,10 +157,10 @@ static void deliver_posted(struct weft_peer *p, const struct ep_msg *m, struct e
     *sink = (struct ep_sink){.buf = post->buf, .on_data = arrival_on_data, .arg = a, .unpinned = unpinned};
 }
 
-/* Where the handler wants the data; *ptr NULL: nowhere. */
+/* Where the handler wants the data; *ptr NULL: nowhere, and nothing is held. */
 static int find_place(struct weft *w, const struct weft_action *action, uint64_t bytes, void **ptr,
                       struct pin **pin) {
-    *ptr = action->buf;
+    *ptr = action->mem ? NULL : action->buf;
     *pin = NULL;
     if (!action->mem) return action->buf && bytes > action->buf_bytes ? WEFT_E_TOO_BIG : 0;
     size_t room = weft_mem_bytes(action->mem);

@@ -47,7 +47,10 @@ static void on_record(void *ctx, struct weft_peer *peer, const struct weft_msg *
     if (!m->posted) {
         if (f->place == FAB_INTO_BUF || f->place == FAB_TOO_SMALL) action->buf = f->buf;
         action->buf_bytes = f->place == FAB_TOO_SMALL ? 1 : FAB_BYTES;
-        if (f->place == FAB_INTO_MEM) action->mem = f->mem;
+        if (f->place == FAB_INTO_MEM) {
+            action->mem = f->mem;
+            action->buf = f->buf; /* not looked at */
+        }
         if (f->place == FAB_IN_PLACE && m->data) memcpy(f->buf, m->data, m->data_bytes);
     }
     if (f->hook) f->hook(f);

@@ -96,6 +96,7 @@ static void zero_copy_send__does_not_fit(void **state) {
     to->place = FAB_INTO_MEM;
     assert_int_equal(weft_zero_copy_send(peer, H_RECORD, NULL, 0, weft_buf_ptr(data, 51), 0, &n), 0);
     assert_int_equal(fab_result(completion), WEFT_E_TOO_BIG);
+    assert_int_equal(weft_dma_cleanup(to->mem), 0); /* nothing holds it */
 }
 
 static void zero_copy_send__no_such_handler(void **state) {

@@ -282,7 +282,7 @@ static uint64_t next_round(const struct ep *ep, uint64_t now) {
     return now + ROUND_NS;
 }
 
-static uint64_t spin_time(const struct ep *ep) {
+static uint64_t wait_spin_ns(const struct ep *ep) {
     bool longer = ep->spin_ns && ep->spin_ns < LENT_SPIN_NS && engine_is_lending(ep->engine);
     return longer ? LENT_SPIN_NS : ep->spin_ns;
 }
@@ -296,7 +296,7 @@ static enum look dispatch_and_spin(struct ep *ep, struct wait *w, bool round) {
             ep->next_round_ns = ep_has_work(ep) ? 0 : next_round(ep, ep->now);
         }
         w->seen = ep->events_run;
-        w->spin_ns = spin_time(ep);
+        w->spin_ns = wait_spin_ns(ep);
         pthread_mutex_unlock(&ep->lock);
         round = spin(ep, w, &result);
         pthread_mutex_lock(&ep->lock);
