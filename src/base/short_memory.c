@@ -36,14 +36,14 @@ void __wrap_free(void *p) {
     __real_free(p);
 }
 
-static int fail_in; /* allocations until the one that fails; 0: it has */
+static _Thread_local int fail_in; /* allocations until the one that fails; 0: it has */
 
 static bool count_down(void) { return fail_in > 0 && --fail_in == 0; }
 
 int short_memory_fail_in(int n) {
     int left = fail_in;
     fail_in = n;
-    short_memory_fails = n ? count_down : NULL;
+    if (n) short_memory_fails = count_down;
     return left;
 }
 

@@ -8,8 +8,8 @@
 /* Asked before each allocation: true makes it fail. NULL: none does. */
 extern bool (*short_memory_fails)(void);
 
-/* The n-th allocation from now fails, that one alone; 0: none does. How many there were to go until one failed, of
- * the call before. */
+/* The n-th allocation of this thread from now fails, that one alone; 0: none does. How many there were to go
+ * until one failed, of the call before. */
 int short_memory_fail_in(int n);
 
 /* Runs the job with the first, then the second, … allocation failing, until it reaches none that fails. The

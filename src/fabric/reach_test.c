@@ -1,5 +1,6 @@
 /* Finding and reaching others where it fails: a daemon that refuses, is full or gone; connections that are
  * not made, and why. */
+#include "base/short_memory.h"
 #include "fabric/fab_fixture.h"
 #include "fabric/wire.h"
 #include "node/daemon_fixture.h"
@@ -102,6 +103,53 @@ static void names__are_limited(void **state) {
     name[WEFT_NAME_MAX - 1] = 0;
     assert_int_equal(weft_withdraw(w, name), WEFT_E_NOENT);
     weft_close(w, 0);
+}
+
+/* -- without memory: each call fails as often as it allocates, and has done nothing -- */
+
+static struct weft *scarce;
+static uint16_t scarce_port;
+static struct weft_address found;
+
+static int scarce_open(void) {
+    struct weft_config cfg;
+    weft_config_init(&cfg);
+    cfg.adapters = "udp";
+    cfg.run_dir = run_dir;
+    cfg.flags = WEFT_NO_THREAD;
+    return weft_open(&scarce, &cfg);
+}
+static int scarce_publish(void) { return weft_publish(scarce, "scarce"); }
+static int scarce_lookup_name(void) { return weft_lookup_name(scarce, "scarce", 0, &found); }
+static int scarce_lookup_process(void) { return weft_lookup_process(scarce, weft_self(scarce), &found); }
+static int scarce_port_bind(void) { return weft_port_bind(scarce, 2000, &scarce_port); }
+static int scarce_lookup_port(void) { return weft_lookup_port(scarce, 0, 2000, &found); }
+static int scarce_port_release(void) { return weft_port_release(scarce, 2000); }
+static int scarce_withdraw(void) { return weft_withdraw(scarce, "scarce"); }
+static int scarce_count(void) {
+    int n = weft_node_count(scarce);
+    return n == 1 ? 0 : n;
+}
+
+static void insist(int (*call)(void)) {
+    for (int n = 1, rc = WEFT_E_NOMEM; rc; n++) {
+        short_memory_fail_in(n);
+        rc = call();
+        short_memory_fail_in(0);
+        if (rc) assert_int_equal(rc, WEFT_E_NOMEM);
+    }
+}
+
+static void calls__without_memory(void **state) {
+    cluster(1);
+    lead_to(nodes[0].socket);
+    insist(scarce_open);
+    int (*const calls[])(void) = {scarce_publish,   scarce_lookup_name, scarce_lookup_process,
+                                  scarce_port_bind, scarce_lookup_port, scarce_port_release,
+                                  scarce_withdraw,  scarce_count};
+    for (size_t i = 0; i < sizeof calls / sizeof *calls; i++) insist(calls[i]);
+    assert_int_equal(scarce_port, 2000);
+    weft_close(scarce, 0);
 }
 
 static void ports__of_the_privileged(void **state) {
@@ -215,7 +263,7 @@ int main(int argc, char **argv) {
         T(open__what_the_daemon_says),     T(names__are_limited),
         T(ports__of_the_privileged),       T(daemon__is_gone),
         T(connect__needs_the_same_key),    T(connect__to_somebody_who_does_not_answer),
-        T(connect__refused_with_a_reason),
+        T(connect__refused_with_a_reason), T(calls__without_memory),
     };
     if (argc > 1) cmocka_set_test_filter(argv[1]);
     int failed = cmocka_run_group_tests(tests, group_setup, group_teardown);

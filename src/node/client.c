@@ -58,8 +58,11 @@ static int on_reply(struct node_client *c, struct node_frame *f) {
     struct client_waiter *callback = NULL;
     if (w) {
         memcpy(w->reason, reason, sizeof reason);
-        w->body = left ? malloc(left) : NULL;
-        if (w->body) memcpy(w->body, rest, left);
+        if (left > w->room_bytes) {
+            free(w->body);
+            w->body = malloc(left);
+        }
+        if (left && w->body) memcpy(w->body, rest, left);
         w->body_bytes = w->body ? left : 0;
         callback = complete(w, left && !w->body ? WEFT_E_NOMEM : status);
     }
@@ -128,7 +131,8 @@ static void drain(struct node_client *c) {
         else if (got < 0)
             rc = got;
     }
-    if (rc != WEFT_OK && rc != WEFT_E_AGAIN)
+    /* What there was no memory for is still in the socket. */
+    if (rc != WEFT_OK && rc != WEFT_E_AGAIN && rc != WEFT_E_NOMEM)
         lose_daemon(c, rc);
     else if (c->ep)
         ep_wake(c->ep);

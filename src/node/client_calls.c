@@ -113,7 +113,8 @@ int node_client_port_bind(struct node_client *c, uint16_t wanted, uint16_t *port
     struct weft_writer body;
     fields(&body, buf);
     weft_put_u16(&body, wanted);
-    struct client_waiter w = {0};
+    struct client_waiter w = {.body = malloc(sizeof *port), .room_bytes = sizeof *port};
+    if (!w.body) return WEFT_E_NOMEM;
     int rc = client_call(c, NODE_PORT_BIND, &body, QUICK_TIMEOUT_MS, &w);
     if (rc == WEFT_OK) {
         struct weft_reader r;

@@ -20,6 +20,7 @@ struct client_waiter {
     char reason[NODE_REASON_MAX];
     void *body;                   /* heap; the waiter's */
     size_t body_bytes;
+    size_t room_bytes; /* of a body that was made before the request: for an answer that must not get lost */
     void (*finish)(struct node_client *c, struct client_waiter *w);   /* NULL: someone waits */
     struct node_process about;    /* the process asked for; its number 0: an executor that is to be started */
     void (*fn)(void *arg, int status, const char *reason, const struct node_executor *x);   /* of who asked for that */

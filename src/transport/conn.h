@@ -305,7 +305,8 @@ struct conn {
 };
 
 /* What the records of an active connection take at most, beside the program's messages and what is data (held
- * back, staged): each kind has a limit of its own, so that none can keep another one waiting. */
+ * back, staged): each kind has a limit of its own, so that none can keep another one waiting. While the
+ * record of sent packets grows its former half is there too, for as long as the copy takes. */
 #define CONN_ACTIVE_BYTES_MAX (512u << 10)
 #define CONN_STAGES           64u  /* Method 2: numbers of which transfers may be open */
 #define CONN_STAGE_BYTES      400u /* at most, of the record of one */
