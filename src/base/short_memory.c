@@ -4,10 +4,15 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 
-bool (*short_memory_fails)(void);
+bool (*_Atomic short_memory_fails)(void);
 static _Atomic ptrdiff_t live;
 
 size_t short_memory_live(void) { return (size_t)atomic_load(&live); }
+
+static bool fails_now(void) {
+    bool (*fails)(void) = short_memory_fails;
+    return fails && fails();
+}
 
 static void *note(void *p, ptrdiff_t more) {
     if (p) atomic_fetch_add_explicit(&live, more, memory_order_relaxed);
@@ -19,7 +24,7 @@ static void *note(void *p, ptrdiff_t more) {
     result __wrap_##name params;                                                                             \
     result __wrap_##name params {                                                                            \
         ptrdiff_t added = more; /* as it is before the call */                                               \
-        return short_memory_fails && short_memory_fails() ? NULL : note(__real_##name args, added);          \
+        return fails_now() ? NULL : note(__real_##name args, added);                                         \
     }
 WRAP(void *, malloc, (size_t n), (n), 1)
 WRAP(void *, calloc, (size_t n, size_t size), (n, size), 1)

@@ -6,7 +6,7 @@
 #include <stddef.h>
 
 /* Asked before each allocation: true makes it fail. NULL: none does. */
-extern bool (*short_memory_fails)(void);
+extern bool (*_Atomic short_memory_fails)(void);
 
 /* The n-th allocation of this thread from now fails, that one alone; 0: none does. How many there were to go
  * until one failed, of the call before. */
