@@ -41,7 +41,6 @@ static void map_remove__gives_the_value_once(void **state) {
 }
 
 static void map_swap__needs_no_room(void **state) {
-    static int other;
     struct weft_map m;
     weft_map_init(&m);
     assert_null(weft_map_swap(&m, 7, &some));
