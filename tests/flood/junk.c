@@ -33,6 +33,11 @@ struct kept {
     uint8_t data[KEPT_BYTES_MAX];
 };
 
+struct heads {
+    struct iphdr ip;
+    struct udphdr udp;
+};
+
 struct junk {
     struct junk_config cfg;
     int raw, tap, sink, stranger[JUNK_KINDS];
@@ -41,8 +46,8 @@ struct junk {
     uint64_t random, due_ns, runs, captured;
     struct kept kept[KEPT];
     struct junk_count count[JUNK_KINDS];
-    /* One batch: behind a UDP header each, which only the raw socket sends. */
-    uint8_t packet[BATCH][sizeof(struct udphdr) + JUNK_BYTES_MAX];
+    /* One batch: behind headers, which only the raw socket sends. */
+    uint8_t packet[BATCH][sizeof(struct heads) + JUNK_BYTES_MAX];
     size_t len[BATCH];
 };
 
@@ -78,10 +83,9 @@ int junk_open(struct junk **out, const struct junk_config *cfg) {
     j->random = 88172645463325252ull;
     j->tap = j->sink = -1;
     memcpy(j->port, cfg->port, sizeof j->port);
-    j->raw = socket(AF_INET, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, IPPROTO_UDP);
+    /* With IPPROTO_UDP it would be given a copy of each packet of the transfer, which costs time. */
+    j->raw = socket(AF_INET, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, IPPROTO_RAW);
     bool ok = j->raw >= 0;
-    int small = 1; /* it need not hear what it sends */
-    if (ok) setsockopt(j->raw, SOL_SOCKET, SO_RCVBUF, &small, sizeof small);
     for (int i = 0; i < JUNK_KINDS; i++) {
         j->stranger[i] = ok ? socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0) : -1;
         ok = j->stranger[i] >= 0;
@@ -246,19 +250,30 @@ static void note_sent(struct junk *j, enum junk_kind kind, bool stranger, size_t
     }
 }
 
+/* As if it came from the other end; the system fills in the rest. */
+static void write_heads(const struct junk *j, int to, size_t len, uint8_t *p) {
+    struct heads h = {.ip = {.ihl = sizeof h.ip / 4,
+                             .version = 4,
+                             .ttl = 64,
+                             .protocol = IPPROTO_UDP,
+                             .saddr = htonl(INADDR_LOOPBACK),
+                             .daddr = htonl(INADDR_LOOPBACK)},
+                      .udp = {.source = htons(j->cfg.port[!to]),
+                              .dest = htons(j->port[to]),
+                              .len = htons((uint16_t)(sizeof h.udp + len))}};
+    memcpy(p, &h, sizeof h);
+}
+
 static void send_batch(struct junk *j, enum junk_kind kind, int to, bool stranger, size_t count) {
     struct sockaddr_in target = at_port(j->port[to]);
     struct mmsghdr m[BATCH];
     struct iovec iov[BATCH];
     for (size_t i = 0; i < count; i++) {
         uint8_t *p = j->packet[i];
-        j->len[i] = make(j, kind, to, stranger, p + sizeof(struct udphdr));
-        struct udphdr udp = {.source = htons(j->cfg.port[!to]),
-                             .dest = htons(j->port[to]),
-                             .len = htons((uint16_t)(sizeof udp + j->len[i]))};
-        memcpy(p, &udp, sizeof udp);
-        size_t skip = stranger ? sizeof udp : 0;
-        iov[i] = (struct iovec){p + skip, sizeof udp + j->len[i] - skip};
+        j->len[i] = make(j, kind, to, stranger, p + sizeof(struct heads));
+        if (!stranger) write_heads(j, to, j->len[i], p);
+        size_t skip = stranger ? sizeof(struct heads) : 0;
+        iov[i] = (struct iovec){p + skip, sizeof(struct heads) + j->len[i] - skip};
         m[i] = (struct mmsghdr){
             .msg_hdr = {
                 .msg_name = &target, .msg_namelen = sizeof target, .msg_iov = &iov[i], .msg_iovlen = 1}};
