@@ -232,6 +232,8 @@ static void tick_suspect(struct conn *c, uint64_t now) {
     }
     if (now - c->suspect_since_ns >= CONN_SUSPECT_DEAD_NS &&
         now - c->last_hint_ns <= 4 * CONN_SUSPECT_PROBE_NS) {
+        weft_info("transport", "connection %08x: its peer is in doubt, and silent for %.1f s", c->id,
+                  (double)(now - c->last_heard_ns) / 1e9);
         conn_down(c, now, WEFT_E_PEER_LOST);
         return;
     }

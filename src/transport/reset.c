@@ -1,5 +1,6 @@
 /* RESET: tells the sender of a packet that its connection does not exist here. */
 #include "base/error.h"
+#include "base/log.h"
 #include "transport/conn.h"
 #include "transport/stats.h"
 
@@ -36,6 +37,7 @@ void reset_in(struct engine *e, uint64_t now, const struct engine_from *from, co
             conn_suspect(c, now);
             return;
         }
+        weft_info("transport", "connection %08x: the peer does not know it (any more)", c->id);
         conn_down(c, now, c->closing ? WEFT_E_CLOSED : WEFT_E_PEER_LOST);
         conn_maybe_free(c);
         return;
