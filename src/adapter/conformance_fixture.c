@@ -179,6 +179,10 @@ bool pattern_holds(const uint8_t *data, size_t len, unsigned seed) {
     return true;
 }
 
+/* libfabric has threads when the tests fork, which the thread sanitizer refuses unless told. */
+__attribute__((visibility("default"))) const char *__tsan_default_options(void);
+const char *__tsan_default_options(void) { return "die_after_fork=0"; }
+
 void child_start(struct child *ch, const struct conformance *c, void (*body)(struct node *n, int pipe)) {
     int fds[2];
     assert_int_equal(pipe(fds), 0);

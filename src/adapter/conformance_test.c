@@ -14,10 +14,6 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-/* libfabric has threads when the tests fork, which the thread sanitizer refuses unless told. */
-__attribute__((visibility("default"))) const char *__tsan_default_options(void);
-const char *__tsan_default_options(void) { return "die_after_fork=0"; }
-
 static const struct conformance adapters[] = {
     {.name = "self", .ops = &adapter_self_ops, .itself_only = true},
     {.name = "shm", .ops = &adapter_shm_ops},
