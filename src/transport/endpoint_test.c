@@ -326,7 +326,7 @@ static bool answered(void *arg) {
 static void *wait_for_all(void *arg) {
     struct waiter *w = arg;
     for (uint64_t i = 0; i < 50; i++) fx_send(w->fx, w->fx->peer, H_ECHO, w->channel, i, 0, NULL, 0);
-    w->answers = ep_wait(w->fx->ep, answered, w, weft_now_ns() + 20 * WEFT_NS_PER_S) == 0;
+    w->answers = ep_wait(w->fx->ep, answered, w, weft_now_ns() + 20 * TEST_SLOWDOWN * WEFT_NS_PER_S) == 0;
     return NULL;
 }
 
@@ -357,7 +357,7 @@ static void ep_wait__ends_at_its_deadline(void **state) {
     fx_open(&a, "udp", false);
     uint64_t start = weft_now_ns();
     assert_int_equal(ep_wait(a.ep, never, NULL, start + 20 * WEFT_NS_PER_MS), WEFT_E_TIMEDOUT);
-    assert_in_range(weft_now_ns() - start, 20 * WEFT_NS_PER_MS, 2 * WEFT_NS_PER_S);
+    assert_in_range(weft_now_ns() - start, 20 * WEFT_NS_PER_MS, 2 * TEST_SLOWDOWN * WEFT_NS_PER_S);
     fx_close(&a);
 }
 
@@ -401,7 +401,7 @@ static void ep_wake__is_noticed(void **state) {
     fx_open(&a, "udp", false);
     struct wake w = {a.ep, 0};
     assert_int_equal(pthread_create(&t, NULL, wake_others, &w), 0);
-    assert_int_equal(ep_wait(a.ep, is_set, &w.flag, weft_now_ns() + 10 * WEFT_NS_PER_S), 0);
+    assert_int_equal(ep_wait(a.ep, is_set, &w.flag, weft_now_ns() + 10 * TEST_SLOWDOWN * WEFT_NS_PER_S), 0);
     pthread_join(t, NULL);
     fx_close(&a);
 }
