@@ -88,6 +88,7 @@ void engine_abort(struct engine *e, uint64_t now, struct conn *c, int status) {
 
 void engine_close(struct engine *e, uint64_t now, struct conn *c, uint64_t deadline_ns) {
     if (c->state == CONN_DOWN || c->closing) return;
+    conn_await_peer(c, now);
     c->closing = true;
     c->held = false;
     c->close_deadline_ns = deadline_ns;

@@ -268,6 +268,7 @@ struct conn {
     struct mtu mtu;
     uint64_t relaxed_at_ns, used_ns; /* used: when the newest message was queued, or came */
     uint64_t last_sent_ns, last_probe_ns, flying_since_ns, loss_at_ns, extra_reorder_ns;
+    uint64_t awaited_since_ns;     /* conn_await_peer; of no meaning while nothing waits for the peer */
     bool asked_at_once;            /* the newest packet asks for an acknowledgement at once */
     unsigned probes_fired;         /* probe timeouts in a row */
     unsigned probe_credit;         /* packets that may leave beyond the windows */
@@ -408,6 +409,8 @@ void conn_queue(struct conn *c, struct weft_list *queue, struct content *content
 /* Makes it if need be. WEFT_E_LIMIT: the connection has too many; WEFT_E_NOMEM. */
 int conn_channel(struct conn *c, uint16_t number, struct channel **out);
 bool conn_awaits_peer(const struct conn *c); /* anything but a PING waits for the peer */
+/* Before something begins to wait for it. What a packet brings needs no call: it has just been heard. */
+void conn_await_peer(struct conn *c, uint64_t now);
 void event_push(struct engine *e, struct conn *c, struct engine_event *ev, enum engine_event_type type,
                 int status);
 void event_push_front(struct engine *e, struct conn *c, struct engine_event *ev, enum engine_event_type type,

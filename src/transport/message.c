@@ -138,6 +138,7 @@ int engine_send(struct engine *e, uint64_t now, struct conn *c, const struct ep_
         e->small_ns = now;
     }
     tx->id = ch->tx_next++;
+    conn_await_peer(c, now);
     c->tx_count++;
     c->queued_bytes += tx->alloc_bytes;
     weft_list_push_back(&c->txs, &tx->node);

@@ -166,6 +166,10 @@ int recovery_ack_in(struct conn *c, uint64_t now, const struct wire_ack *a) {
 
 bool conn_awaits_peer(const struct conn *c) { return c->tx_count || c->rx_rendezvous || c->closing; }
 
+void conn_await_peer(struct conn *c, uint64_t now) {
+    if (!conn_awaits_peer(c)) c->awaited_since_ns = now;
+}
+
 static uint64_t probe_at(const struct conn *c) {
     if (!c->sent.flying) return WEFT_TIME_NEVER;
     uint64_t since = c->last_sent_ns > c->last_probe_ns ? c->last_sent_ns : c->last_probe_ns;
@@ -219,7 +223,9 @@ static uint64_t dead_at(const struct conn *c) {
     if (!c->sent.flying && !c->probes_fired) return WEFT_TIME_NEVER;
     uint64_t since = c->last_heard_ns > c->flying_since_ns ? c->last_heard_ns : c->flying_since_ns;
     uint64_t limit = 8 * rtt_probe_ns(&c->rtt, RTT_ACK_DELAY_NS, 0);
-    uint64_t least = conn_awaits_peer(c) ? c->engine->cfg.dead_ns : CONN_PING_DEAD_NS;
+    bool awaited = conn_awaits_peer(c);
+    uint64_t least = awaited ? c->engine->cfg.dead_ns : CONN_PING_DEAD_NS;
+    if (awaited && since < c->awaited_since_ns) since = c->awaited_since_ns; /* it was idle before */
     return since + (limit > least ? limit : least);
 }
 
@@ -297,5 +303,6 @@ uint64_t recovery_deadline(const struct conn *c) {
 void recovery_late(struct conn *c, uint64_t late_ns) {
     c->last_heard_ns += late_ns;
     c->flying_since_ns += late_ns;
+    c->awaited_since_ns += late_ns;
     if (c->suspect_since_ns) c->suspect_since_ns += late_ns;
 }
