@@ -160,18 +160,21 @@ static void restart__same_port(void **state) {
 
 static bool never(void *arg) { return false; }
 
-/* A peer that is stopped for a second while nothing is owed is slow, not dead. */
+/* A peer that is stopped while nothing is owed is slow, not dead, for longer than if something were. */
 static void stopped_peer__is_not_lost(const char *adapters) {
     struct fx a;
     struct child child;
+    uint8_t byte;
+    fx_fill(&byte, 1, 0);
     make_child(&child, adapters, 0);
     start_child(&child);
     fx_open(&a, adapters, false);
     fx_connect(&a, &child.fx);
-    fx_send(&a, a.peer, H_ECHO, 0, 0, 0, NULL, 0);
+    fx_send(&a, a.peer, H_ECHO, 0, 0, 0, &byte, 1);
     fx_await(&a, &a.replies, 1);
+    fx_await(&a, &a.sent, 1); /* the acknowledgement too is here */
     kill(child.pid, SIGSTOP);
-    ep_wait(a.ep, never, NULL, weft_now_ns() + 2200 * WEFT_NS_PER_MS);
+    ep_wait(a.ep, never, NULL, weft_now_ns() + 4 * WEFT_NS_PER_S); /* a PING after one, two more of silence */
     kill(child.pid, SIGCONT);
     fx_send(&a, a.peer, H_ECHO, 0, 1, 0, NULL, 0);
     fx_await(&a, &a.replies, 2);
