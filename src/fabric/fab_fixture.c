@@ -1,29 +1,19 @@
 /* Processes of the fabric that record what they get. */
 #include "fabric/fab_fixture.h"
 #include "base/path.h"
+#include "base/test_data.h"
 
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-void fab_fill(void *p, size_t bytes, unsigned seed) {
-    uint8_t *b = p;
-    for (size_t i = 0; i < bytes; i++) b[i] = (uint8_t)((i * 2654435761u + seed * 40503u + (i >> 13)) >> 5);
-}
-
-bool fab_holds(const void *p, size_t bytes, unsigned seed) {
-    const uint8_t *b = p;
-    for (size_t i = 0; i < bytes; i++)
-        if (b[i] != (uint8_t)((i * 2654435761u + seed * 40503u + (i >> 13)) >> 5)) return false;
-    return true;
-}
+void fab_fill(void *p, size_t bytes, unsigned seed) { test_data_fill(p, bytes, seed); }
+bool fab_holds(const void *p, size_t bytes, unsigned seed) { return test_data_holds(p, bytes, seed); }
 
 bool fab_is_all(const void *p, size_t bytes, uint8_t value) {
     const uint8_t *b = p;
-    for (size_t i = 0; i < bytes; i++)
-        if (b[i] != value) return false;
-    return true;
+    return bytes == 0 || (b[0] == value && memcmp(b, b + 1, bytes - 1) == 0);
 }
 
 static void on_complete(void *arg, struct weft_peer *peer, int status) {

@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/path.h"
+#include "base/test_data.h"
 
 #include <sched.h>
 #include <stdio.h>
@@ -16,34 +17,8 @@ const char *fx_security;
 
 #define PATIENCE_NS (20 * WEFT_NS_PER_S * TEST_SLOWDOWN)
 
-/* What messages carry: pieces of a table, each from another place in it. Compared by the piece, because handlers do
- * it, and a peer that is long in a handler is silent. */
-#define PIECE_BYTES 8192
-#define TABLE_BYTES 65521
-static uint8_t table[TABLE_BYTES + PIECE_BYTES];
-
-__attribute__((constructor)) static void fill_table(void) {
-    for (uint32_t i = 0; i < sizeof table; i++) {
-        uint32_t x = i * 2654435761u;
-        table[i] = (uint8_t)((x ^ x >> 15) * 2246822519u >> 24);
-    }
-}
-
-static const uint8_t *piece(size_t at, uint64_t seed) {
-    return table + (at / PIECE_BYTES * 10007 + seed * 40503u) % TABLE_BYTES;
-}
-
-static size_t piece_len(size_t at, size_t n) { return n - at < PIECE_BYTES ? n - at : PIECE_BYTES; }
-
-void fx_fill(uint8_t *p, size_t n, uint64_t seed) {
-    for (size_t at = 0; at < n; at += PIECE_BYTES) memcpy(p + at, piece(at, seed), piece_len(at, n));
-}
-
-bool fx_holds(const uint8_t *p, size_t n, uint64_t seed) {
-    for (size_t at = 0; at < n; at += PIECE_BYTES)
-        if (memcmp(p + at, piece(at, seed), piece_len(at, n))) return false;
-    return true;
-}
+void fx_fill(uint8_t *p, size_t n, uint64_t seed) { test_data_fill(p, n, seed); }
+bool fx_holds(const uint8_t *p, size_t n, uint64_t seed) { return test_data_holds(p, n, seed); }
 
 struct incoming {
     struct fx *fx;
