@@ -70,7 +70,6 @@ static void open_gate(struct incoming *m) {
 static void carry_out(struct executor *x, struct incoming *m, const struct wire_in *in) {
     struct call c = {
         .in = in, .data = m->data ? m->data->mem : NULL, .data_bytes = m->data_bytes, .gate = m->gate};
-    if (m->lost && !m->error) m->error = CL_OUT_OF_RESOURCES;
     if (m->error) {
         executor_refuse(x, in, m->error);
         return;
@@ -97,6 +96,7 @@ static struct incoming *next_command(struct executor *x, struct wire_in *in) {
     pthread_mutex_lock(&x->in_lock);
     m->stuck = stuck;
     if (!stuck) {
+        if (m->lost && !m->error) m->error = CL_OUT_OF_RESOURCES; /* lost from now on: its gate tells */
         weft_list_remove(&m->link);
         x->held_bytes -= cost(m);
     }
