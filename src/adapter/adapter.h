@@ -105,16 +105,23 @@ struct adapter_callbacks {
     void (*on_message)(void *ctx, struct adapter *a, const struct adapter_message *m); /* NULL: dropped */
 };
 
+/* What the packets of an owner look like, as far as an adapter can use it. */
+struct adapter_form {
+    uint16_t length_at;   /* where a packet says its own length, all of it: 2 bytes, little-endian */
+    uint16_t least_bytes; /* that a packet has */
+    uint16_t kinds;       /* bit n: the low half of a packet's first byte may be n */
+};
+
 struct adapter_config {
     struct adapter_callbacks callbacks;
     const char *run_dir;   /* private directory for rendezvous sockets (shm) */
     const char *bind_host; /* numeric address to receive on (udp); NULL: 127.0.0.1 */
     uint16_t bind_port;    /* udp; 0: any */
     const char *sim; /* what the simulated network is like (sim); NULL: what the option WEFT_SIM says */
-    /* How long the packet is that begins here, as the packet itself says; `left` when it says nothing
-     * sensible. Lets an adapter that gets several packets in one buffer (udp) tell them apart without asking
-     * the system for their sizes, which costs more than it seems. NULL: it asks the system. */
-    size_t (*packet_bytes)(const void *packet, size_t left);
+    /* Lets an adapter that gets several packets in one buffer (udp) tell them apart without asking the system
+     * for their sizes, which costs more than it seems, and have the system drop what cannot be a packet, so that
+     * it costs nothing here. NULL: they may look like anything. Outlives the adapter. */
+    const struct adapter_form *form;
 };
 
 struct adapter_ops {

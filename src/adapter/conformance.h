@@ -15,7 +15,7 @@ struct conformance {
     const char *name;
     const struct adapter_ops *ops;
     const char *bind_host;
-    size_t (*packet_bytes)(const void *packet, size_t left); /* as adapter_config's */
+    const struct adapter_form *form; /* as adapter_config's */
     const char *ofi_provider;                                /* WEFT_OFI_PROVIDER; NULL: not ofi */
     const char *sim;                                         /* as adapter_config's */
     bool delayed;     /* what send() took is on its way, but not there yet */

@@ -59,7 +59,7 @@ void node_open(struct node *n, const struct conformance *c) {
     struct adapter_config cfg = {.callbacks = {on_packet, on_peer_lost, n},
                                  .run_dir = conformance_run_dir,
                                  .bind_host = c->bind_host,
-                                 .packet_bytes = c->packet_bytes,
+                                 .form = c->form,
                                  .sim = c->sim};
     assert_int_equal(c->ops->open(&n->adapter, &cfg), 0);
     n->address_bytes = sizeof n->address;

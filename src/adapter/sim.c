@@ -57,7 +57,7 @@ static int open_below(struct sim *s, const struct adapter_config *cfg) {
     struct adapter_config below = *cfg;
     below.callbacks =
         (struct adapter_callbacks){.on_packet = sim_on_packet, .on_peer_lost = sim_on_peer_lost, .ctx = s};
-    below.packet_bytes = NULL; /* there is a stamp before each packet */
+    below.form = NULL; /* there is a stamp before each packet */
     return adapter_udp_ops.open(&s->below, &below);
 }
 

@@ -22,7 +22,7 @@ WEFT_COUNTERS(
     [UDP_PACKETS_RECEIVED] = {"udp_packets_received", "packets", "Packets received.", 0},
     [UDP_BYTES_RECEIVED] = {"udp_bytes_received", "bytes", "Bytes of the packets received.", 0},
     [UDP_RECEIVES] = {"udp_receives", "buffers", "Buffers received; a train is one.", 0},
-    [UDP_DROPS] = {"udp_drops", "packets", "Packets dropped because the receive buffer was full.", 0},
+    [UDP_DROPS] = {"udp_drops", "packets", "Packets dropped by the system: the receive buffer was full, or they were no packets of weft.", 0},
     [UDP_TRUNCATED] = {"udp_truncated", "buffers", "Received buffers cut short or without a sender.", 0},
     [UDP_ICMP_ERRORS] = {"udp_icmp_errors", "errors", "Errors that the network reported for packets.", 0})
 
@@ -41,7 +41,7 @@ static int udp_open(struct adapter **out, const struct adapter_config *cfg) {
     if (!u) return WEFT_E_NOMEM;
     u->base.ops = &adapter_udp_ops;
     u->callbacks = cfg->callbacks;
-    u->packet_bytes = cfg->packet_bytes;
+    u->form = cfg->form;
     u->secret = host_random();
     host_id("net", u->host);
     weft_list_init(&u->suspects);

@@ -3,6 +3,7 @@
 #include "adapter/conformance.h"
 #include "adapter/udp_internal.h"
 #include "base/error.h"
+#include "base/le.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -13,15 +14,10 @@
 #define ENOUGH     64 /* sends after which a peer has its socket */
 #define MANY_NODES 12
 
-static size_t packet_bytes(const void *packet, size_t left) {
-    uint16_t len;
-    if (left < HEAD) return left;
-    memcpy(&len, packet, sizeof len);
-    return len < HEAD || len > left ? left : len;
-}
+static const struct adapter_form form = {.length_at = 0, .least_bytes = HEAD, .kinds = 0xffff};
 
 static const struct conformance udp = {
-    .name = "udp", .ops = &adapter_udp_ops, .bind_host = "127.0.0.1", .packet_bytes = packet_bytes};
+    .name = "udp", .ops = &adapter_udp_ops, .bind_host = "127.0.0.1", .form = &form};
 
 static void fill(uint8_t *p, size_t len, unsigned seed) {
     uint16_t says = (uint16_t)len;
@@ -32,7 +28,7 @@ static void fill(uint8_t *p, size_t len, unsigned seed) {
 }
 
 static bool holds(const struct received *r, size_t len) {
-    return r->len == len && packet_bytes(r->data, len) == len &&
+    return r->len == len && le_get16(r->data) == len &&
            pattern_holds(r->data + HEAD, len - HEAD, r->data[2]);
 }
 

@@ -63,7 +63,7 @@ struct udp_datagram {
 struct udp {
     struct adapter base;
     struct adapter_callbacks callbacks;
-    size_t (*packet_bytes)(const void *packet, size_t left);
+    const struct adapter_form *form;
     int fd, epoll; /* the endpoint's own socket; all sockets in one */
     struct udp_connected connected[UDP_CONNECTED_MAX];
     unsigned connected_count; /* of connected[]: sockets that are open; they stay so */

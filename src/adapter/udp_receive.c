@@ -4,6 +4,7 @@
  * themselves. */
 #include "adapter/udp_internal.h"
 #include "base/error.h"
+#include "base/le.h"
 #include "base/log.h"
 
 #include <errno.h>
@@ -112,7 +113,7 @@ static void take_connected(struct udp *u, const struct udp_connected *s, size_t 
 }
 
 static void receive_connected(struct udp *u, struct udp_connected *s) {
-    if (!s->settled || !u->packet_bytes) {
+    if (!s->settled || !u->form) {
         receive(u, s->fd);
         if (!u->filled) s->settled = true;
         return;
@@ -160,11 +161,18 @@ static void deliver_one(struct udp *u, struct udp_datagram *d, const uint8_t *da
     u->callbacks.on_packet(u->callbacks.ctx, &u->base, &in);
 }
 
+/* How long the packet is that begins here, as it says itself; `left` when it says nothing sensible. */
+static size_t said_bytes(const struct adapter_form *form, const uint8_t *packet, size_t left) {
+    if (left < form->least_bytes) return left;
+    size_t len = le_get16(packet + form->length_at);
+    return len < form->least_bytes || len > left ? left : len;
+}
+
 static unsigned deliver(struct udp *u, struct udp_datagram *d, const uint8_t *data, unsigned max) {
     unsigned got = 0;
     while (!d->delivered && got < max && !u->base.pause) {
         size_t at = d->at, left = d->len - at, len = d->segment;
-        if (!len && u->packet_bytes) len = u->packet_bytes(data + at, left);
+        if (!len && u->form) len = said_bytes(u->form, data + at, left);
         if (!len || len > left) len = left;
         d->at += len;
         d->delivered = d->at >= d->len;

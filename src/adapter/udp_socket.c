@@ -15,6 +15,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/filter.h>
 #include <linux/sock_diag.h>
 #include <netinet/udp.h>
 #include <string.h>
@@ -125,6 +126,36 @@ static void set_offloads(struct udp *u) {
     set_receive_offload(u->fd);
 }
 
+/* The system drops what cannot be a packet of ours before it wakes anybody. It looks at a datagram, or the first
+ * one of a train, from its UDP header on; a load beyond the end drops it too. */
+static void set_filter(const struct udp *u, int fd) {
+    if (!u->form) return;
+    const uint32_t data = sizeof(struct udphdr), length = data + u->form->length_at;
+    struct sock_filter code[] = {
+        BPF_STMT(BPF_LD | BPF_B | BPF_ABS, data), /* is its kind known? */
+        BPF_STMT(BPF_ALU | BPF_AND | BPF_K, 15),
+        BPF_STMT(BPF_MISC | BPF_TAX, 0),
+        BPF_STMT(BPF_LD | BPF_IMM, u->form->kinds),
+        BPF_STMT(BPF_ALU | BPF_RSH | BPF_X, 0),
+        BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, 1, 0, 10),
+        BPF_STMT(BPF_LD | BPF_B | BPF_ABS, length + 1), /* is all of it here? */
+        BPF_STMT(BPF_ALU | BPF_LSH | BPF_K, 8),
+        BPF_STMT(BPF_MISC | BPF_TAX, 0),
+        BPF_STMT(BPF_LD | BPF_B | BPF_ABS, length),
+        BPF_STMT(BPF_ALU | BPF_ADD | BPF_X, 0),
+        BPF_JUMP(BPF_JMP | BPF_JGE | BPF_K, u->form->least_bytes, 0, 4),
+        BPF_STMT(BPF_ALU | BPF_ADD | BPF_K, data),
+        BPF_STMT(BPF_MISC | BPF_TAX, 0),
+        BPF_STMT(BPF_LD | BPF_LEN, 0),
+        BPF_JUMP(BPF_JMP | BPF_JGE | BPF_X, 0, 1, 0),
+        BPF_STMT(BPF_RET | BPF_K, 0),
+        BPF_STMT(BPF_RET | BPF_K, UINT32_MAX),
+    };
+    struct sock_fprog program = {sizeof code / sizeof *code, code};
+    if (setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof program))
+        weft_debug("udp", "no filter: %m");
+}
+
 static void ask_for_buffers(int fd) {
     set_int(fd, SOL_SOCKET, SO_RCVBUF, (int)weft_option_int("udp_receive_buffer_bytes"));
     set_int(fd, SOL_SOCKET, SO_SNDBUF, (int)weft_option_int("udp_send_buffer_bytes"));
@@ -180,6 +211,7 @@ int udp_socket_open(struct udp *u, const char *host, uint16_t port) {
     set_int(u->fd, SOL_SOCKET, SO_RXQ_OVFL, 1); /* a connected one is asked when it is closed: cheaper */
     set_offloads(u);
     set_buffers(u);
+    set_filter(u, u->fd);
     socklen_t len = sizeof u->local;
     if (bind(u->fd, &u->local.sa, udp_sockaddr_len(&u->local)) || getsockname(u->fd, &u->local.sa, &len)) {
         int err = errno;
@@ -208,6 +240,7 @@ int udp_socket_connected(struct udp *u, const union udp_sockaddr *to) {
     set_network_options(fd, family);
     set_receive_offload(fd);
     ask_for_buffers(fd);
+    set_filter(u, fd);
     set_int(fd, SOL_SOCKET, SO_REUSEPORT, 1);
     allow_another(u, 1);
     bool good = !bind(fd, &u->local.sa, udp_sockaddr_len(&u->local)) &&

@@ -3,6 +3,7 @@
 #include "adapter/udp_internal.h"
 #include "base/counter.h"
 #include "base/error.h"
+#include "base/le.h"
 
 #include <errno.h>
 #include <netinet/udp.h>
@@ -242,6 +243,56 @@ static void poll__splits_any_train(void **state) {
     node_close(&n);
 }
 
+/* Packets of 40 bytes at least, which say their length at 4 and whose first byte ends in 3 or 5. */
+static const struct adapter_form form = {.length_at = 4, .least_bytes = 40, .kinds = 1 << 3 | 1 << 5};
+static const struct conformance formed = {
+    .name = "udp", .ops = &adapter_udp_ops, .bind_host = "127.0.0.1", .form = &form};
+
+static void make_formed(uint8_t *p, uint8_t first, uint16_t says) {
+    p[0] = first;
+    le_put16(p + 4, says);
+}
+
+/* What cannot be a packet never gets here; what can, alone or first in a train, does. */
+static void poll__does_not_see_what_is_no_packet(void **state) {
+    static const struct {
+        uint8_t first;
+        uint16_t says;
+        size_t len;
+        bool passes;
+    } cases[] = {
+        {0x03, 40, 40, true},  {0xf5, 300, 300, true},    {0x15, 999, 999, true},  {0x13, 100, 101, true},
+        {0x04, 40, 40, false}, {0x00, 40, 40, false},     {0x0f, 40, 40, false},   {0x03, 41, 40, false},
+        {0x03, 39, 39, false}, {0x03, 0xffff, 40, false}, {0x03, 39, 500, false},  {0x03, 0, 0, false},
+        {0x03, 0x2803, 5, false},
+    };
+    uint8_t p[1000] = {0};
+    struct node n;
+    struct sockaddr_in sa;
+    unsigned passed = 0;
+    (void)state;
+    node_open(&n, &formed);
+    int fd = stranger(&n, &sa), segment = 600;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        make_formed(p, cases[i].first, cases[i].says);
+        sendto(fd, p, cases[i].len, 0, (struct sockaddr *)&sa, sizeof sa);
+        if (!cases[i].passes) continue;
+        node_wait(&n, ++passed);
+        assert_int_equal(n.in[passed - 1].len, cases[i].len);
+    }
+    static uint8_t train[3 * 600];
+    for (size_t i = 0; i < 3; i++) make_formed(train + i * 600, 0x05, 600);
+    if (setsockopt(fd, IPPROTO_UDP, UDP_SEGMENT, &segment, sizeof segment) == 0) {
+        sendto(fd, train, sizeof train, 0, (struct sockaddr *)&sa, sizeof sa);
+        passed += 3;
+    }
+    node_wait(&n, passed);
+    assert_int_equal(node_poll(&n), 0);
+    assert_int_equal(n.count, passed);
+    close(fd);
+    node_close(&n);
+}
+
 static void open__refuses_bad_hosts(void **state) {
     static const char *const hosts[] = {"",      "localhost",        "0.0.0.0",  "::", "127.0.0.1 ",
                                         "1.2.3", "fe80::1%nosuchif", "192.0.2.1" /* not ours */};
@@ -283,6 +334,7 @@ int main(void) {
         cmocka_unit_test_setup(send__no_way_out, setup),
         cmocka_unit_test_setup(poll__counts_drops, setup),
         cmocka_unit_test_setup(poll__splits_any_train, setup),
+        cmocka_unit_test_setup(poll__does_not_see_what_is_no_packet, setup),
         cmocka_unit_test_setup(open__refuses_bad_hosts, setup),
         cmocka_unit_test_setup(reachable__loopback_means_this_host, setup),
     };

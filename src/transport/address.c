@@ -47,7 +47,7 @@ static int open_link(struct ep *ep, const struct adapter_ops *ops, const char *r
                                  .run_dir = run_dir,
                                  .bind_host = ep->cfg.bind_host,
                                  .bind_port = ep->cfg.bind_port,
-                                 .packet_bytes = engine_packet_bytes};
+                                 .form = &engine_packet_form};
     l->ep = ep;
     int rc = ops->open(&l->adapter, &cfg);
     if (rc) return rc;

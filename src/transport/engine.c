@@ -482,11 +482,7 @@ void engine_input(struct engine *e, uint64_t now, const struct engine_from *from
     connection_in(e, now, from, &h, packet, len);
 }
 
-size_t engine_packet_bytes(const void *packet, size_t left) {
-    if (left < WIRE_PACKET_MIN) return left;
-    size_t len = le_get16((const uint8_t *)packet + 2);
-    return len < WIRE_PACKET_MIN || len > left ? left : len;
-}
+const struct adapter_form engine_packet_form = {.length_at = 2, .least_bytes = WIRE_PACKET_MIN, .kinds = WIRE_TYPES};
 
 bool engine_wants_pause(struct engine *e) {
     bool wants = e->pause;

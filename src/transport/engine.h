@@ -141,9 +141,7 @@ void engine_silence(struct conn *c); /* as `silent`, before the release */
 
 void engine_input(struct engine *e, uint64_t now, const struct engine_from *from, const uint8_t *packet,
                   size_t len);
-/* How long the packet says it is that begins here; `left` if that cannot be. For adapter_config.packet_bytes.
- */
-size_t engine_packet_bytes(const void *packet, size_t left);
+extern const struct adapter_form engine_packet_form; /* for adapter_config.form */
 /* A message that the peer sent the short way. engine_lane_in queues it as a HEADER event. engine_lane_take,
  * while no event is queued, fills in `msg` for a handler to be called at once, and returns its connection;
  * NULL: that message must be queued. */

@@ -27,7 +27,7 @@
 #define WIRE_TOKEN_BYTES         12 /* what of the trailer follows the checksum */
 
 enum wire_type {
-    WIRE_HELLO = 1, /* 1 and 7 are reserved */
+    WIRE_HELLO = 1, /* reserved */
     WIRE_COOKIE = 2,
     WIRE_INIT = 3,
     WIRE_RESP = 4,
@@ -36,6 +36,7 @@ enum wire_type {
     WIRE_PROBE = 7,
     WIRE_RESET = 8,
 };
+#define WIRE_TYPES 0x1fcu /* bit n: there are packets of type n */
 
 enum wire_flag {
     WIRE_ACK_ELICITING = 1 << 0, /* the receiver acknowledges this packet within its delay */
