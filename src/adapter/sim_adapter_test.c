@@ -123,6 +123,13 @@ static void open__attributes(void **state) {
 #define MANY 4000
 #define BAD  "seed=11,loss=0.1,duplicate=0.1,reorder=0.1,corrupt=0.05,truncate=0.05,delay_us=10,refuse=0.1"
 
+/* What a packet says, which may be cut short. */
+static uint32_t number_of(const struct received *r) {
+    uint32_t number = MANY;
+    memcpy(&number, r->data, r->len < sizeof number ? r->len : sizeof number);
+    return number;
+}
+
 static void faults__as_often_as_asked_for(void **state) {
     struct net n;
     net_open(&n, BAD);
@@ -137,11 +144,9 @@ static void faults__as_often_as_asked_for(void **state) {
     assert_int_equal(t.dropped, 0);
     size_t damaged = 0, late = 0;
     for (size_t i = 0; i < n.p.b->count; i++) {
-        uint32_t number, before = 0;
+        uint32_t number = number_of(&n.p.b->in[i]), before = i ? number_of(&n.p.b->in[i - 1]) : 0;
         uint8_t want[PACKET_BYTES];
         const struct received *r = &n.p.b->in[i];
-        memcpy(&number, r->data, r->len < 4 ? r->len : 4);
-        if (i) memcpy(&before, r[-1].data, 4);
         fill(want, number);
         bool whole = r->len == sizeof want && number < MANY && !memcmp(r->data, want, sizeof want);
         damaged += !whole;
