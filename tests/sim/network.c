@@ -2,6 +2,7 @@
  * readable one with bounded room. */
 #include "base/error.h"
 #include "sim.h"
+#include "transport/conn.h"
 #include "transport/wire.h"
 
 #include <stdlib.h>
@@ -287,10 +288,13 @@ uint64_t network_heard(const struct sim_node *n, uint32_t id) {
     return n->heard[id % SIM_IDS].id == id ? n->heard[id % SIM_IDS].at_ns : 0;
 }
 
-/* An answer to an INIT counts once: the later ones say nothing. */
+/* An answer to an INIT counts once: the later ones say nothing. What is for no connection, or comes from
+ * another place than its peer's, is not heard. */
 static void note_heard(struct sim_node *n, const struct flight *f) {
     struct wire_header h;
     if (!f->whole || wire_header_read(f->data, f->len, &h) || !h.dest) return;
+    const struct conn *c = slot_find(n->engine, h.dest);
+    if (!c || c->path.peer != &n->peer[f->from]) return;
     bool again = h.type == WIRE_RESP && network_heard(n, h.dest);
     if (again || h.type == WIRE_INIT || h.type == WIRE_RESET) return;
     if (n->heard[h.dest % SIM_IDS].id != h.dest) n->heard[h.dest % SIM_IDS].at_ns = 0;
