@@ -7,6 +7,7 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,6 +19,8 @@
 /* A file appears a moment before its socket is bound to it: that of a process that is just starting must not
  * look like one that is left over. */
 #define SWEEP_AGE_S 10
+#define ENDING_MS   1000 /* longest wait for a process that is ending */
+#define PF_EXITING  4    /* of the kernel's flags of a process */
 
 /* A process whose link ended: its socket's file is there as long as it lives. */
 struct shm_leaving {
@@ -72,9 +75,30 @@ void shm_leftover_event(struct shm *s, struct shm_leaving *g) {
     forget(g);
 }
 
+/* Whether the process is just ending: its last descriptors are about to be closed. */
+static bool is_ending(pid_t pid) {
+    char path[32], text[512];
+    unsigned long flags = 0;
+    snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    ssize_t n = fd >= 0 ? read(fd, text, sizeof text - 1) : -1;
+    if (fd >= 0) close(fd);
+    if (n <= 0) return true;
+    text[n] = 0;
+    const char *p = strrchr(text, ')'); /* behind the name: state, five numbers, flags */
+    return p && sscanf(p + 1, " %*c %*d %*d %*d %*d %*d %lu", &flags) == 1 && flags & PF_EXITING;
+}
+
+/* Nobody else would take away the file of a process that is ending. */
+static void wait_for_end(const struct shm_leaving *g) {
+    struct pollfd p = {.fd = g->pidfd, .events = POLLIN};
+    if (is_ending(g->address.pid)) poll(&p, 1, ENDING_MS);
+}
+
 void shm_leftovers_fini(struct shm *s) {
     while (!weft_list_empty(&s->leaving)) {
         struct shm_leaving *g = weft_list_entry(s->leaving.next, struct shm_leaving, node);
+        wait_for_end(g);
         remove_file(&g->address);
         forget(g);
     }

@@ -42,14 +42,14 @@ for adapter in shm udp; do
     bench peers --adapter $adapter --connected 1,3 --size 8 --count 20 --rounds 2 --state all --json;   lines 2
     says "^{\"bench\":\"peers\",\"adapter\":\"$adapter\",\"connected\":1,\"size_B\":8,\"median_us\":$number,\"p99_us\":$number,"
     says "\"connected\":3,.*\"ratio_to_first\":\($number\|null\),\"count\":40,$state"
-    bench small-under-bulk --adapter $adapter --bulk 1M --count 20 --rounds 2 --time 0.01 --state all --json;   lines 1
+    bench small-under-bulk --adapter $adapter --bulk 1M --count 20 --rounds 2 --time 0.5 --state all --json;   lines 1
     says "^{\"bench\":\"small-under-bulk\",\"adapter\":\"$adapter\",\"size_B\":64,\"bulk_B\":1048576,"
     for field in idle_median_us idle_p99_us busy_median_us busy_p99_us bulk_GBps; do says "\"$field\":$number,"; done
     says '"idle_count":40,"busy_count":[1-9]'
 done
 for kind in put get; do
     for adapter in shm udp; do
-        bench $kind --adapter $adapter --size 8,3K,64K --count 20 --time 0.05 --json;   lines 3
+        bench $kind --adapter $adapter --size 8,3K,64K --count 20 --time 0.5 --json;   lines 3
         says "^{\"bench\":\"$kind\",\"adapter\":\"$adapter\",\"size_B\":65536,\"median_us\":$number,\"p99_us\":$number,"
         says "\"median_GBps\":$number,\"count\":[12][0-9],$state"
     done

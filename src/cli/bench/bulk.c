@@ -77,9 +77,9 @@ int bench_under_bulk_measure(const struct bench_options *o, struct bench_result 
 }
 
 static void print_row(struct rows *p, const struct bench_options *o, struct bench_result *i,
-                      struct bench_result *b, enum bench_state s) {
+                      struct bench_result *b, enum bench_state idle_s, enum bench_state s) {
     struct row row = {.fields = 0};
-    struct bench_values *idle = &i->values[s], *busy = &b->values[s];
+    struct bench_values *idle = &i->values[idle_s], *busy = &b->values[s];
     row_text(&row, "bench", "BENCH", o->name);
     row_text(&row, "adapter", "ADAPTER", o->adapter);
     row_whole(&row, "size_B", "SIZE B", i->size);
@@ -90,19 +90,21 @@ static void print_row(struct rows *p, const struct bench_options *o, struct benc
     row_number(&row, "busy_p99_us", "P99 us", bench_values_part(busy, 0.99) * 1e6);
     row_number(&row, "p99_ratio", "P99 RATIO", bench_values_part(busy, 0.99) / bench_values_part(idle, 0.99));
     row_number(&row, "bulk_GBps", "BULK GB/s", (double)o->bulk / 1e9 / bench_values_part(&b->sender[s], 0.5));
-    row_whole(&row, "idle_count", "COUNT", i->count[s]);
+    row_whole(&row, "idle_count", "COUNT", i->count[idle_s]);
     row_whole(&row, "busy_count", "COUNT", b->count[s]);
     row_text(&row, "state", "STATE", bench_state_name(s));
     rows_add(p, &row);
 }
 
-/* A row for each state in which something was measured. */
+/* A row for each state in which something was measured; or one of all, where the pair may have been in another state
+ * while nothing moved. */
 static void print_rows(struct rows *p, const struct bench_options *o, struct bench_result *idle,
                        struct bench_result *busy) {
-    enum bench_state state[BENCH_STATES];
-    bench_result_states(idle, o->filter, state);
+    enum bench_state state[BENCH_STATES], idle_state[BENCH_STATES];
+    size_t idles = bench_result_states(idle, o->filter, idle_state);
     size_t n = bench_result_states(busy, o->filter, state);
-    for (size_t i = 0; i < n; i++) print_row(p, o, idle, busy, state[i]);
+    bool all = o->filter == BENCH_ALL && idles;
+    for (size_t i = 0; i < n; i++) print_row(p, o, idle, busy, all ? idle_state[0] : state[i], state[i]);
 }
 
 int bench_run_under_bulk(struct bench_options *o) {
