@@ -3,6 +3,7 @@
  * certainly gone (base/socket_file.h). */
 #include "adapter/shm_internal.h"
 #include "base/log.h"
+#include "base/proc.h"
 #include "base/socket_file.h"
 
 #include <dirent.h>
@@ -77,16 +78,9 @@ void shm_leftover_event(struct shm *s, struct shm_leaving *g) {
 
 /* Whether the process is just ending: its last descriptors are about to be closed. */
 static bool is_ending(pid_t pid) {
-    char path[32], text[512];
-    unsigned long flags = 0;
-    snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    ssize_t n = fd >= 0 ? read(fd, text, sizeof text - 1) : -1;
-    if (fd >= 0) close(fd);
-    if (n <= 0) return true;
-    text[n] = 0;
-    const char *p = strrchr(text, ')'); /* behind the name: state, five numbers, flags */
-    return p && sscanf(p + 1, " %*c %*d %*d %*d %*d %*d %lu", &flags) == 1 && flags & PF_EXITING;
+    char state;
+    unsigned long flags;
+    return !weft_proc_look(pid, &state, &flags) || flags & PF_EXITING;
 }
 
 /* Nobody else would take away the file of a process that is ending. */

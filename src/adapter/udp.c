@@ -22,7 +22,8 @@ WEFT_COUNTERS(
     [UDP_PACKETS_RECEIVED] = {"udp_packets_received", "packets", "Packets received.", 0},
     [UDP_BYTES_RECEIVED] = {"udp_bytes_received", "bytes", "Bytes of the packets received.", 0},
     [UDP_RECEIVES] = {"udp_receives", "buffers", "Buffers received; a train is one.", 0},
-    [UDP_DROPS] = {"udp_drops", "packets", "Packets dropped by the system: the receive buffer was full, or they were no packets of weft.", 0},
+    [UDP_DROPS] = {"udp_drops", "packets", 
+                   "Packets dropped by the system: the receive buffer was full, or they were no packets of weft.", 0},
     [UDP_TRUNCATED] = {"udp_truncated", "buffers", "Received buffers cut short or without a sender.", 0},
     [UDP_ICMP_ERRORS] = {"udp_icmp_errors", "errors", "Errors that the network reported for packets.", 0})
 

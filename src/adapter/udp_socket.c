@@ -120,12 +120,6 @@ static void set_receive_offload(int fd) {
         weft_debug("udp", "no receive offload: %m");
 }
 
-static void set_offloads(struct udp *u) {
-    int off = 0;
-    u->gso = weft_option_bool("udp_gso") && !set_int(u->fd, IPPROTO_UDP, UDP_SEGMENT, off);
-    set_receive_offload(u->fd);
-}
-
 /* The system drops what cannot be a packet of ours before it wakes anybody. It looks at a datagram, or the first
  * one of a train, from its UDP header on; a load beyond the end drops it too. */
 static void set_filter(const struct udp *u, int fd) {
@@ -161,9 +155,19 @@ static void ask_for_buffers(int fd) {
     set_int(fd, SOL_SOCKET, SO_SNDBUF, (int)weft_option_int("udp_send_buffer_bytes"));
 }
 
-static void set_buffers(struct udp *u) {
-    ask_for_buffers(u->fd);
-    int held = 0;
+/* What each socket of an adapter has. */
+static void prepare(const struct udp *u, int fd) {
+    int family = u->local.sa.sa_family;
+    if (family == AF_INET6) set_int(fd, IPPROTO_IPV6, IPV6_V6ONLY, 1);
+    set_network_options(fd, family);
+    set_receive_offload(fd);
+    ask_for_buffers(fd);
+    set_filter(u, fd);
+}
+
+static void learn_limits(struct udp *u) {
+    int held = 0, off = 0;
+    u->gso = weft_option_bool("udp_gso") && !set_int(u->fd, IPPROTO_UDP, UDP_SEGMENT, off);
     socklen_t len = sizeof held;
     getsockopt(u->fd, SOL_SOCKET, SO_RCVBUF, &held, &len);
     u->base.attr.receive_window_bytes = (size_t)held / 4 * 3;
@@ -200,18 +204,14 @@ int udp_socket_open(struct udp *u, const char *host, uint16_t port) {
         weft_error("udp", "open: bind_host \"%s\" is no address that peers could send to", host);
         return WEFT_E_INVAL;
     }
-    int family = u->local.sa.sa_family;
-    u->fd = socket(family, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    u->fd = socket(u->local.sa.sa_family, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (u->fd < 0) {
         weft_error("udp", "open: socket: %m");
         return errno == EAFNOSUPPORT ? WEFT_E_NOSUP : weft_error_from_errno(errno);
     }
-    if (family == AF_INET6) set_int(u->fd, IPPROTO_IPV6, IPV6_V6ONLY, 1);
-    set_network_options(u->fd, family);
+    prepare(u, u->fd);
     set_int(u->fd, SOL_SOCKET, SO_RXQ_OVFL, 1); /* a connected one is asked when it is closed: cheaper */
-    set_offloads(u);
-    set_buffers(u);
-    set_filter(u, u->fd);
+    learn_limits(u);
     socklen_t len = sizeof u->local;
     if (bind(u->fd, &u->local.sa, udp_sockaddr_len(&u->local)) || getsockname(u->fd, &u->local.sa, &len)) {
         int err = errno;
@@ -233,14 +233,9 @@ static void allow_another(struct udp *u, int value) {
 }
 
 int udp_socket_connected(struct udp *u, const union udp_sockaddr *to) {
-    int family = u->local.sa.sa_family;
-    int fd = socket(family, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    int fd = socket(u->local.sa.sa_family, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (fd < 0) return -1;
-    if (family == AF_INET6) set_int(fd, IPPROTO_IPV6, IPV6_V6ONLY, 1);
-    set_network_options(fd, family);
-    set_receive_offload(fd);
-    ask_for_buffers(fd);
-    set_filter(u, fd);
+    prepare(u, fd);
     set_int(fd, SOL_SOCKET, SO_REUSEPORT, 1);
     allow_another(u, 1);
     bool good = !bind(fd, &u->local.sa, udp_sockaddr_len(&u->local)) &&

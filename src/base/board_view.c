@@ -5,6 +5,7 @@
 #include "base/counter.h"
 #include "base/error.h"
 #include "base/local.h"
+#include "base/proc.h"
 
 #include <ctype.h>
 #include <dirent.h>
@@ -155,15 +156,9 @@ static int show(int fd, weft_board_fn *fn, void *ctx) {
 
 /* Killed, but nobody has asked for its status yet: it has no descriptors any more. */
 static bool is_zombie(pid_t pid) {
-    char path[64], text[512], *end;
-    snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    ssize_t n = fd >= 0 ? read(fd, text, sizeof text - 1) : -1;
-    if (fd >= 0) close(fd);
-    if (n <= 0) return false;
-    text[n] = '\0';
-    end = strrchr(text, ')'); /* the program's name may have anything in it */
-    return end && strncmp(end, ") Z", 3) == 0;
+    char state;
+    unsigned long flags;
+    return weft_proc_look(pid, &state, &flags) && state == 'Z';
 }
 
 int weft_board_visit(pid_t pid, weft_board_fn *fn, void *ctx) {

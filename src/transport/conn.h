@@ -576,7 +576,7 @@ bool recovery_may_send(struct conn *c, size_t packet_bytes, uint32_t planned, ui
 uint32_t recovery_charge(const struct conn *c, size_t packet_bytes);
 /* Gives back what a connection that rests does not need. */
 void recovery_relax(struct conn *c, uint64_t now);
-void recovery_rest(struct conn *c, uint64_t now); /* who only keeps alive needs no contexts of keys */
+void recovery_rest(struct conn *c, uint64_t now); /* who only keeps alive needs no contexts of keys, and no replay window */
 void recovery_late(struct conn *c, uint64_t late_ns); /* this process itself was stopped for so long */
 
 /* close.c */
