@@ -117,6 +117,23 @@ static void handshake__silence_times_out(void **state) {
     hand_close(&h);
 }
 
+static void handshake__time_not_run_is_no_silence(void **state) {
+    struct conn *c;
+    struct wire_hello init;
+    uint64_t number;
+    hand_open(&h, false);
+    connect_to_hand(&c, &init, &number);
+    hand_advance(&h, 100 * WEFT_NS_PER_MS);
+    int sent = (int)h.sent;
+    h.now += 20 * WEFT_NS_PER_S;
+    hand_advance(&h, WEFT_NS_PER_S);
+    assert_int_equal(h.downs, 0);
+    assert_in_range(h.sent, sent + 1, sent + 5);
+    hand_advance(&h, 6 * WEFT_NS_PER_S);
+    assert_int_equal(h.down_status, WEFT_E_TIMEDOUT);
+    hand_close(&h);
+}
+
 static void handshake__refused_only_while_hints_go_on(void **state) {
     struct conn *c;
     struct wire_hello init;
@@ -710,6 +727,7 @@ int main(void) {
         cmocka_unit_test(handshake__other_version_is_told_ours),
         cmocka_unit_test(handshake__refusals_have_codes),
         cmocka_unit_test(handshake__silence_times_out),
+        cmocka_unit_test(handshake__time_not_run_is_no_silence),
         cmocka_unit_test(handshake__refused_only_while_hints_go_on),
         cmocka_unit_test(handshake__a_flood_is_bounded_and_expires),
         cmocka_unit_test(handshake__a_slot_used_again_has_another_generation),

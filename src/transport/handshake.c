@@ -10,6 +10,7 @@
 #include <string.h>
 
 #define INIT_RETRY_NS (30 * WEFT_NS_PER_MS)
+#define INIT_LATE_NS  (500 * WEFT_NS_PER_MS) /* so late is no timer while its process runs */
 #define REFUSAL_NS    (300 * WEFT_NS_PER_MS) /* that a refusal which nobody signed waits for a true answer */
 
 static int create_on(struct engine *e, uint64_t now, const struct engine_path *path, struct conn **out) {
@@ -292,7 +293,13 @@ void handshake_confirm(struct conn *c, uint64_t now) {
     event_push(c->engine, c, &c->up, ENGINE_EVENT_UP, 0);
 }
 
+/* Time in which this process did not run is none in which the peer kept silent. */
+static void forgive_absence(struct conn *c, uint64_t now) {
+    if (c->state == CONN_INIT_SENT && now > c->init_at_ns + INIT_LATE_NS) c->expires_ns += now - c->init_at_ns;
+}
+
 void handshake_tick(struct conn *c, uint64_t now) {
+    forgive_absence(c, now);
     if (now >= c->expires_ns) {
         if (c->handshake->refused)
             give_up_refused(c, now, &c->handshake->refusal);

@@ -195,9 +195,8 @@ void judge_header(struct sim *s, struct sim_node *n, struct engine_event *ev) {
 static bool has_reason(const struct sim *s, const struct sim_node *n, const struct conn *c, int status) {
     uint64_t heard = network_heard(n, c->id);
     if (s->p.no_memory > 0) return true;
-    if (status == WEFT_E_TIMEDOUT) return heard == 0;
     if (status == WEFT_E_REFUSED && s->p.crash > 0) return heard == 0; /* it may just have been away */
-    return status == WEFT_E_PEER_LOST && s->now - heard >= SILENCE_NS;
+    return (status == WEFT_E_PEER_LOST || status == WEFT_E_TIMEDOUT) && s->now - heard >= SILENCE_NS;
 }
 
 void judge_down(struct sim *s, struct sim_node *n, struct engine_event *ev) {

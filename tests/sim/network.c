@@ -56,13 +56,25 @@ static void keep(struct sim *s, const struct flight *f) {
     *place = copy;
 }
 
+/* The sender's connection to the peer's one of this id. A peer that crashed may give the same id again, by chance, to
+ * another connection, which has other keys. */
+static uint32_t sending_connection(const struct sim *s, int from, int to, uint32_t dest) {
+    const struct sim_node *n = &s->node[from];
+    uint32_t id = 0;
+    weft_list_for_each(it, &n->engine->conns) {
+        const struct conn *c = weft_list_entry(it, struct conn, all);
+        if (c->remote_id == dest && c->path.peer == &n->peer[to]) id = c->id;
+    }
+    return id;
+}
+
 /* No two packets are encrypted under one number: what leaves for a connection counts upwards, for ever. */
 static void check_number(struct sim *s, int from, int to, const uint8_t *packet) {
     struct wire_header h;
     if (!s->p.keyed || to >= s->p.nodes || wire_header_read(packet, le_get16(packet + 2), &h)) return;
     if (h.type != WIRE_CTRL && h.type != WIRE_DATA && h.type != WIRE_PROBE) return;
-    uint64_t lives = s->node[from].incarnation * 16 + s->node[to].incarnation;
-    uint64_t key = (lives << 8 | (uint64_t)(from << 4 | to)) << 32 | h.dest;
+    uint64_t key = (uint64_t)s->node[from].incarnation << 56 | (uint64_t)(from << 4 | to) << 48;
+    key ^= (uint64_t)sending_connection(s, from, to, h.dest) << 32 ^ h.dest;
     uintptr_t before = (uintptr_t)weft_map_remove(&s->numbers, key);
     if (h.number < before) sim_fail(s, "number %lu was used before", (unsigned long)h.number);
     if (weft_map_put(&s->numbers, key, (void *)(uintptr_t)(h.number + 1))) abort();

@@ -7,8 +7,10 @@
 #include "opencl/executor/internal.h"
 
 /* Arguments' types are asked for on every build: without them each clSetKernelArg of the client would have to
- * wait for the driver's verdict. */
-#define OPTION_ARG_INFO " -cl-kernel-arg-info"
+ * wait for the driver's verdict. NVIDIA's compiler makes assembly that it cannot read of a kernel without arguments if
+ * it is asked for them (seen with 580.159), so a build that fails is tried once more as the program asked for it: its
+ * result, log included, is the one that counts. */
+#define OPTION_ARG_INFO "-cl-kernel-arg-info"
 
 struct build_job {
     struct weft_list link;
@@ -42,13 +44,13 @@ static void free_job(struct build_job *j) {
 static cl_int build_program(const struct build_job *j) {
     const cl_icd_dispatch *d = DRIVER(j->program);
     char *more = NULL;
-    if (j->from_source && (more = calloc(1, strlen(j->options) + sizeof OPTION_ARG_INFO))) {
-        strcat(strcpy(more, j->options), OPTION_ARG_INFO);
-    }
-    cl_int err = more ? d->clBuildProgram(j->program, j->device_count, j->devices, more, NULL, NULL)
-                      : CL_INVALID_BUILD_OPTIONS;
+    bool ask = j->from_source && !strstr(j->options, OPTION_ARG_INFO) &&
+               (more = malloc(strlen(j->options) + sizeof " " OPTION_ARG_INFO));
+    if (ask) strcat(strcpy(more, j->options), " " OPTION_ARG_INFO);
+    cl_int err = ask ? d->clBuildProgram(j->program, j->device_count, j->devices, more, NULL, NULL)
+                     : CL_INVALID_BUILD_OPTIONS;
     free(more);
-    if (err != CL_INVALID_BUILD_OPTIONS) return err;
+    if (err != CL_INVALID_BUILD_OPTIONS && err != CL_BUILD_PROGRAM_FAILURE) return err;
     return d->clBuildProgram(j->program, j->device_count, j->devices, j->options, NULL, NULL);
 }
 
