@@ -282,3 +282,7 @@ void node_client_close(struct node_client *c) {
 struct node_process node_client_self(const struct node_client *c) {
     return c->self;
 }
+
+int node_client_descriptor(const struct node_client *c) {
+    return atomic_load(&c->lost) ? -1 : c->stream.fd;
+}

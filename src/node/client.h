@@ -66,6 +66,9 @@ int node_client_open(struct node_client **out, struct ep *ep, const char *socket
 void node_client_endpoint_closed(struct node_client *c);
 void node_client_close(struct node_client *c);
 struct node_process node_client_self(const struct node_client *c);
+/* Without an endpoint, for those that wait for other things too: readable when there is news, which the next call takes, and when
+ * the daemon is gone. -1: that was noticed already. */
+int node_client_descriptor(const struct node_client *c);
 /* Copies up to cap nodes, ascending ids; returns how many there are, or an error. Waits at most timeout_ms. */
 int node_client_nodes(struct node_client *c, struct node_info *out, size_t cap, unsigned timeout_ms);
 /* The node's inventory blob (heap, caller frees). Waits at most timeout_ms for a node that is still collecting it. */

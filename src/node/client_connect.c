@@ -4,10 +4,9 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "base/option.h"
-#include "base/path.h"
 #include "node/client_internal.h"
+#include "node/where.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <openssl/crypto.h>
 #include <poll.h>
@@ -22,52 +21,15 @@
 #define SEND_TIMEOUT_MS   5000u
 
 WEFT_OPTIONS(node_client, "node",
-             {.name = "node_socket",
-              .type = WEFT_OPTION_STRING,
-              .help = "Socket of the daemon to which a program attaches; weft run sets it."},
              {.name = "bind",
               .type = WEFT_OPTION_STRING,
               .help = "Numeric address on which programs and executors listen; unset: that of their daemon."})
 
 /* --- the socket --- */
 
-/* The lowest node of the cluster of `weft up` on this host; node 0 may be on another. */
-static unsigned long first_node(const char *cluster_dir) {
-    unsigned long first = 0;
-    bool found = false;
-    DIR *dir = opendir(cluster_dir);
-    for (struct dirent *e; dir && (e = readdir(dir));) {
-        char *end;
-        if (strncmp(e->d_name, "node", 4) != 0) continue;
-        unsigned long id = strtoul(e->d_name + 4, &end, 10);
-        if (*end || (found && id >= first)) continue;
-        first = id;
-        found = true;
-    }
-    if (dir) closedir(dir);
-    return first;
-}
-
-static int find_socket(struct sockaddr_un *at, const char *path) {
-    char run_dir[WEFT_PATH_MAX], cluster[WEFT_PATH_MAX + 16], found[WEFT_PATH_MAX + 64];
-    if (!path) path = weft_option_string("node_socket");
-    if (!path || !*path) {
-        int rc = weft_run_dir(run_dir, sizeof run_dir);
-        if (rc != WEFT_OK) return rc;
-        snprintf(cluster, sizeof cluster, "%s/default", run_dir);
-        snprintf(found, sizeof found, "%s/node%lu/socket", cluster, first_node(cluster));
-        path = found;
-    }
-    int n = snprintf(at->sun_path, sizeof at->sun_path, "%s", path);
-    if (n >= 0 && (size_t)n < sizeof at->sun_path) return WEFT_OK;
-    weft_error("node", "the daemon's socket has a name longer than %zu bytes: %s", sizeof at->sun_path - 1,
-               path);
-    return WEFT_E_TOO_BIG;
-}
-
 int client_connect(const char *path, int *out) {
     struct sockaddr_un at = {.sun_family = AF_UNIX};
-    int rc = find_socket(&at, path);
+    int rc = node_socket_path(path, at.sun_path, sizeof at.sun_path);
     if (rc != WEFT_OK) return rc;
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (fd < 0) return weft_error_from_errno(errno);

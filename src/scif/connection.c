@@ -1,0 +1,143 @@
+/* Endpoints and connections: scif_open() to scif_close(). */
+#include "scif/endpoint.h"
+#include "scif/intercept.h"
+#include "scif/line.h"
+#include "scif/queue.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/socket.h>
+
+#define EXPORT __attribute__((visibility("default")))
+
+static int failed(int err) {
+    errno = err;
+    return -1;
+}
+
+/* A request about one endpoint, answered with no descriptors. 0 or an errno. */
+static int ask(const struct endpoint *e, uint32_t op, uint32_t value, uint16_t port, struct scif_portID peer,
+               struct scif_answer *a) {
+    struct scif_request q = {.op = op, .value = value, .endpoint = e->id, .peer = peer, .port = port};
+    return line_call(&q, a, NULL, NULL, NULL, NULL);
+}
+
+EXPORT scif_epd_t scif_open(void) {
+    struct scif_request q = {.op = SCIF_OP_OPEN};
+    struct scif_answer a;
+    int fd[SCIF_FDS_MAX], fds = 0, kept = errno, err = line_call(&q, &a, fd, &fds, NULL, NULL);
+    if (!err && fds != 3) err = ENXIO;
+    if (err) {
+        while (fds) close_descriptor(fd[--fds]);
+        return failed(err);
+    }
+    int outer = fd[0];
+    struct endpoint *e = endpoint_adopt(a.endpoint, fd);
+    if (!e) return SCIF_OPEN_FAILED;
+    queue_stuff(outer); /* not writable before it is connected */
+    endpoint_release(e);
+    errno = kept;
+    return outer;
+}
+
+EXPORT int scif_bind(scif_epd_t epd, uint16_t pn) {
+    struct endpoint *e = endpoint_hold(epd);
+    if (!e) return -1;
+    struct scif_answer a;
+    int err = ask(e, SCIF_OP_BIND, 0, pn, (struct scif_portID){0}, &a);
+    endpoint_release(e);
+    return err ? failed(err) : a.port;
+}
+
+EXPORT int scif_listen(scif_epd_t epd, int backlog) {
+    struct endpoint *e = endpoint_hold(epd);
+    if (!e) return -1;
+    struct scif_answer a;
+    int err = EINVAL;
+    if (backlog > SCIF_BACKLOG_MAX) backlog = SCIF_BACKLOG_MAX;
+    if (backlog > 0) err = ask(e, SCIF_OP_LISTEN, (uint32_t)backlog, 0, (struct scif_portID){0}, &a);
+    endpoint_release(e);
+    return err ? failed(err) : 0;
+}
+
+/* The service takes the answer to a request for the asking once: whoever asked first returns it, others are
+ * told that it is connected. */
+static int connect_to(struct endpoint *e, scif_epd_t epd, struct scif_portID dst, struct scif_answer *a) {
+    int flags = fcntl(epd, F_GETFL);
+    queue_stuff(epd);
+    int err = ask(e, SCIF_OP_CONNECT, 0, 0, dst, a);
+    while (err == EINPROGRESS && !(flags & O_NONBLOCK)) {
+        err = endpoint_sleep(e, epd, POLLOUT, -1);
+        if (err == ECANCELED) err = EINTR;
+        if (!err) err = ask(e, SCIF_OP_CONNECT, 1, 0, dst, a);
+    }
+    return err ? err : endpoint_learn(e);
+}
+
+EXPORT int scif_connect(scif_epd_t epd, struct scif_portID *dst) {
+    struct endpoint *e = endpoint_hold(epd);
+    if (!e) return -1;
+    struct scif_answer a;
+    int kept = errno, err = dst ? connect_to(e, epd, *dst, &a) : EINVAL;
+    endpoint_release(e);
+    if (err) return failed(err);
+    errno = kept;
+    return a.port;
+}
+
+static int accept_from(struct endpoint *e, scif_epd_t epd, struct scif_portID *peer, scif_epd_t *newepd,
+                       int flags) {
+    struct scif_request q = {.op = SCIF_OP_ACCEPT, .endpoint = e->id};
+    struct scif_answer a;
+    int fd[SCIF_FDS_MAX], fds = 0, err;
+    for (;;) {
+        char byte;
+        err = line_call(&q, &a, fd, &fds, NULL, NULL);
+        if (a.value) (void)!recv(epd, &byte, 1, MSG_DONTWAIT);
+        if (err != EAGAIN || !(flags & SCIF_ACCEPT_SYNC)) break;
+        err = endpoint_sleep(e, epd, POLLIN, -1);
+        if (err) return err == ECANCELED ? EINTR : err;
+    }
+    if (!err && fds != 5) err = ENXIO;
+    if (err) {
+        while (fds) close_descriptor(fd[--fds]);
+        return err;
+    }
+    int outer = fd[0];
+    struct endpoint *fresh = endpoint_adopt(a.endpoint, fd);
+    if (!fresh) {
+        close_descriptor(fd[3]);
+        close_descriptor(fd[4]);
+        return errno;
+    }
+    err = endpoint_meet(fresh, a.peer, fd + 3);
+    endpoint_release(fresh);
+    if (err) {
+        close(outer);
+        return err;
+    }
+    *newepd = outer;
+    *peer = a.peer;
+    return 0;
+}
+
+EXPORT int scif_accept(scif_epd_t epd, struct scif_portID *peer, scif_epd_t *newepd, int flags) {
+    struct endpoint *e = endpoint_hold(epd);
+    if (!e) return -1;
+    int kept = errno, err = EINVAL;
+    if (peer && newepd && !(flags & ~SCIF_ACCEPT_SYNC)) err = accept_from(e, epd, peer, newepd, flags);
+    endpoint_release(e);
+    if (err) return failed(err);
+    errno = kept;
+    return 0;
+}
+
+EXPORT int scif_close(scif_epd_t epd) {
+    struct endpoint *e = endpoint_hold(epd);
+    if (!e) return -1;
+    endpoint_release(e);
+    int kept = errno;
+    close(epd); /* a socket's close() does not fail */
+    errno = kept;
+    return 0;
+}

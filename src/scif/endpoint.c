@@ -1,0 +1,263 @@
+/* From descriptors to endpoints. A table by number, read without a lock; close() and its kin keep it true
+ * (intercept.c), and where they are not ours to define each look-up asks the system which file the number is.
+ */
+#include "scif/endpoint.h"
+#include "base/list.h"
+#include "scif/intercept.h"
+#include "scif/line.h"
+#include "scif/queue.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <sched.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define CHUNK  1024u /* descriptors in a chunk of the table */
+#define CHUNKS 1024u
+
+typedef struct endpoint *_Atomic slot;
+static slot *_Atomic table[CHUNKS];
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* of changes to the table, and of the two below */
+static struct endpoint *unused;
+static int wake_fd = -1; /* makes all sleepers look whether they are meant */
+
+static slot *slot_of(unsigned fd, bool make) {
+    if (fd >= CHUNK * CHUNKS) return NULL;
+    slot *chunk = atomic_load_explicit(&table[fd / CHUNK], memory_order_acquire);
+    if (!chunk && make && (chunk = calloc(CHUNK, sizeof *chunk))) atomic_store(&table[fd / CHUNK], chunk);
+    return chunk ? chunk + fd % CHUNK : NULL;
+}
+
+/* ---- Life ---- */
+static void fini(struct endpoint *e) {
+    munmap(e->memory, sizeof *e->memory);
+    close_descriptor(e->inner);
+    if (!atomic_load(&e->connected)) return;
+    munmap(e->peer_memory, SCIF_SHARED_BYTES);
+    close_descriptor(e->peer_inner);
+}
+
+void endpoint_release(struct endpoint *e) {
+    if (atomic_fetch_sub(&e->refs, 1) != 1) return;
+    int kept = errno;
+    pthread_mutex_lock(&lock);
+    if (e->memory && atomic_load(&e->refs) == 0) { /* else a late look-up of what it was before */
+        fini(e);
+        e->memory = NULL;
+        e->next = unused;
+        unused = e;
+    }
+    pthread_mutex_unlock(&lock);
+    errno = kept;
+}
+
+/* With the lock. */
+static struct endpoint *allocate(void) {
+    struct endpoint *e = unused;
+    if (e)
+        unused = e->next;
+    else
+        e = calloc(1, sizeof *e);
+    return e;
+}
+
+static bool map_memory(struct endpoint *e, int fd) {
+    void *m = mmap(NULL, sizeof *e->memory, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    if (m != MAP_FAILED) e->memory = m;
+    return m != MAP_FAILED;
+}
+
+static bool insert(struct endpoint *e, int outer) {
+    struct stat st;
+    slot *s = slot_of((unsigned)outer, true);
+    if (!s || fstat(outer, &st)) return false;
+    e->inode = st.st_ino;
+    atomic_store(&e->descriptors, 1);
+    atomic_fetch_add(&e->refs, 1);
+    atomic_store(s, e);
+    return true;
+}
+
+struct endpoint *endpoint_adopt(uint64_t id, const int fd[3]) {
+    int outer = fd[0], inner = descriptor_hide(fd[1]);
+    pthread_mutex_lock(&lock);
+    struct endpoint *e = allocate();
+    bool mapped = e && map_memory(e, fd[2]), good = mapped;
+    if (good) {
+        e->id = id;
+        e->inner = inner;
+        atomic_store(&e->connected, false);
+        atomic_store(&e->closing, false);
+        atomic_fetch_add(&e->refs, 1);
+        good = insert(e, outer);
+    }
+    pthread_mutex_unlock(&lock);
+    close_descriptor(fd[2]);
+    if (good) return e;
+    if (mapped)
+        endpoint_release(e);
+    else
+        close_descriptor(inner);
+    close_descriptor(outer);
+    errno = ENOMEM;
+    return NULL;
+}
+
+/* ---- Look-up ---- */
+/* A descriptor that is not in the table may be a duplicate of one that is. */
+static struct endpoint *find_duplicate(unsigned fd, const struct stat *st) {
+    struct endpoint *found = NULL;
+    pthread_mutex_lock(&lock);
+    for (unsigned i = 0; i < CHUNKS && !found; i++) {
+        slot *chunk = table[i];
+        for (unsigned j = 0; chunk && j < CHUNK && !found; j++) {
+            struct endpoint *e = chunk[j];
+            if (e && e->inode == st->st_ino) found = e;
+        }
+    }
+    slot *s = found ? slot_of(fd, true) : NULL;
+    if (s && !*s) {
+        atomic_fetch_add(&found->refs, 2);
+        atomic_fetch_add(&found->descriptors, 1);
+        atomic_store(s, found);
+    } else
+        found = NULL;
+    pthread_mutex_unlock(&lock);
+    return found;
+}
+
+static struct endpoint *look_up(unsigned fd) {
+    slot *s = slot_of(fd, false);
+    struct endpoint *e = s ? atomic_load(s) : NULL;
+    if (!e) return NULL;
+    atomic_fetch_add(&e->refs, 1);
+    if (atomic_load(s) == e) return e;
+    endpoint_release(e); /* it was closed meanwhile */
+    return NULL;
+}
+
+struct endpoint *endpoint_hold(scif_epd_t epd) {
+    struct endpoint *e = epd < 0 ? NULL : look_up((unsigned)epd);
+    if (e && intercept_works()) return e;
+    struct stat st;
+    if (fstat(epd, &st)) {
+        if (e) endpoint_release(e);
+        endpoint_forget(epd);
+        errno = EBADF;
+        return NULL;
+    }
+    if (e && e->inode == st.st_ino) return e;
+    if (e) {
+        endpoint_release(e);
+        endpoint_forget(epd);
+    }
+    e = S_ISSOCK(st.st_mode) ? find_duplicate((unsigned)epd, &st) : NULL;
+    if (!e) errno = ENOTTY;
+    return e;
+}
+
+struct endpoint *endpoint_hold_connected(scif_epd_t epd) {
+    struct endpoint *e = endpoint_hold(epd);
+    if (!e || atomic_load_explicit(&e->connected, memory_order_acquire)) return e;
+    int err = endpoint_learn(e);
+    if (!err) return e;
+    endpoint_release(e);
+    errno = err;
+    return NULL;
+}
+
+int endpoint_meet(struct endpoint *e, struct scif_portID peer, const int fd[2]) {
+    void *m = mmap(NULL, SCIF_SHARED_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, fd[0], SCIF_SHARED_AT);
+    int err = m == MAP_FAILED ? errno : 0, inner = descriptor_hide(fd[1]);
+    close_descriptor(fd[0]);
+    pthread_mutex_lock(&lock);
+    bool first = !err && !atomic_load(&e->connected);
+    if (first) {
+        e->peer_memory = m;
+        e->peer_inner = inner;
+        e->peer = peer;
+        atomic_store_explicit(&e->connected, true, memory_order_release);
+    }
+    pthread_mutex_unlock(&lock);
+    if (first) return 0;
+    close_descriptor(inner);
+    if (!err) munmap(m, SCIF_SHARED_BYTES);
+    return err;
+}
+
+/* Another process that shares the endpoint may have connected it. */
+int endpoint_learn(struct endpoint *e) {
+    struct scif_request q = {.op = SCIF_OP_STATE, .endpoint = e->id};
+    struct scif_answer a;
+    int fd[SCIF_FDS_MAX], fds = 0;
+    int err = line_call(&q, &a, fd, &fds, NULL, NULL);
+    if (err) return err;
+    if (fds == 2) return endpoint_meet(e, a.peer, fd);
+    while (fds) close_descriptor(fd[--fds]);
+    return a.value == SCIF_STATE_CONNECTED ? ENXIO : ENOTCONN;
+}
+
+/* ---- Sleep ---- */
+static int wake_descriptor(void) {
+    pthread_mutex_lock(&lock);
+    if (wake_fd < 0) {
+        int fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+        wake_fd = fd < 0 ? -1 : descriptor_hide(fd);
+    }
+    int fd = wake_fd;
+    pthread_mutex_unlock(&lock);
+    return fd;
+}
+
+int endpoint_sleep(struct endpoint *e, int outer, short events, int timeout_ms) {
+    struct pollfd p[3] = {{.fd = outer, .events = events},
+                          {.fd = atomic_load(&e->connected) ? e->peer_inner : -1},
+                          {.fd = wake_descriptor(), .events = POLLIN}};
+    atomic_fetch_add(&e->sleepers, 1);
+    int n = atomic_load(&e->closing) ? 1 : poll(p, 3, timeout_ms), err = n < 0 ? errno : n ? 0 : ETIMEDOUT;
+    if (atomic_load(&e->closing))
+        err = ECANCELED;
+    else if (n > 0 && p[1].revents)
+        err = ECONNRESET;
+    else if (n > 0 && !p[0].revents)
+        sched_yield(); /* somebody else is meant */
+    atomic_fetch_sub(&e->sleepers, 1);
+    return err;
+}
+
+static void end_sleep(struct endpoint *e) {
+    uint64_t n = 1;
+    atomic_store(&e->closing, true);
+    if (!atomic_load(&e->sleepers)) return;
+    int fd = wake_descriptor();
+    (void)!write(fd, &n, sizeof n);
+    while (atomic_load(&e->sleepers)) sched_yield();
+    (void)!read(fd, &n, sizeof n);
+}
+
+void endpoint_lock(pthread_mutex_t *l) {
+    if (pthread_mutex_lock(l) == EOWNERDEAD) pthread_mutex_consistent(l);
+}
+
+/* ---- Descriptors that go ---- */
+void endpoint_forget(int fd) {
+    if (fd < 0 || !slot_of((unsigned)fd, false)) return;
+    struct endpoint *e = atomic_exchange(slot_of((unsigned)fd, false), NULL);
+    if (!e) return;
+    if (atomic_fetch_sub(&e->descriptors, 1) == 1) end_sleep(e);
+    endpoint_release(e);
+}
+
+void endpoint_forget_range(unsigned from, unsigned to) {
+    for (unsigned i = from / CHUNK; i < CHUNKS && i <= to / CHUNK; i++) {
+        if (!table[i]) continue;
+        for (unsigned fd = i * CHUNK; fd < (i + 1) * CHUNK; fd++)
+            if (fd >= from && fd <= to) endpoint_forget((int)fd);
+    }
+}

@@ -1,0 +1,58 @@
+/* What this process knows of an endpoint: found by descriptor, shared by all descriptors of it, gone with the
+ * last one. The endpoint itself lives in the service and in its memory file; so a child after fork() has it
+ * too. */
+#ifndef WEFT_SCIF_ENDPOINT_H
+#define WEFT_SCIF_ENDPOINT_H
+#include "scif/layout.h"
+#include "scif/protocol.h"
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <sys/types.h>
+
+struct endpoint {
+    uint64_t id; /* the service's name for it */
+    int inner;   /* its own inner socket (queue.h) */
+    struct scif_memory *memory;
+    ino_t inode; /* of the outer socket: all its descriptors have it */
+
+    atomic_bool connected; /* what follows is set, for ever */
+    struct scif_portID peer;
+    int peer_inner;
+    struct scif_shared *peer_memory;
+
+    atomic_int refs; /* descriptors in the table, calls under way */
+    atomic_int descriptors;
+    atomic_bool closing; /* the last of them is being closed: sleepers shall come out */
+    atomic_int sleepers;
+    struct endpoint
+        *next; /* of those that are free; never given back to the heap, so that a late look is harmless */
+};
+
+/* The endpoint of a descriptor, held for a call; NULL with errno EBADF, ENOTTY. */
+struct endpoint *endpoint_hold(scif_epd_t epd);
+void endpoint_release(struct endpoint *e);
+/* Held, and connected. NULL with errno as above, and ENOTCONN, EINPROGRESS → ENOTCONN, ENXIO. */
+struct endpoint *endpoint_hold_connected(scif_epd_t epd);
+
+/* Takes descriptors as OPEN gives them: outer, inner, memory. The endpoint, held; NULL with errno: all are
+ * closed then. */
+struct endpoint *endpoint_adopt(uint64_t id, const int fd[3]);
+/* Takes what STATE and ACCEPT give of the peer: its memory and its inner socket. 0 or an errno; they are
+ * closed then. */
+int endpoint_meet(struct endpoint *e, struct scif_portID peer, const int fd[2]);
+/* Asks the service whether it is connected, and meets its peer. 0 or an errno. */
+int endpoint_learn(struct endpoint *e);
+
+/* The descriptor is about to be closed, or to become another file's. */
+void endpoint_forget(int fd);
+void endpoint_forget_range(unsigned from, unsigned to);
+/* Sleeps until the outer socket has one of `events` (POLLIN, POLLOUT), the peer's is closed, a signal comes,
+ * or another thread closes e; timeout_ms as poll(). 0, or EINTR, ETIMEDOUT, ECONNRESET (the peer's end),
+ * ECANCELED (closed here). */
+int endpoint_sleep(struct endpoint *e, int outer, short events, int timeout_ms);
+
+/* A lock of e->memory->own, which a process may have died with. */
+void endpoint_lock(pthread_mutex_t *lock);
+
+#endif

@@ -1,0 +1,45 @@
+#include "scif/intercept.h"
+#include "scif/endpoint.h"
+
+#include <dlfcn.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/close_range.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#define EXPORT __attribute__((visibility("default")))
+
+static bool works;
+
+/* At the start, before there is an endpoint. */
+__attribute__((constructor)) static void look_whether_it_works(void) {
+    works = dlsym(RTLD_DEFAULT, "close") == (void *)close && dlsym(RTLD_DEFAULT, "dup2") == (void *)dup2;
+}
+
+bool intercept_works(void) { return works; }
+
+int close_descriptor(int fd) { return (int)syscall(SYS_close, fd); }
+
+EXPORT int close(int fd) {
+    endpoint_forget(fd);
+    return close_descriptor(fd);
+}
+
+EXPORT int dup2(int from, int to) {
+    if (from == to) return fcntl(from, F_GETFD) < 0 ? -1 : to;
+    if (fcntl(from, F_GETFD) >= 0) endpoint_forget(to);
+    return (int)syscall(SYS_dup3, from, to, 0);
+}
+
+EXPORT int dup3(int from, int to, int flags) {
+    if (from != to && fcntl(from, F_GETFD) >= 0) endpoint_forget(to);
+    return (int)syscall(SYS_dup3, from, to, flags);
+}
+
+EXPORT int close_range(unsigned first, unsigned last, int flags) {
+    if (first <= last && !(flags & (int)CLOSE_RANGE_CLOEXEC)) endpoint_forget_range(first, last);
+    return (int)syscall(SYS_close_range, first, last, flags);
+}
+
+EXPORT void closefrom(int first) { close_range(first < 0 ? 0 : (unsigned)first, ~0u, 0); }

@@ -1,0 +1,167 @@
+#include "scif/line.h"
+#include "base/log.h"
+#include "base/path.h"
+#include "node/where.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#define HIDDEN_FROM 1024 /* beyond what select() can take */
+#define TRIES       3
+
+static struct {
+    pthread_mutex_t lock;
+    pthread_once_t once;
+    int socket; /* -1: none */
+    pid_t pid;  /* whose it is */
+    int node;
+} line = {.lock = PTHREAD_MUTEX_INITIALIZER, .once = PTHREAD_ONCE_INIT, .socket = -1, .node = -1};
+
+int descriptor_hide(int fd) {
+    if (fd >= HIDDEN_FROM) return fd;
+    int high = fcntl(fd, F_DUPFD_CLOEXEC, HIDDEN_FROM);
+    if (high < 0) {
+        struct rlimit l;
+        if (getrlimit(RLIMIT_NOFILE, &l) == 0 && l.rlim_cur < l.rlim_max) {
+            l.rlim_cur = l.rlim_max;
+            setrlimit(RLIMIT_NOFILE, &l);
+            high = fcntl(fd, F_DUPFD_CLOEXEC, HIDDEN_FROM);
+        }
+    }
+    if (high < 0) return fd; /* no more are allowed: it stays where it is */
+    close(fd);
+    return high;
+}
+
+/* ---- Opening ---- */
+static int connect_to(const char *path) {
+    struct sockaddr_un at = {.sun_family = AF_UNIX};
+    strcpy(at.sun_path, path);
+    int s = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+    if (s < 0) return -errno;
+    struct ucred who = {0};
+    socklen_t len = sizeof who;
+    int err = 0;
+    if (connect(s, (struct sockaddr *)&at, sizeof at))
+        err = errno;
+    else if (getsockopt(s, SOL_SOCKET, SO_PEERCRED, &who, &len) || who.uid != geteuid())
+        err = EACCES;
+    if (!err) return descriptor_hide(s);
+    close(s);
+    return -err;
+}
+
+static int reach_service(void) {
+    char daemon[WEFT_PATH_MAX], path[WEFT_PATH_MAX];
+    bool clustered = node_socket_path(NULL, daemon, sizeof daemon) == 0 && access(daemon, F_OK) == 0;
+    if (!scif_service_path(clustered ? daemon : NULL, path, sizeof path)) return -ENAMETOOLONG;
+    int s = -ENOENT;
+    for (int i = 0; i < TRIES; i++) {
+        s = connect_to(path);
+        if (s != -ENOENT && s != -ECONNREFUSED) break;
+        int err = service_start(path, clustered ? daemon : NULL);
+        if (err) return -err;
+    }
+    return s;
+}
+
+static int exchange(int s, const struct scif_request *q, struct scif_record *r) {
+    struct scif_record out = {.data = (void *)q, .bytes = sizeof *q};
+    int err = scif_record_send(s, &out, 0);
+    return err ? err : scif_record_receive(s, r, 0);
+}
+
+static void hang_up(void) {
+    if (line.socket >= 0) close(line.socket);
+    line.socket = -1;
+}
+
+static int open_line(void) {
+    int s = reach_service();
+    if (s < 0) {
+        weft_error("scif", "the SCIF service cannot be reached: %s", strerror(-s));
+        return ENXIO;
+    }
+    struct scif_request q = {.op = SCIF_OP_HELLO, .value = SCIF_PROTOCOL};
+    struct scif_answer a;
+    struct scif_record r = {.data = &a, .bytes = sizeof a};
+    int err = exchange(s, &q, &r);
+    if (err || r.bytes != sizeof a || a.error) {
+        weft_error("scif", "the SCIF service does not speak with this library: %s",
+                   strerror(err ? -err : a.error));
+        close(s);
+        return ENXIO;
+    }
+    line.socket = s;
+    line.pid = getpid();
+    line.node = a.peer.node;
+    return 0;
+}
+
+/* ---- Forked children have lines of their own ---- */
+static void before_fork(void) { pthread_mutex_lock(&line.lock); }
+static void after_fork(void) { pthread_mutex_unlock(&line.lock); }
+static void in_child(void) {
+    hang_up();
+    pthread_mutex_init(&line.lock, NULL);
+}
+static void watch_forks(void) { pthread_atfork(before_fork, after_fork, in_child); }
+
+/* ---- Calls ---- */
+static int call_locked(const struct scif_request *q, struct scif_record *r) {
+    if (line.socket >= 0 && line.pid != getpid()) hang_up(); /* vfork, clone */
+    bool fresh = line.socket < 0;
+    int err = fresh ? open_line() : 0;
+    if (err) return err;
+    size_t room = r->bytes;
+    err = exchange(line.socket, q, r);
+    if (err && !fresh) { /* that service has ended; endpoints of it are gone, new ones are not */
+        hang_up();
+        r->bytes = room;
+        err = open_line();
+        if (!err) err = exchange(line.socket, q, r);
+    }
+    if (err) hang_up();
+    return err < 0 ? ENXIO : err;
+}
+
+int line_call(const struct scif_request *q, struct scif_answer *a, int *fd, int *fds, void *extra,
+              size_t *extra_bytes) {
+    struct {
+        struct scif_answer head;
+        unsigned char rest[SCIF_NODES_MAX * 2];
+    } in;
+    struct scif_record r = {.data = &in, .bytes = sizeof in};
+    pthread_once(&line.once, watch_forks);
+    int kept = errno;
+    pthread_mutex_lock(&line.lock);
+    int err = call_locked(q, &r);
+    pthread_mutex_unlock(&line.lock);
+    errno = kept;
+    if (!err && r.bytes < sizeof in.head) err = ENXIO;
+    if (err) in.head = (struct scif_answer){.error = err};
+    err = in.head.error;
+    if (err || !fd)
+        while (r.fds) close(r.fd[--r.fds]);
+    *a = in.head;
+    if (err) return err;
+    if (fds) *fds = r.fds;
+    for (int i = 0; i < r.fds; i++) fd[i] = r.fd[i];
+    if (extra) {
+        if (r.bytes - sizeof in.head < *extra_bytes) *extra_bytes = r.bytes - sizeof in.head;
+        memcpy(extra, in.rest, *extra_bytes);
+    }
+    return 0;
+}
+
+int line_node(void) {
+    struct scif_request q = {.op = SCIF_OP_HELLO, .value = SCIF_PROTOCOL};
+    struct scif_answer a;
+    return line_call(&q, &a, NULL, NULL, NULL, NULL) ? -1 : a.peer.node;
+}

@@ -1,0 +1,154 @@
+/* Messages: scif_send(), scif_recv(). */
+#include "base/clock.h"
+#include "scif/endpoint.h"
+#include "scif/queue.h"
+
+#include <errno.h>
+#include <sched.h>
+#include <signal.h>
+#include <unistd.h>
+
+#define EXPORT  __attribute__((visibility("default")))
+#define SPIN_NS 20000 /* about what waking a sleeper costs */
+
+static int failed(int err) {
+    errno = err;
+    return -1;
+}
+
+static void pause_briefly(unsigned round) {
+#if defined(__x86_64__)
+    __builtin_ia32_pause();
+#else
+    if (round % 16 == 0) sched_yield();
+#endif
+}
+
+/* ---- Sending ---- */
+/* How much went; -1: the peer is gone. */
+static ssize_t put(struct endpoint *e, scif_epd_t epd, const char *from, size_t n) {
+    struct scif_queue *q = &e->peer_memory->queue;
+    pthread_mutex_t *lock = &e->memory->own.send_lock;
+    endpoint_lock(lock);
+    size_t went = queue_put(e->peer_memory, from, n);
+    bool there = went ? queue_tell(q, e->peer_inner) : !queue_is_closed(e->peer_inner);
+    if (there) queue_mark_full(q, epd, e->inner);
+    pthread_mutex_unlock(lock);
+    return there ? (ssize_t)went : -1;
+}
+
+static int wait_for_room(struct endpoint *e, scif_epd_t epd) {
+    const struct scif_queue *q = &e->peer_memory->queue;
+    uint64_t end = weft_now_ns() + SPIN_NS;
+    do {
+        for (unsigned i = 0; i < 64; i++) {
+            if (queue_has_room(q)) return 0;
+            pause_briefly(i);
+        }
+    } while (!atomic_load(&e->closing) && weft_now_ns() < end);
+    return endpoint_sleep(e, epd, POLLOUT, -1);
+}
+
+static int send_all(struct endpoint *e, scif_epd_t epd, const char *msg, int len, int flags) {
+    int sent = 0, err = 0;
+    while (!err) {
+        ssize_t n = put(e, epd, msg + sent, (size_t)(len - sent));
+        if (n < 0)
+            err = ECONNRESET;
+        else
+            sent += (int)n;
+        if (err || sent == len || !(flags & SCIF_SEND_BLOCK)) break;
+        err = wait_for_room(e, epd);
+        if (err == ECANCELED) err = ECONNRESET;
+    }
+    return sent || !err ? sent : failed(err);
+}
+
+EXPORT int scif_send(scif_epd_t epd, void *msg, int len, int flags) {
+    struct endpoint *e =
+        len < 0 || (flags & ~SCIF_SEND_BLOCK) ? endpoint_hold(epd) : endpoint_hold_connected(epd);
+    if (!e) return -1;
+    int kept = errno, n;
+    if (len < 0 || (flags & ~SCIF_SEND_BLOCK))
+        n = failed(EINVAL);
+    else if (!len)
+        n = 0;
+    else
+        n = msg ? send_all(e, epd, msg, len, flags) : failed(EFAULT);
+    endpoint_release(e);
+    if (n >= 0) errno = kept;
+    return n;
+}
+
+/* ---- Receiving ---- */
+static size_t get(struct endpoint *e, scif_epd_t epd, char *to, size_t n) {
+    struct scif_shared *s = (struct scif_shared *)&e->memory->queue;
+    pthread_mutex_t *lock = &e->memory->own.receive_lock;
+    endpoint_lock(lock);
+    size_t came = queue_get(s, to, n);
+    if (came) queue_unmark_full(&s->queue, e->peer_inner);
+    if (queue_empty(&s->queue))
+        queue_unmark(&s->queue, epd);
+    else if (!atomic_load(&s->queue.receiving))
+        queue_mark(&s->queue, e->inner);
+    pthread_mutex_unlock(lock);
+    return came;
+}
+
+/* Looks at the queue itself for a while, in which the sender need not tell; then sleeps. */
+static int wait_for_some(struct endpoint *e, scif_epd_t epd) {
+    struct scif_queue *q = &e->memory->queue;
+    int nobody = 0;
+    if (atomic_compare_exchange_strong(&q->receiving, &nobody, getpid())) {
+        uint64_t end = weft_now_ns() + SPIN_NS;
+        do {
+            for (unsigned i = 0; i < 64 && queue_empty(q); i++) pause_briefly(i);
+        } while (queue_empty(q) && !atomic_load(&e->closing) && weft_now_ns() < end);
+        atomic_store(&q->receiving, 0);
+        if (!queue_empty(q)) return 0;
+    } else if (nobody != getpid() && kill(nobody, 0) && errno == ESRCH) {
+        atomic_compare_exchange_strong(&q->receiving, &nobody, 0); /* it was killed while it looked */
+        return 0;
+    }
+    return endpoint_sleep(e, epd, POLLIN, -1);
+}
+
+static int receive_all(struct endpoint *e, scif_epd_t epd, char *msg, int len, int flags) {
+    int got = 0, err = 0;
+    for (bool last = false; !err;) {
+        got += (int)get(e, epd, msg + got, (size_t)(len - got));
+        if (got == len) break;
+        if (last)
+            err = ECONNRESET;
+        else if (flags & SCIF_RECV_BLOCK)
+            err = wait_for_some(e, epd);
+        else if (got)
+            break;
+        else if (queue_is_closed(e->peer_inner))
+            err = ECONNRESET;
+        else
+            break;
+        if (err == ECONNRESET && !last) { /* what came before the end is still to be had */
+            last = true;
+            err = 0;
+        }
+    }
+    if (err == ECANCELED) err = ECONNRESET;
+    return got || !err ? got : failed(err);
+}
+
+EXPORT int scif_recv(scif_epd_t epd, void *msg, int len, int flags) {
+    struct endpoint *e =
+        len < 0 || (flags & ~SCIF_RECV_BLOCK) ? endpoint_hold(epd) : endpoint_hold_connected(epd);
+    if (!e) return -1;
+    int kept = errno, n;
+    if (len < 0 || (flags & ~SCIF_RECV_BLOCK))
+        n = failed(EINVAL);
+    else if (!len)
+        n = 0;
+    else
+        n = msg ? receive_all(e, epd, msg, len, flags) : failed(EFAULT);
+    endpoint_release(e);
+    if (n >= 0) errno = kept;
+    return n;
+}

@@ -1,0 +1,126 @@
+#include "scif/queue.h"
+
+#include <poll.h>
+#include <sched.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <time.h>
+
+#define STUFF_BYTES   2048 /* more than a quarter of the smallest send buffer */
+#define BUSY_SPINS    200
+#define BUSY_PAUSE_NS 50000
+
+/* ---- Bytes ---- */
+static unsigned used(const struct scif_queue *q) {
+    unsigned n = atomic_load_explicit(&q->head, memory_order_acquire) -
+                 atomic_load_explicit(&q->tail, memory_order_acquire);
+    return n <= SCIF_QUEUE_BYTES ? n : SCIF_QUEUE_BYTES; /* more is the other side's nonsense */
+}
+
+bool queue_empty(const struct scif_queue *q) { return used(q) == 0; }
+bool queue_has_room(const struct scif_queue *q) { return used(q) < SCIF_QUEUE_BYTES; }
+
+size_t queue_put(struct scif_shared *s, const void *from, size_t n) {
+    unsigned room = SCIF_QUEUE_BYTES - used(&s->queue);
+    if (n > room) n = room;
+    if (!n) return 0;
+    unsigned head = atomic_load_explicit(&s->queue.head, memory_order_relaxed), at = head % SCIF_PAGE;
+    size_t first = n < SCIF_PAGE - at ? n : SCIF_PAGE - at;
+    memcpy(s->bytes + at, from, first);
+    memcpy(s->bytes, (const char *)from + first, n - first);
+    atomic_store_explicit(&s->queue.head, head + (unsigned)n, memory_order_release);
+    return n;
+}
+
+size_t queue_get(struct scif_shared *s, void *to, size_t n) {
+    unsigned there = used(&s->queue);
+    if (n > there) n = there;
+    if (!n) return 0;
+    unsigned tail = atomic_load_explicit(&s->queue.tail, memory_order_relaxed), at = tail % SCIF_PAGE;
+    size_t first = n < SCIF_PAGE - at ? n : SCIF_PAGE - at;
+    memcpy(to, s->bytes + at, first);
+    memcpy((char *)to + first, s->bytes, n - first);
+    atomic_store_explicit(&s->queue.tail, tail + (unsigned)n, memory_order_release);
+    return n;
+}
+
+/* ---- Sockets ---- */
+static bool send_byte(int inner) { return send(inner, "", 1, MSG_DONTWAIT | MSG_NOSIGNAL) == 1; }
+
+void queue_stuff(int outer) {
+    static const char stuff[STUFF_BYTES];
+    (void)!send(outer, stuff, sizeof stuff, MSG_DONTWAIT | MSG_NOSIGNAL);
+}
+
+void queue_drain(int inner) {
+    char stuff[STUFF_BYTES];
+    while (recv(inner, stuff, sizeof stuff, MSG_DONTWAIT) > 0) {
+    }
+}
+
+bool queue_is_closed(int inner) {
+    struct pollfd p = {.fd = inner};
+    return poll(&p, 1, 0) == 1 && (p.revents & (POLLHUP | POLLERR | POLLNVAL));
+}
+
+/* ---- Marks ---- */
+static bool change(atomic_uint *mark, unsigned from, unsigned to) {
+    return atomic_compare_exchange_strong(mark, &from, to);
+}
+
+static bool set_mark(struct scif_queue *q, int inner) {
+    bool sent = send_byte(inner);
+    atomic_store(&q->some, QUEUE_MARK_SET);
+    return sent;
+}
+
+bool queue_tell(struct scif_queue *q, int inner) {
+    atomic_thread_fence(memory_order_seq_cst);
+    if (atomic_load_explicit(&q->receiving, memory_order_relaxed)) return true;
+    if (!change(&q->some, QUEUE_MARK_NONE, QUEUE_MARK_BUSY)) return !queue_is_closed(inner);
+    return set_mark(q, inner) || !queue_is_closed(inner);
+}
+
+void queue_mark(struct scif_queue *q, int inner_own) {
+    atomic_thread_fence(memory_order_seq_cst);
+    if (queue_empty(q) || !change(&q->some, QUEUE_MARK_NONE, QUEUE_MARK_BUSY)) return;
+    set_mark(q, inner_own);
+}
+
+/* The sender is just putting its byte there, which takes it a system call, unless it lost the processor. */
+static bool wait_while_busy(const struct scif_queue *q) {
+    for (int i = 0; i < BUSY_SPINS; i++) {
+        if (atomic_load(&q->some) != QUEUE_MARK_BUSY) return true;
+        if (i < BUSY_SPINS / 2)
+            sched_yield();
+        else
+            nanosleep(&(struct timespec){0, BUSY_PAUSE_NS}, NULL);
+    }
+    return false;
+}
+
+void queue_unmark(struct scif_queue *q, int outer_own) {
+    char byte;
+    if (atomic_load(&q->some) == QUEUE_MARK_NONE || !wait_while_busy(q)) return;
+    if (!queue_empty(q) || !change(&q->some, QUEUE_MARK_SET, QUEUE_MARK_NONE)) return;
+    atomic_thread_fence(memory_order_seq_cst);
+    /* A sender that came before the mark went relies on it; one that comes from now on sends a byte of its
+     * own. */
+    if (!queue_empty(q) && change(&q->some, QUEUE_MARK_NONE, QUEUE_MARK_SET)) return;
+    (void)!recv(outer_own, &byte, 1, MSG_DONTWAIT);
+}
+
+void queue_mark_full(struct scif_queue *q, int outer_own, int inner_own) {
+    if (queue_has_room(q) || !change(&q->full, QUEUE_MARK_NONE, QUEUE_MARK_BUSY)) return;
+    queue_stuff(outer_own);
+    atomic_store(&q->full, QUEUE_MARK_SET);
+    atomic_thread_fence(memory_order_seq_cst);
+    if (queue_has_room(q) && change(&q->full, QUEUE_MARK_SET, QUEUE_MARK_NONE)) queue_drain(inner_own);
+}
+
+void queue_unmark_full(struct scif_queue *q, int inner) {
+    atomic_thread_fence(memory_order_seq_cst);
+    if (atomic_load_explicit(&q->full, memory_order_relaxed) == QUEUE_MARK_NONE) return;
+    /* A sender that is still setting it looks at the queue once more. */
+    if (change(&q->full, QUEUE_MARK_SET, QUEUE_MARK_NONE)) queue_drain(inner);
+}

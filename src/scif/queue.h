@@ -1,0 +1,43 @@
+/* The queue of one direction of a connection: bytes in shared memory, one sender, one receiver (each under a
+ * lock of its side), and marks in sockets, so that poll() on the descriptors of both tells the truth without
+ * a system call for each message.
+ *
+ * An endpoint X has a pair of sockets: its outer one is the descriptor that the program holds, its inner one
+ * is held by X's library, by the peer's, and by the service. A byte from an inner socket makes the outer one
+ * readable: QUEUE_MARK_SET in `some`. A stuffed outer socket is not writable: QUEUE_MARK_SET in `full`. Both
+ * marks are set by one side and taken back by the other, with no lock between the two: each looks again at
+ * the queue after it has changed a mark. A receiver that looks at the queue by itself says so in `receiving`
+ * and gets no byte; when it stops it sets the mark for what is left. */
+#ifndef WEFT_SCIF_QUEUE_H
+#define WEFT_SCIF_QUEUE_H
+#include "scif/layout.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+
+/* Copies what there is room for, or what is there; how much. */
+size_t queue_put(struct scif_shared *q, const void *from, size_t n);
+size_t queue_get(struct scif_shared *q, void *to, size_t n);
+bool queue_empty(const struct scif_queue *q);
+bool queue_has_room(const struct scif_queue *q);
+
+/* ---- The sender's side; inner: the receiver's, outer_own, inner_own: its own sockets ---- */
+/* After queue_put. False: the receiver's outer socket is closed. */
+bool queue_tell(struct scif_queue *q, int inner);
+/* If there is no room left. */
+void queue_mark_full(struct scif_queue *q, int outer_own, int inner_own);
+
+/* ---- The receiver's side ---- */
+/* After queue_get; inner: the sender's. */
+void queue_unmark_full(struct scif_queue *q, int inner);
+/* If the queue is empty. */
+void queue_unmark(struct scif_queue *q, int outer_own);
+/* If it is not, and nobody looks at it any more. */
+void queue_mark(struct scif_queue *q, int inner_own);
+
+/* ---- Sockets ---- */
+void queue_stuff(int outer); /* not writable until its inner one is drained */
+void queue_drain(int inner);
+bool queue_is_closed(int inner); /* all descriptors of the outer one are */
+
+#endif

@@ -1,0 +1,137 @@
+/* Endpoints by themselves: their sockets, their memory, their ports. */
+#include "scif/queue.h"
+#include "scif/service/service.h"
+
+#include "base/error.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/mman.h>
+#include <sys/random.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+/* ---- Memory ---- */
+static void init_lock(pthread_mutex_t *lock) {
+    pthread_mutexattr_t a;
+    pthread_mutexattr_init(&a);
+    pthread_mutexattr_setpshared(&a, PTHREAD_PROCESS_SHARED);
+    pthread_mutexattr_setrobust(&a, PTHREAD_MUTEX_ROBUST);
+    pthread_mutex_init(lock, &a);
+    pthread_mutexattr_destroy(&a);
+}
+
+static int create_memory(void) {
+    int fd = memfd_create("scif", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+    if (fd < 0) return -errno;
+    struct scif_memory *m = MAP_FAILED;
+    if (ftruncate(fd, sizeof *m) == 0 &&
+        fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) == 0)
+        m = mmap(NULL, sizeof *m, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    if (m == MAP_FAILED) {
+        int err = errno;
+        close(fd);
+        return -err;
+    }
+    init_lock(&m->own.send_lock);
+    init_lock(&m->own.receive_lock);
+    munmap(m, sizeof *m);
+    return fd;
+}
+
+/* ---- Life ---- */
+static void on_inner(struct service *s, struct watch *w, uint32_t events) {
+    end_destroy(s, weft_container_of(w, struct end, inner));
+}
+
+/* The smallest buffer: one stuffing is enough to make it not writable. */
+static int create_sockets(int pair[2]) {
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair)) return errno;
+    int least = 1;
+    setsockopt(pair[0], SOL_SOCKET, SO_SNDBUF, &least, sizeof least);
+    return 0;
+}
+
+static uint64_t random_id(const struct service *s) {
+    uint64_t id = 0;
+    while (!id || weft_map_get(&s->ends, id))
+        if (getrandom(&id, sizeof id, 0) != sizeof id) abort();
+    return id;
+}
+
+int end_create(struct service *s, struct end **out, int *outer) {
+    struct end *e = calloc(1, sizeof *e);
+    int pair[2], err = e ? create_sockets(pair) : ENOMEM;
+    if (err) {
+        free(e);
+        return err;
+    }
+    e->inner = (struct watch){pair[1], on_inner};
+    e->neighbour.fd = e->peer_inner = e->peer_memory = -1;
+    weft_list_init(&e->requests);
+    weft_list_init(&e->connecting);
+    e->id = random_id(s);
+    e->memory = create_memory();
+    if (e->memory < 0) err = -e->memory;
+    if (!err && weft_map_put(&s->ends, e->id, e)) err = ENOMEM;
+    if (!err) err = service_watch(s, &e->inner, 0);
+    if (!err) {
+        *out = e;
+        *outer = pair[0];
+        return 0;
+    }
+    weft_map_remove(&s->ends, e->id);
+    if (e->memory >= 0) close(e->memory);
+    close(pair[0]);
+    close(pair[1]);
+    free(e);
+    return err;
+}
+
+void end_destroy(struct service *s, struct end *e) {
+    connect_end(s, e);
+    end_leave_port(s, e);
+    weft_map_remove(&s->ends, e->id);
+    service_unwatch(s, &e->inner);
+    close(e->memory);
+    free(e);
+}
+
+struct end *end_find(struct service *s, uint64_t id) {
+    return weft_map_get(&s->ends, id);
+}
+
+/* ---- Ports ---- */
+int end_bind(struct service *s, struct end *e, uint16_t wanted, bool privileged) {
+    if (e->state != SCIF_STATE_UNBOUND && e->state != SCIF_STATE_BOUND) return EISCONN;
+    if (e->port) return EINVAL;
+    struct port *p = calloc(1, sizeof *p);
+    if (!p) return ENOMEM;
+    int rc = node_ports_bind(&s->ports, 1, wanted, privileged, &p->number);
+    if (rc) {
+        free(p);
+        return rc == WEFT_E_EXIST ? EINVAL : rc == WEFT_E_ACCESS ? EACCES : ENOSPC;
+    }
+    p->users = 1;
+    e->port = p;
+    e->state = SCIF_STATE_BOUND;
+    return 0;
+}
+
+void end_leave_port(struct service *s, struct end *e) {
+    struct port *p = e->port;
+    e->port = NULL;
+    if (!p || --p->users) return;
+    node_ports_release(&s->ports, 1, p->number);
+    free(p);
+}
+
+int end_listen(struct end *e, uint32_t backlog) {
+    if (e->state == SCIF_STATE_UNBOUND) return EINVAL;
+    if (e->state != SCIF_STATE_BOUND) return EISCONN;
+    e->state = SCIF_STATE_LISTENING;
+    e->backlog = backlog < SCIF_BACKLOG_MAX ? backlog : SCIF_BACKLOG_MAX;
+    return 0;
+}

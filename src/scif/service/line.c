@@ -1,0 +1,181 @@
+/* Lines: what programs, and the services of other nodes on this host, ask for. */
+#include "base/error.h"
+#include "base/log.h"
+#include "scif/service/service.h"
+
+#include <errno.h>
+#include <linux/capability.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#define NODES_MS 2000
+
+void line_close(struct service *s, struct line *l) {
+    if (l->request) request_drop(s, l->request);
+    weft_list_remove(&l->link);
+    service_unwatch(s, &l->watch);
+    free(l);
+}
+
+uint16_t line_nodes(struct service *s, uint16_t *out, size_t cap, size_t *count) {
+    *count = 0;
+    struct node_info *all = s->daemon ? calloc(NODE_MAX, sizeof *all) : NULL;
+    int n = all ? node_client_nodes(s->daemon, all, NODE_MAX, NODES_MS) : 0;
+    for (int i = 0; i < n && *count < cap; i++)
+        if (all[i].online) out[(*count)++] = (uint16_t)all[i].id;
+    free(all);
+    if (!*count) out[(*count)++] = s->node;
+    return s->node;
+}
+
+/* Ports below 1024: the superuser's, or CAP_NET_BIND_SERVICE. */
+static bool is_privileged(pid_t pid, uid_t uid) {
+    if (uid == 0) return true;
+    char name[64], text[128];
+    unsigned long long caps = 0;
+    snprintf(name, sizeof name, "/proc/%d/status", (int)pid);
+    FILE *f = fopen(name, "re");
+    while (f && fgets(text, sizeof text, f))
+        if (sscanf(text, "CapEff: %llx", &caps) == 1) break;
+    if (f) fclose(f);
+    return caps >> CAP_NET_BIND_SERVICE & 1;
+}
+
+/* ---- Requests ---- */
+struct reply {
+    struct scif_answer head;
+    uint16_t nodes[SCIF_NODES_MAX];
+    size_t count;                   /* of nodes */
+    int fd[SCIF_FDS_MAX], fds, own; /* own: of them is closed after sending, -1: none */
+};
+
+static int serve_state(struct end *e, struct reply *r) {
+    r->head.value = (uint32_t)e->state;
+    if (e->state != SCIF_STATE_CONNECTED) return 0;
+    r->head.peer = e->peer;
+    r->fd[0] = e->peer_memory;
+    r->fd[1] = e->peer_inner;
+    r->fds = 2;
+    return 0;
+}
+
+static int serve_open(struct service *s, struct reply *r) {
+    struct end *e;
+    int err = end_create(s, &e, &r->own);
+    if (err) return err;
+    r->head.endpoint = e->id;
+    memcpy(r->fd, (int[]){r->own, e->inner.fd, e->memory}, 3 * sizeof(int));
+    r->fds = 3;
+    return 0;
+}
+
+static int serve_accept(struct service *s, struct end *l, struct reply *r) {
+    struct end *e;
+    int err = connect_accept(s, l, &e, &r->own);
+    /* The byte that says "requests wait" is the program's to take away. */
+    if (l->state == SCIF_STATE_LISTENING && !l->waiting && l->told) {
+        l->told = false;
+        r->head.value = 1;
+    }
+    if (err) return err;
+    r->head.endpoint = e->id;
+    r->head.peer = e->peer;
+    memcpy(r->fd, (int[]){r->own, e->inner.fd, e->memory, e->peer_memory, e->peer_inner}, 5 * sizeof(int));
+    r->fds = 5;
+    return 0;
+}
+
+static int serve(struct service *s, struct line *l, const struct scif_request *q, struct reply *r) {
+    r->head.peer.node = s->node;
+    switch (q->op) {
+    case SCIF_OP_HELLO: l->hello = true; return q->value == SCIF_PROTOCOL ? 0 : EPROTO;
+    case SCIF_OP_NODES:
+        line_nodes(s, r->nodes, SCIF_NODES_MAX, &r->count);
+        r->head.value = (uint32_t)r->count;
+        return 0;
+    case SCIF_OP_OPEN: return serve_open(s, r);
+    default: break;
+    }
+    struct end *e = end_find(s, q->endpoint);
+    if (!e) return ENXIO;
+    int err = 0;
+    switch (q->op) {
+    case SCIF_OP_BIND: err = end_bind(s, e, q->port, l->privileged); break;
+    case SCIF_OP_LISTEN: return end_listen(e, q->value);
+    case SCIF_OP_CONNECT: err = connect_ask(s, e, q->peer, q->value, l->privileged); break;
+    case SCIF_OP_ACCEPT: return serve_accept(s, e, r);
+    case SCIF_OP_STATE: return serve_state(e, r);
+    default: return EPROTO;
+    }
+    if (e->port) r->head.port = e->port->number;
+    return err;
+}
+
+static bool answer(struct line *l, struct reply *r, int err) {
+    r->head.error = err;
+    struct {
+        struct scif_answer head;
+        uint16_t nodes[SCIF_NODES_MAX];
+    } out = {.head = r->head};
+    memcpy(out.nodes, r->nodes, r->count * sizeof *r->nodes);
+    struct scif_record record = {
+        .data = &out, .bytes = sizeof out.head + r->count * sizeof *r->nodes, .fds = r->fds};
+    memcpy(record.fd, r->fd, sizeof record.fd);
+    /* Programs wait for their answers: only one that breaks the rules has no room for them. */
+    int sent = scif_record_send(l->watch.fd, &record, MSG_DONTWAIT);
+    if (r->own >= 0) close(r->own);
+    return sent == 0;
+}
+
+/* The request of another node's service: its answer comes when the listener accepts. */
+static bool serve_neighbour(struct service *s, struct line *l, const struct scif_request *q,
+                            struct scif_record *r) {
+    int err = EPROTO;
+    if (r->fds == 2 && q->value == SCIF_PROTOCOL)
+        err = connect_from_neighbour(s, l, q->peer, q->port, r->fd[1], r->fd[0]);
+    if (!err) r->fds = 0; /* the request's now */
+    return !err;
+}
+
+static void on_line(struct service *s, struct watch *w, uint32_t events) {
+    struct line *l = weft_container_of(w, struct line, watch);
+    struct scif_request q;
+    struct scif_record in = {.data = &q, .bytes = sizeof q};
+    int err = scif_record_receive(w->fd, &in, MSG_DONTWAIT);
+    if (err == -EAGAIN) return;
+    bool good = !err && in.bytes == sizeof q;
+    if (good && q.op == SCIF_OP_NEIGHBOUR) {
+        good = serve_neighbour(s, l, &q, &in);
+    } else if (good) {
+        struct reply r = {.own = -1};
+        err = l->hello || q.op == SCIF_OP_HELLO ? serve(s, l, &q, &r) : EPROTO;
+        good = answer(l, &r, err);
+    }
+    while (!err && in.fds) close(in.fd[--in.fds]);
+    if (!good) line_close(s, l);
+}
+
+void line_accept(struct service *s, struct watch *w, uint32_t events) {
+    int fd = accept4(w->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+    if (fd < 0) return;
+    struct ucred who = {0};
+    socklen_t len = sizeof who;
+    struct line *l = calloc(1, sizeof *l);
+    bool good = l && getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &who, &len) == 0 && who.uid == geteuid();
+    if (good) {
+        l->watch = (struct watch){fd, on_line};
+        l->privileged = is_privileged(who.pid, who.uid);
+        good = service_watch(s, &l->watch, EPOLLIN) == 0;
+    }
+    if (good) {
+        weft_list_push_back(&s->lines, &l->link);
+        return;
+    }
+    if (who.uid != geteuid()) weft_warn("scif", "user %u was turned away", (unsigned)who.uid);
+    free(l);
+    close(fd);
+}

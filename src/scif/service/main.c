@@ -1,0 +1,174 @@
+/* weft-scif: the SCIF service of a node. Programs start it when they first use SCIF; it ends with the node's
+ * daemon or, where there is none, when no program has needed it for a while. */
+#include "base/clock.h"
+#include "base/error.h"
+#include "base/log.h"
+#include "scif/service/service.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/file.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#define EVENTS  64
+#define IDLE_NS (2 * WEFT_NS_PER_S)
+
+static const char usage[] =
+    "Usage: weft-scif SOCKET [DAEMON]\n"
+    "The SCIF service of a node: brings the endpoints of SCIF programs together. Programs start it by\n"
+    "themselves. It listens on SOCKET; with the socket of a node's daemon it is that node's and ends with\n"
+    "it, else it serves node 0 and ends when it has had nothing to do for two seconds. Writes a byte on\n"
+    "standard output when it listens, or when another one does already.\n";
+
+int service_watch(struct service *s, struct watch *w, uint32_t events) {
+    struct epoll_event e = {.events = events, .data.ptr = w};
+    return epoll_ctl(s->epoll, EPOLL_CTL_ADD, w->fd, &e) ? errno : 0;
+}
+
+void service_unwatch(struct service *s, struct watch *w) {
+    epoll_ctl(s->epoll, EPOLL_CTL_DEL, w->fd, NULL);
+    close(w->fd);
+    w->fd = -1;
+}
+
+/* ---- Start ---- */
+/* The lock's file stays: whoever removed it would take it from under another's feet. False: another one
+ * serves. */
+static bool lock_path(const struct service *s) {
+    char name[WEFT_PATH_MAX + 8];
+    snprintf(name, sizeof name, "%s.lock", s->path);
+    int fd = open(name, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    return fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) == 0;
+}
+
+static int listen_at(struct service *s) {
+    struct sockaddr_un at = {.sun_family = AF_UNIX};
+    if (strlen(s->path) >= sizeof at.sun_path) return ENAMETOOLONG;
+    strcpy(at.sun_path, s->path);
+    unlink(s->path);
+    int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (fd < 0) return errno;
+    mode_t before = umask(077);
+    int err = bind(fd, (struct sockaddr *)&at, sizeof at) || listen(fd, 128) ? errno : 0;
+    umask(before);
+    s->listener = (struct watch){fd, line_accept};
+    return err ? err : service_watch(s, &s->listener, EPOLLIN);
+}
+
+/* News, which is of no interest here, or the daemon's end. */
+static void on_daemon(struct service *s, struct watch *w, uint32_t events) {
+    struct node_info one;
+    node_client_nodes(s->daemon, &one, 1, 1000);
+    if (node_client_descriptor(s->daemon) < 0 || (events & EPOLLHUP)) s->stop = true;
+}
+
+static int attach(struct service *s) {
+    int rc = node_client_open(&s->daemon, NULL, s->daemon_socket, NODE_TOOL, NULL);
+    if (rc) {
+        weft_error("scif", "no line to the daemon at %s: %s", s->daemon_socket, weft_error_text(rc));
+        return ENXIO;
+    }
+    s->node = (uint16_t)node_client_self(s->daemon).node;
+    s->daemon_watch = (struct watch){node_client_descriptor(s->daemon), on_daemon};
+    return service_watch(s, &s->daemon_watch, EPOLLIN);
+}
+
+static int service_open(struct service *s) {
+    weft_map_init(&s->ends);
+    weft_list_init(&s->lines);
+    weft_list_init(&s->connecting);
+    s->epoll = epoll_create1(EPOLL_CLOEXEC);
+    if (s->epoll < 0) return errno;
+    if (node_ports_init(&s->ports)) return ENOMEM;
+    int err = *s->daemon_socket ? attach(s) : 0;
+    return err ? err : listen_at(s);
+}
+
+/* ---- Loop ---- */
+/* An event may end what a later one of the same batch is about: one at a time. */
+static void step(struct service *s, int timeout_ms) {
+    struct epoll_event e;
+    int n = epoll_wait(s->epoll, &e, 1, timeout_ms);
+    if (n != 1) return;
+    struct watch *w = e.data.ptr;
+    w->on(s, w, e.events);
+}
+
+static bool is_idle(const struct service *s) {
+    size_t it = 0;
+    uint64_t id;
+    return !s->daemon && weft_list_empty(&s->lines) && !weft_map_next(&s->ends, &it, &id);
+}
+
+static void serve(struct service *s) {
+    s->idle_since_ns = weft_now_ns();
+    while (!s->stop) {
+        uint64_t now = weft_now_ns(), next = connect_next_deadline(s);
+        bool idle = is_idle(s);
+        if (!idle) s->idle_since_ns = now;
+        if (idle && now - s->idle_since_ns >= IDLE_NS) break;
+        if (idle && next > s->idle_since_ns + IDLE_NS) next = s->idle_since_ns + IDLE_NS;
+        uint64_t wait_ms = next == WEFT_TIME_NEVER ? 0 : next <= now ? 0 : (next - now) / WEFT_NS_PER_MS + 1;
+        step(s, next == WEFT_TIME_NEVER ? -1 : (int)wait_ms);
+        connect_expire(s, weft_now_ns());
+    }
+    unlink(s->path);
+}
+
+static void ready(void) {
+    (void)!write(STDOUT_FILENO, "", 1);
+    int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+    dup2(null, STDOUT_FILENO);
+    close(null);
+}
+
+static void become_daemon(void) {
+    pid_t pid = fork();
+    if (pid < 0) exit(1);
+    if (pid > 0) _exit(0);
+    setsid();
+    (void)!chdir("/");
+}
+
+int main(int argc, char **argv) {
+    static struct service s;
+    if (argc == 2 && (!strcmp(argv[1], "-h") || !strcmp(argv[1], "--help"))) {
+        fputs(usage, stdout);
+        return 0;
+    }
+    if (argc < 2 || argc > 3) {
+        fputs(usage, stderr);
+        return 2;
+    }
+    weft_log_init("weft-scif");
+    signal(SIGPIPE, SIG_IGN);
+    snprintf(s.path, sizeof s.path, "%s", argv[1]);
+    if (argc == 3) snprintf(s.daemon_socket, sizeof s.daemon_socket, "%s", argv[2]);
+    struct rlimit l;
+    if (getrlimit(RLIMIT_NOFILE, &l) == 0) {
+        l.rlim_cur = l.rlim_max;
+        setrlimit(RLIMIT_NOFILE, &l);
+    }
+    become_daemon();
+    if (!lock_path(&s)) {
+        ready();
+        return 0;
+    }
+    int err = service_open(&s);
+    if (err) {
+        weft_error("scif", "cannot serve at %s: %s", s.path, strerror(err));
+        return 1;
+    }
+    ready();
+    serve(&s);
+    return 0;
+}

@@ -1,0 +1,118 @@
+/* Inside of weft-scif, the SCIF service of a node: ports, listeners and their backlogs, and the descriptors
+ * from which a connection is made. Messages do not pass through it: it brings the two ends together, and
+ * tells one when the other is gone, which the sockets that it holds tell it.
+ *
+ * One thread; everything hangs on one epoll set. Nothing that a line says is trusted: an endpoint is named by
+ * a random number. */
+#ifndef WEFT_SCIF_SERVICE_H
+#define WEFT_SCIF_SERVICE_H
+#include "base/list.h"
+#include "base/map.h"
+#include "base/path.h"
+#include "node/client.h"
+#include "node/port.h"
+#include "scif/protocol.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct service;
+struct watch {
+    int fd;
+    void (*on)(struct service *s, struct watch *w, uint32_t events);
+};
+
+/* A port that is in use: by the endpoint that was bound to it, and those that were accepted on it. */
+struct port {
+    uint16_t number;
+    unsigned users;
+};
+
+struct end {            /* an endpoint */
+    struct watch inner; /* hangs up when the program's last descriptor is closed */
+    uint64_t id;
+    enum scif_state state;
+    int memory;        /* its memory file */
+    struct port *port; /* NULL: unbound */
+
+    /* Listening */
+    struct weft_list requests; /* of struct request: the backlog */
+    unsigned waiting, backlog;
+    bool told; /* a byte makes the program's descriptor readable */
+
+    /* Connecting */
+    struct request *request; /* until it is answered */
+    struct watch neighbour;  /* the line to another node's service, -1: none */
+    uint64_t deadline_ns;
+    struct weft_list connecting; /* link in service.connecting while it is not answered */
+    int error;                   /* the answer; EINPROGRESS: none yet */
+
+    /* Connected, or about to be */
+    struct scif_portID peer;
+    int peer_inner, peer_memory; /* -1: none */
+};
+
+/* Somebody wants to connect to a listener here. */
+struct request {
+    struct weft_list link; /* in the listener's requests */
+    struct end *listener;
+    struct end *from; /* of this node; NULL: a line of another node's service */
+    struct line *line;
+    struct scif_portID source;
+    int inner, memory; /* of the end that wants to, if it is another node's */
+};
+
+struct line { /* of a program, or of another node's service, for one request */
+    struct watch watch;
+    struct weft_list link;
+    bool hello, privileged;
+    struct request *request; /* of another node's */
+};
+
+struct service {
+    int epoll;
+    struct watch listener, daemon_watch;
+    char path[WEFT_PATH_MAX], daemon_socket[WEFT_PATH_MAX];
+    struct node_client *daemon; /* NULL: a node alone */
+    uint16_t node;
+    struct weft_map ends; /* by id */
+    struct node_ports ports;
+    struct weft_list lines, connecting;
+    uint64_t idle_since_ns;
+    bool stop;
+};
+
+/* ---- service.c ---- */
+int service_watch(struct service *s, struct watch *w, uint32_t events); /* 0 or an errno */
+void service_unwatch(struct service *s, struct watch *w);               /* and closes it */
+
+/* ---- line.c: requests ---- */
+void line_accept(struct service *s, struct watch *w, uint32_t events);
+void line_close(struct service *s, struct line *l);
+uint16_t line_nodes(struct service *s, uint16_t *out, size_t cap, size_t *count);
+
+/* ---- end.c: endpoints by themselves ---- */
+/* 0 or an errno. *outer is the caller's, to be given away. */
+int end_create(struct service *s, struct end **out, int *outer);
+void end_destroy(struct service *s, struct end *e);
+struct end *end_find(struct service *s, uint64_t id);
+int end_bind(struct service *s, struct end *e, uint16_t wanted, bool privileged);
+int end_listen(struct end *e, uint32_t backlog);
+void end_leave_port(struct service *s, struct end *e);
+
+/* ---- connect.c: connections ---- */
+/* EINPROGRESS, or the answer, which is given once: 0 makes it connected. */
+int connect_ask(struct service *s, struct end *e, struct scif_portID dst, bool only_ask, bool privileged);
+/* The oldest request becomes a connection of *out; EAGAIN, EINVAL. */
+int connect_accept(struct service *s, struct end *listener, struct end **out, int *outer);
+/* A request of another node's service, which comes with that end's inner socket and memory: theirs from now
+ * on. */
+int connect_from_neighbour(struct service *s, struct line *l, struct scif_portID source, uint16_t port,
+                           int inner, int memory);
+void request_drop(struct service *s, struct request *r); /* the one who wants to is gone */
+void request_refuse_all(struct service *s, struct end *listener);
+void connect_end(struct service *s, struct end *e); /* before the end is destroyed */
+uint64_t connect_next_deadline(const struct service *s);
+void connect_expire(struct service *s, uint64_t now);
+
+#endif
