@@ -134,6 +134,34 @@ static void handshake__time_not_run_is_no_silence(void **state) {
     hand_close(&h);
 }
 
+static void handshake__stale_answer_is_asked_for_afresh(void **state) {
+    struct conn *c;
+    struct wire_hello init, answer = {.status = WIRE_OK,
+                                      .version_min = WIRE_VERSION,
+                                      .version_max = WIRE_VERSION,
+                                      .conn_id = 0x77770001,
+                                      .packet_bytes = 1472};
+    uint64_t number;
+    uint8_t p[WIRE_INIT_BYTES];
+    for (int timer_first = 0; timer_first < 2; timer_first++) {
+        hand_open(&h, false);
+        connect_to_hand(&c, &init, &number);
+        h.now += 20 * WEFT_NS_PER_S;
+        if (timer_first) hand_advance(&h, 1);
+        answer.echo = number;
+        hand_raw(&h, p, wire_hello_write(p, WIRE_RESP, init.conn_id, 0, &answer));
+        hand_settle(&h);
+        assert_int_equal(c->state, CONN_INIT_SENT);
+        hand_advance(&h, 100 * WEFT_NS_PER_MS);
+        size_t len;
+        struct wire_header head;
+        const uint8_t *last = hand_last(&h, WIRE_INIT, &len);
+        assert_int_equal(wire_header_read(last, len, &head), 0);
+        assert_int_not_equal(head.number, number);
+        hand_close(&h);
+    }
+}
+
 static void handshake__refused_only_while_hints_go_on(void **state) {
     struct conn *c;
     struct wire_hello init;
@@ -728,6 +756,7 @@ int main(void) {
         cmocka_unit_test(handshake__refusals_have_codes),
         cmocka_unit_test(handshake__silence_times_out),
         cmocka_unit_test(handshake__time_not_run_is_no_silence),
+        cmocka_unit_test(handshake__stale_answer_is_asked_for_afresh),
         cmocka_unit_test(handshake__refused_only_while_hints_go_on),
         cmocka_unit_test(handshake__a_flood_is_bounded_and_expires),
         cmocka_unit_test(handshake__a_slot_used_again_has_another_generation),

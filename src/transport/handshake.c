@@ -106,15 +106,19 @@ void handshake_path_lost(struct conn *c, uint64_t now) {
     conn_update_timer(c);
 }
 
+/* Answers to the INITs before do not count. */
+static void ask_afresh(struct conn *c) {
+    c->init_number = engine_random(c->engine);
+    c->handshake->len = 0;
+}
+
 static int reopen_path(struct conn *c) {
     struct engine_from to = {c->path.link, NULL, c->addr, c->addr_bytes};
     const struct engine_io *io = &c->engine->cfg.io;
     int rc = io->path_open(io->ctx, &to, &c->path);
     if (rc) return rc;
     c->path_open = true;
-    c->init_number =
-        engine_random(c->engine); /* answers to the INITs before concern a connection that ended */
-    c->handshake->len = 0;
+    ask_afresh(c); /* they concern a connection that ended */
     return c->path.packet_bytes < WIRE_PATH_MIN ? WEFT_E_NOSUP : 0;
 }
 
@@ -215,6 +219,19 @@ static void connected(struct conn *c, uint64_t now) {
     conn_update_timer(c);
 }
 
+/* While this process did not run the other side may have forgotten what it answered. */
+static bool is_stale(const struct conn *c, uint64_t now) {
+    return now - c->init_sent_ns > CONN_HALF_OPEN_NS / 2;
+}
+
+/* Time in which this process did not run is none in which the peer kept silent. */
+static void forgive_absence(struct conn *c, uint64_t now) {
+    if (c->state != CONN_INIT_SENT || now <= c->init_at_ns + INIT_LATE_NS) return;
+    c->expires_ns += now - c->init_at_ns;
+    c->init_at_ns = now;
+    if (is_stale(c, now)) ask_afresh(c);
+}
+
 void handshake_resp_in(struct engine *e, uint64_t now, const struct engine_from *from, const uint8_t *p,
                        size_t len, const struct wire_header *head) {
     struct wire_hello h;
@@ -224,6 +241,11 @@ void handshake_resp_in(struct engine *e, uint64_t now, const struct engine_from 
         return;
     }
     if (c->state != CONN_INIT_SENT || h.echo != c->init_number) return; /* an answer to a repeated INIT */
+    if (is_stale(c, now)) {
+        forgive_absence(c, now);
+        conn_update_timer(c);
+        return;
+    }
     if (h.status != WIRE_OK) {
         take_refusal(c, now, &h);
         return;
@@ -291,11 +313,6 @@ void handshake_confirm(struct conn *c, uint64_t now) {
     stats_add(STATS_ACCEPTS, 1);
     weft_trace(WEFT_TRACE_PEER_UP, c->id, 1, 0, 0);
     event_push(c->engine, c, &c->up, ENGINE_EVENT_UP, 0);
-}
-
-/* Time in which this process did not run is none in which the peer kept silent. */
-static void forgive_absence(struct conn *c, uint64_t now) {
-    if (c->state == CONN_INIT_SENT && now > c->init_at_ns + INIT_LATE_NS) c->expires_ns += now - c->init_at_ns;
 }
 
 void handshake_tick(struct conn *c, uint64_t now) {

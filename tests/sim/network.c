@@ -56,8 +56,8 @@ static void keep(struct sim *s, const struct flight *f) {
     *place = copy;
 }
 
-/* The sender's connection to the peer's one of this id. A peer that crashed may give the same id again, by chance, to
- * another connection, which has other keys. */
+/* The sender's connection to the peer's one of this id. A peer that crashed may give the same id again, by
+ * chance, to another connection, which has other keys. */
 static uint32_t sending_connection(const struct sim *s, int from, int to, uint32_t dest) {
     const struct sim_node *n = &s->node[from];
     uint32_t id = 0;
