@@ -1,0 +1,8 @@
+/* The files of cases, in the order in which they run: each one relies only on those before it. */
+#include "areas.h"
+
+const struct sciftest_area *const sciftest_areas[] = {
+    &node_area, &endpoint_area, &connect_area, &accept_area,   &close_area, &args_area,
+    &send_area, &block_area,    &poll_area,    &raw_poll_area, &fork_area,
+};
+const unsigned sciftest_n_areas = sizeof sciftest_areas / sizeof sciftest_areas[0];

@@ -1,0 +1,10 @@
+/* The files of cases. */
+#ifndef SCIFTEST_AREAS_H
+#define SCIFTEST_AREAS_H
+
+#include "frame.h"
+
+extern const struct sciftest_area args_area, endpoint_area, connect_area, accept_area, close_area, node_area,
+    send_area, block_area, poll_area, raw_poll_area, fork_area;
+
+#endif
