@@ -1,0 +1,236 @@
+/* How long a mapping lives: longer than its window, its endpoints and the process that owns the memory
+ * (guide 3.6, 3.10). */
+#include "areas.h"
+#include "window.h"
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+
+enum { PAGES = 4, BYTES = PAGES * 4096, OFF = 0x8000 };
+
+/* What happens to the window. */
+enum end { UNREGISTER, CLOSE, CLOSE_AND_UNMAP, EXIT, KILL };
+
+static void own_and_end(struct sciftest *t, struct child *c) {
+    scif_epd_t epd = connect_pair(t);
+    char *mem = new_pages(PAGES);
+    fill_pattern(mem, BYTES, 1);
+    register_at(epd, mem, PAGES, OFF, RW);
+    child_say(c);
+    child_hear(c); /* it is mapped */
+    if (t->arg == EXIT) exit(0);
+    if (t->arg == KILL) raise(SIGKILL);
+    if (t->arg == UNREGISTER) OK(scif_unregister(epd, OFF, BYTES));
+    if (t->arg == CLOSE || t->arg == CLOSE_AND_UNMAP) OK(scif_close(epd));
+    if (t->arg == CLOSE_AND_UNMAP) OK(munmap(mem, BYTES));
+    child_say(c);
+    child_hear(c); /* the peer has written */
+    if (t->arg != CLOSE_AND_UNMAP) CHECK(has_pattern(mem, BYTES, 2));
+    if (t->arg != CLOSE_AND_UNMAP) fill_pattern(mem, BYTES, 3);
+    child_say(c);
+    child_hear(c);
+}
+
+/* The owner is a child, so that its death can be waited for. */
+static void owner(struct sciftest *t) {
+    struct child c;
+    bool lives = t->arg == UNREGISTER || t->arg == CLOSE || t->arg == CLOSE_AND_UNMAP;
+    child_start(&c, t, own_and_end);
+    child_hear(&c);
+    meet(t);
+    meet(t); /* mapped */
+    child_say(&c);
+    if (lives)
+        child_hear(&c);
+    else if (t->arg == KILL)
+        child_join_signal(&c, SIGKILL);
+    else
+        child_join(&c);
+    meet(t);
+    meet(t); /* written */
+    if (lives) child_say(&c);
+    if (lives) child_hear(&c);
+    meet(t);
+    meet(t);
+    if (lives) child_say(&c);
+    if (lives) child_join(&c);
+}
+
+static void mapper(struct sciftest *t) {
+    scif_epd_t epd = connect_pair(t);
+    bool lives = t->arg == UNREGISTER || t->arg == CLOSE;
+    meet(t);
+    char *view = map_peer(epd, PAGES, OFF, RW);
+    meet(t);
+    meet(t); /* the window has ended */
+    if (t->arg != UNREGISTER) await_hangup(epd);
+    CHECK(has_pattern(view, BYTES, 1));
+    fill_pattern(view, BYTES, 2);
+    meet(t);
+    meet(t);
+    CHECK(has_pattern(view, BYTES, lives ? 3 : 2));
+    OK(scif_munmap(view, BYTES));
+    CHECK(faults(view, false));
+    meet(t);
+}
+
+/* Pages that nobody has looked at through the mapping before the owner's death are there all the same. */
+static void mapper_looks_late(struct sciftest *t) {
+    scif_epd_t epd = connect_pair(t);
+    meet(t);
+    char *view = map_peer(epd, PAGES, OFF, RW);
+    meet(t);
+    meet(t);
+    OK(scif_close(epd));
+    meet(t);
+    meet(t);
+    CHECK(has_pattern(view, BYTES, 1));
+    meet(t);
+}
+
+/* The mapper closes its own end: the mapping stays, both ways. */
+static void own_close(struct sciftest *t) {
+    struct owned o = owned_pages(t, PAGES, RW);
+    if (!t->is_left) {
+        meet(t);
+        await_hangup(o.epd);
+        CHECK(has_pattern(o.mem, BYTES, 2));
+        fill_pattern(o.mem, BYTES, 3);
+        meet(t);
+        meet(t);
+        return;
+    }
+    char *view = map_peer(o.epd, PAGES, o.off, RW);
+    OK(scif_close(o.epd));
+    CHECK(has_pattern(view, BYTES, 1));
+    fill_pattern(view, BYTES, 2);
+    meet(t);
+    meet(t);
+    CHECK(has_pattern(view, BYTES, 3));
+    OK(scif_munmap(view, BYTES));
+    meet(t);
+}
+
+/* ---- fork ---- */
+
+static char *the_view;
+
+static void touch_view(struct sciftest *t, struct child *c) {
+    (void)t;
+    (void)c;
+    CHECK(faults(the_view, false));
+    CHECK(faults(the_view + BYTES - 1, false));
+}
+
+static void not_inherited(struct sciftest *t) {
+    struct owned o = owned_pages(t, PAGES, RW);
+    struct child c;
+    if (t->is_left) {
+        the_view = map_peer(o.epd, PAGES, o.off, RW);
+        CHECK(has_pattern(the_view, BYTES, 1));
+        child_start(&c, t, touch_view);
+        child_join(&c);
+        CHECK(has_pattern(the_view, BYTES, 1)); /* the parent's is untouched */
+        fill_pattern(the_view, BYTES, 2);
+    }
+    meet(t);
+    if (!t->is_left) CHECK(has_pattern(o.mem, BYTES, 2));
+}
+
+/* ---- Mappings end with their process (guide 3.11) ---- */
+
+static scif_epd_t the_epd;
+
+static void second_mapper(struct sciftest *t, struct child *c) {
+    the_view = map_peer(the_epd, PAGES, OFF, RW);
+    CHECK(has_pattern(the_view, BYTES, 1));
+    child_say(c);
+    child_hear(c);
+    if (t->arg == KILL) raise(SIGKILL);
+}
+
+/* Two processes have the window mapped; it lives until one has unmapped it and the other has ended. */
+static void two_mappers(struct sciftest *t) {
+    struct child c;
+    the_epd = connect_pair(t);
+    meet(t);
+    char *view = map_peer(the_epd, PAGES, OFF, RW);
+    child_start(&c, t, second_mapper);
+    child_hear(&c);
+    meet(t);
+    meet(t); /* it is unregistered */
+    OK(scif_munmap(view, BYTES));
+    meet(t);
+    meet(t); /* the owner has seen that the offsets still are in use */
+    child_say(&c);
+    if (t->arg == KILL)
+        child_join_signal(&c, SIGKILL);
+    else
+        child_join(&c);
+    meet(t);
+    meet(t);
+}
+
+static void owner_of_two_mappings(struct sciftest *t) {
+    scif_epd_t epd = connect_pair(t);
+    char *mem = new_pages(PAGES);
+    fill_pattern(mem, BYTES, 1);
+    register_at(epd, mem, PAGES, OFF, RW);
+    meet(t);
+    meet(t);
+    OK(scif_unregister(epd, OFF, BYTES));
+    meet(t);
+    meet(t);
+    FAILS(scif_register(epd, mem, BYTES, OFF, RW, SCIF_MAP_FIXED), EADDRINUSE);
+    meet(t);
+    meet(t);
+    for (int i = 0; scif_register(epd, mem, BYTES, OFF, RW, SCIF_MAP_FIXED) != OFF; i++) {
+        CHECK_EQ(errno, EADDRINUSE);
+        CHECK(i < 500);
+        poll(NULL, 0, 10);
+    }
+    meet(t);
+}
+
+/* Window after window of the same pages is mapped and let go: nothing is used up. */
+static void over_and_over(struct sciftest *t) {
+    scif_epd_t epd = connect_pair(t);
+    char *mem = new_pages(PAGES);
+    for (uint32_t i = 0; i < 60; i++) {
+        off_t off;
+        if (t->is_left) {
+            hear(t, &off, sizeof off);
+            char *view = map_peer(epd, PAGES, off, RW);
+            CHECK(has_pattern(view, BYTES, i));
+            OK(scif_munmap(view, BYTES));
+            meet(t);
+            continue;
+        }
+        fill_pattern(mem, BYTES, i);
+        off = register_pages(epd, mem, PAGES);
+        tell(t, &off, sizeof off);
+        meet(t);
+        OK(scif_unregister(epd, off, BYTES));
+    }
+    meet(t);
+}
+
+#define CITE "guide 3.10.1"
+static const struct sciftest_case cases[] = {
+    {"scif_mmap__outlives_unregister", "guide 3.9", mapper, owner, UNREGISTER},
+    {"scif_mmap__outlives_close_of_owner", CITE, mapper, owner, CLOSE},
+    {"scif_mmap__outlives_close_and_munmap_of_owner", CITE, mapper, owner, CLOSE_AND_UNMAP},
+    {"scif_mmap__outlives_exit_of_owner", "guide 3.6", mapper, owner, EXIT},
+    {"scif_mmap__outlives_SIGKILL_of_owner", "guide 3.6", mapper, owner, KILL},
+    {"scif_mmap__keeps_pages_not_looked_at_over_exit_of_owner", "guide 3.6", mapper_looks_late, owner, EXIT},
+    {"scif_mmap__keeps_pages_not_looked_at_over_SIGKILL_of_owner", "guide 3.6", mapper_looks_late, owner,
+     KILL},
+    {"scif_mmap__outlives_own_close", CITE, own_close, own_close, 0},
+    {"scif_mmap__is_not_inherited_over_fork", "contract: scif_mmap", not_inherited, not_inherited, 0},
+    {"scif_mmap__of_two_processes_keeps_window_until_exit_of_last", "guide 3.11", two_mappers,
+     owner_of_two_mappings, EXIT},
+    {"scif_mmap__of_two_processes_keeps_window_until_SIGKILL_of_last", "guide 3.11", two_mappers,
+     owner_of_two_mappings, KILL},
+    {"scif_mmap__and_munmap_over_and_over_use_nothing_up", "guide 3.9", over_and_over, over_and_over, 0},
+};
+SCIFTEST_AREA(mmap_life_area, cases);
