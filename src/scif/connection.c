@@ -32,7 +32,7 @@ EXPORT scif_epd_t scif_open(void) {
         return failed(err);
     }
     int outer = fd[0];
-    struct endpoint *e = endpoint_adopt(a.endpoint, fd);
+    struct endpoint *e = endpoint_adopt(a.endpoint, fd, true);
     if (!e) return SCIF_OPEN_FAILED;
     queue_stuff(outer); /* not writable before it is connected */
     endpoint_release(e);
@@ -62,7 +62,7 @@ EXPORT int scif_listen(scif_epd_t epd, int backlog) {
 
 /* The service takes the answer to a request for the asking once: whoever asked first returns it, others are
  * told that it is connected. */
-static int connect_to(struct endpoint *e, scif_epd_t epd, struct scif_portID dst, struct scif_answer *a) {
+static int connect_and_wait(struct endpoint *e, scif_epd_t epd, struct scif_portID dst, struct scif_answer *a) {
     int flags = fcntl(epd, F_GETFL);
     queue_stuff(epd);
     int err = ask(e, SCIF_OP_CONNECT, 0, 0, dst, a);
@@ -72,6 +72,13 @@ static int connect_to(struct endpoint *e, scif_epd_t epd, struct scif_portID dst
         if (!err) err = ask(e, SCIF_OP_CONNECT, 1, 0, dst, a);
     }
     return err ? err : endpoint_learn(e);
+}
+
+static int connect_to(struct endpoint *e, scif_epd_t epd, struct scif_portID dst, struct scif_answer *a) {
+    if (atomic_exchange(&e->connecting, true)) return EALREADY;
+    int err = connect_and_wait(e, epd, dst, a);
+    atomic_store(&e->connecting, false);
+    return err;
 }
 
 EXPORT int scif_connect(scif_epd_t epd, struct scif_portID *dst) {
@@ -85,12 +92,22 @@ EXPORT int scif_connect(scif_epd_t epd, struct scif_portID *dst) {
     return a.port;
 }
 
+/* A request that was accepted and then found no descriptors would be lost. */
+static bool has_descriptors(int epd) {
+    int fd[SCIF_FDS_MAX], n = 0;
+    while (n < SCIF_FDS_MAX && (fd[n] = fcntl(epd, F_DUPFD_CLOEXEC, 0)) >= 0) n++;
+    bool good = n == SCIF_FDS_MAX;
+    while (n) close_descriptor(fd[--n]);
+    return good;
+}
+
 static int accept_from(struct endpoint *e, scif_epd_t epd, struct scif_portID *peer, scif_epd_t *newepd,
                        int flags) {
     struct scif_request q = {.op = SCIF_OP_ACCEPT, .endpoint = e->id};
     struct scif_answer a;
     int fd[SCIF_FDS_MAX], fds = 0, err;
     for (;;) {
+        if (!has_descriptors(epd)) return EMFILE;
         char byte;
         err = line_call(&q, &a, fd, &fds, NULL, NULL);
         if (a.value) (void)!recv(epd, &byte, 1, MSG_DONTWAIT);
@@ -104,7 +121,7 @@ static int accept_from(struct endpoint *e, scif_epd_t epd, struct scif_portID *p
         return err;
     }
     int outer = fd[0];
-    struct endpoint *fresh = endpoint_adopt(a.endpoint, fd);
+    struct endpoint *fresh = endpoint_adopt(a.endpoint, fd, true);
     if (!fresh) {
         close_descriptor(fd[3]);
         close_descriptor(fd[4]);

@@ -6,6 +6,7 @@
 #include "scif/intercept.h"
 #include "scif/line.h"
 #include "scif/queue.h"
+#include "scif/windows.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -36,6 +37,7 @@ static slot *slot_of(unsigned fd, bool make) {
 
 /* ---- Life ---- */
 static void fini(struct endpoint *e) {
+    windows_forget(e);
     munmap(e->memory, sizeof *e->memory);
     close_descriptor(e->inner);
     if (!atomic_load(&e->connected)) return;
@@ -84,7 +86,7 @@ static bool insert(struct endpoint *e, int outer) {
     return true;
 }
 
-struct endpoint *endpoint_adopt(uint64_t id, const int fd[3]) {
+struct endpoint *endpoint_adopt(uint64_t id, const int fd[3], bool owned) {
     int outer = fd[0], inner = descriptor_hide(fd[1]);
     pthread_mutex_lock(&lock);
     struct endpoint *e = allocate();
@@ -104,7 +106,7 @@ struct endpoint *endpoint_adopt(uint64_t id, const int fd[3]) {
         endpoint_release(e);
     else
         close_descriptor(inner);
-    close_descriptor(outer);
+    if (owned) close_descriptor(outer);
     errno = ENOMEM;
     return NULL;
 }
@@ -142,7 +144,22 @@ static struct endpoint *look_up(unsigned fd) {
     return NULL;
 }
 
-struct endpoint *endpoint_hold(scif_epd_t epd) {
+/* One that this process knows nothing of: its last known descriptor was closed, or it came with an exec or
+ * over a socket. */
+static struct endpoint *find_by_service(int epd, ino_t inode) {
+    struct scif_request q = {.op = SCIF_OP_FIND, .endpoint = inode};
+    struct scif_answer a;
+    int fd[SCIF_FDS_MAX], fds = 0, domain = 0;
+    socklen_t len = sizeof domain;
+    bool maybe = getsockopt(epd, SOL_SOCKET, SO_DOMAIN, &domain, &len) == 0 && domain == AF_UNIX;
+    int err = maybe ? line_call(&q, &a, fd, &fds, NULL, NULL) : ENOTTY;
+    if (!err && fds == 2) return endpoint_adopt(a.endpoint, (int[]){epd, fd[0], fd[1]}, false);
+    while (fds) close_descriptor(fd[--fds]);
+    errno = err == EMFILE ? EMFILE : ENOTTY;
+    return NULL;
+}
+
+static struct endpoint *hold(scif_epd_t epd) {
     struct endpoint *e = epd < 0 ? NULL : look_up((unsigned)epd);
     if (e && intercept_works()) return e;
     struct stat st;
@@ -157,8 +174,15 @@ struct endpoint *endpoint_hold(scif_epd_t epd) {
         endpoint_release(e);
         endpoint_forget(epd);
     }
+    errno = ENOTTY;
     e = S_ISSOCK(st.st_mode) ? find_duplicate((unsigned)epd, &st) : NULL;
-    if (!e) errno = ENOTTY;
+    return e || !S_ISSOCK(st.st_mode) ? e : find_by_service(epd, st.st_ino);
+}
+
+struct endpoint *endpoint_hold(scif_epd_t epd) {
+    int kept = errno;
+    struct endpoint *e = hold(epd);
+    if (e) errno = kept;
     return e;
 }
 

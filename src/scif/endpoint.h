@@ -21,10 +21,14 @@ struct endpoint {
     int peer_inner;
     struct scif_shared *peer_memory;
 
+    struct ring *rings; /* SCIF_RINGS_MAX of its own, then as many of the peer's; NULL: none was needed yet.
+                           windows.c */
+
     atomic_int refs; /* descriptors in the table, calls under way */
     atomic_int descriptors;
     atomic_bool closing; /* the last of them is being closed: sleepers shall come out */
     atomic_int sleepers;
+    atomic_bool connecting; /* a thread of this process waits for the answer */
     struct endpoint
         *next; /* of those that are free; never given back to the heap, so that a late look is harmless */
 };
@@ -37,7 +41,7 @@ struct endpoint *endpoint_hold_connected(scif_epd_t epd);
 
 /* Takes descriptors as OPEN gives them: outer, inner, memory. The endpoint, held; NULL with errno: all are
  * closed then. */
-struct endpoint *endpoint_adopt(uint64_t id, const int fd[3]);
+struct endpoint *endpoint_adopt(uint64_t id, const int fd[3], bool owned);
 /* Takes what STATE and ACCEPT give of the peer: its memory and its inner socket. 0 or an errno; they are
  * closed then. */
 int endpoint_meet(struct endpoint *e, struct scif_portID peer, const int fd[2]);

@@ -20,8 +20,7 @@ static struct {
     pthread_once_t once;
     int socket; /* -1: none */
     pid_t pid;  /* whose it is */
-    int node;
-} line = {.lock = PTHREAD_MUTEX_INITIALIZER, .once = PTHREAD_ONCE_INIT, .socket = -1, .node = -1};
+} line = {.lock = PTHREAD_MUTEX_INITIALIZER, .once = PTHREAD_ONCE_INIT, .socket = -1};
 
 int descriptor_hide(int fd) {
     if (fd >= HIDDEN_FROM) return fd;
@@ -84,6 +83,7 @@ static void hang_up(void) {
 
 static int open_line(void) {
     int s = reach_service();
+    if (s == -EMFILE || s == -ENFILE) return -s;
     if (s < 0) {
         weft_error("scif", "the SCIF service cannot be reached: %s", strerror(-s));
         return ENXIO;
@@ -100,7 +100,6 @@ static int open_line(void) {
     }
     line.socket = s;
     line.pid = getpid();
-    line.node = a.peer.node;
     return 0;
 }
 
@@ -121,14 +120,15 @@ static int call_locked(const struct scif_request *q, struct scif_record *r) {
     if (err) return err;
     size_t room = r->bytes;
     err = exchange(line.socket, q, r);
-    if (err && !fresh) { /* that service has ended; endpoints of it are gone, new ones are not */
+    if (err && err != -EMFILE &&
+        !fresh) { /* that service has ended; endpoints of it are gone, new ones are not */
         hang_up();
         r->bytes = room;
         err = open_line();
         if (!err) err = exchange(line.socket, q, r);
     }
-    if (err) hang_up();
-    return err < 0 ? ENXIO : err;
+    if (err < 0 && err != -EMFILE) hang_up();
+    return err == -EMFILE ? EMFILE : err < 0 ? ENXIO : err;
 }
 
 int line_call(const struct scif_request *q, struct scif_answer *a, int *fd, int *fds, void *extra,
@@ -160,8 +160,11 @@ int line_call(const struct scif_request *q, struct scif_answer *a, int *fd, int 
     return 0;
 }
 
-int line_node(void) {
-    struct scif_request q = {.op = SCIF_OP_HELLO, .value = SCIF_PROTOCOL};
-    struct scif_answer a;
-    return line_call(&q, &a, NULL, NULL, NULL, NULL) ? -1 : a.peer.node;
+pid_t line_service(void) {
+    struct ucred who = {0};
+    socklen_t len = sizeof who;
+    pthread_mutex_lock(&line.lock);
+    if (line.socket < 0 || getsockopt(line.socket, SOL_SOCKET, SO_PEERCRED, &who, &len)) who.pid = 0;
+    pthread_mutex_unlock(&line.lock);
+    return who.pid;
 }

@@ -4,13 +4,15 @@
 #define WEFT_SCIF_LINE_H
 #include "scif/protocol.h"
 
+#include <sys/types.h>
+
 /* Sends q and receives *a and up to SCIF_FDS_MAX descriptors, close-on-exec, which belong to the caller:
  * fd[0], … *fds is set to how many. extra: room for what follows the answer, and how much came; NULL: nothing
  * may. 0, the answer's errno, or ENXIO: no service. fd NULL: none may come. */
 int line_call(const struct scif_request *q, struct scif_answer *a, int *fd, int *fds, void *extra,
               size_t *extra_bytes);
-/* This process's node. -1: no service. */
-int line_node(void);
+/* The service's process; 0: no line. */
+pid_t line_service(void);
 
 /* Starts the service that listens on path, and waits until it does. 0 or an errno. */
 int service_start(const char *path, const char *daemon_socket);

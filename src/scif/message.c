@@ -82,7 +82,7 @@ EXPORT int scif_send(scif_epd_t epd, void *msg, int len, int flags) {
 
 /* ---- Receiving ---- */
 static size_t get(struct endpoint *e, scif_epd_t epd, char *to, size_t n) {
-    struct scif_shared *s = (struct scif_shared *)&e->memory->queue;
+    struct scif_shared *s = &e->memory->shared;
     pthread_mutex_t *lock = &e->memory->own.receive_lock;
     endpoint_lock(lock);
     size_t came = queue_get(s, to, n);
@@ -97,7 +97,7 @@ static size_t get(struct endpoint *e, scif_epd_t epd, char *to, size_t n) {
 
 /* Looks at the queue itself for a while, in which the sender need not tell; then sleeps. */
 static int wait_for_some(struct endpoint *e, scif_epd_t epd) {
-    struct scif_queue *q = &e->memory->queue;
+    struct scif_queue *q = &e->memory->shared.queue;
     int nobody = 0;
     if (atomic_compare_exchange_strong(&q->receiving, &nobody, getpid())) {
         uint64_t end = weft_now_ns() + SPIN_NS;

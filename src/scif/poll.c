@@ -26,7 +26,7 @@ static uint32_t state_of(struct endpoint *e) {
 static short ready(const struct endpoint *e, short events) {
     short r = 0;
     bool gone = queue_is_closed(e->peer_inner);
-    if (!queue_empty(&e->memory->queue)) r |= events & (POLLIN | POLLRDNORM);
+    if (!queue_empty(&e->memory->shared.queue)) r |= events & (POLLIN | POLLRDNORM);
     if (gone) return r | POLLHUP;
     if (queue_has_room(&e->peer_memory->queue)) r |= events & (POLLOUT | POLLWRNORM);
     return r;
@@ -76,10 +76,7 @@ static int wait_for_one(struct scif_pollepd *epds, unsigned n, struct look *l, s
 
 EXPORT int scif_poll(struct scif_pollepd *epds, unsigned int n, long timeout_ms) {
     int kept = errno, count = -1;
-    if (n && !epds) {
-        errno = EFAULT;
-        return -1;
-    }
+    if (poll((struct pollfd *)epds, n, 0) < 0) return -1; /* of the same layout: EFAULT, EINVAL */
     struct look *l = calloc(n + 1, sizeof *l);
     struct pollfd *wait = calloc(2 * (size_t)n + 1, sizeof *wait);
     if (l && wait) {

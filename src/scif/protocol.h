@@ -18,14 +18,18 @@ enum scif_op {
     SCIF_OP_HELLO = 1, /* value: SCIF_PROTOCOL. Answer: node */
     SCIF_OP_NODES,     /* answer: value nodes, their ids after it */
     SCIF_OP_OPEN,      /* answer: endpoint; descriptors: the program's end, the library's end, memory */
-    SCIF_OP_BIND,      /* endpoint, port. Answer: port */
-    SCIF_OP_LISTEN,    /* endpoint, value: backlog */
+    SCIF_OP_FIND,    /* endpoint: the inode of the program's end. Answer: endpoint; descriptors: the library's
+                        end, memory */
+    SCIF_OP_BIND,    /* endpoint, port. Answer: port */
+    SCIF_OP_LISTEN,  /* endpoint, value: backlog */
     SCIF_OP_CONNECT, /* endpoint, peer: a listener, value: 1: only ask how it went. Answer: port; EINPROGRESS
                       */
     SCIF_OP_ACCEPT,  /* endpoint. Answer: as of OPEN and STATE, or EAGAIN; value: bytes to be taken from the
                         descriptor */
     SCIF_OP_STATE,   /* endpoint. Answer: value, an enum scif_state; connected: peer; descriptors: its memory,
                         its far end */
+    SCIF_OP_RING,    /* endpoint, value: a descriptor of the program's, which the service takes a copy of, and
+                        keeps while the    endpoint is there. Answer: value, the service's */
     SCIF_OP_NEIGHBOUR, /* another node's service, instead of HELLO, value: SCIF_PROTOCOL; peer: who connects,
                           port: to which; descriptors: memory and inner socket of its end. Answered when it is
                           accepted, likewise */

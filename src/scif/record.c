@@ -62,7 +62,7 @@ int scif_record_receive(int s, struct scif_record *r, int flags) {
         return 0;
     }
     while (r->fds) close(r->fd[--r->fds]);
-    return n == 0 ? -EPIPE : -EMSGSIZE;
+    return n == 0 ? -EPIPE : m.msg_flags & MSG_CTRUNC ? -EMFILE : -EMSGSIZE; /* no room for descriptors */
 }
 
 bool scif_service_path(const char *daemon_socket, char *out, size_t cap) {

@@ -50,11 +50,11 @@ int connect_ask(struct service *s, struct end *e, struct scif_portID dst, bool o
     if (err) return err;
     e->error = EINPROGRESS;
     e->peer = dst;
-    err = dst.node == s->node ? request_here(s, e, dst.port) : request_there(s, e, dst);
-    if (err) return err;
     e->state = SCIF_STATE_CONNECTING;
     e->deadline_ns = weft_now_ns() + SCIF_ACCEPT_NS;
     weft_list_push_back(&s->connecting, &e->connecting);
+    err = dst.node == s->node ? request_here(s, e, dst.port) : request_there(s, e, dst);
+    if (err) answer(s, e, err); /* is given to the next call, as every answer */
     return EINPROGRESS;
 }
 

@@ -11,6 +11,8 @@
 #include <sys/mman.h>
 #include <sys/random.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 /* ---- Memory ---- */
@@ -37,6 +39,7 @@ static int create_memory(void) {
     }
     init_lock(&m->own.send_lock);
     init_lock(&m->own.receive_lock);
+    init_lock(&m->own.window_lock);
     munmap(m, sizeof *m);
     return fd;
 }
@@ -72,6 +75,9 @@ int end_create(struct service *s, struct end **out, int *outer) {
     e->neighbour.fd = e->peer_inner = e->peer_memory = -1;
     weft_list_init(&e->requests);
     weft_list_init(&e->connecting);
+    struct stat st = {0};
+    fstat(pair[0], &st);
+    e->inode = st.st_ino;
     e->id = random_id(s);
     e->memory = create_memory();
     if (e->memory < 0) err = -e->memory;
@@ -96,7 +102,26 @@ void end_destroy(struct service *s, struct end *e) {
     weft_map_remove(&s->ends, e->id);
     service_unwatch(s, &e->inner);
     close(e->memory);
+    while (e->rings) close(e->ring[--e->rings]);
     free(e);
+}
+
+struct end *end_find_inode(struct service *s, uint64_t inode) {
+    size_t it = 0;
+    uint64_t id;
+    for (struct end *e; (e = weft_map_next(&s->ends, &it, &id));)
+        if (e->inode == inode) return e;
+    return NULL;
+}
+
+int end_keep_ring(struct end *e, pid_t pid, uint32_t fd) {
+    if (e->rings == SCIF_KEPT_MAX) return -ENOSPC;
+    int process = (int)syscall(SYS_pidfd_open, pid, 0);
+    if (process < 0) return -errno;
+    int copy = (int)syscall(SYS_pidfd_getfd, process, fd, 0), err = copy < 0 ? errno : 0;
+    close(process);
+    if (err) return -err;
+    return e->ring[e->rings++] = copy;
 }
 
 struct end *end_find(struct service *s, uint64_t id) {

@@ -73,6 +73,16 @@ static int serve_open(struct service *s, struct reply *r) {
     return 0;
 }
 
+static int serve_find(struct service *s, uint64_t inode, struct reply *r) {
+    struct end *e = end_find_inode(s, inode);
+    if (!e) return ENOTTY;
+    r->head.endpoint = e->id;
+    r->fd[0] = e->inner.fd;
+    r->fd[1] = e->memory;
+    r->fds = 2;
+    return 0;
+}
+
 static int serve_accept(struct service *s, struct end *l, struct reply *r) {
     struct end *e;
     int err = connect_accept(s, l, &e, &r->own);
@@ -89,6 +99,13 @@ static int serve_accept(struct service *s, struct end *l, struct reply *r) {
     return 0;
 }
 
+static int serve_ring(struct end *e, struct line *l, uint32_t fd, struct reply *r) {
+    int kept = end_keep_ring(e, l->pid, fd);
+    if (kept < 0) return -kept;
+    r->head.value = (uint32_t)kept;
+    return 0;
+}
+
 static int serve(struct service *s, struct line *l, const struct scif_request *q, struct reply *r) {
     r->head.peer.node = s->node;
     switch (q->op) {
@@ -98,6 +115,7 @@ static int serve(struct service *s, struct line *l, const struct scif_request *q
         r->head.value = (uint32_t)r->count;
         return 0;
     case SCIF_OP_OPEN: return serve_open(s, r);
+    case SCIF_OP_FIND: return serve_find(s, q->endpoint, r);
     default: break;
     }
     struct end *e = end_find(s, q->endpoint);
@@ -109,6 +127,7 @@ static int serve(struct service *s, struct line *l, const struct scif_request *q
     case SCIF_OP_CONNECT: err = connect_ask(s, e, q->peer, q->value, l->privileged); break;
     case SCIF_OP_ACCEPT: return serve_accept(s, e, r);
     case SCIF_OP_STATE: return serve_state(e, r);
+    case SCIF_OP_RING: return serve_ring(e, l, q->value, r);
     default: return EPROTO;
     }
     if (e->port) r->head.port = e->port->number;
@@ -168,6 +187,7 @@ void line_accept(struct service *s, struct watch *w, uint32_t events) {
     bool good = l && getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &who, &len) == 0 && who.uid == geteuid();
     if (good) {
         l->watch = (struct watch){fd, on_line};
+        l->pid = who.pid;
         l->privileged = is_privileged(who.pid, who.uid);
         good = service_watch(s, &l->watch, EPOLLIN) == 0;
     }

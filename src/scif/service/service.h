@@ -16,6 +16,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#define SCIF_KEPT_MAX 32
+
 struct service;
 struct watch {
     int fd;
@@ -30,9 +32,11 @@ struct port {
 
 struct end {            /* an endpoint */
     struct watch inner; /* hangs up when the program's last descriptor is closed */
-    uint64_t id;
+    uint64_t id, inode; /* inode: of the program's socket, for one who has nothing but a descriptor of it */
     enum scif_state state;
-    int memory;        /* its memory file */
+    int memory;              /* its memory file */
+    int ring[SCIF_KEPT_MAX]; /* what it gave to be kept */
+    unsigned rings;
     struct port *port; /* NULL: unbound */
 
     /* Listening */
@@ -66,6 +70,7 @@ struct line { /* of a program, or of another node's service, for one request */
     struct watch watch;
     struct weft_list link;
     bool hello, privileged;
+    pid_t pid;
     struct request *request; /* of another node's */
 };
 
@@ -96,8 +101,11 @@ uint16_t line_nodes(struct service *s, uint16_t *out, size_t cap, size_t *count)
 int end_create(struct service *s, struct end **out, int *outer);
 void end_destroy(struct service *s, struct end *e);
 struct end *end_find(struct service *s, uint64_t id);
+struct end *end_find_inode(struct service *s, uint64_t inode);
 int end_bind(struct service *s, struct end *e, uint16_t wanted, bool privileged);
 int end_listen(struct end *e, uint32_t backlog);
+/* Takes a copy of a descriptor of that process; the copy's number, or -errno. */
+int end_keep_ring(struct end *e, pid_t pid, uint32_t fd);
 void end_leave_port(struct service *s, struct end *e);
 
 /* ---- connect.c: connections ---- */

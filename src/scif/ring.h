@@ -1,0 +1,38 @@
+/* Pinned pages: buffers of an io_uring that several processes use. A buffer keeps its pages as long as the
+ * ring has it, whatever becomes of the addresses or of the process that had them, and needs no change to the
+ * memory: that is what a window is.
+ *
+ * The ring's owner makes it and registers buffers; the peer's processes, and the service, get it by
+ * pidfd_getfd (it cannot be sent over a socket). Bytes go between a buffer and a memory file, by one system
+ * call. */
+#ifndef WEFT_SCIF_RING_H
+#define WEFT_SCIF_RING_H
+#include "scif/layout.h"
+
+#include <stdbool.h>
+
+struct ring { /* as this process has it */
+    int fd;   /* -1: not here */
+    struct scif_ring *shared;
+    unsigned char *words; /* its mapping */
+    size_t words_bytes;
+    void *requests;
+    unsigned entries;
+};
+
+/* 0 or an errno: ENOMEM, EPERM (the system forbids it), … */
+int ring_create(struct ring *r, struct scif_ring *shared);
+/* A ring that another process made. EPROTO: what `shared` says cannot be. */
+int ring_open(struct ring *r, struct scif_ring *shared, int fd);
+void ring_close(struct ring *r);
+
+/* The owner's. 0 or an errno: EFAULT, ENOMEM (RLIMIT_MEMLOCK), … */
+int ring_pin(struct ring *r, unsigned slot, void *address, size_t bytes);
+void ring_unpin(struct ring *r, unsigned slot);
+
+/* n bytes from the file at `at` to the pinned pages, which begin at `address` of the owner's, or back. 0 or
+ * an errno. */
+int ring_write(struct ring *r, unsigned slot, uint64_t address, int file, uint64_t at, size_t n);
+int ring_read(struct ring *r, unsigned slot, uint64_t address, int file, uint64_t at, size_t n);
+
+#endif
