@@ -25,7 +25,8 @@ static int ask(const struct endpoint *e, uint32_t op, uint32_t value, uint16_t p
 EXPORT scif_epd_t scif_open(void) {
     struct scif_request q = {.op = SCIF_OP_OPEN};
     struct scif_answer a;
-    int fd[SCIF_FDS_MAX], fds = 0, kept = errno, err = line_call(&q, &a, fd, &fds, NULL, NULL);
+    int fd[SCIF_FDS_MAX], fds = 0, kept = errno,
+                          err = descriptor_room(3) ? line_call(&q, &a, fd, &fds, NULL, NULL) : EMFILE;
     if (!err && fds != 3) err = ENXIO;
     if (err) {
         while (fds) close_descriptor(fd[--fds]);
@@ -62,7 +63,8 @@ EXPORT int scif_listen(scif_epd_t epd, int backlog) {
 
 /* The service takes the answer to a request for the asking once: whoever asked first returns it, others are
  * told that it is connected. */
-static int connect_and_wait(struct endpoint *e, scif_epd_t epd, struct scif_portID dst, struct scif_answer *a) {
+static int connect_and_wait(struct endpoint *e, scif_epd_t epd, struct scif_portID dst,
+                            struct scif_answer *a) {
     int flags = fcntl(epd, F_GETFL);
     queue_stuff(epd);
     int err = ask(e, SCIF_OP_CONNECT, 0, 0, dst, a);
@@ -92,22 +94,13 @@ EXPORT int scif_connect(scif_epd_t epd, struct scif_portID *dst) {
     return a.port;
 }
 
-/* A request that was accepted and then found no descriptors would be lost. */
-static bool has_descriptors(int epd) {
-    int fd[SCIF_FDS_MAX], n = 0;
-    while (n < SCIF_FDS_MAX && (fd[n] = fcntl(epd, F_DUPFD_CLOEXEC, 0)) >= 0) n++;
-    bool good = n == SCIF_FDS_MAX;
-    while (n) close_descriptor(fd[--n]);
-    return good;
-}
-
 static int accept_from(struct endpoint *e, scif_epd_t epd, struct scif_portID *peer, scif_epd_t *newepd,
                        int flags) {
     struct scif_request q = {.op = SCIF_OP_ACCEPT, .endpoint = e->id};
     struct scif_answer a;
     int fd[SCIF_FDS_MAX], fds = 0, err;
     for (;;) {
-        if (!has_descriptors(epd)) return EMFILE;
+        if (!descriptor_room(5)) return EMFILE; /* else a request that was accepted would be lost */
         char byte;
         err = line_call(&q, &a, fd, &fds, NULL, NULL);
         if (a.value) (void)!recv(epd, &byte, 1, MSG_DONTWAIT);

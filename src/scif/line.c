@@ -22,17 +22,29 @@ static struct {
     pid_t pid;  /* whose it is */
 } line = {.lock = PTHREAD_MUTEX_INITIALIZER, .once = PTHREAD_ONCE_INIT, .socket = -1};
 
+static bool raise_limit(void) {
+    struct rlimit l;
+    if (getrlimit(RLIMIT_NOFILE, &l) || l.rlim_cur == l.rlim_max) return false;
+    l.rlim_cur = l.rlim_max;
+    return setrlimit(RLIMIT_NOFILE, &l) == 0;
+}
+
+static bool are_left(int n) {
+    int fd[SCIF_FDS_MAX], got = 0;
+    while (got < n && (fd[got] = fcntl(line.socket, F_DUPFD_CLOEXEC, 0)) >= 0) got++;
+    for (int i = 0; i < got; i++) close(fd[i]);
+    return got == n;
+}
+
+bool descriptor_room(int n) {
+    if (line.socket < 0) return true; /* the line will be opened first, and see */
+    return are_left(1) && (are_left(n) || (raise_limit() && are_left(n)));
+}
+
 int descriptor_hide(int fd) {
     if (fd >= HIDDEN_FROM) return fd;
     int high = fcntl(fd, F_DUPFD_CLOEXEC, HIDDEN_FROM);
-    if (high < 0) {
-        struct rlimit l;
-        if (getrlimit(RLIMIT_NOFILE, &l) == 0 && l.rlim_cur < l.rlim_max) {
-            l.rlim_cur = l.rlim_max;
-            setrlimit(RLIMIT_NOFILE, &l);
-            high = fcntl(fd, F_DUPFD_CLOEXEC, HIDDEN_FROM);
-        }
-    }
+    if (high < 0 && raise_limit()) high = fcntl(fd, F_DUPFD_CLOEXEC, HIDDEN_FROM);
     if (high < 0) return fd; /* no more are allowed: it stays where it is */
     close(fd);
     return high;

@@ -20,5 +20,7 @@ int service_start(const char *path, const char *daemon_socket);
 /* Duplicates where the library's own descriptors are kept, out of the way of programs that count on low
  * numbers or look at FD_SETSIZE, and closes fd. -1 with errno. */
 int descriptor_hide(int fd);
+/* Whether a descriptor is left for the program and, beyond its limit if need be, n for the library. */
+bool descriptor_room(int n);
 
 #endif

@@ -3,6 +3,7 @@
  * peer, before the call returns; so marks are of transfers that are complete. */
 #include "scif/intercept.h"
 #include "scif/line.h"
+#include "scif/pages.h"
 #include "scif/queue.h"
 #include "scif/windows.h"
 
@@ -34,7 +35,8 @@ static int stage_file(void) {
 struct transfer {
     struct endpoint *e;
     bool write;   /* to the peer */
-    char *memory; /* the local side; NULL: `offset` of the own registered address space */
+    bool local;   /* the local side is memory */
+    char *memory; /* local: the local side; else `offset` of the own registered address space */
     uint64_t offset, remote, bytes;
 };
 
@@ -64,7 +66,7 @@ static int stage_memory(char *memory, size_t n, int file, bool to_memory) {
 }
 
 static int stage_local(const struct transfer *t, uint64_t at, size_t n, int file, bool to_local) {
-    if (t->memory) return stage_memory(t->memory + at, n, file, to_local);
+    if (t->local) return stage_memory(t->memory + at, n, file, to_local);
     return stage_windows(t->e, SIDE_OWN, t->offset + at, n, file, to_local);
 }
 
@@ -85,7 +87,7 @@ static int move_range(const struct transfer *t, uint64_t from, uint64_t to, int 
 static int check(const struct transfer *t) {
     int err =
         windows_check(t->e, SIDE_PEER, t->remote, t->bytes, t->write ? SCIF_PROT_WRITE : SCIF_PROT_READ);
-    if (!err && !t->memory)
+    if (!err && !t->local)
         err = windows_check(t->e, SIDE_OWN, t->offset, t->bytes, t->write ? SCIF_PROT_READ : SCIF_PROT_WRITE);
     return err;
 }
@@ -96,7 +98,7 @@ static int run(const struct transfer *t, int flags) {
     uint64_t last = 0;
     if (flags & SCIF_RMA_ORDERED) { /* what lies in the last cache line of the target, by itself */
         uint64_t end =
-            (t->write || !t->memory ? (t->write ? t->remote : t->offset) : (uintptr_t)t->memory) + t->bytes;
+            (t->write || !t->local ? (t->write ? t->remote : t->offset) : (uintptr_t)t->memory) + t->bytes;
         last = (end - 1) % LINE_BYTES + 1;
         if (last > t->bytes) last = t->bytes;
     }
@@ -104,39 +106,39 @@ static int run(const struct transfer *t, int flags) {
     return err ? err : move_range(t, t->bytes - last, t->bytes, file);
 }
 
-static int transfer(scif_epd_t epd, struct transfer t, bool sane, int flags) {
-    bool good = sane && t.bytes && !(flags & ~RMA_FLAGS);
+static int transfer(scif_epd_t epd, struct transfer t, int flags) {
+    bool good = t.bytes && !(flags & ~RMA_FLAGS);
     t.e = good ? endpoint_hold_connected(epd) : endpoint_hold(epd);
     if (!t.e) return -1;
-    int kept = errno, err = !good ? EINVAL : queue_is_closed(t.e->peer_inner) ? ECONNRESET : run(&t, flags);
+    int kept = errno, err = good ? 0 : EINVAL;
+    if (!err && queue_is_closed(t.e->peer_inner)) err = ECONNRESET;
+    if (!err && t.local && !memory_is_mapped((uintptr_t)t.memory, t.bytes)) err = EFAULT;
+    if (!err) err = run(&t, flags);
     endpoint_release(t.e);
     errno = err ? err : kept;
     return err ? -1 : 0;
 }
 
 EXPORT int scif_readfrom(scif_epd_t epd, off_t loffset, size_t len, off_t roffset, int rma_flags) {
-    return transfer(epd,
-                    (struct transfer){.offset = (uint64_t)loffset, .remote = (uint64_t)roffset, .bytes = len},
-                    true, rma_flags);
+    struct transfer t = {.offset = (uint64_t)loffset, .remote = (uint64_t)roffset, .bytes = len};
+    return transfer(epd, t, rma_flags);
 }
 
 EXPORT int scif_writeto(scif_epd_t epd, off_t loffset, size_t len, off_t roffset, int rma_flags) {
-    return transfer(
-        epd,
-        (struct transfer){
-            .write = true, .offset = (uint64_t)loffset, .remote = (uint64_t)roffset, .bytes = len},
-        true, rma_flags);
+    struct transfer t = {
+        .write = true, .offset = (uint64_t)loffset, .remote = (uint64_t)roffset, .bytes = len};
+    return transfer(epd, t, rma_flags);
 }
 
 EXPORT int scif_vreadfrom(scif_epd_t epd, void *addr, size_t len, off_t offset, int rma_flags) {
-    return transfer(epd, (struct transfer){.memory = addr, .remote = (uint64_t)offset, .bytes = len},
-                    addr != NULL, rma_flags);
+    struct transfer t = {.local = true, .memory = addr, .remote = (uint64_t)offset, .bytes = len};
+    return transfer(epd, t, rma_flags);
 }
 
 EXPORT int scif_vwriteto(scif_epd_t epd, void *addr, size_t len, off_t offset, int rma_flags) {
-    return transfer(
-        epd, (struct transfer){.write = true, .memory = addr, .remote = (uint64_t)offset, .bytes = len},
-        addr != NULL, rma_flags);
+    struct transfer t = {
+        .write = true, .local = true, .memory = addr, .remote = (uint64_t)offset, .bytes = len};
+    return transfer(epd, t, rma_flags);
 }
 
 /* ---- Fences ---- */

@@ -3,6 +3,7 @@
 #include "base/log.h"
 #include "scif/intercept.h"
 #include "scif/line.h"
+#include "scif/pages.h"
 #include "scif/queue.h"
 
 #include <errno.h>
@@ -10,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -123,11 +125,35 @@ static void give_slot(struct endpoint *e, const struct scif_piece *p) {
     e->memory->own.slots[p->ring][p->slot / 32] &= ~(1u << p->slot % 32);
 }
 
+#define MAPPINGS_MAX 1024
+
+/* Pinning takes pages that can be written. Those of the process's own that only may be read are made writable
+ * for that moment: the system gives each its own copy, as it does when a debugger writes. */
+static int pin_constant(struct ring *r, const struct scif_piece *p) {
+    struct mapping *m = malloc(MAPPINGS_MAX * sizeof *m);
+    int n = m ? memory_mappings(p->address, p->bytes, m, MAPPINGS_MAX) : -1, err = n < 0 ? ENOMEM : 0,
+        done = 0;
+    for (; !err && done < n; done++) {
+        if (!(m[done].prot & PROT_READ) || (m[done].shared && !(m[done].prot & PROT_WRITE))) err = EFAULT;
+        if (!err && !(m[done].prot & PROT_WRITE) &&
+            mprotect((void *)m[done].from, m[done].to - m[done].from, m[done].prot | PROT_WRITE))
+            err = EFAULT;
+    }
+    if (!err) err = ring_pin(r, p->slot, (void *)p->address, p->bytes);
+    for (int i = 0; i < done; i++)
+        if (!(m[i].prot & PROT_WRITE)) mprotect((void *)m[i].from, m[i].to - m[i].from, m[i].prot);
+    free(m);
+    return err;
+}
+
 static int pin(struct endpoint *e, struct scif_piece *p) {
+    if (!memory_is_mapped(p->address, p->bytes))
+        return EFAULT; /* before a ring takes the place of what is not */
     int err = take_slot(e, p);
     if (err) return err;
     struct ring *r = ring_at(e, SIDE_OWN, p->ring);
     err = r ? ring_pin(r, p->slot, (void *)p->address, p->bytes) : ENOMEM;
+    if (err == EFAULT && !(p->prot & SCIF_PROT_WRITE)) err = pin_constant(r, p);
     if (err) give_slot(e, p);
     return err == EOPNOTSUPP ? EFAULT : err == EPERM ? ENOMEM : err;
 }

@@ -227,7 +227,11 @@ void connect_end(struct service *s, struct end *e) {
     if (e->request) request_drop(s, e->request);
     if (e->neighbour.fd >= 0) service_unwatch(s, &e->neighbour);
     weft_list_remove(&e->connecting);
-    if (e->peer_inner >= 0) shutdown(e->peer_inner, SHUT_RDWR); /* the peer's descriptor hangs up */
+    if (e->peer_inner >=
+        0) { /* the peer's descriptor hangs up; the byte tells its service that this is not the end of it */
+        (void)!send(e->peer_inner, "", 1, MSG_DONTWAIT | MSG_NOSIGNAL);
+        shutdown(e->peer_inner, SHUT_RDWR);
+    }
     close_unless_none(&e->peer_inner);
     close_unless_none(&e->peer_memory);
 }
