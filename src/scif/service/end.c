@@ -49,12 +49,13 @@ static int create_memory(void) {
 /* ---- Life ---- */
 /* It hangs up when the program closes its end, and when the peer's end went (connect_end), which left a byte
  * unread in the program's socket: while that is there the program is too. Then only changes count. */
-static void on_inner(struct service *s, struct watch *w, uint32_t events) {
+void end_on_inner(struct service *s, struct watch *w, uint32_t events) {
+    struct end *e = weft_container_of(w, struct end, inner);
     struct epoll_event changes = {.events = EPOLLET, .data.ptr = w};
     int unread = 0;
-    epoll_ctl(s->epoll, EPOLL_CTL_MOD, w->fd, &changes);
-    if (ioctl(w->fd, SIOCOUTQ, &unread) || unread == 0)
-        end_destroy(s, weft_container_of(w, struct end, inner));
+    if (!e->hung_up) epoll_ctl(s->epoll, EPOLL_CTL_MOD, w->fd, &changes); /* which is a change itself */
+    e->hung_up = true;
+    if (ioctl(w->fd, SIOCOUTQ, &unread) || unread == 0) end_destroy(s, e);
 }
 
 /* The smallest buffer: one stuffing is enough to make it not writable. */
@@ -79,7 +80,7 @@ int end_create(struct service *s, struct end **out, int *outer) {
         free(e);
         return err;
     }
-    e->inner = (struct watch){pair[1], on_inner};
+    e->inner = (struct watch){pair[1], end_on_inner};
     e->neighbour.fd = e->peer_inner = e->peer_memory = -1;
     weft_list_init(&e->requests);
     weft_list_init(&e->connecting);

@@ -95,13 +95,22 @@ static int service_open(struct service *s) {
 }
 
 /* ---- Loop ---- */
-/* An event may end what a later one of the same batch is about: one at a time. */
+/* Ends that went are seen before any request that was made after that: so a port is free again when the
+ * close() that frees it has returned. Otherwise one event at a time, since it may end what another is about;
+ * the others come again. */
 static void step(struct service *s, int timeout_ms) {
-    struct epoll_event e;
-    int n = epoll_wait(s->epoll, &e, 1, timeout_ms);
-    if (n != 1) return;
-    struct watch *w = e.data.ptr;
-    w->on(s, w, e.events);
+    struct epoll_event e[EVENTS];
+    int n = epoll_wait(s->epoll, e, EVENTS, timeout_ms), ended = 0;
+    for (int i = 0; i < n; i++) {
+        struct watch *w = e[i].data.ptr;
+        if (w->on != end_on_inner) continue;
+        w->on(s, w, e[i].events);
+        ended++;
+    }
+    if (n <= 0 || ended) return;
+    int turn = (int)(s->turns++ % (unsigned)n); /* nobody who asks without end keeps others from their turn */
+    struct watch *w = e[turn].data.ptr;
+    w->on(s, w, e[turn].events);
 }
 
 static bool is_idle(const struct service *s) {

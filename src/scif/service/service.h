@@ -32,6 +32,7 @@ struct port {
 
 struct end {            /* an endpoint */
     struct watch inner; /* hangs up when the program's last descriptor is closed */
+    bool hung_up;       /* it has: changes are looked at */
     uint64_t id, inode; /* inode: of the program's socket, for one who has nothing but a descriptor of it */
     enum scif_state state;
     int memory;              /* its memory file */
@@ -84,6 +85,7 @@ struct service {
     struct node_ports ports;
     struct weft_list lines, connecting;
     uint64_t idle_since_ns;
+    unsigned turns;
     bool stop;
 };
 
@@ -100,6 +102,7 @@ uint16_t line_nodes(struct service *s, uint16_t *out, size_t cap, size_t *count)
 /* 0 or an errno. *outer is the caller's, to be given away. */
 int end_create(struct service *s, struct end **out, int *outer);
 void end_destroy(struct service *s, struct end *e);
+void end_on_inner(struct service *s, struct watch *w, uint32_t events);
 struct end *end_find(struct service *s, uint64_t id);
 struct end *end_find_inode(struct service *s, uint64_t inode);
 int end_bind(struct service *s, struct end *e, uint16_t wanted, bool privileged);
