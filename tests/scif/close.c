@@ -14,13 +14,13 @@ static void end_process(struct sciftest *t, struct child *c) {
     scif_epd_t epd = connect_pair(t);
     char byte = 'x';
     send_all(epd, &byte, 1);
+    child_say(c);
     if (t->arg == BY_EXEC) { /* it is close-on-exec */
         execl("/bin/sh", "sh", "-c", "read x", (char *)NULL);
         sciftest_skip("there is no /bin/sh");
     }
     if (t->arg == BY_EXIT) exit(0);
     raise(SIGKILL);
-    (void)c;
 }
 
 static void end_connection(struct sciftest *t) {
@@ -30,6 +30,7 @@ static void end_connection(struct sciftest *t) {
         OK(pipe(keep));
         OK(dup2(keep[0], 0)); /* what a shell waits for in vain: it lives as long as the case */
         child_start(&c, t, end_process);
+        child_hear(&c);
         meet(t);
         if (t->arg == BY_KILL) child_join_signal(&c, SIGKILL);
         return;

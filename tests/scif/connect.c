@@ -251,9 +251,23 @@ static void never_accepted(struct sciftest *t) {
     meet(t);
 }
 
-static void never_accepts(struct sciftest *t) {
-    tell_listener(t, 4);
+static void never_accepted_nonblocking(struct sciftest *t) {
+    struct scif_pollepd p = {.epd = opened(), .events = SCIF_POLLOUT};
+    hear(t, &t->peer, sizeof t->peer);
+    set_nonblocking(p.epd, true);
+    FAILS(scif_connect(p.epd, &t->peer), EINPROGRESS);
+    CHECK_EQ(OK(scif_poll(&p, 1, 8000)), 0);
+    CHECK_EQ(OK(scif_poll(&p, 1, 8000)), 1);
+    CHECK_EQ(p.revents, SCIF_POLLOUT);
+    FAILS(scif_connect(p.epd, &t->peer), ECONNREFUSED);
     meet(t);
+}
+
+/* Nor can the request be accepted when the other side has been told that it was not. */
+static void never_accepts(struct sciftest *t) {
+    scif_epd_t l = tell_listener(t, 4), epd;
+    meet(t);
+    FAILS(scif_accept(l, &t->peer, &epd, 0), EAGAIN);
 }
 
 /* The listener goes while a request waits: however it is told, connect must not hang or succeed. */
@@ -385,6 +399,8 @@ static const struct sciftest_case cases[] = {
     {"scif_connect__to_port_of_connected_endpoint_is_ECONNREFUSED", CITE, refused_port, has_no_listener, 2},
     {"scif_connect__beyond_backlog_is_ECONNREFUSED", "contract: scif_listen", overflow, accepts_both, 0},
     {"scif_connect__not_accepted_in_10_s_is_ECONNREFUSED", CITE, never_accepted, never_accepts, 0},
+    {"scif_connect__nonblocking_not_accepted_in_10_s_is_ECONNREFUSED", CITE, never_accepted_nonblocking,
+     never_accepts, 0},
     {"scif_connect__fails_when_listener_closes", "guide 3.3", listener_goes, closes_listener, 0},
     {"scif_connect__of_many_to_one_port_gives_each_its_peer", "guide 3.3", many_to_one, serves_many, 0},
     {"scif_connect__to_NULL_is_EINVAL", CITE, null_address, NULL, 0},

@@ -134,6 +134,8 @@ int sciftest_write_frame(int fd, uint32_t type, const void *data, size_t bytes);
 /* 1, 0 at the end of the stream, -1 if what comes is no frame. */
 int sciftest_read_frame(int fd, struct sciftest_frame *f);
 
+/* Skipped where there is no fabric; not one of the cases. */
+extern const struct sciftest_case sciftest_probe;
 const struct sciftest_case *sciftest_find(const char *name);
 extern const struct sciftest_area *const sciftest_areas[];
 extern const unsigned sciftest_n_areas;

@@ -1,9 +1,11 @@
 /* scif_mmap(), scif_munmap() (guide 3.6): what is mapped, and refusals. */
 #include "areas.h"
 #include "window.h"
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 
 enum { PAGES = 4, BYTES = PAGES * 4096 };
 
@@ -125,8 +127,8 @@ static scif_epd_t three_windows(struct sciftest *t) {
         char *mem = new_pages(8);
         fill_pattern_at(mem + 4 * PAGE, 0, 2 * PAGE, 1);
         fill_pattern_at(mem, 2 * PAGE, 2 * PAGE, 1);
-        register_at(epd, mem + 4 * PAGE, 2, AT(0), RW);
         register_at(epd, mem, 2, AT(2), RW);
+        register_at(epd, mem + 4 * PAGE, 2, AT(0), RW);
         register_at(epd, mem + 6 * PAGE, 1, AT(5), RW);
     }
     meet(t);
@@ -306,6 +308,26 @@ static void as_buffer(struct sciftest *t) {
     meet(t);
 }
 
+static void no_address_space(struct sciftest *t) {
+    enum { MANY = 8192 }; /* 32 MiB */
+    struct owned o = owned_pages(t, MANY, RW);
+    if (t->is_left) {
+        struct rlimit limit;
+        long pages_in_use = 0;
+        FILE *f = fopen("/proc/self/statm", "re");
+        CHECK(f && fscanf(f, "%ld", &pages_in_use) == 1);
+        fclose(f);
+        OK(getrlimit(RLIMIT_AS, &limit));
+        limit.rlim_cur = (rlim_t)(pages_in_use + MANY / 2) * PAGE;
+        OK(setrlimit(RLIMIT_AS, &limit));
+        FAILS(scif_mmap(NULL, o.bytes, RW, 0, o.epd, o.off), ENOMEM);
+        limit.rlim_cur = limit.rlim_max;
+        OK(setrlimit(RLIMIT_AS, &limit));
+        CHECK(has_pattern(map_peer(o.epd, MANY, o.off, RW), o.bytes, 1));
+    }
+    meet(t);
+}
+
 static void within_process(struct sciftest *t) {
     scif_epd_t e[2];
     char *mem = new_pages(2);
@@ -365,6 +387,7 @@ static const struct sciftest_case cases[] = {
     {"mmap__over_mapping_ends_it", "guide 3.10.1", mapped_over, mapped_over, 0},
     {"scif_munmap__of_other_memory_is_munmap", CITE, munmap_others, NULL, 0},
     {"scif_mmap__gives_memory_for_system_calls_and_RMAs", CITE, as_buffer, as_buffer, 0},
+    {"scif_mmap__without_address_space_is_ENOMEM", TABLE, no_address_space, no_address_space, 0},
     {"scif_mmap__within_a_process_shows_window", CITE, within_process, NULL, 0},
 };
 SCIFTEST_AREA(mmap_area, cases);

@@ -185,6 +185,7 @@ static void heap_neighbours(struct sciftest *t) {
             CHECK(peek_pattern(o.epd, 1000, o.off + within, 14));
         }
         meet(t);
+        meet(t);
         return;
     }
     for (int i = 0; i < 20000; i++) { /* the allocator's own data are there, too */
@@ -201,6 +202,7 @@ static void heap_neighbours(struct sciftest *t) {
     free(before);
     free(piece);
     free(behind);
+    meet(t);
 }
 
 /* Pages of a private file mapping are the process's own when they are registered for writing: the file keeps

@@ -181,9 +181,9 @@ enum { AT = 0x50000 };
 /* Contiguous windows of 1, 2 and 1 pages, in another order in memory; the ranges begin and end within the
  * outer ones. */
 static void scatter(scif_epd_t epd, char *mem) {
-    register_at(epd, mem + 3 * PAGE, 1, AT, RW);
     register_at(epd, mem, 2, AT + 0x1000, RW);
     register_at(epd, mem + 2 * PAGE, 1, AT + 0x3000, RW);
+    register_at(epd, mem + 3 * PAGE, 1, AT, RW);
 }
 
 static void gather(char *to, const char *mem) {
