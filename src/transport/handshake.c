@@ -229,7 +229,15 @@ static void forgive_absence(struct conn *c, uint64_t now) {
     if (c->state != CONN_INIT_SENT || now <= c->init_at_ns + INIT_LATE_NS) return;
     c->expires_ns += now - c->init_at_ns;
     c->init_at_ns = now;
-    if (is_stale(c, now)) ask_afresh(c);
+    if (!is_stale(c, now)) return;
+    /* Under another id: the INITs before may still arrive, and an INIT of the same id takes the place of the
+     * one before. */
+    slot_give(c->engine, now, c, true);
+    int rc = slot_take(c->engine, now, c);
+    if (rc)
+        conn_down(c, now, rc);
+    else
+        ask_afresh(c);
 }
 
 void handshake_resp_in(struct engine *e, uint64_t now, const struct engine_from *from, const uint8_t *p,
@@ -317,6 +325,7 @@ void handshake_confirm(struct conn *c, uint64_t now) {
 
 void handshake_tick(struct conn *c, uint64_t now) {
     forgive_absence(c, now);
+    if (c->state == CONN_DOWN) return;
     if (now >= c->expires_ns) {
         if (c->handshake->refused)
             give_up_refused(c, now, &c->handshake->refusal);
