@@ -105,6 +105,33 @@ static void sends_10_and_closes(struct sciftest *t) {
     meet(t);
 }
 
+/* A sender that is in the midst of it when the peer closes: an error, never a signal, whatever the moment. */
+static void sends_on(struct sciftest *t) {
+    static char message[1000];
+    signal(SIGPIPE, SIG_DFL);
+    for (int i = 0; i < 30; i++) {
+        scif_epd_t epd = connect_pair(t);
+        int n;
+        do {
+            errno = 0;
+            n = scif_send(epd, message, sizeof message, i % 2 ? SCIF_SEND_BLOCK : 0);
+        } while (n >= 0);
+        CHECK_EQ(errno, ECONNRESET);
+        OK(scif_close(epd));
+    }
+    meet(t);
+}
+
+static void closes_amid(struct sciftest *t) {
+    static char part[50000];
+    for (int i = 0; i < 30; i++) {
+        scif_epd_t epd = connect_pair(t);
+        receive_all(epd, part, 1 + i * 1500);
+        OK(scif_close(epd));
+    }
+    meet(t);
+}
+
 /* ---- The own end is closed by another thread ---- */
 
 static void own_close(struct sciftest *t) {
@@ -291,6 +318,7 @@ static const struct sciftest_case cases[] = {
      BY_CLOSE},
     {"scif_send__blocked_at_full_queue_is_ended_by_SIGKILL_of_peer", "guide 3.11", blocked_full_send,
      goes_when_met, BY_KILL},
+    {"scif_send__amid_close_of_peer_ends_with_ECONNRESET", PEER, sends_on, closes_amid, 0},
     {"scif_send__blocked_is_ended_by_own_close", PEER, own_close, silent, 1},
     {"scif_send__blocks_until_all_has_gone", "guide 3.4", waits_for_room, receives_when_met, 0},
     {"scif_send__interrupted_by_signal_is_EINTR", "contract: scif_send", interrupted_send, silent, 0},

@@ -53,23 +53,6 @@ void child_join_signal(struct child *c, int sig) {
                       (unsigned)status, sig, strsignal(sig));
 }
 
-bool access_faults(const volatile void *p, bool store) {
-    int status;
-    pid_t pid = (pid_t)OK(fork());
-    if (pid == 0) {
-        volatile unsigned char *byte = (volatile unsigned char *)p;
-        signal(SIGSEGV, SIG_DFL);
-        signal(SIGBUS, SIG_DFL);
-        if (store)
-            *byte = 1;
-        else
-            (void)*byte;
-        _exit(0);
-    }
-    CHECK_EQ(waitpid(pid, &status, 0), pid);
-    return WIFSIGNALED(status) && (WTERMSIG(status) == SIGSEGV || WTERMSIG(status) == SIGBUS);
-}
-
 /* ---- Threads ---- */
 
 static void nap(void) { nanosleep(&(struct timespec){.tv_nsec = 2000000}, NULL); }

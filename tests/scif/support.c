@@ -4,6 +4,7 @@
 #include <poll.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <time.h>
 
 static long long now_ms(void) {
@@ -113,6 +114,16 @@ int fill_queue(scif_epd_t epd, uint32_t seed) {
 }
 
 void await_hangup(scif_epd_t epd) { poll_until(epd, 0, SCIF_POLLHUP); }
+
+void use_up_descriptors(int spare[SPARE_FILES], int fd) {
+    struct rlimit limit;
+    for (int i = 0; i < SPARE_FILES; i++) spare[i] = (int)OK(dup(fd));
+    OK(getrlimit(RLIMIT_NOFILE, &limit));
+    limit.rlim_cur = (rlim_t)spare[SPARE_FILES - 1] + 1;
+    OK(setrlimit(RLIMIT_NOFILE, &limit));
+    while (dup(fd) >= 0) continue;
+    CHECK_EQ(errno, EMFILE);
+}
 
 /* ---- Memory ---- */
 

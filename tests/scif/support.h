@@ -41,6 +41,11 @@ int fill_queue(scif_epd_t epd, uint32_t seed);
 /* The peer has closed: waits until this end knows. */
 void await_hangup(scif_epd_t epd);
 
+/* Leaves this process no free descriptor; what is used up is of file fd. Closing all of spare[] makes room
+ * again for an endpoint and for what else an implementation opens with it. */
+enum { SPARE_FILES = 16 };
+void use_up_descriptors(int spare[SPARE_FILES], int fd);
+
 /* ---- Memory ---- */
 
 /* Fresh private pages, zero. */
@@ -73,9 +78,6 @@ void child_hear(struct child *c);
 void child_join(struct child *c);
 /* Waits for its end, which has to be by this signal. */
 void child_join_signal(struct child *c, int sig);
-/* Whether a load (or store) there is a fault, tried in a child process. */
-bool access_faults(const volatile void *p, bool store);
-
 /* ---- Threads that make a blocking call ---- */
 
 struct worker {

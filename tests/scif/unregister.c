@@ -60,6 +60,9 @@ static void misaligned(struct sciftest *t) {
     register_at(epd, new_pages(2), 2, 0x2000, RW);
     FAILS(scif_unregister(epd, 0x2000, 2 * PAGE - 8), EINVAL);
     FAILS(scif_unregister(epd, 0x2008, 2 * PAGE), EINVAL);
+    FAILS(scif_unregister(epd, 0x2000, 2 * PAGE + 8), EINVAL); /* the window wholly, and more */
+    FAILS(scif_unregister(epd, 0x1ff8, 3 * PAGE), EINVAL);
+    FAILS(scif_unregister(epd, 0x50008, PAGE), EINVAL); /* no window at all */
     FAILS(scif_register(epd, new_pages(2), 2 * PAGE, 0x2000, RW, SCIF_MAP_FIXED), EADDRINUSE);
     meet(t);
 }
