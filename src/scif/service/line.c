@@ -166,6 +166,7 @@ static void on_line(struct service *s, struct watch *w, uint32_t events) {
     struct scif_record in = {.data = &q, .bytes = sizeof q};
     int err = scif_record_receive(w->fd, &in, MSG_DONTWAIT);
     if (err == -EAGAIN) return;
+    if (err) in.fds = 0; /* closed already */
     bool good = !err && in.bytes == sizeof q;
     if (good && q.op == SCIF_OP_NEIGHBOUR) {
         good = serve_neighbour(s, l, &q, &in);
@@ -174,7 +175,7 @@ static void on_line(struct service *s, struct watch *w, uint32_t events) {
         err = l->hello || q.op == SCIF_OP_HELLO ? serve(s, l, &q, &r) : EPROTO;
         good = answer(l, &r, err);
     }
-    while (!err && in.fds) close(in.fd[--in.fds]);
+    while (in.fds) close(in.fd[--in.fds]);
     if (!good) line_close(s, l);
 }
 

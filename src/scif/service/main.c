@@ -42,13 +42,23 @@ void service_unwatch(struct service *s, struct watch *w) {
 }
 
 /* ---- Start ---- */
-/* The lock's file stays: whoever removed it would take it from under another's feet. False: another one
- * serves. */
+static void lock_name(const struct service *s, char *out, size_t cap) { snprintf(out, cap, "%s.lock", s->path); }
+
+/* False: another one serves. Whoever ends takes the file away: one that is not there any more has locked nothing. */
 static bool lock_path(const struct service *s) {
     char name[WEFT_PATH_MAX + 8];
-    snprintf(name, sizeof name, "%s.lock", s->path);
-    int fd = open(name, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-    return fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) == 0;
+    struct stat held, there;
+    lock_name(s, name, sizeof name);
+    for (;;) {
+        int fd = open(name, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+        if (fd < 0) return false;
+        if (flock(fd, LOCK_EX | LOCK_NB)) {
+            close(fd);
+            return false;
+        }
+        if (fstat(fd, &held) == 0 && stat(name, &there) == 0 && held.st_ino == there.st_ino) return true;
+        close(fd);
+    }
 }
 
 static int listen_at(struct service *s) {
@@ -131,7 +141,13 @@ static void serve(struct service *s) {
         step(s, next == WEFT_TIME_NEVER ? -1 : (int)wait_ms);
         connect_expire(s, weft_now_ns());
     }
+}
+
+static void leave(const struct service *s) {
+    char name[WEFT_PATH_MAX + 8];
+    lock_name(s, name, sizeof name);
     unlink(s->path);
+    unlink(name);
 }
 
 static void ready(void) {
@@ -177,9 +193,11 @@ int main(int argc, char **argv) {
     int err = service_open(&s);
     if (err) {
         weft_error("scif", "cannot serve at %s: %s", s.path, strerror(err));
+        leave(&s);
         return 1;
     }
     ready();
     serve(&s);
+    leave(&s);
     return 0;
 }

@@ -1,0 +1,195 @@
+#include "base/test.h"
+#include "scif/queue.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <sched.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+/* Two ends, X sends to Y: X has an outer and an inner socket, Y too; the queue is Y's. */
+struct ends {
+    struct scif_shared *q;
+    int x[2], y[2]; /* outer, inner */
+};
+
+static void open_ends(struct ends *e) {
+    int least = 1;
+    e->q = aligned_alloc(SCIF_PAGE, sizeof *e->q);
+    assert_non_null(e->q);
+    memset(e->q, 0, sizeof *e->q);
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, e->x), 0);
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, e->y), 0);
+    setsockopt(e->x[0], SOL_SOCKET, SO_SNDBUF, &least, sizeof least);
+}
+
+static void close_ends(struct ends *e) {
+    for (int i = 0; i < 2; i++) {
+        if (e->x[i] >= 0) close(e->x[i]);
+        if (e->y[i] >= 0) close(e->y[i]);
+    }
+    free(e->q);
+}
+
+static short look(int fd) {
+    struct pollfd p = {.fd = fd, .events = POLLIN | POLLOUT};
+    poll(&p, 1, 0);
+    return p.revents;
+}
+
+/* As message.c does. */
+static size_t put(struct ends *e, const void *p, size_t n) {
+    size_t went = queue_put(e->q, p, n);
+    if (went) queue_tell(&e->q->queue, e->y[1]);
+    queue_mark_full(&e->q->queue, e->x[0], e->x[1]);
+    return went;
+}
+static size_t get(struct ends *e, void *p, size_t n) {
+    size_t came = queue_get(e->q, p, n);
+    if (came) queue_unmark_full(&e->q->queue, e->x[1]);
+    if (queue_empty(&e->q->queue))
+        queue_unmark(&e->q->queue, e->y[0]);
+    else
+        queue_mark(&e->q->queue, e->y[1]);
+    return came;
+}
+
+static void queue_put__wraps_and_stops_at_4095(void **state) {
+    struct ends e;
+    unsigned char in[6000], out[6000];
+    open_ends(&e);
+    for (size_t i = 0; i < sizeof in; i++) in[i] = (unsigned char)(i * 7);
+    assert_int_equal(put(&e, in, 3000), 3000);
+    assert_int_equal(get(&e, out, 2999), 2999);
+    assert_int_equal(put(&e, in, sizeof in), 4094);
+    assert_int_equal(put(&e, in, 1), 0);
+    assert_int_equal(get(&e, out, 1), 1);
+    assert_int_equal(out[0], in[2999]);
+    assert_int_equal(get(&e, out, sizeof out), 4094);
+    assert_memory_equal(out, in, 4094);
+    assert_true(queue_empty(&e.q->queue));
+    close_ends(&e);
+}
+
+static void queue_marks__descriptors_tell_what_is_so(void **state) {
+    struct ends e;
+    char big[5000] = {0};
+    open_ends(&e);
+    assert_int_equal(look(e.y[0]), POLLOUT);
+    put(&e, "ab", 2);
+    assert_int_equal(look(e.y[0]), POLLIN | POLLOUT);
+    put(&e, "c", 1);
+    get(&e, big, 1);
+    assert_int_equal(look(e.y[0]), POLLIN | POLLOUT);
+    get(&e, big, 10);
+    assert_int_equal(look(e.y[0]), POLLOUT);
+    assert_int_equal(look(e.x[0]), POLLOUT);
+    put(&e, big, sizeof big);
+    assert_int_equal(look(e.x[0]), 0);
+    get(&e, big, 1);
+    assert_int_equal(look(e.x[0]), POLLOUT);
+    close_ends(&e);
+}
+
+/* Who looks at the queue by itself is not told, and sets the mark for what it leaves. */
+static void queue_tell__not_while_receiving(void **state) {
+    struct ends e;
+    open_ends(&e);
+    atomic_store(&e.q->queue.receiving, 1);
+    put(&e, "ab", 2);
+    assert_int_equal(look(e.y[0]), POLLOUT);
+    atomic_store(&e.q->queue.receiving, 0);
+    queue_mark(&e.q->queue, e.y[1]);
+    assert_int_equal(look(e.y[0]), POLLIN | POLLOUT);
+    queue_mark(&e.q->queue, e.y[1]);
+    char two[2];
+    get(&e, two, 2);
+    assert_int_equal(look(e.y[0]), POLLOUT);
+    close_ends(&e);
+}
+
+static void queue_tell__end_is_noticed(void **state) {
+    struct ends e;
+    open_ends(&e);
+    assert_false(queue_is_closed(e.y[1]));
+    close(e.y[0]);
+    e.y[0] = -1;
+    assert_true(queue_is_closed(e.y[1]));
+    queue_put(e.q, "a", 1);
+    assert_false(queue_tell(&e.q->queue, e.y[1]));
+    close_ends(&e);
+}
+
+/* Positions from a peer that writes nonsense never lead outside of the queue. */
+static void queue_get__nonsense_is_bounded(void **state) {
+    struct ends e;
+    unsigned char out[10000];
+    open_ends(&e);
+    static const unsigned heads[] = {5000, 0x80000000u, 0xffffffffu};
+    for (size_t i = 0; i < sizeof heads / sizeof *heads; i++) {
+        atomic_store(&e.q->queue.head, heads[i]);
+        atomic_store(&e.q->queue.tail, 3);
+        assert_true(queue_get(e.q, out, sizeof out) <= SCIF_QUEUE_BYTES);
+        atomic_store(&e.q->queue.head, heads[i]);
+        atomic_store(&e.q->queue.tail, 3);
+        assert_int_equal(queue_put(e.q, out, sizeof out), 0);
+    }
+    close_ends(&e);
+}
+
+/* Two threads that sleep in poll() alone: one lost mark, and both stand still. */
+#define STREAM_BYTES (4u << 20)
+
+static void wait_for(int fd, short what) {
+    struct pollfd p = {.fd = fd, .events = what};
+    assert_int_equal(poll(&p, 1, 20000), 1);
+}
+
+static void *send_stream(void *arg) {
+    struct ends *e = arg;
+    unsigned char piece[9000];
+    unsigned random = 1;
+    for (unsigned at = 0; at < STREAM_BYTES;) {
+        random = random * 1103515245u + 12345u;
+        unsigned n = (random >> 8) % (random & 1 << 30 ? 9000 : 40) + 1;
+        if (n > STREAM_BYTES - at) n = STREAM_BYTES - at;
+        for (unsigned i = 0; i < n; i++) piece[i] = (unsigned char)((at + i) * 31);
+        size_t went = put(e, piece, n);
+        at += (unsigned)went;
+        if (!went) wait_for(e->x[0], POLLOUT);
+    }
+    return NULL;
+}
+
+static void queue_marks__stream_between_sleepers(void **state) {
+    struct ends e;
+    pthread_t sender;
+    unsigned char piece[6000];
+    unsigned random = 7;
+    open_ends(&e);
+    assert_int_equal(pthread_create(&sender, NULL, send_stream, &e), 0);
+    for (unsigned at = 0; at < STREAM_BYTES;) {
+        random = random * 1103515245u + 12345u;
+        unsigned n = (random >> 8) % (random & 1 << 30 ? 6000 : 20) + 1;
+        size_t came = get(&e, piece, n);
+        for (size_t i = 0; i < came; i++) assert_int_equal(piece[i], (unsigned char)((at + i) * 31));
+        at += (unsigned)came;
+        if (!came) wait_for(e.y[0], POLLIN);
+    }
+    pthread_join(sender, NULL);
+    assert_int_equal(look(e.y[0]), POLLOUT);
+    assert_int_equal(look(e.x[0]), POLLOUT);
+    close_ends(&e);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {cmocka_unit_test(queue_put__wraps_and_stops_at_4095),
+                                       cmocka_unit_test(queue_marks__descriptors_tell_what_is_so),
+                                       cmocka_unit_test(queue_tell__not_while_receiving),
+                                       cmocka_unit_test(queue_tell__end_is_noticed),
+                                       cmocka_unit_test(queue_get__nonsense_is_bounded),
+                                       cmocka_unit_test(queue_marks__stream_between_sleepers)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,214 @@
+/* The service, by what goes over its lines: right requests, wrong ones, and nonsense. */
+#include "base/test.h"
+#include "scif/layout.h"
+#include "scif/protocol.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+static char path[80];
+
+static void start_service(void) {
+    int ready[2];
+    char byte;
+    assert_int_equal(pipe2(ready, O_CLOEXEC), 0);
+    pid_t pid = fork();
+    if (pid == 0) {
+        dup2(ready[1], STDOUT_FILENO);
+        execl(getenv("WEFT_SCIF_PROGRAM"), "weft-scif", path, (char *)NULL);
+        _exit(127);
+    }
+    close(ready[1]);
+    assert_int_equal(read(ready[0], &byte, 1), 1);
+    close(ready[0]);
+    waitpid(pid, NULL, 0);
+}
+
+static int connect_line(void) {
+    struct sockaddr_un at = {.sun_family = AF_UNIX};
+    strcpy(at.sun_path, path);
+    int s = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+    assert_int_equal(connect(s, (struct sockaddr *)&at, sizeof at), 0);
+    return s;
+}
+
+/* The answer's error; -1: the line was closed. */
+static int ask(int s, struct scif_request q, struct scif_answer *a, struct scif_record *r) {
+    struct scif_record out = {.data = &q, .bytes = sizeof q};
+    char room[4096];
+    if (scif_record_send(s, &out, 0)) return -1;
+    *r = (struct scif_record){.data = room, .bytes = sizeof room};
+    if (scif_record_receive(s, r, 0)) return -1;
+    memcpy(a, room, sizeof *a);
+    return a->error;
+}
+
+static void drop(struct scif_record *r) {
+    while (r->fds) close(r->fd[--r->fds]);
+}
+
+static int greeted(void) {
+    struct scif_answer a;
+    struct scif_record r;
+    int s = connect_line();
+    assert_int_equal(ask(s, (struct scif_request){.op = SCIF_OP_HELLO, .value = SCIF_PROTOCOL}, &a, &r), 0);
+    return s;
+}
+
+static uint64_t open_end(int s, int fd[3]) {
+    struct scif_answer a;
+    struct scif_record r;
+    assert_int_equal(ask(s, (struct scif_request){.op = SCIF_OP_OPEN}, &a, &r), 0);
+    assert_int_equal(r.fds, 3);
+    memcpy(fd, r.fd, 3 * sizeof *fd);
+    return a.endpoint;
+}
+
+static void line__other_version_is_refused(void **state) {
+    struct scif_answer a;
+    struct scif_record r;
+    int s = connect_line();
+    assert_int_equal(ask(s, (struct scif_request){.op = SCIF_OP_HELLO, .value = 77}, &a, &r), EPROTO);
+    close(s);
+}
+
+static void line__greeting_comes_first(void **state) {
+    struct scif_answer a;
+    struct scif_record r;
+    int s = connect_line();
+    assert_int_equal(ask(s, (struct scif_request){.op = SCIF_OP_OPEN}, &a, &r), EPROTO);
+    close(s);
+}
+
+static void line__unknown_endpoint_and_request(void **state) {
+    struct scif_answer a;
+    struct scif_record r;
+    int s = greeted();
+    for (uint32_t op = SCIF_OP_BIND; op < SCIF_OP_NEIGHBOUR; op++)
+        assert_int_equal(ask(s, (struct scif_request){.op = op, .endpoint = 12345}, &a, &r), ENXIO);
+    int fd[3];
+    uint64_t id = open_end(s, fd);
+    assert_int_equal(ask(s, (struct scif_request){.op = SCIF_OP_MAX + 5, .endpoint = id}, &a, &r), EPROTO);
+    assert_int_equal(ask(s, (struct scif_request){.op = SCIF_OP_RING, .endpoint = id, .value = 9999}, &a, &r),
+                     EBADF);
+    close(s);
+    for (int i = 0; i < 3; i++) close(fd[i]);
+}
+
+static void line__nonsense_ends_it_and_nothing_else(void **state) {
+    struct scif_answer a;
+    struct scif_record r;
+    int good = greeted(), fd[3];
+    uint64_t id = open_end(good, fd);
+    for (unsigned seed = 0; seed < 300; seed++) {
+        unsigned char junk[200];
+        srand(seed);
+        for (size_t i = 0; i < sizeof junk; i++) junk[i] = (unsigned char)rand();
+        int s = seed % 3 ? greeted() : connect_line();
+        struct scif_record out = {.data = junk, .bytes = (size_t)rand() % sizeof junk + 1};
+        if (seed % 2) {
+            struct scif_request q = {
+                .op = (uint32_t)rand() % (SCIF_OP_MAX + 2), .value = (uint32_t)rand(), .endpoint = id + 1};
+            memcpy(junk, &q, sizeof q);
+            out.bytes = sizeof q;
+        }
+        for (int i = rand() % 4; i > 0; i--) out.fd[out.fds++] = fd[i % 3];
+        scif_record_send(s, &out, 0);
+        close(s);
+    }
+    assert_int_equal(ask(good, (struct scif_request){.op = SCIF_OP_STATE, .endpoint = id}, &a, &r), 0);
+    assert_int_equal(a.value, SCIF_STATE_UNBOUND);
+    close(good);
+    for (int i = 0; i < 3; i++) close(fd[i]);
+}
+
+static void end__goes_with_its_last_descriptor(void **state) {
+    struct scif_answer a;
+    struct scif_record r;
+    int s = greeted(), fd[3];
+    uint64_t id = open_end(s, fd);
+    int copy = dup(fd[0]);
+    close(fd[0]);
+    assert_int_equal(ask(s, (struct scif_request){.op = SCIF_OP_BIND, .endpoint = id, .port = 2000}, &a, &r),
+                     0);
+    assert_int_equal(a.port, 2000);
+    close(copy);
+    assert_int_equal(ask(s, (struct scif_request){.op = SCIF_OP_STATE, .endpoint = id}, &a, &r), ENXIO);
+    int again[3];
+    uint64_t other = open_end(s, again);
+    assert_int_equal(
+        ask(s, (struct scif_request){.op = SCIF_OP_BIND, .endpoint = other, .port = 2000}, &a, &r), 0);
+    close(s);
+    for (int i = 0; i < 3; i++) close(again[i]);
+    close(fd[1]);
+    close(fd[2]);
+}
+
+/* What the peer gets cannot be made smaller under anybody's feet. */
+static void end__memory_is_sealed(void **state) {
+    int s = greeted(), fd[3];
+    open_end(s, fd);
+    int seals = fcntl(fd[2], F_GET_SEALS);
+    assert_int_equal(seals & (F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL),
+                     F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL);
+    assert_int_equal(lseek(fd[2], 0, SEEK_END), sizeof(struct scif_memory));
+    close(s);
+    for (int i = 0; i < 3; i++) close(fd[i]);
+}
+
+static void connect__withdrawn_request_leaves_the_backlog(void **state) {
+    struct scif_answer a;
+    struct scif_record r;
+    int s = greeted(), l[3], c[3];
+    uint64_t listener = open_end(s, l), client = open_end(s, c);
+    assert_int_equal(
+        ask(s, (struct scif_request){.op = SCIF_OP_BIND, .endpoint = listener, .port = 2100}, &a, &r), 0);
+    assert_int_equal(
+        ask(s, (struct scif_request){.op = SCIF_OP_LISTEN, .endpoint = listener, .value = 1}, &a, &r), 0);
+    struct scif_request dial = {.op = SCIF_OP_CONNECT, .endpoint = client, .peer = {0, 2100}};
+    assert_int_equal(ask(s, dial, &a, &r), EINPROGRESS);
+    for (int i = 0; i < 3; i++) close(c[i]);
+    client = open_end(s, c);
+    dial.endpoint = client;
+    assert_int_equal(ask(s, dial, &a, &r), EINPROGRESS);
+    assert_int_equal(ask(s, (struct scif_request){.op = SCIF_OP_ACCEPT, .endpoint = listener}, &a, &r), 0);
+    assert_int_equal(r.fds, 5);
+    drop(&r);
+    assert_int_equal(ask(s, (struct scif_request){.op = SCIF_OP_ACCEPT, .endpoint = listener}, &a, &r),
+                     EAGAIN);
+    dial.value = 1;
+    assert_int_equal(ask(s, dial, &a, &r), 0);
+    close(s);
+    for (int i = 0; i < 3; i++) {
+        close(c[i]);
+        close(l[i]);
+    }
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {cmocka_unit_test(line__other_version_is_refused),
+                                       cmocka_unit_test(line__greeting_comes_first),
+                                       cmocka_unit_test(line__unknown_endpoint_and_request),
+                                       cmocka_unit_test(line__nonsense_ends_it_and_nothing_else),
+                                       cmocka_unit_test(end__goes_with_its_last_descriptor),
+                                       cmocka_unit_test(end__memory_is_sealed),
+                                       cmocka_unit_test(connect__withdrawn_request_leaves_the_backlog)};
+    char dir[] = "/tmp/wsXXXXXX";
+    if (!getenv("WEFT_SCIF_PROGRAM") || !mkdtemp(dir)) return 77;
+    snprintf(path, sizeof path, "%s/scif", dir);
+    signal(SIGPIPE, SIG_IGN);
+    start_service();
+    int failures = cmocka_run_group_tests(tests, NULL, NULL);
+    while (rmdir(dir) && errno == ENOTEMPTY) poll(NULL, 0, 50); /* it ends by itself and leaves nothing */
+    return failures;
+}
