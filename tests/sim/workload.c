@@ -215,6 +215,7 @@ static void run_event(struct sim *s, struct sim_node *n, struct engine_event *ev
     case ENGINE_EVENT_DOWN: run_down(s, n, ev); break;
     case ENGINE_EVENT_UP:
         if (f) f->up = true;
+        if (f && f->side == 0) f->pair->id = ev->conn->id; /* an attempt made afresh has another */
         engine_event_done(n->engine, s->now, ev, NULL);
         break;
     default: ev->call(ev->arg, ev->status); engine_event_done(n->engine, s->now, ev, NULL);
