@@ -82,6 +82,7 @@ static int show_all(struct view *v) {
     for (int i = 0; i < count; i++)
         if (nodes[i].online && show_node(v, c, &nodes[i]) != WEFT_OK) failed = 1;
     if (!v->json && v->devices) table_print(&v->table);
+    table_fini(&v->table);
     if (!v->devices && !failed && !v->json) printf("no OpenCL device on any node\n");
     free(nodes);
     node_client_close(c);

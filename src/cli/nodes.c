@@ -33,6 +33,7 @@ static int run(int argc, char **argv) {
     for (size_t i = 0; !json && i < 5; i++) table_add(&t, "%s", heading[i]);
     for (int i = 0; i < count; i++) show(&nodes[i], json, &t);
     if (!json && count >= 0) table_print(&t);
+    table_fini(&t);
     free(nodes);
     node_client_close(c);
     return count < 0;

@@ -26,6 +26,12 @@ void table_add(struct table *t, const char *fmt, ...) {
 
 static const char *cell_text(const struct table *t, size_t i) { return t->cell[i] ? t->cell[i] : ""; }
 
+void table_fini(struct table *t) {
+    for (size_t i = 0; i < t->cells; i++) free(t->cell[i]);
+    free(t->cell);
+    *t = (struct table){0};
+}
+
 void table_print(struct table *t) {
     size_t width[TABLE_COLUMNS_MAX] = {0};
     for (size_t i = 0; i < t->cells; i++) {
@@ -39,9 +45,7 @@ void table_print(struct table *t) {
         else
             printf("%-*s  ", (int)width[column], cell_text(t, i));
     }
-    for (size_t i = 0; i < t->cells; i++) free(t->cell[i]);
-    free(t->cell);
-    *t = (struct table){0};
+    table_fini(t);
 }
 
 void json_line(json_t *object) {

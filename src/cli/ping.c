@@ -141,6 +141,7 @@ static int ping_all(struct ping *p, long only) {
         failed = 1;
     }
     if (!p->json && !failed) table_print(&p->table);
+    table_fini(&p->table);
     free(nodes);
     if (c) node_client_close(c);
     return failed;

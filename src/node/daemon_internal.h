@@ -135,7 +135,7 @@ struct node_daemon {
     struct node_entry entry;      /* what is told of this node; its id is set when joined */
     struct member *members[NODE_MAX];
     struct weft_list links;
-    struct mesh_link *join_link;  /* to node 0 while joining */
+    struct mesh_link *join_link;  /* to node 0, by which this one joins or has joined; NULL: none, or lost */
     uint32_t entries_due;         /* NODE_M_ENTRYs that are still to come */
     uint32_t hellos_due;          /* links whose HELLO is not answered */
     uint64_t join_deadline_ns, alive_at_ns;

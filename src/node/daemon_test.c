@@ -552,6 +552,33 @@ static void watch__tells_the_end(void **state) {
     node_client_close(c);
 }
 
+/* --- the end of all --- */
+
+/* Its order and its end are heard in one turn. What this daemon still has to tell it goes nowhere. */
+static void stop__ordered_by_a_daemon_that_is_gone_at_once(void **state) {
+    cluster(1);
+    struct node_client *c = client(0, NULL);
+    struct node_daemon_config cfg = base_config;
+    struct node_daemon *second;
+    struct started s = {0};
+    cfg.join = node_daemon_join_text(nodes[0].d);
+    assert_int_equal(node_daemon_open(&second, &cfg), WEFT_OK);
+    while (node_daemon_state(second) != NODE_DAEMON_READY)
+        assert_int_equal(node_daemon_step(second, -1), WEFT_OK);
+    assert_int_equal(node_client_start_executor(c, 1, on_started, &s), WEFT_OK);
+    while (!atomic_load(&s.done)) {
+        assert_int_equal(node_daemon_step(second, 10), WEFT_OK);
+        assert_in_range(node_client_nodes(c, NULL, 0, 10000), 1, 2);
+    }
+    assert_int_equal(s.status, WEFT_OK);
+    assert_int_equal(node_client_stop_cluster(c), WEFT_OK);
+    node_client_close(c);
+    down(0);
+    while (node_daemon_step(second, -1) == WEFT_OK) {
+    }
+    node_daemon_close(second);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         T(open__a_bind_address_that_others_reach_needs_insecure),
@@ -582,6 +609,7 @@ int main(void) {
         T(inventory__that_is_too_big_is_empty),
         T(inventory__timeout_of_the_caller),
         T(client__with_an_endpoint),
+        T(stop__ordered_by_a_daemon_that_is_gone_at_once),
     };
     return cmocka_run_group_tests(tests, group_setup, group_teardown);
 }

@@ -312,7 +312,13 @@ static struct mesh_link *link_create(struct node_daemon *d, struct ep_peer *peer
     return l;
 }
 
+/* Nobody keeps a pointer to it: a daemon that has ended still tells others about its executors, and another
+ * link may get this memory. */
 static void link_free(struct mesh_link *l) {
+    struct node_daemon *d = l->d;
+    struct member *m = l->node != NO_NODE ? d->members[l->node] : NULL;
+    if (m && m->link == l) m->link = NULL;
+    if (d->join_link == l) d->join_link = NULL;
     weft_list_remove(&l->link);
     free(l);
 }
@@ -342,7 +348,6 @@ static void on_peer_down(void *ctx, struct ep_peer *peer, int status) {
                        "and is the "
                        "join text the present cluster's?)",
                        weft_error_text(status));
-        d->join_link = NULL;
         daemon_end(d);
     }
 }

@@ -84,8 +84,10 @@ static void open_side(struct duo *d, int i, const struct duo_config *cfg) {
 }
 
 void duo_open(struct duo *d, const struct duo_config *cfg) {
+    static bool filled;
     memset(d, 0, sizeof *d);
-    for (size_t i = 0; i < sizeof content; i++) content[i] = byte_at(i);
+    for (size_t i = 0; i < sizeof content && !filled; i++) content[i] = byte_at(i);
+    filled = true;
     d->cfg = *cfg;
     d->now = 10 * WEFT_NS_PER_S;
     d->log = calloc(DUO_LOG_MAX, sizeof *d->log);

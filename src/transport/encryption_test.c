@@ -300,6 +300,40 @@ static void policy__chooses_the_mode(void **state) {
     }
 }
 
+/* Each packet of side 0 with a right checksum and another token: none, all but one bit, that of the other
+ * direction. */
+static bool spoil_token(struct duo *at, struct duo_packet *p) {
+    uint8_t *token = p->data + p->len - WIRE_TOKEN_BYTES;
+    if (p->from != 0) return true;
+    if (at->mode == 0)
+        memset(token, 0, WIRE_TOKEN_BYTES);
+    else if (at->mode <= 8 * WIRE_TOKEN_BYTES)
+        token[(at->mode - 1) / 8] ^= 1 << (at->mode - 1) % 8;
+    else
+        memcpy(token, at->side[0].conn->secure->receive_token, WIRE_TOKEN_BYTES);
+    return true;
+}
+
+static void token__packets_without_it_do_nothing(void **state) {
+    for (int mode = 0; mode <= 8 * WIRE_TOKEN_BYTES + 1; mode++) {
+        duo_open(&d, &(struct duo_config){.key = {key, key},
+                                          .security = {ENGINE_SECURITY_CRC, ENGINE_SECURITY_CRC}});
+        duo_connect(&d);
+        duo_settle(&d);
+        assert_int_equal(d.side[1].conn->integrity, WIRE_INTEGRITY_CRC);
+        d.mode = mode;
+        d.filter = spoil_token;
+        duo_send(&d, 0, 100);
+        duo_advance(&d, WEFT_NS_PER_S / 2);
+        assert_int_equal(d.side[1].datas, 0);
+        d.filter = NULL;
+        duo_advance(&d, 2 * WEFT_NS_PER_S);
+        assert_int_equal(d.side[1].datas, 1);
+        assert_fine();
+        duo_close(&d);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(content__is_not_seen),
@@ -310,6 +344,7 @@ int main(void) {
         cmocka_unit_test(phases__under_loss_and_reordering),
         cmocka_unit_test(phases__over_a_reliable_link),
         cmocka_unit_test(policy__chooses_the_mode),
+        cmocka_unit_test(token__packets_without_it_do_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

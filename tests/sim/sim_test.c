@@ -1,7 +1,8 @@
-/* The simulation as a test: many seeds, or what large messages get of a line.
- *   sim_test [--seeds N] [--from S] [--stop]    see also `weft sim`, which can do more; --stop: one process,
- * up to the first seed that fails sim_test --goodput                 measures large messages instead:
- * goodput.c */
+/* The simulation as a test: many seeds (`weft sim` can do more), or what large messages get of a line.
+ *
+ *   sim_test [--seeds N] [--from S] [--stop]   --stop: ends when one has failed
+ *
+ *   sim_test --goodput                         goodput.c */
 #include "sim.h"
 #include "sim/campaign.h"
 
