@@ -58,7 +58,7 @@ struct scif_pollepd {
 
 /* Ports below this one are for privileged processes: those of the superuser, or with CAP_NET_BIND_SERVICE. */
 #define SCIF_ADMIN_PORT_END 1024
-/* Ports from this one on are given by scif_bind(epd, 0) and scif_connect(); those between the two ends have to be asked for
+/* Ports above this one are given by scif_bind(epd, 0) and scif_connect(); those between the two ends have to be asked for
  * by number. */
 #define SCIF_PORT_RSVD 1088
 

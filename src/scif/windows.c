@@ -146,16 +146,28 @@ static int pin_constant(struct ring *r, const struct scif_piece *p) {
     return err;
 }
 
+/* Memory of a kind that cannot be pinned is none for this purpose; whatever else stands in the way of a ring,
+ * the pages cannot be kept. */
+static int errno_of(int err) {
+    switch (err) {
+    case 0:
+    case EFAULT:
+    case EAGAIN: return err;
+    case EOPNOTSUPP: return EFAULT;
+    default: return ENOMEM;
+    }
+}
+
 static int pin(struct endpoint *e, struct scif_piece *p) {
     if (!memory_is_mapped(p->address, p->bytes))
         return EFAULT; /* before a ring takes the place of what is not */
     int err = take_slot(e, p);
-    if (err) return err;
+    if (err) return errno_of(err);
     struct ring *r = ring_at(e, SIDE_OWN, p->ring);
     err = r ? ring_pin(r, p->slot, (void *)p->address, p->bytes) : ENOMEM;
     if (err == EFAULT && !(p->prot & SCIF_PROT_WRITE)) err = pin_constant(r, p);
     if (err) give_slot(e, p);
-    return err == EOPNOTSUPP ? EFAULT : err == EPERM ? ENOMEM : err;
+    return errno_of(err);
 }
 
 /* ---- The table ---- */
