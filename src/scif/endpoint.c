@@ -285,3 +285,21 @@ void endpoint_forget_range(unsigned from, unsigned to) {
             if (fd >= from && fd <= to) endpoint_forget((int)fd);
     }
 }
+
+/* ---- Fork ---- */
+void endpoint_before_fork(void) {
+    windows_before_fork();
+    pthread_mutex_lock(&lock);
+}
+
+void endpoint_after_fork(bool in_child) {
+    for (unsigned i = 0; in_child && i < CHUNKS; i++)
+        for (unsigned j = 0; table[i] && j < CHUNK; j++) {
+            struct endpoint *e = table[i][j];
+            if (!e) continue;
+            atomic_store(&e->sleepers, 0); /* the parent's */
+            atomic_store(&e->connecting, false);
+        }
+    pthread_mutex_unlock(&lock);
+    windows_after_fork();
+}

@@ -56,6 +56,10 @@ void endpoint_forget_range(unsigned from, unsigned to);
  * ECANCELED (closed here). */
 int endpoint_sleep(struct endpoint *e, int outer, short events, int timeout_ms);
 
+/* Around fork(): the child finds no lock held by a thread that it does not have. */
+void endpoint_before_fork(void);
+void endpoint_after_fork(bool in_child);
+
 /* A lock of e->memory->own, which a process may have died with. */
 void endpoint_lock(pthread_mutex_t *lock);
 

@@ -54,10 +54,13 @@ struct scif_piece {
 };
 
 /* Where the words of a ring are in its mapping, as the system gave them, and the turn to use it. */
+struct scif_ring_words {
+    uint32_t entries, sq_head, sq_tail, sq_mask, sq_array, cq_head, cq_tail, cq_mask, cqes;
+};
 struct scif_ring {
     atomic_uint turn;           /* the process that uses it; 0: nobody */
     uint32_t holder, holder_fd; /* the service that keeps it, and its descriptor there */
-    uint32_t entries, sq_head, sq_tail, sq_mask, sq_array, cq_head, cq_tail, cq_mask, cqes;
+    struct scif_ring_words words;
 };
 
 struct scif_windows {

@@ -2,6 +2,7 @@
 #include "base/log.h"
 #include "base/path.h"
 #include "node/where.h"
+#include "scif/endpoint.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -116,11 +117,18 @@ static int open_line(void) {
 }
 
 /* ---- Forked children have lines of their own ---- */
-static void before_fork(void) { pthread_mutex_lock(&line.lock); }
-static void after_fork(void) { pthread_mutex_unlock(&line.lock); }
+static void before_fork(void) {
+    pthread_mutex_lock(&line.lock);
+    endpoint_before_fork();
+}
+static void after_fork(void) {
+    endpoint_after_fork(false);
+    pthread_mutex_unlock(&line.lock);
+}
 static void in_child(void) {
+    endpoint_after_fork(true);
     hang_up();
-    pthread_mutex_init(&line.lock, NULL);
+    pthread_mutex_unlock(&line.lock);
 }
 static void watch_forks(void) { pthread_atfork(before_fork, after_fork, in_child); }
 

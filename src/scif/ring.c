@@ -15,7 +15,7 @@
 #define WORDS_MAX (1u << 20)
 
 /* ---- Set-up ---- */
-static void describe(struct scif_ring *s, const struct io_uring_params *p) {
+static void describe(struct scif_ring_words *s, const struct io_uring_params *p) {
     s->entries = p->sq_entries;
     s->sq_head = p->sq_off.head;
     s->sq_tail = p->sq_off.tail;
@@ -27,14 +27,14 @@ static void describe(struct scif_ring *s, const struct io_uring_params *p) {
     s->cqes = p->cq_off.cqes;
 }
 
-static size_t words_bytes(const struct scif_ring *s) {
+static size_t words_bytes(const struct scif_ring_words *s) {
     size_t sq = s->sq_array + s->entries * sizeof(uint32_t),
            cq = s->cqes + 2 * s->entries * sizeof(struct io_uring_cqe);
     return sq > cq ? sq : cq;
 }
 
 /* What another process says of a ring: everything has to lie within what is mapped. */
-static bool is_sound(const struct scif_ring *s, size_t bytes) {
+static bool is_sound(const struct scif_ring_words *s, size_t bytes) {
     const uint32_t word[] = {s->sq_head, s->sq_tail, s->sq_mask, s->cq_head, s->cq_tail, s->cq_mask};
     if (!s->entries || s->entries > 4096 || (s->entries & (s->entries - 1)) || s->sq_array % 4 || s->cqes % 8)
         return false;
@@ -44,7 +44,7 @@ static bool is_sound(const struct scif_ring *s, size_t bytes) {
 }
 
 int ring_open(struct ring *r, struct scif_ring *shared, int fd) {
-    struct scif_ring seen = *shared;
+    struct scif_ring_words seen = shared->words;
     *r = (struct ring){.fd = fd, .shared = shared, .entries = seen.entries};
     if (seen.sq_array > WORDS_MAX || seen.cqes > WORDS_MAX || seen.entries > 4096) return EPROTO;
     r->words_bytes = words_bytes(&seen);
@@ -76,7 +76,7 @@ int ring_create(struct ring *r, struct scif_ring *shared) {
     int fd = (int)syscall(SYS_io_uring_setup, ENTRIES, &p);
     if (fd < 0) return errno;
     int err = p.features & IORING_FEAT_SINGLE_MMAP ? restrict_ring(fd) : ENOSYS;
-    describe(shared, &p);
+    describe(&shared->words, &p);
     if (!err) err = ring_open(r, shared, fd);
     if (err) close_descriptor(fd);
     return err;
@@ -121,7 +121,7 @@ static void take_turn(struct ring *r) {
 
 /* Whoever had the turn may have died with answers that nobody took: they are passed over. */
 static int submit(struct ring *r, const struct io_uring_sqe *sqe, uint32_t *result) {
-    struct scif_ring s = *r->shared;
+    struct scif_ring_words s = r->shared->words;
     uint32_t mask = r->entries - 1, cq_mask = 2 * r->entries - 1;
     if (!is_sound(&s, r->words_bytes) || words_bytes(&s) > r->words_bytes) return EPROTO;
     uint32_t *sq_tail = word(r, s.sq_tail), *cq_head = word(r, s.cq_head), *cq_tail = word(r, s.cq_tail);

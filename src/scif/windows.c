@@ -23,6 +23,9 @@
 static pthread_mutex_t rings_lock =
     PTHREAD_MUTEX_INITIALIZER; /* of endpoints' rings as this process has them */
 
+void windows_before_fork(void) { pthread_mutex_lock(&rings_lock); }
+void windows_after_fork(void) { pthread_mutex_unlock(&rings_lock); }
+
 static struct scif_windows *windows_of(const struct endpoint *e, enum side side) {
     return side == SIDE_OWN ? &e->memory->shared.windows : &e->peer_memory->windows;
 }

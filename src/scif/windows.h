@@ -19,6 +19,8 @@ struct part {
 int windows_check(struct endpoint *e, enum side side, uint64_t offset, uint64_t bytes, int prot);
 /* The first part of the range. 0 or an errno. */
 int windows_find(struct endpoint *e, enum side side, uint64_t offset, uint64_t bytes, struct part *out);
+void windows_before_fork(void);
+void windows_after_fork(void);
 /* The endpoint goes: what this process has of its rings too. */
 void windows_forget(struct endpoint *e);
 

@@ -18,8 +18,8 @@ static const char *base_name(const char *file) {
 
 void sciftest_at(const char *file, int line) {
     if (!place) return;
-    place->file = file;
-    place->line = line;
+    __atomic_store_n(&place->file, file, __ATOMIC_RELAXED); /* workers say where they are too */
+    __atomic_store_n(&place->line, line, __ATOMIC_RELAXED);
 }
 
 /* One packet, so that threads and forked children may send at any time. */
