@@ -75,19 +75,22 @@ static bool map_memory(struct endpoint *e, int fd) {
     return m != MAP_FAILED;
 }
 
-static bool insert(struct endpoint *e, int outer) {
+/* *before: what the table had there, of a descriptor that was closed unseen, or of the same one that another
+ * thread has just looked up; to be released. */
+static bool insert(struct endpoint *e, int outer, struct endpoint **before) {
     struct stat st;
     slot *s = slot_of((unsigned)outer, true);
     if (!s || fstat(outer, &st)) return false;
     e->inode = st.st_ino;
     atomic_store(&e->descriptors, 1);
     atomic_fetch_add(&e->refs, 1);
-    atomic_store(s, e);
+    *before = atomic_exchange(s, e);
     return true;
 }
 
 struct endpoint *endpoint_adopt(uint64_t id, const int fd[3], bool owned) {
     int outer = fd[0], inner = descriptor_hide(fd[1]);
+    struct endpoint *before = NULL;
     pthread_mutex_lock(&lock);
     struct endpoint *e = allocate();
     bool mapped = e && map_memory(e, fd[2]), good = mapped;
@@ -97,10 +100,11 @@ struct endpoint *endpoint_adopt(uint64_t id, const int fd[3], bool owned) {
         atomic_store(&e->connected, false);
         atomic_store(&e->closing, false);
         atomic_fetch_add(&e->refs, 1);
-        good = insert(e, outer);
+        good = insert(e, outer, &before);
     }
     pthread_mutex_unlock(&lock);
     close_descriptor(fd[2]);
+    if (before) endpoint_release(before);
     if (good) return e;
     if (mapped)
         endpoint_release(e);

@@ -59,8 +59,10 @@ static int become_service(void *arg) {
     sigprocmask(SIG_SETMASK, &none, NULL);
     setsid();
     int null = open("/dev/null", O_RDWR);
-    if (null < 0 || dup2(l->ready, STDOUT_FILENO) < 0 || dup2(null, STDIN_FILENO) < 0 ||
-        dup2(null, STDERR_FILENO) < 0)
+    /* Not dup2() of this library: the table of endpoints is the program's, which goes on. */
+    if (null < 0 || syscall(SYS_dup3, l->ready, STDOUT_FILENO, 0) < 0 ||
+        (null != STDIN_FILENO && syscall(SYS_dup3, null, STDIN_FILENO, 0) < 0) ||
+        (null != STDERR_FILENO && syscall(SYS_dup3, null, STDERR_FILENO, 0) < 0))
         goto failed;
     syscall(SYS_close_range, 3u, ~0u, 0u);
     execve(l->file, l->argv, environ);
@@ -105,7 +107,7 @@ int service_start(const char *path, const char *daemon_socket) {
     char *argv[] = {PROGRAM, (char *)path, (char *)daemon_socket, NULL};
     memcpy(l.argv, argv, sizeof argv);
     if (pipe2(ready, O_CLOEXEC)) return errno;
-    l.ready = ready[1];
+    l.ready = ready[1] = descriptor_hide(ready[1]); /* none of the standard ones */
     int err = run(&l);
     close(ready[1]);
     if (err)
