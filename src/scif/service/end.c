@@ -48,10 +48,11 @@ static int create_memory(void) {
 
 /* ---- Life ---- */
 /* It hangs up when the program closes its end, and when the peer's end went (connect_end), which left a byte
- * unread in the program's socket: while that is there the program is too. Then only changes count. */
+ * unread in the program's socket: while that is there the program is too. Then only changes count: a socket that
+ * is being closed hangs up first, and gives up what is unread in it (which makes this one writable) after that. */
 void end_on_inner(struct service *s, struct watch *w, uint32_t events) {
     struct end *e = weft_container_of(w, struct end, inner);
-    struct epoll_event changes = {.events = EPOLLET, .data.ptr = w};
+    struct epoll_event changes = {.events = EPOLLET | EPOLLOUT, .data.ptr = w};
     int unread = 0;
     if (!e->hung_up) epoll_ctl(s->epoll, EPOLL_CTL_MOD, w->fd, &changes); /* which is a change itself */
     e->hung_up = true;
