@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -41,6 +42,8 @@ bool descriptor_room(int n) {
     if (line.socket < 0) return true; /* the line will be opened first, and see */
     return are_left(1) && (are_left(n) || (raise_limit() && are_left(n)));
 }
+
+static atomic_int own_process; /* 0: not asked for yet, in this process */
 
 int descriptor_hide(int fd) {
     if (fd >= HIDDEN_FROM) return fd;
@@ -127,6 +130,7 @@ static void after_fork(void) {
 }
 static void in_child(void) {
     endpoint_after_fork(true);
+    atomic_store(&own_process, 0);
     hang_up();
     pthread_mutex_unlock(&line.lock);
 }
@@ -178,6 +182,14 @@ int line_call(const struct scif_request *q, struct scif_answer *a, int *fd, int 
         memcpy(extra, in.rest, *extra_bytes);
     }
     return 0;
+}
+
+pid_t line_process(void) {
+    pid_t own = atomic_load_explicit(&own_process, memory_order_relaxed);
+    if (own) return own;
+    own = getpid();
+    atomic_store(&own_process, own);
+    return own;
 }
 
 pid_t line_service(void) {

@@ -1,6 +1,7 @@
 /* Messages: scif_send(), scif_recv(). */
 #include "base/clock.h"
 #include "scif/endpoint.h"
+#include "scif/line.h"
 #include "scif/queue.h"
 
 #include <errno.h>
@@ -95,33 +96,53 @@ static size_t get(struct endpoint *e, scif_epd_t epd, char *to, size_t n) {
     return came;
 }
 
-/* Looks at the queue itself for a while, in which the sender need not tell; then sleeps. */
-static int wait_for_some(struct endpoint *e, scif_epd_t epd) {
+/* While it looks at the queue by itself the sender need not tell, which takes a system call at both ends. So
+ * it begins with the first look of a blocking call: in an exchange the answer is there soon. */
+static bool start_looking(struct scif_queue *q) {
+    int nobody = 0, own = line_process();
+    if (atomic_compare_exchange_strong(&q->receiving, &nobody, own)) return true;
+    if (nobody != own && kill(nobody, 0) && errno == ESRCH) /* it was killed while it looked */
+        atomic_compare_exchange_strong(&q->receiving, &nobody, 0);
+    return false;
+}
+
+/* What is left is marked: no sender will. */
+static void stop_looking(struct endpoint *e) {
     struct scif_queue *q = &e->memory->shared.queue;
-    int nobody = 0;
-    if (atomic_compare_exchange_strong(&q->receiving, &nobody, getpid())) {
+    atomic_store(&q->receiving, 0);
+    atomic_thread_fence(memory_order_seq_cst);
+    if (queue_empty(q)) return;
+    endpoint_lock(&e->memory->own.receive_lock);
+    if (!atomic_load(&q->receiving)) queue_mark(q, e->inner);
+    pthread_mutex_unlock(&e->memory->own.receive_lock);
+}
+
+/* Looks for a while, then sleeps. *looking: whether it is this thread that looks. */
+static int wait_for_some(struct endpoint *e, scif_epd_t epd, bool *looking) {
+    struct scif_queue *q = &e->memory->shared.queue;
+    if (*looking || (*looking = start_looking(q))) {
         uint64_t end = weft_now_ns() + SPIN_NS;
         do {
             for (unsigned i = 0; i < 64 && queue_empty(q); i++) pause_briefly(i);
         } while (queue_empty(q) && !atomic_load(&e->closing) && weft_now_ns() < end);
-        atomic_store(&q->receiving, 0);
         if (!queue_empty(q)) return 0;
-    } else if (nobody != getpid() && kill(nobody, 0) && errno == ESRCH) {
-        atomic_compare_exchange_strong(&q->receiving, &nobody, 0); /* it was killed while it looked */
-        return 0;
+        stop_looking(e);
+        *looking = false;
+        if (!queue_empty(q)) return 0;
     }
     return endpoint_sleep(e, epd, POLLIN, -1);
 }
 
 static int receive_all(struct endpoint *e, scif_epd_t epd, char *msg, int len, int flags) {
+    bool block = flags & SCIF_RECV_BLOCK, looking = block && start_looking(&e->memory->shared.queue);
     int got = 0, err = 0;
     for (bool last = false; !err;) {
         got += (int)get(e, epd, msg + got, (size_t)(len - got));
         if (got == len) break;
         if (last)
             err = ECONNRESET;
-        else if (flags & SCIF_RECV_BLOCK)
-            err = wait_for_some(e, epd);
+        else if (block)
+            err = wait_for_some(e, epd, &looking);
         else if (got)
             break;
         else if (queue_is_closed(e->peer_inner))
@@ -133,6 +154,7 @@ static int receive_all(struct endpoint *e, scif_epd_t epd, char *msg, int len, i
             err = 0;
         }
     }
+    if (looking) stop_looking(e);
     if (err == ECANCELED) err = ECONNRESET;
     return got || !err ? got : failed(err);
 }
