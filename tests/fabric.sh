@@ -6,16 +6,6 @@
 what=$2 adapter=$3
 need "$weft"
 
-runs() { # runs TEXT COMMAND…: the command succeeds and says that it has verified its result
-    local text="$1" status=0
-    shift
-    "$@" >"$scratch/out" 2>"$scratch/err" || status=$?
-    sed 's/^/      /' "$scratch/out"
-    [ "$status" -eq 0 ] || sed 's/^/      /' "$scratch/err"
-    same "$text: exit status" "$status" 0
-    same "$text: last line" "$(tail -n 1 "$scratch/out")" verified
-}
-
 # The examples' own words may not be trusted: one that got damaged data must say so.
 examples() {
     for words in "pingpong 20" "halo 512 40" "halo 4200 3" "fetch" "fetch $scratch/file $scratch/copy"; do

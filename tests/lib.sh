@@ -64,6 +64,17 @@ same() {
     if [ "$2" = "$3" ]; then pass "$1: $2"; else fail "$1: got '$2', wanted '$3'"; fi
 }
 
+# runs TEXT COMMAND...: the command succeeds and says that it has verified its result. What it said is in $scratch/out.
+runs() {
+    local text="$1" status=0
+    shift
+    "$@" >"$scratch/out" 2>"$scratch/err" || status=$?
+    sed 's/^/      /' "$scratch/out"
+    [ "$status" -eq 0 ] || sed 's/^/      /' "$scratch/err"
+    same "$text: exit status" "$status" 0
+    same "$text: last line" "$(tail -n 1 "$scratch/out")" verified
+}
+
 # The processes that carry this test's mark, by number. The search itself does not carry it.
 marked_processes() {
     # shellcheck disable=SC2016

@@ -4,15 +4,6 @@
 pingpong=$build/bin/scif-pingpong transpose=$build/bin/scif-transpose
 need "$weft" "$pingpong" "$transpose"
 
-runs() { # runs TEXT COMMAND…: it succeeds and says that it has verified its result
-    local text="$1" status=0
-    shift
-    "$@" >"$scratch/out" 2>"$scratch/err" || status=$?
-    [ "$status" -eq 0 ] || sed 's/^/      /' "$scratch/out" "$scratch/err"
-    same "$text: exit status" "$status" 0
-    same "$text: last line" "$(tail -n 1 "$scratch/out")" verified
-}
-
 runs "pingpong" "$pingpong" 200
 runs "transpose" "$transpose" 96
 runs "pingpong in a cluster" "$weft" run --nodes 1 -- "$pingpong" 200

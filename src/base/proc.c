@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 bool weft_proc_look(pid_t pid, char *state, unsigned long *flags) {
@@ -16,4 +17,11 @@ bool weft_proc_look(pid_t pid, char *state, unsigned long *flags) {
     text[n] = '\0';
     const char *end = strrchr(text, ')'); /* the program's name may have anything in it */
     return end && sscanf(end + 1, " %c %*d %*d %*d %*d %*d %lu", state, flags) == 2;
+}
+
+bool weft_proc_raise_descriptors(void) {
+    struct rlimit l;
+    if (getrlimit(RLIMIT_NOFILE, &l) || l.rlim_cur >= l.rlim_max) return false;
+    l.rlim_cur = l.rlim_max;
+    return setrlimit(RLIMIT_NOFILE, &l) == 0;
 }

@@ -2,6 +2,7 @@
  * one line to standard output, "ready ID SOCKET JOINTEXT", and lets go of it. */
 #include "base/error.h"
 #include "base/log.h"
+#include "base/proc.h"
 #include "base/option.h"
 #include "base/trace.h"
 #include "node/daemon.h"
@@ -16,7 +17,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 static struct node_daemon *running;
@@ -165,13 +165,6 @@ static int report_failure(void) {
     return 1;
 }
 
-static void raise_descriptor_limit(void) {
-    struct rlimit limit;
-    if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= limit.rlim_max) return;
-    limit.rlim_cur = limit.rlim_max;
-    setrlimit(RLIMIT_NOFILE, &limit);
-}
-
 int main(int argc, char **argv) {
     struct arguments a = {.cfg.wanted_node = -1};
     int rc = parse(argc, argv, &a);
@@ -181,7 +174,7 @@ int main(int argc, char **argv) {
     }
     weft_log_init("weftd");
     weft_trace_on_crash();
-    raise_descriptor_limit();
+    weft_proc_raise_descriptors();
     block_signals(SIG_BLOCK);
     char join[NODE_JOIN_TEXT_MAX];
     struct node_credentials credentials;

@@ -1,19 +1,10 @@
 /* Endpoints and connections: scif_open() to scif_close(). */
-#include "scif/endpoint.h"
+#include "scif/api.h"
 #include "scif/intercept.h"
 #include "scif/line.h"
-#include "scif/queue.h"
 
-#include <errno.h>
 #include <fcntl.h>
 #include <sys/socket.h>
-
-#define EXPORT __attribute__((visibility("default")))
-
-static int failed(int err) {
-    errno = err;
-    return -1;
-}
 
 /* A request about one endpoint, answered with no descriptors. 0 or an errno. */
 static int ask(const struct endpoint *e, uint32_t op, uint32_t value, uint16_t port, struct scif_portID peer,
@@ -30,7 +21,7 @@ EXPORT scif_epd_t scif_open(void) {
     if (!err && fds != 3) err = ENXIO;
     if (err) {
         while (fds) close_descriptor(fd[--fds]);
-        return failed(err);
+        return api_failed(err);
     }
     int outer = fd[0];
     struct endpoint *e = endpoint_adopt(a.endpoint, fd, true);
@@ -47,7 +38,7 @@ EXPORT int scif_bind(scif_epd_t epd, uint16_t pn) {
     struct scif_answer a;
     int err = ask(e, SCIF_OP_BIND, 0, pn, (struct scif_portID){0}, &a);
     endpoint_release(e);
-    return err ? failed(err) : a.port;
+    return err ? api_failed(err) : a.port;
 }
 
 EXPORT int scif_listen(scif_epd_t epd, int backlog) {
@@ -58,7 +49,7 @@ EXPORT int scif_listen(scif_epd_t epd, int backlog) {
     if (backlog > SCIF_BACKLOG_MAX) backlog = SCIF_BACKLOG_MAX;
     if (backlog > 0) err = ask(e, SCIF_OP_LISTEN, (uint32_t)backlog, 0, (struct scif_portID){0}, &a);
     endpoint_release(e);
-    return err ? failed(err) : 0;
+    return err ? api_failed(err) : 0;
 }
 
 /* The service takes the answer to a request for the asking once: whoever asked first returns it, others are
@@ -89,7 +80,7 @@ EXPORT int scif_connect(scif_epd_t epd, struct scif_portID *dst) {
     struct scif_answer a;
     int kept = errno, err = dst ? connect_to(e, epd, *dst, &a) : EINVAL;
     endpoint_release(e);
-    if (err) return failed(err);
+    if (err) return api_failed(err);
     errno = kept;
     return a.port;
 }
@@ -137,7 +128,7 @@ EXPORT int scif_accept(scif_epd_t epd, struct scif_portID *peer, scif_epd_t *new
     int kept = errno, err = EINVAL;
     if (peer && newepd && !(flags & ~SCIF_ACCEPT_SYNC)) err = accept_from(e, epd, peer, newepd, flags);
     endpoint_release(e);
-    if (err) return failed(err);
+    if (err) return api_failed(err);
     errno = kept;
     return 0;
 }

@@ -1,14 +1,11 @@
 #include "scif/intercept.h"
-#include "scif/endpoint.h"
+#include "scif/api.h"
 
 #include <dlfcn.h>
-#include <errno.h>
 #include <fcntl.h>
 #include <linux/close_range.h>
 #include <sys/syscall.h>
 #include <unistd.h>
-
-#define EXPORT __attribute__((visibility("default")))
 
 static bool works;
 

@@ -1,6 +1,7 @@
 #include "scif/line.h"
 #include "base/log.h"
 #include "base/path.h"
+#include "base/proc.h"
 #include "node/where.h"
 #include "scif/endpoint.h"
 
@@ -9,7 +10,6 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -24,13 +24,6 @@ static struct {
     pid_t pid;  /* whose it is */
 } line = {.lock = PTHREAD_MUTEX_INITIALIZER, .once = PTHREAD_ONCE_INIT, .socket = -1};
 
-static bool raise_limit(void) {
-    struct rlimit l;
-    if (getrlimit(RLIMIT_NOFILE, &l) || l.rlim_cur == l.rlim_max) return false;
-    l.rlim_cur = l.rlim_max;
-    return setrlimit(RLIMIT_NOFILE, &l) == 0;
-}
-
 static bool are_left(int n) {
     int fd[SCIF_FDS_MAX], got = 0;
     while (got < n && (fd[got] = fcntl(line.socket, F_DUPFD_CLOEXEC, 0)) >= 0) got++;
@@ -40,7 +33,7 @@ static bool are_left(int n) {
 
 bool descriptor_room(int n) {
     if (line.socket < 0) return true; /* the line will be opened first, and see */
-    return are_left(1) && (are_left(n) || (raise_limit() && are_left(n)));
+    return are_left(1) && (are_left(n) || (weft_proc_raise_descriptors() && are_left(n)));
 }
 
 static atomic_int own_process; /* 0: not asked for yet, in this process */
@@ -48,7 +41,7 @@ static atomic_int own_process; /* 0: not asked for yet, in this process */
 int descriptor_hide(int fd) {
     if (fd >= HIDDEN_FROM) return fd;
     int high = fcntl(fd, F_DUPFD_CLOEXEC, HIDDEN_FROM);
-    if (high < 0 && raise_limit()) high = fcntl(fd, F_DUPFD_CLOEXEC, HIDDEN_FROM);
+    if (high < 0 && weft_proc_raise_descriptors()) high = fcntl(fd, F_DUPFD_CLOEXEC, HIDDEN_FROM);
     if (high < 0) return fd; /* no more are allowed: it stays where it is */
     close(fd);
     return high;

@@ -1,11 +1,8 @@
 /* scif_mmap(), scif_munmap(). */
-#include "scif/queue.h"
+#include "scif/api.h"
 #include "scif/windows.h"
 
-#include <errno.h>
 #include <sys/mman.h>
-
-#define EXPORT __attribute__((visibility("default")))
 
 /* Pinned pages cannot be mapped by another process; they would have to move to a file first. Not done yet:
  * every mapping is refused, after the checks that need no pages. */
@@ -19,7 +16,7 @@ EXPORT void *scif_mmap(void *addr, size_t len, int prot_flags, int map_flags, sc
     bool good = len && len % SCIF_PAGE == 0 && offset % SCIF_PAGE == 0 && (uintptr_t)addr % SCIF_PAGE == 0 &&
                 offset >= 0 && !(map_flags & ~SCIF_MAP_FIXED) &&
                 !(prot_flags & ~(SCIF_PROT_READ | SCIF_PROT_WRITE));
-    struct endpoint *e = good ? endpoint_hold_connected(epd) : endpoint_hold(epd);
+    struct endpoint *e = api_hold(epd, good);
     if (!e) return SCIF_MMAP_FAILED;
     int err = good ? map(e, (uint64_t)offset, len, prot_flags) : EINVAL;
     endpoint_release(e);

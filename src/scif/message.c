@@ -1,29 +1,12 @@
 /* Messages: scif_send(), scif_recv(). */
 #include "base/clock.h"
-#include "scif/endpoint.h"
+#include "scif/api.h"
 #include "scif/line.h"
-#include "scif/queue.h"
 
-#include <errno.h>
-#include <sched.h>
 #include <signal.h>
 #include <unistd.h>
 
-#define EXPORT  __attribute__((visibility("default")))
 #define SPIN_NS 20000 /* about what waking a sleeper costs */
-
-static int failed(int err) {
-    errno = err;
-    return -1;
-}
-
-static void pause_briefly(unsigned round) {
-#if defined(__x86_64__)
-    __builtin_ia32_pause();
-#else
-    if (round % 16 == 0) sched_yield();
-#endif
-}
 
 /* ---- Sending ---- */
 /* How much went; -1: the peer is gone. */
@@ -44,7 +27,7 @@ static int wait_for_room(struct endpoint *e, scif_epd_t epd) {
     do {
         for (unsigned i = 0; i < 64; i++) {
             if (queue_has_room(q)) return 0;
-            pause_briefly(i);
+            weft_cpu_relax();
         }
     } while (!atomic_load(&e->closing) && weft_now_ns() < end);
     return endpoint_sleep(e, epd, POLLOUT, -1);
@@ -62,20 +45,20 @@ static int send_all(struct endpoint *e, scif_epd_t epd, const char *msg, int len
         err = wait_for_room(e, epd);
         if (err == ECANCELED) err = ECONNRESET;
     }
-    return sent || !err ? sent : failed(err);
+    return sent || !err ? sent : api_failed(err);
 }
 
 EXPORT int scif_send(scif_epd_t epd, void *msg, int len, int flags) {
-    struct endpoint *e =
-        len < 0 || (flags & ~SCIF_SEND_BLOCK) ? endpoint_hold(epd) : endpoint_hold_connected(epd);
+    bool good = len >= 0 && !(flags & ~SCIF_SEND_BLOCK);
+    struct endpoint *e = api_hold(epd, good);
     if (!e) return -1;
     int kept = errno, n;
-    if (len < 0 || (flags & ~SCIF_SEND_BLOCK))
-        n = failed(EINVAL);
+    if (!good)
+        n = api_failed(EINVAL);
     else if (!len)
         n = 0;
     else
-        n = msg ? send_all(e, epd, msg, len, flags) : failed(EFAULT);
+        n = msg ? send_all(e, epd, msg, len, flags) : api_failed(EFAULT);
     endpoint_release(e);
     if (n >= 0) errno = kept;
     return n;
@@ -123,7 +106,7 @@ static int wait_for_some(struct endpoint *e, scif_epd_t epd, bool *looking) {
     if (*looking || (*looking = start_looking(q))) {
         uint64_t end = weft_now_ns() + SPIN_NS;
         do {
-            for (unsigned i = 0; i < 64 && queue_empty(q); i++) pause_briefly(i);
+            for (unsigned i = 0; i < 64 && queue_empty(q); i++) weft_cpu_relax();
         } while (queue_empty(q) && !atomic_load(&e->closing) && weft_now_ns() < end);
         if (!queue_empty(q)) return 0;
         stop_looking(e);
@@ -156,20 +139,20 @@ static int receive_all(struct endpoint *e, scif_epd_t epd, char *msg, int len, i
     }
     if (looking) stop_looking(e);
     if (err == ECANCELED) err = ECONNRESET;
-    return got || !err ? got : failed(err);
+    return got || !err ? got : api_failed(err);
 }
 
 EXPORT int scif_recv(scif_epd_t epd, void *msg, int len, int flags) {
-    struct endpoint *e =
-        len < 0 || (flags & ~SCIF_RECV_BLOCK) ? endpoint_hold(epd) : endpoint_hold_connected(epd);
+    bool good = len >= 0 && !(flags & ~SCIF_RECV_BLOCK);
+    struct endpoint *e = api_hold(epd, good);
     if (!e) return -1;
     int kept = errno, n;
-    if (len < 0 || (flags & ~SCIF_RECV_BLOCK))
-        n = failed(EINVAL);
+    if (!good)
+        n = api_failed(EINVAL);
     else if (!len)
         n = 0;
     else
-        n = msg ? receive_all(e, epd, msg, len, flags) : failed(EFAULT);
+        n = msg ? receive_all(e, epd, msg, len, flags) : api_failed(EFAULT);
     endpoint_release(e);
     if (n >= 0) errno = kept;
     return n;

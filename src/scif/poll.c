@@ -1,13 +1,10 @@
 /* scif_poll(), scif_get_nodeIDs(). */
 #include "base/clock.h"
-#include "scif/endpoint.h"
+#include "scif/api.h"
 #include "scif/line.h"
 #include "scif/queue.h"
 
-#include <errno.h>
 #include <stdlib.h>
-
-#define EXPORT __attribute__((visibility("default")))
 
 /* Where an endpoint stands in the list that poll() gets: its outer socket, and its peer's inner one. */
 struct look {

@@ -1,18 +1,16 @@
 /* Remote memory access and fences: bytes between local memory, or a window of the own registered address
  * space, and a window of the peer's. On one host the caller's processor moves them, with no help from the
  * peer, before the call returns; so marks are of transfers that are complete. */
+#include "scif/api.h"
 #include "scif/intercept.h"
 #include "scif/line.h"
 #include "scif/pages.h"
-#include "scif/queue.h"
 #include "scif/windows.h"
 
-#include <errno.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
-#define EXPORT      __attribute__((visibility("default")))
 #define STAGE_BYTES (256u << 10) /* stays in the second-level cache */
 #define LINE_BYTES  64u
 #define RMA_FLAGS   (SCIF_RMA_USECPU | SCIF_RMA_USECACHE | SCIF_RMA_SYNC | SCIF_RMA_ORDERED)
@@ -108,15 +106,12 @@ static int run(const struct transfer *t, int flags) {
 
 static int transfer(scif_epd_t epd, struct transfer t, int flags) {
     bool good = t.bytes && !(flags & ~RMA_FLAGS);
-    t.e = good ? endpoint_hold_connected(epd) : endpoint_hold(epd);
+    t.e = api_hold(epd, good);
     if (!t.e) return -1;
-    int kept = errno, err = good ? 0 : EINVAL;
-    if (!err && queue_is_closed(t.e->peer_inner)) err = ECONNRESET;
+    int kept = errno, err = api_check(t.e, good);
     if (!err && t.local && !memory_is_mapped((uintptr_t)t.memory, t.bytes)) err = EFAULT;
     if (!err) err = run(&t, flags);
-    endpoint_release(t.e);
-    errno = err ? err : kept;
-    return err ? -1 : 0;
+    return api_end(t.e, err, kept);
 }
 
 EXPORT int scif_readfrom(scif_epd_t epd, off_t loffset, size_t len, off_t roffset, int rma_flags) {
@@ -150,18 +145,16 @@ static bool is_initiator(int flags) {
 
 EXPORT int scif_fence_mark(scif_epd_t epd, int flags, int *mark) {
     bool good = mark && is_initiator(flags);
-    struct endpoint *e = good ? endpoint_hold_connected(epd) : endpoint_hold(epd);
+    struct endpoint *e = api_hold(epd, good);
     if (!e) return -1;
-    int kept = errno, err = !good ? EINVAL : queue_is_closed(e->peer_inner) ? ECONNRESET : 0;
+    int kept = errno, err = api_check(e, good);
     if (!err) {
         endpoint_lock(&e->memory->own.window_lock);
         e->memory->own.next_mark = (e->memory->own.next_mark + 1) & INT32_MAX;
         *mark = (int)e->memory->own.next_mark;
         pthread_mutex_unlock(&e->memory->own.window_lock);
     }
-    endpoint_release(e);
-    errno = err ? err : kept;
-    return err ? -1 : 0;
+    return api_end(e, err, kept);
 }
 
 EXPORT int scif_fence_wait(scif_epd_t epd, int mark) {
@@ -169,9 +162,7 @@ EXPORT int scif_fence_wait(scif_epd_t epd, int mark) {
     if (!e) return -1;
     int kept = errno, err = mark <= 0 || (uint32_t)mark > e->memory->own.next_mark ? EINVAL : 0;
     if (!err && queue_is_closed(e->peer_inner)) err = ECONNRESET;
-    endpoint_release(e);
-    errno = err ? err : kept;
-    return err ? -1 : 0;
+    return api_end(e, err, kept);
 }
 
 static int write_value(struct endpoint *e, enum side side, uint64_t offset, uint64_t value) {
@@ -201,10 +192,8 @@ EXPORT int scif_fence_signal(scif_epd_t epd, off_t loff, uint64_t lval, off_t ro
     const int where = SCIF_SIGNAL_LOCAL | SCIF_SIGNAL_REMOTE;
     bool good = is_initiator(flags & ~where) && (flags & where) &&
                 !((flags & SCIF_SIGNAL_LOCAL) && loff % 4) && !((flags & SCIF_SIGNAL_REMOTE) && roff % 4);
-    struct endpoint *e = good ? endpoint_hold_connected(epd) : endpoint_hold(epd);
+    struct endpoint *e = api_hold(epd, good);
     if (!e) return -1;
     int kept = errno, err = good ? signal_both(e, loff, lval, roff, rval, flags) : EINVAL;
-    endpoint_release(e);
-    errno = err ? err : kept;
-    return err ? -1 : 0;
+    return api_end(e, err, kept);
 }

@@ -1,12 +1,11 @@
 /* scif_register(), scif_unregister(), and looking up windows. */
 #include "scif/windows.h"
 #include "base/log.h"
+#include "scif/api.h"
 #include "scif/intercept.h"
 #include "scif/line.h"
 #include "scif/pages.h"
-#include "scif/queue.h"
 
-#include <errno.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,7 +15,6 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#define EXPORT     __attribute__((visibility("default")))
 #define CHOSEN_AT  (UINT64_C(1) << 40) /* chosen offsets begin here: above small numbers, below addresses */
 #define OFFSET_END (UINT64_C(1) << 63)
 
@@ -325,7 +323,7 @@ EXPORT off_t scif_register(scif_epd_t epd, void *addr, size_t len, off_t offset,
         len && is_aligned((uintptr_t)addr) && is_aligned(len) && !(map_flags & ~SCIF_MAP_FIXED) &&
         !(prot_flags & ~(SCIF_PROT_READ | SCIF_PROT_WRITE)) &&
         (!fixed || (offset >= 0 && is_aligned((uint64_t)offset) && len <= OFFSET_END - (uint64_t)offset));
-    struct endpoint *e = good ? endpoint_hold_connected(epd) : endpoint_hold(epd);
+    struct endpoint *e = api_hold(epd, good);
     if (!e) return SCIF_REGISTER_FAILED;
     uint64_t at = (uint64_t)offset;
     int kept = errno, err = !good                            ? EINVAL
@@ -359,15 +357,13 @@ static int unregister_range(struct endpoint *e, uint64_t offset, uint64_t end) {
 EXPORT int scif_unregister(scif_epd_t epd, off_t offset, size_t len) {
     bool good = len && offset >= 0 && is_aligned((uint64_t)offset) && is_aligned(len) &&
                 len <= OFFSET_END - (uint64_t)offset;
-    struct endpoint *e = good ? endpoint_hold_connected(epd) : endpoint_hold(epd);
+    struct endpoint *e = api_hold(epd, good);
     if (!e) return -1;
-    int kept = errno, err = !good ? EINVAL : queue_is_closed(e->peer_inner) ? ECONNRESET : 0;
+    int kept = errno, err = api_check(e, good);
     if (!err) {
         endpoint_lock(&e->memory->own.window_lock);
         err = unregister_range(e, (uint64_t)offset, (uint64_t)offset + len);
         pthread_mutex_unlock(&e->memory->own.window_lock);
     }
-    endpoint_release(e);
-    errno = err ? err : kept;
-    return err ? -1 : 0;
+    return api_end(e, err, kept);
 }

@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/log.h"
+#include "base/proc.h"
 #include "scif/service/service.h"
 
 #include <errno.h>
@@ -14,7 +15,6 @@
 #include <sys/epoll.h>
 #include <sys/file.h>
 #include <sys/prctl.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -42,9 +42,12 @@ void service_unwatch(struct service *s, struct watch *w) {
 }
 
 /* ---- Start ---- */
-static void lock_name(const struct service *s, char *out, size_t cap) { snprintf(out, cap, "%s.lock", s->path); }
+static void lock_name(const struct service *s, char *out, size_t cap) {
+    snprintf(out, cap, "%s.lock", s->path);
+}
 
-/* False: another one serves. Whoever ends takes the file away: one that is not there any more has locked nothing. */
+/* False: another one serves. Whoever ends takes the file away: one that is not there any more has locked
+ * nothing. */
 static bool lock_path(const struct service *s) {
     char name[WEFT_PATH_MAX + 8];
     struct stat held, there;
@@ -180,11 +183,7 @@ int main(int argc, char **argv) {
     prctl(PR_SET_PTRACER, PR_SET_PTRACER_ANY); /* programs take copies of the rings that are kept here */
     snprintf(s.path, sizeof s.path, "%s", argv[1]);
     if (argc == 3) snprintf(s.daemon_socket, sizeof s.daemon_socket, "%s", argv[2]);
-    struct rlimit l;
-    if (getrlimit(RLIMIT_NOFILE, &l) == 0) {
-        l.rlim_cur = l.rlim_max;
-        setrlimit(RLIMIT_NOFILE, &l);
-    }
+    weft_proc_raise_descriptors();
     become_daemon();
     if (!lock_path(&s)) {
         ready();

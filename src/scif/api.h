@@ -1,0 +1,34 @@
+/* What every function of <scif.h> does in the same way: it is seen, it holds its endpoint, it sets errno on
+ * failure and leaves it alone otherwise. */
+#ifndef WEFT_SCIF_API_H
+#define WEFT_SCIF_API_H
+#include "scif/endpoint.h"
+#include "scif/queue.h"
+
+#include <errno.h>
+
+#define EXPORT __attribute__((visibility("default")))
+
+static inline int api_failed(int err) {
+    errno = err;
+    return -1;
+}
+
+/* Held; connected too, if the other arguments are `good`. NULL with errno. */
+static inline struct endpoint *api_hold(scif_epd_t epd, bool good) {
+    return good ? endpoint_hold_connected(epd) : endpoint_hold(epd);
+}
+
+/* EINVAL, ECONNRESET, or 0: the call may be carried out. */
+static inline int api_check(const struct endpoint *e, bool good) {
+    return !good ? EINVAL : queue_is_closed(e->peer_inner) ? ECONNRESET : 0;
+}
+
+/* The end of a call that gives 0 or fails; kept: errno when it began. */
+static inline int api_end(struct endpoint *e, int err, int kept) {
+    endpoint_release(e);
+    errno = err ? err : kept;
+    return err ? -1 : 0;
+}
+
+#endif
