@@ -1,0 +1,56 @@
+/* The pages of one mapping, as one sharer has them: what its faults and the home's messages make of them. No
+ * I/O, no clock, no threads: the caller has a way to send and a way to change what the program may do with a
+ * page (pager.c: userfaultfd); it tells of faults, of messages and of the time.
+ *
+ * A page that has just come stays for `hold_ns`, however many ask for it: the thread that touched it has to
+ * wake up before it can use it, and would else be too late each time. */
+#ifndef WEFT_SCIF_SHARE_CACHE_H
+#define WEFT_SCIF_SHARE_CACHE_H
+#include "scif/share/share.h"
+
+#define CACHE_HELD_MAX 16
+
+struct cache_ops {
+    void (*send)(void *ctx, const struct share_message *m, const void *page);
+    /* The program may do with the page what `to` allows from now on, and no more; threads that wait for it go
+     * on. Also called with from == to, for a thread that waits without need. */
+    void (*change)(void *ctx, uint32_t page, enum share_state from, enum share_state to);
+};
+
+struct cache_held {       /* a page that has just come */
+    uint32_t page, asked; /* asked: SHARE_TAKE or SHARE_LOWER, once `until_ns` is over; 0: nothing yet */
+    uint64_t until_ns;    /* 0: unused */
+};
+
+struct cache {
+    const struct cache_ops *ops;
+    void *ctx;
+    uint64_t mapping;      /* goes into its messages */
+    unsigned char *memory; /* the caller's, as the home's messages fill it */
+    unsigned char *state;  /* a byte a page (cache.c) */
+    uint32_t pages, mapped;
+    bool local, writable;
+    uint64_t hold_ns;
+    struct cache_held held[CACHE_HELD_MAX];
+    unsigned next_held;
+};
+
+/* What the caller fills in before: ops to local, writable, hold_ns, without state; has_all: all pages are
+ * here already. 0 or ENOMEM. */
+int cache_init(struct cache *c, bool has_all);
+void cache_fini(struct cache *c);
+
+/* The program has touched a page, to write or to read. EACCES: it may not. */
+int cache_fault(struct cache *c, uint32_t page, enum share_state want);
+/* `page`: SHARE_PAGE bytes if m->bytes is not 0. 0; ESHUTDOWN: END; EPROTO: the mapping is lost as well. */
+int cache_message(struct cache *c, const struct share_message *m, const void *page, uint64_t now_ns);
+/* The program has unmapped these pages. When it has none left the home is told LEAVE; true: so it was. */
+bool cache_unmap(struct cache *c, uint32_t first, uint32_t count);
+
+uint64_t cache_deadline(const struct cache *c); /* WEFT_TIME_NEVER: none */
+void cache_expire(struct cache *c, uint64_t now_ns);
+
+enum share_state cache_state(const struct cache *c, uint32_t page);
+bool cache_is_mapped(const struct cache *c, uint32_t page);
+
+#endif

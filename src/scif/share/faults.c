@@ -1,0 +1,134 @@
+#include "scif/share/faults.h"
+
+#include "scif/share/share.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/userfaultfd.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#ifndef UFFDIO_CONTINUE_MODE_WP /* Linux 6.4 */
+#define UFFDIO_CONTINUE_MODE_WP (UINT64_C(1) << 1)
+#endif
+
+#define FEATURES                                                                                             \
+    (UFFD_FEATURE_PAGEFAULT_FLAG_WP | UFFD_FEATURE_MISSING_SHMEM | UFFD_FEATURE_MINOR_SHMEM |                \
+     UFFD_FEATURE_WP_HUGETLBFS_SHMEM | UFFD_FEATURE_EVENT_UNMAP | UFFD_FEATURE_EVENT_REMAP)
+#define NEEDED_SINCE_6_4 (UINT64_C(1) << 13) /* UFFD_FEATURE_WP_UNPOPULATED, which came with it */
+
+/* ---- Opening ---- */
+static int open_device(void) {
+    int device = open("/dev/userfaultfd", O_RDWR | O_CLOEXEC);
+    if (device < 0) return -1;
+    int fd = ioctl(device, USERFAULTFD_IOC_NEW, O_CLOEXEC | O_NONBLOCK);
+    close(device);
+    return fd;
+}
+
+static int open_best(bool *in_system_calls) {
+    int fd = (int)syscall(SYS_userfaultfd, O_CLOEXEC | O_NONBLOCK);
+    if (fd < 0) fd = open_device();
+    *in_system_calls = fd >= 0;
+    return fd >= 0 ? fd : (int)syscall(SYS_userfaultfd, O_CLOEXEC | O_NONBLOCK | UFFD_USER_MODE_ONLY);
+}
+
+/* What the system has; it can be asked only once of a descriptor. */
+static int check_features(void) {
+    struct uffdio_api api = {.api = UFFD_API};
+    int fd = (int)syscall(SYS_userfaultfd, O_CLOEXEC | UFFD_USER_MODE_ONLY);
+    if (fd < 0) return errno;
+    int err = ioctl(fd, UFFDIO_API, &api) ? errno : 0;
+    close(fd);
+    return err ? err : api.features & NEEDED_SINCE_6_4 ? 0 : EOPNOTSUPP;
+}
+
+int faults_open(bool *in_system_calls) {
+    struct uffdio_api api = {.api = UFFD_API, .features = FEATURES};
+    int err = check_features();
+    if (err) return -err;
+    int fd = open_best(in_system_calls);
+    if (fd < 0) return -errno;
+    if (!ioctl(fd, UFFDIO_API, &api)) return fd;
+    err = errno;
+    close(fd);
+    return -err;
+}
+
+/* ---- Events ---- */
+static struct faults_event page_fault(const struct uffd_msg *m) {
+    bool write = m->arg.pagefault.flags & (UFFD_PAGEFAULT_FLAG_WRITE | UFFD_PAGEFAULT_FLAG_WP);
+    return (struct faults_event){.kind = write ? FAULTS_WRITE : FAULTS_READ,
+                                 .address = (uintptr_t)m->arg.pagefault.address};
+}
+
+struct faults_event faults_next(int fd) {
+    struct uffd_msg m;
+    while (read(fd, &m, sizeof m) == sizeof m) switch (m.event) {
+        case UFFD_EVENT_PAGEFAULT: return page_fault(&m);
+        case UFFD_EVENT_UNMAP:
+            return (struct faults_event){.kind = FAULTS_UNMAPPED,
+                                         .address = (uintptr_t)m.arg.remove.start,
+                                         .bytes = (uintptr_t)(m.arg.remove.end - m.arg.remove.start)};
+        case UFFD_EVENT_REMAP:
+            return (struct faults_event){.kind = FAULTS_MOVED,
+                                         .address = (uintptr_t)m.arg.remap.from,
+                                         .to = (uintptr_t)m.arg.remap.to,
+                                         .bytes = (uintptr_t)m.arg.remap.len};
+        default: break;
+        }
+    return (struct faults_event){.kind = FAULTS_NOTHING};
+}
+
+/* ---- Ranges and pages ---- */
+static struct uffdio_range range(uintptr_t address, size_t bytes) {
+    return (struct uffdio_range){.start = address, .len = bytes};
+}
+
+int faults_watch(int fd, uintptr_t address, size_t bytes) {
+    struct uffdio_register r = {.range = range(address, bytes),
+                                .mode = UFFDIO_REGISTER_MODE_MISSING | UFFDIO_REGISTER_MODE_MINOR |
+                                        UFFDIO_REGISTER_MODE_WP};
+    return ioctl(fd, UFFDIO_REGISTER, &r) ? errno : 0;
+}
+
+void faults_unwatch(int fd, uintptr_t address, size_t bytes) {
+    struct uffdio_range r = range(address, bytes);
+    ioctl(fd, UFFDIO_UNREGISTER, &r);
+    faults_wake(fd, address, bytes);
+}
+
+void faults_wake(int fd, uintptr_t address, size_t bytes) {
+    struct uffdio_range r = range(address, bytes);
+    ioctl(fd, UFFDIO_WAKE, &r);
+}
+
+static int protect(int fd, uintptr_t address, bool forbid_write) {
+    struct uffdio_writeprotect w = {.range = range(address, SHARE_PAGE),
+                                    .mode = forbid_write ? UFFDIO_WRITEPROTECT_MODE_WP : 0};
+    return ioctl(fd, UFFDIO_WRITEPROTECT, &w) ? errno : 0;
+}
+
+int faults_allow(int fd, uintptr_t address, bool write) {
+    struct uffdio_continue c = {.range = range(address, SHARE_PAGE),
+                                .mode = write ? 0 : UFFDIO_CONTINUE_MODE_WP};
+    if (!ioctl(fd, UFFDIO_CONTINUE, &c)) return 0;
+    if (errno != EEXIST) return errno;
+    return write ? faults_allow_write(fd, address) : faults_forbid_write(fd, address);
+}
+
+int faults_allow_write(int fd, uintptr_t address) { return protect(fd, address, false); } /* which wakes */
+
+int faults_forbid_write(int fd, uintptr_t address) {
+    int err = protect(fd, address, true);
+    if (!err) faults_wake(fd, address, SHARE_PAGE);
+    return err;
+}
+
+int faults_forbid(int fd, uintptr_t address) {
+    int err = protect(fd, address, true);
+    if (err) return err;
+    return madvise((void *)address, SHARE_PAGE, MADV_DONTNEED_LOCKED) ? errno : 0;
+}

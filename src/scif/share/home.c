@@ -1,0 +1,275 @@
+#include "scif/share/home.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Of a page and a sharer, beside its enum share_state. */
+#define STATE   0x03u
+#define WANTS   0x04u /* a request of its waits */
+#define TAKEN   0x10u /* it was sent TAKE or LOWER and has not answered */
+#define LOWERED 0x20u
+
+struct wait { /* for a page */
+    struct weft_list link;
+    struct sharer *sharer; /* or */
+    struct home_access *access;
+    enum share_state want;
+};
+struct busy { /* a page that is waited for */
+    uint32_t page;
+    unsigned unanswered; /* by all sharers */
+    struct weft_list waits;
+};
+
+static struct sharer *entry(struct weft_list *l) { return weft_list_entry(l, struct sharer, link); }
+enum share_state home_state(const struct sharer *s, uint32_t page) { return s->pages[page] & STATE; }
+static void set_state(struct sharer *s, uint32_t page, enum share_state state) {
+    s->pages[page] = (unsigned char)((s->pages[page] & ~STATE) | state);
+}
+static unsigned char *bytes_of(const struct home *h, uint32_t page) {
+    return h->memory + (size_t)page * SHARE_PAGE;
+}
+
+static void say(struct home *h, struct sharer *s, enum share_kind kind, uint32_t page, const void *bytes) {
+    struct share_message m = {
+        .mapping = s->mapping, .kind = kind, .page = page, .bytes = bytes ? SHARE_PAGE : 0};
+    h->send(h->ctx, s, &m, bytes);
+}
+
+/* ---- Requests ---- */
+static struct busy *busy_get(struct home *h, uint32_t page) {
+    struct busy *b = weft_map_get(&h->busy, page);
+    if (b) return b;
+    b = calloc(1, sizeof *b);
+    if (!b) return NULL;
+    b->page = page;
+    weft_list_init(&b->waits);
+    if (!weft_map_put(&h->busy, page, b)) return b;
+    free(b);
+    return NULL;
+}
+
+/* A page with neither a request nor an answer to come is not busy. */
+static void busy_put(struct home *h, struct busy *b) {
+    if (b->unanswered || !weft_list_empty(&b->waits)) return;
+    weft_map_remove(&h->busy, b->page);
+    free(b);
+}
+
+static struct busy *wait_add(struct home *h, uint32_t page, const struct wait *what) {
+    struct busy *b = busy_get(h, page);
+    struct wait *w = b ? malloc(sizeof *w) : NULL;
+    if (w) {
+        *w = *what;
+        weft_list_push_back(&b->waits, &w->link);
+    } else if (b) {
+        busy_put(h, b);
+    }
+    return w ? b : NULL;
+}
+
+/* What a sharer has to be asked for, so that `w` can be granted; 0: it is not in the way. */
+static enum share_kind in_the_way(const struct sharer *s, uint32_t page, const struct wait *w) {
+    bool local = !w->sharer || w->sharer->local;
+    if (s == w->sharer || (local && s->local)) return 0;
+    if (w->want == SHARE_WRITE) return home_state(s, page) == SHARE_NONE ? 0 : SHARE_TAKE;
+    return home_state(s, page) == SHARE_WRITE ? SHARE_LOWER : 0;
+}
+
+static void ask_others(struct home *h, struct busy *b, const struct wait *w) {
+    weft_list_for_each(l, &h->sharers) {
+        struct sharer *s = entry(l);
+        enum share_kind kind = in_the_way(s, b->page, w);
+        if (!kind) continue;
+        s->pages[b->page] |= kind == SHARE_TAKE ? TAKEN : LOWERED;
+        if (!s->unanswered++) s->answered_ns = h->now_ns;
+        b->unanswered++;
+        say(h, s, kind, b->page, NULL);
+    }
+}
+
+static void grant(struct home *h, uint32_t page, const struct wait *w) {
+    if (w->sharer) {
+        struct sharer *s = w->sharer;
+        bool has = s->local || home_state(s, page) != SHARE_NONE;
+        s->pages[page] = (unsigned char)w->want;
+        say(h, s, w->want == SHARE_WRITE ? SHARE_GRANT_WRITE : SHARE_GRANT_READ, page,
+            has ? NULL : bytes_of(h, page));
+    } else {
+        w->access->on_page(w->access, page, bytes_of(h, page));
+        if (!--w->access->left) w->access->on_done(w->access);
+    }
+}
+
+/* Grants what can be granted. The page may not be busy afterwards. */
+static void serve(struct home *h, struct busy *b) {
+    while (!b->unanswered && !weft_list_empty(&b->waits)) {
+        struct wait *w = weft_list_entry(b->waits.next, struct wait, link);
+        ask_others(h, b, w);
+        if (b->unanswered) break;
+        weft_list_remove(&w->link);
+        grant(h, b->page, w);
+        free(w);
+    }
+    busy_put(h, b);
+}
+
+/* ---- Messages ---- */
+static int on_want(struct home *h, struct sharer *s, uint32_t page, enum share_state want) {
+    if ((s->pages[page] & WANTS) || home_state(s, page) >= want) return EPROTO;
+    if (want == SHARE_WRITE && !s->writable) return EPROTO;
+    struct busy *b = wait_add(h, page, &(struct wait){.sharer = s, .want = want});
+    if (!b) return ENOMEM;
+    s->pages[page] |= WANTS;
+    serve(h, b);
+    return 0;
+}
+
+/* Only who could write the page has anything to say about what is in it. */
+static int take_bytes(struct home *h, struct sharer *s, uint32_t page, const void *bytes) {
+    if (!bytes) return 0;
+    if (home_state(s, page) != SHARE_WRITE || s->local) return EPROTO;
+    memcpy(bytes_of(h, page), bytes, SHARE_PAGE);
+    return 0;
+}
+
+static int on_gave(struct home *h, struct sharer *s, uint32_t page, const void *bytes) {
+    unsigned asked = s->pages[page] & (TAKEN | LOWERED);
+    if (!asked || take_bytes(h, s, page, bytes)) return EPROTO;
+    s->pages[page] &= (unsigned char)~(TAKEN | LOWERED);
+    if (home_state(s, page) != SHARE_NONE) set_state(s, page, asked & TAKEN ? SHARE_NONE : SHARE_READ);
+    s->unanswered--;
+    s->answered_ns = h->now_ns;
+    struct busy *b = weft_map_get(&h->busy, page);
+    b->unanswered--;
+    serve(h, b);
+    return 0;
+}
+
+static int on_return(struct home *h, struct sharer *s, uint32_t page, const void *bytes) {
+    if (take_bytes(h, s, page, bytes)) return EPROTO;
+    set_state(s, page,
+              SHARE_NONE); /* what it was asked for it still answers, what it was granted it returns */
+    return 0;
+}
+
+int home_message(struct home *h, struct sharer *s, const struct share_message *m, const void *page,
+                 uint64_t now_ns) {
+    const void *bytes = m->bytes ? page : NULL;
+    h->now_ns = now_ns;
+    if (m->page >= h->pages || (m->bytes && m->bytes != SHARE_PAGE)) return EPROTO;
+    switch (m->kind) {
+    case SHARE_WANT_READ: return on_want(h, s, m->page, SHARE_READ);
+    case SHARE_WANT_WRITE: return on_want(h, s, m->page, SHARE_WRITE);
+    case SHARE_GAVE: return on_gave(h, s, m->page, bytes);
+    case SHARE_RETURN: return on_return(h, s, m->page, bytes);
+    case SHARE_LEAVE: return ESHUTDOWN;
+    default: return EPROTO;
+    }
+}
+
+/* ---- Sharers ---- */
+void home_init(struct home *h, unsigned char *memory, uint32_t pages, home_send_fn *send, void *ctx) {
+    *h = (struct home){.memory = memory, .pages = pages, .send = send, .ctx = ctx};
+    weft_list_init(&h->sharers);
+    weft_map_init(&h->busy);
+}
+
+static void sharer_free(struct sharer *s) {
+    weft_list_remove(&s->link);
+    free(s->pages);
+    free(s);
+}
+
+void home_fini(struct home *h) {
+    size_t it = 0;
+    for (struct busy *b; (b = weft_map_next(&h->busy, &it, NULL));) {
+        for (struct weft_list *l; (l = weft_list_pop_front(&b->waits));)
+            free(weft_list_entry(l, struct wait, link));
+        free(b);
+    }
+    weft_map_fini(&h->busy);
+    while (!weft_list_empty(&h->sharers)) {
+        say(h, entry(h->sharers.next), SHARE_END, 0, NULL);
+        sharer_free(entry(h->sharers.next));
+    }
+}
+
+struct sharer *home_join(struct home *h, const struct home_sharer *join) {
+    assert(!join->has_all || weft_list_empty(&h->sharers));
+    struct sharer *s = calloc(1, sizeof *s);
+    unsigned char *pages = s ? calloc(h->pages, 1) : NULL;
+    if (!pages) {
+        free(s);
+        return NULL;
+    }
+    *s = (struct sharer){.mapping = join->mapping,
+                         .user = join->user,
+                         .local = join->local,
+                         .writable = join->writable,
+                         .pages = pages};
+    if (join->has_all) memset(pages, join->writable ? SHARE_WRITE : SHARE_READ, h->pages);
+    weft_list_push_back(&h->sharers, &s->link);
+    return s;
+}
+
+/* A page that is waited for: without this sharer, or (a NULL one) without this access. */
+static void forget(struct busy *b, const struct sharer *s, const struct home_access *a) {
+    weft_list_for_each_safe(l, &b->waits) {
+        struct wait *w = weft_list_entry(l, struct wait, link);
+        if (w->sharer != s || w->access != a) continue;
+        weft_list_remove(l);
+        free(w);
+    }
+    if (s && (s->pages[b->page] & (TAKEN | LOWERED))) b->unanswered--;
+}
+
+static void forget_all(struct home *h, const struct sharer *s, const struct home_access *a) {
+    size_t it = 0;
+    for (struct busy *b; (b = weft_map_next(&h->busy, &it, NULL));) forget(b, s, a);
+}
+
+static void serve_all(struct home *h, uint64_t now_ns) {
+    size_t it = 0;
+    h->now_ns = now_ns;
+    for (struct busy *b; (b = weft_map_next(&h->busy, &it, NULL));) serve(h, b);
+}
+
+void home_remove(struct home *h, struct sharer *s, uint64_t now_ns) {
+    forget_all(h, s, NULL);
+    sharer_free(s);
+    serve_all(h, now_ns);
+}
+
+struct sharer *home_late(struct home *h, uint64_t now_ns, uint64_t patience_ns) {
+    weft_list_for_each(l, &h->sharers) {
+        struct sharer *s = entry(l);
+        if (s->unanswered && now_ns - s->answered_ns >= patience_ns) return s;
+    }
+    return NULL;
+}
+
+/* ---- Transfers ---- */
+int home_access(struct home *h, struct home_access *a, uint64_t now_ns) {
+    if (!a->count || a->first >= h->pages || a->count > h->pages - a->first) return EINVAL;
+    struct wait w = {.access = a, .want = a->write ? SHARE_WRITE : SHARE_READ};
+    h->now_ns = now_ns;
+    a->left = a->count + 1; /* not done while this goes on */
+    for (uint32_t page = a->first; page - a->first < a->count; page++) {
+        struct busy *b = wait_add(h, page, &w);
+        if (!b) {
+            home_cancel(h, a, now_ns);
+            return ENOMEM;
+        }
+        serve(h, b);
+    }
+    if (!--a->left) a->on_done(a);
+    return 0;
+}
+
+void home_cancel(struct home *h, struct home_access *a, uint64_t now_ns) {
+    forget_all(h, NULL, a);
+    serve_all(h, now_ns);
+}

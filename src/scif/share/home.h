@@ -1,0 +1,86 @@
+/* The home of a range of pages: its memory, and the directory of who has which page. It lives where the
+ * memory is to outlive the program that owns it: in the service. That program's own mapping is a sharer like
+ * the others, except that it sees the home's memory itself (`local`): no page is copied between the two, and
+ * local sharers are never in each other's way, since the processor keeps what they see alike.
+ *
+ * Each page is dealt with by itself, one request after the other in the order in which they came: those who
+ * are in the way are asked, and when all have answered the request is granted. Transfers by the owner of the
+ * memory (RMA, fences) wait in the same queues.
+ *
+ * DESIGN NOTES
+ * - No I/O, no clock, no threads: messages go out by a callback, which only queues them; it must not call the
+ *   home.
+ * - A sharer that is gone takes with it what it had written and not given back: the home's last copy is what
+ *   the others see. Rejected: holding the page back, which would stop programs that are well.
+ * - A state for each page and sharer (a byte) instead of a set of sharers for each page: no limit to their
+ *   number, and a range with one sharer costs a byte a page. To find who has a page is to look at all. */
+#ifndef WEFT_SCIF_SHARE_HOME_H
+#define WEFT_SCIF_SHARE_HOME_H
+#include "base/list.h"
+#include "base/map.h"
+#include "scif/share/share.h"
+
+struct home;
+struct sharer {
+    struct weft_list link;
+    uint64_t mapping; /* goes into its messages */
+    void *user;       /* the caller's */
+    bool local, writable;
+    unsigned unanswered;  /* TAKE and LOWER */
+    uint64_t answered_ns; /* last time, or when the first of them was sent */
+    unsigned char *pages; /* enum share_state and what is under way (home.c) */
+};
+
+typedef void home_send_fn(void *ctx, struct sharer *to, const struct share_message *m, const void *page);
+
+struct home {
+    unsigned char *memory; /* the caller's */
+    uint32_t pages;
+    home_send_fn *send;
+    void *ctx;
+    struct weft_list sharers;
+    struct weft_map busy; /* pages with requests, by number */
+    uint64_t now_ns;
+};
+
+/* A transfer from or to the home's memory. on_page is called once for each page, in any order, as soon as
+ * nobody has it in a way that forbids it; then on_done. Neither may call the home; both may be called before
+ * home_access returns. */
+struct home_access {
+    uint32_t first, count;
+    bool write;
+    void (*on_page)(struct home_access *a, uint32_t page, unsigned char *memory);
+    void (*on_done)(struct home_access *a);
+    uint32_t left; /* the home's */
+};
+
+/* memory: pages * SHARE_PAGE bytes. */
+void home_init(struct home *h, unsigned char *memory, uint32_t pages, home_send_fn *send, void *ctx);
+/* Sharers are told END. Accesses that wait are dropped, without a call. */
+void home_fini(struct home *h);
+
+struct home_sharer {
+    uint64_t mapping;
+    void *user;
+    bool local, writable;
+    bool has_all; /* only the first, local one: it has all pages already, to write if it may */
+};
+/* NULL: no memory. */
+struct sharer *home_join(struct home *h, const struct home_sharer *s);
+/* Because it is lost, broke the protocol, or after LEAVE. */
+void home_remove(struct home *h, struct sharer *s, uint64_t now_ns);
+/* `page`: SHARE_PAGE bytes if m->bytes is not 0. 0; EPROTO, ENOMEM: to be removed, as after LEAVE
+ * (ESHUTDOWN).
+ */
+int home_message(struct home *h, struct sharer *s, const struct share_message *m, const void *page,
+                 uint64_t now_ns);
+/* One that has been asked for a page and has said nothing for so long; NULL: none. */
+struct sharer *home_late(struct home *h, uint64_t now_ns, uint64_t patience_ns);
+
+/* 0, EINVAL (range), ENOMEM. The access stays the caller's, and where it is, until on_done. */
+int home_access(struct home *h, struct home_access *a, uint64_t now_ns);
+void home_cancel(struct home *h, struct home_access *a, uint64_t now_ns);
+
+enum share_state home_state(const struct sharer *s, uint32_t page);
+
+#endif

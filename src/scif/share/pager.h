@@ -1,0 +1,75 @@
+/* The mappings of this process whose pages are shared with other hosts: a cache for each (cache.h), moved by
+ * the program's faults (faults.h) and by the home's messages.
+ *
+ * A mapping of a window elsewhere is a memory file of its own, which the program sees at one address and the
+ * pager at another, where it puts pages in and takes them out. The owner's own memory, or a mapping of it on
+ * its host, is `local`: there the file is the home's memory itself.
+ *
+ * All calls come from one thread at a time (or under one lock), which touches no page of a mapping: it would
+ * wait for itself. None of them waits for another process. */
+#ifndef WEFT_SCIF_SHARE_PAGER_H
+#define WEFT_SCIF_SHARE_PAGER_H
+#include "base/list.h"
+#include "scif/share/cache.h"
+#include "scif/share/faults.h"
+
+#define PAGER_EVENTS_MAX 64
+
+struct pager;
+struct paged { /* a mapping */
+    struct weft_list link;
+    struct pager *pager;
+    void *user; /* the caller's */
+    struct cache cache;
+    uintptr_t address;
+    int file; /* its own; of a local one, a duplicate of the caller's */
+    uint64_t file_at;
+};
+
+/* Queues it; must not call the pager. */
+typedef void pager_send_fn(struct paged *from, const struct share_message *m, const void *page);
+
+struct pager {
+    int fd; /* readable: pager_faults */
+    bool in_system_calls;
+    pager_send_fn *send;
+    uint64_t hold_ns; /* cache.h */
+    struct weft_list mappings;
+    struct faults_event event[PAGER_EVENTS_MAX]; /* taken, and not dealt with yet */
+    unsigned events;
+};
+
+/* 0 or an errno: as faults_open. */
+int pager_open(struct pager *p, pager_send_fn *send, uint64_t hold_ns);
+/* Mappings of other hosts' memory end as by pager_end. */
+void pager_close(struct pager *p);
+
+struct pager_map {
+    uint64_t mapping; /* goes into its messages */
+    void *user;
+    void *address; /* elsewhere: where to map it, NULL: anywhere; local: where it is mapped */
+    bool fixed;    /* exactly there */
+    uint32_t pages;
+    bool writable;
+    bool local, has_all; /* local: all pages are here, to write if they may be */
+    int file;            /* local: the memory file, mapped from */
+    uint64_t file_at;
+};
+/* A mapping with no page yet, or memory that is mapped already. 0 or an errno: ENOMEM, … */
+int pager_map(struct pager *p, const struct pager_map *map, struct paged **out);
+
+/* ---- A mapping is gone, and `struct paged` with it, when it has sent LEAVE, which any of these may do ----
+ */
+/* The program's faults, and what it unmaps or moves by itself. */
+void pager_faults(struct pager *p);
+/* Of the home. 0; ESHUTDOWN, EPROTO: it has ended, as by pager_end. */
+int pager_message(struct paged *g, const struct share_message *m, const void *page, uint64_t now_ns);
+uint64_t pager_deadline(const struct pager *p);
+void pager_expire(struct pager *p, uint64_t now_ns);
+
+/* Unmaps a part of it, or all. */
+void pager_unmap(struct paged *g, uint32_t first, uint32_t count);
+/* Its home is lost: the program gets SIGBUS where it touches it. A local one is the program's alone again. */
+void pager_end(struct paged *g);
+
+#endif
