@@ -118,6 +118,7 @@ static int on_grant(struct cache *c, uint32_t page, enum share_state to, const v
     }
     if (brings != !!bytes) return EPROTO;
     if (brings) memcpy(bytes_of(c, page), bytes, SHARE_PAGE);
+    c->grants++;
     hold(c, page, now_ns);
     change(c, page, to);
     if (*state & THEN_WRITE) {

@@ -29,6 +29,7 @@ struct cache {
     unsigned char *memory; /* the caller's, as the home's messages fill it */
     unsigned char *state;  /* a byte a page (cache.c) */
     uint32_t pages, mapped;
+    uint64_t grants; /* so far */
     bool local, writable;
     uint64_t hold_ns;
     struct cache_held held[CACHE_HELD_MAX];

@@ -24,6 +24,7 @@ struct lab_setup {
     unsigned sides;
     uint64_t hold_ns;
     bool read_only; /* all but the owner */
+    bool nobody;    /* without privileges, if there are any */
 };
 
 struct lab { /* as a program sees it */

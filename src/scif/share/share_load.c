@@ -1,18 +1,18 @@
 /* What sharing pages costs, and whether nothing is lost over long runs.
  *
- *   share_load adds N [HOLD_US]      N atomic adds by four threads on two sides, on two pages
- *   share_load litmus N              N rounds of "each stores, then loads what the other stores"
- *   share_load faults N [HOLD_US]    the median time of a fault of each kind, on N pages */
+ *   share_load adds N [HOLD_US [PAGES [THREADS]]]   N atomic adds by two threads on each of two sides, on 2
+ * pages share_load litmus N                             N rounds of "each stores, then loads what the other
+ * stores" share_load faults N [HOLD_US]                   the median time of a fault of each kind, on N pages
+ */
 #include "base/clock.h"
-#include "scif/share/share_lab.h"
+#include "scif/share/share_work.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "scif/share/share_work.h"
-
 static unsigned long count;
+static unsigned pages = 2, threads = 2;
 
 /* ---- Faults ---- */
 static int by_value(const void *a, const void *b) {
@@ -67,12 +67,30 @@ static bool faults(struct lab *lab) {
 /* ---- Runs ---- */
 static bool adds(struct lab *lab) {
     uint64_t from = weft_now_ns();
-    bool good = work_adds(lab, count);
-    if (!lab->side)
-        printf("%lu adds by four threads: %s, %.2f us each\n", count, good ? "exact" : "LOST",
-               (double)(weft_now_ns() - from) / 1e3 / (double)count);
+    bool good = work_adds(lab, count, pages, threads);
+    double us = (double)(weft_now_ns() - from) / 1e3;
+    printf("side %u: %lu adds by %u threads on each of two sides to %u pages: %s, %.3f us each; %lu pages "
+           "came here, one in "
+           "%.1f us\n",
+           lab->side, count, threads, pages, good ? "exact" : "LOST", us / (double)count,
+           (unsigned long)lab->paged->cache.grants, us / (double)lab->paged->cache.grants);
     fflush(stdout);
     return good;
+}
+
+/* One add at a time: a page that goes before its thread has woken up came for nothing. */
+static bool turns(struct lab *lab) {
+    uint64_t from = weft_now_ns();
+    for (unsigned long i = 0; i < count; i++) {
+        __atomic_fetch_add(lab_word(lab, 0, 0), 1, __ATOMIC_SEQ_CST);
+        nanosleep(&(struct timespec){.tv_nsec = 20000}, NULL);
+    }
+    double us = (double)(weft_now_ns() - from) / 1e3;
+    lab_meet(lab);
+    printf("side %u: %lu adds, %.1f us each, the page came %lu times\n", lab->side, count, us / (double)count,
+           (unsigned long)lab->paged->cache.grants);
+    fflush(stdout);
+    return *lab_word(lab, 0, 0) == count * lab->setup.sides;
 }
 
 static bool litmus(struct lab *lab) {
@@ -87,7 +105,14 @@ int main(int argc, char **argv) {
     if (argc < 3) return 2;
     count = strtoul(argv[2], NULL, 10);
     if (argc > 3) setup.hold_ns = strtoull(argv[3], NULL, 10) * WEFT_NS_PER_US;
+    if (argc > 4) setup.pages = pages = (unsigned)strtoul(argv[4], NULL, 10);
+    if (argc > 5) threads = (unsigned)strtoul(argv[5], NULL, 10);
+    if (!threads || threads > WORK_THREADS_MAX) return 2;
     if (!strcmp(argv[1], "adds")) return !lab_run(&setup, adds);
+    if (!strcmp(argv[1], "turns")) {
+        setup.sides = LAB_SIDES_MAX;
+        return !lab_run(&setup, turns);
+    }
     if (!strcmp(argv[1], "litmus")) return !lab_run(&setup, litmus);
     setup.pages = (uint32_t)count;
     return !lab_run(&setup, faults);

@@ -5,26 +5,33 @@
 struct adder {
     struct lab *lab;
     unsigned long adds;
+    unsigned pages, random;
 };
 
 static void *add(void *arg) {
     struct adder *a = arg;
-    for (unsigned long i = 0; i < a->adds; i++)
-        __atomic_fetch_add(lab_word(a->lab, i & 1, (i >> 1) % WORDS), 1, __ATOMIC_SEQ_CST);
+    for (unsigned long i = 0; i < a->adds; i++) {
+        a->random = a->random * 1664525 + 1013904223;
+        __atomic_fetch_add(lab_word(a->lab, (a->random >> 16) % a->pages, (a->random >> 8) % WORDS), 1,
+                           __ATOMIC_SEQ_CST);
+    }
     return NULL;
 }
 
-bool work_adds(struct lab *lab, unsigned long adds) {
-    struct adder a = {lab, adds / 4};
-    pthread_t thread[2];
+bool work_adds(struct lab *lab, unsigned long adds, unsigned pages, unsigned threads) {
+    unsigned long each = adds / (threads * lab->setup.sides);
+    struct adder a[WORK_THREADS_MAX];
+    pthread_t thread[WORK_THREADS_MAX];
     uint64_t sum = 0;
-    for (int i = 0; i < 2; i++)
-        if (pthread_create(&thread[i], NULL, add, &a)) return false;
-    for (int i = 0; i < 2; i++) pthread_join(thread[i], NULL);
+    for (unsigned i = 0; i < threads; i++) {
+        a[i] = (struct adder){lab, each, pages, lab->side * threads + i};
+        if (pthread_create(&thread[i], NULL, add, &a[i])) return false;
+    }
+    for (unsigned i = 0; i < threads; i++) pthread_join(thread[i], NULL);
     lab_meet(lab);
-    for (uint32_t page = 0; page < 2; page++)
+    for (uint32_t page = 0; page < pages; page++)
         for (unsigned i = 0; i < WORDS; i++) sum += *lab_word(lab, page, i);
-    return sum == a.adds * 4;
+    return sum == each * threads * lab->setup.sides;
 }
 
 unsigned long work_litmus(struct lab *lab, unsigned long rounds) {
