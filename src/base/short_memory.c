@@ -19,9 +19,13 @@ static void *note(void *p, ptrdiff_t more) {
     return p;
 }
 
+/* Visible: the linker takes a shared library's allocations for references to these, though they are not sent
+ * here. */
+#define VISIBLE __attribute__((visibility("default")))
+
 #define WRAP(result, name, params, args, more)                                                               \
     result __real_##name params;                                                                             \
-    result __wrap_##name params;                                                                             \
+    VISIBLE result __wrap_##name params;                                                                     \
     result __wrap_##name params {                                                                            \
         ptrdiff_t added = more; /* as it is before the call */                                               \
         return fails_now() ? NULL : note(__real_##name args, added);                                         \
@@ -35,7 +39,7 @@ WRAP(char *, strdup, (const char *s), (s), 1)
 WRAP(char *, strndup, (const char *s, size_t n), (s, n), 1)
 
 void __real_free(void *p);
-void __wrap_free(void *p);
+VISIBLE void __wrap_free(void *p);
 void __wrap_free(void *p) {
     note(p, -1);
     __real_free(p);

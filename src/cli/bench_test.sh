@@ -74,6 +74,21 @@ says '"floor":"line",.*"median_GBps":null,'
 bench floor --size 64 --count 20 --csv;                says '^bench,floor,size_B,median_us,p99_us,median_GBps,count,state'
 bench floor --size 64 --count 20;                      says '^BENCH *FLOOR *SIZE B .*COUNT *STATE'
 
+# Each call of SCIF, with its floors; a call that fails is named.
+expect 1 "$weft" bench scif --size 8,64K --count 20 --rounds 1 --time 0.2 --state all --json
+lines 20
+for call in scif_send scif_writeto scif_readfrom scif_vwriteto scif_vreadfrom 'scif_register, a MiB'; do
+    says "^{\"bench\":\"scif\",\"test\":\"$call\",\"memory\":\"[a-z-]*\",\"size_B\":[0-9]*,\"median_us\":$number,"
+done
+for call in scif_mmap 'first scif_mmap, a MiB'; do
+    says "\"test\":\"$call\",.*\"verdict\":.*\"note\":\"scif_mmap: Cannot allocate memory\""
+done
+says '"test":"scif_send",.*"against":"weft messages","against_us":[0-9]'
+says '"test":"scif_writeto","memory":"private","size_B":65536,.*"against":"process_vm_writev","against_us":[0-9].*">= 0.9x"'
+says '"test":"scif_readfrom","memory":"shared","size_B":65536,.*"against":"memcpy","against_us":[0-9]'
+says '"test":"scif_register, a MiB",.*"wanted":"<= 20 us","verdict":"\(met\|not met\)"'
+await none_of_ours # the service of SCIF ends when it has been idle
+
 for command in bench info; do
     expect 0 "$weft" $command --help;               says "^Usage: weft $command"
     expect 0 "$weft" help $command;                 says "^Usage: weft $command"
@@ -125,6 +140,8 @@ interrupted bidirectional udp 64K TERM 130
 interrupted bandwidth shm 1M KILL 137
 interrupted put shm 64K TERM 130
 interrupted get udp 64K KILL 137
+interrupted scif shm 8 TERM 130
+interrupted scif shm 64K KILL 137
 
 # Ended while it sets up many: the others are in the middle of making their buffers, and end without a crash.
 killed_in_setup() {

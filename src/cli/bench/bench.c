@@ -38,6 +38,12 @@ const struct bench_kind_info bench_kinds[BENCH_KINDS] = {
                           .run = bench_run_under_bulk},
     [BENCH_FLOOR] = {.name = "floor", .sizes = "8,64,4K,64K,1M,16M", .least_size = 1, .run = bench_run_floor},
     [BENCH_MEMORY] = {.name = "memory", .two_ends = true, .run = bench_run_memory},
+    [BENCH_SCIF] = {.name = "scif",
+                    .sizes = "8,4K,64K,1M,16M",
+                    .least_size = 8,
+                    .two_ends = true,
+                    .compares = true,
+                    .run = bench_run_scif},
     [BENCH_CLAIMS] = {.name = "claims", .compares = true, .run = bench_run_claims},
 };
 
@@ -81,6 +87,9 @@ const struct command command_bench = {
         "bare UDP\n"
         "                   socket, memcpy, process_vm_readv\n"
         "  memory           heap that a connected process takes to which nobody talks\n"
+        "  scif             SCIF's calls between two processes of this node: messages, mappings, RMA, "
+        "registering,\n"
+        "                   each beside what it is compared with, and the goal; some half a minute\n"
         "  claims           every figure that the documents promise of the fabric: what was wanted, what "
         "was\n"
         "                   measured, met or not; some minutes\n\n"

@@ -31,6 +31,7 @@ enum bench_kind {
     BENCH_UNDER_BULK,
     BENCH_FLOOR,
     BENCH_MEMORY,
+    BENCH_SCIF,
     BENCH_CLAIMS,
     BENCH_KINDS
 };
@@ -132,6 +133,7 @@ int bench_run_peers(struct bench_options *o);      /* many.c */
 int bench_run_under_bulk(struct bench_options *o); /* bulk.c */
 int bench_run_floor(struct bench_options *o);      /* floor.c */
 int bench_run_memory(struct bench_options *o);     /* memory.c */
+int bench_run_scif(struct bench_options *o);       /* scif.c */
 int bench_run_claims(struct bench_options *o);     /* claims.c */
 int bench_run_contest(struct bench_options *o);    /* contest.c: any of them, with --peers */
 
