@@ -12,24 +12,11 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define NODES_MS 2000
-
 void line_close(struct service *s, struct line *l) {
     if (l->request) request_drop(s, l->request);
     weft_list_remove(&l->link);
     service_unwatch(s, &l->watch);
     free(l);
-}
-
-uint16_t line_nodes(struct service *s, uint16_t *out, size_t cap, size_t *count) {
-    *count = 0;
-    struct node_info *all = s->daemon ? calloc(NODE_MAX, sizeof *all) : NULL;
-    int n = all ? node_client_nodes(s->daemon, all, NODE_MAX, NODES_MS) : 0;
-    for (int i = 0; i < n && *count < cap; i++)
-        if (all[i].online) out[(*count)++] = (uint16_t)all[i].id;
-    free(all);
-    if (!*count) out[(*count)++] = s->node;
-    return s->node;
 }
 
 /* Ports below 1024: the superuser's, or CAP_NET_BIND_SERVICE. */
@@ -111,7 +98,7 @@ static int serve(struct service *s, struct line *l, const struct scif_request *q
     switch (q->op) {
     case SCIF_OP_HELLO: l->hello = true; return q->value == SCIF_PROTOCOL ? 0 : EPROTO;
     case SCIF_OP_NODES:
-        line_nodes(s, r->nodes, SCIF_NODES_MAX, &r->count);
+        r->count = cluster_nodes(s, r->nodes, SCIF_NODES_MAX);
         r->head.value = (uint32_t)r->count;
         return 0;
     case SCIF_OP_OPEN: return serve_open(s, r);
