@@ -108,15 +108,18 @@ static bool wait_while_busy(const struct scif_queue *q) {
     return false;
 }
 
-void queue_unmark_after(struct scif_queue *q, unsigned from, int outer_own) {
+enum queue_unmarked queue_unmark_after(struct scif_queue *q, unsigned from, int outer_own) {
     char byte;
-    if (atomic_load(&q->some) == QUEUE_MARK_NONE || !wait_while_busy(q)) return;
-    if (atomic_load(&q->head) != from || !change(&q->some, QUEUE_MARK_SET, QUEUE_MARK_NONE)) return;
+    if (atomic_load(&q->some) == QUEUE_MARK_NONE) return QUEUE_UNMARKED;
+    if (!wait_while_busy(q)) return QUEUE_MARK_STAYS;
+    if (atomic_load(&q->head) != from || !change(&q->some, QUEUE_MARK_SET, QUEUE_MARK_NONE))
+        return QUEUE_MORE;
     atomic_thread_fence(memory_order_seq_cst);
     /* A sender that came before the mark went relies on it; one that comes from now on sends a byte of its
      * own. */
-    if (atomic_load(&q->head) != from && change(&q->some, QUEUE_MARK_NONE, QUEUE_MARK_SET)) return;
+    if (atomic_load(&q->head) != from && change(&q->some, QUEUE_MARK_NONE, QUEUE_MARK_SET)) return QUEUE_MORE;
     (void)!recv(outer_own, &byte, 1, MSG_DONTWAIT);
+    return QUEUE_UNMARKED;
 }
 
 void queue_unmark(struct scif_queue *q, int outer_own) {

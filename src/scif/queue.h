@@ -41,8 +41,13 @@ void queue_unmark(struct scif_queue *q, int outer_own);
 size_t queue_peek(const struct scif_shared *q, unsigned from, void *to, size_t n);
 /* Gives back the room of what is before `tail`; inner: the sender's. */
 void queue_release(struct scif_queue *q, unsigned tail, int inner);
-/* If nothing follows `from`. */
-void queue_unmark_after(struct scif_queue *q, unsigned from, int outer_own);
+/* If nothing follows `from`. A receiver that is told by edges has to look again unless it is unmarked. */
+enum queue_unmarked {
+    QUEUE_UNMARKED,
+    QUEUE_MORE,      /* something follows */
+    QUEUE_MARK_STAYS /* the sender, which is just setting it, does not get on */
+};
+enum queue_unmarked queue_unmark_after(struct scif_queue *q, unsigned from, int outer_own);
 /* If it is not, and nobody looks at it any more. */
 void queue_mark(struct scif_queue *q, int inner_own);
 

@@ -256,7 +256,6 @@ void connect_expire(struct service *s, uint64_t now) {
     while (connect_next_deadline(s) <= now) {
         struct end *e = weft_list_entry(s->connecting.next, struct end, connecting);
         if (e->request) request_drop(s, e->request);
-        if (e->far) link_end_gone(e->far);
         connect_answer(s, e, ECONNREFUSED);
     }
 }

@@ -209,7 +209,7 @@ int far_open(struct service *s) {
     f->links_epoll = -1;
     f->publish_at_ns = WEFT_TIME_NEVER;
     weft_list_init(&f->remotes);
-    weft_list_init(&f->due);
+    for (int i = 0; i < DUE_KINDS; i++) weft_list_init(&f->due[i]);
     weft_map_init(&f->links);
     int rc = open_endpoint(f);
     if (rc == WEFT_OK) rc = open_line(f);
@@ -256,11 +256,8 @@ bool far_progress(struct service *s) {
 uint64_t far_next_deadline(const struct service *s) {
     const struct far *f = s->far;
     if (!f) return WEFT_TIME_NEVER;
-    uint64_t next = f->publish_at_ns;
-    if (!weft_list_empty(&f->due)) {
-        uint64_t due = weft_list_entry(f->due.next, struct link, due)->due_at_ns;
-        if (due < next) next = due;
-    }
+    uint64_t next = link_next_due(f);
+    if (f->publish_at_ns < next) next = f->publish_at_ns;
     int ms = ep_timeout_ms(f->ep);
     uint64_t ep = ms < 0 ? WEFT_TIME_NEVER : weft_now_ns() + (uint64_t)ms * WEFT_NS_PER_MS;
     return ep < next ? ep : next;

@@ -36,6 +36,14 @@ enum far_op {
     FAR_OP_MAX
 };
 
+/* What a link waits for that comes by time. */
+enum link_due {
+    DUE_REPORT, /* its program has had time to take what came */
+    DUE_ACCEPT, /* its listener has not accepted */
+    DUE_ANSWER, /* the far service says nothing */
+    DUE_KINDS
+};
+
 struct far {
     struct service *s;
     struct ep *ep;
@@ -46,7 +54,7 @@ struct far {
     struct weft_list remotes;
     struct weft_map links; /* by key */
     uint32_t next_remote, next_link;
-    struct weft_list due; /* of struct link, by time */
+    struct weft_list due[DUE_KINDS]; /* of struct link, by time */
 };
 
 /* Another service: one that was looked for from here, or that has connected to this one. */
@@ -89,7 +97,7 @@ struct link {
     unsigned sent, released, arrived, reported;
     bool awaited; /* the program's next receive will be noticed */
     uint64_t due_at_ns;
-    struct weft_list due; /* link in far.due */
+    struct weft_list due; /* link in far.due, of one kind */
 };
 
 /* ---- far.c ---- */
@@ -118,5 +126,6 @@ void links_of_node_lost(struct service *s, uint32_t node);
 void link_on_message(struct remote *r, struct weft_reader *in, enum far_op op, bool own, uint32_t id);
 void link_on_sockets(struct service *s, struct watch *w, uint32_t events);
 void link_expire(struct far *f, uint64_t now);
+uint64_t link_next_due(const struct far *f);
 
 #endif

@@ -15,6 +15,8 @@
 #define EVENTS       64
 #define TRIES        4
 #define REPORT_BYTES 2048u /* taken but not reported: about half of a queue */
+#define ANSWER_NS                                                                                            \
+    (SCIF_ACCEPT_NS + 2 * WEFT_NS_PER_S) /* the far service answers when its listener does not */
 #define REPORT_NS                                                                                            \
     (200 * WEFT_NS_PER_US) /* after what came last: an answer mostly goes back before that, and tells */
 
@@ -36,6 +38,15 @@ static struct link *link_create(struct remote *r, bool own, uint32_t id, enum li
     }
     weft_list_push_back(&r->links, &l->link);
     return l;
+}
+
+/* At most one thing is due of a link; those of a kind all take the same time. */
+static void set_due(struct link *l, enum link_due kind) {
+    static const uint64_t after_ns[] = {
+        [DUE_REPORT] = REPORT_NS, [DUE_ACCEPT] = SCIF_ACCEPT_NS, [DUE_ANSWER] = ANSWER_NS};
+    weft_list_remove(&l->due);
+    l->due_at_ns = weft_now_ns() + after_ns[kind];
+    weft_list_push_back(&l->remote->far->due[kind], &l->due);
 }
 
 /* The far end is out of reach from now on. */
@@ -90,6 +101,7 @@ static int link_open(struct link *l, struct end *e) {
     struct epoll_event changes = {.events = EPOLLIN | EPOLLOUT | EPOLLET, .data.ptr = l};
     if (!err && epoll_ctl(l->remote->far->links_epoll, EPOLL_CTL_ADD, l->outer.fd, &changes)) err = errno;
     if (err) return err;
+    weft_list_remove(&l->due);
     l->end = e;
     e->far = l;
     l->state = LINK_OPEN;
@@ -121,7 +133,12 @@ static void send_bytes(struct link *l, const void *bytes, size_t n, bool more) {
     l->reported = taken;
 }
 
-static void forward(struct link *l) {
+static void report_soon(struct link *l) {
+    if (weft_list_empty(&l->due)) set_due(l, DUE_REPORT);
+}
+
+/* What there is room for at the far end; how much. */
+static size_t forward_once(struct link *l) {
     unsigned char bytes[SCIF_QUEUE_BYTES];
     size_t n = queue_peek(l->from, l->sent, bytes, SCIF_QUEUE_BYTES - (l->sent - l->released));
     for (size_t at = 0; at < n;) {
@@ -130,7 +147,20 @@ static void forward(struct link *l) {
         at += part;
     }
     l->sent += (unsigned)n;
-    queue_unmark_after(&l->from->queue, l->sent, l->outer.fd);
+    return n;
+}
+
+/* Until there is nothing, and the program's next byte will be told. */
+static void forward(struct link *l) {
+    for (;;) {
+        size_t n = forward_once(l);
+        enum queue_unmarked u = queue_unmark_after(&l->from->queue, l->sent, l->outer.fd);
+        if (u == QUEUE_UNMARKED || (u == QUEUE_MORE && !n)) return;
+        if (u == QUEUE_MARK_STAYS) {
+            report_soon(l);
+            return;
+        }
+    }
 }
 
 /* ---- What it has received is reported ---- */
@@ -143,12 +173,6 @@ static void report(struct link *l) {
     weft_put_u32(&w, taken);
     far_send(l, &w, false);
     l->reported = taken;
-}
-
-static void report_soon(struct link *l) {
-    if (!weft_list_empty(&l->due)) return;
-    l->due_at_ns = weft_now_ns() + REPORT_NS;
-    weft_list_push_back(&l->remote->far->due, &l->due);
 }
 
 /* Its next receive makes the link's socket writable. */
@@ -170,30 +194,59 @@ static void consider_report(struct link *l) {
         report_soon(l);
 }
 
-void link_expire(struct far *f, uint64_t now) {
-    while (!weft_list_empty(&f->due)) {
-        struct link *l = weft_list_entry(f->due.next, struct link, due);
-        if (l->due_at_ns > now) return;
-        weft_list_remove(&l->due);
+static void on_due(struct link *l, enum link_due kind) {
+    struct service *s = l->remote->far->s;
+    struct end *e = l->end;
+    switch (kind) {
+    case DUE_REPORT:
+        forward(l);
         report(l);
         if (l->arrived != l->reported) report_when_taken(l);
+        break;
+    case DUE_ACCEPT:
+        request_drop(s, l->request);
+        link_refuse(l);
+        break;
+    default: link_end_gone(l); connect_answer(s, e, ECONNREFUSED);
     }
 }
 
-static void look_at_socket(struct link *l) {
+void link_expire(struct far *f, uint64_t now) {
+    for (enum link_due kind = 0; kind < DUE_KINDS; kind++)
+        while (!weft_list_empty(&f->due[kind])) {
+            struct link *l = weft_list_entry(f->due[kind].next, struct link, due);
+            if (l->due_at_ns > now) break;
+            weft_list_remove(&l->due);
+            on_due(l, kind);
+        }
+}
+
+uint64_t link_next_due(const struct far *f) {
+    uint64_t next = WEFT_TIME_NEVER;
+    for (enum link_due kind = 0; kind < DUE_KINDS; kind++) {
+        if (weft_list_empty(&f->due[kind])) continue;
+        uint64_t at = weft_list_entry(f->due[kind].next, struct link, due)->due_at_ns;
+        if (at < next) next = at;
+    }
+    return next;
+}
+
+/* Writable while it is marked: the program has taken something. The mark may be there again, of one that was
+ * set before the program had drained the socket of the last. */
+static void look_at_socket(struct link *l, uint32_t events) {
     if (l->state != LINK_OPEN) return;
     forward(l);
-    if (l->awaited && atomic_load(&l->to->queue.full) == QUEUE_MARK_NONE) {
-        l->awaited = false;
-        report(l);
-        consider_report(l);
-    }
+    if (!l->awaited || !(events & EPOLLOUT)) return;
+    queue_unmark_full(&l->to->queue, l->inner);
+    l->awaited = false;
+    report(l);
+    consider_report(l);
 }
 
 void link_on_sockets(struct service *s, struct watch *w, uint32_t events) {
     struct epoll_event e[EVENTS];
     int n = epoll_wait(w->fd, e, EVENTS, 0);
-    for (int i = 0; i < n; i++) look_at_socket(e[i].data.ptr);
+    for (int i = 0; i < n; i++) look_at_socket(e[i].data.ptr, e[i].events);
 }
 
 /* ---- Connecting ---- */
@@ -219,6 +272,8 @@ int link_connect(struct service *s, struct end *e, struct scif_portID dst) {
     l->port = dst.port;
     l->end = e;
     e->far = l;
+    weft_list_remove(&e->connecting);
+    set_due(l, DUE_ANSWER);
     if (r->peer) link_found(l);
     return 0;
 }
@@ -258,7 +313,10 @@ static void on_connect(struct remote *r, struct weft_reader *in, uint32_t id) {
         far_fail(r, "more connections than there is memory for");
         return;
     }
-    if (connect_from_far(r->far->s, l, source, port)) link_refuse(l);
+    if (connect_from_far(r->far->s, l, source, port))
+        link_refuse(l);
+    else
+        set_due(l, DUE_ACCEPT);
 }
 
 static void answer(struct link *l, bool accepted) {
@@ -324,7 +382,7 @@ static void on_taken(struct link *l, unsigned taken) {
         far_fail(l->remote, "it has taken what was not sent");
     } else if (taken != l->released) {
         l->released = taken;
-        queue_release(&l->from->queue, taken, l->inner);
+        queue_release(&l->from->queue, taken, l->end->inner.fd);
     }
 }
 
