@@ -23,11 +23,13 @@ static struct remote *remote_create(struct far *f, bool asked) {
     r->asked = asked;
     r->number = ++f->next_remote;
     weft_list_init(&r->links);
+    weft_list_init(&r->rmas);
     weft_list_push_back(&f->remotes, &r->link);
     return r;
 }
 
 static void remote_destroy(struct remote *r) {
+    rma_lost(r);
     while (!weft_list_empty(&r->links)) link_lost(weft_list_entry(r->links.next, struct link, link), r->lost);
     if (r->peer) ep_disconnect(r->peer);
     weft_list_remove(&r->link);
@@ -102,14 +104,19 @@ void far_begin(struct weft_writer *w, uint8_t *buf, size_t cap, enum far_op op, 
     weft_put_u32(w, l->id);
 }
 
-void far_send(const struct link *l, const struct weft_writer *w, bool more) {
-    struct remote *r = l->remote;
-    struct ep_send s = {
-        .handler = ON_MESSAGE, .channel = CHANNEL, .header = w->data, .header_bytes = w->len, .more = more};
+void far_send(struct remote *r, const struct weft_writer *w, const struct ep_send *what) {
+    struct ep_send s = what ? *what : (struct ep_send){0};
+    s.handler = ON_MESSAGE;
+    s.channel = CHANNEL;
+    s.header = w->data;
+    s.header_bytes = w->len;
     int rc = ep_send(r->peer, &s);
-    if (rc != WEFT_OK) lose(r, ECONNRESET);
+    if (rc == WEFT_OK) return;
+    lose(r, ECONNRESET);
+    if (s.on_done) s.on_done(s.arg, rc);
 }
 
+/* The sink of a message that is not to be taken stays as it is: its data goes nowhere. */
 static void on_message(void *ctx, struct ep_peer *peer, const struct ep_msg *msg, struct ep_sink *sink) {
     struct remote *r = ep_peer_context(peer);
     struct weft_reader in;
@@ -117,10 +124,15 @@ static void on_message(void *ctx, struct ep_peer *peer, const struct ep_msg *msg
     uint8_t op = weft_get_u8(&in), own = weft_get_u8(&in);
     uint32_t id = weft_get_u32(&in);
     if (!r || r->lost) return;
-    if (in.failed || !op || op >= FAR_OP_MAX || own > 1 || msg->data_bytes)
+    bool rma = op >= FAR_READ;
+    if (in.failed || !op || op >= FAR_OP_MAX || own > 1 || (msg->data_bytes && !rma)) {
         far_fail(r, "a message that is none");
-    else
+    } else if (rma) {
+        uint64_t key = link_key(r, !own, id);
+        rma_on_message(r, weft_map_get(&r->far->links, key), key, &in, op, msg, sink);
+    } else {
         link_on_message(r, &in, op, !own, id);
+    }
 }
 
 static void on_peer_up(void *ctx, struct ep_peer *peer) {

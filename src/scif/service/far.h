@@ -15,12 +15,14 @@
 #include "base/codec.h"
 #include "scif/layout.h"
 #include "scif/service/service.h"
+#include "scif/space.h"
 #include "transport/endpoint.h"
 
 #define FAR_VERSION    1u
 #define FAR_NAME       "scif" /* the published name of a service */
 #define FAR_BYTES_MAX  1000u  /* of a message, beside the first fields of its header */
 #define FAR_HEADER_MAX 64u    /* of anything else */
+#define FAR_SLOTS      16u /* RMAs that one service may have under way at another; each is named by its slot */
 
 /* What one service says to another: active messages of one handler and one channel. Header: op u8, own u8 (1:
  * the connection was asked for by the sender), id u32 (its number there), then, little-endian: */
@@ -33,6 +35,11 @@ enum far_op {
                 * 2^32
                 */
     FAR_CLOSE, /* also takes a CONNECT back */
+    FAR_READ,  /* slot u8, value u8 (1: within one window), bytes u32, offset u64; from u64, whole u64: the
+                  range that  has to be there */
+    FAR_WRITE, /* the same, the bytes are the message's data; or none: nothing but the range is checked */
+    FAR_BYTES, /* slot u8, errno u16; if that is 0, data: answers READ */
+    FAR_DONE,  /* slot u8, errno u16: answers WRITE */
     FAR_OP_MAX
 };
 
@@ -67,6 +74,11 @@ struct remote {
     struct node_process id;
     int lost; /* an errno: it is to be removed; 0: it is not */
     struct weft_list links;
+
+    /* RMAs of programs here, and of programs there (rma.c). */
+    struct rma *asked_for[FAR_SLOTS];
+    struct weft_list rmas; /* those that wait for a slot */
+    struct served *read[FAR_SLOTS], *write[FAR_SLOTS];
 };
 
 enum link_state {
@@ -95,7 +107,8 @@ struct link {
     /* Positions in `from`: what was sent on, and what the far program has taken of that. In `to`: what has
      * come, and what the far end knows to be taken. Those in the queues are the program's to spoil. */
     unsigned sent, released, arrived, reported;
-    bool awaited; /* the program's next receive will be noticed */
+    bool awaited;       /* the program's next receive will be noticed */
+    struct space space; /* the windows of the end here */
     uint64_t due_at_ns;
     struct weft_list due; /* link in far.due, of one kind */
 };
@@ -110,9 +123,20 @@ uint64_t far_next_deadline(const struct service *s);
 struct remote *far_find(struct far *f, uint16_t node);
 /* A header's beginning, for a message about l. */
 void far_begin(struct weft_writer *w, uint8_t *buf, size_t cap, enum far_op op, const struct link *l);
-void far_send(const struct link *l, const struct weft_writer *w, bool more);
+/* what: its data and flags; NULL: none. */
+void far_send(struct remote *r, const struct weft_writer *w, const struct ep_send *what);
 /* It has broken a rule. */
 void far_fail(struct remote *r, const char *how);
+
+/* ---- rma.c ---- */
+/* SCIF_OP_STAGE: the line is for RMAs from now on. 0 or an errno. */
+int rma_stage(struct line *l, int file);
+void rma_leave(struct line *l); /* it closes */
+/* A program's request; false: it breaks the rules. */
+bool rma_ask(struct service *s, struct line *l, const struct scif_rma *q);
+void rma_on_message(struct remote *r, struct link *l, uint64_t key, struct weft_reader *in, enum far_op op,
+                    const struct ep_msg *msg, struct ep_sink *sink);
+void rma_lost(struct remote *r); /* it goes */
 
 /* ---- link.c ---- */
 int link_connect(struct service *s, struct end *e, struct scif_portID dst);
@@ -124,6 +148,7 @@ void link_found(struct link *l); /* its remote is there */
 void link_lost(struct link *l, int err);
 void links_of_node_lost(struct service *s, uint32_t node);
 void link_on_message(struct remote *r, struct weft_reader *in, enum far_op op, bool own, uint32_t id);
+uint64_t link_key(const struct remote *r, bool own, uint32_t id);
 void link_on_sockets(struct service *s, struct watch *w, uint32_t events);
 void link_expire(struct far *f, uint64_t now);
 uint64_t link_next_due(const struct far *f);

@@ -21,7 +21,7 @@
     (200 * WEFT_NS_PER_US) /* after what came last: an answer mostly goes back before that, and tells */
 
 /* ---- Life ---- */
-static uint64_t key_of(const struct remote *r, bool own, uint32_t id) {
+uint64_t link_key(const struct remote *r, bool own, uint32_t id) {
     return (uint64_t)r->number << 33 | (uint64_t)own << 32 | id;
 }
 
@@ -30,7 +30,7 @@ static struct link *link_create(struct remote *r, bool own, uint32_t id, enum li
     if (!l) return NULL;
     *l = (struct link){.remote = r, .id = id, .own = own, .state = state, .inner = -1, .memory = -1};
     l->outer.fd = -1;
-    l->key = key_of(r, own, id);
+    l->key = link_key(r, own, id);
     weft_list_init(&l->due);
     if (weft_map_put(&r->far->links, l->key, l) != WEFT_OK) {
         free(l);
@@ -66,6 +66,7 @@ static void close_unless_none(int *fd) {
 static void destroy(struct link *l) {
     detach(l);
     if (l->end) l->end->far = NULL;
+    space_fini(&l->space);
     if (l->from) munmap(l->from, SCIF_SHARED_BYTES);
     if (l->to) munmap(l->to, SCIF_SHARED_BYTES);
     close_unless_none(&l->outer.fd);
@@ -90,6 +91,7 @@ static int make_far_end(struct link *l, struct end *e) {
     l->from = map_shared(l->memory);
     l->to = map_shared(e->memory);
     if (!l->from || !l->to) return ENOMEM;
+    l->space.table = &l->to->windows;
     atomic_store(&l->from->queue.far, SCIF_FAR);
     e->peer_memory = fcntl(l->memory, F_DUPFD_CLOEXEC, 0);
     e->peer_inner = fcntl(l->inner, F_DUPFD_CLOEXEC, 0);
@@ -112,7 +114,7 @@ static void say(struct link *l, enum far_op op) {
     uint8_t buf[FAR_HEADER_MAX];
     struct weft_writer w;
     far_begin(&w, buf, sizeof buf, op, l);
-    far_send(l, &w, false);
+    far_send(l->remote, &w, NULL);
 }
 
 /* ---- What the program here sends ---- */
@@ -129,7 +131,7 @@ static void send_bytes(struct link *l, const void *bytes, size_t n, bool more) {
     far_begin(&w, buf, sizeof buf, FAR_DATA, l);
     weft_put_u32(&w, taken);
     weft_put_bytes(&w, bytes, n);
-    far_send(l, &w, more);
+    far_send(l->remote, &w, &(struct ep_send){.more = more});
     l->reported = taken;
 }
 
@@ -171,7 +173,7 @@ static void report(struct link *l) {
     if (taken == l->reported) return;
     far_begin(&w, buf, sizeof buf, FAR_TAKEN, l);
     weft_put_u32(&w, taken);
-    far_send(l, &w, false);
+    far_send(l->remote, &w, NULL);
     l->reported = taken;
 }
 
@@ -260,7 +262,7 @@ void link_found(struct link *l) {
     weft_put_u32(&w, node_client_self(f->line).process);
     weft_put_u16(&w, l->end->port->number);
     weft_put_u16(&w, l->port);
-    far_send(l, &w, false);
+    far_send(l->remote, &w, NULL);
 }
 
 int link_connect(struct service *s, struct end *e, struct scif_portID dst) {
@@ -300,7 +302,7 @@ static void on_connect(struct remote *r, struct weft_reader *in, uint32_t id) {
     uint32_t process = weft_get_u32(in);
     struct scif_portID source = {node, weft_get_u16(in)};
     uint16_t port = weft_get_u16(in);
-    if (in->failed || version != FAR_VERSION || weft_map_get(&r->far->links, key_of(r, false, id))) {
+    if (in->failed || version != FAR_VERSION || weft_map_get(&r->far->links, link_key(r, false, id))) {
         far_fail(r, version != FAR_VERSION ? "another version" : "a bad request to connect");
         return;
     }
@@ -324,7 +326,7 @@ static void answer(struct link *l, bool accepted) {
     struct weft_writer w;
     far_begin(&w, buf, sizeof buf, FAR_ANSWER, l);
     weft_put_u8(&w, accepted);
-    far_send(l, &w, false);
+    far_send(l->remote, &w, NULL);
 }
 
 void link_refuse(struct link *l) {
@@ -410,7 +412,7 @@ void link_on_message(struct remote *r, struct weft_reader *in, enum far_op op, b
         on_connect(r, in, id);
         return;
     }
-    struct link *l = weft_map_get(&r->far->links, key_of(r, own, id));
+    struct link *l = weft_map_get(&r->far->links, link_key(r, own, id));
     if (!l) return; /* it was closed here, and they do not know that yet */
     if (op == FAR_ANSWER && own)
         on_answer(l, in);
