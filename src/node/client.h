@@ -90,6 +90,10 @@ int node_client_withdraw(struct node_client *c, const char *name);
 /* A process of a node by its name or, with name NULL, by its number; errors as node_client_port_lookup. */
 int node_client_find(struct node_client *c, uint32_t node, const char *name, struct node_process *p, void *address,
                      size_t *address_bytes);
+/* The same without waiting; the callback comes once. address is valid during it. */
+int node_client_start_find(struct node_client *c, uint32_t node, const char *name,
+                           void (*fn)(void *arg, int status, struct node_process p, const void *address, size_t address_bytes),
+                           void *arg);
 /* Asks for news of a process's end, without waiting; on_process_down comes soon if there is no such process. */
 int node_client_watch(struct node_client *c, struct node_process p);
 /* For executors: tells the daemon that this executor is ready, with its endpoint's address. */

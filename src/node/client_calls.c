@@ -83,7 +83,7 @@ static void executor_started(struct node_client *c, struct client_waiter *w) {
     w->fn(w->arg, w->status, w->status == WEFT_OK ? NULL : w->reason, w->status == WEFT_OK ? &x : NULL);
 }
 
-/* Posts a request about a process that nobody waits for. */
+/* A request that nobody waits for. */
 static int post_about(struct node_client *c, enum node_request type, const struct weft_writer *body,
                       const struct client_waiter *what) {
     struct client_waiter *w = malloc(sizeof *w);
@@ -140,27 +140,28 @@ int node_client_port_release(struct node_client *c, uint16_t port) {
     return rc;
 }
 
-/* A request that is answered with a process and its address. */
+/* The answer to a look-up: a process and its address, EP_ADDRESS_MAX bytes of room. */
+static int get_found(const struct client_waiter *w, uint32_t *process, uint8_t *address, size_t *bytes) {
+    struct weft_reader r;
+    answer(w, &r);
+    *process = weft_get_u32(&r);
+    node_get_address(&r, address, bytes);
+    return r.failed ? WEFT_E_PROTO : WEFT_OK;
+}
+
 static int look_up(struct node_client *c, enum node_request type, const struct weft_writer *body,
                    uint32_t node, struct node_process *p, void *address, size_t *address_bytes) {
     uint8_t found[EP_ADDRESS_MAX];
+    uint32_t process = 0;
     size_t found_bytes = 0;
     struct client_waiter w = {0};
     int rc = client_call(c, type, body, QUICK_TIMEOUT_MS, &w);
+    if (rc == WEFT_OK) rc = get_found(&w, &process, found, &found_bytes);
+    if (rc == WEFT_OK && found_bytes > *address_bytes) rc = WEFT_E_TOO_BIG;
     if (rc == WEFT_OK) {
-        struct weft_reader r;
-        answer(&w, &r);
-        uint32_t process = weft_get_u32(&r);
-        node_get_address(&r, found, &found_bytes);
-        if (r.failed)
-            rc = WEFT_E_PROTO;
-        else if (found_bytes > *address_bytes)
-            rc = WEFT_E_TOO_BIG;
-        if (rc == WEFT_OK) {
-            *p = (struct node_process){.node = node, .process = process};
-            memcpy(address, found, found_bytes);
-            *address_bytes = found_bytes;
-        }
+        *p = (struct node_process){.node = node, .process = process};
+        memcpy(address, found, found_bytes);
+        *address_bytes = found_bytes;
     }
     free(w.body);
     return rc;
@@ -194,17 +195,45 @@ int node_client_withdraw(struct node_client *c, const char *name) {
     return name_call(c, NODE_WITHDRAW, name);
 }
 
+/* Fields of NODE_FIND; name NULL: by the process's number. */
+static int put_find(struct weft_writer *body, uint32_t node, const char *name, uint32_t process) {
+    struct node_sought s = {.kind = name ? NODE_SOUGHT_NAME : NODE_SOUGHT_PROCESS, .process = process};
+    if (name && strlen(name) >= sizeof s.name) return WEFT_E_INVAL;
+    if (name) strcpy(s.name, name);
+    weft_put_u32(body, node);
+    node_put_sought(body, &s);
+    return WEFT_OK;
+}
+
 int node_client_find(struct node_client *c, uint32_t node, const char *name, struct node_process *p,
                      void *address, size_t *address_bytes) {
     uint8_t buf[NODE_PUBLISHED_MAX + 16];
-    struct node_sought s = {.kind = name ? NODE_SOUGHT_NAME : NODE_SOUGHT_PROCESS, .process = p->process};
-    if (name && strlen(name) >= sizeof s.name) return WEFT_E_INVAL;
-    if (name) strcpy(s.name, name);
     struct weft_writer body;
     weft_writer_init(&body, buf, sizeof buf);
-    weft_put_u32(&body, node);
-    node_put_sought(&body, &s);
-    return look_up(c, NODE_FIND, &body, node, p, address, address_bytes);
+    int rc = put_find(&body, node, name, p->process);
+    return rc ? rc : look_up(c, NODE_FIND, &body, node, p, address, address_bytes);
+}
+
+static void found(struct node_client *c, struct client_waiter *w) {
+    uint8_t address[EP_ADDRESS_MAX];
+    size_t bytes = 0;
+    struct node_process p = w->about;
+    int status = w->status == WEFT_OK ? get_found(w, &p.process, address, &bytes) : w->status;
+    w->found(w->arg, status, p, address, bytes);
+}
+
+int node_client_start_find(struct node_client *c, uint32_t node, const char *name,
+                           void (*fn)(void *arg, int status, struct node_process p, const void *address,
+                                      size_t address_bytes),
+                           void *arg) {
+    uint8_t buf[NODE_PUBLISHED_MAX + 16];
+    struct weft_writer body;
+    weft_writer_init(&body, buf, sizeof buf);
+    int rc = put_find(&body, node, name, 0);
+    return rc ? rc
+              : post_about(
+                    c, NODE_FIND, &body,
+                    &(struct client_waiter){.finish = found, .about.node = node, .found = fn, .arg = arg});
 }
 
 static void watched(struct node_client *c, struct client_waiter *w) {

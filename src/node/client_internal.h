@@ -24,6 +24,7 @@ struct client_waiter {
     void (*finish)(struct node_client *c, struct client_waiter *w);   /* NULL: someone waits */
     struct node_process about;    /* the process asked for; its number 0: an executor that is to be started */
     void (*fn)(void *arg, int status, const char *reason, const struct node_executor *x);   /* of who asked for that */
+    void (*found)(void *arg, int status, struct node_process p, const void *address, size_t address_bytes);
     void *arg;
 };
 

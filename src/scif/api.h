@@ -14,6 +14,11 @@ static inline int api_failed(int err) {
     return -1;
 }
 
+/* A peer that is gone: with its node, or by itself. */
+static inline int api_errno(const struct endpoint *e, int err) {
+    return err == ECONNRESET && atomic_load(&e->peer_memory->queue.far) == SCIF_FAR_LOST ? ENODEV : err;
+}
+
 /* Held; connected too, if the other arguments are `good`. NULL with errno. */
 static inline struct endpoint *api_hold(scif_epd_t epd, bool good) {
     return good ? endpoint_hold_connected(epd) : endpoint_hold(epd);
@@ -26,8 +31,8 @@ static inline int api_check(const struct endpoint *e, bool good) {
 
 /* The end of a call that gives 0 or fails; kept: errno when it began. */
 static inline int api_end(struct endpoint *e, int err, int kept) {
+    errno = err ? api_errno(e, err) : kept;
     endpoint_release(e);
-    errno = err ? err : kept;
     return err ? -1 : 0;
 }
 

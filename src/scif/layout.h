@@ -27,6 +27,13 @@ enum queue_mark {
     QUEUE_MARK_BUSY /* being set */
 };
 
+/* Whose queue it is: a peer's on this host, or the service's, which stands for a peer on another host. */
+enum scif_far {
+    SCIF_NEAR,
+    SCIF_FAR,
+    SCIF_FAR_LOST /* that peer's node is lost */
+};
+
 struct scif_queue {
     _Alignas(64) atomic_uint head; /* bytes ever written; the sender's */
     _Alignas(64) atomic_uint tail; /* bytes ever read; the receiver's */
@@ -34,6 +41,7 @@ struct scif_queue {
                              be told */
     _Alignas(64) atomic_uint some; /* enum queue_mark: a byte in the receiver's socket: readable */
     atomic_uint full;              /* enum queue_mark: the sender's socket is stuffed: not writable */
+    atomic_uint far;               /* enum scif_far; the service's */
 };
 
 /* ---- The registered address space ----

@@ -91,12 +91,12 @@ static void hang_up(void) {
     line.socket = -1;
 }
 
-static int open_line(void) {
+int line_open(void) {
     int s = reach_service();
-    if (s == -EMFILE || s == -ENFILE) return -s;
+    if (s == -EMFILE || s == -ENFILE) return s;
     if (s < 0) {
         weft_error("scif", "the SCIF service cannot be reached: %s", strerror(-s));
-        return ENXIO;
+        return -ENXIO;
     }
     struct scif_request q = {.op = SCIF_OP_HELLO, .value = SCIF_PROTOCOL};
     struct scif_answer a;
@@ -106,8 +106,14 @@ static int open_line(void) {
         weft_error("scif", "the SCIF service does not speak with this library: %s",
                    strerror(err ? -err : a.error));
         close(s);
-        return ENXIO;
+        return -ENXIO;
     }
+    return s;
+}
+
+static int open_line(void) {
+    int s = line_open();
+    if (s < 0) return -s;
     line.socket = s;
     line.pid = getpid();
     return 0;

@@ -187,9 +187,7 @@ EXPORT void *scif_mmap(void *addr, size_t len, int prot_flags, int map_flags, sc
                                 (prot_flags & SCIF_PROT_WRITE ? PROT_WRITE : 0)};
     char *place = NULL;
     int kept = errno, err = good ? map(&r, addr, map_flags & SCIF_MAP_FIXED, &place) : EINVAL;
-    endpoint_release(e);
-    errno = err ? err : kept;
-    return err ? SCIF_MMAP_FAILED : place;
+    return api_end(e, err, kept) ? SCIF_MMAP_FAILED : place;
 }
 
 EXPORT int scif_munmap(void *addr, size_t len) {

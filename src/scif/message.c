@@ -45,7 +45,7 @@ static int send_all(struct endpoint *e, scif_epd_t epd, const char *msg, int len
         err = wait_for_room(e, epd);
         if (err == ECANCELED) err = ECONNRESET;
     }
-    return sent || !err ? sent : api_failed(err);
+    return sent || !err ? sent : api_failed(api_errno(e, err));
 }
 
 EXPORT int scif_send(scif_epd_t epd, void *msg, int len, int flags) {
@@ -139,7 +139,7 @@ static int receive_all(struct endpoint *e, scif_epd_t epd, char *msg, int len, i
     }
     if (looking) stop_looking(e);
     if (err == ECANCELED) err = ECONNRESET;
-    return got || !err ? got : api_failed(err);
+    return got || !err ? got : api_failed(api_errno(e, err));
 }
 
 EXPORT int scif_recv(scif_epd_t epd, void *msg, int len, int flags) {

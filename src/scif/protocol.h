@@ -33,6 +33,8 @@ enum scif_op {
     SCIF_OP_NEIGHBOUR, /* another node's service, instead of HELLO, value: SCIF_PROTOCOL; peer: who connects,
                           port: to which; descriptors: memory and inner socket of its end. Answered when it is
                           accepted, likewise */
+    SCIF_OP_STAGE, /* descriptor: a memory file of SCIF_STAGE_BYTES that cannot shrink. After its answer only
+                    struct scif_rma comes over this line */
     SCIF_OP_MAX
 };
 
@@ -56,6 +58,31 @@ struct scif_answer {
     uint64_t endpoint;
     struct scif_portID peer;
     uint16_t port, unused;
+};
+
+/* ---- RMAs to peers on other hosts ----
+ * A thread has a line of its own for them, and a stage: memory that it shares with the service, in blocks of
+ * which each is for one request at a time. Answers come as requests are done, in any order. */
+#define SCIF_STAGE_BLOCKS 4u
+#define SCIF_BLOCK_BYTES  (256u << 10)
+#define SCIF_STAGE_BYTES  ((size_t)SCIF_STAGE_BLOCKS * SCIF_BLOCK_BYTES)
+
+enum scif_rma_kind {
+    SCIF_RMA_READ = 1, /* into the block */
+    SCIF_RMA_WRITE,    /* from it */
+    SCIF_RMA_VALUE     /* the same, if the range to be checked is within one window */
+};
+struct scif_rma {
+    uint64_t endpoint;
+    uint32_t kind, block;
+    uint64_t offset;      /* of the peer's windows */
+    uint64_t from, whole; /* the range that has to be there, of which this is a part */
+    uint32_t bytes;       /* 0: it is only checked */
+    uint32_t unused;
+};
+struct scif_rma_answer {
+    int32_t error; /* an errno; 0: done */
+    uint32_t block;
 };
 
 /* ---- Records with descriptors ---- */

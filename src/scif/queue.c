@@ -11,10 +11,14 @@
 #define BUSY_PAUSE_NS 50000
 
 /* ---- Bytes ---- */
-static unsigned used(const struct scif_queue *q) {
-    unsigned n = atomic_load_explicit(&q->head, memory_order_acquire) -
-                 atomic_load_explicit(&q->tail, memory_order_acquire);
+static unsigned between(unsigned tail, unsigned head) {
+    unsigned n = head - tail;
     return n <= SCIF_QUEUE_BYTES ? n : SCIF_QUEUE_BYTES; /* more is the other side's nonsense */
+}
+
+static unsigned used(const struct scif_queue *q) {
+    unsigned head = atomic_load_explicit(&q->head, memory_order_acquire);
+    return between(atomic_load_explicit(&q->tail, memory_order_acquire), head);
 }
 
 bool queue_empty(const struct scif_queue *q) { return used(q) == 0; }
@@ -32,15 +36,20 @@ size_t queue_put(struct scif_shared *s, const void *from, size_t n) {
     return n;
 }
 
-size_t queue_get(struct scif_shared *s, void *to, size_t n) {
-    unsigned there = used(&s->queue);
+size_t queue_peek(const struct scif_shared *s, unsigned from, void *to, size_t n) {
+    unsigned there = between(from, atomic_load_explicit(&s->queue.head, memory_order_acquire));
     if (n > there) n = there;
-    if (!n) return 0;
-    unsigned tail = atomic_load_explicit(&s->queue.tail, memory_order_relaxed), at = tail % SCIF_PAGE;
+    unsigned at = from % SCIF_PAGE;
     size_t first = n < SCIF_PAGE - at ? n : SCIF_PAGE - at;
     memcpy(to, s->bytes + at, first);
     memcpy((char *)to + first, s->bytes, n - first);
-    atomic_store_explicit(&s->queue.tail, tail + (unsigned)n, memory_order_release);
+    return n;
+}
+
+size_t queue_get(struct scif_shared *s, void *to, size_t n) {
+    unsigned tail = atomic_load_explicit(&s->queue.tail, memory_order_relaxed);
+    n = queue_peek(s, tail, to, n);
+    if (n) atomic_store_explicit(&s->queue.tail, tail + (unsigned)n, memory_order_release);
     return n;
 }
 
@@ -99,23 +108,38 @@ static bool wait_while_busy(const struct scif_queue *q) {
     return false;
 }
 
-void queue_unmark(struct scif_queue *q, int outer_own) {
+enum queue_unmarked queue_unmark_after(struct scif_queue *q, unsigned from, int outer_own) {
     char byte;
-    if (atomic_load(&q->some) == QUEUE_MARK_NONE || !wait_while_busy(q)) return;
-    if (!queue_empty(q) || !change(&q->some, QUEUE_MARK_SET, QUEUE_MARK_NONE)) return;
+    if (atomic_load(&q->some) == QUEUE_MARK_NONE) return QUEUE_UNMARKED;
+    if (!wait_while_busy(q)) return QUEUE_MARK_STAYS;
+    if (atomic_load(&q->head) != from || !change(&q->some, QUEUE_MARK_SET, QUEUE_MARK_NONE))
+        return QUEUE_MORE;
     atomic_thread_fence(memory_order_seq_cst);
     /* A sender that came before the mark went relies on it; one that comes from now on sends a byte of its
      * own. */
-    if (!queue_empty(q) && change(&q->some, QUEUE_MARK_NONE, QUEUE_MARK_SET)) return;
+    if (atomic_load(&q->head) != from && change(&q->some, QUEUE_MARK_NONE, QUEUE_MARK_SET)) return QUEUE_MORE;
     (void)!recv(outer_own, &byte, 1, MSG_DONTWAIT);
+    return QUEUE_UNMARKED;
 }
 
-void queue_mark_full(struct scif_queue *q, int outer_own, int inner_own) {
-    if (queue_has_room(q) || !change(&q->full, QUEUE_MARK_NONE, QUEUE_MARK_BUSY)) return;
+void queue_unmark(struct scif_queue *q, int outer_own) {
+    queue_unmark_after(q, atomic_load_explicit(&q->tail, memory_order_relaxed), outer_own);
+}
+
+bool queue_mark_until_taken(struct scif_queue *q, unsigned seen, int outer_own, int inner_own) {
+    if (atomic_load(&q->tail) != seen) return false;
+    if (!change(&q->full, QUEUE_MARK_NONE, QUEUE_MARK_BUSY)) return true;
     queue_stuff(outer_own);
     atomic_store(&q->full, QUEUE_MARK_SET);
     atomic_thread_fence(memory_order_seq_cst);
-    if (queue_has_room(q) && change(&q->full, QUEUE_MARK_SET, QUEUE_MARK_NONE)) queue_drain(inner_own);
+    if (atomic_load(&q->tail) == seen) return true;
+    if (change(&q->full, QUEUE_MARK_SET, QUEUE_MARK_NONE)) queue_drain(inner_own);
+    return false;
+}
+
+void queue_mark_full(struct scif_queue *q, int outer_own, int inner_own) {
+    unsigned tail = atomic_load(&q->tail);
+    if (!queue_has_room(q)) queue_mark_until_taken(q, tail, outer_own, inner_own);
 }
 
 void queue_unmark_full(struct scif_queue *q, int inner) {
@@ -123,4 +147,9 @@ void queue_unmark_full(struct scif_queue *q, int inner) {
     if (atomic_load_explicit(&q->full, memory_order_relaxed) == QUEUE_MARK_NONE) return;
     /* A sender that is still setting it looks at the queue once more. */
     if (change(&q->full, QUEUE_MARK_SET, QUEUE_MARK_NONE)) queue_drain(inner);
+}
+
+void queue_release(struct scif_queue *q, unsigned tail, int inner) {
+    atomic_store_explicit(&q->tail, tail, memory_order_release);
+    queue_unmark_full(q, inner);
 }

@@ -26,12 +26,28 @@ bool queue_has_room(const struct scif_queue *q);
 bool queue_tell(struct scif_queue *q, int inner);
 /* If there is no room left. */
 void queue_mark_full(struct scif_queue *q, int outer_own, int inner_own);
+/* Marks it until the receiver takes more than up to `seen`. False: it has. */
+bool queue_mark_until_taken(struct scif_queue *q, unsigned seen, int outer_own, int inner_own);
 
 /* ---- The receiver's side ---- */
 /* After queue_get; inner: the sender's. */
 void queue_unmark_full(struct scif_queue *q, int inner);
 /* If the queue is empty. */
 void queue_unmark(struct scif_queue *q, int outer_own);
+
+/* ---- The same for a receiver that takes bytes before it gives their room back: one that passes them on ----
+ */
+/* Copies what follows `from`, a position that was reached before; how much. */
+size_t queue_peek(const struct scif_shared *q, unsigned from, void *to, size_t n);
+/* Gives back the room of what is before `tail`; inner: the sender's. */
+void queue_release(struct scif_queue *q, unsigned tail, int inner);
+/* If nothing follows `from`. A receiver that is told by edges has to look again unless it is unmarked. */
+enum queue_unmarked {
+    QUEUE_UNMARKED,
+    QUEUE_MORE,      /* something follows */
+    QUEUE_MARK_STAYS /* the sender, which is just setting it, does not get on */
+};
+enum queue_unmarked queue_unmark_after(struct scif_queue *q, unsigned from, int outer_own);
 /* If it is not, and nobody looks at it any more. */
 void queue_mark(struct scif_queue *q, int inner_own);
 

@@ -4,7 +4,10 @@
 #include "scif/api.h"
 #include "scif/move.h"
 #include "scif/pages.h"
+#include "scif/remote.h"
 #include "scif/space.h"
+
+#include <string.h>
 
 #define LINE_BYTES 64u
 #define RMA_FLAGS  (SCIF_RMA_USECPU | SCIF_RMA_USECACHE | SCIF_RMA_SYNC | SCIF_RMA_ORDERED)
@@ -17,10 +20,31 @@ struct transfer {
     uint64_t offset, remote, bytes;
 };
 
+/* The local side of an RMA to another host. */
+static int move_local(void *arg, uint64_t at, void *memory, size_t n) {
+    const struct transfer *t = arg;
+    if (!t->local)
+        return t->write ? space_get(&t->e->own, t->offset + at, memory, n)
+                        : space_put(&t->e->own, t->offset + at, memory, n);
+    memcpy(t->write ? memory : t->memory + at, t->write ? t->memory + at : memory, n);
+    return 0;
+}
+
+static int move_far(const struct transfer *t, uint64_t from, uint64_t to) {
+    const struct remote_move m = {.e = t->e,
+                                  .write = t->write,
+                                  .remote = t->remote,
+                                  .bytes = t->bytes,
+                                  .local = move_local,
+                                  .arg = (void *)t};
+    return remote_run(&m, from, to);
+}
+
 static int move_range(const struct transfer *t, uint64_t from, uint64_t to) {
     struct space *own = &t->e->own, *there = &t->e->there;
     uint64_t here = t->offset + from, away = t->remote + from, n = to - from;
     if (!n) return 0;
+    if (remote_is(t->e)) return move_far(t, from, to);
     if (t->local)
         return t->write ? space_put(there, away, t->memory + from, n)
                         : space_get(there, away, t->memory + from, n);
@@ -28,8 +52,10 @@ static int move_range(const struct transfer *t, uint64_t from, uint64_t to) {
 }
 
 static int check(const struct transfer *t) {
-    int err =
-        table_check(t->e->there.table, t->remote, t->bytes, t->write ? SCIF_PROT_WRITE : SCIF_PROT_READ);
+    int err = 0;
+    if (!remote_is(t->e)) /* else the service there checks it */
+        err =
+            table_check(t->e->there.table, t->remote, t->bytes, t->write ? SCIF_PROT_WRITE : SCIF_PROT_READ);
     if (!err && !t->local)
         err = table_check(t->e->own.table, t->offset, t->bytes, t->write ? SCIF_PROT_READ : SCIF_PROT_WRITE);
     return err;
@@ -146,12 +172,20 @@ static int write_value(struct space *s, uint64_t offset, uint64_t value) {
     return err;
 }
 
+static int check_there(struct endpoint *e, uint64_t offset) {
+    return remote_is(e) ? remote_check_value(e, offset) : check_value(&e->there, offset);
+}
+
+static int write_there(struct endpoint *e, uint64_t offset, uint64_t value) {
+    return remote_is(e) ? remote_write_value(e, offset, value) : write_value(&e->there, offset, value);
+}
+
 static int signal_both(struct endpoint *e, off_t loff, uint64_t lval, off_t roff, uint64_t rval, int flags) {
     int err = queue_is_closed(e->peer_inner) ? ECONNRESET : 0;
     if (!err && (flags & SCIF_SIGNAL_LOCAL)) err = check_value(&e->own, (uint64_t)loff);
-    if (!err && (flags & SCIF_SIGNAL_REMOTE)) err = check_value(&e->there, (uint64_t)roff);
+    if (!err && (flags & SCIF_SIGNAL_REMOTE)) err = check_there(e, (uint64_t)roff);
     if (!err && (flags & SCIF_SIGNAL_LOCAL)) err = write_value(&e->own, (uint64_t)loff, lval);
-    if (!err && (flags & SCIF_SIGNAL_REMOTE)) err = write_value(&e->there, (uint64_t)roff, rval);
+    if (!err && (flags & SCIF_SIGNAL_REMOTE)) err = write_there(e, (uint64_t)roff, rval);
     return err;
 }
 

@@ -4,7 +4,9 @@
 #
 #   usage: netns.sh two-hosts.sh WEFT DIRECTORY COMMAND [ARGUMENT...]
 #
-# DIRECTORY is for the run directories and the output of `weft up`. Exit status: the command's.
+# DIRECTORY is for the run directories and the output of `weft up`. Exit status: the command's. environment: RIGHT, a command
+# that runs on `right` meanwhile, with udp only too; its standard input and output are the fifos DIRECTORY/to-right and
+# DIRECTORY/from-right.
 set -eu
 [ $# -ge 3 ] || { sed -n '2,/^set -eu/{/^set -eu/d;s/^# \{0,1\}//;p;}' "$0"; exit 2; }
 weft=$1 dir=$2
@@ -31,6 +33,11 @@ join=$(sed -n 's/.*--join \([^ ]*\).*/\1/p' "$dir/up-left" | head -n 1)
 [ -n "$join" ] || { echo "two-hosts.sh: weft up printed no text to join with:" >&2; cat "$dir/up-left" >&2; exit 1; }
 printf '%s\n' "$join" | on right "$weft" up --bind 10.77.0.2 --join - >"$dir/up-right" 2>&1 ||
     { cat "$dir/up-right" >&2; exit 1; }
+if [ -n "${RIGHT-}" ]; then
+    mkfifo "$dir/to-right" "$dir/from-right"
+    # shellcheck disable=SC2086
+    WEFT_ADAPTER=udp on right $RIGHT <"$dir/to-right" >"$dir/from-right" &
+fi
 status=0
 on left "$weft" run --adapter udp -- "$@" || status=$?
 exit "$status"

@@ -1,9 +1,10 @@
 /* Connections: from a request in a listener's backlog to two ends that know each other's memory and inner
- * socket. The listener may be of this node, or of another one on this host, whose service is asked over a
- * line of its own for each request. */
+ * socket. The listener may be of this node; of another one on this host, whose service is asked over a line
+ * of its own for each request; or of one on another host (link.c). */
 #include "base/clock.h"
 #include "base/error.h"
 #include "scif/queue.h"
+#include "scif/service/far.h"
 #include "scif/service/service.h"
 
 #include <errno.h>
@@ -24,7 +25,7 @@ static void close_unless_none(int *fd) {
 
 /* ---- The one who connects ---- */
 /* The answer is there: the descriptor becomes writable. */
-static void answer(struct service *s, struct end *e, int error) {
+void connect_answer(struct service *s, struct end *e, int error) {
     e->request = NULL;
     if (e->neighbour.fd >= 0) service_unwatch(s, &e->neighbour);
     weft_list_remove(&e->connecting);
@@ -54,7 +55,7 @@ int connect_ask(struct service *s, struct end *e, struct scif_portID dst, bool o
     e->deadline_ns = weft_now_ns() + SCIF_ACCEPT_NS;
     weft_list_push_back(&s->connecting, &e->connecting);
     err = dst.node == s->node ? request_here(s, e, dst.port) : request_there(s, e, dst);
-    if (err) answer(s, e, err); /* is given to the next call, as every answer */
+    if (err) connect_answer(s, e, err); /* is given to the next call, as every answer */
     return EINPROGRESS;
 }
 
@@ -90,14 +91,17 @@ static void dequeue(struct request *r) {
 void request_drop(struct service *s, struct request *r) {
     if (r->from) r->from->request = NULL;
     if (r->line) r->line->request = NULL;
+    if (r->far) r->far->request = NULL;
     dequeue(r);
 }
 
 static void refuse(struct service *s, struct request *r) {
     struct end *from = r->from;
     struct line *l = r->line;
+    struct link *far = r->far;
     request_drop(s, r);
-    if (from) answer(s, from, ECONNREFUSED);
+    if (from) connect_answer(s, from, ECONNREFUSED);
+    if (far) link_refuse(far);
     if (l) line_close(s, l); /* a line that ends without an answer refuses */
 }
 
@@ -126,6 +130,15 @@ int connect_from_neighbour(struct service *s, struct line *l, struct scif_portID
     return 0;
 }
 
+int connect_from_far(struct service *s, struct link *l, struct scif_portID source, uint16_t port) {
+    struct request *r = enqueue(s, port);
+    if (!r) return ECONNREFUSED;
+    r->far = l;
+    r->source = source;
+    l->request = r;
+    return 0;
+}
+
 /* ---- Another node's listener on this host ---- */
 static void on_neighbour(struct service *s, struct watch *w, uint32_t events) {
     struct end *e = weft_container_of(w, struct end, neighbour);
@@ -135,26 +148,16 @@ static void on_neighbour(struct service *s, struct watch *w, uint32_t events) {
     if (err == -EAGAIN) return;
     if (err || r.bytes != sizeof a || a.error || r.fds != 2) {
         while (!err && r.fds) close(r.fd[--r.fds]);
-        answer(s, e, ECONNREFUSED);
+        connect_answer(s, e, ECONNREFUSED);
         return;
     }
     e->peer_memory = r.fd[0];
     e->peer_inner = r.fd[1];
-    answer(s, e, 0);
+    connect_answer(s, e, 0);
 }
 
-static bool is_online(struct service *s, uint16_t node) {
-    uint16_t all[SCIF_NODES_MAX];
-    size_t count;
-    line_nodes(s, all, SCIF_NODES_MAX, &count);
-    for (size_t i = 0; i < count; i++)
-        if (all[i] == node) return true;
-    return false;
-}
-
-static int request_there(struct service *s, struct end *e, struct scif_portID dst) {
+static int request_neighbour(struct service *s, struct end *e, struct scif_portID dst) {
     struct sockaddr_un at = {.sun_family = AF_UNIX};
-    if (!is_online(s, dst.node)) return ENODEV;
     if (!scif_neighbour_path(s->path, dst.node, at.sun_path, sizeof at.sun_path)) return ENODEV;
     int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (fd < 0) return errno;
@@ -174,6 +177,14 @@ static int request_there(struct service *s, struct end *e, struct scif_portID ds
     return err;
 }
 
+static int request_there(struct service *s, struct end *e, struct scif_portID dst) {
+    switch (cluster_place(s, dst.node)) {
+    case PLACE_HERE: return request_neighbour(s, e, dst);
+    case PLACE_FAR: return link_connect(s, e, dst);
+    default: return ENODEV;
+    }
+}
+
 /* ---- Accepting ---- */
 static int answer_neighbour(struct service *s, struct request *r, const struct end *e) {
     struct scif_answer a = {.peer = {s->node, e->port->number}};
@@ -183,6 +194,7 @@ static int answer_neighbour(struct service *s, struct request *r, const struct e
 
 static int join(struct service *s, struct request *r, struct end *e) {
     e->peer = r->source;
+    if (r->far) return link_accept(r->far, e);
     e->peer_memory = r->from ? duplicate(r->from->memory) : duplicate(r->memory);
     e->peer_inner = r->from ? duplicate(r->from->inner.fd) : duplicate(r->inner);
     if (e->peer_memory < 0 || e->peer_inner < 0) return EMFILE;
@@ -215,7 +227,7 @@ int connect_accept(struct service *s, struct end *l, struct end **out, int *oute
     struct end *from = r->from;
     struct line *line = r->line;
     request_drop(s, r);
-    if (from) answer(s, from, 0);
+    if (from) connect_answer(s, from, 0);
     if (line) line_close(s, line);
     *out = e;
     return 0;
@@ -227,11 +239,10 @@ void connect_end(struct service *s, struct end *e) {
     if (e->request) request_drop(s, e->request);
     if (e->neighbour.fd >= 0) service_unwatch(s, &e->neighbour);
     weft_list_remove(&e->connecting);
-    if (e->peer_inner >=
-        0) { /* the peer's descriptor hangs up; the byte tells its service that this is not the end of it */
-        (void)!send(e->peer_inner, "", 1, MSG_DONTWAIT | MSG_NOSIGNAL);
-        shutdown(e->peer_inner, SHUT_RDWR);
-    }
+    if (e->far)
+        link_end_gone(e->far);
+    else if (e->peer_inner >= 0)
+        end_hang_up(e->peer_inner);
     close_unless_none(&e->peer_inner);
     close_unless_none(&e->peer_memory);
 }
@@ -245,6 +256,6 @@ void connect_expire(struct service *s, uint64_t now) {
     while (connect_next_deadline(s) <= now) {
         struct end *e = weft_list_entry(s->connecting.next, struct end, connecting);
         if (e->request) request_drop(s, e->request);
-        answer(s, e, ECONNREFUSED);
+        connect_answer(s, e, ECONNREFUSED);
     }
 }

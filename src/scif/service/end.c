@@ -27,7 +27,7 @@ static void init_lock(pthread_mutex_t *lock) {
     pthread_mutexattr_destroy(&a);
 }
 
-static int create_memory(void) {
+int end_make_memory(void) {
     int fd = memfd_create("scif", MFD_CLOEXEC | MFD_ALLOW_SEALING);
     if (fd < 0) return -errno;
     struct scif_memory *m = MAP_FAILED;
@@ -60,8 +60,13 @@ void end_on_inner(struct service *s, struct watch *w, uint32_t events) {
     if (ioctl(w->fd, SIOCOUTQ, &unread) || unread == 0) end_destroy(s, e);
 }
 
+void end_hang_up(int inner) {
+    (void)!send(inner, "", 1, MSG_DONTWAIT | MSG_NOSIGNAL);
+    shutdown(inner, SHUT_RDWR);
+}
+
 /* The smallest buffer: one stuffing is enough to make it not writable. */
-static int create_sockets(int pair[2]) {
+int end_make_sockets(int pair[2]) {
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair)) return errno;
     int least = 1;
     setsockopt(pair[0], SOL_SOCKET, SO_SNDBUF, &least, sizeof least);
@@ -77,7 +82,7 @@ static uint64_t random_id(const struct service *s) {
 
 int end_create(struct service *s, struct end **out, int *outer) {
     struct end *e = calloc(1, sizeof *e);
-    int pair[2], err = e ? create_sockets(pair) : ENOMEM;
+    int pair[2], err = e ? end_make_sockets(pair) : ENOMEM;
     if (err) {
         free(e);
         return err;
@@ -90,7 +95,7 @@ int end_create(struct service *s, struct end **out, int *outer) {
     fstat(pair[0], &st);
     e->inode = st.st_ino;
     e->id = random_id(s);
-    e->memory = create_memory();
+    e->memory = end_make_memory();
     if (e->memory < 0) err = -e->memory;
     if (!err && weft_map_put(&s->ends, e->id, e)) err = ENOMEM;
     if (!err) err = service_watch(s, &e->inner, 0);

@@ -1,7 +1,7 @@
 /* Lines: what programs, and the services of other nodes on this host, ask for. */
 #include "base/error.h"
 #include "base/log.h"
-#include "scif/service/service.h"
+#include "scif/service/far.h"
 
 #include <errno.h>
 #include <linux/capability.h>
@@ -12,24 +12,12 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define NODES_MS 2000
-
 void line_close(struct service *s, struct line *l) {
     if (l->request) request_drop(s, l->request);
+    if (l->stage) rma_leave(l);
     weft_list_remove(&l->link);
     service_unwatch(s, &l->watch);
     free(l);
-}
-
-uint16_t line_nodes(struct service *s, uint16_t *out, size_t cap, size_t *count) {
-    *count = 0;
-    struct node_info *all = s->daemon ? calloc(NODE_MAX, sizeof *all) : NULL;
-    int n = all ? node_client_nodes(s->daemon, all, NODE_MAX, NODES_MS) : 0;
-    for (int i = 0; i < n && *count < cap; i++)
-        if (all[i].online) out[(*count)++] = (uint16_t)all[i].id;
-    free(all);
-    if (!*count) out[(*count)++] = s->node;
-    return s->node;
 }
 
 /* Ports below 1024: the superuser's, or CAP_NET_BIND_SERVICE. */
@@ -111,7 +99,7 @@ static int serve(struct service *s, struct line *l, const struct scif_request *q
     switch (q->op) {
     case SCIF_OP_HELLO: l->hello = true; return q->value == SCIF_PROTOCOL ? 0 : EPROTO;
     case SCIF_OP_NODES:
-        line_nodes(s, r->nodes, SCIF_NODES_MAX, &r->count);
+        r->count = cluster_nodes(s, r->nodes, SCIF_NODES_MAX);
         r->head.value = (uint32_t)r->count;
         return 0;
     case SCIF_OP_OPEN: return serve_open(s, r);
@@ -160,21 +148,34 @@ static bool serve_neighbour(struct service *s, struct line *l, const struct scif
     return !err;
 }
 
+/* Its memory for RMAs comes with the request. */
+static int serve_stage(struct line *l, struct scif_record *in) {
+    if (!l->hello || in->fds != 1) return EPROTO;
+    in->fds = 0;
+    return rma_stage(l, in->fd[0]);
+}
+
+static bool serve_request(struct service *s, struct line *l, const struct scif_request *q,
+                          struct scif_record *in) {
+    struct reply r = {.own = -1};
+    if (q->op == SCIF_OP_NEIGHBOUR) return serve_neighbour(s, l, q, in);
+    if (q->op == SCIF_OP_STAGE) return answer(l, &r, serve_stage(l, in));
+    int err = l->hello || q->op == SCIF_OP_HELLO ? serve(s, l, q, &r) : EPROTO;
+    return answer(l, &r, err);
+}
+
 static void on_line(struct service *s, struct watch *w, uint32_t events) {
     struct line *l = weft_container_of(w, struct line, watch);
-    struct scif_request q;
+    union {
+        struct scif_request request;
+        struct scif_rma rma;
+    } q;
     struct scif_record in = {.data = &q, .bytes = sizeof q};
     int err = scif_record_receive(w->fd, &in, MSG_DONTWAIT);
     if (err == -EAGAIN) return;
     if (err) in.fds = 0; /* closed already */
-    bool good = !err && in.bytes == sizeof q;
-    if (good && q.op == SCIF_OP_NEIGHBOUR) {
-        good = serve_neighbour(s, l, &q, &in);
-    } else if (good) {
-        struct reply r = {.own = -1};
-        err = l->hello || q.op == SCIF_OP_HELLO ? serve(s, l, &q, &r) : EPROTO;
-        good = answer(l, &r, err);
-    }
+    bool good = !err && in.bytes == (l->stage ? sizeof q.rma : sizeof q.request);
+    if (good) good = l->stage ? rma_ask(s, l, &q.rma) : serve_request(s, l, &q.request, &in);
     while (in.fds) close(in.fd[--in.fds]);
     if (!good) line_close(s, l);
 }

@@ -4,7 +4,7 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "base/proc.h"
-#include "scif/service/service.h"
+#include "scif/service/far.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -78,11 +78,10 @@ static int listen_at(struct service *s) {
     return err ? err : service_watch(s, &s->listener, EPOLLIN);
 }
 
-/* News, which is of no interest here, or the daemon's end. */
+/* News, or the daemon's end. */
 static void on_daemon(struct service *s, struct watch *w, uint32_t events) {
-    struct node_info one;
-    node_client_nodes(s->daemon, &one, 1, 1000);
-    if (node_client_descriptor(s->daemon) < 0 || (events & EPOLLHUP)) s->stop = true;
+    cluster_refresh(s);
+    if (events & EPOLLHUP) s->stop = true;
 }
 
 static int attach(struct service *s) {
@@ -93,7 +92,9 @@ static int attach(struct service *s) {
     }
     s->node = (uint16_t)node_client_self(s->daemon).node;
     s->daemon_watch = (struct watch){node_client_descriptor(s->daemon), on_daemon};
-    return service_watch(s, &s->daemon_watch, EPOLLIN);
+    int err = service_watch(s, &s->daemon_watch, EPOLLIN);
+    if (!err) cluster_refresh(s);
+    return err;
 }
 
 static int service_open(struct service *s) {
@@ -135,7 +136,10 @@ static bool is_idle(const struct service *s) {
 static void serve(struct service *s) {
     s->idle_since_ns = weft_now_ns();
     while (!s->stop) {
-        uint64_t now = weft_now_ns(), next = connect_next_deadline(s);
+        bool quiet = far_progress(s);
+        uint64_t now = weft_now_ns(), next = connect_next_deadline(s), far = far_next_deadline(s);
+        if (!quiet) next = now;
+        if (far < next) next = far;
         bool idle = is_idle(s);
         if (!idle) s->idle_since_ns = now;
         if (idle && now - s->idle_since_ns >= IDLE_NS) break;
@@ -183,6 +187,8 @@ int main(int argc, char **argv) {
     prctl(PR_SET_PTRACER, PR_SET_PTRACER_ANY); /* programs take copies of the rings that are kept here */
     snprintf(s.path, sizeof s.path, "%s", argv[1]);
     if (argc == 3) snprintf(s.daemon_socket, sizeof s.daemon_socket, "%s", argv[2]);
+    if (argc == 3)
+        setenv("WEFT_NODE_SOCKET", s.daemon_socket, 1); /* the key for the endpoint comes from there too */
     weft_proc_raise_descriptors();
     become_daemon();
     if (!lock_path(&s)) {
@@ -197,6 +203,7 @@ int main(int argc, char **argv) {
     }
     ready();
     serve(&s);
+    far_close(&s);
     leave(&s);
     return 0;
 }

@@ -1,6 +1,7 @@
 /* Inside of weft-scif, the SCIF service of a node: ports, listeners and their backlogs, and the descriptors
- * from which a connection is made. Messages do not pass through it: it brings the two ends together, and
- * tells one when the other is gone, which the sockets that it holds tell it.
+ * from which a connection is made. Messages within a host do not pass through it: it brings the two ends
+ * together, and tells one when the other is gone, which the sockets that it holds tell it. Towards another
+ * host it stands for the far end (far.h).
  *
  * One thread; everything hangs on one epoll set. Nothing that a line says is trusted: an endpoint is named by
  * a random number. */
@@ -20,6 +21,10 @@
 #define SCIF_KEPT_MAX (SCIF_RINGS_MAX + SCIF_FILES_MAX + SCIF_OWNERS_MAX)
 
 struct service;
+struct far;
+struct link;
+struct stage;
+
 struct watch {
     int fd;
     void (*on)(struct service *s, struct watch *w, uint32_t events);
@@ -56,14 +61,18 @@ struct end {            /* an endpoint */
     /* Connected, or about to be */
     struct scif_portID peer;
     int peer_inner, peer_memory; /* -1: none */
+    struct link *far;            /* its peer is, or may come to be, on another host; else NULL */
 };
 
 /* Somebody wants to connect to a listener here. */
 struct request {
     struct weft_list link; /* in the listener's requests */
     struct end *listener;
-    struct end *from; /* of this node; NULL: a line of another node's service */
+    /* One of the three: an end of this node, a line of a neighbour's service, a connection to another host.
+     */
+    struct end *from;
     struct line *line;
+    struct link *far;
     struct scif_portID source;
     int inner, memory; /* of the end that wants to, if it is another node's */
 };
@@ -74,6 +83,13 @@ struct line { /* of a program, or of another node's service, for one request */
     bool hello, privileged;
     pid_t pid;
     struct request *request; /* of another node's */
+    struct stage *stage;     /* it is for RMAs; else NULL */
+};
+
+enum place { PLACE_NONE, PLACE_HERE, PLACE_FAR }; /* of a node: not online, on this host, on another one */
+struct service_node {
+    uint16_t id;
+    enum place place;
 };
 
 struct service {
@@ -84,25 +100,37 @@ struct service {
     uint16_t node;
     struct weft_map ends; /* by id */
     struct node_ports ports;
+    struct service_node nodes[NODE_MAX]; /* those that are online, ascending */
+    size_t node_count;
+    struct far *far; /* NULL: no node is on another host */
     struct weft_list lines, connecting;
     uint64_t idle_since_ns;
     unsigned turns;
     bool stop;
 };
 
-/* ---- service.c ---- */
+/* ---- main.c ---- */
 int service_watch(struct service *s, struct watch *w, uint32_t events); /* 0 or an errno */
 void service_unwatch(struct service *s, struct watch *w);               /* and closes it */
 
 /* ---- line.c: requests ---- */
 void line_accept(struct service *s, struct watch *w, uint32_t events);
 void line_close(struct service *s, struct line *l);
-uint16_t line_nodes(struct service *s, uint16_t *out, size_t cap, size_t *count);
+
+/* ---- cluster.c: the nodes, as the daemon tells ---- */
+void cluster_refresh(struct service *s); /* the daemon has something to say, or is gone */
+size_t cluster_nodes(struct service *s, uint16_t *out, size_t cap);
+enum place cluster_place(struct service *s, uint16_t node);
 
 /* ---- end.c: endpoints by themselves ---- */
 /* 0 or an errno. *outer is the caller's, to be given away. */
 int end_create(struct service *s, struct end **out, int *outer);
 void end_destroy(struct service *s, struct end *e);
+/* The peer has gone: the program's descriptor hangs up, and its service knows that this is not the end of it.
+ */
+void end_hang_up(int inner);
+int end_make_memory(void);         /* -errno */
+int end_make_sockets(int pair[2]); /* outer, inner; 0 or an errno */
 void end_on_inner(struct service *s, struct watch *w, uint32_t events);
 struct end *end_find(struct service *s, uint64_t id);
 struct end *end_find_inode(struct service *s, uint64_t inode);
@@ -121,6 +149,10 @@ int connect_accept(struct service *s, struct end *listener, struct end **out, in
  * on. */
 int connect_from_neighbour(struct service *s, struct line *l, struct scif_portID source, uint16_t port,
                            int inner, int memory);
+/* One of another host, answered by link_accept() or link_refuse(). */
+int connect_from_far(struct service *s, struct link *l, struct scif_portID source, uint16_t port);
+/* The answer to an end that is connecting. */
+void connect_answer(struct service *s, struct end *e, int error);
 void request_drop(struct service *s, struct request *r); /* the one who wants to is gone */
 void request_refuse_all(struct service *s, struct end *listener);
 void connect_end(struct service *s, struct end *e); /* before the end is destroyed */

@@ -1,0 +1,23 @@
+/* RMAs to a peer on another host: the node's service carries them out (protocol.h). Any thread. */
+#ifndef WEFT_SCIF_REMOTE_H
+#define WEFT_SCIF_REMOTE_H
+#include "scif/endpoint.h"
+
+struct remote_move {
+    struct endpoint *e;
+    bool write;
+    uint64_t remote, bytes; /* the whole range of the peer's */
+    /* n bytes between the local side, `at` from its beginning, and memory. 0 or an errno. */
+    int (*local)(void *arg, uint64_t at, void *memory, size_t n);
+    void *arg;
+};
+
+bool remote_is(const struct endpoint *e);
+/* From `from` to `to` of it; all of it is checked before. 0, ENXIO, EPERM, ECONNRESET, ENODEV, ENOMEM, or the
+ * local side's. */
+int remote_run(const struct remote_move *m, uint64_t from, uint64_t to);
+/* A fence's 8 bytes: whether they can be written; writing them. */
+int remote_check_value(struct endpoint *e, uint64_t offset);
+int remote_write_value(struct endpoint *e, uint64_t offset, uint64_t value);
+
+#endif

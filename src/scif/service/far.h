@@ -1,0 +1,156 @@
+/* Towards other hosts: each node's service has an endpoint of the transport, and carries the connections of
+ * its programs to the services of nodes on other hosts. Made when the cluster has a node on another host.
+ *
+ *      program ── end, queues ── [ link ~~~~ transport ~~~~ link ] ── queues, end ── program
+ *
+ * For each connection a service has a link, whose sockets and memory stand for the far end: so a program's
+ * library sees no difference for messages. A link's queue holds what its program sends until the far program
+ * has taken it, so a connection holds as much as one within a host, and everything in it is on its way at
+ * once: no other credit is needed.
+ *
+ * SERVICES OF OTHER HOSTS ARE NOT TRUSTED beyond the key that they have: every id, position, length and slot
+ * is checked; who breaks a rule loses all connections with this service. */
+#ifndef WEFT_SCIF_SERVICE_FAR_H
+#define WEFT_SCIF_SERVICE_FAR_H
+#include "base/codec.h"
+#include "scif/layout.h"
+#include "scif/service/service.h"
+#include "scif/space.h"
+#include "transport/endpoint.h"
+
+#define FAR_VERSION    1u
+#define FAR_NAME       "scif" /* the published name of a service */
+#define FAR_BYTES_MAX  1000u  /* of a message, beside the first fields of its header */
+#define FAR_HEADER_MAX 64u    /* of anything else */
+#define FAR_SLOTS      16u /* RMAs that one service may have under way at another; each is named by its slot */
+
+/* What one service says to another: active messages of one handler and one channel. Header: op u8, own u8 (1:
+ * the connection was asked for by the sender), id u32 (its number there), then, little-endian: */
+enum far_op {
+    FAR_CONNECT = 1, /* version u16, node u16, process u32 (the sender's, for its daemon), port u16: from,
+                        port u16: to */
+    FAR_ANSWER,      /* accepted u8 */
+    FAR_DATA,        /* taken u32, the bytes */
+    FAR_TAKEN, /* taken u32: so many bytes of what was sent have been received, from the beginning, modulo
+                * 2^32
+                */
+    FAR_CLOSE, /* also takes a CONNECT back */
+    FAR_READ,  /* slot u8, value u8 (1: within one window), bytes u32, offset u64; from u64, whole u64: the
+                  range that  has to be there */
+    FAR_WRITE, /* the same, the bytes are the message's data; or none: nothing but the range is checked */
+    FAR_BYTES, /* slot u8, errno u16; if that is 0, data: answers READ */
+    FAR_DONE,  /* slot u8, errno u16: answers WRITE */
+    FAR_OP_MAX
+};
+
+/* What a link waits for that comes by time. */
+enum link_due {
+    DUE_REPORT, /* its program has had time to take what came */
+    DUE_ACCEPT, /* its listener has not accepted */
+    DUE_ANSWER, /* the far service says nothing */
+    DUE_KINDS
+};
+
+struct far {
+    struct service *s;
+    struct ep *ep;
+    struct node_client *line; /* to the daemon, of that endpoint */
+    uint64_t publish_at_ns;   /* the name is still another process's */
+    struct watch watch_ep, watch_links;
+    int links_epoll; /* of the links' sockets, by edges: all that is there is looked at in one turn */
+    struct weft_list remotes;
+    struct weft_map links; /* by key */
+    uint32_t next_remote, next_link;
+    struct weft_list due[DUE_KINDS]; /* of struct link, by time */
+};
+
+/* Another service: one that was looked for from here, or that has connected to this one. */
+struct remote {
+    struct weft_list link; /* in far.remotes */
+    struct far *far;
+    struct ep_peer *peer; /* NULL: it is being looked for */
+    bool asked;           /* looked for from here: its node is known */
+    uint32_t number;
+    struct node_process id;
+    int lost; /* an errno: it is to be removed; 0: it is not */
+    struct weft_list links;
+
+    /* RMAs of programs here, and of programs there (rma.c). */
+    struct rma *asked_for[FAR_SLOTS];
+    struct weft_list rmas; /* those that wait for a slot */
+    struct served *read[FAR_SLOTS], *write[FAR_SLOTS];
+};
+
+enum link_state {
+    LINK_ASKED,   /* no answer yet */
+    LINK_WAITING, /* in a listener's backlog here */
+    LINK_OPEN,
+    LINK_CLOSED /* the far end is gone, the end here is not */
+};
+
+struct link {
+    struct weft_list link; /* in remote.links */
+    struct remote *remote; /* NULL: closed */
+    uint64_t key;
+    uint32_t id;
+    bool own; /* asked for from here */
+    enum link_state state;
+    struct end *end;         /* of this node; WAITING: none yet */
+    struct request *request; /* WAITING */
+    uint16_t port;           /* ASKED: to which */
+
+    /* Once open. What stands for the far end: */
+    struct watch outer;
+    int inner, memory;
+    struct scif_shared *from; /* its queue: what the program here sends */
+    struct scif_shared *to;   /* that of the end here */
+    /* Positions in `from`: what was sent on, and what the far program has taken of that. In `to`: what has
+     * come, and what the far end knows to be taken. Those in the queues are the program's to spoil. */
+    unsigned sent, released, arrived, reported;
+    bool awaited;       /* the program's next receive will be noticed */
+    struct space space; /* the windows of the end here */
+    uint64_t due_at_ns;
+    struct weft_list due; /* link in far.due, of one kind */
+};
+
+/* ---- far.c ---- */
+int far_open(struct service *s);
+void far_close(struct service *s);
+/* Everything that has come; whether it is safe to sleep until far_next_deadline(). */
+bool far_progress(struct service *s);
+uint64_t far_next_deadline(const struct service *s);
+/* The service of that node, looked for if need be. NULL: no memory. */
+struct remote *far_find(struct far *f, uint16_t node);
+/* A header's beginning, for a message about l. */
+void far_begin(struct weft_writer *w, uint8_t *buf, size_t cap, enum far_op op, const struct link *l);
+/* what: its data and flags; NULL: none. */
+void far_send(struct remote *r, const struct weft_writer *w, const struct ep_send *what);
+/* It has broken a rule. */
+void far_fail(struct remote *r, const char *how);
+
+/* ---- rma.c ---- */
+/* SCIF_OP_STAGE: the line is for RMAs from now on. 0 or an errno. */
+int rma_stage(struct line *l, int file);
+void rma_leave(struct line *l); /* it closes */
+/* A program's request; false: it breaks the rules. */
+bool rma_ask(struct service *s, struct line *l, const struct scif_rma *q);
+void rma_on_message(struct remote *r, struct link *l, uint64_t key, struct weft_reader *in, enum far_op op,
+                    const struct ep_msg *msg, struct ep_sink *sink);
+void rma_lost(struct remote *r); /* it goes */
+
+/* ---- link.c ---- */
+int link_connect(struct service *s, struct end *e, struct scif_portID dst);
+int link_accept(struct link *l, struct end *e);
+void link_refuse(struct link *l);
+void link_end_gone(struct link *l);
+void link_found(struct link *l); /* its remote is there */
+/* The remote, or the far end, is gone. */
+void link_lost(struct link *l, int err);
+void links_of_node_lost(struct service *s, uint32_t node);
+void link_on_message(struct remote *r, struct weft_reader *in, enum far_op op, bool own, uint32_t id);
+uint64_t link_key(const struct remote *r, bool own, uint32_t id);
+void link_on_sockets(struct service *s, struct watch *w, uint32_t events);
+void link_expire(struct far *f, uint64_t now);
+uint64_t link_next_due(const struct far *f);
+
+#endif

@@ -1,0 +1,9 @@
+/* What the files that the service shares with the library ask of the process that they are in. */
+#include "scif/intercept.h"
+#include "scif/line.h"
+
+#include <unistd.h>
+
+int close_descriptor(int fd) { return close(fd); }
+int descriptor_hide(int fd) { return fd; }
+pid_t line_process(void) { return getpid(); }

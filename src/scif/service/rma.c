@@ -1,0 +1,376 @@
+/* RMAs between hosts. A program's request comes over a line with its bytes in a block of the stage that the
+ * two share; it goes to the service of the peer's node, which checks the range and moves the bytes from or to
+ * the windows there: the program there does nothing. The data of a message goes straight from stage to memory
+ * of that service, or back, so it passes small messages by. */
+#include "base/error.h"
+#include "base/log.h"
+#include "scif/service/far.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define COPY_BYTES 4096u /* so much is copied rather than lent until it is acknowledged */
+
+/* Both go on while transfers use their memory. */
+struct stage {
+    unsigned users;
+    struct line *line; /* NULL: it has closed */
+    unsigned char *memory;
+    bool busy[SCIF_STAGE_BLOCKS];
+};
+
+struct rma {               /* of a program here */
+    struct weft_list link; /* in remote.rmas */
+    struct stage *stage;
+    uint64_t key; /* of the link */
+    struct scif_rma what;
+    unsigned users; /* its slot, and the transport while it has the block */
+    bool coming;    /* the bytes of a read are on their way */
+    struct remote *remote;
+    unsigned slot;
+};
+
+struct served {            /* of a program there; there is one for each slot and way that was ever used */
+    struct remote *remote; /* NULL: gone */
+    unsigned slot;
+    bool busy;  /* the transport has the memory */
+    bool again; /* read: the next has come meanwhile */
+    bool own;   /* of the link: it, and its id there */
+    uint32_t id;
+    uint64_t key;
+    struct scif_rma what;
+    unsigned char memory[SCIF_BLOCK_BYTES];
+};
+
+/* ---- Stages ---- */
+static void stage_leave(struct stage *st) {
+    if (--st->users) return;
+    munmap(st->memory, SCIF_STAGE_BYTES);
+    free(st);
+}
+
+int rma_stage(struct line *l, int file) {
+    struct stat is;
+    bool good = fstat(file, &is) == 0 && is.st_size == (off_t)SCIF_STAGE_BYTES &&
+                fcntl(file, F_GET_SEALS) >= 0 && (fcntl(file, F_GET_SEALS) & F_SEAL_SHRINK);
+    struct stage *st = good ? calloc(1, sizeof *st) : NULL;
+    void *m = st ? mmap(NULL, SCIF_STAGE_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0) : MAP_FAILED;
+    close(file);
+    if (m == MAP_FAILED) {
+        free(st);
+        return good ? ENOMEM : EPROTO;
+    }
+    st->memory = m;
+    st->line = l;
+    st->users = 1;
+    l->stage = st;
+    return 0;
+}
+
+void rma_leave(struct line *l) {
+    l->stage->line = NULL;
+    stage_leave(l->stage);
+    l->stage = NULL;
+}
+
+static unsigned char *block_of(const struct rma *m) {
+    return m->stage->memory + m->what.block * (size_t)SCIF_BLOCK_BYTES;
+}
+
+/* ---- A program's RMA ---- */
+static void rma_release(struct rma *m) {
+    if (--m->users) return;
+    stage_leave(m->stage);
+    free(m);
+}
+
+/* Its program is told. A line that does not take it has broken the rules, or is gone. */
+static void finish(struct rma *m, int error) {
+    struct scif_rma_answer a = {.error = error, .block = m->what.block};
+    struct scif_record out = {.data = &a, .bytes = sizeof a};
+    m->stage->busy[m->what.block] = false;
+    if (m->stage->line) scif_record_send(m->stage->line->watch.fd, &out, MSG_DONTWAIT);
+    rma_release(m);
+}
+
+static void on_sent(void *arg, int status) { rma_release(arg); }
+
+static void put_request(struct weft_writer *w, const struct rma *m) {
+    weft_put_u8(w, (uint8_t)m->slot);
+    weft_put_u8(w, m->what.kind == SCIF_RMA_VALUE);
+    weft_put_u32(w, m->what.bytes);
+    weft_put_u64(w, m->what.offset);
+    weft_put_u64(w, m->what.from);
+    weft_put_u64(w, m->what.whole);
+}
+
+static void send_request(struct rma *m, const struct link *l) {
+    uint8_t buf[FAR_HEADER_MAX];
+    struct weft_writer w;
+    bool read = m->what.kind == SCIF_RMA_READ;
+    struct ep_send s = {0};
+    if (!read && m->what.bytes) {
+        s = (struct ep_send){.data = block_of(m), .data_bytes = m->what.bytes, .on_done = on_sent, .arg = m};
+        m->users++;
+    }
+    far_begin(&w, buf, sizeof buf, read ? FAR_READ : FAR_WRITE, l);
+    put_request(&w, m);
+    far_send(m->remote, &w, &s);
+}
+
+static bool take_slot(struct remote *r, struct rma *m) {
+    for (unsigned i = 0; i < FAR_SLOTS; i++) {
+        if (r->asked_for[i]) continue;
+        r->asked_for[i] = m;
+        m->slot = i;
+        return true;
+    }
+    return false;
+}
+
+/* Those that wait, as far as there are slots. */
+static void go_on(struct remote *r) {
+    while (!weft_list_empty(&r->rmas)) {
+        struct rma *m = weft_list_entry(r->rmas.next, struct rma, link);
+        struct link *l = weft_map_get(&r->far->links, m->key);
+        if (l && !take_slot(r, m)) return;
+        weft_list_remove(&m->link);
+        if (l)
+            send_request(m, l);
+        else
+            finish(m, ECONNRESET);
+    }
+}
+
+static bool is_sound(const struct stage *st, const struct scif_rma *q) {
+    return q->kind >= SCIF_RMA_READ && q->kind <= SCIF_RMA_VALUE && q->block < SCIF_STAGE_BLOCKS &&
+           !st->busy[q->block] && q->bytes <= SCIF_BLOCK_BYTES && (q->bytes || q->kind != SCIF_RMA_READ);
+}
+
+bool rma_ask(struct service *s, struct line *line, const struct scif_rma *q) {
+    struct stage *st = line->stage;
+    struct end *e = end_find(s, q->endpoint);
+    struct link *l = e ? e->far : NULL;
+    struct rma *m = is_sound(st, q) ? calloc(1, sizeof *m) : NULL;
+    if (!m) return false;
+    *m = (struct rma){.stage = st, .what = *q, .users = 1};
+    st->users++;
+    st->busy[q->block] = true;
+    weft_list_init(&m->link);
+    if (l && l->state == LINK_OPEN) {
+        m->remote = l->remote;
+        m->key = l->key;
+        weft_list_push_back(&l->remote->rmas, &m->link);
+        go_on(l->remote);
+    } else {
+        finish(m, !l ? ENXIO : atomic_load(&l->from->queue.far) == SCIF_FAR_LOST ? ENODEV : ECONNRESET);
+    }
+    return true;
+}
+
+static void complete(struct rma *m, int error) {
+    struct remote *r = m->remote;
+    r->asked_for[m->slot] = NULL;
+    finish(m, error);
+    go_on(r);
+}
+
+static void on_bytes(void *arg, int status) {
+    struct rma *m = arg;
+    if (m->remote) complete(m, status == WEFT_OK ? 0 : ECONNRESET);
+    rma_release(m);
+}
+
+/* What another service says of an error counts only if it can be one. */
+static int error_of(unsigned error) {
+    return error == 0 || error == ENXIO || error == EPERM || error == ENOMEM || error == EFAULT ? (int)error
+                                                                                                : ECONNRESET;
+}
+
+static void on_answer(struct remote *r, struct weft_reader *in, enum far_op op, const struct ep_msg *msg,
+                      struct ep_sink *sink) {
+    unsigned slot = weft_get_u8(in);
+    int error = error_of(weft_get_u16(in));
+    struct rma *m = !in->failed && slot < FAR_SLOTS ? r->asked_for[slot] : NULL;
+    bool read = m && m->what.kind == SCIF_RMA_READ;
+    uint64_t wanted = read && !error ? m->what.bytes : 0;
+    if (!m || m->coming || (op == FAR_BYTES) != read || msg->data_bytes != wanted) {
+        far_fail(r, "an answer to no RMA");
+    } else if (wanted && !msg->data) {
+        m->coming = true;
+        m->users++;
+        *sink = (struct ep_sink){.buf = block_of(m), .on_data = on_bytes, .arg = m};
+    } else {
+        if (wanted) memcpy(block_of(m), msg->data, wanted);
+        complete(m, error);
+    }
+}
+
+/* ---- An RMA of a program there ---- */
+static int check(const struct link *l, const struct scif_rma *q) {
+    const struct scif_windows *w = l ? l->space.table : NULL;
+    struct scif_piece first, last;
+    unsigned version;
+    if (!l || l->state != LINK_OPEN) return ECONNRESET;
+    int err = table_check(w, q->from, q->whole, q->kind == SCIF_RMA_READ ? SCIF_PROT_READ : SCIF_PROT_WRITE);
+    if (err || q->kind != SCIF_RMA_VALUE) return err;
+    bool there = table_look_up(w, q->from, &first, &version) &&
+                 table_look_up(w, q->from + q->whole - 1, &last, &version);
+    return there && first.window == last.window ? 0 : ENXIO;
+}
+
+/* Checks, and moves the bytes. The link may have closed since the request came. */
+static int serve(struct link *l, const struct scif_rma *q, void *memory) {
+    struct scif_user *u = l && l->state == LINK_OPEN ? space_enter(&l->space) : NULL;
+    if (!u) return l ? ENOMEM : ECONNRESET;
+    int err = check(l, q);
+    if (!err && q->bytes)
+        err = q->kind == SCIF_RMA_READ ? space_get(&l->space, q->offset, memory, q->bytes)
+                                       : space_put(&l->space, q->offset, memory, q->bytes);
+    space_leave(u);
+    return err;
+}
+
+static struct link *link_of(const struct served *v) { return weft_map_get(&v->remote->far->links, v->key); }
+
+static void begin_answer(struct weft_writer *w, uint8_t *buf, enum far_op op, const struct served *v,
+                         int error) {
+    far_begin(w, buf, FAR_HEADER_MAX, op, &(struct link){.own = v->own, .id = v->id});
+    weft_put_u8(w, (uint8_t)v->slot);
+    weft_put_u16(w, (uint16_t)error);
+}
+
+static void answer_write(struct served *v, int error) {
+    uint8_t buf[FAR_HEADER_MAX];
+    struct weft_writer w;
+    begin_answer(&w, buf, FAR_DONE, v, error);
+    far_send(v->remote, &w, NULL);
+}
+
+static void on_written(void *arg, int status) {
+    struct served *v = arg;
+    v->busy = false;
+    if (!v->remote)
+        free(v);
+    else if (status == WEFT_OK)
+        answer_write(v, serve(link_of(v), &v->what, v->memory));
+}
+
+static void answer_read(struct served *v);
+
+static void on_read_sent(void *arg, int status) {
+    struct served *v = arg;
+    v->busy = false;
+    if (!v->remote) {
+        free(v);
+    } else if (v->again) {
+        v->again = false;
+        answer_read(v);
+    }
+}
+
+static void answer_read(struct served *v) {
+    uint8_t buf[FAR_HEADER_MAX];
+    struct weft_writer w;
+    int error = serve(link_of(v), &v->what, v->memory);
+    struct ep_send s = {.data = v->memory, .data_bytes = error ? 0 : v->what.bytes};
+    if (s.data_bytes <= COPY_BYTES) {
+        s.copy = s.data_bytes > 0;
+    } else {
+        s.on_done = on_read_sent;
+        s.arg = v;
+        v->busy = true;
+    }
+    begin_answer(&w, buf, FAR_BYTES, v, error);
+    far_send(v->remote, &w, &s);
+}
+
+static struct served *slot_of(struct remote *r, struct served **all, unsigned slot) {
+    if (slot >= FAR_SLOTS) return NULL;
+    struct served *v = all[slot] ? all[slot] : malloc(sizeof *v); /* not cleared: most of it is memory */
+    if (!v || all[slot]) return v;
+    v->remote = r;
+    v->slot = slot;
+    v->busy = v->again = false;
+    return all[slot] = v;
+}
+
+static bool get_request(struct weft_reader *in, unsigned *slot, bool read, struct scif_rma *out) {
+    *slot = weft_get_u8(in);
+    uint8_t value = weft_get_u8(in);
+    *out = (struct scif_rma){.kind = read ? SCIF_RMA_READ : value ? SCIF_RMA_VALUE : SCIF_RMA_WRITE};
+    out->bytes = weft_get_u32(in);
+    out->offset = weft_get_u64(in);
+    out->from = weft_get_u64(in);
+    out->whole = weft_get_u64(in);
+    bool within = out->offset >= out->from && out->offset - out->from <= out->whole &&
+                  out->bytes <= out->whole - (out->offset - out->from);
+    return !in->failed && out->bytes <= SCIF_BLOCK_BYTES && out->whole && within;
+}
+
+static void on_request(struct remote *r, struct link *l, const struct served *from, struct weft_reader *in,
+                       bool read, const struct ep_msg *msg, struct ep_sink *sink) {
+    struct scif_rma what;
+    unsigned slot;
+    bool good = get_request(in, &slot, read, &what) && msg->data_bytes == (read ? 0 : what.bytes);
+    struct served *v = good ? slot_of(r, read ? r->read : r->write, slot) : NULL;
+    if (!v || v->again || (v->busy && !read)) {
+        far_fail(r, "a bad RMA");
+        return;
+    }
+    v->what = what;
+    v->key = from->key;
+    v->own = from->own;
+    v->id = from->id;
+    if (read && v->busy) {
+        v->again = true;
+    } else if (read) {
+        answer_read(v);
+    } else if (!msg->data && what.bytes) {
+        v->busy = true;
+        *sink = (struct ep_sink){.buf = v->memory, .on_data = on_written, .arg = v};
+    } else {
+        answer_write(v, serve(l, &what, (void *)msg->data));
+    }
+}
+
+/* ---- Both ---- */
+void rma_on_message(struct remote *r, struct link *l, uint64_t key, struct weft_reader *in, enum far_op op,
+                    const struct ep_msg *msg, struct ep_sink *sink) {
+    if (op == FAR_BYTES || op == FAR_DONE) {
+        on_answer(r, in, op, msg, sink);
+        return;
+    }
+    struct served from = {.key = key, .own = key >> 32 & 1, .id = (uint32_t)key};
+    on_request(r, l, &from, in, op == FAR_READ, msg, sink);
+}
+
+static void leave_served(struct served **all) {
+    for (unsigned i = 0; i < FAR_SLOTS; i++) {
+        if (all[i] && all[i]->busy)
+            all[i]->remote = NULL;
+        else
+            free(all[i]);
+        all[i] = NULL;
+    }
+}
+
+void rma_lost(struct remote *r) {
+    for (unsigned i = 0; i < FAR_SLOTS; i++) {
+        struct rma *m = r->asked_for[i];
+        r->asked_for[i] = NULL;
+        if (!m) continue;
+        m->remote = NULL;
+        finish(m, r->lost);
+    }
+    while (!weft_list_empty(&r->rmas))
+        finish(weft_list_entry(weft_list_pop_front(&r->rmas), struct rma, link), r->lost);
+    leave_served(r->read);
+    leave_served(r->write);
+}
