@@ -3,7 +3,6 @@
 #include "base/clock.h"
 
 #include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 
 /* Of a page, beside its enum share_state. */
@@ -18,15 +17,10 @@ enum share_state cache_state(const struct cache *c, uint32_t page) { return c->s
 bool cache_is_mapped(const struct cache *c, uint32_t page) { return !(c->state[page] & UNMAPPED); }
 static void *bytes_of(const struct cache *c, uint32_t page) { return c->memory + (size_t)page * SHARE_PAGE; }
 
-int cache_init(struct cache *c, bool has_all) {
-    c->state = calloc(c->pages, 1);
-    if (!c->state) return ENOMEM;
+void cache_init(struct cache *c, bool has_all) {
     c->mapped = c->pages;
     if (has_all) memset(c->state, c->writable ? SHARE_WRITE : SHARE_READ, c->pages);
-    return 0;
 }
-
-void cache_fini(struct cache *c) { free(c->state); }
 
 static void say(struct cache *c, enum share_kind kind, uint32_t page, bool with_page) {
     struct share_message m = {

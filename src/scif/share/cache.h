@@ -1,6 +1,6 @@
 /* The pages of one mapping, as one sharer has them: what its faults and the home's messages make of them. No
- * I/O, no clock, no threads: the caller has a way to send and a way to change what the program may do with a
- * page (pager.c: userfaultfd); it tells of faults, of messages and of the time.
+ * I/O, no clock, no threads, no heap: the caller has a way to send and a way to change what the program may
+ * do with a page (pager.c: userfaultfd); it tells of faults, of messages and of the time.
  *
  * A page that has just come stays for `hold_ns`, however many ask for it: the thread that touched it has to
  * wake up before it can use it, and would else be too late each time. */
@@ -27,7 +27,7 @@ struct cache {
     void *ctx;
     uint64_t mapping;      /* goes into its messages */
     unsigned char *memory; /* the caller's, as the home's messages fill it */
-    unsigned char *state;  /* a byte a page (cache.c) */
+    unsigned char *state;  /* the caller's: a byte a page (cache.c) */
     uint32_t pages, mapped;
     uint64_t grants; /* so far */
     bool local, writable;
@@ -36,10 +36,9 @@ struct cache {
     unsigned next_held;
 };
 
-/* What the caller fills in before: ops to local, writable, hold_ns, without state; has_all: all pages are
- * here already. 0 or ENOMEM. */
-int cache_init(struct cache *c, bool has_all);
-void cache_fini(struct cache *c);
+/* What the caller fills in before: ops to local, writable, hold_ns; state: a byte of 0 for each page.
+ * has_all: all pages are here already. */
+void cache_init(struct cache *c, bool has_all);
 
 /* The program has touched a page, to write or to read. EACCES: it may not. */
 int cache_fault(struct cache *c, uint32_t page, enum share_state want);

@@ -24,9 +24,14 @@ struct busy { /* a page that is waited for */
 };
 
 static struct sharer *entry(struct weft_list *l) { return weft_list_entry(l, struct sharer, link); }
-enum share_state home_state(const struct sharer *s, uint32_t page) { return s->pages[page] & STATE; }
+/* Pages are the home's, except in messages. */
+static bool sees(const struct sharer *s, uint32_t page) { return page - s->first < s->count; }
+static unsigned char *mark(const struct sharer *s, uint32_t page) { return &s->pages[page - s->first]; }
+enum share_state home_state(const struct sharer *s, uint32_t page) {
+    return sees(s, page) ? *mark(s, page) & STATE : SHARE_NONE;
+}
 static void set_state(struct sharer *s, uint32_t page, enum share_state state) {
-    s->pages[page] = (unsigned char)((s->pages[page] & ~STATE) | state);
+    *mark(s, page) = (unsigned char)((*mark(s, page) & ~STATE) | state);
 }
 static unsigned char *bytes_of(const struct home *h, uint32_t page) {
     return h->memory + (size_t)page * SHARE_PAGE;
@@ -34,7 +39,7 @@ static unsigned char *bytes_of(const struct home *h, uint32_t page) {
 
 static void say(struct home *h, struct sharer *s, enum share_kind kind, uint32_t page, const void *bytes) {
     struct share_message m = {
-        .mapping = s->mapping, .kind = kind, .page = page, .bytes = bytes ? SHARE_PAGE : 0};
+        .mapping = s->mapping, .kind = kind, .page = page - s->first, .bytes = bytes ? SHARE_PAGE : 0};
     h->send(h->ctx, s, &m, bytes);
 }
 
@@ -83,7 +88,7 @@ static void ask_others(struct home *h, struct busy *b, const struct wait *w) {
         struct sharer *s = entry(l);
         enum share_kind kind = in_the_way(s, b->page, w);
         if (!kind) continue;
-        s->pages[b->page] |= kind == SHARE_TAKE ? TAKEN : LOWERED;
+        *mark(s, b->page) |= kind == SHARE_TAKE ? TAKEN : LOWERED;
         if (!s->unanswered++) s->answered_ns = h->now_ns;
         b->unanswered++;
         say(h, s, kind, b->page, NULL);
@@ -94,7 +99,7 @@ static void grant(struct home *h, uint32_t page, const struct wait *w) {
     if (w->sharer) {
         struct sharer *s = w->sharer;
         bool has = s->local || home_state(s, page) != SHARE_NONE;
-        s->pages[page] = (unsigned char)w->want;
+        *mark(s, page) = (unsigned char)w->want;
         say(h, s, w->want == SHARE_WRITE ? SHARE_GRANT_WRITE : SHARE_GRANT_READ, page,
             has ? NULL : bytes_of(h, page));
     } else {
@@ -118,11 +123,11 @@ static void serve(struct home *h, struct busy *b) {
 
 /* ---- Messages ---- */
 static int on_want(struct home *h, struct sharer *s, uint32_t page, enum share_state want) {
-    if ((s->pages[page] & WANTS) || home_state(s, page) >= want) return EPROTO;
+    if ((*mark(s, page) & WANTS) || home_state(s, page) >= want) return EPROTO;
     if (want == SHARE_WRITE && !s->writable) return EPROTO;
     struct busy *b = wait_add(h, page, &(struct wait){.sharer = s, .want = want});
     if (!b) return ENOMEM;
-    s->pages[page] |= WANTS;
+    *mark(s, page) |= WANTS;
     serve(h, b);
     return 0;
 }
@@ -136,9 +141,9 @@ static int take_bytes(struct home *h, struct sharer *s, uint32_t page, const voi
 }
 
 static int on_gave(struct home *h, struct sharer *s, uint32_t page, const void *bytes) {
-    unsigned asked = s->pages[page] & (TAKEN | LOWERED);
+    unsigned asked = *mark(s, page) & (TAKEN | LOWERED);
     if (!asked || take_bytes(h, s, page, bytes)) return EPROTO;
-    s->pages[page] &= (unsigned char)~(TAKEN | LOWERED);
+    *mark(s, page) &= (unsigned char)~(TAKEN | LOWERED);
     if (home_state(s, page) != SHARE_NONE) set_state(s, page, asked & TAKEN ? SHARE_NONE : SHARE_READ);
     s->unanswered--;
     s->answered_ns = h->now_ns;
@@ -158,13 +163,14 @@ static int on_return(struct home *h, struct sharer *s, uint32_t page, const void
 int home_message(struct home *h, struct sharer *s, const struct share_message *m, const void *page,
                  uint64_t now_ns) {
     const void *bytes = m->bytes ? page : NULL;
+    uint32_t at = s->first + m->page;
     h->now_ns = now_ns;
-    if (m->page >= h->pages || (m->bytes && m->bytes != SHARE_PAGE)) return EPROTO;
+    if (m->page >= s->count || (m->bytes && m->bytes != SHARE_PAGE)) return EPROTO;
     switch (m->kind) {
-    case SHARE_WANT_READ: return on_want(h, s, m->page, SHARE_READ);
-    case SHARE_WANT_WRITE: return on_want(h, s, m->page, SHARE_WRITE);
-    case SHARE_GAVE: return on_gave(h, s, m->page, bytes);
-    case SHARE_RETURN: return on_return(h, s, m->page, bytes);
+    case SHARE_WANT_READ: return on_want(h, s, at, SHARE_READ);
+    case SHARE_WANT_WRITE: return on_want(h, s, at, SHARE_WRITE);
+    case SHARE_GAVE: return on_gave(h, s, at, bytes);
+    case SHARE_RETURN: return on_return(h, s, at, bytes);
     case SHARE_LEAVE: return ESHUTDOWN;
     default: return EPROTO;
     }
@@ -192,15 +198,26 @@ void home_fini(struct home *h) {
     }
     weft_map_fini(&h->busy);
     while (!weft_list_empty(&h->sharers)) {
-        say(h, entry(h->sharers.next), SHARE_END, 0, NULL);
+        say(h, entry(h->sharers.next), SHARE_END, entry(h->sharers.next)->first, NULL);
         sharer_free(entry(h->sharers.next));
     }
 }
 
+/* Nobody elsewhere sees any of its pages. */
+static bool is_all_here(const struct home *h, const struct home_sharer *join) {
+    weft_list_for_each(l, &h->sharers) {
+        const struct sharer *s = entry(l);
+        if (!s->local && s->first < join->first + join->count && join->first < s->first + s->count)
+            return false;
+    }
+    return true;
+}
+
 struct sharer *home_join(struct home *h, const struct home_sharer *join) {
-    assert(!join->has_all || weft_list_empty(&h->sharers));
+    assert(join->first < h->pages && join->count <= h->pages - join->first);
+    if (join->has_all && (!join->local || !is_all_here(h, join))) return NULL;
     struct sharer *s = calloc(1, sizeof *s);
-    unsigned char *pages = s ? calloc(h->pages, 1) : NULL;
+    unsigned char *pages = s ? calloc(join->count, 1) : NULL;
     if (!pages) {
         free(s);
         return NULL;
@@ -209,8 +226,10 @@ struct sharer *home_join(struct home *h, const struct home_sharer *join) {
                          .user = join->user,
                          .local = join->local,
                          .writable = join->writable,
+                         .first = join->first,
+                         .count = join->count,
                          .pages = pages};
-    if (join->has_all) memset(pages, join->writable ? SHARE_WRITE : SHARE_READ, h->pages);
+    if (join->has_all) memset(pages, join->writable ? SHARE_WRITE : SHARE_READ, join->count);
     weft_list_push_back(&h->sharers, &s->link);
     return s;
 }
@@ -223,7 +242,7 @@ static void forget(struct busy *b, const struct sharer *s, const struct home_acc
         weft_list_remove(l);
         free(w);
     }
-    if (s && (s->pages[b->page] & (TAKEN | LOWERED))) b->unanswered--;
+    if (s && sees(s, b->page) && (*mark(s, b->page) & (TAKEN | LOWERED))) b->unanswered--;
 }
 
 static void forget_all(struct home *h, const struct sharer *s, const struct home_access *a) {

@@ -26,9 +26,10 @@ struct sharer {
     uint64_t mapping; /* goes into its messages */
     void *user;       /* the caller's */
     bool local, writable;
-    unsigned unanswered;  /* TAKE and LOWER */
-    uint64_t answered_ns; /* last time, or when the first of them was sent */
-    unsigned char *pages; /* enum share_state and what is under way (home.c) */
+    uint32_t first, count; /* the pages that it sees; it calls the first of them 0 */
+    unsigned unanswered;   /* TAKE and LOWER */
+    uint64_t answered_ns;  /* last time, or when the first of them was sent */
+    unsigned char *pages;  /* enum share_state and what is under way (home.c) */
 };
 
 typedef void home_send_fn(void *ctx, struct sharer *to, const struct share_message *m, const void *page);
@@ -63,9 +64,10 @@ struct home_sharer {
     uint64_t mapping;
     void *user;
     bool local, writable;
-    bool has_all; /* only the first, local one: it has all pages already, to write if it may */
+    bool has_all;          /* a local one has its pages already, to write if it may */
+    uint32_t first, count; /* the pages of the home's that it sees; it calls the first of them 0 */
 };
-/* NULL: no memory. */
+/* NULL: no memory; or somebody elsewhere sees pages that it says it has. */
 struct sharer *home_join(struct home *h, const struct home_sharer *s);
 /* Because it is lost, broke the protocol, or after LEAVE. */
 void home_remove(struct home *h, struct sharer *s, uint64_t now_ns);

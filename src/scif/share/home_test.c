@@ -36,7 +36,8 @@ static void close_home(struct fixture *f) {
     test_free(f);
 }
 static struct sharer *join(struct fixture *f, bool local, bool writable) {
-    struct sharer *s = home_join(&f->home, &(struct home_sharer){.local = local, .writable = writable});
+    struct sharer *s =
+        home_join(&f->home, &(struct home_sharer){.local = local, .writable = writable, .count = PAGES});
     assert_non_null(s);
     return s;
 }
@@ -118,6 +119,43 @@ static void home__local_sharers_are_not_in_each_others_way(void **state) {
     close_home(f);
 }
 
+/* Two see some of the same pages, under other names. */
+static void home__a_sharer_sees_its_pages_and_no_others(void **state) {
+    struct fixture *f = open_home();
+    struct sharer *a = home_join(&f->home, &(struct home_sharer){.writable = true, .first = 1, .count = 2}),
+                  *b = home_join(&f->home, &(struct home_sharer){.writable = true, .first = 2, .count = 2});
+    f->memory[2 * SHARE_PAGE] = 9;
+    assert_int_equal(say(f, a, SHARE_WANT_WRITE, 2, 0), EPROTO);
+    assert_int_equal(say(f, a, SHARE_WANT_WRITE, 1, 0), 0);
+    assert_int_equal(f->last.page, 1);
+    assert_int_equal(f->page[0], 9);
+    assert_int_equal(say(f, b, SHARE_WANT_WRITE, 1, 0), 0);
+    assert_int_equal(f->last.kind, SHARE_GRANT_WRITE);
+    assert_int_equal(say(f, b, SHARE_WANT_READ, 0, 0), 0);
+    assert_int_equal(f->last.kind, SHARE_LOWER);
+    assert_ptr_equal(f->to, a);
+    assert_int_equal(f->last.page, 1);
+    assert_int_equal(home_state(b, 0), SHARE_NONE);
+    close_home(f);
+}
+
+static void home_join__has_only_what_nobody_elsewhere_sees(void **state) {
+    struct fixture *f = open_home();
+    struct home_sharer owner = {.local = true, .writable = true, .has_all = true, .first = 1, .count = 2},
+                       far = {.first = 2, .count = 2};
+    struct sharer *s = home_join(&f->home, &owner);
+    assert_non_null(s);
+    assert_int_equal(home_state(s, 1), SHARE_WRITE);
+    assert_non_null(home_join(&f->home, &owner)); /* the same memory at another address */
+    assert_non_null(home_join(&f->home, &far));
+    assert_null(home_join(&f->home, &owner));
+    far.has_all = true;
+    assert_null(home_join(&f->home, &far));
+    owner.first = 0;
+    assert_non_null(home_join(&f->home, &owner));
+    close_home(f);
+}
+
 static void home_late__one_that_never_answers_holds_nobody_up(void **state) {
     struct fixture *f = open_home();
     struct sharer *a = join(f, false, true), *b = join(f, false, true);
@@ -164,6 +202,8 @@ int main(void) {
         cmocka_unit_test(home_message__a_second_request_before_the_answer_is_refused),
         cmocka_unit_test(home_message__one_that_reads_cannot_change_the_page),
         cmocka_unit_test(home__local_sharers_are_not_in_each_others_way),
+        cmocka_unit_test(home__a_sharer_sees_its_pages_and_no_others),
+        cmocka_unit_test(home_join__has_only_what_nobody_elsewhere_sees),
         cmocka_unit_test(home_late__one_that_never_answers_holds_nobody_up),
         cmocka_unit_test(home_access__refuses_what_is_outside),
         cmocka_unit_test(home_fini__tells_all_sharers),

@@ -4,7 +4,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -68,9 +67,8 @@ void pager_close(struct pager *p) {
 static void paged_free(struct paged *g) {
     weft_list_remove(&g->link);
     if (g->cache.memory) munmap(g->cache.memory, bytes_of(g));
-    close(g->file);
-    cache_fini(&g->cache);
-    free(g);
+    if (g->file >= 0) close(g->file);
+    munmap(g, g->own_bytes);
 }
 
 /* The program sees the file at one address, the pager at another. */
@@ -91,9 +89,9 @@ static int map_file(struct paged *g, const struct pager_map *map) {
 
 static int prepare(struct paged *g, const struct pager_map *map) {
     struct pager *p = g->pager;
-    int err = cache_init(&g->cache, map->has_all);
+    int err = g->file < 0 ? errno : 0;
+    cache_init(&g->cache, map->has_all);
     g->address = map->local ? (uintptr_t)map->address : 0;
-    if (!err && g->file < 0) err = errno;
     if (!err && !map->local) err = map_file(g, map);
     if (err) return err;
     pager_faults(p); /* what was unmapped at this address before */
@@ -103,14 +101,17 @@ static int prepare(struct paged *g, const struct pager_map *map) {
 }
 
 int pager_map(struct pager *p, const struct pager_map *map, struct paged **out) {
-    struct paged *g = calloc(1, sizeof *g);
-    if (!g) return ENOMEM;
-    *g = (struct paged){.pager = p,
+    size_t bytes = sizeof(struct paged) + map->pages;
+    struct paged *g = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (g == MAP_FAILED) return ENOMEM;
+    *g = (struct paged){.own_bytes = bytes,
+                        .pager = p,
                         .user = map->user,
                         .file_at = map->local ? map->file_at : 0,
                         .cache = {.ops = &ops,
                                   .ctx = g,
                                   .mapping = map->mapping,
+                                  .state = (unsigned char *)(g + 1),
                                   .pages = map->pages,
                                   .local = map->local,
                                   .writable = map->writable,

@@ -6,7 +6,8 @@
  * its host, is `local`: there the file is the home's memory itself.
  *
  * All calls come from one thread at a time (or under one lock), which touches no page of a mapping: it would
- * wait for itself. None of them waits for another process. */
+ * wait for itself. None of them waits for another process, nor uses the heap: a thread of the program's may
+ * hold its lock while it waits for a page, and may share the pages that it is in. */
 #ifndef WEFT_SCIF_SHARE_PAGER_H
 #define WEFT_SCIF_SHARE_PAGER_H
 #include "base/list.h"
@@ -18,6 +19,7 @@
 struct pager;
 struct paged { /* a mapping */
     struct weft_list link;
+    size_t own_bytes; /* of this, and the states of the pages */
     struct pager *pager;
     void *user; /* the caller's */
     struct cache cache;

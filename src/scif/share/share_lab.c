@@ -101,7 +101,8 @@ static void home_process(const struct lab_setup *setup, unsigned char *memory, i
     home_init(&s.home, memory, setup->pages, from_home, NULL);
     s.left = s.sides = setup->sides;
     for (unsigned i = 0; i < s.sides; i++) {
-        struct home_sharer join = {.user = (void *)(intptr_t)link[i][1],
+        struct home_sharer join = {.count = setup->pages,
+                                   .user = (void *)(intptr_t)link[i][1],
                                    .local = i == 0,
                                    .has_all = i == 0,
                                    .writable = i == 0 || !setup->read_only};

@@ -43,7 +43,7 @@ struct player { /* a sharer with its program */
     struct sharer *at_home;
     struct link up, down;
     struct thread thread[THREADS];
-    unsigned char memory[PAGES * SHARE_PAGE];
+    unsigned char memory[PAGES * SHARE_PAGE], state[PAGES];
 };
 struct access {
     struct home_access a;
@@ -131,6 +131,7 @@ static void join(struct world *w, struct player *p, bool owner) {
     p->cache = (struct cache){.ops = &ops,
                               .ctx = p,
                               .memory = p->memory,
+                              .state = p->state,
                               .pages = PAGES,
                               .local = local,
                               .writable = owner || !chance(w, 4),
@@ -140,7 +141,8 @@ static void join(struct world *w, struct player *p, bool owner) {
     for (uint32_t page = 0; page < PAGES; page++) w->spoiled[page] |= p->hostile && p->cache.writable;
     p->at_home = home_join(
         &w->home,
-        &(struct home_sharer){.user = p, .local = local, .has_all = owner, .writable = p->cache.writable});
+        &(struct home_sharer){
+            .user = p, .local = local, .has_all = owner, .count = PAGES, .writable = p->cache.writable});
 }
 
 /* What it had written is lost: the home's last copy counts. */
@@ -154,7 +156,6 @@ static void forget(struct world *w, struct player *p) {
 static void remove_player(struct world *w, struct player *p) {
     forget(w, p);
     home_remove(&w->home, p->at_home, w->now_ns);
-    cache_fini(&p->cache);
     p->there = false;
 }
 
@@ -334,8 +335,6 @@ static const char *run(uint64_t seed) {
     if (!w->wrong) come_to_rest(w);
     const char *what = w->wrong;
     home_fini(&w->home);
-    for (unsigned i = 0; i < w->players; i++)
-        if (w->player[i].there) cache_fini(&w->player[i].cache);
     free(w);
     return what;
 }
