@@ -4,6 +4,7 @@
 #include "scif/api.h"
 #include "scif/intercept.h"
 #include "scif/pages.h"
+#include "scif/remote.h"
 #include "scif/watch.h"
 
 #include <fcntl.h>
@@ -158,6 +159,10 @@ static int settle(const struct request *r, void *addr, char **place) {
 static int map(const struct request *r, void *addr, bool fixed, char **out) {
     if (queue_is_closed(r->e->peer_inner)) return ECONNRESET;
     int scif_prot = (r->prot & PROT_READ ? SCIF_PROT_READ : 0) | (r->prot & PROT_WRITE ? SCIF_PROT_WRITE : 0);
+    if (remote_is(r->e)) { /* not there yet */
+        int refused = remote_check(r->e, r->offset, r->len, scif_prot);
+        return refused ? refused : ENOMEM;
+    }
     int err = table_check(r->e->there.table, r->offset, r->len, scif_prot);
     if (err) return err;
     struct scif_user *u = space_enter(&r->e->there);

@@ -67,18 +67,16 @@ struct scif_answer {
 #define SCIF_BLOCK_BYTES  (256u << 10)
 #define SCIF_STAGE_BYTES  ((size_t)SCIF_STAGE_BLOCKS * SCIF_BLOCK_BYTES)
 
-enum scif_rma_kind {
-    SCIF_RMA_READ = 1, /* into the block */
-    SCIF_RMA_WRITE,    /* from it */
-    SCIF_RMA_VALUE     /* the same, if the range to be checked is within one window */
-};
+#define SCIF_RMA_ONE_WINDOW 0x100u
+
 struct scif_rma {
     uint64_t endpoint;
-    uint32_t kind, block;
     uint64_t offset;      /* of the peer's windows */
     uint64_t from, whole; /* the range that has to be there, of which this is a part */
-    uint32_t bytes;       /* 0: it is only checked */
-    uint32_t unused;
+    uint32_t needs;       /* of all of that: SCIF_PROT_READ, _WRITE, SCIF_RMA_ONE_WINDOW: it is in one */
+    uint32_t block;
+    uint32_t bytes; /* 0: the range is only checked */
+    uint32_t write; /* 1: from the block, 0: into it */
 };
 struct scif_rma_answer {
     int32_t error; /* an errno; 0: done */

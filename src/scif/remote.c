@@ -86,14 +86,15 @@ static unsigned char *block_at(const struct run *r, unsigned i) {
     return r->l->stage + i * (size_t)SCIF_BLOCK_BYTES;
 }
 
-static int ask(struct run *r, unsigned block, uint32_t kind, uint64_t offset, uint32_t bytes) {
+static int ask(struct run *r, unsigned block, uint32_t needs, uint64_t offset, uint32_t bytes) {
     struct scif_rma q = {.endpoint = r->m->e->id,
-                         .kind = kind,
-                         .block = block,
                          .offset = offset,
                          .from = r->m->remote,
                          .whole = r->m->bytes,
-                         .bytes = bytes};
+                         .needs = needs,
+                         .block = block,
+                         .bytes = bytes,
+                         .write = r->m->write};
     struct scif_record out = {.data = &q, .bytes = sizeof q};
     if (scif_record_send(r->l->socket, &out, 0)) {
         r->broken = true;
@@ -124,7 +125,7 @@ static int start(struct run *r, unsigned block, uint64_t at, uint32_t bytes) {
     int err = m->write ? m->local(m->arg, at, block_at(r, block), bytes) : 0;
     r->at[block] = at;
     r->bytes[block] = bytes;
-    return err ? err : ask(r, block, m->write ? SCIF_RMA_WRITE : SCIF_RMA_READ, m->remote + at, bytes);
+    return err ? err : ask(r, block, m->write ? SCIF_PROT_WRITE : SCIF_PROT_READ, m->remote + at, bytes);
 }
 
 static int end(struct run *r, unsigned block) {
@@ -159,18 +160,28 @@ int remote_run(const struct remote_move *m, uint64_t from, uint64_t to) {
     return err ? give_up(&r, err) : 0;
 }
 
-static int value(struct endpoint *e, uint64_t offset, const uint64_t *value) {
-    const struct remote_move m = {.e = e, .write = true, .remote = offset, .bytes = sizeof *value};
+/* One request, and nothing to move but a value. */
+static int ask_once(struct endpoint *e, uint64_t offset, uint64_t bytes, uint32_t needs,
+                    const uint64_t *value) {
+    const struct remote_move m = {.e = e, .write = true, .remote = offset, .bytes = bytes};
     struct run r = {.m = &m};
     unsigned block = 0;
     int err = line_get(&r.l);
     if (err) return err;
     if (value) memcpy(block_at(&r, 0), value, sizeof *value);
-    err = ask(&r, 0, SCIF_RMA_VALUE, offset, value ? sizeof *value : 0);
+    err = ask(&r, 0, needs, offset, value ? sizeof *value : 0);
     if (!err) err = hear(&r, &block);
     return err ? give_up(&r, err) : 0;
 }
 
 bool remote_is(const struct endpoint *e) { return atomic_load(&e->peer_memory->queue.far) != SCIF_NEAR; }
-int remote_check_value(struct endpoint *e, uint64_t offset) { return value(e, offset, NULL); }
-int remote_write_value(struct endpoint *e, uint64_t offset, uint64_t v) { return value(e, offset, &v); }
+
+int remote_check(struct endpoint *e, uint64_t offset, uint64_t bytes, int prot) {
+    return ask_once(e, offset, bytes, (uint32_t)prot, NULL);
+}
+int remote_check_value(struct endpoint *e, uint64_t offset) {
+    return ask_once(e, offset, sizeof(uint64_t), SCIF_PROT_WRITE | SCIF_RMA_ONE_WINDOW, NULL);
+}
+int remote_write_value(struct endpoint *e, uint64_t offset, uint64_t value) {
+    return ask_once(e, offset, sizeof value, SCIF_PROT_WRITE | SCIF_RMA_ONE_WINDOW, &value);
+}

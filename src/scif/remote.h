@@ -16,6 +16,8 @@ bool remote_is(const struct endpoint *e);
 /* From `from` to `to` of it; all of it is checked before. 0, ENXIO, EPERM, ECONNRESET, ENODEV, ENOMEM, or the
  * local side's. */
 int remote_run(const struct remote_move *m, uint64_t from, uint64_t to);
+/* Only checks: SCIF_PROT_READ, _WRITE. */
+int remote_check(struct endpoint *e, uint64_t offset, uint64_t bytes, int prot);
 /* A fence's 8 bytes: whether they can be written; writing them. */
 int remote_check_value(struct endpoint *e, uint64_t offset);
 int remote_write_value(struct endpoint *e, uint64_t offset, uint64_t value);

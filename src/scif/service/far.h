@@ -35,9 +35,8 @@ enum far_op {
                 * 2^32
                 */
     FAR_CLOSE, /* also takes a CONNECT back */
-    FAR_READ,  /* slot u8, value u8 (1: within one window), bytes u32, offset u64; from u64, whole u64: the
-                  range that  has to be there */
-    FAR_WRITE, /* the same, the bytes are the message's data; or none: nothing but the range is checked */
+    FAR_READ,  /* slot u8, needs u16, bytes u32, offset u64, from u64, whole u64: as in struct scif_rma */
+    FAR_WRITE, /* the same, the bytes are the message's data; or none: the range is only checked */
     FAR_BYTES, /* slot u8, errno u16; if that is 0, data: answers READ */
     FAR_DONE,  /* slot u8, errno u16: answers WRITE */
     FAR_OP_MAX

@@ -15,6 +15,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#define NEEDS_ALL  (SCIF_PROT_READ | SCIF_PROT_WRITE | SCIF_RMA_ONE_WINDOW)
 #define COPY_BYTES 4096u /* so much is copied rather than lent until it is acknowledged */
 
 /* Both go on while transfers use their memory. */
@@ -103,7 +104,7 @@ static void on_sent(void *arg, int status) { rma_release(arg); }
 
 static void put_request(struct weft_writer *w, const struct rma *m) {
     weft_put_u8(w, (uint8_t)m->slot);
-    weft_put_u8(w, m->what.kind == SCIF_RMA_VALUE);
+    weft_put_u16(w, (uint16_t)m->what.needs);
     weft_put_u32(w, m->what.bytes);
     weft_put_u64(w, m->what.offset);
     weft_put_u64(w, m->what.from);
@@ -113,13 +114,12 @@ static void put_request(struct weft_writer *w, const struct rma *m) {
 static void send_request(struct rma *m, const struct link *l) {
     uint8_t buf[FAR_HEADER_MAX];
     struct weft_writer w;
-    bool read = m->what.kind == SCIF_RMA_READ;
     struct ep_send s = {0};
-    if (!read && m->what.bytes) {
+    if (m->what.write && m->what.bytes) {
         s = (struct ep_send){.data = block_of(m), .data_bytes = m->what.bytes, .on_done = on_sent, .arg = m};
         m->users++;
     }
-    far_begin(&w, buf, sizeof buf, read ? FAR_READ : FAR_WRITE, l);
+    far_begin(&w, buf, sizeof buf, m->what.write ? FAR_WRITE : FAR_READ, l);
     put_request(&w, m);
     far_send(m->remote, &w, &s);
 }
@@ -149,8 +149,8 @@ static void go_on(struct remote *r) {
 }
 
 static bool is_sound(const struct stage *st, const struct scif_rma *q) {
-    return q->kind >= SCIF_RMA_READ && q->kind <= SCIF_RMA_VALUE && q->block < SCIF_STAGE_BLOCKS &&
-           !st->busy[q->block] && q->bytes <= SCIF_BLOCK_BYTES && (q->bytes || q->kind != SCIF_RMA_READ);
+    return q->write <= 1 && q->needs <= NEEDS_ALL && q->block < SCIF_STAGE_BLOCKS && !st->busy[q->block] &&
+           q->bytes <= SCIF_BLOCK_BYTES && (q->bytes || q->write);
 }
 
 bool rma_ask(struct service *s, struct line *line, const struct scif_rma *q) {
@@ -198,7 +198,7 @@ static void on_answer(struct remote *r, struct weft_reader *in, enum far_op op, 
     unsigned slot = weft_get_u8(in);
     int error = error_of(weft_get_u16(in));
     struct rma *m = !in->failed && slot < FAR_SLOTS ? r->asked_for[slot] : NULL;
-    bool read = m && m->what.kind == SCIF_RMA_READ;
+    bool read = m && !m->what.write;
     uint64_t wanted = read && !error ? m->what.bytes : 0;
     if (!m || m->coming || (op == FAR_BYTES) != read || msg->data_bytes != wanted) {
         far_fail(r, "an answer to no RMA");
@@ -218,8 +218,8 @@ static int check(const struct link *l, const struct scif_rma *q) {
     struct scif_piece first, last;
     unsigned version;
     if (!l || l->state != LINK_OPEN) return ECONNRESET;
-    int err = table_check(w, q->from, q->whole, q->kind == SCIF_RMA_READ ? SCIF_PROT_READ : SCIF_PROT_WRITE);
-    if (err || q->kind != SCIF_RMA_VALUE) return err;
+    int err = table_check(w, q->from, q->whole, q->needs & (SCIF_PROT_READ | SCIF_PROT_WRITE));
+    if (err || !(q->needs & SCIF_RMA_ONE_WINDOW)) return err;
     bool there = table_look_up(w, q->from, &first, &version) &&
                  table_look_up(w, q->from + q->whole - 1, &last, &version);
     return there && first.window == last.window ? 0 : ENXIO;
@@ -231,8 +231,8 @@ static int serve(struct link *l, const struct scif_rma *q, void *memory) {
     if (!u) return l ? ENOMEM : ECONNRESET;
     int err = check(l, q);
     if (!err && q->bytes)
-        err = q->kind == SCIF_RMA_READ ? space_get(&l->space, q->offset, memory, q->bytes)
-                                       : space_put(&l->space, q->offset, memory, q->bytes);
+        err = q->write ? space_put(&l->space, q->offset, memory, q->bytes)
+                       : space_get(&l->space, q->offset, memory, q->bytes);
     space_leave(u);
     return err;
 }
@@ -303,15 +303,14 @@ static struct served *slot_of(struct remote *r, struct served **all, unsigned sl
 
 static bool get_request(struct weft_reader *in, unsigned *slot, bool read, struct scif_rma *out) {
     *slot = weft_get_u8(in);
-    uint8_t value = weft_get_u8(in);
-    *out = (struct scif_rma){.kind = read ? SCIF_RMA_READ : value ? SCIF_RMA_VALUE : SCIF_RMA_WRITE};
+    *out = (struct scif_rma){.needs = weft_get_u16(in), .write = !read};
     out->bytes = weft_get_u32(in);
     out->offset = weft_get_u64(in);
     out->from = weft_get_u64(in);
     out->whole = weft_get_u64(in);
     bool within = out->offset >= out->from && out->offset - out->from <= out->whole &&
                   out->bytes <= out->whole - (out->offset - out->from);
-    return !in->failed && out->bytes <= SCIF_BLOCK_BYTES && out->whole && within;
+    return !in->failed && out->needs <= NEEDS_ALL && out->bytes <= SCIF_BLOCK_BYTES && out->whole && within;
 }
 
 static void on_request(struct remote *r, struct link *l, const struct served *from, struct weft_reader *in,
