@@ -8,10 +8,23 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#define DESCRIPTORS_FROM 1024
+
 static struct paged *entry(struct weft_list *l) { return weft_list_entry(l, struct paged, link); }
 static size_t bytes_of(const struct paged *g) { return (size_t)g->cache.pages * SHARE_PAGE; }
 static uintptr_t address_of(const struct paged *g, uint32_t page) {
-    return g->address + (size_t)page * SHARE_PAGE;
+    for (unsigned i = 0; i < g->places; i++)
+        if (page - g->place[i].first < g->place[i].count)
+            return g->place[i].address + (size_t)(page - g->place[i].first) * SHARE_PAGE;
+    return 0;
+}
+
+/* The program's own descriptors come first. */
+static int out_of_the_way(int fd) {
+    int high = fd < 0 ? -1 : fcntl(fd, F_DUPFD_CLOEXEC, DESCRIPTORS_FROM);
+    if (high < 0) return fd;
+    close(fd);
+    return high;
 }
 
 /* ---- What the cache does ---- */
@@ -55,8 +68,9 @@ static const struct cache_ops ops = {.send = on_send, .change = on_change};
 int pager_open(struct pager *p, pager_send_fn *send, uint64_t hold_ns) {
     *p = (struct pager){.send = send, .hold_ns = hold_ns};
     weft_list_init(&p->mappings);
-    p->fd = faults_open(&p->in_system_calls);
-    return p->fd < 0 ? -p->fd : 0;
+    int fd = faults_open(&p->in_system_calls);
+    p->fd = fd < 0 ? -1 : out_of_the_way(fd);
+    return fd < 0 ? -fd : 0;
 }
 
 void pager_close(struct pager *p) {
@@ -81,7 +95,7 @@ static int map_file(struct paged *g, const struct pager_map *map) {
     g->cache.memory = own;
     void *at = mmap(map->address, bytes, prot, MAP_SHARED | (map->fixed ? MAP_FIXED : 0), g->file, 0);
     if (at == MAP_FAILED) return errno;
-    g->address = (uintptr_t)at;
+    g->place[0].address = (uintptr_t)at;
     madvise(own, bytes, MADV_DONTFORK);
     madvise(at, bytes, MADV_DONTFORK);
     return 0;
@@ -91,12 +105,13 @@ static int prepare(struct paged *g, const struct pager_map *map) {
     struct pager *p = g->pager;
     int err = g->file < 0 ? errno : 0;
     cache_init(&g->cache, map->has_all);
-    g->address = map->local ? (uintptr_t)map->address : 0;
+    g->place[0] = (struct paged_place){0, map->pages, map->local ? (uintptr_t)map->address : 0};
+    g->places = 1;
     if (!err && !map->local) err = map_file(g, map);
     if (err) return err;
     pager_faults(p); /* what was unmapped at this address before */
-    err = faults_watch(p->fd, g->address, bytes_of(g));
-    if (err && !map->local) munmap((void *)g->address, bytes_of(g));
+    err = faults_watch(p->fd, g->place[0].address, bytes_of(g));
+    if (err && !map->local) munmap((void *)g->place[0].address, bytes_of(g));
     return err;
 }
 
@@ -116,7 +131,8 @@ int pager_map(struct pager *p, const struct pager_map *map, struct paged **out) 
                                   .local = map->local,
                                   .writable = map->writable,
                                   .hold_ns = p->hold_ns}};
-    g->file = map->local ? fcntl(map->file, F_DUPFD_CLOEXEC, 0) : memfd_create("weft-scif-map", MFD_CLOEXEC);
+    g->file = map->local ? fcntl(map->file, F_DUPFD_CLOEXEC, DESCRIPTORS_FROM)
+                         : out_of_the_way(memfd_create("weft-scif-map", MFD_CLOEXEC));
     weft_list_init(&g->link);
     int err = prepare(g, map);
     if (err) {
@@ -129,9 +145,22 @@ int pager_map(struct pager *p, const struct pager_map *map, struct paged **out) 
 }
 
 /* ---- Faults ---- */
-static struct paged *paged_at(struct pager *p, uintptr_t address) {
-    weft_list_for_each(l, &p->mappings) if (address - entry(l)->address < bytes_of(entry(l))) return entry(l);
+static struct paged *paged_at(const struct pager *p, uintptr_t address, uint32_t *page) {
+    weft_list_for_each(l, &p->mappings) {
+        struct paged *g = entry(l);
+        for (unsigned i = 0; i < g->places; i++) {
+            const struct paged_place *at = &g->place[i];
+            if (address - at->address >= (size_t)at->count * SHARE_PAGE) continue;
+            *page = at->first + (uint32_t)((address - at->address) / SHARE_PAGE);
+            if (cache_is_mapped(&g->cache, *page)) return g;
+        }
+    }
     return NULL;
+}
+
+bool pager_has(const struct pager *p, uintptr_t address) {
+    uint32_t page;
+    return paged_at(p, address, &page) != NULL;
 }
 
 /* The program has made memory writable that it may only read, or grown a mapping: SIGSEGV. */
@@ -141,36 +170,66 @@ static void refuse(struct pager *p, uintptr_t address, int prot) {
 }
 
 static void on_fault(struct pager *p, uintptr_t address, enum share_state want) {
-    struct paged *g = paged_at(p, address);
+    uint32_t page;
+    struct paged *g = paged_at(p, address, &page);
     address &= ~(uintptr_t)(SHARE_PAGE - 1);
     if (!g)
         refuse(p, address, PROT_NONE);
-    else if (cache_fault(&g->cache, (uint32_t)((address - g->address) / SHARE_PAGE), want))
+    else if (cache_fault(&g->cache, page, want))
         refuse(p, address, PROT_READ);
 }
 
-/* Of all mappings what lies in the range. */
-static void on_unmapped(struct pager *p, uintptr_t address, uintptr_t bytes) {
-    weft_list_for_each_safe(l, &p->mappings) {
-        struct paged *g = entry(l);
-        uintptr_t end = g->address + bytes_of(g), from = address > g->address ? address : g->address,
-                  to = address + bytes < end ? address + bytes : end;
-        if (from >= to) continue;
-        uint32_t first = (uint32_t)((from - g->address) / SHARE_PAGE);
-        if (cache_unmap(&g->cache, first, (uint32_t)((to - from) / SHARE_PAGE))) paged_free(g);
-    }
+/* What of a place lies in the range; count 0: nothing. */
+static struct paged_place common(const struct paged_place *at, uintptr_t address, uintptr_t bytes) {
+    uintptr_t end = at->address + (size_t)at->count * SHARE_PAGE;
+    uintptr_t from = address > at->address ? address : at->address,
+              to = address + bytes < end ? address + bytes : end;
+    if (from >= to) return (struct paged_place){0};
+    return (struct paged_place){at->first + (uint32_t)((from - at->address) / SHARE_PAGE),
+                                (uint32_t)((to - from) / SHARE_PAGE), from};
 }
 
-/* A whole mapping goes on elsewhere; a part of one ends. */
-static void on_moved(struct pager *p, const struct faults_event *e) {
-    struct paged *g = paged_at(p, e->address);
-    if (g && g->address == e->address && bytes_of(g) == e->bytes) {
-        g->address = e->to;
-        return;
+/* True: that was the last of it. */
+static bool unmap_from(struct paged *g, uintptr_t address, uintptr_t bytes) {
+    for (unsigned i = 0; i < g->places; i++) {
+        struct paged_place gone = common(&g->place[i], address, bytes);
+        if (gone.count && cache_unmap(&g->cache, gone.first, gone.count)) return true;
     }
-    mprotect((void *)e->to, e->bytes, PROT_NONE);
+    return false;
+}
+
+static void on_unmapped(struct pager *p, uintptr_t address, uintptr_t bytes) {
+    weft_list_for_each_safe(l, &p->mappings) if (unmap_from(entry(l), address, bytes)) paged_free(entry(l));
+}
+
+/* What is left of place i before and behind the moved part stays. False: too many places. */
+static bool move_place(struct paged *g, unsigned i, const struct paged_place *part, uintptr_t to) {
+    struct paged_place was = g->place[i], behind = {part->first + part->count, 0, 0};
+    uint32_t before = part->first - was.first;
+    behind.count = was.first + was.count - behind.first;
+    behind.address = part->address + (size_t)part->count * SHARE_PAGE;
+    if (g->places + 2 > PAGED_PLACES_MAX) return false;
+    g->place[i] = (struct paged_place){part->first, part->count, to};
+    if (before) g->place[g->places++] = (struct paged_place){was.first, before, was.address};
+    if (behind.count) g->place[g->places++] = behind;
+    return true;
+}
+
+static void on_moved(struct pager *p, const struct faults_event *e) {
+    bool good = true;
+    weft_list_for_each(l, &p->mappings) {
+        struct paged *g = entry(l);
+        for (unsigned i = 0, n = g->places; i < n; i++) {
+            struct paged_place part = common(&g->place[i], e->address, e->bytes);
+            if (part.count) good &= move_place(g, i, &part, e->to + (part.address - e->address));
+        }
+    }
+    if (p->moved) p->moved(e->address, e->to, e->bytes);
+    if (good) return;
+    mprotect((void *)e->to, e->bytes, PROT_NONE); /* rather than what is not the newest */
     faults_unwatch(p->fd, e->to, e->bytes);
     on_unmapped(p, e->address, e->bytes);
+    on_unmapped(p, e->to, e->bytes);
 }
 
 static void deal_with(struct pager *p, const struct faults_event *e) {
@@ -217,21 +276,34 @@ void pager_expire(struct pager *p, uint64_t now_ns) {
 
 void pager_unmap(struct paged *g, uint32_t first, uint32_t count) {
     struct pager *p = g->pager;
-    uintptr_t at = address_of(g, first);
-    size_t bytes = (size_t)count * SHARE_PAGE;
-    mprotect((void *)at, bytes, PROT_NONE); /* nobody reads what is not the newest */
-    faults_unwatch(p->fd, at, bytes);
-    munmap((void *)at, bytes);
+    for (unsigned i = 0; i < g->places; i++) {
+        const struct paged_place *at = &g->place[i];
+        uint32_t from = first > at->first ? first : at->first,
+                 to = first + count < at->first + at->count ? first + count : at->first + at->count;
+        if (from >= to) continue;
+        void *address = (void *)(at->address + (size_t)(from - at->first) * SHARE_PAGE);
+        size_t bytes = (size_t)(to - from) * SHARE_PAGE;
+        mprotect(address, bytes, PROT_NONE); /* nobody reads what is not the newest */
+        faults_unwatch(p->fd, (uintptr_t)address, bytes);
+        munmap(address, bytes);
+    }
     if (cache_unmap(&g->cache, first, count)) paged_free(g);
     if (p->events) pager_faults(p);
 }
 
-void pager_end(struct paged *g) {
-    struct cache *c = &g->cache;
-    if (!c->local) (void)!ftruncate(g->file, 0);
-    for (uint32_t from = 0, to; from < c->pages; from = to + 1) { /* runs that are still mapped */
-        for (to = from; to < c->pages && cache_is_mapped(c, to);) to++;
-        if (to > from) faults_unwatch(g->pager->fd, address_of(g, from), (size_t)(to - from) * SHARE_PAGE);
+/* Runs that are still mapped. */
+static void unwatch_place(const struct paged *g, const struct paged_place *at) {
+    const struct cache *c = &g->cache;
+    for (uint32_t from = 0, to; from < at->count; from = to + 1) {
+        for (to = from; to < at->count && cache_is_mapped(c, at->first + to);) to++;
+        if (to > from)
+            faults_unwatch(g->pager->fd, at->address + (size_t)from * SHARE_PAGE,
+                           (size_t)(to - from) * SHARE_PAGE);
     }
+}
+
+void pager_end(struct paged *g) {
+    if (!g->cache.local) (void)!ftruncate(g->file, 0);
+    for (unsigned i = 0; i < g->places; i++) unwatch_place(g, &g->place[i]);
     paged_free(g);
 }

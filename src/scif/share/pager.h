@@ -15,15 +15,21 @@
 #include "scif/share/faults.h"
 
 #define PAGER_EVENTS_MAX 64
+#define PAGED_PLACES_MAX 16
 
 struct pager;
+struct paged_place { /* pages that adjoin in the program's memory too */
+    uint32_t first, count;
+    uintptr_t address;
+};
 struct paged { /* a mapping */
     struct weft_list link;
     size_t own_bytes; /* of this, and the states of the pages */
     struct pager *pager;
     void *user; /* the caller's */
     struct cache cache;
-    uintptr_t address;
+    struct paged_place place[PAGED_PLACES_MAX]; /* one, until the program moves a part */
+    unsigned places;
     int file; /* its own; of a local one, a duplicate of the caller's */
     uint64_t file_at;
 };
@@ -35,7 +41,8 @@ struct pager {
     int fd; /* readable: pager_faults */
     bool in_system_calls;
     pager_send_fn *send;
-    uint64_t hold_ns; /* cache.h */
+    void (*moved)(uintptr_t from, uintptr_t to, size_t bytes); /* the program has; optional */
+    uint64_t hold_ns;                                          /* cache.h */
     struct weft_list mappings;
     struct faults_event event[PAGER_EVENTS_MAX]; /* taken, and not dealt with yet */
     unsigned events;
@@ -66,6 +73,8 @@ int pager_map(struct pager *p, const struct pager_map *map, struct paged **out);
 void pager_faults(struct pager *p);
 /* Of the home. 0; ESHUTDOWN, EPROTO: it has ended, as by pager_end. */
 int pager_message(struct paged *g, const struct share_message *m, const void *page, uint64_t now_ns);
+/* Whether any mapping has that address. */
+bool pager_has(const struct pager *p, uintptr_t address);
 uint64_t pager_deadline(const struct pager *p);
 void pager_expire(struct pager *p, uint64_t now_ns);
 

@@ -176,7 +176,7 @@ static void program_process(struct lab *lab, int file, bool (*program)(struct la
     check(!errno, "pager_open");
     errno = pager_map(&lab->pager, &map, &lab->paged);
     check(!errno, "pager_map");
-    lab->memory = (volatile unsigned char *)lab->paged->address;
+    lab->memory = (volatile unsigned char *)lab->paged->place[0].address;
     check(!pthread_create(&thread, NULL, pager_thread, lab), "pthread_create");
     lab_meet(lab);
     bool good = program(lab);

@@ -126,11 +126,20 @@ static bool moved(struct lab *lab) {
     if (lab->side == 0) *lab_word(lab, 1, 0) += 1;
     lab_meet(lab);
     good &= *lab_word(lab, 1, 0) == 4 && *lab_word(lab, 0, 0) == 3;
-    if (lab->side == 1) { /* a part: no coherence there, so no access */
-        char *part = mremap((void *)(uintptr_t)lab_word(lab, 2, 0), SHARE_PAGE, SHARE_PAGE,
-                            MREMAP_MAYMOVE | MREMAP_FIXED,
-                            mmap(NULL, SHARE_PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
-        good &= access_gives((volatile uint64_t *)(void *)part, false) == SIGSEGV;
+    if (lab->side == 1) { /* a part */
+        void *part = mmap(NULL, SHARE_PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        *lab_word(lab, 2, 0) = 7;
+        part = mremap((void *)(uintptr_t)lab_word(lab, 2, 0), SHARE_PAGE, SHARE_PAGE,
+                      MREMAP_MAYMOVE | MREMAP_FIXED, part);
+        good &= *(volatile uint64_t *)part == 7 && access_gives(lab_word(lab, 2, 0), false) == SIGSEGV;
+        lab_meet(lab);
+        lab_meet(lab);
+        good &= *(volatile uint64_t *)part == 8 && *lab_word(lab, 1, 0) == 4 && *lab_word(lab, 3, 0) == 9;
+    } else {
+        lab_meet(lab);
+        *lab_word(lab, 3, 0) = 9;
+        *lab_word(lab, 2, 0) += 1;
+        lab_meet(lab);
     }
     return good;
 }
