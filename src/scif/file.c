@@ -18,6 +18,7 @@ struct file {
     int fd, refs;
     uint64_t device, inode, bytes; /* bytes: it had so many once; one that can be viewed never shrinks */
     bool lasting;                  /* it is sealed against shrinking */
+    bool fixed;                    /* as its view is */
     struct {
         unsigned char *at; /* NULL: unmapped */
         uint64_t bytes;
@@ -140,7 +141,7 @@ bool file_holds(struct file *f, uint64_t at, uint64_t bytes) {
 static unsigned char *view_up_to(struct file *f, uint64_t end) {
     uint64_t bytes = f->views ? f->view[f->views - 1].bytes : FILE_VIEW_BYTES / 2;
     while (bytes < end) bytes *= 2;
-    if (f->views == VIEWS) return NULL;
+    if (f->views == VIEWS || f->fixed) return NULL;
     if (!f->views && bytes < FILE_VIEW_BYTES) bytes = FILE_VIEW_BYTES;
     unsigned char *at = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, f->fd, 0);
     if (at == MAP_FAILED) return NULL;
@@ -150,6 +151,12 @@ static unsigned char *view_up_to(struct file *f, uint64_t end) {
     f->view[f->views].bytes = bytes;
     f->views++;
     return at;
+}
+
+void file_fix_view(struct file *f) {
+    pthread_mutex_lock(&lock);
+    f->fixed = true;
+    pthread_mutex_unlock(&lock);
 }
 
 unsigned char *file_memory(struct file *f, uint64_t at, uint64_t bytes) {

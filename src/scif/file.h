@@ -29,6 +29,9 @@ bool file_holds(struct file *f, uint64_t at, uint64_t bytes);
  * since it may shrink or there is no room. */
 unsigned char *file_memory(struct file *f, uint64_t at, uint64_t bytes);
 
+/* No other mapping of the whole file is made any more. */
+void file_fix_view(struct file *f);
+
 void file_before_fork(void);
 void file_after_fork(bool in_child);
 

@@ -3,6 +3,7 @@
 #include "base/path.h"
 #include "base/proc.h"
 #include "node/where.h"
+#include "scif/coherent.h"
 #include "scif/endpoint.h"
 #include "scif/move.h"
 
@@ -121,6 +122,7 @@ static int open_line(void) {
 
 /* ---- Forked children have lines of their own ---- */
 static void before_fork(void) {
+    coherent_before_fork();
     move_before_fork();
     pthread_mutex_lock(&line.lock);
     endpoint_before_fork();

@@ -2,6 +2,7 @@
  */
 #include "scif/map.h"
 #include "scif/api.h"
+#include "scif/coherent.h"
 #include "scif/intercept.h"
 #include "scif/pages.h"
 #include "scif/remote.h"
@@ -156,15 +157,29 @@ static int settle(const struct request *r, void *addr, char **place) {
     return show_all(r, addr, version);
 }
 
+/* Windows of a peer on another host. */
+static int map_far(const struct request *r, void *addr, bool fixed, int prot, char **out) {
+    int err = coherent_map(r->e, r->offset, r->len, prot, out);
+    if (!err && !(r->prot & (PROT_READ | PROT_WRITE))) mprotect(*out, r->len, PROT_NONE);
+    if (err || !fixed) return err;
+    if (mremap(*out, r->len, r->len, MREMAP_MAYMOVE | MREMAP_FIXED, addr) == addr) {
+        *out = addr;
+        return 0;
+    }
+    munmap(*out, r->len);
+    return ENOMEM;
+}
+
 static int map(const struct request *r, void *addr, bool fixed, char **out) {
     if (queue_is_closed(r->e->peer_inner)) return ECONNRESET;
     int scif_prot = (r->prot & PROT_READ ? SCIF_PROT_READ : 0) | (r->prot & PROT_WRITE ? SCIF_PROT_WRITE : 0);
-    if (remote_is(r->e)) { /* not there yet */
+    if (remote_is(r->e)) {
         int refused = remote_check(r->e, r->offset, r->len, scif_prot);
-        return refused ? refused : ENOMEM;
+        return refused ? refused : map_far(r, addr, fixed, scif_prot, out);
     }
     int err = table_check(r->e->there.table, r->offset, r->len, scif_prot);
     if (err) return err;
+    if (atomic_load(&r->e->there.table->shared)) return ENOMEM;
     struct scif_user *u = space_enter(&r->e->there);
     if (!u) return ENOMEM;
     atomic_store(&u->mapped, 1);

@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -115,6 +116,26 @@ void pool_remember_user(unsigned process) {
     for (unsigned i = 0; i < users && !known; i++) known = user[i] == process;
     if (!known && users < USERS_MAX) user[users++] = process;
     pthread_mutex_unlock(&lock);
+}
+
+static bool is_other(unsigned process) {
+    return process && process != (unsigned)line_process() && process != (unsigned)line_service() &&
+           (kill((pid_t)process, 0) == 0 || errno != ESRCH);
+}
+
+bool pool_is_seen(void) {
+    struct endpoint **all;
+    unsigned n;
+    bool seen = !endpoint_all(&all, &n);
+    if (seen) return true;
+    for (unsigned k = 0; k < n; k++)
+        for (unsigned i = 0; i < SCIF_USERS_MAX; i++)
+            seen |= is_other(atomic_load(&all[k]->own.table->user[i].process));
+    endpoint_release_all(all, n);
+    pthread_mutex_lock(&lock);
+    for (unsigned i = 0; i < users; i++) seen |= is_other(user[i]);
+    pthread_mutex_unlock(&lock);
+    return seen;
 }
 
 /* ---- Room ---- */

@@ -35,6 +35,7 @@ enum scif_op {
                           accepted, likewise */
     SCIF_OP_STAGE, /* descriptor: a memory file of SCIF_STAGE_BYTES that cannot shrink. After its answer only
                     struct scif_rma comes over this line */
+    SCIF_OP_PAGES, /* after its answer only shared pages come over this line (struct scif_pages) */
     SCIF_OP_MAX
 };
 
@@ -81,6 +82,33 @@ struct scif_rma {
 struct scif_rma_answer {
     int32_t error; /* an errno; 0: done */
     uint32_t block;
+};
+
+/* ---- Pages shared with other hosts (share/share.h) ----
+ * Over a line of their own come: struct share_message, with a page behind it or not, and */
+enum scif_pages_op {
+    SCIF_PAGES_MAP = 1, /* mapping, endpoint, offset, pages, prot: of the peer's windows. Answer: the same,
+                           with error, before any message about the mapping */
+    SCIF_PAGES_OWN /* mapping, offset (in the file), pages; descriptor: the file. The program's memory shows
+                      that part of it, and is a sharer of it from now on, which has it all */
+};
+struct scif_pages {
+    uint32_t op;
+    int32_t error;
+    uint64_t mapping; /* the program's number for it */
+    uint64_t endpoint, offset;
+    uint32_t pages, prot;
+};
+
+/* What the owner of windows is asked by those who map them; at its door, with a socket for the answer: an
+ * errno. */
+enum scif_question_op {
+    SCIF_QUESTION_MOVE = 1, /* the pages of the range to a file */
+    SCIF_QUESTION_SHARE     /* that, and to become a sharer of them: OWN is sent before the answer */
+};
+struct scif_question {
+    uint64_t space, offset, bytes; /* space: the table's name */
+    uint32_t op, unused;
 };
 
 /* ---- Records with descriptors ---- */

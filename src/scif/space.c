@@ -144,6 +144,7 @@ static int find(struct space *s, uint64_t offset, uint64_t n, struct part *out) 
     }
     out->file = space_file(s, p.place);
     if (!out->file || !file_holds(out->file, out->at, out->bytes)) return ENXIO;
+    if (atomic_load(&s->table->shared) && !space_may_see(out->file)) return ENOMEM;
     out->memory = file_memory(out->file, out->at, out->bytes);
     return 0;
 }

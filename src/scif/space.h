@@ -35,6 +35,10 @@ int space_put(struct space *s, uint64_t offset, const void *memory, uint64_t n);
 int space_get(struct space *s, uint64_t offset, void *memory, uint64_t n);
 int space_move(struct space *from, uint64_t from_offset, struct space *to, uint64_t to_offset, uint64_t n);
 
+/* Whether this process sees the newest of a file that is shared with other hosts: asked of whoever this is
+ * part of. */
+bool space_may_see(const struct file *f);
+
 /* A lock around fork(), as those of file.h. */
 void space_before_fork(void);
 void space_after_fork(void);

@@ -1,5 +1,6 @@
 #include "scif/watch.h"
 #include "base/log.h"
+#include "scif/coherent.h"
 #include "scif/intercept.h"
 #include "scif/line.h"
 #include "scif/move.h"
@@ -21,10 +22,6 @@
 struct moved {
     uintptr_t from, to;
     size_t bytes;
-};
-
-struct question {
-    uint64_t space, offset, bytes; /* space: the table's name */
 };
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
@@ -70,7 +67,7 @@ void watch_no_more(uintptr_t address, size_t bytes) {
     errno = kept;
 }
 
-static void note(uintptr_t from, uintptr_t to, size_t bytes) {
+void watch_note(uintptr_t from, uintptr_t to, size_t bytes) {
     pthread_mutex_lock(&lock);
     if (moves == room) {
         struct moved *more = realloc(moved, (room ? 2 * room : 16) * sizeof *more);
@@ -101,7 +98,7 @@ uintptr_t watch_follow(uintptr_t address, uint32_t born) {
 static void on_events(void) {
     struct uffd_msg m;
     while (read(faults, &m, sizeof m) == sizeof m)
-        if (m.event == UFFD_EVENT_REMAP) note(m.arg.remap.from, m.arg.remap.to, m.arg.remap.len);
+        if (m.event == UFFD_EVENT_REMAP) watch_note(m.arg.remap.from, m.arg.remap.to, m.arg.remap.len);
 }
 
 /* ---- The door ---- */
@@ -117,21 +114,25 @@ static struct endpoint *find(uint64_t space) {
 }
 
 static void on_question(void) {
-    struct question q;
+    struct scif_question q;
     struct scif_record r = {.data = &q, .bytes = sizeof q};
     if (scif_record_receive(inside, &r, MSG_DONTWAIT)) return;
     struct endpoint *e = r.bytes == sizeof q ? find(q.space) : NULL;
     int32_t err = e ? move_windows(e, q.offset, q.bytes) : ENXIO;
+    if (!err && q.op == SCIF_QUESTION_SHARE) err = coherent_own(e, q.offset, q.bytes);
     if (e) endpoint_release(e);
     if (r.fds == 1) (void)send(r.fd[0], &err, sizeof err, MSG_NOSIGNAL | MSG_DONTWAIT);
     while (r.fds) close_descriptor(r.fd[--r.fds]);
 }
 
 static void *watch(void *none) {
-    struct pollfd p[2] = {{.fd = inside, .events = POLLIN}, {.fd = faults, .events = POLLIN}};
+    struct pollfd p[2 + COHERENT_FDS] = {{.fd = inside, .events = POLLIN}, {.fd = faults, .events = POLLIN}};
+    struct timespec wait;
     for (;;) {
-        if (poll(p, 2, -1) < 0) continue;
+        bool wakes = coherent_prepare(p + 2, &wait);
+        if (ppoll(p, 2 + COHERENT_FDS, wakes ? &wait : NULL, NULL) < 0) continue;
         if (p[1].revents) on_events(); /* first: what it says was before what is asked now */
+        coherent_turn(p + 2);
         if (p[0].revents & POLLIN) on_question();
         if (p[0].revents & (POLLHUP | POLLERR | POLLNVAL)) return none;
     }
@@ -160,7 +161,8 @@ static int start(void) {
     door = descriptor_hide(pair[1]);
     faults = watch_descriptor(UFFD_FEATURE_EVENT_REMAP);
     if (faults < 0) weft_debug("scif", "userfaultfd is not to be had: %s", strerror(errno));
-    int err = start_thread();
+    int err = coherent_start();
+    if (!err) err = start_thread();
     if (!err) return 0;
     close_descriptor(inside);
     close_descriptor(door);
@@ -189,7 +191,7 @@ bool watch_is_there(const struct scif_windows *w, uint32_t owner) {
 }
 
 int watch_ask(const struct scif_windows *w, uint32_t owner, uint64_t offset, uint64_t bytes) {
-    struct question q = {w->name, offset, bytes};
+    struct scif_question q = {w->name, offset, bytes, SCIF_QUESTION_MOVE, 0};
     int pair[2], to = owner < SCIF_OWNERS_MAX ? kept_fetch(&w->door[owner]) : -1;
     if (to < 0) return ENOMEM;
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair)) {
@@ -217,6 +219,7 @@ void watch_after_fork(bool in_child) {
         close_descriptor(door);
         if (faults >= 0) close_descriptor(faults);
         inside = door = faults = -1;
+        coherent_forget();
         of = 0;
         moves = 0;
     }

@@ -5,8 +5,9 @@
 #define WEFT_SCIF_WATCH_H
 #include "scif/endpoint.h"
 
-#define UNWATCHED UINT32_MAX /* of a piece: it is not known where its memory is now, so it cannot be moved   \
-                              */
+#define UNWATCHED                                                                                            \
+    UINT32_MAX /* of a piece: it is not known where its memory is now, so it cannot be moved                 \
+                */
 
 /* Makes the thread, if it is not there: 0 or an errno. */
 int watch_start(void);
@@ -17,6 +18,9 @@ bool watch_memory(uintptr_t address, size_t bytes);
 void watch_no_more(uintptr_t address, size_t bytes);
 /* Whether it still is that memory, or other memory has got the address meanwhile. */
 bool watch_knows(uintptr_t address, size_t bytes);
+
+/* The program has moved memory that another descriptor watches. */
+void watch_note(uintptr_t from, uintptr_t to, size_t bytes);
 
 /* How often watched memory has been moved so far; and where what was at the address then is now. */
 uint32_t watch_moves(void);

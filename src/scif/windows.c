@@ -2,6 +2,7 @@
 #include "scif/windows.h"
 #include "base/log.h"
 #include "scif/api.h"
+#include "scif/coherent.h"
 #include "scif/intercept.h"
 #include "scif/line.h"
 #include "scif/map.h"
@@ -60,6 +61,7 @@ int windows_file(struct endpoint *e, struct file *f, uint32_t *out) {
     if (n >= SCIF_FILES_MAX) return ENOMEM;
     int err = keep(e, file_descriptor(f), &w->file[n].kept);
     if (err) return err;
+    if (f == pool_file() && coherent_is_on()) atomic_store(&w->shared, 1);
     w->file[n].device = file_device(f);
     w->file[n].inode = file_inode(f);
     atomic_store(&w->files, n + 1);

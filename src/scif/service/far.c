@@ -24,12 +24,15 @@ static struct remote *remote_create(struct far *f, bool asked) {
     r->number = ++f->next_remote;
     weft_list_init(&r->links);
     weft_list_init(&r->rmas);
+    weft_list_init(&r->map_asks);
     weft_list_push_back(&f->remotes, &r->link);
     return r;
 }
 
 static void remote_destroy(struct remote *r) {
     rma_lost(r);
+    homes_lost(r);
+    pages_lost(r);
     while (!weft_list_empty(&r->links)) link_lost(weft_list_entry(r->links.next, struct link, link), r->lost);
     if (r->peer) ep_disconnect(r->peer);
     weft_list_remove(&r->link);
@@ -124,12 +127,14 @@ static void on_message(void *ctx, struct ep_peer *peer, const struct ep_msg *msg
     uint8_t op = weft_get_u8(&in), own = weft_get_u8(&in);
     uint32_t id = weft_get_u32(&in);
     if (!r || r->lost) return;
-    bool rma = op >= FAR_READ;
+    bool rma = op >= FAR_READ && op <= FAR_DONE;
     if (in.failed || !op || op >= FAR_OP_MAX || own > 1 || (msg->data_bytes && !rma)) {
         far_fail(r, "a message that is none");
     } else if (rma) {
         uint64_t key = link_key(r, !own, id);
         rma_on_message(r, weft_map_get(&r->far->links, key), key, &in, op, msg, sink);
+    } else if (op > FAR_DONE) {
+        pages_on_message(r, weft_map_get(&r->far->links, link_key(r, !own, id)), &in, op);
     } else {
         link_on_message(r, &in, op, !own, id);
     }
@@ -223,6 +228,10 @@ int far_open(struct service *s) {
     weft_list_init(&f->remotes);
     for (int i = 0; i < DUE_KINDS; i++) weft_list_init(&f->due[i]);
     weft_map_init(&f->links);
+    weft_map_init(&f->guests);
+    weft_map_init(&f->views);
+    weft_list_init(&f->homes);
+    f->homes_at_ns = WEFT_TIME_NEVER;
     int rc = open_endpoint(f);
     if (rc == WEFT_OK) rc = open_line(f);
     if (rc == WEFT_OK) rc = watch(f);
@@ -248,7 +257,10 @@ void far_close(struct service *s) {
         node_client_close(f->line);
     }
     if (f->links_epoll >= 0) close(f->links_epoll);
+    homes_close(f);
     weft_map_fini(&f->links);
+    weft_map_fini(&f->guests);
+    weft_map_fini(&f->views);
     free(f);
 }
 
@@ -260,6 +272,7 @@ bool far_progress(struct service *s) {
     }
     uint64_t now = weft_now_ns();
     link_expire(f, now);
+    f->homes_at_ns = homes_expire(f, now);
     if (now >= f->publish_at_ns) publish(f);
     reap(f);
     return ep_prepare_sleep(f->ep);
@@ -270,6 +283,7 @@ uint64_t far_next_deadline(const struct service *s) {
     if (!f) return WEFT_TIME_NEVER;
     uint64_t next = link_next_due(f);
     if (f->publish_at_ns < next) next = f->publish_at_ns;
+    if (f->homes_at_ns < next) next = f->homes_at_ns;
     int ms = ep_timeout_ms(f->ep);
     uint64_t ep = ms < 0 ? WEFT_TIME_NEVER : weft_now_ns() + (uint64_t)ms * WEFT_NS_PER_MS;
     return ep < next ? ep : next;

@@ -15,6 +15,7 @@
 #include "base/codec.h"
 #include "scif/layout.h"
 #include "scif/service/service.h"
+#include "scif/share/home.h"
 #include "scif/space.h"
 #include "transport/endpoint.h"
 
@@ -39,6 +40,12 @@ enum far_op {
     FAR_WRITE, /* the same, the bytes are the message's data; or none: the range is only checked */
     FAR_BYTES, /* slot u8, errno u16; if that is 0, data: answers READ */
     FAR_DONE,  /* slot u8, errno u16: answers WRITE */
+    FAR_MAP,   /* number u32, offset u64, pages u32, prot u8: the sender maps windows, under that number */
+    /* These are of no connection (own and id 0), since a mapping outlives it: */
+    FAR_MAPPED, /* number u32, errno u16: answers MAP */
+    FAR_PART,   /* bytes: of the page of the next PAGE */
+    FAR_PAGE,   /* number u32, to u8 (1: the home), kind u8 (enum share_kind), page u32; with a page if there
+                   were parts */
     FAR_OP_MAX
 };
 
@@ -61,6 +68,10 @@ struct far {
     struct weft_map links; /* by key */
     uint32_t next_remote, next_link;
     struct weft_list due[DUE_KINDS]; /* of struct link, by time */
+    struct weft_map guests, views;   /* pages.c, by number; homes.c */
+    struct weft_list homes;
+    uint32_t next_guest;
+    uint64_t homes_at_ns; /* to be looked at then */
 };
 
 /* Another service: one that was looked for from here, or that has connected to this one. */
@@ -78,6 +89,10 @@ struct remote {
     struct rma *asked_for[FAR_SLOTS];
     struct weft_list rmas; /* those that wait for a slot */
     struct served *read[FAR_SLOTS], *write[FAR_SLOTS];
+
+    unsigned char part[SHARE_PAGE]; /* of a page that is coming */
+    size_t part_bytes;
+    struct weft_list map_asks; /* homes.c: owners have been asked */
 };
 
 enum link_state {
@@ -136,6 +151,61 @@ bool rma_ask(struct service *s, struct line *l, const struct scif_rma *q);
 void rma_on_message(struct remote *r, struct link *l, uint64_t key, struct weft_reader *in, enum far_op op,
                     const struct ep_msg *msg, struct ep_sink *sink);
 void rma_lost(struct remote *r); /* it goes */
+
+/* ---- pages.c: lines of programs for shared pages, and what programs here have mapped there ---- */
+struct pages_record {
+    struct share_message m;
+    unsigned char page[SHARE_PAGE];
+};
+int pages_open(struct service *s, struct line *l); /* SCIF_OP_PAGES: 0 or an errno */
+void pages_leave(struct line *l);
+/* A program's record, of either kind, with its descriptor or -1, which is this one's. False: it breaks the
+ * rules. */
+bool pages_ask(struct service *s, struct line *l, const struct scif_pages *q, int file);
+bool pages_take(struct line *l, const struct pages_record *r);
+void pages_send(struct line *l, const struct share_message *m, const void *page);
+void pages_flush(struct line *l);               /* there is room */
+struct weft_list *pages_locals(struct line *l); /* of struct local */
+void pages_on_message(struct remote *r, struct link *l, struct weft_reader *in, enum far_op op);
+void pages_lost(struct remote *r);
+/* To another service. */
+void far_page(struct remote *r, uint32_t number, bool to_home, const struct share_message *m,
+              const void *page);
+
+/* ---- homes.c: homes of the memory of programs here ---- */
+/* Memory that a program here has: a sharer. */
+struct local {
+    struct weft_list link; /* in the line's */
+    struct line *line;
+    uint64_t mapping;
+    struct home_of *home;
+    struct sharer *sharer;
+};
+int homes_own(struct service *s, struct line *l, const struct scif_pages *q, int file); /* 0 or an errno */
+bool homes_take(struct local *o, const struct pages_record *r); /* false: it is to be no sharer any more */
+void homes_leave(struct local *o);
+void homes_on_map(struct remote *r, struct link *l, struct weft_reader *in);
+/* From a sharer at r. */
+void homes_on_page(struct remote *r, uint32_t number, const struct share_message *m, const void *page);
+void homes_lost(struct remote *r);
+/* Sharers that do not answer are given up. When to look again. */
+uint64_t homes_expire(struct far *f, uint64_t now);
+void homes_close(struct far *f);
+/* Whether a range has to do with memory that is shared. */
+bool homes_have(struct link *l, uint64_t offset, uint64_t bytes);
+/* Bytes between the windows and memory; `done` at the end, maybe at once. */
+struct homes_rma {
+    bool write; /* to the windows */
+    uint64_t offset, bytes;
+    unsigned char *memory;
+    void (*done)(void *arg, int error);
+    void *arg;
+};
+void homes_rma(struct link *l, const struct homes_rma *m);
+
+/* ---- line.c ---- */
+/* All that programs have sent over lines for pages. */
+void lines_drain_pages(struct service *s);
 
 /* ---- link.c ---- */
 int link_connect(struct service *s, struct end *e, struct scif_portID dst);

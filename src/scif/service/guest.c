@@ -1,9 +1,13 @@
 /* What the files that the service shares with the library ask of the process that they are in. */
 #include "scif/intercept.h"
 #include "scif/line.h"
+#include "scif/space.h"
 
 #include <unistd.h>
 
 int close_descriptor(int fd) { return close(fd); }
 int descriptor_hide(int fd) { return fd; }
 pid_t line_process(void) { return getpid(); }
+
+/* Of its own files it is the home (homes.c). */
+bool space_may_see(const struct file *f) { return true; }

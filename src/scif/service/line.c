@@ -15,6 +15,7 @@
 void line_close(struct service *s, struct line *l) {
     if (l->request) request_drop(s, l->request);
     if (l->stage) rma_leave(l);
+    if (l->pages) pages_leave(l);
     weft_list_remove(&l->link);
     service_unwatch(s, &l->watch);
     free(l);
@@ -160,24 +161,58 @@ static bool serve_request(struct service *s, struct line *l, const struct scif_r
     struct reply r = {.own = -1};
     if (q->op == SCIF_OP_NEIGHBOUR) return serve_neighbour(s, l, q, in);
     if (q->op == SCIF_OP_STAGE) return answer(l, &r, serve_stage(l, in));
+    if (q->op == SCIF_OP_PAGES) return answer(l, &r, l->hello ? pages_open(s, l) : EPROTO);
     int err = l->hello || q->op == SCIF_OP_HELLO ? serve(s, l, q, &r) : EPROTO;
     return answer(l, &r, err);
 }
 
-static void on_line(struct service *s, struct watch *w, uint32_t events) {
-    struct line *l = weft_container_of(w, struct line, watch);
+static bool serve_pages(struct service *s, struct line *l, const struct pages_record *r,
+                        struct scif_record *in) {
+    struct scif_pages q;
+    int file = in->fds == 1 ? in->fd[0] : -1;
+    if (in->bytes == sizeof q && in->fds <= 1) {
+        memcpy(&q, r, sizeof q);
+        in->fds = 0;
+        return pages_ask(s, l, &q, file);
+    }
+    return !in->fds && in->bytes >= sizeof r->m && in->bytes == sizeof r->m + r->m.bytes && pages_take(l, r);
+}
+
+/* The next one; false: there is none, or the line has ended. */
+static bool take(struct service *s, struct line *l) {
     union {
         struct scif_request request;
         struct scif_rma rma;
+        struct pages_record pages;
     } q;
-    struct scif_record in = {.data = &q, .bytes = sizeof q};
-    int err = scif_record_receive(w->fd, &in, MSG_DONTWAIT);
-    if (err == -EAGAIN) return;
+    struct scif_record in = {.data = &q, .bytes = l->pages ? sizeof q.pages : sizeof(struct scif_rma)};
+    int err = scif_record_receive(l->watch.fd, &in, MSG_DONTWAIT);
+    if (err == -EAGAIN) return false;
     if (err) in.fds = 0; /* closed already */
-    bool good = !err && in.bytes == (l->stage ? sizeof q.rma : sizeof q.request);
-    if (good) good = l->stage ? rma_ask(s, l, &q.rma) : serve_request(s, l, &q.request, &in);
+    bool good = !err;
+    if (good && l->pages)
+        good = serve_pages(s, l, &q.pages, &in);
+    else if (good)
+        good = in.bytes == (l->stage ? sizeof q.rma : sizeof q.request) &&
+               (l->stage ? rma_ask(s, l, &q.rma) : serve_request(s, l, &q.request, &in));
     while (in.fds) close(in.fd[--in.fds]);
     if (!good) line_close(s, l);
+    return good;
+}
+
+static void on_line(struct service *s, struct watch *w, uint32_t events) {
+    struct line *l = weft_container_of(w, struct line, watch);
+    if (l->pages && (events & EPOLLOUT)) pages_flush(l);
+    take(s, l);
+}
+
+void lines_drain_pages(struct service *s) {
+    weft_list_for_each_safe(it, &s->lines) {
+        struct line *l = weft_list_entry(it, struct line, link);
+        if (!l->pages) continue;
+        while (take(s, l)) {
+        }
+    }
 }
 
 void line_accept(struct service *s, struct watch *w, uint32_t events) {

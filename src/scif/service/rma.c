@@ -42,6 +42,7 @@ struct served {            /* of a program there; there is one for each slot and
     unsigned slot;
     bool busy;  /* the transport has the memory */
     bool again; /* read: the next has come meanwhile */
+    bool waits; /* for pages that other hosts have */
     bool own;   /* of the link: it, and its id there */
     uint32_t id;
     uint64_t key;
@@ -253,13 +254,32 @@ static void answer_write(struct served *v, int error) {
     far_send(v->remote, &w, NULL);
 }
 
+/* Pages that other hosts have mapped come home first, or go from there. */
+static void on_shared_moved(void *arg, int error);
+static bool move_shared(struct served *v) {
+    struct link *l = link_of(v);
+    if (!v->what.bytes || !homes_have(l, v->what.offset, v->what.bytes) || check(l, &v->what)) return false;
+    v->busy = v->waits = true;
+    homes_rma(l, &(struct homes_rma){.write = v->what.write != 0,
+                                     .offset = v->what.offset,
+                                     .bytes = v->what.bytes,
+                                     .memory = v->memory,
+                                     .done = on_shared_moved,
+                                     .arg = v});
+    return true;
+}
+
+static void write_and_answer(struct served *v) {
+    if (!move_shared(v)) answer_write(v, serve(link_of(v), &v->what, v->memory));
+}
+
 static void on_written(void *arg, int status) {
     struct served *v = arg;
     v->busy = false;
     if (!v->remote)
         free(v);
     else if (status == WEFT_OK)
-        answer_write(v, serve(link_of(v), &v->what, v->memory));
+        write_and_answer(v);
 }
 
 static void answer_read(struct served *v);
@@ -275,10 +295,9 @@ static void on_read_sent(void *arg, int status) {
     }
 }
 
-static void answer_read(struct served *v) {
+static void send_read(struct served *v, int error) {
     uint8_t buf[FAR_HEADER_MAX];
     struct weft_writer w;
-    int error = serve(link_of(v), &v->what, v->memory);
     struct ep_send s = {.data = v->memory, .data_bytes = error ? 0 : v->what.bytes};
     if (s.data_bytes <= COPY_BYTES) {
         s.copy = s.data_bytes > 0;
@@ -291,13 +310,28 @@ static void answer_read(struct served *v) {
     far_send(v->remote, &w, &s);
 }
 
+static void answer_read(struct served *v) {
+    if (!move_shared(v)) send_read(v, serve(link_of(v), &v->what, v->memory));
+}
+
+static void on_shared_moved(void *arg, int error) {
+    struct served *v = arg;
+    v->busy = v->waits = false;
+    if (!v->remote)
+        free(v);
+    else if (!v->what.write)
+        send_read(v, error);
+    else
+        answer_write(v, error);
+}
+
 static struct served *slot_of(struct remote *r, struct served **all, unsigned slot) {
     if (slot >= FAR_SLOTS) return NULL;
     struct served *v = all[slot] ? all[slot] : malloc(sizeof *v); /* not cleared: most of it is memory */
     if (!v || all[slot]) return v;
     v->remote = r;
     v->slot = slot;
-    v->busy = v->again = false;
+    v->busy = v->again = v->waits = false;
     return all[slot] = v;
 }
 
@@ -319,7 +353,7 @@ static void on_request(struct remote *r, struct link *l, const struct served *fr
     unsigned slot;
     bool good = get_request(in, &slot, read, &what) && msg->data_bytes == (read ? 0 : what.bytes);
     struct served *v = good ? slot_of(r, read ? r->read : r->write, slot) : NULL;
-    if (!v || v->again || (v->busy && !read)) {
+    if (!v || v->again || v->waits || (v->busy && !read)) {
         far_fail(r, "a bad RMA");
         return;
     }
@@ -334,6 +368,9 @@ static void on_request(struct remote *r, struct link *l, const struct served *fr
     } else if (!msg->data && what.bytes) {
         v->busy = true;
         *sink = (struct ep_sink){.buf = v->memory, .on_data = on_written, .arg = v};
+    } else if (homes_have(l, what.offset, what.bytes)) {
+        if (what.bytes) memcpy(v->memory, msg->data, what.bytes);
+        write_and_answer(v);
     } else {
         answer_write(v, serve(l, &what, (void *)msg->data));
     }

@@ -84,6 +84,7 @@ struct line { /* of a program, or of another node's service, for one request */
     pid_t pid;
     struct request *request; /* of another node's */
     struct stage *stage;     /* it is for RMAs; else NULL */
+    struct pages *pages;     /* it is for shared pages; else NULL */
 };
 
 enum place { PLACE_NONE, PLACE_HERE, PLACE_FAR }; /* of a node: not online, on this host, on another one */

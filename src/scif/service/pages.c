@@ -1,0 +1,286 @@
+/* Lines for shared pages: each is a program's (its watch's thread, coherent.c). What a program has mapped of
+ * windows on other hosts is a guest: its messages go on to the service there, which has the home, and come
+ * from it. What programs have themselves is a sharer of a home here (homes.c). */
+#include "scif/service/far.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+struct pages { /* of a line */
+    struct service *s;
+    struct weft_list guests, locals;
+    struct weft_list out; /* what the program has not taken yet */
+};
+struct out {
+    struct weft_list link;
+    size_t bytes;
+    struct pages_record r;
+};
+struct guest {
+    struct weft_list link; /* in pages.guests */
+    struct line *line;
+    struct remote *remote;
+    uint64_t mapping; /* the program's number */
+    uint32_t number;
+    bool open; /* the service there has agreed */
+    struct scif_pages asked;
+};
+
+/* ---- Towards the program ---- */
+static void want_room(const struct line *l, bool want) {
+    struct epoll_event e = {.events = EPOLLIN | (want ? EPOLLOUT : 0), .data.ptr = (void *)&l->watch};
+    epoll_ctl(l->pages->s->epoll, EPOLL_CTL_MOD, l->watch.fd, &e);
+}
+
+/* False: there is no room. One that is gone is noticed by its end. */
+static bool send_now(const struct line *l, const void *record, size_t bytes) {
+    return send(l->watch.fd, record, bytes, MSG_DONTWAIT | MSG_NOSIGNAL) >= 0 ||
+           (errno != EAGAIN && errno != ENOBUFS);
+}
+
+static void send_or_queue(struct line *l, const void *record, size_t bytes) {
+    if (weft_list_empty(&l->pages->out) && send_now(l, record, bytes)) return;
+    struct out *o = malloc(sizeof *o);
+    if (!o) {
+        shutdown(l->watch.fd, SHUT_RDWR); /* rather than one message less */
+        return;
+    }
+    o->bytes = bytes;
+    memcpy(&o->r, record, bytes);
+    if (weft_list_empty(&l->pages->out)) want_room(l, true);
+    weft_list_push_back(&l->pages->out, &o->link);
+}
+
+void pages_flush(struct line *l) {
+    while (!weft_list_empty(&l->pages->out)) {
+        struct out *o = weft_list_entry(l->pages->out.next, struct out, link);
+        if (!send_now(l, &o->r, o->bytes)) return;
+        weft_list_remove(&o->link);
+        free(o);
+    }
+    want_room(l, false);
+}
+
+void pages_send(struct line *l, const struct share_message *m, const void *page) {
+    struct pages_record r;
+    r.m = *m;
+    if (m->bytes) memcpy(r.page, page, SHARE_PAGE);
+    send_or_queue(l, &r, sizeof r.m + m->bytes);
+}
+
+static void answer(struct line *l, const struct scif_pages *q, int error) {
+    struct scif_pages a = *q;
+    a.error = error;
+    send_or_queue(l, &a, sizeof a);
+}
+
+/* ---- Towards the other service ---- */
+static void begin(struct weft_writer *w, uint8_t *buf, size_t cap, enum far_op op) {
+    far_begin(w, buf, cap, op, &(struct link){0});
+}
+
+void far_page(struct remote *r, uint32_t number, bool to_home, const struct share_message *m,
+              const void *page) {
+    uint8_t buf[FAR_HEADER_MAX + FAR_BYTES_MAX];
+    struct weft_writer w;
+    for (size_t at = 0, n; page && at < SHARE_PAGE; at += n) {
+        n = SHARE_PAGE - at < FAR_BYTES_MAX ? SHARE_PAGE - at : FAR_BYTES_MAX;
+        begin(&w, buf, sizeof buf, FAR_PART);
+        weft_put_bytes(&w, (const char *)page + at, n);
+        far_send(r, &w, &(struct ep_send){.more = true});
+    }
+    begin(&w, buf, sizeof buf, FAR_PAGE);
+    weft_put_u32(&w, number);
+    weft_put_u8(&w, to_home);
+    weft_put_u8(&w, (uint8_t)m->kind);
+    weft_put_u32(&w, m->page);
+    far_send(r, &w, NULL);
+}
+
+/* ---- Guests ---- */
+static void guest_destroy(struct guest *g) {
+    weft_map_remove(&g->remote->far->guests, g->number);
+    weft_list_remove(&g->link);
+    free(g);
+}
+
+static void guest_leave(struct guest *g) {
+    struct share_message m = {.kind = SHARE_LEAVE};
+    far_page(g->remote, g->number, true, &m, NULL);
+    guest_destroy(g);
+}
+
+static struct guest *find_guest(const struct line *l, uint64_t mapping) {
+    weft_list_for_each(it, &l->pages->guests) {
+        struct guest *g = weft_list_entry(it, struct guest, link);
+        if (g->mapping == mapping) return g;
+    }
+    return NULL;
+}
+
+static struct local *find_local(const struct line *l, uint64_t mapping) {
+    weft_list_for_each(it, &l->pages->locals) {
+        struct local *o = weft_list_entry(it, struct local, link);
+        if (o->mapping == mapping) return o;
+    }
+    return NULL;
+}
+
+static void send_map(const struct guest *g, const struct link *l) {
+    uint8_t buf[FAR_HEADER_MAX];
+    struct weft_writer w;
+    far_begin(&w, buf, sizeof buf, FAR_MAP, l);
+    weft_put_u32(&w, g->number);
+    weft_put_u64(&w, g->asked.offset);
+    weft_put_u32(&w, g->asked.pages);
+    weft_put_u8(&w, (uint8_t)g->asked.prot);
+    far_send(g->remote, &w, NULL);
+}
+
+static int guest_create(struct service *s, struct line *line, const struct scif_pages *q) {
+    struct end *e = end_find(s, q->endpoint);
+    struct link *l = e ? e->far : NULL;
+    if (!l || l->state != LINK_OPEN) return l ? ECONNRESET : ENXIO;
+    struct guest *g = calloc(1, sizeof *g);
+    if (!g) return ENOMEM;
+    *g = (struct guest){.line = line, .remote = l->remote, .mapping = q->mapping, .asked = *q};
+    g->number = ++s->far->next_guest;
+    if (weft_map_put(&s->far->guests, g->number, g)) {
+        free(g);
+        return ENOMEM;
+    }
+    weft_list_push_back(&line->pages->guests, &g->link);
+    send_map(g, l);
+    return 0;
+}
+
+static void on_mapped(struct remote *r, struct weft_reader *in) {
+    struct guest *g = weft_map_get(&r->far->guests, weft_get_u32(in));
+    int error = weft_get_u16(in);
+    if (in->failed || (g && (g->remote != r || g->open))) {
+        far_fail(r, "an answer to no mapping");
+        return;
+    }
+    if (!g) return; /* its program is gone */
+    g->open = true;
+    answer(g->line, &g->asked, error == 0 || error == ENXIO || error == EPERM ? error : ENOMEM);
+    if (error) guest_destroy(g);
+}
+
+/* ---- The program's side ---- */
+int pages_open(struct service *s, struct line *l) {
+    l->pages = calloc(1, sizeof *l->pages);
+    if (!l->pages) return ENOMEM;
+    l->pages->s = s;
+    weft_list_init(&l->pages->guests);
+    weft_list_init(&l->pages->locals);
+    weft_list_init(&l->pages->out);
+    return 0;
+}
+
+void pages_leave(struct line *l) {
+    struct pages *p = l->pages;
+    while (!weft_list_empty(&p->guests)) guest_leave(weft_list_entry(p->guests.next, struct guest, link));
+    while (!weft_list_empty(&p->locals)) homes_leave(weft_list_entry(p->locals.next, struct local, link));
+    for (struct weft_list *it; (it = weft_list_pop_front(&p->out));)
+        free(weft_list_entry(it, struct out, link));
+    free(p);
+    l->pages = NULL;
+}
+
+bool pages_ask(struct service *s, struct line *l, const struct scif_pages *q, int file) {
+    bool own = q->op == SCIF_PAGES_OWN, good = own ? file >= 0 : file < 0 && q->op == SCIF_PAGES_MAP;
+    if (!good || find_guest(l, q->mapping) || find_local(l, q->mapping)) {
+        if (file >= 0) close(file);
+        return false;
+    }
+    struct share_message end = {.mapping = q->mapping, .kind = SHARE_END};
+    if (own && homes_own(s, l, q, file)) pages_send(l, &end, NULL);
+    int err = own ? 0 : s->far ? guest_create(s, l, q) : ENXIO;
+    if (err) answer(l, q, err);
+    return true;
+}
+
+bool pages_take(struct line *l, const struct pages_record *r) {
+    struct guest *g = find_guest(l, r->m.mapping);
+    struct local *o = g ? NULL : find_local(l, r->m.mapping);
+    if (r->m.bytes && r->m.bytes != SHARE_PAGE) return false;
+    if (o && !homes_take(o, r)) homes_leave(o);
+    if (!g) return true; /* it has ended, and the program does not know yet */
+    if (r->m.kind == SHARE_LEAVE)
+        guest_leave(g);
+    else
+        far_page(g->remote, g->number, true, &r->m, r->m.bytes ? r->page : NULL);
+    return true;
+}
+
+struct weft_list *pages_locals(struct line *l) {
+    return &l->pages->locals;
+}
+
+/* ---- What comes from other services ---- */
+static void to_guest(struct remote *r, uint32_t number, struct share_message m, const void *page) {
+    struct guest *g = weft_map_get(&r->far->guests, number);
+    if (!g) return; /* it has just left */
+    if (g->remote != r || !g->open) {
+        far_fail(r, "a page of no mapping");
+        return;
+    }
+    m.mapping = g->mapping;
+    pages_send(g->line, &m, page);
+    if (m.kind == SHARE_END) guest_destroy(g);
+}
+
+static void on_part(struct remote *r, struct weft_reader *in) {
+    size_t n = weft_reader_left(in);
+    if (n > SHARE_PAGE - r->part_bytes) {
+        far_fail(r, "more than a page");
+        return;
+    }
+    memcpy(r->part + r->part_bytes, weft_get_bytes(in, n), n);
+    r->part_bytes += n;
+}
+
+static void on_page(struct remote *r, struct weft_reader *in) {
+    uint32_t number = weft_get_u32(in);
+    bool to_home = weft_get_u8(in);
+    struct share_message m = {.kind = weft_get_u8(in), .bytes = (uint32_t)r->part_bytes};
+    m.page = weft_get_u32(in);
+    r->part_bytes = 0;
+    if (in->failed || (m.bytes && m.bytes != SHARE_PAGE)) {
+        far_fail(r, "a bad page");
+        return;
+    }
+    const void *page = m.bytes ? r->part : NULL;
+    if (to_home)
+        homes_on_page(r, number, &m, page);
+    else
+        to_guest(r, number, m, page);
+}
+
+void pages_on_message(struct remote *r, struct link *l, struct weft_reader *in, enum far_op op) {
+    switch (op) {
+    case FAR_MAP: homes_on_map(r, l, in); break;
+    case FAR_MAPPED: on_mapped(r, in); break;
+    case FAR_PART: on_part(r, in); break;
+    default: on_page(r, in);
+    }
+}
+
+/* The homes there are lost: SIGBUS. */
+void pages_lost(struct remote *r) {
+    size_t it = 0;
+    for (struct guest *g; (g = weft_map_next(&r->far->guests, &it, NULL));) {
+        if (g->remote != r) continue;
+        struct share_message m = {.mapping = g->mapping, .kind = SHARE_END};
+        if (g->open)
+            pages_send(g->line, &m, NULL);
+        else
+            answer(g->line, &g->asked, r->lost);
+        guest_destroy(g);
+    }
+}
