@@ -125,7 +125,7 @@ static int begin_map(const struct ask *a, int reply) {
                            .pages = map.pages,
                            .prot = (uint32_t)a->prot};
     p->reply = reply;
-    err = send_record(&q, -1);
+    err = send_record(&q, p->g->file);
     if (!err) return 0;
     discard(p->g);
     p->g = NULL;

@@ -26,6 +26,7 @@ struct guest {
     struct remote *remote;
     uint64_t mapping; /* the program's number */
     uint32_t number;
+    int file;  /* its memory (share.h) */
     bool open; /* the service there has agreed */
     struct scif_pages asked;
 };
@@ -105,6 +106,7 @@ void far_page(struct remote *r, uint32_t number, bool to_home, const struct shar
 static void guest_destroy(struct guest *g) {
     weft_map_remove(&g->remote->far->guests, g->number);
     weft_list_remove(&g->link);
+    close(g->file);
     free(g);
 }
 
@@ -112,6 +114,24 @@ static void guest_leave(struct guest *g) {
     struct share_message m = {.kind = SHARE_LEAVE};
     far_page(g->remote, g->number, true, &m, NULL);
     guest_destroy(g);
+}
+
+static void give_back_page(const struct guest *g, uint32_t page) {
+    unsigned char bytes[SHARE_PAGE];
+    struct share_message m = {.kind = SHARE_RETURN, .page = page, .bytes = SHARE_PAGE};
+    off_t at = (off_t)(share_pages_at(g->asked.pages) + (uint64_t)page * SHARE_PAGE);
+    if (pread(g->file, bytes, sizeof bytes, at) == (ssize_t)sizeof bytes)
+        far_page(g->remote, g->number, true, &m, bytes);
+}
+
+/* Its program has ended: what it had written stays written. */
+static void give_back(const struct guest *g) {
+    unsigned char state[SHARE_PAGE];
+    for (uint32_t first = 0; first < g->asked.pages; first += SHARE_PAGE) {
+        ssize_t n = pread(g->file, state, sizeof state, first);
+        for (uint32_t i = 0; i < SHARE_PAGE && i < g->asked.pages - first && (ssize_t)i < n; i++)
+            if ((state[i] & SHARE_STATE) == SHARE_WRITE) give_back_page(g, first + i);
+    }
 }
 
 static struct guest *find_guest(const struct line *l, uint64_t mapping) {
@@ -141,13 +161,13 @@ static void send_map(const struct guest *g, const struct link *l) {
     far_send(g->remote, &w, NULL);
 }
 
-static int guest_create(struct service *s, struct line *line, const struct scif_pages *q) {
+static int guest_create(struct service *s, struct line *line, const struct scif_pages *q, int file) {
     struct end *e = end_find(s, q->endpoint);
     struct link *l = e ? e->far : NULL;
     if (!l || l->state != LINK_OPEN) return l ? ECONNRESET : ENXIO;
     struct guest *g = calloc(1, sizeof *g);
     if (!g) return ENOMEM;
-    *g = (struct guest){.line = line, .remote = l->remote, .mapping = q->mapping, .asked = *q};
+    *g = (struct guest){.line = line, .remote = l->remote, .mapping = q->mapping, .asked = *q, .file = file};
     g->number = ++s->far->next_guest;
     if (weft_map_put(&s->far->guests, g->number, g)) {
         free(g);
@@ -184,7 +204,11 @@ int pages_open(struct service *s, struct line *l) {
 
 void pages_leave(struct line *l) {
     struct pages *p = l->pages;
-    while (!weft_list_empty(&p->guests)) guest_leave(weft_list_entry(p->guests.next, struct guest, link));
+    while (!weft_list_empty(&p->guests)) {
+        struct guest *g = weft_list_entry(p->guests.next, struct guest, link);
+        if (g->open) give_back(g);
+        guest_leave(g);
+    }
     while (!weft_list_empty(&p->locals)) homes_leave(weft_list_entry(p->locals.next, struct local, link));
     for (struct weft_list *it; (it = weft_list_pop_front(&p->out));)
         free(weft_list_entry(it, struct out, link));
@@ -193,15 +217,18 @@ void pages_leave(struct line *l) {
 }
 
 bool pages_ask(struct service *s, struct line *l, const struct scif_pages *q, int file) {
-    bool own = q->op == SCIF_PAGES_OWN, good = own ? file >= 0 : file < 0 && q->op == SCIF_PAGES_MAP;
-    if (!good || find_guest(l, q->mapping) || find_local(l, q->mapping)) {
+    bool own = q->op == SCIF_PAGES_OWN, known = own || q->op == SCIF_PAGES_MAP;
+    if (file < 0 || !known || find_guest(l, q->mapping) || find_local(l, q->mapping)) {
         if (file >= 0) close(file);
         return false;
     }
     struct share_message end = {.mapping = q->mapping, .kind = SHARE_END};
     if (own && homes_own(s, l, q, file)) pages_send(l, &end, NULL);
-    int err = own ? 0 : s->far ? guest_create(s, l, q) : ENXIO;
-    if (err) answer(l, q, err);
+    int err = own ? 0 : s->far ? guest_create(s, l, q, file) : ENXIO;
+    if (err) {
+        close(file);
+        answer(l, q, err);
+    }
     return true;
 }
 

@@ -6,7 +6,7 @@
 #include <string.h>
 
 /* Of a page, beside its enum share_state. */
-#define STATE       0x03u
+#define STATE       SHARE_STATE
 #define WANTS_READ  0x04u /* the home has been asked */
 #define WANTS_WRITE 0x08u
 #define WANTS       (WANTS_READ | WANTS_WRITE)
@@ -28,10 +28,12 @@ static void say(struct cache *c, enum share_kind kind, uint32_t page, bool with_
     c->ops->send(c->ctx, &m, with_page ? bytes_of(c, page) : NULL);
 }
 
-static void change(struct cache *c, uint32_t page, enum share_state to) {
-    enum share_state from = cache_state(c, page);
+static void set_state(struct cache *c, uint32_t page, enum share_state to) {
     c->state[page] = (unsigned char)((c->state[page] & ~STATE) | to);
-    if (cache_is_mapped(c, page)) c->ops->change(c->ctx, page, from, to);
+}
+
+static void change(struct cache *c, uint32_t page, enum share_state to) {
+    if (cache_is_mapped(c, page)) c->ops->change(c->ctx, page, cache_state(c, page), to);
 }
 
 /* ---- Faults ---- */
@@ -56,6 +58,7 @@ static void give(struct cache *c, uint32_t page, uint32_t asked) {
     enum share_state was = cache_state(c, page), to = asked == SHARE_TAKE ? SHARE_NONE : SHARE_READ;
     if (was > to) change(c, page, to);
     say(c, SHARE_GAVE, page, was == SHARE_WRITE && !c->local);
+    if (was > to) set_state(c, page, to); /* not before it is on its way (share.h) */
 }
 
 static struct cache_held *held_find(struct cache *c, uint32_t page) {
@@ -103,7 +106,8 @@ void cache_expire(struct cache *c, uint64_t now_ns) {
 /* ---- What it grants ---- */
 static int on_grant(struct cache *c, uint32_t page, enum share_state to, const void *bytes, uint64_t now_ns) {
     unsigned char *state = &c->state[page];
-    bool brings = !c->local && cache_state(c, page) == SHARE_NONE;
+    enum share_state was = cache_state(c, page);
+    bool brings = !c->local && was == SHARE_NONE;
     if (!(*state & (to == SHARE_WRITE ? WANTS_WRITE : WANTS_READ))) return EPROTO;
     *state &= (unsigned char)~WANTS;
     if (!cache_is_mapped(c, page)) { /* since it was asked for */
@@ -114,7 +118,8 @@ static int on_grant(struct cache *c, uint32_t page, enum share_state to, const v
     if (brings) memcpy(bytes_of(c, page), bytes, SHARE_PAGE);
     c->grants++;
     hold(c, page, now_ns);
-    change(c, page, to);
+    set_state(c, page, to); /* before it can be written */
+    c->ops->change(c->ctx, page, was, to);
     if (*state & THEN_WRITE) {
         *state &= (unsigned char)~THEN_WRITE;
         ask(c, page, SHARE_WRITE);
@@ -141,9 +146,9 @@ static void unmap(struct cache *c, uint32_t page) {
     if (!cache_is_mapped(c, page)) return;
     if (held) held_release(c, held);
     enum share_state was = cache_state(c, page);
+    if (was != SHARE_NONE) say(c, SHARE_RETURN, page, was == SHARE_WRITE && !c->local);
     c->state[page] = (unsigned char)((c->state[page] & WANTS) | UNMAPPED);
     c->mapped--;
-    if (was != SHARE_NONE) say(c, SHARE_RETURN, page, was == SHARE_WRITE && !c->local);
 }
 
 bool cache_unmap(struct cache *c, uint32_t first, uint32_t count) {

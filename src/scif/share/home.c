@@ -133,16 +133,16 @@ static int on_want(struct home *h, struct sharer *s, uint32_t page, enum share_s
 }
 
 /* Only who could write the page has anything to say about what is in it. */
-static int take_bytes(struct home *h, struct sharer *s, uint32_t page, const void *bytes) {
-    if (!bytes) return 0;
-    if (home_state(s, page) != SHARE_WRITE || s->local) return EPROTO;
+static bool take_bytes(struct home *h, struct sharer *s, uint32_t page, const void *bytes) {
+    if (!bytes) return true;
+    if (home_state(s, page) != SHARE_WRITE || s->local) return false;
     memcpy(bytes_of(h, page), bytes, SHARE_PAGE);
-    return 0;
+    return true;
 }
 
 static int on_gave(struct home *h, struct sharer *s, uint32_t page, const void *bytes) {
     unsigned asked = *mark(s, page) & (TAKEN | LOWERED);
-    if (!asked || take_bytes(h, s, page, bytes)) return EPROTO;
+    if (!asked || !take_bytes(h, s, page, bytes)) return EPROTO;
     *mark(s, page) &= (unsigned char)~(TAKEN | LOWERED);
     if (home_state(s, page) != SHARE_NONE) set_state(s, page, asked & TAKEN ? SHARE_NONE : SHARE_READ);
     s->unanswered--;
@@ -154,7 +154,7 @@ static int on_gave(struct home *h, struct sharer *s, uint32_t page, const void *
 }
 
 static int on_return(struct home *h, struct sharer *s, uint32_t page, const void *bytes) {
-    if (take_bytes(h, s, page, bytes)) return EPROTO;
+    (void)take_bytes(h, s, page, bytes); /* of one that was killed it may have come before (share.h) */
     set_state(s, page,
               SHARE_NONE); /* what it was asked for it still answers, what it was granted it returns */
     return 0;

@@ -12,6 +12,7 @@
 
 static struct paged *entry(struct weft_list *l) { return weft_list_entry(l, struct paged, link); }
 static size_t bytes_of(const struct paged *g) { return (size_t)g->cache.pages * SHARE_PAGE; }
+static size_t states_of(const struct paged *g) { return share_pages_at(g->cache.pages); }
 static uintptr_t address_of(const struct paged *g, uint32_t page) {
     for (unsigned i = 0; i < g->places; i++)
         if (page - g->place[i].first < g->place[i].count)
@@ -80,23 +81,26 @@ void pager_close(struct pager *p) {
 
 static void paged_free(struct paged *g) {
     weft_list_remove(&g->link);
-    if (g->cache.memory) munmap(g->cache.memory, bytes_of(g));
+    if (!g->cache.local && g->cache.state) munmap(g->cache.state, states_of(g) + bytes_of(g));
     if (g->file >= 0) close(g->file);
     munmap(g, g->own_bytes);
 }
 
-/* The program sees the file at one address, the pager at another. */
+/* The program sees the file's pages at one address, the pager all of it at another. */
 static int map_file(struct paged *g, const struct pager_map *map) {
-    size_t bytes = bytes_of(g);
+    size_t bytes = bytes_of(g), states = states_of(g);
     int prot = PROT_READ | (map->writable ? PROT_WRITE : 0);
-    if (ftruncate(g->file, (off_t)bytes)) return errno;
-    void *own = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, g->file, 0);
+    if (ftruncate(g->file, (off_t)(states + bytes))) return errno;
+    unsigned char *own = mmap(NULL, states + bytes, PROT_READ | PROT_WRITE, MAP_SHARED, g->file, 0);
     if (own == MAP_FAILED) return errno;
-    g->cache.memory = own;
-    void *at = mmap(map->address, bytes, prot, MAP_SHARED | (map->fixed ? MAP_FIXED : 0), g->file, 0);
+    g->cache.state = own;
+    g->cache.memory = own + states;
+    g->file_at = states;
+    void *at =
+        mmap(map->address, bytes, prot, MAP_SHARED | (map->fixed ? MAP_FIXED : 0), g->file, (off_t)states);
     if (at == MAP_FAILED) return errno;
     g->place[0].address = (uintptr_t)at;
-    madvise(own, bytes, MADV_DONTFORK);
+    madvise(own, states + bytes, MADV_DONTFORK);
     madvise(at, bytes, MADV_DONTFORK);
     return 0;
 }
@@ -104,11 +108,11 @@ static int map_file(struct paged *g, const struct pager_map *map) {
 static int prepare(struct paged *g, const struct pager_map *map) {
     struct pager *p = g->pager;
     int err = g->file < 0 ? errno : 0;
-    cache_init(&g->cache, map->has_all);
     g->place[0] = (struct paged_place){0, map->pages, map->local ? (uintptr_t)map->address : 0};
     g->places = 1;
     if (!err && !map->local) err = map_file(g, map);
     if (err) return err;
+    cache_init(&g->cache, map->has_all);
     pager_faults(p); /* what was unmapped at this address before */
     err = faults_watch(p->fd, g->place[0].address, bytes_of(g));
     if (err && !map->local) munmap((void *)g->place[0].address, bytes_of(g));
@@ -116,7 +120,7 @@ static int prepare(struct paged *g, const struct pager_map *map) {
 }
 
 int pager_map(struct pager *p, const struct pager_map *map, struct paged **out) {
-    size_t bytes = sizeof(struct paged) + map->pages;
+    size_t bytes = sizeof(struct paged) + (map->local ? map->pages : 0);
     struct paged *g = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (g == MAP_FAILED) return ENOMEM;
     *g = (struct paged){.own_bytes = bytes,
@@ -126,7 +130,7 @@ int pager_map(struct pager *p, const struct pager_map *map, struct paged **out) 
                         .cache = {.ops = &ops,
                                   .ctx = g,
                                   .mapping = map->mapping,
-                                  .state = (unsigned char *)(g + 1),
+                                  .state = map->local ? (unsigned char *)(g + 1) : NULL,
                                   .pages = map->pages,
                                   .local = map->local,
                                   .writable = map->writable,
@@ -303,7 +307,7 @@ static void unwatch_place(const struct paged *g, const struct paged_place *at) {
 }
 
 void pager_end(struct paged *g) {
-    if (!g->cache.local) (void)!ftruncate(g->file, 0);
+    if (!g->cache.local) (void)!ftruncate(g->file, (off_t)states_of(g));
     for (unsigned i = 0; i < g->places; i++) unwatch_place(g, &g->place[i]);
     paged_free(g);
 }

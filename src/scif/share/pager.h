@@ -30,8 +30,8 @@ struct paged { /* a mapping */
     struct cache cache;
     struct paged_place place[PAGED_PLACES_MAX]; /* one, until the program moves a part */
     unsigned places;
-    int file; /* its own; of a local one, a duplicate of the caller's */
-    uint64_t file_at;
+    int file;         /* its own (share.h); of a local one, a duplicate of the caller's */
+    uint64_t file_at; /* where the pages are in it */
 };
 
 /* Queues it; must not call the pager. */
