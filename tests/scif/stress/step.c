@@ -34,11 +34,14 @@ static int error_of(struct connection *c, long result) {
     return errno;
 }
 
-/* The passive side's memory is right, and it says so. */
+/* Each side's memory is right, and it says so: first the passive one, then the other. Neither goes on before
+ * both have looked. */
 static void look(struct act *a) {
+    if (a->active) exchange_acknowledge(a->c, true);
     const char *wrong = space_compare(&a->c->space[a->c->side]);
     if (wrong) actor_fail(a->c, "%s", wrong);
-    exchange_acknowledge(a->c, a->active);
+    exchange_acknowledge(a->c, false);
+    if (!a->active) exchange_acknowledge(a->c, true);
 }
 
 /* ---- Registering ---- */

@@ -129,7 +129,7 @@ struct outcome {
     uint64_t value;
 };
 struct outcome exchange_outcome(struct connection *c, bool active, struct outcome own);
-/* The other side has looked. */
-void exchange_acknowledge(struct connection *c, bool active);
+/* Says that it has looked, or hears that the other side has. */
+void exchange_acknowledge(struct connection *c, bool hears);
 
 #endif
