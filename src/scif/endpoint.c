@@ -5,8 +5,11 @@
 #include "base/list.h"
 #include "scif/intercept.h"
 #include "scif/line.h"
+#include "scif/map.h"
+#include "scif/pages.h"
+#include "scif/pool.h"
 #include "scif/queue.h"
-#include "scif/windows.h"
+#include "scif/watch.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -37,7 +40,12 @@ static slot *slot_of(unsigned fd, bool make) {
 
 /* ---- Life ---- */
 static void fini(struct endpoint *e) {
-    windows_forget(e);
+    for (unsigned i = 0; i < SCIF_USERS_MAX; i++) {
+        const struct scif_user *u = &e->own.table->user[i];
+        if (atomic_load(&u->mapped)) pool_remember_user(atomic_load(&u->process));
+    }
+    space_fini(&e->own);
+    space_fini(&e->there);
     munmap(e->memory, sizeof *e->memory);
     close_descriptor(e->inner);
     if (!atomic_load(&e->connected)) return;
@@ -71,8 +79,11 @@ static struct endpoint *allocate(void) {
 
 static bool map_memory(struct endpoint *e, int fd) {
     void *m = mmap(NULL, sizeof *e->memory, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-    if (m != MAP_FAILED) e->memory = m;
-    return m != MAP_FAILED;
+    if (m == MAP_FAILED) return false;
+    e->memory = m;
+    e->own = (struct space){.table = &e->memory->shared.windows};
+    e->owner_of = 0;
+    return true;
 }
 
 /* *before: what the table had there, of a descriptor that was closed unseen, or of the same one that another
@@ -116,6 +127,45 @@ struct endpoint *endpoint_adopt(uint64_t id, const int fd[3], bool owned) {
 }
 
 /* ---- Look-up ---- */
+struct gathered {
+    struct endpoint **all;
+    unsigned n, room;
+};
+
+static bool gather(struct gathered *g, struct endpoint *e) {
+    for (unsigned k = g->n; k > 0; k--)
+        if (g->all[k - 1] == e) return true;
+    if (g->n == g->room) {
+        unsigned room = g->room ? 2 * g->room : 16;
+        struct endpoint **more = realloc(g->all, room * sizeof *more);
+        if (!more) return false;
+        g->all = more;
+        g->room = room;
+    }
+    atomic_fetch_add(&e->refs, 1);
+    g->all[g->n++] = e;
+    return true;
+}
+
+bool endpoint_all(struct endpoint ***out, unsigned *n) {
+    struct gathered g = {0};
+    bool good = true;
+    pthread_mutex_lock(&lock);
+    for (unsigned i = 0; i < CHUNKS; i++)
+        for (unsigned j = 0; good && table[i] && j < CHUNK; j++)
+            if (table[i][j]) good = gather(&g, table[i][j]);
+    pthread_mutex_unlock(&lock);
+    if (!good) endpoint_release_all(g.all, g.n);
+    *out = good ? g.all : NULL;
+    *n = good ? g.n : 0;
+    return good;
+}
+
+void endpoint_release_all(struct endpoint **all, unsigned n) {
+    for (unsigned i = 0; i < n; i++) endpoint_release(all[i]);
+    free(all);
+}
+
 /* A descriptor that is not in the table may be a duplicate of one that is. */
 static struct endpoint *find_duplicate(unsigned fd, const struct stat *st) {
     struct endpoint *found = NULL;
@@ -208,6 +258,7 @@ int endpoint_meet(struct endpoint *e, struct scif_portID peer, const int fd[2]) 
     bool first = !err && !atomic_load(&e->connected);
     if (first) {
         e->peer_memory = m;
+        e->there = (struct space){.table = &e->peer_memory->windows};
         e->peer_inner = inner;
         e->peer = peer;
         atomic_store_explicit(&e->connected, true, memory_order_release);
@@ -292,8 +343,13 @@ void endpoint_forget_range(unsigned from, unsigned to) {
 
 /* ---- Fork ---- */
 void endpoint_before_fork(void) {
-    windows_before_fork();
     pthread_mutex_lock(&lock);
+    space_before_fork();
+    pool_before_fork();
+    watch_before_fork();
+    map_before_fork();
+    file_before_fork();
+    memory_before_fork();
 }
 
 void endpoint_after_fork(bool in_child) {
@@ -304,6 +360,11 @@ void endpoint_after_fork(bool in_child) {
             atomic_store(&e->sleepers, 0); /* the parent's */
             atomic_store(&e->connecting, false);
         }
+    memory_after_fork();
+    file_after_fork(in_child);
+    map_after_fork(in_child);
+    watch_after_fork(in_child);
+    pool_after_fork(in_child);
+    space_after_fork();
     pthread_mutex_unlock(&lock);
-    windows_after_fork();
 }

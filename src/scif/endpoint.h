@@ -5,6 +5,7 @@
 #define WEFT_SCIF_ENDPOINT_H
 #include "scif/layout.h"
 #include "scif/protocol.h"
+#include "scif/space.h"
 
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -21,8 +22,9 @@ struct endpoint {
     int peer_inner;
     struct scif_shared *peer_memory;
 
-    struct ring *rings; /* SCIF_RINGS_MAX of its own, then as many of the peer's; NULL: none was needed yet.
-                           windows.c */
+    struct space own, there; /* the registered address spaces: this one's and the peer's */
+    uint32_t owner;          /* which of its owners this process is */
+    pid_t owner_of;
 
     atomic_int refs; /* descriptors in the table, calls under way */
     atomic_int descriptors;
@@ -36,6 +38,9 @@ struct endpoint {
 /* The endpoint of a descriptor, held for a call; NULL with errno EBADF, ENOTTY. */
 struct endpoint *endpoint_hold(scif_epd_t epd);
 void endpoint_release(struct endpoint *e);
+/* All that this process has, held, to be given back by endpoint_release_all(). False: no memory. */
+bool endpoint_all(struct endpoint ***out, unsigned *n);
+void endpoint_release_all(struct endpoint **all, unsigned n);
 /* Held, and connected. NULL with errno as above, and ENOTCONN, EINPROGRESS → ENOTCONN, ENXIO. */
 struct endpoint *endpoint_hold_connected(scif_epd_t epd);
 

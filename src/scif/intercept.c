@@ -1,9 +1,11 @@
 #include "scif/intercept.h"
 #include "scif/api.h"
+#include "scif/pool.h"
 
 #include <dlfcn.h>
 #include <fcntl.h>
 #include <linux/close_range.h>
+#include <sys/mman.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -37,6 +39,14 @@ EXPORT int dup3(int from, int to, int flags) {
 EXPORT int close_range(unsigned first, unsigned last, int flags) {
     if (first <= last && !(flags & (int)CLOSE_RANGE_CLOEXEC)) endpoint_forget_range(first, last);
     return (int)syscall(SYS_close_range, first, last, flags);
+}
+
+/* Memory that is shared with a peer by now would stay as it is; the program wants it empty. */
+EXPORT int madvise(void *addr, size_t len, int advice) {
+    int rc = (int)syscall(SYS_madvise, addr, len, advice), kept = errno;
+    if (!rc && (advice == MADV_DONTNEED || advice == MADV_FREE)) pool_let_go((uintptr_t)addr, len);
+    errno = kept;
+    return rc;
 }
 
 EXPORT void closefrom(int first) { close_range(first < 0 ? 0 : (unsigned)first, ~0u, 0); }

@@ -4,7 +4,7 @@
  *   page 0   private: locks of the processes that share the endpoint by fork; never mapped by the peer
  *   page 1   the words of the inbound queue: the sender's line, the receiver's line, the marks
  *   page 2   its bytes
- *   then     the windows of the registered address space, which the peer only reads
+ *   then     the windows of the registered address space, of which the peer writes only that it is there
  *
  * NOTHING THAT THE PEER WRITES IS TRUSTED: positions are taken modulo the queue, and a wrong one gives wrong
  * bytes, never an access outside of it. The file is sealed against growing and shrinking before anybody gets
@@ -37,20 +37,41 @@ struct scif_queue {
 };
 
 /* ---- The registered address space ----
- * Its windows stand for pages that are pinned as buffers of an io_uring: whoever has that ring copies to and
- * from them, also when the addresses they had are gone, or the process that had them. A window is one piece
- * or, if it is larger than a buffer can be, several that adjoin. Pieces are sorted by offset and never
- * overlap. Readers check `version` before and after: odd while it is being changed. */
+ * Its windows stand for pages, which are in one of two places:
+ *   pinned   as a buffer of an io_uring: whoever has that ring copies to and from them, also when the
+ * addresses that they had are gone, or the process that had them. Nothing in the owner's memory changes. in a
+ * file in memory: which others can map. Shared memory is there from the beginning; other pages are moved
+ *            there when the peer maps them for the first time.
+ * A window is one piece or several that adjoin: as large as a buffer can be, and each in one place. Pieces
+ * are sorted by offset and never overlap. Readers check `version` before and after: odd while it is being
+ * changed. */
 #define SCIF_PIECES_MAX  32768u
 #define SCIF_PIECE_BYTES (UINT64_C(1) << 30) /* a buffer's limit */
 #define SCIF_RINGS_MAX   32u
 #define SCIF_RING_SLOTS  1024u /* buffers of a ring */
+#define SCIF_FILES_MAX   64u
+#define SCIF_OWNERS_MAX  32u /* processes that register at one endpoint, which they share by fork */
+#define SCIF_USERS_MAX   64u /* processes that reach the windows */
+
+enum piece_kind {
+    PIECE_PINNED,
+    PIECE_FILE,
+    PIECE_GONE /* unregistered, but maybe still mapped: its offsets are not given to another window */
+};
 
 struct scif_piece {
     uint64_t offset, bytes;
-    uint64_t address; /* where the pages were when they were pinned: how the ring names them */
-    uint64_t window;  /* pieces of one window have one number */
-    uint32_t ring, slot, prot, unused;
+    uint64_t at; /* pinned: where the pages were then, which is how the ring names them; file: where in it */
+    uint64_t window;            /* pieces of one window have one number */
+    uint32_t kind, prot, place; /* place: which ring or file */
+    uint32_t slot;              /* of the ring */
+    uint32_t owner;             /* of whose memory it is */
+    uint32_t born;              /* how often that owner's memory had been moved by mremap() then (watch.h) */
+};
+
+/* A descriptor that the service keeps for all: its process, and the number there. */
+struct scif_kept {
+    uint32_t holder, fd;
 };
 
 /* Where the words of a ring are in its mapping, as the system gave them, and the turn to use it. */
@@ -58,22 +79,39 @@ struct scif_ring_words {
     uint32_t entries, sq_head, sq_tail, sq_mask, sq_array, cq_head, cq_tail, cq_mask, cqes;
 };
 struct scif_ring {
-    atomic_uint turn;           /* the process that uses it; 0: nobody */
-    uint32_t holder, holder_fd; /* the service that keeps it, and its descriptor there */
+    atomic_uint turn; /* the process that uses it; 0: nobody */
+    struct scif_kept kept;
     struct scif_ring_words words;
+};
+
+struct scif_file {
+    struct scif_kept kept;
+    uint64_t device,
+        inode; /* which file it is; what the service has under that number may be another by now */
+};
+
+/* A process that reaches windows here: memory that it may be at, or has mapped, is not used for others. */
+struct scif_user {
+    atomic_uint process; /* 0: none */
+    atomic_uint busy;    /* threads that are at it */
+    atomic_uint mapped;  /* has mapped a window, maybe still */
 };
 
 struct scif_windows {
     atomic_uint version, count;
-    atomic_uint rings;
+    atomic_uint rings, files, owners;
+    uint64_t name; /* random: how its owners know which one is meant */
     struct scif_ring ring[SCIF_RINGS_MAX];
+    struct scif_file file[SCIF_FILES_MAX];
+    struct scif_kept door[SCIF_OWNERS_MAX]; /* where an owner is asked to move pages (watch.h) */
+    struct scif_user user[SCIF_USERS_MAX];
     _Alignas(SCIF_PAGE) struct scif_piece piece[SCIF_PIECES_MAX];
 };
 
 struct scif_private {
     pthread_mutex_t send_lock, receive_lock, window_lock; /* robust, between processes */
     uint64_t next_window;
-    uint32_t next_mark;
+    uint32_t next_mark, gone;                             /* gone: pieces of that kind */
     uint32_t slots[SCIF_RINGS_MAX][SCIF_RING_SLOTS / 32]; /* a bit for each buffer in use */
 };
 

@@ -4,6 +4,7 @@
 #include "base/proc.h"
 #include "node/where.h"
 #include "scif/endpoint.h"
+#include "scif/move.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -114,18 +115,21 @@ static int open_line(void) {
 
 /* ---- Forked children have lines of their own ---- */
 static void before_fork(void) {
+    move_before_fork();
     pthread_mutex_lock(&line.lock);
     endpoint_before_fork();
 }
 static void after_fork(void) {
     endpoint_after_fork(false);
     pthread_mutex_unlock(&line.lock);
+    move_after_fork();
 }
 static void in_child(void) {
-    endpoint_after_fork(true);
     atomic_store(&own_process, 0);
+    endpoint_after_fork(true);
     hang_up();
     pthread_mutex_unlock(&line.lock);
+    move_after_fork();
 }
 static void watch_forks(void) { pthread_atfork(before_fork, after_fork, in_child); }
 

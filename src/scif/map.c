@@ -1,15 +1,177 @@
-/* scif_mmap(), scif_munmap(). */
+/* scif_mmap(), scif_munmap(): windows that are in files are mapped, those that are not are moved there first.
+ */
+#include "scif/map.h"
 #include "scif/api.h"
-#include "scif/windows.h"
+#include "scif/intercept.h"
+#include "scif/pages.h"
+#include "scif/watch.h"
 
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
 
-/* Pinned pages cannot be mapped by another process; they would have to move to a file first. Not done yet:
- * every mapping is refused, after the checks that need no pages. */
-static int map(struct endpoint *e, uint64_t offset, size_t len, int prot) {
-    if (queue_is_closed(e->peer_inner)) return ECONNRESET;
-    int err = windows_check(e, SIDE_PEER, offset, len, prot);
-    return err ? err : ENOMEM;
+#define TRIES 1000 /* the owner may go on registering meanwhile */
+
+/* ---- What is mapped here ---- */
+struct view {
+    uintptr_t from, to;
+};
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static struct view *view;
+static unsigned views, room;
+
+void map_before_fork(void) { pthread_mutex_lock(&lock); }
+void map_after_fork(bool in_child) {
+    if (in_child) views = 0; /* it has not inherited them */
+    pthread_mutex_unlock(&lock);
+}
+
+static bool remember(uintptr_t from, uintptr_t to) {
+    pthread_mutex_lock(&lock);
+    if (views == room) {
+        struct view *more = realloc(view, (room ? 2 * room : 16) * sizeof *more);
+        if (more) view = more;
+        if (more) room = room ? 2 * room : 16;
+    }
+    bool good = views < room;
+    if (good) view[views++] = (struct view){from, to};
+    pthread_mutex_unlock(&lock);
+    return good;
+}
+
+/* What is left of those around the hole is remembered as it was, which is too much, but not too little. */
+static void forget(uintptr_t from, uintptr_t to) {
+    pthread_mutex_lock(&lock);
+    for (unsigned i = 0; i < views;)
+        if (view[i].from >= from && view[i].to <= to)
+            view[i] = view[--views];
+        else
+            i++;
+    pthread_mutex_unlock(&lock);
+}
+
+struct wanted {
+    uint64_t device, inode, at, bytes;
+    bool found;
+};
+static bool see(void *context, const struct mapping *m) {
+    struct wanted *w = context;
+    if (m->device != w->device || m->inode != w->inode || m->at >= w->at + w->bytes ||
+        w->at >= m->at + (m->to - m->from))
+        return true;
+    for (unsigned i = 0; i < views && !w->found; i++) w->found = view[i].from < m->to && m->from < view[i].to;
+    return !w->found;
+}
+
+bool map_shows(uint64_t device, uint64_t inode, uint64_t at, uint64_t bytes) {
+    struct wanted w = {device, inode, at, bytes, false};
+    pthread_mutex_lock(&lock);
+    bool any = views > 0, read = !any || memory_each(see, &w);
+    pthread_mutex_unlock(&lock);
+    return any && (!read || w.found);
+}
+
+/* ---- scif_mmap ---- */
+struct request {
+    struct endpoint *e;
+    uint64_t offset;
+    size_t len;
+    int prot;
+};
+
+/* Every page of the range is in a file, or its owner is asked to move it there. */
+static int make_mappable(const struct request *r) {
+    const struct scif_windows *w = r->e->there.table;
+    struct scif_piece p;
+    unsigned version;
+    int err = 0;
+    for (uint64_t at = r->offset, end = at + r->len; !err && at < end; at = p.offset + p.bytes) {
+        if (!table_look_up(w, at, &p, &version)) return ENXIO;
+        uint64_t to = p.offset + p.bytes < end ? p.offset + p.bytes : end;
+        if (p.kind == PIECE_PINNED) err = watch_ask(w, p.owner, at, to - at);
+    }
+    return err;
+}
+
+/* Whoever may only read gets a descriptor that allows nothing else. */
+static int descriptor_for(const struct file *f, int prot, bool *own) {
+    char name[64];
+    *own = !(prot & PROT_WRITE);
+    if (!*own) return file_descriptor(f);
+    snprintf(name, sizeof name, "/proc/self/fd/%d", file_descriptor(f));
+    return open(name, O_RDONLY | O_CLOEXEC);
+}
+
+static int show(struct file *f, uint64_t at, size_t bytes, void *place, int prot) {
+    bool own;
+    int fd = descriptor_for(f, prot, &own);
+    if (fd < 0) return ENOMEM;
+    int err = mmap(place, bytes, prot, MAP_SHARED | MAP_FIXED, fd, (off_t)at) == MAP_FAILED ? errno : 0;
+    if (own) close_descriptor(fd);
+    return err == EACCES ? EPERM : err;
+}
+
+/* EAGAIN: the table has changed. */
+static int show_all(const struct request *r, char *place, unsigned version) {
+    struct space *s = &r->e->there;
+    struct scif_piece p;
+    unsigned seen;
+    for (uint64_t done = 0, n; done < r->len; done += n) {
+        if (!table_look_up(s->table, r->offset + done, &p, &seen)) return ENXIO;
+        if (seen != version || p.kind != PIECE_FILE) return EAGAIN;
+        uint64_t within = r->offset + done - p.offset;
+        n = p.bytes - within < r->len - done ? p.bytes - within : r->len - done;
+        struct file *f = space_file(s, p.place);
+        if (!f || !file_holds(f, p.at + within, n)) return ENXIO;
+        int err = show(f, p.at + within, n, place + done, r->prot);
+        if (err) return err;
+    }
+    return table_is_still(s->table, version) ? 0 : EAGAIN;
+}
+
+static int reserve_and_show(const struct request *r, char **out) {
+    const struct scif_windows *w = r->e->there.table;
+    int err = EAGAIN;
+    for (unsigned i = 0; i < TRIES && err == EAGAIN; i++) {
+        err = make_mappable(r);
+        if (err) return err;
+        unsigned version = atomic_load(&w->version);
+        char *place = mmap(NULL, r->len, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+        if (place == MAP_FAILED) return ENOMEM;
+        err = version & 1 ? EAGAIN : show_all(r, place, version);
+        if (!err) *out = place;
+        if (err) munmap(place, r->len);
+    }
+    return err == EAGAIN ? ENOMEM : err;
+}
+
+/* At the address that was asked for, once it is known to work. */
+static int settle(const struct request *r, void *addr, char **place) {
+    unsigned version = atomic_load(&r->e->there.table->version);
+    munmap(*place, r->len);
+    *place = addr;
+    return show_all(r, addr, version);
+}
+
+static int map(const struct request *r, void *addr, bool fixed, char **out) {
+    if (queue_is_closed(r->e->peer_inner)) return ECONNRESET;
+    int scif_prot = (r->prot & PROT_READ ? SCIF_PROT_READ : 0) | (r->prot & PROT_WRITE ? SCIF_PROT_WRITE : 0);
+    int err = table_check(r->e->there.table, r->offset, r->len, scif_prot);
+    if (err) return err;
+    struct scif_user *u = space_enter(&r->e->there);
+    if (!u) return ENOMEM;
+    atomic_store(&u->mapped, 1);
+    err = reserve_and_show(r, out);
+    if (!err && fixed) err = settle(r, addr, out);
+    if (!err) madvise(*out, r->len, MADV_DONTFORK);
+    if (!err && !remember((uintptr_t)*out, (uintptr_t)*out + r->len)) {
+        munmap(*out, r->len);
+        err = ENOMEM;
+    }
+    space_leave(u);
+    return err;
 }
 
 EXPORT void *scif_mmap(void *addr, size_t len, int prot_flags, int map_flags, scif_epd_t epd, off_t offset) {
@@ -18,10 +180,20 @@ EXPORT void *scif_mmap(void *addr, size_t len, int prot_flags, int map_flags, sc
                 !(prot_flags & ~(SCIF_PROT_READ | SCIF_PROT_WRITE));
     struct endpoint *e = api_hold(epd, good);
     if (!e) return SCIF_MMAP_FAILED;
-    int err = good ? map(e, (uint64_t)offset, len, prot_flags) : EINVAL;
+    struct request r = {.e = e,
+                        .offset = (uint64_t)offset,
+                        .len = len,
+                        .prot = (prot_flags & SCIF_PROT_READ ? PROT_READ : 0) |
+                                (prot_flags & SCIF_PROT_WRITE ? PROT_WRITE : 0)};
+    char *place = NULL;
+    int kept = errno, err = good ? map(&r, addr, map_flags & SCIF_MAP_FIXED, &place) : EINVAL;
     endpoint_release(e);
-    errno = err;
-    return SCIF_MMAP_FAILED;
+    errno = err ? err : kept;
+    return err ? SCIF_MMAP_FAILED : place;
 }
 
-EXPORT int scif_munmap(void *addr, size_t len) { return munmap(addr, len); }
+EXPORT int scif_munmap(void *addr, size_t len) {
+    if (munmap(addr, len)) return -1;
+    forget((uintptr_t)addr, (uintptr_t)addr + len);
+    return 0;
+}

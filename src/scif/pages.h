@@ -1,21 +1,45 @@
-/* What the system tells of this process's own pages. */
+/* What the system tells of this process's own memory, and of another's. */
 #ifndef WEFT_SCIF_PAGES_H
 #define WEFT_SCIF_PAGES_H
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
-/* Whether there is a mapping at every address of the range, whatever its protection. Makes none itself. */
-bool memory_is_mapped(uintptr_t address, size_t bytes);
-
-/* A run of addresses with one protection (PROT_*), and whether it is shared with a file or other processes.
- */
+/* A run of addresses with one protection (PROT_*), and what it shows. */
 struct mapping {
     uintptr_t from, to;
     int prot;
-    bool shared;
+    bool shared;            /* with a file or other processes */
+    uint64_t device, inode; /* the file's; 0: none */
+    uint64_t at;            /* where in it */
+    bool deleted, segment; /* it has no name; it is one of System V: as memory_each() tells, not the others */
 };
+
+/* Whether there is a mapping at every address of the range, whatever its protection. Makes none itself. */
+bool memory_is_mapped(uintptr_t address, size_t bytes);
+/* Whether all of it may be read, or written. */
+bool memory_allows(uintptr_t address, size_t bytes, bool to_write);
+/* The first mapping at the address or above. False: there is none, or they cannot be read. */
+bool memory_next(uintptr_t address, struct mapping *out);
 /* The mappings that the range touches, cut to it. How many; -1: more than cap, or they cannot be read. */
 int memory_mappings(uintptr_t address, size_t bytes, struct mapping *out, int cap);
+/* Whether another process, or this one, has any of that part of the file mapped; true also if nobody knows.
+ */
+bool memory_shows_file(int process, uint64_t device, uint64_t inode, uint64_t at, uint64_t bytes);
+/* What madvise() and mlock() have said of the memory there, which a new mapping in its place has to be told.
+ */
+struct advice {
+    bool dont_fork, dont_dump, locked;
+};
+struct advice memory_advice(uintptr_t address);
+/* Whether nobody but this process can have the file that the mapping shows, and nothing else here shows it.
+ */
+bool memory_is_own_alone(const struct mapping *m);
+/* All mappings of this process, from low to high, until one is refused by `see`. False: they cannot be read.
+ */
+bool memory_each(bool (*see)(void *context, const struct mapping *m), void *context);
+
+void memory_before_fork(void);
+void memory_after_fork(void);
 
 #endif

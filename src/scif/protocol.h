@@ -28,8 +28,8 @@ enum scif_op {
                         descriptor */
     SCIF_OP_STATE,   /* endpoint. Answer: value, an enum scif_state; connected: peer; descriptors: its memory,
                         its far end */
-    SCIF_OP_RING,    /* endpoint, value: a descriptor of the program's, which the service takes a copy of, and
-                        keeps while the    endpoint is there. Answer: value, the service's */
+    SCIF_OP_KEEP,    /* endpoint, value: a descriptor of the program's, which the service takes a copy of, and
+                        keeps while the endpoint is there. Answer: value, the service's */
     SCIF_OP_NEIGHBOUR, /* another node's service, instead of HELLO, value: SCIF_PROTOCOL; peer: who connects,
                           port: to which; descriptors: memory and inner socket of its end. Answered when it is
                           accepted, likewise */

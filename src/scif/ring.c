@@ -107,17 +107,20 @@ void ring_unpin(struct ring *r, unsigned slot) { update(r, slot, NULL, 0); }
 /* ---- Copies ---- */
 static uint32_t *word(const struct ring *r, uint32_t at) { return (uint32_t *)(r->words + at); }
 
-/* One process at a time; whoever died in its turn has none any more. */
-static void take_turn(struct ring *r) {
+void ring_take(struct ring *r) {
     unsigned own = (unsigned)getpid();
+    int kept = errno;
     for (unsigned round = 0;; round++) {
         unsigned other = 0;
-        if (atomic_compare_exchange_strong(&r->shared->turn, &other, own)) return;
+        if (atomic_compare_exchange_strong(&r->shared->turn, &other, own)) break;
         if (round % 1024 == 1023 && kill((pid_t)other, 0) && errno == ESRCH)
             atomic_compare_exchange_strong(&r->shared->turn, &other, 0);
         sched_yield();
     }
+    errno = kept;
 }
+
+void ring_give(struct ring *r) { atomic_store(&r->shared->turn, 0); }
 
 /* Whoever had the turn may have died with answers that nobody took: they are passed over. */
 static int submit(struct ring *r, const struct io_uring_sqe *sqe, uint32_t *result) {
@@ -142,31 +145,16 @@ static int submit(struct ring *r, const struct io_uring_sqe *sqe, uint32_t *resu
     return 0;
 }
 
-static int copy(struct ring *r, int op, unsigned slot, uint64_t address, int file, uint64_t at, size_t n) {
-    while (n) {
-        struct io_uring_sqe sqe = {.opcode = (uint8_t)op,
-                                   .fd = file,
-                                   .off = at,
-                                   .addr = address,
-                                   .len = n < SCIF_PIECE_BYTES ? (uint32_t)n : SCIF_PIECE_BYTES,
-                                   .buf_index = (uint16_t)slot};
-        uint32_t result = 0;
-        int kept = errno;
-        take_turn(r);
-        int err = submit(r, &sqe, &result);
-        atomic_store(&r->shared->turn, 0);
-        errno = kept;
-        if (err || (int32_t)result <= 0) return err ? err : result ? -(int32_t)result : EIO;
-        address += result;
-        at += result;
-        n -= result;
-    }
-    return 0;
-}
-
-int ring_write(struct ring *r, unsigned slot, uint64_t address, int file, uint64_t at, size_t n) {
-    return copy(r, IORING_OP_READ_FIXED, slot, address, file, at, n);
-}
-int ring_read(struct ring *r, unsigned slot, uint64_t address, int file, uint64_t at, size_t n) {
-    return copy(r, IORING_OP_WRITE_FIXED, slot, address, file, at, n);
+ssize_t ring_run(struct ring *r, enum ring_way way, unsigned slot, uint64_t address, int fd, uint64_t at,
+                 size_t n) {
+    struct io_uring_sqe sqe = {.opcode = way == RING_READ ? IORING_OP_WRITE_FIXED : IORING_OP_READ_FIXED,
+                               .fd = fd,
+                               .off = at,
+                               .addr = address,
+                               .len = n < SCIF_PIECE_BYTES ? (uint32_t)n : SCIF_PIECE_BYTES,
+                               .buf_index = (uint16_t)slot};
+    uint32_t result = 0;
+    int kept = errno, err = submit(r, &sqe, &result);
+    errno = kept;
+    return err ? -err : (int32_t)result;
 }

@@ -3,13 +3,14 @@
  * memory: that is what a window is.
  *
  * The ring's owner makes it and registers buffers; the peer's processes, and the service, get it by
- * pidfd_getfd (it cannot be sent over a socket). Bytes go between a buffer and a memory file, by one system
- * call. */
+ * pidfd_getfd (it cannot be sent over a socket). Bytes go between a buffer and a descriptor by one system
+ * call: with a pipe the system does that at once, a file in memory it hands to a thread of its own. */
 #ifndef WEFT_SCIF_RING_H
 #define WEFT_SCIF_RING_H
 #include "scif/layout.h"
 
 #include <stdbool.h>
+#include <sys/types.h>
 
 struct ring { /* as this process has it */
     int fd;   /* -1: not here */
@@ -30,9 +31,19 @@ void ring_close(struct ring *r);
 int ring_pin(struct ring *r, unsigned slot, void *address, size_t bytes);
 void ring_unpin(struct ring *r, unsigned slot);
 
-/* n bytes from the file at `at` to the pinned pages, which begin at `address` of the owner's, or back. 0 or
- * an errno. */
-int ring_write(struct ring *r, unsigned slot, uint64_t address, int file, uint64_t at, size_t n);
-int ring_read(struct ring *r, unsigned slot, uint64_t address, int file, uint64_t at, size_t n);
+/* One process at a time. Whoever died in its turn has none any more. */
+void ring_take(struct ring *r);
+void ring_give(struct ring *r);
+
+enum ring_way {
+    RING_READ, /* from the pinned pages to the descriptor */
+    RING_WRITE /* from the descriptor to the pinned pages */
+};
+#define RING_STREAM UINT64_MAX /* the descriptor is a pipe, with enough in it or enough room */
+
+/* In its turn: up to n bytes between the pages, which the owner had at `address`, and the descriptor at `at`.
+ * How many; -errno. */
+ssize_t ring_run(struct ring *r, enum ring_way way, unsigned slot, uint64_t address, int fd, uint64_t at,
+                 size_t n);
 
 #endif

@@ -2,33 +2,12 @@
  * space, and a window of the peer's. On one host the caller's processor moves them, with no help from the
  * peer, before the call returns; so marks are of transfers that are complete. */
 #include "scif/api.h"
-#include "scif/intercept.h"
-#include "scif/line.h"
+#include "scif/move.h"
 #include "scif/pages.h"
-#include "scif/windows.h"
+#include "scif/space.h"
 
-#include <string.h>
-#include <sys/mman.h>
-#include <unistd.h>
-
-#define STAGE_BYTES (256u << 10) /* stays in the second-level cache */
-#define LINE_BYTES  64u
-#define RMA_FLAGS   (SCIF_RMA_USECPU | SCIF_RMA_USECACHE | SCIF_RMA_SYNC | SCIF_RMA_ORDERED)
-
-/* Between a buffer and anything else bytes pass a file in memory. One a thread. */
-static _Thread_local struct {
-    int file;
-    pid_t of;
-} stage = {-1, 0};
-
-static int stage_file(void) {
-    if (stage.file >= 0 && stage.of == getpid()) return stage.file;
-    int fd = memfd_create("scif-stage", MFD_CLOEXEC);
-    if (fd < 0 || ftruncate(fd, STAGE_BYTES)) return -1;
-    stage.file = descriptor_hide(fd);
-    stage.of = getpid();
-    return stage.file;
-}
+#define LINE_BYTES 64u
+#define RMA_FLAGS  (SCIF_RMA_USECPU | SCIF_RMA_USECACHE | SCIF_RMA_SYNC | SCIF_RMA_ORDERED)
 
 struct transfer {
     struct endpoint *e;
@@ -38,61 +17,25 @@ struct transfer {
     uint64_t offset, remote, bytes;
 };
 
-/* n bytes, at most the stage's, between a range of windows and the stage. */
-static int stage_windows(struct endpoint *e, enum side side, uint64_t offset, size_t n, int file,
-                         bool to_window) {
-    for (size_t done = 0; done < n;) {
-        struct part p;
-        int err = windows_find(e, side, offset + done, n - done, &p);
-        if (!err)
-            err = to_window ? ring_write(p.ring, p.slot, p.address, file, done, p.bytes)
-                            : ring_read(p.ring, p.slot, p.address, file, done, p.bytes);
-        if (err) return err;
-        done += p.bytes;
-    }
-    return 0;
-}
-
-static int stage_memory(char *memory, size_t n, int file, bool to_memory) {
-    for (size_t done = 0; done < n;) {
-        ssize_t r = to_memory ? pread(file, memory + done, n - done, (off_t)done)
-                              : pwrite(file, memory + done, n - done, (off_t)done);
-        if (r <= 0) return r < 0 ? errno : EFAULT;
-        done += (size_t)r;
-    }
-    return 0;
-}
-
-static int stage_local(const struct transfer *t, uint64_t at, size_t n, int file, bool to_local) {
-    if (t->local) return stage_memory(t->memory + at, n, file, to_local);
-    return stage_windows(t->e, SIDE_OWN, t->offset + at, n, file, to_local);
-}
-
-static int move_range(const struct transfer *t, uint64_t from, uint64_t to, int file) {
-    for (uint64_t at = from; at < to;) {
-        size_t n = to - at < STAGE_BYTES ? to - at : STAGE_BYTES;
-        int err = t->write ? stage_local(t, at, n, file, false)
-                           : stage_windows(t->e, SIDE_PEER, t->remote + at, n, file, false);
-        if (!err)
-            err = t->write ? stage_windows(t->e, SIDE_PEER, t->remote + at, n, file, true)
-                           : stage_local(t, at, n, file, true);
-        if (err) return err;
-        at += n;
-    }
-    return 0;
+static int move_range(const struct transfer *t, uint64_t from, uint64_t to) {
+    struct space *own = &t->e->own, *there = &t->e->there;
+    uint64_t here = t->offset + from, away = t->remote + from, n = to - from;
+    if (!n) return 0;
+    if (t->local)
+        return t->write ? space_put(there, away, t->memory + from, n)
+                        : space_get(there, away, t->memory + from, n);
+    return t->write ? space_move(own, here, there, away, n) : space_move(there, away, own, here, n);
 }
 
 static int check(const struct transfer *t) {
     int err =
-        windows_check(t->e, SIDE_PEER, t->remote, t->bytes, t->write ? SCIF_PROT_WRITE : SCIF_PROT_READ);
+        table_check(t->e->there.table, t->remote, t->bytes, t->write ? SCIF_PROT_WRITE : SCIF_PROT_READ);
     if (!err && !t->local)
-        err = windows_check(t->e, SIDE_OWN, t->offset, t->bytes, t->write ? SCIF_PROT_READ : SCIF_PROT_WRITE);
+        err = table_check(t->e->own.table, t->offset, t->bytes, t->write ? SCIF_PROT_READ : SCIF_PROT_WRITE);
     return err;
 }
 
-static int run(const struct transfer *t, int flags) {
-    int err = check(t), file = err ? -1 : stage_file();
-    if (err || file < 0) return err ? err : ENOMEM;
+static int move_all(const struct transfer *t, int flags) {
     uint64_t last = 0;
     if (flags & SCIF_RMA_ORDERED) { /* what lies in the last cache line of the target, by itself */
         uint64_t end =
@@ -100,8 +43,29 @@ static int run(const struct transfer *t, int flags) {
         last = (end - 1) % LINE_BYTES + 1;
         if (last > t->bytes) last = t->bytes;
     }
-    err = move_range(t, 0, t->bytes - last, file);
-    return err ? err : move_range(t, t->bytes - last, t->bytes, file);
+    int err = move_range(t, 0, t->bytes - last);
+    return err ? err : move_range(t, t->bytes - last, t->bytes);
+}
+
+/* Both spaces are entered for it: what is found there is not used for anything else meanwhile. */
+static int run(const struct transfer *t, int flags) {
+    struct scif_user *own = space_enter(&t->e->own), *there = own ? space_enter(&t->e->there) : NULL;
+    int err = there ? check(t) : ENOMEM;
+    if (!err) err = move_all(t, flags);
+    if (there) space_leave(there);
+    if (own) space_leave(own);
+    return err;
+}
+
+/* The memory may be where the system cannot reach it just now, because it is being moved. */
+static int run_again(const struct transfer *t, int flags) {
+    int err;
+    unsigned moves;
+    do {
+        moves = move_count();
+        err = t->local && !memory_allows((uintptr_t)t->memory, t->bytes, !t->write) ? EFAULT : run(t, flags);
+    } while (err == EFAULT && move_was_in_the_way(moves));
+    return err;
 }
 
 static int transfer(scif_epd_t epd, struct transfer t, int flags) {
@@ -109,8 +73,7 @@ static int transfer(scif_epd_t epd, struct transfer t, int flags) {
     t.e = api_hold(epd, good);
     if (!t.e) return -1;
     int kept = errno, err = api_check(t.e, good);
-    if (!err && t.local && !memory_is_mapped((uintptr_t)t.memory, t.bytes)) err = EFAULT;
-    if (!err) err = run(&t, flags);
+    if (!err) err = run_again(&t, flags);
     return api_end(t.e, err, kept);
 }
 
@@ -165,25 +128,30 @@ EXPORT int scif_fence_wait(scif_epd_t epd, int mark) {
     return api_end(e, err, kept);
 }
 
-static int write_value(struct endpoint *e, enum side side, uint64_t offset, uint64_t value) {
-    struct part p;
-    int file = stage_file();
-    if (file < 0) return ENOMEM;
-    int err = stage_memory((char *)&value, sizeof value, file, false);
-    if (!err) err = windows_find(e, side, offset, sizeof value, &p);
-    return err                      ? err
-           : p.bytes < sizeof value ? ENXIO
-                                    : ring_write(p.ring, p.slot, p.address, file, 0, sizeof value);
+/* All of it in one window that may be written. */
+static int check_value(const struct space *s, uint64_t offset) {
+    struct scif_piece first, last;
+    unsigned version;
+    int err = table_check(s->table, offset, sizeof(uint64_t), SCIF_PROT_WRITE);
+    if (err) return err;
+    bool there = table_look_up(s->table, offset, &first, &version) &&
+                 table_look_up(s->table, offset + sizeof(uint64_t) - 1, &last, &version);
+    return there && first.window == last.window ? 0 : ENXIO;
+}
+
+static int write_value(struct space *s, uint64_t offset, uint64_t value) {
+    struct scif_user *u = space_enter(s);
+    int err = u ? space_put(s, offset, &value, sizeof value) : ENOMEM;
+    if (u) space_leave(u);
+    return err;
 }
 
 static int signal_both(struct endpoint *e, off_t loff, uint64_t lval, off_t roff, uint64_t rval, int flags) {
     int err = queue_is_closed(e->peer_inner) ? ECONNRESET : 0;
-    if (!err && (flags & SCIF_SIGNAL_LOCAL))
-        err = windows_check(e, SIDE_OWN, (uint64_t)loff, sizeof lval, SCIF_PROT_WRITE);
-    if (!err && (flags & SCIF_SIGNAL_REMOTE))
-        err = windows_check(e, SIDE_PEER, (uint64_t)roff, sizeof rval, SCIF_PROT_WRITE);
-    if (!err && (flags & SCIF_SIGNAL_LOCAL)) err = write_value(e, SIDE_OWN, (uint64_t)loff, lval);
-    if (!err && (flags & SCIF_SIGNAL_REMOTE)) err = write_value(e, SIDE_PEER, (uint64_t)roff, rval);
+    if (!err && (flags & SCIF_SIGNAL_LOCAL)) err = check_value(&e->own, (uint64_t)loff);
+    if (!err && (flags & SCIF_SIGNAL_REMOTE)) err = check_value(&e->there, (uint64_t)roff);
+    if (!err && (flags & SCIF_SIGNAL_LOCAL)) err = write_value(&e->own, (uint64_t)loff, lval);
+    if (!err && (flags & SCIF_SIGNAL_REMOTE)) err = write_value(&e->there, (uint64_t)roff, rval);
     return err;
 }
 

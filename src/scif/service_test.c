@@ -99,7 +99,7 @@ static void line__unknown_endpoint_and_request(void **state) {
     int fd[3];
     uint64_t id = open_end(s, fd);
     assert_int_equal(ask(s, (struct scif_request){.op = SCIF_OP_MAX + 5, .endpoint = id}, &a, &r), EPROTO);
-    assert_int_equal(ask(s, (struct scif_request){.op = SCIF_OP_RING, .endpoint = id, .value = 9999}, &a, &r),
+    assert_int_equal(ask(s, (struct scif_request){.op = SCIF_OP_KEEP, .endpoint = id, .value = 9999}, &a, &r),
                      EBADF);
     close(s);
     for (int i = 0; i < 3; i++) close(fd[i]);

@@ -48,8 +48,9 @@ static int create_memory(void) {
 
 /* ---- Life ---- */
 /* It hangs up when the program closes its end, and when the peer's end went (connect_end), which left a byte
- * unread in the program's socket: while that is there the program is too. Then only changes count: a socket that
- * is being closed hangs up first, and gives up what is unread in it (which makes this one writable) after that. */
+ * unread in the program's socket: while that is there the program is too. Then only changes count: a socket
+ * that is being closed hangs up first, and gives up what is unread in it (which makes this one writable)
+ * after that. */
 void end_on_inner(struct service *s, struct watch *w, uint32_t events) {
     struct end *e = weft_container_of(w, struct end, inner);
     struct epoll_event changes = {.events = EPOLLET | EPOLLOUT, .data.ptr = w};
@@ -112,7 +113,8 @@ void end_destroy(struct service *s, struct end *e) {
     weft_map_remove(&s->ends, e->id);
     service_unwatch(s, &e->inner);
     close(e->memory);
-    while (e->rings) close(e->ring[--e->rings]);
+    while (e->kept_count) close(e->kept[--e->kept_count]);
+    free(e->kept);
     free(e);
 }
 
@@ -124,14 +126,17 @@ struct end *end_find_inode(struct service *s, uint64_t inode) {
     return NULL;
 }
 
-int end_keep_ring(struct end *e, pid_t pid, uint32_t fd) {
-    if (e->rings == SCIF_KEPT_MAX) return -ENOSPC;
+int end_keep(struct end *e, pid_t pid, uint32_t fd) {
+    if (e->kept_count == SCIF_KEPT_MAX) return -ENOSPC;
+    int *room = realloc(e->kept, (e->kept_count + 1) * sizeof *room);
+    if (!room) return -ENOMEM;
+    e->kept = room;
     int process = (int)syscall(SYS_pidfd_open, pid, 0);
     if (process < 0) return -errno;
     int copy = (int)syscall(SYS_pidfd_getfd, process, fd, 0), err = copy < 0 ? errno : 0;
     close(process);
     if (err) return -err;
-    return e->ring[e->rings++] = copy;
+    return e->kept[e->kept_count++] = copy;
 }
 
 struct end *end_find(struct service *s, uint64_t id) {

@@ -99,8 +99,8 @@ static int serve_accept(struct service *s, struct end *l, struct reply *r) {
     return 0;
 }
 
-static int serve_ring(struct end *e, struct line *l, uint32_t fd, struct reply *r) {
-    int kept = end_keep_ring(e, l->pid, fd);
+static int serve_keep(struct end *e, struct line *l, uint32_t fd, struct reply *r) {
+    int kept = end_keep(e, l->pid, fd);
     if (kept < 0) return -kept;
     r->head.value = (uint32_t)kept;
     return 0;
@@ -127,7 +127,7 @@ static int serve(struct service *s, struct line *l, const struct scif_request *q
     case SCIF_OP_CONNECT: err = connect_ask(s, e, q->peer, q->value, l->privileged); break;
     case SCIF_OP_ACCEPT: return serve_accept(s, e, r);
     case SCIF_OP_STATE: return serve_state(e, r);
-    case SCIF_OP_RING: return serve_ring(e, l, q->value, r);
+    case SCIF_OP_KEEP: return serve_keep(e, l, q->value, r);
     default: return EPROTO;
     }
     if (e->port) r->head.port = e->port->number;

@@ -11,12 +11,13 @@
 #include "base/path.h"
 #include "node/client.h"
 #include "node/port.h"
+#include "scif/layout.h"
 #include "scif/protocol.h"
 
 #include <stdbool.h>
 #include <stdint.h>
 
-#define SCIF_KEPT_MAX 32
+#define SCIF_KEPT_MAX (SCIF_RINGS_MAX + SCIF_FILES_MAX + SCIF_OWNERS_MAX)
 
 struct service;
 struct watch {
@@ -35,9 +36,9 @@ struct end {            /* an endpoint */
     bool hung_up;       /* it has: changes are looked at */
     uint64_t id, inode; /* inode: of the program's socket, for one who has nothing but a descriptor of it */
     enum scif_state state;
-    int memory;              /* its memory file */
-    int ring[SCIF_KEPT_MAX]; /* what it gave to be kept */
-    unsigned rings;
+    int memory; /* its memory file */
+    int *kept;  /* what it gave to be kept */
+    unsigned kept_count;
     struct port *port; /* NULL: unbound */
 
     /* Listening */
@@ -108,7 +109,7 @@ struct end *end_find_inode(struct service *s, uint64_t inode);
 int end_bind(struct service *s, struct end *e, uint16_t wanted, bool privileged);
 int end_listen(struct end *e, uint32_t backlog);
 /* Takes a copy of a descriptor of that process; the copy's number, or -errno. */
-int end_keep_ring(struct end *e, pid_t pid, uint32_t fd);
+int end_keep(struct end *e, pid_t pid, uint32_t fd);
 void end_leave_port(struct service *s, struct end *e);
 
 /* ---- connect.c: connections ---- */

@@ -1,0 +1,164 @@
+#include "scif/file.h"
+#include "base/list.h"
+#include "scif/intercept.h"
+#include "scif/line.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#define VIEWS 16 /* each at least twice as large as the one before */
+
+struct file {
+    struct weft_list link;
+    int fd, refs;
+    uint64_t device, inode, bytes; /* bytes: it had so many once; one that can be viewed never shrinks */
+    bool lasting;                  /* it is sealed against shrinking */
+    struct {
+        unsigned char *at; /* NULL: unmapped */
+        uint64_t bytes;
+    } view[VIEWS];
+    unsigned views;
+};
+
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static struct weft_list files = {&files, &files};
+
+void file_before_fork(void) { pthread_mutex_lock(&lock); }
+void file_after_fork(bool in_child) {
+    /* Views are the parent's alone: what is left in the child of a file's mappings is the program's (pool.c).
+     */
+    for (struct weft_list *l = files.next; in_child && l != &files; l = l->next)
+        weft_list_entry(l, struct file, link)->views = 0;
+    pthread_mutex_unlock(&lock);
+}
+
+int kept_fetch(const struct scif_kept *k) {
+    if (k->holder == (uint32_t)line_process()) return fcntl((int)k->fd, F_DUPFD_CLOEXEC, 0);
+    int process = (int)syscall(SYS_pidfd_open, k->holder, 0);
+    int fd = process < 0 ? -1 : (int)syscall(SYS_pidfd_getfd, process, k->fd, 0);
+    if (process >= 0) close_descriptor(process);
+    return fd < 0 ? -1 : descriptor_hide(fd);
+}
+
+/* ---- Life ---- */
+/* With the lock. */
+static struct file *find(uint64_t device, uint64_t inode) {
+    for (struct weft_list *l = files.next; l != &files; l = l->next) {
+        struct file *f = weft_list_entry(l, struct file, link);
+        if (file_is(f, device, inode)) return f;
+    }
+    return NULL;
+}
+
+static struct file *adopt(int fd) {
+    struct stat st;
+    struct file *f = NULL;
+    int err = fstat(fd, &st) ? errno : S_ISREG(st.st_mode) ? 0 : EBADF;
+    if (!err && !(f = calloc(1, sizeof *f))) err = ENOMEM;
+    if (err) {
+        close_descriptor(fd);
+        errno = err;
+        return NULL;
+    }
+    int seals = fcntl(fd, F_GET_SEALS);
+    *f = (struct file){.fd = fd,
+                       .refs = 1,
+                       .device = st.st_dev,
+                       .inode = st.st_ino,
+                       .bytes = (uint64_t)st.st_size,
+                       .lasting = seals >= 0 && (seals & F_SEAL_SHRINK)};
+    return f;
+}
+
+static void destroy(struct file *f) {
+    for (unsigned i = 0; i < f->views; i++) munmap(f->view[i].at, f->view[i].bytes);
+    close_descriptor(f->fd);
+    free(f);
+}
+
+struct file *file_of(int fd) {
+    struct file *f = adopt(fd);
+    if (!f) return NULL;
+    pthread_mutex_lock(&lock);
+    struct file *known = find(f->device, f->inode);
+    if (known)
+        known->refs++;
+    else
+        weft_list_push_back(&files, &f->link);
+    pthread_mutex_unlock(&lock);
+    if (known) destroy(f);
+    return known ? known : f;
+}
+
+struct file *file_open(const struct scif_file *said) {
+    struct scif_file seen = *said;
+    pthread_mutex_lock(&lock);
+    struct file *f = find(seen.device, seen.inode);
+    if (f) f->refs++;
+    pthread_mutex_unlock(&lock);
+    if (f) return f;
+    int fd = kept_fetch(&seen.kept);
+    f = fd < 0 ? NULL : file_of(fd);
+    if (!f || file_is(f, seen.device, seen.inode)) return f;
+    file_close(f);
+    errno = EPROTO;
+    return NULL;
+}
+
+void file_close(struct file *f) {
+    pthread_mutex_lock(&lock);
+    bool last = --f->refs == 0;
+    if (last) weft_list_remove(&f->link);
+    pthread_mutex_unlock(&lock);
+    if (last) destroy(f);
+}
+
+int file_descriptor(const struct file *f) { return f->fd; }
+uint64_t file_device(const struct file *f) { return f->device; }
+uint64_t file_inode(const struct file *f) { return f->inode; }
+bool file_is(const struct file *f, uint64_t device, uint64_t inode) {
+    return f->device == device && f->inode == inode;
+}
+
+/* ---- Contents ---- */
+bool file_holds(struct file *f, uint64_t at, uint64_t bytes) {
+    struct stat st;
+    uint64_t end = at + bytes;
+    if (end < at) return false;
+    if (f->lasting && __atomic_load_n(&f->bytes, __ATOMIC_RELAXED) >= end) return true;
+    if (fstat(f->fd, &st) || (uint64_t)st.st_size < end) return false;
+    __atomic_store_n(&f->bytes, (uint64_t)st.st_size, __ATOMIC_RELAXED);
+    return true;
+}
+
+/* With the lock. */
+static unsigned char *view_up_to(struct file *f, uint64_t end) {
+    uint64_t bytes = f->views ? f->view[f->views - 1].bytes : FILE_VIEW_BYTES / 2;
+    while (bytes < end) bytes *= 2;
+    if (f->views == VIEWS) return NULL;
+    if (!f->views && bytes < FILE_VIEW_BYTES) bytes = FILE_VIEW_BYTES;
+    unsigned char *at = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, f->fd, 0);
+    if (at == MAP_FAILED) return NULL;
+    madvise(at, bytes, MADV_DONTFORK);
+    madvise(at, bytes, MADV_DONTDUMP);
+    f->view[f->views].at = at;
+    f->view[f->views].bytes = bytes;
+    f->views++;
+    return at;
+}
+
+unsigned char *file_memory(struct file *f, uint64_t at, uint64_t bytes) {
+    if (!f->lasting || !file_holds(f, at, bytes)) return NULL;
+    int kept = errno;
+    pthread_mutex_lock(&lock);
+    bool there = f->views && f->view[f->views - 1].bytes >= at + bytes;
+    unsigned char *view = there ? f->view[f->views - 1].at : view_up_to(f, at + bytes);
+    pthread_mutex_unlock(&lock);
+    errno = kept;
+    return view ? view + at : NULL;
+}

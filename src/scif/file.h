@@ -1,0 +1,35 @@
+/* Files in memory in which windows are, as this process has them: each opened and mapped once. Any thread. */
+#ifndef WEFT_SCIF_FILE_H
+#define WEFT_SCIF_FILE_H
+#include "scif/layout.h"
+
+#include <stdbool.h>
+
+#define FILE_VIEW_BYTES                                                                                      \
+    (UINT64_C(1) << 30) /* a mapping of a whole file has at least so many, and begins at 0 */
+
+struct file;
+
+/* A descriptor that the service keeps, fetched; -1 with errno. */
+int kept_fetch(const struct scif_kept *k);
+
+/* What `said` names, if it is that: NULL with errno. */
+struct file *file_open(const struct scif_file *said);
+/* One of this process's own; the descriptor belongs to the file then. NULL with errno: it is closed. */
+struct file *file_of(int fd);
+void file_close(struct file *f);
+
+int file_descriptor(const struct file *f);
+bool file_is(const struct file *f, uint64_t device, uint64_t inode);
+uint64_t file_device(const struct file *f);
+uint64_t file_inode(const struct file *f);
+/* Whether the range is within it now. */
+bool file_holds(struct file *f, uint64_t at, uint64_t bytes);
+/* Where the range is in this process's memory, for as long as the file is open; NULL: use its descriptor,
+ * since it may shrink or there is no room. */
+unsigned char *file_memory(struct file *f, uint64_t at, uint64_t bytes);
+
+void file_before_fork(void);
+void file_after_fork(bool in_child);
+
+#endif

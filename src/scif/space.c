@@ -1,0 +1,315 @@
+#include "scif/space.h"
+#include "base/log.h"
+#include "scif/intercept.h"
+#include "scif/lane.h"
+#include "scif/line.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#define BOUNCE_BYTES (64u << 10)
+#define PIPE_UP_TO   (32u << 10) /* beyond, a file in memory moves more in a microsecond than a pipe */
+
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* of what spaces have opened */
+
+void space_before_fork(void) { pthread_mutex_lock(&lock); }
+void space_after_fork(void) { pthread_mutex_unlock(&lock); }
+
+/* ---- Rings and files ---- */
+static bool is_ring(int fd) {
+    char name[64], target[64];
+    snprintf(name, sizeof name, "/proc/self/fd/%d", fd);
+    ssize_t n = readlink(name, target, sizeof target - 1);
+    return n > 0 && (target[n] = 0, !strcmp(target, "anon_inode:[io_uring]"));
+}
+
+static int open_ring(struct ring *r, struct scif_ring *s) {
+    int fd = kept_fetch(&s->kept);
+    int err = fd < 0 ? errno : is_ring(fd) ? ring_open(r, s, fd) : EPROTO;
+    if (!err) return 0;
+    weft_debug("scif", "a ring cannot be opened: %s", strerror(err));
+    if (fd >= 0) close_descriptor(fd);
+    r->fd = -1;
+    return err;
+}
+
+/* With the lock. */
+static struct ring *room_for_ring(struct space *s, unsigned i) {
+    if (!s->ring && (s->ring = calloc(SCIF_RINGS_MAX, sizeof *s->ring)))
+        for (unsigned k = 0; k < SCIF_RINGS_MAX; k++) s->ring[k].fd = -1;
+    return s->ring && i < SCIF_RINGS_MAX ? &s->ring[i] : NULL;
+}
+
+struct ring *space_room_for_ring(struct space *s, unsigned i) {
+    pthread_mutex_lock(&lock);
+    struct ring *r = room_for_ring(s, i);
+    pthread_mutex_unlock(&lock);
+    return r;
+}
+
+struct ring *space_ring(struct space *s, unsigned i) {
+    pthread_mutex_lock(&lock);
+    struct ring *r = room_for_ring(s, i);
+    if (r && r->fd < 0 && open_ring(r, &s->table->ring[i])) r = NULL;
+    pthread_mutex_unlock(&lock);
+    return r;
+}
+
+struct file *space_file(struct space *s, unsigned i) {
+    pthread_mutex_lock(&lock);
+    if (!s->file) s->file = calloc(SCIF_FILES_MAX, sizeof *s->file);
+    struct file **f = s->file && i < SCIF_FILES_MAX ? &s->file[i] : NULL;
+    if (f && !*f && !(*f = file_open(&s->table->file[i])))
+        weft_debug("scif", "a window's file cannot be opened: %s", strerror(errno));
+    pthread_mutex_unlock(&lock);
+    return f ? *f : NULL;
+}
+
+void space_fini(struct space *s) {
+    for (unsigned i = 0; s->ring && i < SCIF_RINGS_MAX; i++)
+        if (s->ring[i].fd >= 0) ring_close(&s->ring[i]);
+    for (unsigned i = 0; s->file && i < SCIF_FILES_MAX; i++)
+        if (s->file[i]) file_close(s->file[i]);
+    free(s->ring);
+    free(s->file);
+    *s = (struct space){0};
+}
+
+/* ---- Who is here ---- */
+static bool is_dead(unsigned process) { return kill((pid_t)process, 0) && errno == ESRCH; }
+
+/* With the lock. */
+static struct scif_user *sign_in(struct scif_windows *w, unsigned own) {
+    for (unsigned i = 0; i < SCIF_USERS_MAX; i++)
+        if (atomic_load(&w->user[i].process) == own) return &w->user[i];
+    for (unsigned i = 0; i < SCIF_USERS_MAX; i++) {
+        struct scif_user *u = &w->user[i];
+        unsigned other = atomic_load(&u->process);
+        if (other && !is_dead(other)) continue;
+        if (!atomic_compare_exchange_strong(&u->process, &other, own)) continue;
+        atomic_store(&u->busy, 0);
+        atomic_store(&u->mapped, 0);
+        return u;
+    }
+    return NULL;
+}
+
+struct scif_user *space_enter(struct space *s) {
+    if (s->user_of != line_process()) {
+        int kept = errno;
+        pthread_mutex_lock(&lock);
+        if (s->user_of != line_process()) {
+            s->user = sign_in(s->table, (unsigned)line_process());
+            __atomic_store_n(&s->user_of, s->user ? line_process() : 0, __ATOMIC_RELEASE);
+        }
+        pthread_mutex_unlock(&lock);
+        errno = kept;
+    }
+    if (s->user) atomic_fetch_add(&s->user->busy, 1);
+    return s->user;
+}
+
+void space_leave(struct scif_user *u) { atomic_fetch_sub(&u->busy, 1); }
+
+/* ---- Parts ---- */
+struct part { /* of a range: what lies in one piece */
+    const struct scif_windows *table;
+    unsigned version, slot;
+    struct ring *ring; /* it is pinned there, at `at` in the owner's terms; NULL: it is in the file */
+    struct file *file;
+    unsigned char *memory; /* where the file's bytes are in this process, if they are */
+    uint64_t at, bytes;
+};
+
+static int find(struct space *s, uint64_t offset, uint64_t n, struct part *out) {
+    struct scif_piece p;
+    unsigned version;
+    if (!table_look_up(s->table, offset, &p, &version)) return ENXIO;
+    uint64_t within = offset - p.offset, left = p.bytes - within;
+    *out = (struct part){.table = s->table,
+                         .version = version,
+                         .slot = p.slot,
+                         .at = p.at + within,
+                         .bytes = n < left ? n : left};
+    if (p.kind == PIECE_PINNED) {
+        out->ring = space_ring(s, p.place);
+        return out->ring ? 0 : ENXIO;
+    }
+    out->file = space_file(s, p.place);
+    if (!out->file || !file_holds(out->file, out->at, out->bytes)) return ENXIO;
+    out->memory = file_memory(out->file, out->at, out->bytes);
+    return 0;
+}
+
+/* Between the buffer and a descriptor, if the buffer is still what it was. How much, or -errno; EAGAIN: look
+ * again. */
+static ssize_t run(const struct part *p, uint64_t done, enum ring_way way, int fd, uint64_t at, size_t n) {
+    ring_take(p->ring);
+    ssize_t r = table_is_still(p->table, p->version)
+                    ? ring_run(p->ring, way, p->slot, p->at + done, fd, at, n)
+                    : -EAGAIN;
+    ring_give(p->ring);
+    return r ? r : -EIO;
+}
+
+/* What the pipe holds goes to the pages. */
+static int drain_into(const struct part *p, uint64_t done, const struct lane *l, size_t n) {
+    while (n) {
+        ssize_t r = run(p, done, RING_WRITE, l->out, RING_STREAM, n);
+        if (r < 0) return (int)-r;
+        done += (uint64_t)r;
+        n -= (size_t)r;
+    }
+    return 0;
+}
+
+static int put_pinned(const struct part *p, const char *memory, struct lane *l) {
+    int err = 0;
+    for (uint64_t done = 0; !err && done < p->bytes;) {
+        size_t n = p->bytes - done < LANE_STAGE_BYTES ? p->bytes - done : LANE_STAGE_BYTES;
+        struct iovec v = {(void *)(memory + done), n};
+        ssize_t r = vmsplice(l->in, &v, 1, SPLICE_F_NONBLOCK);
+        err = r < 0 ? errno : r ? drain_into(p, done, l, (size_t)r) : EFAULT;
+        if (!err) done += (uint64_t)r;
+    }
+    if (err) lane_reset(l);
+    return err;
+}
+
+/* From the pages to the lane's pipe or stage; how much came, or -errno. */
+static ssize_t fill_from(const struct part *p, uint64_t done, const struct lane *l, size_t n) {
+    if (n <= PIPE_UP_TO) return run(p, done, RING_READ, l->in, RING_STREAM, n);
+    return run(p, done, RING_READ, l->stage, 0, n < LANE_STAGE_BYTES ? n : LANE_STAGE_BYTES);
+}
+
+static int get_pinned(const struct part *p, char *memory, struct lane *l) {
+    int err = 0;
+    for (uint64_t done = 0; !err && done < p->bytes;) {
+        size_t n = p->bytes - done;
+        ssize_t r = fill_from(p, done, l, n);
+        if (r < 0) err = (int)-r;
+        for (ssize_t got = 0, k; !err && got < r; got += k) {
+            char *to = memory + done + got;
+            k = n <= PIPE_UP_TO ? read(l->out, to, (size_t)(r - got))
+                                : pread(l->stage, to, (size_t)(r - got), got);
+            if (k <= 0) err = k ? errno : EIO;
+        }
+        if (!err) done += (uint64_t)r;
+    }
+    if (err) lane_reset(l);
+    return err;
+}
+
+static int put_file(const struct part *p, const char *memory) {
+    for (uint64_t done = 0; done < p->bytes;) {
+        ssize_t r = pwrite(file_descriptor(p->file), memory + done, p->bytes - done, (off_t)(p->at + done));
+        if (r <= 0) return r ? errno : EIO;
+        done += (uint64_t)r;
+    }
+    return 0;
+}
+
+static int get_file(const struct part *p, char *memory) {
+    for (uint64_t done = 0; done < p->bytes;) {
+        ssize_t r = pread(file_descriptor(p->file), memory + done, p->bytes - done, (off_t)(p->at + done));
+        if (r <= 0) return r ? errno : ENXIO; /* the file has shrunk */
+        done += (uint64_t)r;
+    }
+    return 0;
+}
+
+static int put(const struct part *p, const void *memory, struct lane *l) {
+    if (p->ring) return put_pinned(p, memory, l);
+    if (!p->memory) return put_file(p, memory);
+    memmove(p->memory, memory, p->bytes); /* windows may overlap */
+    return 0;
+}
+
+static int get(const struct part *p, void *memory, struct lane *l) {
+    if (p->ring) return get_pinned(p, memory, l);
+    if (!p->memory) return get_file(p, memory);
+    memmove(memory, p->memory, p->bytes);
+    return 0;
+}
+
+/* ---- Ranges ---- */
+/* EAGAIN: the table has changed meanwhile, and the lane may have been closed for it. */
+static int go(struct space *s, uint64_t offset, char *memory, uint64_t n, bool into) {
+    while (n) {
+        struct part p;
+        struct lane *l = lane_get();
+        int err = l ? find(s, offset, n, &p) : ENOMEM;
+        if (!err) err = into ? put(&p, memory, l) : get(&p, memory, l);
+        if (err == EAGAIN) continue;
+        if (err) return err;
+        offset += p.bytes;
+        memory += p.bytes;
+        n -= p.bytes;
+    }
+    return 0;
+}
+
+int space_put(struct space *s, uint64_t offset, const void *memory, uint64_t n) {
+    return go(s, offset, (char *)memory, n, true);
+}
+int space_get(struct space *s, uint64_t offset, void *memory, uint64_t n) {
+    return go(s, offset, memory, n, false);
+}
+
+static int move_pinned(const struct part *from, const struct part *to, struct lane *l) {
+    int err = 0;
+    for (uint64_t done = 0; !err && done < from->bytes;) {
+        size_t n = from->bytes - done < LANE_PIPE_BYTES ? from->bytes - done : LANE_PIPE_BYTES;
+        ssize_t r = run(from, done, RING_READ, l->in, RING_STREAM, n);
+        err = r < 0 ? (int)-r : drain_into(to, done, l, (size_t)r);
+        if (!err) done += (uint64_t)r;
+    }
+    if (err) lane_reset(l);
+    return err;
+}
+
+/* Through memory of its own: of a file that is not mapped here. */
+static int bounce(const struct part *from, const struct part *to, struct lane *l) {
+    unsigned char *memory = malloc(BOUNCE_BYTES);
+    struct part a = *from, b = *to;
+    int err = memory ? 0 : ENOMEM;
+    for (uint64_t done = 0; !err && done < from->bytes; done += a.bytes) {
+        a.bytes = b.bytes = from->bytes - done < BOUNCE_BYTES ? from->bytes - done : BOUNCE_BYTES;
+        a.at = from->at + done;
+        b.at = to->at + done;
+        err = get(&a, memory, l);
+        if (!err) err = put(&b, memory, l);
+    }
+    free(memory);
+    return err;
+}
+
+static int move(const struct part *from, const struct part *to, struct lane *l) {
+    if (from->memory) return put(to, from->memory, l);
+    if (to->memory) return get(from, to->memory, l);
+    return from->ring && to->ring ? move_pinned(from, to, l) : bounce(from, to, l);
+}
+
+int space_move(struct space *from, uint64_t from_offset, struct space *to, uint64_t to_offset, uint64_t n) {
+    while (n) {
+        struct part a, b;
+        struct lane *l = lane_get();
+        int err = l ? find(from, from_offset, n, &a) : ENOMEM;
+        if (!err) err = find(to, to_offset, a.bytes, &b);
+        if (!err) a.bytes = b.bytes;
+        if (!err) err = move(&a, &b, l);
+        if (err == EAGAIN) continue;
+        if (err) return err;
+        from_offset += a.bytes;
+        to_offset += a.bytes;
+        n -= a.bytes;
+    }
+    return 0;
+}

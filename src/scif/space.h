@@ -1,0 +1,42 @@
+/* A registered address space as this process reaches it: the table (table.h), and behind it the rings and
+ * files that hold the pages, opened when they are first needed. Bytes go between its windows and memory, or
+ * between two of them, by the calling thread, with no help from the owner. Any thread. */
+#ifndef WEFT_SCIF_SPACE_H
+#define WEFT_SCIF_SPACE_H
+#include "scif/file.h"
+#include "scif/ring.h"
+#include "scif/table.h"
+
+#include <sys/types.h>
+
+struct space {
+    struct scif_windows *table;
+    struct ring *ring; /* SCIF_RINGS_MAX; NULL: none was needed yet */
+    struct file **file;
+    struct scif_user *user; /* this process's, once it has been here */
+    pid_t user_of;
+};
+
+/* Closes what was opened. */
+void space_fini(struct space *s);
+struct ring *space_ring(struct space *s, unsigned i); /* NULL: it cannot be had */
+struct file *space_file(struct space *s, unsigned i);
+struct ring *space_room_for_ring(struct space *s, unsigned i); /* the owner's, to create one there */
+
+/* Between the two, what is found in the table is not used for anything else, though it may be unregistered.
+ * NULL: too many processes are here. */
+struct scif_user *space_enter(struct space *s);
+void space_leave(struct scif_user *u);
+
+/* n bytes. 0, ENXIO (no window there, or not any more), ENOMEM, EFAULT (memory's, where the system moves the
+ * bytes; it has to be there, space_copies() tells). The range may span windows; nothing is said about
+ * protection. */
+int space_put(struct space *s, uint64_t offset, const void *memory, uint64_t n);
+int space_get(struct space *s, uint64_t offset, void *memory, uint64_t n);
+int space_move(struct space *from, uint64_t from_offset, struct space *to, uint64_t to_offset, uint64_t n);
+
+/* A lock around fork(), as those of file.h. */
+void space_before_fork(void);
+void space_after_fork(void);
+
+#endif
