@@ -172,14 +172,20 @@ static void mark_done(struct job *j, uint32_t first, uint32_t n) {
 }
 
 /* ---- Pages that no address shows ---- */
-static int move_unseen(struct job *j, uint32_t first, uint32_t n) {
-    int err = read_pinned(j, &j->pinned, (uint64_t)first * SCIF_PAGE, j->buffer[0], (size_t)n * SCIF_PAGE);
-    if (!err && getrandom(j->token, n * sizeof *j->token, 0) < 0) err = errno;
+/* The pages lie in the buffer, and nobody sees them any more but rings. */
+static int find_in_others(struct job *j, uint32_t first, uint32_t n) {
+    int err = getrandom(j->token, n * sizeof *j->token, 0) < 0 ? errno : 0;
     for (uint32_t i = 0; !err && i < n; i++) {
         uint64_t kept;
         memcpy(&kept, j->buffer[0] + (size_t)i * SCIF_PAGE, sizeof kept);
         err = compare_unseen(j, first + i, j->token[i], kept);
     }
+    return err;
+}
+
+static int move_unseen(struct job *j, uint32_t first, uint32_t n) {
+    int err = read_pinned(j, &j->pinned, (uint64_t)first * SCIF_PAGE, j->buffer[0], (size_t)n * SCIF_PAGE);
+    if (!err) err = find_in_others(j, first, n);
     if (!err) err = to_pool(j, first, n, j->buffer[0]);
     if (!err) mark_done(j, first, n);
     return err;
@@ -304,6 +310,7 @@ static int exchange(struct job *j, uint32_t page, uint32_t n, uintptr_t at, int 
     }
     if (!err) { /* threads wait from here */
         err = read_pinned(j, &j->pinned, (uint64_t)page * SCIF_PAGE, j->buffer[0], bytes);
+        if (!err) err = find_in_others(j, page, n);
         if (!err) err = to_pool(j, page, n, j->buffer[0]);
         if (err) abort(); /* the addresses show nothing */
         ioctl(fd, UFFDIO_UNREGISTER, &range);
@@ -511,6 +518,7 @@ static size_t pieces_room(const struct job *j) {
 }
 
 static void release(struct job *j) {
+    if (j->pieces) munmap(j->pieces, pieces_room(j) * sizeof *j->pieces); /* while the others tell how much */
     for (unsigned k = 0; k < j->others; k++) {
         struct other *o = &j->other[k];
         munmap(o->place, o->pinned.pages * sizeof *o->place);
@@ -519,7 +527,6 @@ static void release(struct job *j) {
     if (j->others) munmap(j->other, j->others * sizeof *j->other);
     if (j->place) munmap(j->place, j->pinned.pages * sizeof *j->place);
     if (j->page) munmap(j->page, j->pinned.pages * sizeof *j->page);
-    if (j->pieces) munmap(j->pieces, pieces_room(j) * sizeof *j->pieces);
     if (j->memory >= 0) close_descriptor(j->memory);
     if (j->faults >= 0) close_descriptor(j->faults);
     munmap(j, sizeof *j);
