@@ -387,13 +387,21 @@ static int move_pages(struct job *j) {
 }
 
 /* ---- The tables ---- */
+/* Whether another part of its window, which was parted before, needs what is pinned in its slot. */
+static bool is_slot_needed(const struct scif_windows *w, const struct scif_piece *p) {
+    for (unsigned i = 0; i < table_count(w); i++) {
+        const struct scif_piece *o = &w->piece[i];
+        if (o->kind == PIECE_PINNED && o->place == p->place && o->slot == p->slot) return true;
+    }
+    return false;
+}
+
 /* The piece becomes pieces, by what page of the pool each page is: page[], + 1; 0: it stays. */
 static bool convert(const struct job *j, struct endpoint *e, const struct scif_piece *p, const uint32_t *page,
                     uint32_t file) {
     struct scif_windows *w = e->own.table;
     unsigned i = table_search(w, p->offset), n = 0;
     uint32_t pages = (uint32_t)(p->bytes / SCIF_PAGE);
-    bool stays = false;
     for (uint32_t k = 0, len; k < pages; k += len) {
         len = 1;
         while (k + len < pages && (page[k] ? page[k + len] == page[k] + len : !page[k + len])) len++;
@@ -402,7 +410,6 @@ static bool convert(const struct job *j, struct endpoint *e, const struct scif_p
         o->offset += (uint64_t)k * SCIF_PAGE;
         o->bytes = (uint64_t)len * SCIF_PAGE;
         o->at += (uint64_t)k * SCIF_PAGE;
-        stays |= !page[k];
         if (!page[k]) continue;
         o->kind = PIECE_FILE;
         o->place = file;
@@ -410,7 +417,7 @@ static bool convert(const struct job *j, struct endpoint *e, const struct scif_p
         o->at = j->at + (uint64_t)(page[k] - 1) * SCIF_PAGE;
     }
     if (!table_replace(w, i, i + 1, j->pieces, n)) return false;
-    if (!stays) windows_free_slot(e, p);
+    if (!is_slot_needed(w, p)) windows_free_slot(e, p);
     return true;
 }
 
@@ -418,7 +425,7 @@ static void give_up(struct endpoint *e, const struct scif_piece *p) {
     unsigned i = table_search(e->own.table, p->offset);
     weft_error("scif", "a window is in more parts than there is room for: some of it ends");
     table_replace(e->own.table, i, i + 1, NULL, 0);
-    windows_free_slot(e, p);
+    if (!is_slot_needed(e->own.table, p)) windows_free_slot(e, p);
 }
 
 static void convert_all(struct job *j) {
