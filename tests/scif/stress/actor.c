@@ -214,6 +214,7 @@ static void warm_up(unsigned self) {
         scif_munmap(map, PAGE);
         atomic_store(&arena->maps, true);
     }
+    if (scif_vwriteto(a, word, 8, off, 0)) actor_fail(&c, "no RMA to what was mapped: %s", strerror(errno));
     scif_close(a);
     scif_close(b);
     scif_close(l);

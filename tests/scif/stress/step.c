@@ -21,7 +21,10 @@ struct act {
 /* Compares what a call gave, which the acting side tells, with what had to come. */
 static struct outcome settle(struct act *a, const char *call, struct outcome got, int wanted, int or_else) {
     got = exchange_outcome(a->c, a->active, got);
-    if (got.error != wanted && got.error != or_else)
+    bool right = got.error == wanted || got.error == or_else;
+    /* Who was just killed answers no more: whatever a call that needs him makes of that. */
+    if (!right && atomic_load(&arena->actor[a->c->partner].doomed)) actor_lost(a->c);
+    if (!right)
         actor_fail(a->c, "%s ends with %d (%s), has to with %d (%s)", call, got.error, strerror(got.error),
                    wanted, strerror(wanted));
     return got;
