@@ -6,11 +6,13 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #define PAGE    4096ul
-#define PAGES   64ul
+#define PAGES   4096ul /* so many that most windows are of pages that were not moved yet */
+#define WINDOW  64ul   /* pages at most */
 #define THREADS 2
-#define LEAST   100 /* registrations */
+#define LEAST   200 /* registrations */
 
 static uint64_t *memory;
 static uint64_t writes;
@@ -36,7 +38,7 @@ static void *write_words(void *arg) {
 
 /* The peer reads the window, and maps it. False: there are no mappings here. */
 static bool visit(scif_epd_t peer, off_t offset, size_t bytes) {
-    static char copy[PAGES * PAGE];
+    static char copy[WINDOW * PAGE];
     if (scif_vreadfrom(peer, copy, bytes, offset, 0)) alone_fail("scif_vreadfrom");
     void *at = scif_mmap(NULL, bytes, SCIF_PROT_READ, 0, peer, offset);
     if (at == SCIF_MMAP_FAILED) return false;
@@ -45,33 +47,46 @@ static bool visit(scif_epd_t peer, off_t offset, size_t bytes) {
     return true;
 }
 
-int main(int argc, char **argv) {
-    pthread_t thread[THREADS];
-    scif_epd_t e[2];
-    uint64_t registrations = 0, maps = 0, all = 0;
-    writes = alone_number(argc > 1 ? argv[1] : NULL, 1000000) / THREADS + 1;
-    alone_pair(e);
-    memory = alone_memory(PAGES * PAGE);
-    for (size_t i = 0; i < PAGES * PAGE / 8; i++) memory[i] = 1;
-    writing = THREADS;
-    for (size_t i = 0; i < THREADS; i++)
-        if (pthread_create(&thread[i], NULL, write_words, (void *)(uintptr_t)i)) alone_fail("no thread");
-    for (uint64_t x = 1; atomic_load(&writing); registrations++) {
+static void come_and_go(scif_epd_t e[2], uint64_t *windows, uint64_t *maps) {
+    for (uint64_t x = 1; atomic_load(&writing); ++*windows) {
         x = x * UINT64_C(6364136223846793005) + 1442695040888963407u;
-        size_t from = (x >> 33) % PAGES, n = 1 + (x >> 40) % (PAGES - from);
+        size_t n = 1 + (x >> 40) % WINDOW, from = (x >> 33) % (PAGES - n);
         off_t at = scif_register(e[0], (char *)memory + from * PAGE, n * PAGE, 0,
                                  SCIF_PROT_READ | SCIF_PROT_WRITE, 0);
         if (at < 0) alone_fail("scif_register");
-        maps += registrations % 4 == 0 && visit(e[1], at, n * PAGE);
+        *maps += *windows % 4 == 0 && visit(e[1], at, n * PAGE);
         if (scif_unregister(e[0], at, n * PAGE)) alone_fail("scif_unregister");
-        if (registrations >= LEAST) atomic_store(&enough, true);
+        if (*windows >= LEAST) atomic_store(&enough, true);
     }
+}
+
+static void run(scif_epd_t e[2], int kind, const char *name) {
+    pthread_t thread[THREADS];
+    uint64_t windows = 0, maps = 0, all = 0;
+    memory = mmap(NULL, PAGES * PAGE, PROT_READ | PROT_WRITE, kind | MAP_ANONYMOUS, -1, 0);
+    if (memory == MAP_FAILED) alone_fail("mmap");
+    for (size_t i = 0; i < PAGES * PAGE / 8; i++) memory[i] = 1;
+    atomic_store(&enough, false);
+    atomic_store(&writing, THREADS);
+    for (size_t i = 0; i < THREADS; i++)
+        if (pthread_create(&thread[i], NULL, write_words, (void *)(uintptr_t)i)) alone_fail("no thread");
+    come_and_go(e, &windows, &maps);
     for (int i = 0; i < THREADS; i++) {
         void *done;
         pthread_join(thread[i], &done);
         all += (uintptr_t)done;
     }
-    printf("%llu writes, none lost, while %llu windows came and went, %llu of them mapped\nverified\n",
-           (unsigned long long)all, (unsigned long long)registrations, (unsigned long long)maps);
+    munmap(memory, PAGES * PAGE);
+    printf("%s memory: %llu writes, none lost, while %llu windows came and went, %llu of them mapped\n", name,
+           (unsigned long long)all, (unsigned long long)windows, (unsigned long long)maps);
+}
+
+int main(int argc, char **argv) {
+    scif_epd_t e[2];
+    writes = alone_number(argc > 1 ? argv[1] : NULL, 1000000) / THREADS + 1;
+    alone_pair(e);
+    run(e, MAP_PRIVATE, "private");
+    run(e, MAP_SHARED, "shared");
+    puts("verified");
     return 0;
 }
