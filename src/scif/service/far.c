@@ -5,6 +5,7 @@
 #include "base/log.h"
 
 #include <errno.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
 #include <unistd.h>
@@ -13,6 +14,8 @@
 #define CHANNEL         0
 #define PUBLISH_AGAIN   (50 * WEFT_NS_PER_MS)
 #define CLOSE_LINGER_MS 100
+#define AWAKE_NS        (50 * WEFT_NS_PER_US) /* an answer of a program here, or of one there on a fast network */
+#define YIELD_NS        (5 * WEFT_NS_PER_US)
 #define ROUNDS          16 /* of progress, before others get their turn */
 
 /* ---- Other services ---- */
@@ -221,6 +224,7 @@ int far_open(struct service *s) {
     f->links_epoll = -1;
     f->publish_at_ns = WEFT_TIME_NEVER;
     weft_list_init(&f->remotes);
+    weft_list_init(&f->hot);
     for (int i = 0; i < DUE_KINDS; i++) weft_list_init(&f->due[i]);
     weft_map_init(&f->links);
     int rc = open_endpoint(f);
@@ -253,6 +257,15 @@ void far_close(struct service *s) {
 }
 
 /* ---- Progress ---- */
+void far_stay_awake(struct far *f) { f->awake_until_ns = weft_now_ns() + AWAKE_NS; }
+
+/* Staying awake is for a processor that nobody else wants: one that was given to others ends it. */
+static void spare_others(struct far *f) {
+    uint64_t before = weft_now_ns();
+    sched_yield();
+    if (weft_now_ns() - before > YIELD_NS) f->awake_until_ns = 0;
+}
+
 bool far_progress(struct service *s) {
     struct far *f = s->far;
     if (!f) return true;
@@ -262,7 +275,13 @@ bool far_progress(struct service *s) {
     link_expire(f, now);
     if (now >= f->publish_at_ns) publish(f);
     reap(f);
-    return ep_prepare_sleep(f->ep);
+    if (now < f->awake_until_ns) {
+        links_look(f);
+        spare_others(f);
+        return false;
+    }
+    links_cool(f);
+    return weft_list_empty(&f->hot) && ep_prepare_sleep(f->ep);
 }
 
 uint64_t far_next_deadline(const struct service *s) {
