@@ -63,7 +63,7 @@ struct far {
     struct weft_list due[DUE_KINDS]; /* of struct link, by time */
     /* Until then the service does not sleep: more is likely to come. Links that it looks at by itself
      * meanwhile, whose programs need not wake it. */
-    uint64_t awake_until_ns;
+    uint64_t awake_until_ns, next_doubt_ns;
     struct weft_list hot;
 };
 
@@ -76,6 +76,9 @@ struct remote {
     uint32_t number;
     struct node_process id;
     int lost; /* an errno: it is to be removed; 0: it is not */
+    /* It cannot be reached any more; why, the daemon tells until then, or never. 0: no doubt. */
+    uint64_t doubt_until_ns;
+    int likely; /* what it is else, an errno */
     struct weft_list links;
 
     /* RMAs of programs here, and of programs there (rma.c). */

@@ -182,9 +182,10 @@ static void complete(struct rma *m, int error) {
     go_on(r);
 }
 
+/* Failed: its remote is out of reach, and rma_lost() comes when it is known how. */
 static void on_bytes(void *arg, int status) {
     struct rma *m = arg;
-    if (m->remote) complete(m, status == WEFT_OK ? 0 : ECONNRESET);
+    if (m->remote && status == WEFT_OK) complete(m, 0);
     rma_release(m);
 }
 
