@@ -5,6 +5,7 @@
 #include "base/log.h"
 
 #include <errno.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
 #include <unistd.h>
@@ -13,6 +14,9 @@
 #define CHANNEL         0
 #define PUBLISH_AGAIN   (50 * WEFT_NS_PER_MS)
 #define CLOSE_LINGER_MS 100
+#define AWAKE_NS        (50 * WEFT_NS_PER_US) /* an answer of a program here, or of one there on a fast network */
+#define YIELD_NS        (5 * WEFT_NS_PER_US)
+#define DOUBT_NS        WEFT_NS_PER_S
 #define ROUNDS          16 /* of progress, before others get their turn */
 
 /* ---- Other services ---- */
@@ -41,6 +45,18 @@ static void remote_destroy(struct remote *r) {
 
 static void lose(struct remote *r, int err) {
     if (!r->lost || err == ENODEV) r->lost = err;
+}
+
+/* The transport says that it is gone. Of a service that has ended, or a node that has left the cluster, the
+ * daemon tells soon; of a host that has fallen silent it may hear later than this endpoint. */
+static void on_lost(struct remote *r, int status) {
+    if (status != WEFT_E_PEER_LOST && status != WEFT_E_CLOSED) {
+        lose(r, ECONNRESET);
+    } else if (!r->doubt_until_ns) {
+        r->likely = status == WEFT_E_PEER_LOST ? ENODEV : ECONNRESET;
+        r->doubt_until_ns = weft_now_ns() + DOUBT_NS;
+        if (r->doubt_until_ns < r->far->next_doubt_ns) r->far->next_doubt_ns = r->doubt_until_ns;
+    }
 }
 
 void far_fail(struct remote *r, const char *how) {
@@ -89,7 +105,7 @@ static int look_up(struct remote *r) {
 struct remote *far_find(struct far *f, uint16_t node) {
     weft_list_for_each(it, &f->remotes) {
         struct remote *r = weft_list_entry(it, struct remote, link);
-        if (r->asked && !r->lost && r->id.node == node) return r;
+        if (r->asked && !r->lost && !r->doubt_until_ns && r->id.node == node) return r;
     }
     struct remote *r = remote_create(f, true);
     if (!r) return NULL;
@@ -115,7 +131,7 @@ void far_send(struct remote *r, const struct weft_writer *w, const struct ep_sen
     s.header_bytes = w->len;
     int rc = ep_send(r->peer, &s);
     if (rc == WEFT_OK) return;
-    lose(r, ECONNRESET);
+    on_lost(r, rc);
     if (s.on_done) s.on_done(s.arg, rc);
 }
 
@@ -152,7 +168,7 @@ static void on_peer_up(void *ctx, struct ep_peer *peer) {
 
 static void on_peer_down(void *ctx, struct ep_peer *peer, int status) {
     struct remote *r = ep_peer_context(peer);
-    if (r) lose(r, ECONNRESET);
+    if (r) on_lost(r, status);
 }
 
 /* ---- News of the daemon's ---- */
@@ -171,6 +187,18 @@ static void on_node_down(void *ctx, uint32_t node, const char *reason) {
         if (r->id.node == node) lose(r, ENODEV);
     }
     links_of_node_lost(f->s, node);
+}
+
+static void end_doubts(struct far *f, uint64_t now) {
+    f->next_doubt_ns = WEFT_TIME_NEVER;
+    weft_list_for_each(it, &f->remotes) {
+        struct remote *r = weft_list_entry(it, struct remote, link);
+        if (!r->doubt_until_ns) continue;
+        if (r->doubt_until_ns <= now)
+            lose(r, r->likely);
+        else if (r->doubt_until_ns < f->next_doubt_ns)
+            f->next_doubt_ns = r->doubt_until_ns;
+    }
 }
 
 static void reap(struct far *f) {
@@ -224,8 +252,9 @@ int far_open(struct service *s) {
     if (!f) return ENOMEM;
     f->s = s;
     f->links_epoll = -1;
-    f->publish_at_ns = WEFT_TIME_NEVER;
+    f->publish_at_ns = f->next_doubt_ns = WEFT_TIME_NEVER;
     weft_list_init(&f->remotes);
+    weft_list_init(&f->hot);
     for (int i = 0; i < DUE_KINDS; i++) weft_list_init(&f->due[i]);
     weft_map_init(&f->links);
     weft_map_init(&f->guests);
@@ -265,6 +294,15 @@ void far_close(struct service *s) {
 }
 
 /* ---- Progress ---- */
+void far_stay_awake(struct far *f) { f->awake_until_ns = weft_now_ns() + AWAKE_NS; }
+
+/* Staying awake is for a processor that nobody else wants: one that was given to others ends it. */
+static void spare_others(struct far *f) {
+    uint64_t before = weft_now_ns();
+    sched_yield();
+    if (weft_now_ns() - before > YIELD_NS) f->awake_until_ns = 0;
+}
+
 bool far_progress(struct service *s) {
     struct far *f = s->far;
     if (!f) return true;
@@ -274,8 +312,15 @@ bool far_progress(struct service *s) {
     link_expire(f, now);
     f->homes_at_ns = homes_expire(f, now);
     if (now >= f->publish_at_ns) publish(f);
+    if (now >= f->next_doubt_ns) end_doubts(f, now);
     reap(f);
-    return ep_prepare_sleep(f->ep);
+    if (now < f->awake_until_ns) {
+        links_look(f);
+        spare_others(f);
+        return false;
+    }
+    links_cool(f);
+    return weft_list_empty(&f->hot) && ep_prepare_sleep(f->ep);
 }
 
 uint64_t far_next_deadline(const struct service *s) {
@@ -284,6 +329,7 @@ uint64_t far_next_deadline(const struct service *s) {
     uint64_t next = link_next_due(f);
     if (f->publish_at_ns < next) next = f->publish_at_ns;
     if (f->homes_at_ns < next) next = f->homes_at_ns;
+    if (f->next_doubt_ns < next) next = f->next_doubt_ns;
     int ms = ep_timeout_ms(f->ep);
     uint64_t ep = ms < 0 ? WEFT_TIME_NEVER : weft_now_ns() + (uint64_t)ms * WEFT_NS_PER_MS;
     return ep < next ? ep : next;

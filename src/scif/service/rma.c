@@ -163,6 +163,7 @@ bool rma_ask(struct service *s, struct line *line, const struct scif_rma *q) {
     *m = (struct rma){.stage = st, .what = *q, .users = 1};
     st->users++;
     st->busy[q->block] = true;
+    if (s->far) far_stay_awake(s->far);
     weft_list_init(&m->link);
     if (l && l->state == LINK_OPEN) {
         m->remote = l->remote;
@@ -182,9 +183,10 @@ static void complete(struct rma *m, int error) {
     go_on(r);
 }
 
+/* Failed: its remote is out of reach, and rma_lost() comes when it is known how. */
 static void on_bytes(void *arg, int status) {
     struct rma *m = arg;
-    if (m->remote) complete(m, status == WEFT_OK ? 0 : ECONNRESET);
+    if (m->remote && status == WEFT_OK) complete(m, 0);
     rma_release(m);
 }
 
@@ -379,6 +381,7 @@ static void on_request(struct remote *r, struct link *l, const struct served *fr
 /* ---- Both ---- */
 void rma_on_message(struct remote *r, struct link *l, uint64_t key, struct weft_reader *in, enum far_op op,
                     const struct ep_msg *msg, struct ep_sink *sink) {
+    far_stay_awake(r->far);
     if (op == FAR_BYTES || op == FAR_DONE) {
         on_answer(r, in, op, msg, sink);
         return;
