@@ -24,9 +24,14 @@ static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static struct view *view;
 static unsigned views, room;
 
+/* Files that show memory of other hosts. */
+#define FAR_MAX 1024
+static struct { uint64_t device, inode; } far_file[FAR_MAX];
+static unsigned far_files; /* ever; the oldest make room */
+
 void map_before_fork(void) { pthread_mutex_lock(&lock); }
 void map_after_fork(bool in_child) {
-    if (in_child) views = 0; /* it has not inherited them */
+    if (in_child) views = far_files = 0; /* it has not inherited them */
     pthread_mutex_unlock(&lock);
 }
 
@@ -157,9 +162,28 @@ static int settle(const struct request *r, void *addr, char **place) {
     return show_all(r, addr, version);
 }
 
+bool map_is_far(uint64_t device, uint64_t inode) {
+    bool found = false;
+    pthread_mutex_lock(&lock);
+    for (unsigned i = 0; i < far_files && i < FAR_MAX; i++)
+        found |= far_file[i].device == device && far_file[i].inode == inode;
+    pthread_mutex_unlock(&lock);
+    return found;
+}
+
+static void remember_far(const char *place) {
+    struct mapping m;
+    if (!memory_next((uintptr_t)place, &m)) return;
+    pthread_mutex_lock(&lock);
+    far_file[far_files % FAR_MAX].device = m.device;
+    far_file[far_files++ % FAR_MAX].inode = m.inode;
+    pthread_mutex_unlock(&lock);
+}
+
 /* Windows of a peer on another host. */
 static int map_far(const struct request *r, void *addr, bool fixed, int prot, char **out) {
     int err = coherent_map(r->e, r->offset, r->len, prot, out);
+    if (!err) remember_far(*out);
     if (!err && !(r->prot & (PROT_READ | PROT_WRITE))) mprotect(*out, r->len, PROT_NONE);
     if (err || !fixed) return err;
     if (mremap(*out, r->len, r->len, MREMAP_MAYMOVE | MREMAP_FIXED, addr) == addr) {

@@ -301,6 +301,12 @@ static int add_pieces(struct endpoint *e, const struct scif_piece *like, uintptr
     return err;
 }
 
+static bool any_is_far(const struct mapping *m, int n) {
+    bool any = false;
+    for (int i = 0; i < n; i++) any |= m[i].shared && map_is_far(m[i].device, m[i].inode);
+    return any;
+}
+
 static int register_pieces(struct endpoint *e, uint64_t address, uint64_t bytes, uint64_t offset, int prot) {
     if (!memory_is_mapped(address, bytes)) return EFAULT;
     become_owner(e);
@@ -312,7 +318,7 @@ static int register_pieces(struct endpoint *e, uint64_t address, uint64_t bytes,
     struct mapping *m = malloc(MAPPINGS_MAX * sizeof *m);
     int n = m ? memory_mappings(address, bytes, m, MAPPINGS_MAX) : 0;
     if (!watch_all(m, m ? n : -1)) like.born = UNWATCHED;
-    int err = add_pieces(e, &like, address, bytes, m, n < 0 ? 0 : n);
+    int err = any_is_far(m, n) ? ENOMEM : add_pieces(e, &like, address, bytes, m, n < 0 ? 0 : n);
     free(m);
     if (err) remove_range(e, offset, offset + bytes);
     return errno_of(err);
