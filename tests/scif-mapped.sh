@@ -1,0 +1,86 @@
+#!/bin/sh
+# Memory of one host that a program on another has mapped: additions of both are exact, and when the owner's service is
+# killed, or its link goes down, the other side gets SIGBUS.
+#
+#   usage: scif-mapped.sh BUILD [inside]
+#   ADDS, PAGES: how many additions, and pages whose faults are timed
+DEAD_MS=6000
+. "$(dirname "$0")/lib.sh"
+mapped=$build/bin/test/scif_mapped
+need "$weft" "$mapped"
+
+if [ "${2-}" != inside ]; then
+    need_namespaces
+    "$tests/lab/netns.sh" ip netns exec left "$tests/${0##*/}" "$build" inside
+    exit
+fi
+# From here on this is host `left`; everything of `right` carries another mark.
+export WEFT_ADAPTER=udp
+right_dir=$scratch/right
+mkdir -m 700 "$right_dir"
+# shellcheck disable=SC2317,SC2329
+{
+    right() { XDG_RUNTIME_DIR=$right_dir ip netns exec right "$@"; }
+    right_marked() { (XDG_RUNTIME_DIR=$right_dir && marked "$1"); }
+    right_is_empty() { [ -z "$(XDG_RUNTIME_DIR=$right_dir && marked_processes)" ]; }
+    two_nodes() { [ "$("$weft" nodes --json 2>/dev/null | grep -c '"online":true')" -eq 2 ]; }
+    serves() { [ -s "$scratch/address" ]; }
+}
+
+serve() {
+    : >"$scratch/address"
+    right "$mapped" serve >"$scratch/address" 2>"$scratch/right-err" &
+    server=$!
+    check "the right side listens" wait_until 20 serves
+}
+# with WHAT N: a client on the left.
+with() { "$mapped" "$1" "$(cat "$scratch/address")" "$2" >"$scratch/out" 2>&1; }
+is_mapped() { grep -q mapped "$scratch/out"; }
+lose() {
+    serve
+    : >"$scratch/out"
+    with lost 4 &
+    client=$!
+    check "it is mapped" wait_until 20 is_mapped
+}
+client_gets_sigbus() {
+    wait_for "$client" 20
+    check "the client gets SIGBUS" grep -q SIGBUS "$scratch/out"
+    kill -9 "$server" 2>/dev/null
+    wait "$server" 2>/dev/null
+}
+
+"$weft" up --bind 10.77.0.1 --insecure >"$scratch/up-left" 2>&1 || fail "weft up: $(cat "$scratch/up-left")"
+sed -n 's/.*--join \([^ ]*\).*/\1/p' "$scratch/up-left" | head -n 1 >"$scratch/join"
+right "$weft" up --bind 10.77.0.2 --insecure --join - <"$scratch/join" >"$scratch/up-right" 2>&1 ||
+    fail "weft up on the right: $(cat "$scratch/up-right")"
+check "two nodes" wait_until 20 two_nodes
+
+section "both add"
+serve
+check "all additions are there" with adds "${ADDS:-20000000}"
+sed 's/^/      /' "$scratch/out"
+wait_for "$server" 20
+same "the server ends well" "$status" 0
+
+section "faults"
+serve
+check "each side reads what the other has written" with faults "${PAGES:-200}"
+sed 's/^/      /' "$scratch/out"
+wait_for "$server" 20
+same "the server ends well" "$status" 0
+
+section "the owner's service is killed"
+lose
+kill -9 "$(right_marked weft-scif)"
+client_gets_sigbus
+
+section "the owner's host is lost"
+lose
+ip -n right link set veth0 down
+client_gets_sigbus
+
+for side in "" right; do $side "$weft" down >"$scratch/down" 2>&1; done
+check "the right side is gone" wait_until 20 right_is_empty
+nothing_left
+finish

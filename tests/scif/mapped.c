@@ -1,0 +1,189 @@
+/* Two programs, on one host or on two, and memory of one that the other has mapped: whether additions of both
+ * are exact, what a page costs that the other side has, and what a side sees that loses the other.
+ *
+ *   scif_mapped serve                    prints its address, and takes one client
+ *   scif_mapped adds NODE:PORT N         N atomic additions by two threads on each side, on two pages
+ *   scif_mapped faults NODE:PORT N       median times of N pages
+ *   scif_mapped lost NODE:PORT N         goes on with N pages until SIGBUS */
+#include <pthread.h>
+#include <scif.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <time.h>
+
+#define PAGE  4096u
+#define WORDS 8u
+
+enum what { ADDS, FAULTS, LOST };
+struct order {
+    int32_t what;
+    uint32_t pages;
+    uint64_t count;
+};
+static scif_epd_t epd;
+static char *memory;
+static struct order order;
+
+static void need(bool good, const char *what) {
+    if (good) return;
+    perror(what);
+    exit(1);
+}
+static uint64_t now_ns(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+}
+static void tell(const void *what, int bytes) {
+    need(scif_send(epd, (void *)(uintptr_t)what, bytes, SCIF_SEND_BLOCK) == bytes, "scif_send");
+}
+static void hear(void *what, int bytes) {
+    need(scif_recv(epd, what, bytes, SCIF_RECV_BLOCK) == bytes, "scif_recv");
+}
+static volatile uint64_t *word(uint64_t page, unsigned i) {
+    return (volatile uint64_t *)(void *)(memory + page * PAGE) + i;
+}
+
+/* ---- Additions ---- */
+static void *add(void *none) {
+    for (uint64_t i = 0; i < order.count / 4; i++)
+        __atomic_fetch_add(word(i & 1, (unsigned)(i >> 1) % WORDS), 1, __ATOMIC_SEQ_CST);
+    return none;
+}
+static void run_adds(void) {
+    pthread_t t;
+    need(!pthread_create(&t, NULL, add, NULL), "pthread_create");
+    add(NULL);
+    pthread_join(t, NULL);
+}
+static uint64_t sum(void) {
+    uint64_t n = 0;
+    for (unsigned i = 0; i < 2 * WORDS; i++) n += *word(i / WORDS, i % WORDS);
+    return n;
+}
+
+/* ---- Times ---- */
+static int by_value(const void *a, const void *b) {
+    uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+    return (x > y) - (x < y);
+}
+static uint64_t median_ns(bool write) {
+    uint64_t *ns = calloc(order.pages, sizeof *ns), middle;
+    for (uint64_t page = 0; page < order.pages; page++) {
+        uint64_t from = now_ns();
+        if (write)
+            *word(page, 0) = page;
+        else
+            (void)*word(page, 0);
+        ns[page] = now_ns() - from;
+    }
+    qsort(ns, order.pages, sizeof *ns, by_value);
+    middle = ns[order.pages / 2];
+    free(ns);
+    return middle;
+}
+
+/* ---- The owner ---- */
+static void listen_and_accept(void) {
+    struct scif_portID peer;
+    scif_epd_t l = scif_open();
+    int port = l < 0 ? -1 : scif_bind(l, 0);
+    uint16_t self;
+    need(port > 0 && scif_listen(l, 1) == 0 && scif_get_nodeIDs(NULL, 0, &self) > 0, "scif_listen");
+    printf("%u:%d\n", self, port);
+    fflush(stdout);
+    need(scif_accept(l, &peer, &epd, SCIF_ACCEPT_SYNC) == 0, "scif_accept");
+    need(scif_close(l) == 0, "scif_close");
+}
+
+static int serve(void) {
+    uint64_t result[2] = {0}, go;
+    listen_and_accept();
+    hear(&order, sizeof order);
+    size_t bytes = (size_t)order.pages * PAGE;
+    memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    need(memory != MAP_FAILED, "mmap");
+    memset(memory, 0, bytes);
+    off_t at = scif_register(epd, memory, bytes, 0, SCIF_PROT_READ | SCIF_PROT_WRITE, 0);
+    need(at >= 0, "scif_register");
+    tell(&at, sizeof at);
+    hear(&go, sizeof go);
+    if (order.what == ADDS) run_adds();
+    if (order.what == FAULTS) {
+        result[0] = median_ns(false);
+        result[1] = median_ns(true);
+    }
+    if (order.what != LOST) tell(result, sizeof result);
+    hear(&go, sizeof go);
+    return 0;
+}
+
+/* ---- Who has mapped it ---- */
+static sigjmp_buf lost;
+static void on_signal(int signal) { siglongjmp(lost, signal); }
+
+static int go_on_until_lost(void) {
+    signal(SIGBUS, on_signal);
+    if (sigsetjmp(lost, 1)) {
+        puts("SIGBUS");
+        return 0;
+    }
+    puts("mapped");
+    fflush(stdout);
+    for (uint64_t i = 0;; i++) {
+        *word(i % order.pages, 0) = i;
+        nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
+    }
+}
+
+static int add_too(void) {
+    uint64_t go = 1, result[2], from = now_ns();
+    tell(&go, sizeof go);
+    run_adds();
+    hear(result, sizeof result);
+    bool exact = sum() == order.count / 4 * 4;
+    printf("%llu additions, %.3f us each: %s\n", (unsigned long long)order.count,
+           (double)(now_ns() - from) / 1e3 / (double)order.count, exact ? "exact" : "LOST");
+    tell(&go, sizeof go);
+    return !exact;
+}
+
+static int measure(void) {
+    uint64_t go = 1, own[3] = {median_ns(false), median_ns(true), 0}, result[2];
+    tell(&go, sizeof go);
+    hear(result, sizeof result);
+    own[2] = median_ns(true);
+    printf("first read %.1f, write where it has read %.1f, write where the owner has it %.1f us; owner: read "
+           "%.1f, write "
+           "%.1f us\n",
+           (double)own[0] / 1e3, (double)own[1] / 1e3, (double)own[2] / 1e3, (double)result[0] / 1e3,
+           (double)result[1] / 1e3);
+    tell(&go, sizeof go);
+    return 0;
+}
+
+static int map(struct scif_portID to) {
+    off_t at;
+    epd = scif_open();
+    need(epd >= 0 && scif_connect(epd, &to) > 0, "scif_connect");
+    tell(&order, sizeof order);
+    hear(&at, sizeof at);
+    memory = scif_mmap(NULL, (size_t)order.pages * PAGE, SCIF_PROT_READ | SCIF_PROT_WRITE, 0, epd, at);
+    need(memory != SCIF_MMAP_FAILED, "scif_mmap");
+    return order.what == ADDS ? add_too() : order.what == FAULTS ? measure() : go_on_until_lost();
+}
+
+int main(int argc, char **argv) {
+    struct scif_portID to;
+    if (argc == 2 && !strcmp(argv[1], "serve")) return serve();
+    if (argc != 4 || sscanf(argv[2], "%hu:%hu", &to.node, &to.port) != 2) return 2;
+    order.what = !strcmp(argv[1], "adds") ? ADDS : !strcmp(argv[1], "faults") ? FAULTS : LOST;
+    order.count = strtoull(argv[3], NULL, 10);
+    order.pages = order.what == ADDS ? 2 : (uint32_t)order.count;
+    return map(to);
+}
