@@ -15,6 +15,7 @@
 #define HOME_PAGES  (FILE_VIEW_BYTES / SHARE_PAGE)
 #define PATIENCE_NS (10 * WEFT_NS_PER_S) /* that a sharer may take to give a page up */
 #define LOOK_NS     WEFT_NS_PER_S
+#define ASKS_MAX    64 /* of one other service */
 
 struct home_of {
     struct weft_list link; /* in far.homes */
@@ -277,8 +278,11 @@ void homes_on_map(struct remote *r, struct link *l, struct weft_reader *in) {
     uint32_t number = weft_get_u32(in);
     uint64_t offset = weft_get_u64(in);
     uint32_t pages = weft_get_u32(in), prot = weft_get_u8(in);
-    bool good = !in->failed && pages && pages <= SHARE_PAGES_MAX && offset % SHARE_PAGE == 0 &&
-                offset < OFFSET_END && !(prot & ~(uint32_t)(SCIF_PROT_READ | SCIF_PROT_WRITE)) &&
+    unsigned asks = 0;
+    weft_list_for_each(it, &r->map_asks) asks++;
+    bool good = !in->failed && asks < ASKS_MAX && pages && pages <= SHARE_PAGES_MAX &&
+                offset % SHARE_PAGE == 0 && offset < OFFSET_END &&
+                !(prot & ~(uint32_t)(SCIF_PROT_READ | SCIF_PROT_WRITE)) &&
                 !weft_map_get(&r->far->views, view_key(r, number));
     if (!good) far_fail(r, "a bad mapping");
     if (good && (!a || !l || l->state != LINK_OPEN)) answer(r, number, ENOMEM);
@@ -330,17 +334,6 @@ void homes_lost(struct remote *r) {
 }
 
 /* ---- Time, end ---- */
-static void give_up(struct sharer *s) {
-    if (!s->local) {
-        end_view(((struct run *)s->user)->view);
-        return;
-    }
-    struct local *o = s->user;
-    struct share_message end = {.mapping = o->mapping, .kind = SHARE_END};
-    pages_send(o->line, &end, NULL);
-    homes_leave(o);
-}
-
 uint64_t homes_expire(struct far *f, uint64_t now) {
     uint64_t next = WEFT_TIME_NEVER;
     weft_list_for_each_safe(it, &f->homes) {
@@ -349,20 +342,20 @@ uint64_t homes_expire(struct far *f, uint64_t now) {
         next = now + LOOK_NS;
         struct sharer *late = home_late(&h->home, now, PATIENCE_NS);
         if (!late) continue;
-        give_up(late);
+        end_view(((struct run *)late->user)->view);
         return now; /* there may be more */
     }
     return next;
 }
 
+/* No other service is left, so all sharers are local; the last one's going ends its home. */
 void homes_close(struct far *f) {
     while (!weft_list_empty(&f->homes)) {
         struct home_of *h = weft_list_entry(f->homes.next, struct home_of, link);
-        while (!weft_list_empty(&h->home.sharers)) {
-            bool last = h->home.sharers.next->next == &h->home.sharers && !h->home.busy.count;
-            give_up(weft_list_entry(h->home.sharers.next, struct sharer, link));
-            if (last) break;
-        }
+        struct local *o = weft_list_entry(h->home.sharers.next, struct sharer, link)->user;
+        struct share_message end = {.mapping = o->mapping, .kind = SHARE_END};
+        pages_send(o->line, &end, NULL);
+        homes_leave(o);
     }
 }
 
@@ -375,7 +368,6 @@ struct move {
 struct part {
     struct home_access access;
     struct move *move;
-    struct home_of *home;
     uint64_t at, bytes; /* in the file */
     unsigned char *memory;
 };
@@ -418,7 +410,7 @@ static int move_shared(struct move *m, struct home_of *h, uint64_t at, uint64_t 
     uint32_t first = (uint32_t)(at / SHARE_PAGE), last = (uint32_t)((at + bytes - 1) / SHARE_PAGE);
     struct part *p = calloc(1, sizeof *p);
     if (!p) return ENOMEM;
-    *p = (struct part){.move = m, .home = h, .at = at, .bytes = bytes, .memory = memory};
+    *p = (struct part){.move = m, .at = at, .bytes = bytes, .memory = memory};
     p->access = (struct home_access){.first = first,
                                      .count = last - first + 1,
                                      .write = m->m.write,

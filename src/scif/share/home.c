@@ -265,7 +265,7 @@ void home_remove(struct home *h, struct sharer *s, uint64_t now_ns) {
 struct sharer *home_late(struct home *h, uint64_t now_ns, uint64_t patience_ns) {
     weft_list_for_each(l, &h->sharers) {
         struct sharer *s = entry(l);
-        if (s->unanswered && now_ns - s->answered_ns >= patience_ns) return s;
+        if (!s->local && s->unanswered && now_ns - s->answered_ns >= patience_ns) return s;
     }
     return NULL;
 }

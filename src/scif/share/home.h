@@ -76,7 +76,8 @@ void home_remove(struct home *h, struct sharer *s, uint64_t now_ns);
  */
 int home_message(struct home *h, struct sharer *s, const struct share_message *m, const void *page,
                  uint64_t now_ns);
-/* One that has been asked for a page and has said nothing for so long; NULL: none. */
+/* One that has been asked for a page and has said nothing for so long; NULL: none. Local ones are waited for:
+ * they would go on seeing the memory. */
 struct sharer *home_late(struct home *h, uint64_t now_ns, uint64_t patience_ns);
 
 /* 0, EINVAL (range), ENOMEM. The access stays the caller's, and where it is, until on_done. */

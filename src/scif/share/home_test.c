@@ -176,6 +176,16 @@ static void home_late__one_that_never_answers_holds_nobody_up(void **state) {
 
 static void ignore_page(struct home_access *a, uint32_t page, unsigned char *memory) {}
 static void ignore_done(struct home_access *a) {}
+static void home_late__the_owner_is_waited_for(void **state) {
+    struct fixture *f = open_home();
+    struct sharer *owner = join(f, true, true), *far = join(f, false, true);
+    say_at(f, owner, SHARE_WANT_WRITE, 0, 0, 0);
+    say_at(f, far, SHARE_WANT_WRITE, 0, 0, 0);
+    assert_int_equal(f->last.kind, SHARE_TAKE);
+    assert_null(home_late(&f->home, 1000000, 1000));
+    close_home(f);
+}
+
 static void home_access__refuses_what_is_outside(void **state) {
     static const uint32_t bad[][2] = {{0, 0}, {0, PAGES + 1}, {PAGES, 1}, {1, UINT32_MAX}, {UINT32_MAX, 2}};
     struct fixture *f = open_home();
@@ -206,6 +216,7 @@ int main(void) {
         cmocka_unit_test(home__a_sharer_sees_its_pages_and_no_others),
         cmocka_unit_test(home_join__has_only_what_nobody_elsewhere_sees),
         cmocka_unit_test(home_late__one_that_never_answers_holds_nobody_up),
+        cmocka_unit_test(home_late__the_owner_is_waited_for),
         cmocka_unit_test(home_access__refuses_what_is_outside),
         cmocka_unit_test(home_fini__tells_all_sharers),
     };

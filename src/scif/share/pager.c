@@ -74,11 +74,6 @@ int pager_open(struct pager *p, pager_send_fn *send, uint64_t hold_ns) {
     return fd < 0 ? -fd : 0;
 }
 
-void pager_close(struct pager *p) {
-    while (!weft_list_empty(&p->mappings)) pager_end(entry(p->mappings.next));
-    close(p->fd);
-}
-
 static void paged_free(struct paged *g) {
     weft_list_remove(&g->link);
     if (!g->cache.local && g->cache.state) munmap(g->cache.state, states_of(g) + bytes_of(g));
@@ -96,8 +91,7 @@ static int map_file(struct paged *g, const struct pager_map *map) {
     g->cache.state = own;
     g->cache.memory = own + states;
     g->file_at = states;
-    void *at =
-        mmap(map->address, bytes, prot, MAP_SHARED | (map->fixed ? MAP_FIXED : 0), g->file, (off_t)states);
+    void *at = mmap(NULL, bytes, prot, MAP_SHARED, g->file, (off_t)states);
     if (at == MAP_FAILED) return errno;
     g->place[0].address = (uintptr_t)at;
     madvise(own, states + bytes, MADV_DONTFORK);
@@ -275,23 +269,6 @@ uint64_t pager_deadline(const struct pager *p) {
 
 void pager_expire(struct pager *p, uint64_t now_ns) {
     weft_list_for_each(l, &p->mappings) cache_expire(&entry(l)->cache, now_ns);
-    if (p->events) pager_faults(p);
-}
-
-void pager_unmap(struct paged *g, uint32_t first, uint32_t count) {
-    struct pager *p = g->pager;
-    for (unsigned i = 0; i < g->places; i++) {
-        const struct paged_place *at = &g->place[i];
-        uint32_t from = first > at->first ? first : at->first,
-                 to = first + count < at->first + at->count ? first + count : at->first + at->count;
-        if (from >= to) continue;
-        void *address = (void *)(at->address + (size_t)(from - at->first) * SHARE_PAGE);
-        size_t bytes = (size_t)(to - from) * SHARE_PAGE;
-        mprotect(address, bytes, PROT_NONE); /* nobody reads what is not the newest */
-        faults_unwatch(p->fd, (uintptr_t)address, bytes);
-        munmap(address, bytes);
-    }
-    if (cache_unmap(&g->cache, first, count)) paged_free(g);
     if (p->events) pager_faults(p);
 }
 

@@ -50,14 +50,11 @@ struct pager {
 
 /* 0 or an errno: as faults_open. */
 int pager_open(struct pager *p, pager_send_fn *send, uint64_t hold_ns);
-/* Mappings of other hosts' memory end as by pager_end. */
-void pager_close(struct pager *p);
 
 struct pager_map {
     uint64_t mapping; /* goes into its messages */
     void *user;
-    void *address; /* elsewhere: where to map it, NULL: anywhere; local: where it is mapped */
-    bool fixed;    /* exactly there */
+    void *address; /* local: where it is mapped; else it is mapped anywhere */
     uint32_t pages;
     bool writable;
     bool local, has_all; /* local: all pages are here, to write if they may be */
@@ -78,8 +75,6 @@ bool pager_has(const struct pager *p, uintptr_t address);
 uint64_t pager_deadline(const struct pager *p);
 void pager_expire(struct pager *p, uint64_t now_ns);
 
-/* Unmaps a part of it, or all. */
-void pager_unmap(struct paged *g, uint32_t first, uint32_t count);
 /* Its home is lost: the program gets SIGBUS where it touches it. A local one is the program's alone again. */
 void pager_end(struct paged *g);
 
