@@ -88,8 +88,8 @@ struct job {
     bool same[CHUNK_PAGES];
 };
 
-/* The program's addresses, past whoever else has taken the place of these functions: a sanitizer takes what happens to
- * memory here for an access by the program. */
+/* The program's addresses, past whoever else has taken the place of these functions: a sanitizer takes what
+ * happens to memory here for an access by the program. */
 static bool map_file(void *place, size_t bytes, int prot, int fd, uint64_t at) {
     return syscall(SYS_mmap, place, bytes, prot, MAP_SHARED | MAP_FIXED, fd, at) == (long)place;
 }
@@ -161,7 +161,8 @@ static int to_pool(const struct job *j, uint32_t first, uint32_t n, const void *
 
 /* ---- Addresses that show the file ---- */
 static bool show_pool(const struct job *j, uint32_t page, uint32_t n, uintptr_t address, int prot) {
-    return map_file((void *)address, (size_t)n * SCIF_PAGE, prot, j->pool, j->at + (uint64_t)page * SCIF_PAGE);
+    return map_file((void *)address, (size_t)n * SCIF_PAGE, prot, j->pool,
+                    j->at + (uint64_t)page * SCIF_PAGE);
 }
 
 static void advise(uintptr_t address, size_t bytes, struct advice a) {
@@ -381,10 +382,7 @@ static int move_pages(struct job *j) {
         if (m.to && m.to != last.to && !pool_has(&m)) { /* another mapping than before */
             a = memory_advice(j->place[first]);
             struct mapping full = {.from = j->place[first]};
-            if (m.shared && (!memory_each(see_one, &full) || !memory_is_own_alone(&full))) err = ENOMEM;
-            if (err)
-                weft_error("scif",
-                           "shared memory without a descriptor here may be others' too: it cannot be mapped");
+            if (m.shared && (!memory_each(see_one, &full) || !memory_is_own_alone(&full))) err = EBUSY;
         }
         last = m;
         if (!err) err = move_chunk(j, first, n, &m, a);
