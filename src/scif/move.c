@@ -30,6 +30,7 @@
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/random.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #define CHUNK_PAGES 64u /* so long do threads wait, some 100 us, that touch what is being moved */
@@ -86,6 +87,15 @@ struct job {
     uint64_t token[CHUNK_PAGES], kept[CHUNK_PAGES];
     bool same[CHUNK_PAGES];
 };
+
+/* The program's addresses, past whoever else has taken the place of these functions: a sanitizer takes what
+ * happens to memory here for an access by the program. */
+static bool map_file(void *place, size_t bytes, int prot, int fd, uint64_t at) {
+    return syscall(SYS_mmap, place, bytes, prot, MAP_SHARED | MAP_FIXED, fd, at) == (long)place;
+}
+static bool move_mapping(void *from, size_t bytes, int flags, uintptr_t to) {
+    return syscall(SYS_mremap, from, bytes, bytes, MREMAP_MAYMOVE | MREMAP_FIXED | flags, to) == (long)to;
+}
 
 static void *take_memory(size_t bytes) {
     void *p = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -151,8 +161,8 @@ static int to_pool(const struct job *j, uint32_t first, uint32_t n, const void *
 
 /* ---- Addresses that show the file ---- */
 static bool show_pool(const struct job *j, uint32_t page, uint32_t n, uintptr_t address, int prot) {
-    return mmap((void *)address, (size_t)n * SCIF_PAGE, prot, MAP_SHARED | MAP_FIXED, j->pool,
-                (off_t)(j->at + (uint64_t)page * SCIF_PAGE)) != MAP_FAILED;
+    return map_file((void *)address, (size_t)n * SCIF_PAGE, prot, j->pool,
+                    j->at + (uint64_t)page * SCIF_PAGE);
 }
 
 static void advise(uintptr_t address, size_t bytes, struct advice a) {
@@ -172,14 +182,20 @@ static void mark_done(struct job *j, uint32_t first, uint32_t n) {
 }
 
 /* ---- Pages that no address shows ---- */
-static int move_unseen(struct job *j, uint32_t first, uint32_t n) {
-    int err = read_pinned(j, &j->pinned, (uint64_t)first * SCIF_PAGE, j->buffer[0], (size_t)n * SCIF_PAGE);
-    if (!err && getrandom(j->token, n * sizeof *j->token, 0) < 0) err = errno;
+/* The pages lie in the buffer, and nobody sees them any more but rings. */
+static int find_in_others(struct job *j, uint32_t first, uint32_t n) {
+    int err = getrandom(j->token, n * sizeof *j->token, 0) < 0 ? errno : 0;
     for (uint32_t i = 0; !err && i < n; i++) {
         uint64_t kept;
         memcpy(&kept, j->buffer[0] + (size_t)i * SCIF_PAGE, sizeof kept);
         err = compare_unseen(j, first + i, j->token[i], kept);
     }
+    return err;
+}
+
+static int move_unseen(struct job *j, uint32_t first, uint32_t n) {
+    int err = read_pinned(j, &j->pinned, (uint64_t)first * SCIF_PAGE, j->buffer[0], (size_t)n * SCIF_PAGE);
+    if (!err) err = find_in_others(j, first, n);
     if (!err) err = to_pool(j, first, n, j->buffer[0]);
     if (!err) mark_done(j, first, n);
     return err;
@@ -222,8 +238,7 @@ static int settle(struct job *j, uint32_t first, uint32_t n, unsigned char *page
         if (!err) mark_done(j, first + i, len);
         if (shown) continue;
         void *from = pages + (size_t)i * SCIF_PAGE;
-        if (mprotect(from, bytes, prot) ||
-            mremap(from, bytes, bytes, MREMAP_MAYMOVE | MREMAP_FIXED, (void *)to) == MAP_FAILED) {
+        if (mprotect(from, bytes, prot) || !move_mapping(from, bytes, 0, to)) {
             weft_error("scif", "memory that was to be mapped cannot be given back: %s", strerror(errno));
             abort(); /* the program would go on without it */
         }
@@ -242,9 +257,7 @@ static int move_private(struct job *j, uint32_t first, uint32_t n, const struct 
     watch_no_more(at, bytes);
     int err = j->faults < 0 || ioctl(j->faults, UFFDIO_REGISTER, &arm) ? ENOMEM : 0;
     bool armed = !err;
-    if (!err && mremap((void *)at, bytes, bytes, MREMAP_MAYMOVE | MREMAP_FIXED | MREMAP_DONTUNMAP, pages) ==
-                    MAP_FAILED)
-        err = ENOMEM;
+    if (!err && !move_mapping((void *)at, bytes, MREMAP_DONTUNMAP, (uintptr_t)pages)) err = ENOMEM;
     if (!err) { /* threads wait from here */
         err = mprotect(pages, bytes, PROT_READ | PROT_WRITE) ? ENOMEM : transplant(j, first, n, pages);
         if (err) memset(j->same, 0, sizeof j->same);
@@ -298,12 +311,13 @@ static int exchange(struct job *j, uint32_t page, uint32_t n, uintptr_t at, int 
     int err = fd < 0 || pages == MAP_FAILED || ioctl(fd, UFFDIO_REGISTER, &arm) ? ENOMEM : 0;
     if (!err) err = pthread_create(&ear, NULL, hear, &fd);
     bool heard = !err;
-    if (!err && mremap(pages, bytes, bytes, MREMAP_MAYMOVE | MREMAP_FIXED, (void *)at) == MAP_FAILED) {
+    if (!err && !move_mapping(pages, bytes, 0, at)) {
         err = ENOMEM;
         pthread_cancel(ear);
     }
     if (!err) { /* threads wait from here */
         err = read_pinned(j, &j->pinned, (uint64_t)page * SCIF_PAGE, j->buffer[0], bytes);
+        if (!err) err = find_in_others(j, page, n);
         if (!err) err = to_pool(j, page, n, j->buffer[0]);
         if (err) abort(); /* the addresses show nothing */
         ioctl(fd, UFFDIO_UNREGISTER, &range);
@@ -368,10 +382,7 @@ static int move_pages(struct job *j) {
         if (m.to && m.to != last.to && !pool_has(&m)) { /* another mapping than before */
             a = memory_advice(j->place[first]);
             struct mapping full = {.from = j->place[first]};
-            if (m.shared && (!memory_each(see_one, &full) || !memory_is_own_alone(&full))) err = ENOMEM;
-            if (err)
-                weft_error("scif",
-                           "shared memory without a descriptor here may be others' too: it cannot be mapped");
+            if (m.shared && (!memory_each(see_one, &full) || !memory_is_own_alone(&full))) err = EBUSY;
         }
         last = m;
         if (!err) err = move_chunk(j, first, n, &m, a);
@@ -380,13 +391,21 @@ static int move_pages(struct job *j) {
 }
 
 /* ---- The tables ---- */
+/* Whether another part of its window, which was parted before, needs what is pinned in its slot. */
+static bool is_slot_needed(const struct scif_windows *w, const struct scif_piece *p) {
+    for (unsigned i = 0; i < table_count(w); i++) {
+        const struct scif_piece *o = &w->piece[i];
+        if (o->kind == PIECE_PINNED && o->place == p->place && o->slot == p->slot) return true;
+    }
+    return false;
+}
+
 /* The piece becomes pieces, by what page of the pool each page is: page[], + 1; 0: it stays. */
 static bool convert(const struct job *j, struct endpoint *e, const struct scif_piece *p, const uint32_t *page,
                     uint32_t file) {
     struct scif_windows *w = e->own.table;
     unsigned i = table_search(w, p->offset), n = 0;
     uint32_t pages = (uint32_t)(p->bytes / SCIF_PAGE);
-    bool stays = false;
     for (uint32_t k = 0, len; k < pages; k += len) {
         len = 1;
         while (k + len < pages && (page[k] ? page[k + len] == page[k] + len : !page[k + len])) len++;
@@ -395,7 +414,6 @@ static bool convert(const struct job *j, struct endpoint *e, const struct scif_p
         o->offset += (uint64_t)k * SCIF_PAGE;
         o->bytes = (uint64_t)len * SCIF_PAGE;
         o->at += (uint64_t)k * SCIF_PAGE;
-        stays |= !page[k];
         if (!page[k]) continue;
         o->kind = PIECE_FILE;
         o->place = file;
@@ -403,7 +421,7 @@ static bool convert(const struct job *j, struct endpoint *e, const struct scif_p
         o->at = j->at + (uint64_t)(page[k] - 1) * SCIF_PAGE;
     }
     if (!table_replace(w, i, i + 1, j->pieces, n)) return false;
-    if (!stays) windows_free_slot(e, p);
+    if (!is_slot_needed(w, p)) windows_free_slot(e, p);
     return true;
 }
 
@@ -411,7 +429,7 @@ static void give_up(struct endpoint *e, const struct scif_piece *p) {
     unsigned i = table_search(e->own.table, p->offset);
     weft_error("scif", "a window is in more parts than there is room for: some of it ends");
     table_replace(e->own.table, i, i + 1, NULL, 0);
-    windows_free_slot(e, p);
+    if (!is_slot_needed(e->own.table, p)) windows_free_slot(e, p);
 }
 
 static void convert_all(struct job *j) {
@@ -511,6 +529,7 @@ static size_t pieces_room(const struct job *j) {
 }
 
 static void release(struct job *j) {
+    if (j->pieces) munmap(j->pieces, pieces_room(j) * sizeof *j->pieces); /* while the others tell how much */
     for (unsigned k = 0; k < j->others; k++) {
         struct other *o = &j->other[k];
         munmap(o->place, o->pinned.pages * sizeof *o->place);
@@ -519,7 +538,6 @@ static void release(struct job *j) {
     if (j->others) munmap(j->other, j->others * sizeof *j->other);
     if (j->place) munmap(j->place, j->pinned.pages * sizeof *j->place);
     if (j->page) munmap(j->page, j->pinned.pages * sizeof *j->page);
-    if (j->pieces) munmap(j->pieces, pieces_room(j) * sizeof *j->pieces);
     if (j->memory >= 0) close_descriptor(j->memory);
     if (j->faults >= 0) close_descriptor(j->faults);
     munmap(j, sizeof *j);

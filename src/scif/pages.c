@@ -115,12 +115,14 @@ struct advice memory_advice(uintptr_t address) {
 
 /* ---- Whose memory it is ---- */
 struct seen {
-    uint64_t device, inode;
+    const struct mapping *what;
     unsigned times;
 };
 static bool see_any(void *context, const struct mapping *m) {
     struct seen *s = context;
-    s->times += m->device == s->device && m->inode == s->inode;
+    const struct mapping *w = s->what;
+    s->times += m->device == w->device && m->inode == w->inode && m->at < w->at + (w->to - w->from) &&
+                w->at < m->at + (m->to - m->from);
     return true;
 }
 
@@ -149,7 +151,7 @@ bool memory_is_own_alone(const struct mapping *m) {
     DIR *d = opendir("/proc");
     bool alone = d != NULL;
     for (struct dirent *e; alone && (e = readdir(d));) {
-        struct seen s = {m->device, m->inode, 0};
+        struct seen s = {m, 0};
         int process = atoi(e->d_name);
         if (process <= 0) continue;
         each(process, see_any, &s); /* others' are not ours to look into, and cannot have it */

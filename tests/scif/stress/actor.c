@@ -25,6 +25,19 @@ void actor_at(unsigned self, const char *format, ...) {
     va_end(ap);
 }
 
+void actor_does(struct connection *c, const char *format, ...) {
+    va_list ap;
+    va_start(ap, format);
+    vsnprintf(c->past[c->pasts % PAST], sizeof *c->past, format, ap);
+    va_end(ap);
+    actor_at(c->self, "%s", c->past[c->pasts++ % PAST]);
+}
+
+static void print_past(const struct connection *c) {
+    for (unsigned i = c->pasts < PAST ? 0 : c->pasts - PAST; i < c->pasts; i++)
+        fprintf(stderr, "  %u with %u, %u: %s\n", c->self, c->partner, i, c->past[i % PAST]);
+}
+
 void actor_fail(const struct connection *c, const char *format, ...) {
     char text[500];
     va_list ap;
@@ -34,6 +47,7 @@ void actor_fail(const struct connection *c, const char *format, ...) {
     fprintf(stderr, "process %u with %u (%s, %s, %u steps of all): %s\n", c->self, c->partner,
             c->side ? "accepted" : "connected", arena->actor[c->self].where,
             (unsigned)atomic_load(&arena->steps), text);
+    if (!strstr(text, "though the partner lives")) print_past(c);
     _exit(1);
 }
 
@@ -52,6 +66,7 @@ static bool is_gone(const struct connection *c) {
 
 /* ---- Connections ---- */
 static void drop(struct connection *c) {
+    c->pasts = 0;
     if (c->epd >= 0) scif_close(c->epd);
     c->open = false;
     for (int s = 0; s < 2; s++) space_clear(&c->space[s]);
@@ -199,6 +214,7 @@ static void warm_up(unsigned self) {
         scif_munmap(map, PAGE);
         atomic_store(&arena->maps, true);
     }
+    if (scif_vwriteto(a, word, 8, off, 0)) actor_fail(&c, "no RMA to what was mapped: %s", strerror(errno));
     scif_close(a);
     scif_close(b);
     scif_close(l);

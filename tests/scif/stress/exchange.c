@@ -42,9 +42,9 @@ struct outcome exchange_outcome(struct connection *c, bool active, struct outcom
     return own;
 }
 
-void exchange_acknowledge(struct connection *c, bool active) {
+void exchange_acknowledge(struct connection *c, bool hears) {
     char byte = 'k';
-    if (active)
+    if (hears)
         exchange_receive(c, &byte, 1);
     else
         exchange_send(c, &byte, 1);

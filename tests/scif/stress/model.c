@@ -56,7 +56,7 @@ struct block *space_new_block(struct space *s, size_t bytes, bool own, bool shar
     struct block *b = s->block;
     while (b < s->block + BLOCKS && b->used) b++;
     if (b == s->block + BLOCKS) return NULL;
-    *b = (struct block){.used = true, .bytes = bytes, .shadow = malloc(bytes)};
+    *b = (struct block){.used = true, .shared = shared, .bytes = bytes, .shadow = malloc(bytes)};
     if (!b->shadow) abort();
     pattern_fill(b->shadow, bytes, seed);
     if (!own) return b;

@@ -21,7 +21,10 @@ struct act {
 /* Compares what a call gave, which the acting side tells, with what had to come. */
 static struct outcome settle(struct act *a, const char *call, struct outcome got, int wanted, int or_else) {
     got = exchange_outcome(a->c, a->active, got);
-    if (got.error != wanted && got.error != or_else)
+    bool right = got.error == wanted || got.error == or_else;
+    /* Who was just killed answers no more: whatever a call that needs him makes of that. */
+    if (!right && atomic_load(&arena->actor[a->c->partner].doomed)) actor_lost(a->c);
+    if (!right)
         actor_fail(a->c, "%s ends with %d (%s), has to with %d (%s)", call, got.error, strerror(got.error),
                    wanted, strerror(wanted));
     return got;
@@ -34,11 +37,14 @@ static int error_of(struct connection *c, long result) {
     return errno;
 }
 
-/* The passive side's memory is right, and it says so. */
+/* Each side's memory is right, and it says so: first the passive one, then the other. Neither goes on before
+ * both have looked. */
 static void look(struct act *a) {
+    if (a->active) exchange_acknowledge(a->c, true);
     const char *wrong = space_compare(&a->c->space[a->c->side]);
     if (wrong) actor_fail(a->c, "%s", wrong);
-    exchange_acknowledge(a->c, a->active);
+    exchange_acknowledge(a->c, false);
+    if (!a->active) exchange_acknowledge(a->c, true);
 }
 
 /* ---- Registering ---- */
@@ -77,6 +83,10 @@ static void do_register(struct act *a) {
     size_t at = (b->bytes - bytes) / PAGE ? random_below(r, (unsigned)((b->bytes - bytes) / PAGE)) * PAGE : 0;
     int wanted = fixed && !space_is_free(a->own, offset, bytes) ? EADDRINUSE : 0;
     struct outcome o = {0};
+    actor_does(c, "%s: register %zu bytes from %zu of block %d (%s), at %#llx%s, prot %d",
+               a->active ? "acting" : "watching", bytes, at, (int)(b - a->own->block),
+               b->shared ? "shared" : "private", (unsigned long long)offset,
+               fixed ? "" : " or where it likes", prot);
     if (a->active) {
         off_t got =
             scif_register(c->epd, b->memory + at, bytes, (off_t)offset, prot, fixed ? SCIF_MAP_FIXED : 0);
@@ -111,6 +121,8 @@ static void do_unregister(struct act *a) {
     uint64_t offset = none ? OFFSET_BASE + (OFFSET_PAGES + BLOCK_PAGES + 1) * PAGE : w->offset;
     size_t bytes = none || (part && w->bytes > PAGE) ? PAGE : w->bytes;
     bool splits = !none && bytes != w->bytes;
+    actor_does(c, "%s: unregister %zu bytes at %#llx", a->active ? "acting" : "watching", bytes,
+               (unsigned long long)offset);
     if (a->active) o.error = error_of(c, scif_unregister(c->epd, (off_t)offset, bytes));
     settle(a, "scif_unregister", o, splits ? EINVAL : 0, splits ? EINVAL : 0);
     look(a); /* while its memory is still there */
@@ -227,10 +239,10 @@ static void do_transfer(struct act *a) {
                : t.by_address
                    ? 0
                    : space_check(a->own, t.local, t.bytes, t.writes ? SCIF_PROT_READ : SCIF_PROT_WRITE);
-    actor_at(a->c->self, "%s: %s of %zu bytes between %#llx%s and %#llx, flags %d, %s",
-             a->active ? "acting" : "watching", t.writes ? "write" : "read", t.bytes,
-             (unsigned long long)t.local, t.by_address ? " of a buffer" : "", (unsigned long long)t.remote,
-             t.flags, t.in_child ? "in a child" : "by itself");
+    actor_does(a->c, "%s: %s of %zu bytes between %#llx%s and %#llx, flags %d, %s",
+               a->active ? "acting" : "watching", t.writes ? "write" : "read", t.bytes,
+               (unsigned long long)t.local, t.by_address ? " of a buffer" : "", (unsigned long long)t.remote,
+               t.flags, t.in_child ? "in a child" : "by itself");
     if (a->active) o.error = run_transfer(a, &t);
     settle(a, "a transfer", o, far ? far : near, near ? near : far);
     if (!far && !near) model_transfer(a, &t);
@@ -306,6 +318,8 @@ static void do_map(struct act *a) {
     int prot = random_chance(r, 2) ? SCIF_PROT_READ : SCIF_PROT_READ | SCIF_PROT_WRITE;
     int wanted = space_check(a->peer, offset, bytes, prot);
     struct outcome o = {0};
+    actor_does(c, "%s: map %zu bytes at %#llx, prot %d", a->active ? "acting" : "watching", bytes,
+               (unsigned long long)offset, prot);
     if (a->active) {
         void *at = scif_mmap(NULL, bytes, prot, 0, c->epd, (off_t)offset);
         o.error = error_of(c, at == SCIF_MMAP_FAILED ? -1 : 0);
@@ -371,6 +385,7 @@ void step_close(struct connection *c) {
     }
     scif_close(c->epd);
     c->open = false;
+    c->pasts = 0;
     if ((wrong = space_compare(&c->space[c->side]))) actor_fail(c, "after the close: %s", wrong);
     for (int s = 0; s < 2; s++) space_clear(&c->space[s]);
 }

@@ -64,7 +64,7 @@ struct order {
 
 /* ---- model.c: a registered address space as it has to be ---- */
 struct block { /* memory that windows are made of */
-    bool used;
+    bool used, shared;
     size_t bytes;
     unsigned char *memory; /* NULL: the other side's */
     unsigned char *shadow; /* what has to be in it */
@@ -96,7 +96,10 @@ const char *space_compare(struct space *s);
 void space_clear(struct space *s);
 
 /* ---- A connection, as one of its two sides has it ---- */
+#define PAST 64
 struct connection {
+    char past[PAST][160]; /* what was done last, for a reader of a failure: past[pasts % PAST] is next */
+    unsigned pasts;
     bool open;
     scif_epd_t epd;
     unsigned self, partner, side;
@@ -107,6 +110,8 @@ struct connection {
 };
 
 /* ---- actor.c ---- */
+/* Notes what a step does. */
+void actor_does(struct connection *c, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void actor_at(unsigned self, const char *format, ...) __attribute__((format(printf, 2, 3)));
 _Noreturn void actor_fail(const struct connection *c, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
@@ -129,7 +134,7 @@ struct outcome {
     uint64_t value;
 };
 struct outcome exchange_outcome(struct connection *c, bool active, struct outcome own);
-/* The other side has looked. */
-void exchange_acknowledge(struct connection *c, bool active);
+/* Says that it has looked, or hears that the other side has. */
+void exchange_acknowledge(struct connection *c, bool hears);
 
 #endif
