@@ -29,6 +29,7 @@ static int move_local(void *arg, uint64_t at, void *memory, size_t n) {
     if (!t->local)
         return t->write ? space_get(&t->e->own, t->offset + at, memory, n)
                         : space_put(&t->e->own, t->offset + at, memory, n);
+    if (!memory_allows((uintptr_t)t->memory + at, n, !t->write)) return EFAULT;
     memcpy(t->write ? memory : t->memory + at, t->write ? t->memory + at : memory, n);
     return 0;
 }

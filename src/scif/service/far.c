@@ -62,6 +62,7 @@ static void on_lost(struct remote *r, int status) {
 void far_fail(struct remote *r, const char *how) {
     weft_warn("scif", "the SCIF service of node %u breaks the rules: %s", r->id.node, how);
     if (r->peer) ep_peer_fail(r->peer, WEFT_E_PROTO);
+    lose(r, ECONNRESET);
 }
 
 static struct remote *find_by_number(const struct far *f, uint32_t number) {

@@ -65,15 +65,21 @@ static void close_unless_none(int *fd) {
     *fd = -1;
 }
 
-static void destroy(struct link *l) {
-    detach(l);
-    if (l->end) l->end->far = NULL;
+/* What stands for the far end, as far as it is there. */
+static void close_far_end(struct link *l) {
     space_fini(&l->space);
     if (l->from) munmap(l->from, SCIF_SHARED_BYTES);
     if (l->to) munmap(l->to, SCIF_SHARED_BYTES);
+    l->from = l->to = NULL;
     close_unless_none(&l->outer.fd);
     close_unless_none(&l->inner);
     close_unless_none(&l->memory);
+}
+
+static void destroy(struct link *l) {
+    detach(l);
+    if (l->end) l->end->far = NULL;
+    close_far_end(l);
     free(l);
 }
 
@@ -82,7 +88,7 @@ static struct scif_shared *map_shared(int memory) {
     return m == MAP_FAILED ? NULL : m;
 }
 
-/* What stands for the far end, and goes to the library of the end here. */
+/* It goes to the library of the end here. */
 static int make_far_end(struct link *l, struct end *e) {
     int pair[2], err = end_make_sockets(pair);
     if (err) return err;
@@ -104,7 +110,12 @@ static int link_open(struct link *l, struct end *e) {
     int err = make_far_end(l, e);
     struct epoll_event changes = {.events = EPOLLIN | EPOLLOUT | EPOLLET, .data.ptr = l};
     if (!err && epoll_ctl(l->remote->far->links_epoll, EPOLL_CTL_ADD, l->outer.fd, &changes)) err = errno;
-    if (err) return err;
+    if (err) { /* it may be tried again */
+        close_far_end(l);
+        close_unless_none(&e->peer_memory);
+        close_unless_none(&e->peer_inner);
+        return err;
+    }
     weft_list_remove(&l->due);
     l->end = e;
     e->far = l;

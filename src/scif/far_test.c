@@ -1,0 +1,429 @@
+/* A service against another one of its cluster that keeps to no rules: two daemons in run directories of
+ * their own, as on two hosts, the service of node 0, and this test in the place of the service of node 1. */
+#include "base/clock.h"
+#include "base/codec.h"
+#include "base/error.h"
+#include "base/path.h"
+#include "base/test.h"
+#include "node/client.h"
+#include "node/daemon.h"
+#include "node/protocol.h"
+#include "scif/layout.h"
+#include "scif/protocol.h"
+#include "scif/service/far.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define ON_MESSAGE 1
+#define PORT       2000
+#define LONG_NS    (20 * WEFT_NS_PER_S * TEST_SLOWDOWN)
+
+/* ---- Two daemons and a service ---- */
+static struct host {
+    char dir[32];
+    struct node_daemon *d;
+    pthread_t thread;
+} host[2] = {{.dir = "/tmp/weft-far-test-XXXXXX"}, {.dir = "/tmp/weft-far-test-XXXXXX"}};
+static char service[WEFT_PATH_MAX];
+
+static void *loop(void *arg) {
+    struct host *h = arg;
+    while (node_daemon_step(h->d, -1) == WEFT_OK) {
+    }
+    return NULL;
+}
+
+static void up(struct host *h, const char *join) {
+    assert_non_null(mkdtemp(h->dir));
+    struct node_daemon_config cfg = {
+        .run_dir = h->dir, .executor = "/bin/true", .no_inventory = true, .wanted_node = -1, .join = join};
+    assert_int_equal(node_daemon_open(&h->d, &cfg), WEFT_OK);
+    while (node_daemon_state(h->d) != NODE_DAEMON_READY)
+        assert_int_equal(node_daemon_step(h->d, -1), WEFT_OK);
+    assert_int_equal(pthread_create(&h->thread, NULL, loop, h), 0);
+}
+
+static void start_service(void) {
+    int ready[2];
+    char byte;
+    const char *daemon = node_daemon_socket(host[0].d);
+    assert_true(scif_service_path(daemon, service, sizeof service));
+    assert_int_equal(pipe2(ready, O_CLOEXEC), 0);
+    pid_t pid = fork();
+    if (pid == 0) {
+        dup2(ready[1], STDOUT_FILENO);
+        execl(getenv("WEFT_SCIF_PROGRAM"), "weft-scif", service, daemon, (char *)NULL);
+        _exit(127);
+    }
+    close(ready[1]);
+    assert_int_equal(read(ready[0], &byte, 1), 1);
+    close(ready[0]);
+    waitpid(pid, NULL, 0);
+}
+
+/* ---- A program of node 0 ---- */
+static int line, listener_fd[3];
+static uint64_t listener;
+
+/* Its descriptors are the caller's. */
+static int ask(struct scif_request q, struct scif_answer *a, int *fd, int fds) {
+    struct scif_record out = {.data = &q, .bytes = sizeof q}, in = {.data = a, .bytes = sizeof *a};
+    assert_int_equal(scif_record_send(line, &out, 0), 0);
+    assert_int_equal(scif_record_receive(line, &in, 0), 0);
+    if (!a->error) assert_int_equal(in.fds, fds);
+    if (!a->error && fds) memcpy(fd, in.fd, (size_t)fds * sizeof *fd);
+    return a->error;
+}
+
+static void listen_here(void) {
+    struct sockaddr_un at = {.sun_family = AF_UNIX};
+    struct scif_answer a;
+    strcpy(at.sun_path, service);
+    line = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+    assert_int_equal(connect(line, (struct sockaddr *)&at, sizeof at), 0);
+    assert_int_equal(ask((struct scif_request){.op = SCIF_OP_HELLO, .value = SCIF_PROTOCOL}, &a, NULL, 0), 0);
+    assert_int_equal(ask((struct scif_request){.op = SCIF_OP_OPEN}, &a, listener_fd, 3), 0);
+    listener = a.endpoint;
+    assert_int_equal(
+        ask((struct scif_request){.op = SCIF_OP_BIND, .endpoint = listener, .port = PORT}, &a, NULL, 0), 0);
+    assert_int_equal(
+        ask((struct scif_request){.op = SCIF_OP_LISTEN, .endpoint = listener, .value = 8}, &a, NULL, 0), 0);
+}
+
+/* ---- The other service ---- */
+static struct {
+    struct ep *ep;
+    struct node_client *client;
+    struct ep_peer *peer;
+    int down; /* how the peer went; 0: it is up */
+    uint8_t op, rest[FAR_HEADER_MAX];
+    unsigned got;
+} other;
+
+static void on_message(void *ctx, struct ep_peer *peer, const struct ep_msg *msg, struct ep_sink *sink) {
+    struct weft_reader r;
+    weft_reader_init(&r, msg->header, msg->header_bytes);
+    other.op = weft_get_u8(&r);
+    weft_get_u8(&r);
+    weft_get_u32(&r);
+    size_t n = weft_reader_left(&r);
+    memcpy(other.rest, weft_get_bytes(&r, n), n < sizeof other.rest ? n : sizeof other.rest);
+    other.got++;
+}
+
+static void on_peer_down(void *ctx, struct ep_peer *peer, int status) {
+    if (peer == other.peer) other.down = status;
+}
+
+/* Until there is something, or for a moment: the service may have news of another kind. */
+static void turn(void) {
+    struct pollfd p = {.fd = ep_fd(other.ep), .events = POLLIN};
+    if (ep_progress(other.ep) == 0 && ep_prepare_sleep(other.ep)) poll(&p, 1, 1);
+}
+
+static void await_down(int status) {
+    uint64_t end = weft_now_ns() + LONG_NS;
+    while (!other.down && weft_now_ns() < end) turn();
+    assert_int_equal(other.down, status);
+}
+
+/* The next message. */
+static void await_op(enum far_op op) {
+    uint64_t end = weft_now_ns() + LONG_NS;
+    for (unsigned before = other.got; other.got == before && !other.down && weft_now_ns() < end;) turn();
+    assert_int_equal(other.down, 0);
+    assert_int_equal(other.op, op);
+}
+
+static void say(const struct weft_writer *w, const void *data, size_t bytes) {
+    struct ep_send s = {.handler = ON_MESSAGE,
+                        .header = w->data,
+                        .header_bytes = w->len,
+                        .data = data,
+                        .data_bytes = bytes,
+                        .copy = bytes > 0};
+    assert_int_equal(ep_send(other.peer, &s), WEFT_OK);
+}
+
+/* A message with fields of these sizes; a letter each: b 1, h 2, w 4, l 8 bytes. */
+static void tell(enum far_op op, uint32_t id, const char *sizes, const uint64_t *field) {
+    uint8_t buf[2048];
+    struct weft_writer w;
+    weft_writer_init(&w, buf, sizeof buf);
+    weft_put_u8(&w, (uint8_t)op);
+    weft_put_u8(&w, 1);
+    weft_put_u32(&w, id);
+    for (size_t i = 0; sizes[i]; i++) switch (sizes[i]) {
+        case 'b': weft_put_u8(&w, (uint8_t)field[i]); break;
+        case 'h': weft_put_u16(&w, (uint16_t)field[i]); break;
+        case 'w': weft_put_u32(&w, (uint32_t)field[i]); break;
+        default: weft_put_u64(&w, field[i]);
+        }
+    say(&w, NULL, 0);
+}
+#define TELL(op, id, sizes, ...) tell(op, id, sizes, (const uint64_t[]){__VA_ARGS__})
+
+static void reach(void) {
+    struct node_process p;
+    uint8_t address[EP_ADDRESS_MAX];
+    size_t bytes = sizeof address;
+    ep_progress(other.ep); /* the owner sleeps no more: the next call does */
+    assert_int_equal(node_client_find(other.client, 0, FAR_NAME, &p, address, &bytes), WEFT_OK);
+    other.down = 0;
+    assert_int_equal(ep_connect(other.ep, address, bytes, NULL, &other.peer), WEFT_OK);
+}
+
+static void ask_to_connect(uint32_t id, uint16_t port) {
+    TELL(FAR_CONNECT, id, "hhwhh", FAR_VERSION, 1, node_client_self(other.client).process, 1234, port);
+}
+
+/* An accepted connection; the program's descriptors: its end, the library's, memory, the peer's memory and
+ * end. */
+static void make_connection(uint32_t id, int fd[5]) {
+    struct scif_answer a;
+    uint64_t end = weft_now_ns() + LONG_NS;
+    ask_to_connect(id, PORT);
+    while (ask((struct scif_request){.op = SCIF_OP_ACCEPT, .endpoint = listener}, &a, fd, 5) &&
+           weft_now_ns() < end)
+        turn();
+    assert_int_equal(a.error, 0);
+    assert_int_equal(a.peer.node, 1);
+    assert_int_equal(a.peer.port, 1234);
+    await_op(FAR_ANSWER);
+    assert_int_equal(other.rest[0], 1);
+}
+
+static void close_all(int *fd, int n) {
+    while (n) close(fd[--n]);
+}
+
+static bool hangs_up(int fd) {
+    struct pollfd p = {.fd = fd};
+    return poll(&p, 1, (int)(LONG_NS / WEFT_NS_PER_MS)) == 1 && p.revents & POLLHUP;
+}
+
+static int group_setup(void **state) {
+    char join[NODE_JOIN_TEXT_MAX];
+    setenv("WEFT_ADAPTER", "udp", 1);
+    setenv("WEFT_LOG", getenv("TEST_LOG") ? getenv("TEST_LOG") : "error", 1);
+    up(&host[0], NULL);
+    strcpy(join, node_daemon_join_text(host[0].d));
+    up(&host[1], join);
+    start_service();
+    listen_here();
+    struct ep_config cfg = {.no_thread = true, .accept = true, .on_peer_down = on_peer_down};
+    cfg.handlers[ON_MESSAGE] = (struct ep_handler){on_message, NULL};
+    if (ep_open(&other.ep, &cfg)) return -1;
+    return node_client_open(&other.client, other.ep, node_daemon_socket(host[1].d), NODE_PROGRAM, NULL);
+}
+
+static int group_teardown(void **state) {
+    close(line);
+    close_all(listener_fd, 3);
+    ep_close(other.ep, 0);
+    node_client_endpoint_closed(other.client);
+    node_client_close(other.client);
+    for (int i = 1; i >= 0; i--) {
+        node_daemon_stop(host[i].d);
+        pthread_join(host[i].thread, NULL);
+        node_daemon_close(host[i].d);
+    }
+    uint64_t end = weft_now_ns() + LONG_NS;
+    while (access(service, F_OK) == 0 && weft_now_ns() < end) poll(NULL, 0, 10); /* it ends with its daemon */
+    int left = access(service, F_OK) == 0;
+    for (int i = 0; i < 2; i++) weft_dir_remove(host[i].dir);
+    return left ? -1 : 0;
+}
+
+static int setup(void **state) {
+    reach();
+    return 0;
+}
+static int teardown(void **state) {
+    ep_disconnect(other.peer);
+    return 0;
+}
+
+/* ---- Right ones ---- */
+static void connection__to_nobody_is_refused(void **state) {
+    ask_to_connect(1, 77);
+    await_op(FAR_ANSWER);
+    assert_int_equal(other.rest[0], 0);
+}
+
+static void connection__that_is_taken_back_is_not_accepted(void **state) {
+    struct scif_answer a;
+    int fd[5];
+    ask_to_connect(1, PORT);
+    TELL(FAR_CLOSE, 1, "", 0);
+    ask_to_connect(2, 77);
+    await_op(FAR_ANSWER); /* so that both have come */
+    assert_int_equal(ask((struct scif_request){.op = SCIF_OP_ACCEPT, .endpoint = listener}, &a, fd, 5),
+                     EAGAIN);
+}
+
+static void close__hangs_up(void **state) {
+    int fd[5];
+    make_connection(1, fd);
+    TELL(FAR_CLOSE, 1, "", 0);
+    assert_true(hangs_up(fd[0]));
+    assert_true(hangs_up(fd[4]));
+    TELL(FAR_DATA, 1, "wl", 0, 0); /* they do not know yet: ignored */
+    TELL(FAR_READ, 1, "bhwlll", 3, 1, 8, 0, 0, 8);
+    await_op(FAR_BYTES);
+    assert_int_equal(other.rest[0], 3);
+    assert_int_equal(other.rest[1], ECONNRESET);
+    close_all(fd, 5);
+}
+
+static void rma__outside_of_windows_is_ENXIO(void **state) {
+    int fd[5];
+    make_connection(1, fd);
+    TELL(FAR_READ, 1, "bhwlll", 0, 1, 8, 0, 0, 8);
+    await_op(FAR_BYTES);
+    assert_int_equal(other.rest[1], ENXIO);
+    TELL(FAR_WRITE, 1, "bhwlll", 15, 2, 0, UINT64_MAX - 8, UINT64_MAX - 8, 8);
+    await_op(FAR_DONE);
+    assert_int_equal(other.rest[0], 15);
+    assert_int_equal(other.rest[1], ENXIO);
+    close_all(fd, 5);
+    await_op(FAR_CLOSE);
+}
+
+/* ---- Wrong ones: the connection of the services ends, with all that is in it, and nothing else ---- */
+static void still_serves(void) {
+    int fd[5];
+    ep_disconnect(other.peer);
+    reach();
+    make_connection(9, fd);
+    close_all(fd, 5);
+    await_op(FAR_CLOSE);
+}
+
+static void data__beyond_the_window_ends_all(void **state) {
+    static const uint8_t many[1000];
+    int fd[5];
+    make_connection(1, fd);
+    for (int i = 0; i < 5; i++) {
+        uint8_t buf[1024];
+        struct weft_writer w;
+        weft_writer_init(&w, buf, sizeof buf);
+        weft_put_u8(&w, FAR_DATA);
+        weft_put_u8(&w, 1);
+        weft_put_u32(&w, 1);
+        weft_put_u32(&w, 0);
+        weft_put_bytes(&w, many, sizeof many);
+        say(&w, NULL, 0);
+    }
+    await_down(WEFT_E_PROTO);
+    assert_true(hangs_up(fd[4]));
+    close_all(fd, 5);
+    still_serves();
+}
+
+static void taken__what_was_not_sent_ends_all(void **state) {
+    int fd[5];
+    make_connection(1, fd);
+    TELL(FAR_TAKEN, 1, "w", 1);
+    await_down(WEFT_E_PROTO);
+    assert_true(hangs_up(fd[4]));
+    close_all(fd, 5);
+    still_serves();
+}
+
+static void connection__with_known_id_ends_all(void **state) {
+    int fd[5];
+    make_connection(1, fd);
+    ask_to_connect(1, PORT);
+    await_down(WEFT_E_PROTO);
+    close_all(fd, 5);
+    still_serves();
+}
+
+static void message__that_is_none_ends_all(void **state) {
+    static const struct {
+        uint8_t op;
+        const char *sizes;
+        uint64_t field[6];
+    } wrong[] = {
+        {0, "", {0}},
+        {FAR_OP_MAX, "", {0}},
+        {FAR_CONNECT, "hh", {FAR_VERSION, 1}},
+        {FAR_CONNECT, "hhwhh", {FAR_VERSION + 1, 1, 1, 1, 1}},
+        {FAR_READ, "bhwlll", {FAR_SLOTS, 1, 8, 0, 0, 8}},
+        {FAR_READ, "bhwlll", {0, 1, SCIF_BLOCK_BYTES + 1, 0, 0, UINT64_MAX}},
+        {FAR_READ, "bhwlll", {0, 1, 8, 1, 0, 8}},
+        {FAR_READ, "bhwlll", {0, 1, 8, 0, 1, 8}},
+        {FAR_READ, "bhwlll", {0, 1, 8, UINT64_MAX, 0, UINT64_MAX}},
+        {FAR_READ, "bhwlll", {0, 0x8000, 8, 0, 0, 8}},
+        {FAR_READ, "bhwll", {0, 1, 8, 0, 0}},
+        {FAR_WRITE, "bhwlll", {0, 2, 8, 0, 0, 8}}, /* without its data */
+        {FAR_BYTES, "bh", {0, 0}},
+        {FAR_DONE, "bh", {3, 0}},
+        {FAR_DONE, "bh", {200, 0}},
+    };
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        tell(wrong[i].op, 1, wrong[i].sizes, wrong[i].field);
+        await_down(WEFT_E_PROTO);
+        ep_disconnect(other.peer);
+        reach();
+    }
+    still_serves();
+}
+
+/* Before a connection, and amid one; what is no breach is ignored. */
+static void message__of_junk_harms_nobody(void **state) {
+    for (unsigned seed = 0; seed < 200; seed++) {
+        uint8_t junk[300];
+        int fd[5];
+        srand(seed);
+        if (seed % 2) make_connection(1, fd);
+        for (int i = 0; i < 4 && !other.down; i++) {
+            for (size_t k = 0; k < sizeof junk; k++) junk[k] = (uint8_t)rand();
+            junk[0] = (uint8_t)(rand() % (FAR_OP_MAX + 1));
+            junk[1] = (uint8_t)(rand() % 2);
+            memcpy(junk + 2, &(uint32_t){1}, 4);
+            struct weft_writer w = {.data = junk, .len = 6 + (size_t)rand() % 60};
+            struct ep_send s = {.handler = ON_MESSAGE,
+                                .header = w.data,
+                                .header_bytes = w.len,
+                                .data = rand() % 4 ? NULL : junk,
+                                .copy = true};
+            if (s.data) s.data_bytes = 1 + (unsigned)rand() % sizeof junk;
+            s.copy = s.data != NULL;
+            if (ep_send(other.peer, &s)) break; /* it has ended already */
+            turn();
+        }
+        if (seed % 2) close_all(fd, 5);
+        ep_disconnect(other.peer);
+        reach();
+    }
+    still_serves();
+}
+
+#define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        T(connection__to_nobody_is_refused),
+        T(connection__that_is_taken_back_is_not_accepted),
+        T(close__hangs_up),
+        T(rma__outside_of_windows_is_ENXIO),
+        T(data__beyond_the_window_ends_all),
+        T(taken__what_was_not_sent_ends_all),
+        T(connection__with_known_id_ends_all),
+        T(message__that_is_none_ends_all),
+        T(message__of_junk_harms_nobody),
+    };
+    return cmocka_run_group_tests_name("far", tests, group_setup, group_teardown);
+}
