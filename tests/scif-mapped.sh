@@ -29,7 +29,7 @@ mkdir -m 700 "$right_dir"
 
 serve() {
     : >"$scratch/address"
-    right "$mapped" serve >"$scratch/address" 2>"$scratch/right-err" &
+    right "$mapped" serve "${1-1}" >"$scratch/address" 2>"$scratch/right-err" &
     server=$!
     check "the right side listens" wait_until 20 serves
 }
@@ -57,9 +57,11 @@ right "$weft" up --bind 10.77.0.2 --insecure --join - <"$scratch/join" >"$scratc
 check "two nodes" wait_until 20 two_nodes
 
 section "both add"
-serve
+serve 2
 check "all additions are there" with adds "${ADDS:-20000000}"
 sed 's/^/      /' "$scratch/out"
+right "$mapped" denied "$(cat "$scratch/address")" 2 >"$scratch/out" 2>&1
+same "another program of the owner's host" "$(cat "$scratch/out")" denied
 wait_for "$server" 20
 same "the server ends well" "$status" 0
 

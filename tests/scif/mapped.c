@@ -1,10 +1,12 @@
 /* Two programs, on one host or on two, and memory of one that the other has mapped: whether additions of both
  * are exact, what a page costs that the other side has, and what a side sees that loses the other.
  *
- *   scif_mapped serve                    prints its address, and takes one client
- *   scif_mapped adds NODE:PORT N         N atomic additions by two threads on each side, on two pages
- *   scif_mapped faults NODE:PORT N       median times of N pages
- *   scif_mapped lost NODE:PORT N         goes on with N pages until SIGBUS */
+ *   scif_mapped serve [N]                prints its address, and takes so many clients, 1 by default, to the
+ * same memory scif_mapped adds NODE:PORT N         N atomic additions by two threads on each side, on two
+ * pages scif_mapped faults NODE:PORT N       median times of N pages scif_mapped denied NODE:PORT N       on
+ * the owner's host, after another host had them: gets none of the N pages scif_mapped lost NODE:PORT N goes
+ * on with N pages until SIGBUS */
+#include <errno.h>
 #include <pthread.h>
 #include <scif.h>
 #include <setjmp.h>
@@ -19,7 +21,7 @@
 #define PAGE  4096u
 #define WORDS 8u
 
-enum what { ADDS, FAULTS, LOST };
+enum what { ADDS, FAULTS, DENIED, LOST };
 struct order {
     int32_t what;
     uint32_t pages;
@@ -89,26 +91,27 @@ static uint64_t median_ns(bool write) {
 }
 
 /* ---- The owner ---- */
-static void listen_and_accept(void) {
-    struct scif_portID peer;
+static scif_epd_t listen_somewhere(void) {
     scif_epd_t l = scif_open();
     int port = l < 0 ? -1 : scif_bind(l, 0);
     uint16_t self;
     need(port > 0 && scif_listen(l, 1) == 0 && scif_get_nodeIDs(NULL, 0, &self) > 0, "scif_listen");
     printf("%u:%d\n", self, port);
     fflush(stdout);
-    need(scif_accept(l, &peer, &epd, SCIF_ACCEPT_SYNC) == 0, "scif_accept");
-    need(scif_close(l) == 0, "scif_close");
+    return l;
 }
 
-static int serve(void) {
+static void serve(scif_epd_t l) {
     uint64_t result[2] = {0}, go;
-    listen_and_accept();
+    struct scif_portID peer;
+    need(scif_accept(l, &peer, &epd, SCIF_ACCEPT_SYNC) == 0, "scif_accept");
     hear(&order, sizeof order);
     size_t bytes = (size_t)order.pages * PAGE;
-    memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    need(memory != MAP_FAILED, "mmap");
-    memset(memory, 0, bytes);
+    if (!memory) {
+        memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        need(memory != MAP_FAILED, "mmap");
+        memset(memory, 0, bytes);
+    }
     off_t at = scif_register(epd, memory, bytes, 0, SCIF_PROT_READ | SCIF_PROT_WRITE, 0);
     need(at >= 0, "scif_register");
     tell(&at, sizeof at);
@@ -120,7 +123,7 @@ static int serve(void) {
     }
     if (order.what != LOST) tell(result, sizeof result);
     hear(&go, sizeof go);
-    return 0;
+    need(scif_close(epd) == 0, "scif_close");
 }
 
 /* ---- Who has mapped it ---- */
@@ -167,22 +170,44 @@ static int measure(void) {
     return 0;
 }
 
+/* Others of the owner's host would see what is not the newest. */
+static int find_denied(off_t at) {
+    uint64_t go = 1, result[2];
+    char bytes[8];
+    bool good = scif_vreadfrom(epd, bytes, sizeof bytes, at, 0) < 0 && errno == ENOMEM;
+    good = good && scif_mmap(NULL, PAGE, SCIF_PROT_READ, 0, epd, at) == SCIF_MMAP_FAILED && errno == ENOMEM;
+    puts(good ? "denied" : "NOT DENIED");
+    tell(&go, sizeof go);
+    hear(result, sizeof result);
+    tell(&go, sizeof go);
+    return !good;
+}
+
 static int map(struct scif_portID to) {
     off_t at;
     epd = scif_open();
     need(epd >= 0 && scif_connect(epd, &to) > 0, "scif_connect");
     tell(&order, sizeof order);
     hear(&at, sizeof at);
+    if (order.what == DENIED) return find_denied(at);
     memory = scif_mmap(NULL, (size_t)order.pages * PAGE, SCIF_PROT_READ | SCIF_PROT_WRITE, 0, epd, at);
     need(memory != SCIF_MMAP_FAILED, "scif_mmap");
+    need(scif_register(epd, memory, PAGE, 0, SCIF_PROT_READ, 0) < 0 && errno == ENOMEM, "it can be a window");
     return order.what == ADDS ? add_too() : order.what == FAULTS ? measure() : go_on_until_lost();
 }
 
 int main(int argc, char **argv) {
     struct scif_portID to;
-    if (argc == 2 && !strcmp(argv[1], "serve")) return serve();
+    if (argc < 2) return 2;
+    if (argc <= 3 && !strcmp(argv[1], "serve")) {
+        scif_epd_t l = listen_somewhere();
+        for (int i = argc == 3 ? atoi(argv[2]) : 1; i > 0; i--) serve(l);
+        return 0;
+    }
     if (argc != 4 || sscanf(argv[2], "%hu:%hu", &to.node, &to.port) != 2) return 2;
-    order.what = !strcmp(argv[1], "adds") ? ADDS : !strcmp(argv[1], "faults") ? FAULTS : LOST;
+    static const char *const name[] = {"adds", "faults", "denied", "lost"};
+    while (order.what <= LOST && strcmp(argv[1], name[order.what])) order.what++;
+    if (order.what > LOST) return 2;
     order.count = strtoull(argv[3], NULL, 10);
     order.pages = order.what == ADDS ? 2 : (uint32_t)order.count;
     return map(to);
