@@ -22,7 +22,11 @@ sed 's/^/      /' "$scratch/err"
 tail -n 1 "$scratch/out"
 sed -n 's/^FAIL \([^ ]*\) .*/\1/p' "$scratch/out" | sort >"$scratch/failed"
 sed -n 's/^ok   //p' "$scratch/out" | sort >"$scratch/held"
-sort "$tests/scif/missing-hosts.txt" >"$scratch/missing"
+# The system lets only the privileged handle the faults of system calls (docs/SCIF.md).
+{
+    cat "$tests/scif/missing-hosts.txt"
+    [ "$(id -u)" -eq 0 ] || echo scif_mmap__gives_memory_for_system_calls_and_RMAs
+} | sort >"$scratch/missing"
 for case in $(comm -23 "$scratch/failed" "$scratch/missing"); do
     fail "$case"
     grep -B 4 "^FAIL $case " "$scratch/out" | sed 's/^/      /'
