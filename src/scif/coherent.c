@@ -272,7 +272,8 @@ int coherent_own(struct endpoint *e, uint64_t offset, uint64_t bytes) {
     if (!err) err = keep_others_away();
     s = (struct shown){.all = true};
     if (!err && (!memory_each(see, &s) || !s.all)) err = ENOMEM;
-    return err ? err : own_all(e, offset, bytes, &s);
+    if (!err) err = own_all(e, offset, bytes, &s);
+    return err ? err : keep_others_away(); /* those too that came meanwhile */
 }
 
 /* ---- Turns ---- */
