@@ -1,5 +1,6 @@
 #include "scif/share/faults.h"
 
+#include "scif/intercept.h"
 #include "scif/share/share.h"
 
 #include <errno.h>
@@ -24,7 +25,7 @@ static int open_device(void) {
     int device = open("/dev/userfaultfd", O_RDWR | O_CLOEXEC);
     if (device < 0) return -1;
     int fd = ioctl(device, USERFAULTFD_IOC_NEW, O_CLOEXEC | O_NONBLOCK);
-    close(device);
+    close_descriptor(device);
     return fd;
 }
 
@@ -41,7 +42,7 @@ static int check_features(void) {
     int fd = (int)syscall(SYS_userfaultfd, O_CLOEXEC | UFFD_USER_MODE_ONLY);
     if (fd < 0) return errno;
     int err = ioctl(fd, UFFDIO_API, &api) ? errno : 0;
-    close(fd);
+    close_descriptor(fd);
     return err ? err : api.features & NEEDED_SINCE_6_4 ? 0 : EOPNOTSUPP;
 }
 
@@ -53,7 +54,7 @@ int faults_open(bool *in_system_calls) {
     if (fd < 0) return -errno;
     if (!ioctl(fd, UFFDIO_API, &api)) return fd;
     err = errno;
-    close(fd);
+    close_descriptor(fd);
     return -err;
 }
 

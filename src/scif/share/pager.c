@@ -1,14 +1,14 @@
 #include "scif/share/pager.h"
 
 #include "base/clock.h"
+#include "scif/intercept.h"
+#include "scif/line.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
-
-#define DESCRIPTORS_FROM 1024
 
 static struct paged *entry(struct weft_list *l) { return weft_list_entry(l, struct paged, link); }
 static size_t bytes_of(const struct paged *g) { return (size_t)g->cache.pages * SHARE_PAGE; }
@@ -18,14 +18,6 @@ static uintptr_t address_of(const struct paged *g, uint32_t page) {
         if (page - g->place[i].first < g->place[i].count)
             return g->place[i].address + (size_t)(page - g->place[i].first) * SHARE_PAGE;
     return 0;
-}
-
-/* The program's own descriptors come first. */
-static int out_of_the_way(int fd) {
-    int high = fd < 0 ? -1 : fcntl(fd, F_DUPFD_CLOEXEC, DESCRIPTORS_FROM);
-    if (high < 0) return fd;
-    close(fd);
-    return high;
 }
 
 /* ---- What the cache does ---- */
@@ -70,14 +62,14 @@ int pager_open(struct pager *p, pager_send_fn *send, uint64_t hold_ns) {
     *p = (struct pager){.send = send, .hold_ns = hold_ns};
     weft_list_init(&p->mappings);
     int fd = faults_open(&p->in_system_calls);
-    p->fd = fd < 0 ? -1 : out_of_the_way(fd);
+    p->fd = fd < 0 ? -1 : descriptor_hide(fd);
     return fd < 0 ? -fd : 0;
 }
 
 static void paged_free(struct paged *g) {
     weft_list_remove(&g->link);
     if (!g->cache.local && g->cache.state) munmap(g->cache.state, states_of(g) + bytes_of(g));
-    if (g->file >= 0) close(g->file);
+    if (g->file >= 0) close_descriptor(g->file);
     munmap(g, g->own_bytes);
 }
 
@@ -129,8 +121,8 @@ int pager_map(struct pager *p, const struct pager_map *map, struct paged **out) 
                                   .local = map->local,
                                   .writable = map->writable,
                                   .hold_ns = p->hold_ns}};
-    g->file = map->local ? fcntl(map->file, F_DUPFD_CLOEXEC, DESCRIPTORS_FROM)
-                         : out_of_the_way(memfd_create("weft-scif-map", MFD_CLOEXEC));
+    int file = map->local ? fcntl(map->file, F_DUPFD_CLOEXEC, 0) : memfd_create("weft-scif-map", MFD_CLOEXEC);
+    g->file = file < 0 ? -1 : descriptor_hide(file);
     weft_list_init(&g->link);
     int err = prepare(g, map);
     if (err) {

@@ -1,6 +1,8 @@
 #include "scif/share/share_lab.h"
 
 #include "base/clock.h"
+#include "scif/intercept.h"
+#include "scif/line.h"
 #include "scif/share/home.h"
 
 #include <errno.h>
@@ -13,6 +15,10 @@
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+/* What the library has in its own way. */
+int close_descriptor(int fd) { return close(fd); }
+int descriptor_hide(int fd) { return fd; }
 
 struct record {
     struct share_message m;
