@@ -23,10 +23,6 @@ struct moved {
     size_t bytes;
 };
 
-struct question {
-    uint64_t space, offset, bytes; /* space: the table's name */
-};
-
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static int of; /* the process that has the thread */
 static int door = -1, inside = -1, faults = -1;
@@ -119,7 +115,7 @@ static struct endpoint *find(uint64_t space) {
 }
 
 static void on_question(void) {
-    struct question q;
+    struct watch_question q;
     struct scif_record r = {.data = &q, .bytes = sizeof q};
     if (scif_record_receive(inside, &r, MSG_DONTWAIT)) return;
     bool good = r.bytes == sizeof q && (r.fds || atomic_load(&unnoticed)); /* without a reply: a suggestion */
@@ -197,7 +193,7 @@ bool watch_is_there(const struct scif_windows *w, uint32_t owner) {
 }
 
 int watch_ask(const struct scif_windows *w, uint32_t owner, uint64_t offset, uint64_t bytes) {
-    struct question q = {w->name, offset, bytes};
+    struct watch_question q = {w->name, offset, bytes};
     int pair[2], to = owner < SCIF_OWNERS_MAX ? kept_fetch(&w->door[owner]) : -1;
     if (to < 0) return ENOMEM;
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair)) {
@@ -215,17 +211,6 @@ int watch_ask(const struct scif_windows *w, uint32_t owner, uint64_t offset, uin
         while (n < 0 && errno == EINTR);
     close_descriptor(pair[0]);
     return n == sizeof answer ? answer : ENOMEM; /* the owner is gone */
-}
-
-void watch_suggest(const struct scif_windows *w, uint32_t owner, uint64_t offset, uint64_t bytes) {
-    struct question q = {w->name, offset, bytes};
-    struct scif_record r = {.data = &q, .bytes = sizeof q};
-    int kept = errno, to = owner < SCIF_OWNERS_MAX ? kept_fetch(&w->door[owner]) : -1;
-    if (to >= 0) {
-        (void)scif_record_send(to, &r, MSG_DONTWAIT);
-        close_descriptor(to);
-    }
-    errno = kept;
 }
 
 /* ---- Fork ---- */
