@@ -91,7 +91,7 @@ static bool start_looking(struct scif_queue *q) {
 /* What is left is marked: no sender will. */
 static void stop_looking(struct endpoint *e) {
     struct scif_queue *q = &e->memory->shared.queue;
-    atomic_store(&q->receiving, 0);
+    atomic_store_explicit(&q->receiving, 0, memory_order_release);
     atomic_thread_fence(memory_order_seq_cst);
     if (queue_empty(q)) return;
     turn_take(&e->memory->own.receiving);
