@@ -481,6 +481,21 @@ static void client__with_an_endpoint(void **state) {
     ep_close(ep, 0);
 }
 
+struct found_later {
+    int status;
+    struct node_process p;
+    uint8_t address[EP_ADDRESS_MAX];
+    size_t bytes;
+};
+
+static void on_found(void *arg, int status, struct node_process p, const void *address, size_t bytes) {
+    struct found_later *f = arg;
+    f->p = p;
+    f->bytes = bytes;
+    memcpy(f->address, address, bytes);
+    f->status = status;
+}
+
 static void find__by_name_and_by_number(void **state) {
     cluster(2);
     struct ep *ep;
@@ -511,6 +526,18 @@ static void find__by_name_and_by_number(void **state) {
     assert_int_equal(node_client_find(other, 1, NULL, &found, address, &bytes), WEFT_E_NOENT);
     assert_int_equal(node_client_find(other, 0, "server", &found, address, &bytes), WEFT_E_NOENT);
     assert_int_equal(node_client_find(other, 7, "server", &found, address, &bytes), WEFT_E_UNREACHABLE);
+    struct found_later later = {.status = 1};
+    assert_int_equal(node_client_start_find(other, 1, "server", on_found, &later), WEFT_OK);
+    while (later.status == 1) assert_true(node_client_nodes(other, NULL, 0, 10000) > 0);
+    assert_int_equal(later.status, WEFT_OK);
+    assert_int_equal(later.p.node, 1);
+    assert_int_equal(later.p.process, self.process);
+    assert_int_equal(later.bytes, own_bytes);
+    assert_memory_equal(later.address, own, own_bytes);
+    later.status = 1;
+    assert_int_equal(node_client_start_find(other, 7, "server", on_found, &later), WEFT_OK);
+    while (later.status == 1) assert_true(node_client_nodes(other, NULL, 0, 10000) > 0);
+    assert_int_equal(later.status, WEFT_E_UNREACHABLE);
     assert_int_equal(node_client_withdraw(tool, "server"), WEFT_E_NOENT);
     assert_int_equal(node_client_withdraw(holder, "server"), WEFT_OK);
     assert_int_equal(node_client_find(other, 1, "server", &found, address, &bytes), WEFT_E_NOENT);

@@ -101,7 +101,7 @@ struct scif_pages {
 };
 
 /* What the owner of windows is asked by those who map them; at its door, with a socket for the answer: an
- * errno. */
+ * errno. Without one it is a suggestion, which it follows only if the program's threads will not notice. */
 enum scif_question_op {
     SCIF_QUESTION_MOVE = 1, /* the pages of the range to a file */
     SCIF_QUESTION_SHARE     /* that, and to become a sharer of them: OWN is sent before the answer */

@@ -184,12 +184,58 @@ static void queue_marks__stream_between_sleepers(void **state) {
     close_ends(&e);
 }
 
+/* Y passes on what comes before it gives the room back: by edges. */
+static void queue_peek__keeps_the_room(void **state) {
+    struct ends e;
+    struct scif_queue *q;
+    unsigned char in[3000], out[6000];
+    open_ends(&e);
+    q = &e.q->queue;
+    for (size_t i = 0; i < sizeof in; i++) in[i] = (unsigned char)(i * 5);
+    assert_int_equal(put(&e, in, 3000), 3000);
+    assert_int_equal(queue_peek(e.q, 0, out, 1000), 1000);
+    assert_int_equal(queue_unmark_after(q, 1000, e.y[0]), QUEUE_MORE);
+    assert_int_equal(queue_peek(e.q, 1000, out + 1000, sizeof out - 1000), 2000);
+    assert_memory_equal(out, in, 3000);
+    assert_true(look(e.y[0]) & POLLIN);
+    assert_int_equal(queue_unmark_after(q, 3000, e.y[0]), QUEUE_UNMARKED);
+    assert_false(look(e.y[0]) & POLLIN);
+    assert_int_equal(put(&e, in, 3000), 1095); /* nothing was given back */
+    assert_true(look(e.y[0]) & POLLIN);
+    assert_false(look(e.x[0]) & POLLOUT);
+    queue_release(q, 2000, e.x[1]);
+    assert_true(look(e.x[0]) & POLLOUT);
+    assert_int_equal(queue_peek(e.q, 3000, out, sizeof out), 1095);
+    assert_memory_equal(out, in, 1095);
+    assert_int_equal(put(&e, in, 3000), 2000);
+    atomic_store(&q->head, atomic_load(&q->head) + 100000); /* nonsense */
+    assert_int_equal(queue_peek(e.q, 4095, out, sizeof out), SCIF_QUEUE_BYTES);
+    close_ends(&e);
+}
+
+/* X is told of Y's next receive, whether the queue is full or not. */
+static void queue_mark_until_taken__next_get_is_told(void **state) {
+    struct ends e;
+    char byte[4];
+    open_ends(&e);
+    put(&e, "abcd", 4);
+    assert_true(queue_mark_until_taken(&e.q->queue, 0, e.x[0], e.x[1]));
+    assert_false(look(e.x[0]) & POLLOUT);
+    assert_int_equal(get(&e, byte, 1), 1);
+    assert_true(look(e.x[0]) & POLLOUT);
+    assert_false(queue_mark_until_taken(&e.q->queue, 0, e.x[0], e.x[1])); /* it has taken one already */
+    assert_true(look(e.x[0]) & POLLOUT);
+    close_ends(&e);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(queue_put__wraps_and_stops_at_4095),
                                        cmocka_unit_test(queue_marks__descriptors_tell_what_is_so),
                                        cmocka_unit_test(queue_tell__not_while_receiving),
                                        cmocka_unit_test(queue_tell__end_is_noticed),
                                        cmocka_unit_test(queue_get__nonsense_is_bounded),
+                                       cmocka_unit_test(queue_peek__keeps_the_room),
+                                       cmocka_unit_test(queue_mark_until_taken__next_get_is_told),
                                        cmocka_unit_test(queue_marks__stream_between_sleepers)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

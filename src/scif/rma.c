@@ -6,13 +6,11 @@
 #include "scif/pages.h"
 #include "scif/remote.h"
 #include "scif/space.h"
-#include "scif/watch.h"
+#include "scif/warm.h"
 
 #include <string.h>
 
 #define LINE_BYTES 64u
-#define WARM_LEAST 4096u                 /* what a transfer takes beside its bytes, in bytes */
-#define WARM_UP_TO (UINT64_C(256) << 20) /* RMAs wait while it is moved, 1 ms for each MiB */
 #define RMA_FLAGS  (SCIF_RMA_USECPU | SCIF_RMA_USECACHE | SCIF_RMA_SYNC | SCIF_RMA_ORDERED)
 
 struct transfer {
@@ -98,15 +96,6 @@ static int run_again(const struct transfer *t, int flags) {
     return err;
 }
 
-/* Windows through which much goes are moved to where it goes faster. */
-static void warm(struct space *s, uint64_t offset, uint64_t n) {
-    struct scif_piece p;
-    unsigned version;
-    if (!table_look_up(s->table, offset, &p, &version) || p.kind != PIECE_PINNED) return;
-    if (n < WARM_LEAST) n = WARM_LEAST;
-    if (p.bytes <= WARM_UP_TO && space_is_hot(s, &p, n)) watch_suggest(s->table, p.owner, p.offset, p.bytes);
-}
-
 static int transfer(scif_epd_t epd, struct transfer t, int flags) {
     bool good = t.bytes && !(flags & ~RMA_FLAGS);
     t.e = api_hold(epd, good);
@@ -115,8 +104,8 @@ static int transfer(scif_epd_t epd, struct transfer t, int flags) {
     /* Before anything is opened, and mapped where no memory was. */
     if (!err && t.local && !memory_is_mapped((uintptr_t)t.memory, t.bytes)) err = EFAULT;
     if (!err) err = run_again(&t, flags);
-    if (!err) warm(&t.e->there, t.remote, t.bytes);
-    if (!err && !t.local) warm(&t.e->own, t.offset, t.bytes);
+    if (!err) warm_window(&t.e->there, t.remote, t.bytes);
+    if (!err && !t.local) warm_window(&t.e->own, t.offset, t.bytes);
     return api_end(t.e, err, kept);
 }
 

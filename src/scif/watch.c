@@ -219,17 +219,6 @@ int watch_ask(const struct scif_windows *w, uint32_t owner, uint64_t offset, uin
     return n == sizeof answer ? answer : ENOMEM; /* the owner is gone */
 }
 
-void watch_suggest(const struct scif_windows *w, uint32_t owner, uint64_t offset, uint64_t bytes) {
-    struct scif_question q = {w->name, offset, bytes, SCIF_QUESTION_MOVE, 0};
-    struct scif_record r = {.data = &q, .bytes = sizeof q};
-    int kept = errno, to = owner < SCIF_OWNERS_MAX ? kept_fetch(&w->door[owner]) : -1;
-    if (to >= 0) {
-        (void)scif_record_send(to, &r, MSG_DONTWAIT);
-        close_descriptor(to);
-    }
-    errno = kept;
-}
-
 /* ---- Fork ---- */
 void watch_before_fork(void) { pthread_mutex_lock(&lock); }
 void watch_after_fork(bool in_child) {

@@ -304,9 +304,7 @@ EXPORT off_t scif_register(scif_epd_t epd, void *addr, size_t len, off_t offset,
                             : len > OFFSET_END / 2           ? ENOMEM
                                                              : 0;
     if (!err) err = register_window(e, &w, fixed);
-    endpoint_release(e);
-    errno = err ? err : kept;
-    return err ? SCIF_REGISTER_FAILED : (off_t)w.offset;
+    return api_end(e, err, kept) ? SCIF_REGISTER_FAILED : (off_t)w.offset;
 }
 
 /* ---- scif_unregister ---- */

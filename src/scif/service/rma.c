@@ -5,6 +5,7 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "scif/service/far.h"
+#include "scif/warm.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -237,6 +238,7 @@ static int serve(struct link *l, const struct scif_rma *q, void *memory) {
         err = q->write ? space_put(&l->space, q->offset, memory, q->bytes)
                        : space_get(&l->space, q->offset, memory, q->bytes);
     space_leave(u);
+    if (!err && q->bytes) warm_window(&l->space, q->offset, q->bytes);
     return err;
 }
 
