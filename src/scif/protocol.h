@@ -30,6 +30,8 @@ enum scif_op {
                         its far end */
     SCIF_OP_KEEP,    /* endpoint, value: a descriptor of the program's, which the service takes a copy of, and
                         keeps while the endpoint is there. Answer: value, the service's */
+    SCIF_OP_NEWS, /* answered as NODES, at once and whenever nodes came or went: the line is for nothing else
+                   */
     SCIF_OP_NEIGHBOUR, /* another node's service, instead of HELLO, value: SCIF_PROTOCOL; peer: who connects,
                           port: to which; descriptors: memory and inner socket of its end. Answered when it is
                           accepted, likewise */

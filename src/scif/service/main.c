@@ -78,15 +78,26 @@ static int listen_at(struct service *s) {
     return err ? err : service_watch(s, &s->listener, EPOLLIN);
 }
 
-/* News, which is of no interest here, or the daemon's end. */
+static void on_node_up(void *ctx, uint32_t node) { ((struct service *)ctx)->news = true; }
+static void on_node_down(void *ctx, uint32_t node, const char *reason) { on_node_up(ctx, node); }
+
+/* News, or the daemon's end. */
 static void on_daemon(struct service *s, struct watch *w, uint32_t events) {
     struct node_info one;
     node_client_nodes(s->daemon, &one, 1, 1000);
     if (node_client_descriptor(s->daemon) < 0 || (events & EPOLLHUP)) s->stop = true;
 }
 
+/* What any call to the daemon has heard by the way. */
+static void tell_news(struct service *s) {
+    if (!s->news) return;
+    s->news = false;
+    line_tell_news(s);
+}
+
 static int attach(struct service *s) {
-    int rc = node_client_open(&s->daemon, NULL, s->daemon_socket, NODE_TOOL, NULL);
+    const struct node_callbacks told = {.on_node_up = on_node_up, .on_node_down = on_node_down, .ctx = s};
+    int rc = node_client_open(&s->daemon, NULL, s->daemon_socket, NODE_TOOL, &told);
     if (rc) {
         weft_error("scif", "no line to the daemon at %s: %s", s->daemon_socket, weft_error_text(rc));
         return ENXIO;
@@ -143,6 +154,7 @@ static void serve(struct service *s) {
         uint64_t wait_ms = next == WEFT_TIME_NEVER ? 0 : next <= now ? 0 : (next - now) / WEFT_NS_PER_MS + 1;
         step(s, next == WEFT_TIME_NEVER ? -1 : (int)wait_ms);
         connect_expire(s, weft_now_ns());
+        tell_news(s);
     }
 }
 
