@@ -32,19 +32,26 @@ void table_fini(struct table *t) {
     *t = (struct table){0};
 }
 
-void table_print(struct table *t) {
-    size_t width[TABLE_COLUMNS_MAX] = {0};
-    for (size_t i = 0; i < t->cells; i++) {
+static int width_of(const struct table *t, size_t column) {
+    size_t width = 0;
+    for (size_t i = column; i < t->cells; i += t->columns) {
         size_t n = strlen(cell_text(t, i));
-        if (n > width[i % t->columns]) width[i % t->columns] = n;
+        if (n > width) width = n;
     }
+    return (int)width;
+}
+
+void table_print(struct table *t) {
+    int *width = calloc(t->columns, sizeof *width); /* without memory for it the columns are not in line */
+    for (size_t column = 0; width && column < t->columns; column++) width[column] = width_of(t, column);
     for (size_t i = 0; i < t->cells; i++) {
         size_t column = i % t->columns;
         if (column == t->columns - 1)
             printf("%s\n", cell_text(t, i));
         else
-            printf("%-*s  ", (int)width[column], cell_text(t, i));
+            printf("%-*s  ", width ? width[column] : 0, cell_text(t, i));
     }
+    free(width);
     table_fini(t);
 }
 

@@ -4,8 +4,6 @@
 #include <jansson.h>
 #include <stddef.h>
 
-#define TABLE_COLUMNS_MAX 12
-
 struct table { size_t columns, cells, cap; char **cell; };
 
 void table_init(struct table *t, size_t columns);

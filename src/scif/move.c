@@ -30,6 +30,7 @@
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/random.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #define CHUNK_PAGES 64u /* so long do threads wait, some 100 us, that touch what is being moved */
@@ -86,6 +87,15 @@ struct job {
     uint64_t token[CHUNK_PAGES], kept[CHUNK_PAGES];
     bool same[CHUNK_PAGES];
 };
+
+/* The program's addresses, past whoever else has taken the place of these functions: a sanitizer takes what
+ * happens to memory here for an access by the program. */
+static bool map_file(void *place, size_t bytes, int prot, int fd, uint64_t at) {
+    return syscall(SYS_mmap, place, bytes, prot, MAP_SHARED | MAP_FIXED, fd, at) == (long)place;
+}
+static bool move_mapping(void *from, size_t bytes, int flags, uintptr_t to) {
+    return syscall(SYS_mremap, from, bytes, bytes, MREMAP_MAYMOVE | MREMAP_FIXED | flags, to) == (long)to;
+}
 
 static void *take_memory(size_t bytes) {
     void *p = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -151,8 +161,8 @@ static int to_pool(const struct job *j, uint32_t first, uint32_t n, const void *
 
 /* ---- Addresses that show the file ---- */
 static bool show_pool(const struct job *j, uint32_t page, uint32_t n, uintptr_t address, int prot) {
-    return mmap((void *)address, (size_t)n * SCIF_PAGE, prot, MAP_SHARED | MAP_FIXED, j->pool,
-                (off_t)(j->at + (uint64_t)page * SCIF_PAGE)) != MAP_FAILED;
+    return map_file((void *)address, (size_t)n * SCIF_PAGE, prot, j->pool,
+                    j->at + (uint64_t)page * SCIF_PAGE);
 }
 
 static void advise(uintptr_t address, size_t bytes, struct advice a) {
@@ -228,8 +238,7 @@ static int settle(struct job *j, uint32_t first, uint32_t n, unsigned char *page
         if (!err) mark_done(j, first + i, len);
         if (shown) continue;
         void *from = pages + (size_t)i * SCIF_PAGE;
-        if (mprotect(from, bytes, prot) ||
-            mremap(from, bytes, bytes, MREMAP_MAYMOVE | MREMAP_FIXED, (void *)to) == MAP_FAILED) {
+        if (mprotect(from, bytes, prot) || !move_mapping(from, bytes, 0, to)) {
             weft_error("scif", "memory that was to be mapped cannot be given back: %s", strerror(errno));
             abort(); /* the program would go on without it */
         }
@@ -248,9 +257,7 @@ static int move_private(struct job *j, uint32_t first, uint32_t n, const struct 
     watch_no_more(at, bytes);
     int err = j->faults < 0 || ioctl(j->faults, UFFDIO_REGISTER, &arm) ? ENOMEM : 0;
     bool armed = !err;
-    if (!err && mremap((void *)at, bytes, bytes, MREMAP_MAYMOVE | MREMAP_FIXED | MREMAP_DONTUNMAP, pages) ==
-                    MAP_FAILED)
-        err = ENOMEM;
+    if (!err && !move_mapping((void *)at, bytes, MREMAP_DONTUNMAP, (uintptr_t)pages)) err = ENOMEM;
     if (!err) { /* threads wait from here */
         err = mprotect(pages, bytes, PROT_READ | PROT_WRITE) ? ENOMEM : transplant(j, first, n, pages);
         if (err) memset(j->same, 0, sizeof j->same);
@@ -304,7 +311,7 @@ static int exchange(struct job *j, uint32_t page, uint32_t n, uintptr_t at, int 
     int err = fd < 0 || pages == MAP_FAILED || ioctl(fd, UFFDIO_REGISTER, &arm) ? ENOMEM : 0;
     if (!err) err = pthread_create(&ear, NULL, hear, &fd);
     bool heard = !err;
-    if (!err && mremap(pages, bytes, bytes, MREMAP_MAYMOVE | MREMAP_FIXED, (void *)at) == MAP_FAILED) {
+    if (!err && !move_mapping(pages, bytes, 0, at)) {
         err = ENOMEM;
         pthread_cancel(ear);
     }
@@ -375,10 +382,7 @@ static int move_pages(struct job *j) {
         if (m.to && m.to != last.to && !pool_has(&m)) { /* another mapping than before */
             a = memory_advice(j->place[first]);
             struct mapping full = {.from = j->place[first]};
-            if (m.shared && (!memory_each(see_one, &full) || !memory_is_own_alone(&full))) err = ENOMEM;
-            if (err)
-                weft_error("scif",
-                           "shared memory without a descriptor here may be others' too: it cannot be mapped");
+            if (m.shared && (!memory_each(see_one, &full) || !memory_is_own_alone(&full))) err = EBUSY;
         }
         last = m;
         if (!err) err = move_chunk(j, first, n, &m, a);

@@ -4,9 +4,11 @@
 #include "scif/api.h"
 #include "scif/move.h"
 #include "scif/pages.h"
-#include "scif/space.h"
+#include "scif/watch.h"
 
 #define LINE_BYTES 64u
+#define WARM_LEAST 4096u                 /* what a transfer takes beside its bytes, in bytes */
+#define WARM_UP_TO (UINT64_C(256) << 20) /* RMAs wait while it is moved, 1 ms for each MiB */
 #define RMA_FLAGS  (SCIF_RMA_USECPU | SCIF_RMA_USECACHE | SCIF_RMA_SYNC | SCIF_RMA_ORDERED)
 
 struct transfer {
@@ -63,9 +65,18 @@ static int run_again(const struct transfer *t, int flags) {
     unsigned moves;
     do {
         moves = move_count();
-        err = t->local && !memory_allows((uintptr_t)t->memory, t->bytes, !t->write) ? EFAULT : run(t, flags);
+        err = run(t, flags);
     } while (err == EFAULT && move_was_in_the_way(moves));
     return err;
+}
+
+/* Windows through which much goes are moved to where it goes faster. */
+static void warm(struct space *s, uint64_t offset, uint64_t n) {
+    struct scif_piece p;
+    unsigned version;
+    if (!table_look_up(s->table, offset, &p, &version) || p.kind != PIECE_PINNED) return;
+    if (n < WARM_LEAST) n = WARM_LEAST;
+    if (p.bytes <= WARM_UP_TO && space_is_hot(s, &p, n)) watch_suggest(s->table, p.owner, p.offset, p.bytes);
 }
 
 static int transfer(scif_epd_t epd, struct transfer t, int flags) {
@@ -73,7 +84,11 @@ static int transfer(scif_epd_t epd, struct transfer t, int flags) {
     t.e = api_hold(epd, good);
     if (!t.e) return -1;
     int kept = errno, err = api_check(t.e, good);
+    /* Before anything is opened, and mapped where no memory was. */
+    if (!err && t.local && !memory_is_mapped((uintptr_t)t.memory, t.bytes)) err = EFAULT;
     if (!err) err = run_again(&t, flags);
+    if (!err) warm(&t.e->there, t.remote, t.bytes);
+    if (!err && !t.local) warm(&t.e->own, t.offset, t.bytes);
     return api_end(t.e, err, kept);
 }
 

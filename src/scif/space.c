@@ -3,6 +3,7 @@
 #include "scif/intercept.h"
 #include "scif/lane.h"
 #include "scif/line.h"
+#include "scif/pages.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -15,6 +16,10 @@
 #include <unistd.h>
 
 #define BOUNCE_BYTES (64u << 10)
+#define SYSTEM_UP_TO 4096u       /* so much it copies in less time than it takes to ask it about the memory */
+#define HOT_TIMES    8u          /* moving a page takes as long as copying it so often through a ring */
+#define COOL_TIMES   100u        /* if it was not moved then, it is not tried again soon */
+#define WRITE_UP_TO  1024u       /* a copy takes less than to borrow the page */
 #define PIPE_UP_TO   (32u << 10) /* beyond, a file in memory moves more in a microsecond than a pipe */
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* of what spaces have opened */
@@ -80,6 +85,19 @@ void space_fini(struct space *s) {
     free(s->ring);
     free(s->file);
     *s = (struct space){0};
+}
+
+/* ---- Heat ---- */
+bool space_is_hot(struct space *s, const struct scif_piece *p, uint64_t n) {
+    struct heat *h = &s->heat[p->window % SPACE_HEATS];
+    if (atomic_load_explicit(&h->window, memory_order_relaxed) != p->window) {
+        atomic_store_explicit(&h->window, p->window, memory_order_relaxed);
+        atomic_store_explicit(&h->bytes, 0, memory_order_relaxed);
+    }
+    int64_t bytes = atomic_fetch_add_explicit(&h->bytes, (int64_t)n, memory_order_relaxed) + (int64_t)n;
+    if (bytes < (int64_t)(HOT_TIMES * p->bytes)) return false;
+    atomic_store_explicit(&h->bytes, -(int64_t)(COOL_TIMES * p->bytes), memory_order_relaxed);
+    return true;
 }
 
 /* ---- Who is here ---- */
@@ -175,7 +193,8 @@ static int put_pinned(const struct part *p, const char *memory, struct lane *l) 
     for (uint64_t done = 0; !err && done < p->bytes;) {
         size_t n = p->bytes - done < LANE_STAGE_BYTES ? p->bytes - done : LANE_STAGE_BYTES;
         struct iovec v = {(void *)(memory + done), n};
-        ssize_t r = vmsplice(l->in, &v, 1, SPLICE_F_NONBLOCK);
+        ssize_t r =
+            n <= WRITE_UP_TO ? write(l->in, v.iov_base, n) : vmsplice(l->in, &v, 1, SPLICE_F_NONBLOCK);
         err = r < 0 ? errno : r ? drain_into(p, done, l, (size_t)r) : EFAULT;
         if (!err) done += (uint64_t)r;
     }
@@ -225,16 +244,19 @@ static int get_file(const struct part *p, char *memory) {
     return 0;
 }
 
+/* Without the system, which would say so, memory that is not there would be this thread's fault. */
 static int put(const struct part *p, const void *memory, struct lane *l) {
     if (p->ring) return put_pinned(p, memory, l);
-    if (!p->memory) return put_file(p, memory);
+    if (!p->memory || p->bytes <= SYSTEM_UP_TO) return put_file(p, memory);
+    if (!memory_allows((uintptr_t)memory, p->bytes, false)) return EFAULT;
     memmove(p->memory, memory, p->bytes); /* windows may overlap */
     return 0;
 }
 
 static int get(const struct part *p, void *memory, struct lane *l) {
     if (p->ring) return get_pinned(p, memory, l);
-    if (!p->memory) return get_file(p, memory);
+    if (!p->memory || p->bytes <= SYSTEM_UP_TO) return get_file(p, memory);
+    if (!memory_allows((uintptr_t)memory, p->bytes, true)) return EFAULT;
     memmove(memory, p->memory, p->bytes);
     return 0;
 }

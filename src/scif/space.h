@@ -9,12 +9,19 @@
 
 #include <sys/types.h>
 
+#define SPACE_HEATS 64u
+struct heat { /* how much went to or from a pinned window */
+    _Atomic uint64_t window;
+    _Atomic int64_t bytes;
+};
+
 struct space {
     struct scif_windows *table;
     struct ring *ring; /* SCIF_RINGS_MAX; NULL: none was needed yet */
     struct file **file;
     struct scif_user *user; /* this process's, once it has been here */
     pid_t user_of;
+    struct heat heat[SPACE_HEATS];
 };
 
 /* Closes what was opened. */
@@ -28,12 +35,15 @@ struct ring *space_room_for_ring(struct space *s, unsigned i); /* the owner's, t
 struct scif_user *space_enter(struct space *s);
 void space_leave(struct scif_user *u);
 
-/* n bytes. 0, ENXIO (no window there, or not any more), ENOMEM, EFAULT (memory's, where the system moves the
- * bytes; it has to be there, space_copies() tells). The range may span windows; nothing is said about
- * protection. */
+/* n bytes. 0, ENXIO (no window there, or not any more), ENOMEM, EFAULT (the memory is not there, or may not
+ * be read or written). The range may span windows; nothing is said about protection. */
 int space_put(struct space *s, uint64_t offset, const void *memory, uint64_t n);
 int space_get(struct space *s, uint64_t offset, void *memory, uint64_t n);
 int space_move(struct space *from, uint64_t from_offset, struct space *to, uint64_t to_offset, uint64_t n);
+
+/* n bytes went to or from that piece, which is pinned. True, once: so much has gone that it would have taken
+ * less time to move it to a file first. */
+bool space_is_hot(struct space *s, const struct scif_piece *p, uint64_t n);
 
 /* A lock around fork(), as those of file.h. */
 void space_before_fork(void);

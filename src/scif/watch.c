@@ -30,6 +30,7 @@ struct question {
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static int of; /* the process that has the thread */
 static int door = -1, inside = -1, faults = -1;
+static atomic_bool unnoticed; /* a system call waits too when it gets memory that is being moved */
 static struct moved *moved;
 static uint32_t moves, room;
 
@@ -37,6 +38,7 @@ static uint32_t moves, room;
 int watch_descriptor(uint64_t features) {
     /* With faults of the system's, where that is allowed: then a system call waits too. */
     int fd = (int)syscall(SYS_userfaultfd, O_CLOEXEC | O_NONBLOCK);
+    atomic_store(&unnoticed, fd >= 0);
     if (fd < 0) fd = (int)syscall(SYS_userfaultfd, O_CLOEXEC | O_NONBLOCK | UFFD_USER_MODE_ONLY);
     struct uffdio_api api = {.api = UFFD_API, .features = features};
     if (fd < 0 || ioctl(fd, UFFDIO_API, &api) == 0) return fd < 0 ? -1 : descriptor_hide(fd);
@@ -120,8 +122,14 @@ static void on_question(void) {
     struct question q;
     struct scif_record r = {.data = &q, .bytes = sizeof q};
     if (scif_record_receive(inside, &r, MSG_DONTWAIT)) return;
-    struct endpoint *e = r.bytes == sizeof q ? find(q.space) : NULL;
+    bool good = r.bytes == sizeof q && (r.fds || atomic_load(&unnoticed)); /* without a reply: a suggestion */
+    struct endpoint *e = good ? find(q.space) : NULL;
     int32_t err = e ? move_windows(e, q.offset, q.bytes) : ENXIO;
+    if (err && r.fds)
+        weft_error("scif", "a window cannot be mapped: %s",
+                   err == EBUSY ? "shared memory without a descriptor here may be others' too"
+                                : strerror(err));
+    if (err == EBUSY) err = ENOMEM;
     if (e) endpoint_release(e);
     if (r.fds == 1) (void)send(r.fd[0], &err, sizeof err, MSG_NOSIGNAL | MSG_DONTWAIT);
     while (r.fds) close_descriptor(r.fd[--r.fds]);
@@ -207,6 +215,17 @@ int watch_ask(const struct scif_windows *w, uint32_t owner, uint64_t offset, uin
         while (n < 0 && errno == EINTR);
     close_descriptor(pair[0]);
     return n == sizeof answer ? answer : ENOMEM; /* the owner is gone */
+}
+
+void watch_suggest(const struct scif_windows *w, uint32_t owner, uint64_t offset, uint64_t bytes) {
+    struct question q = {w->name, offset, bytes};
+    struct scif_record r = {.data = &q, .bytes = sizeof q};
+    int kept = errno, to = owner < SCIF_OWNERS_MAX ? kept_fetch(&w->door[owner]) : -1;
+    if (to >= 0) {
+        (void)scif_record_send(to, &r, MSG_DONTWAIT);
+        close_descriptor(to);
+    }
+    errno = kept;
 }
 
 /* ---- Fork ---- */

@@ -5,8 +5,9 @@
 #define WEFT_SCIF_WATCH_H
 #include "scif/endpoint.h"
 
-#define UNWATCHED UINT32_MAX /* of a piece: it is not known where its memory is now, so it cannot be moved   \
-                              */
+#define UNWATCHED                                                                                            \
+    UINT32_MAX /* of a piece: it is not known where its memory is now, so it cannot be moved                 \
+                */
 
 /* Makes the thread, if it is not there: 0 or an errno. */
 int watch_start(void);
@@ -30,6 +31,8 @@ int watch_descriptor(uint64_t features);
 bool watch_is_there(const struct scif_windows *w, uint32_t owner);
 /* Another process's thread, or this one's, is asked to make the range of windows mappable. 0 or an errno. */
 int watch_ask(const struct scif_windows *w, uint32_t owner, uint64_t offset, uint64_t bytes);
+/* The same, without waiting, and only if the owner's threads will not notice. */
+void watch_suggest(const struct scif_windows *w, uint32_t owner, uint64_t offset, uint64_t bytes);
 
 void watch_before_fork(void);
 void watch_after_fork(bool in_child);
