@@ -17,6 +17,7 @@
 enum scif_op {
     SCIF_OP_HELLO = 1, /* value: SCIF_PROTOCOL. Answer: node */
     SCIF_OP_NODES,     /* answer: value nodes, their ids after it */
+    SCIF_OP_NEWS,      /* as NODES, at once and whenever nodes come or go: the line is for nothing else */
     SCIF_OP_OPEN,      /* answer: endpoint; descriptors: the program's end, the library's end, memory */
     SCIF_OP_FIND,    /* endpoint: the inode of the program's end. Answer: endpoint; descriptors: the library's
                         end, memory */
@@ -30,8 +31,6 @@ enum scif_op {
                         its far end */
     SCIF_OP_KEEP,    /* endpoint, value: a descriptor of the program's, which the service takes a copy of, and
                         keeps while the endpoint is there. Answer: value, the service's */
-    SCIF_OP_NEWS, /* answered as NODES, at once and whenever nodes came or went: the line is for nothing else
-                   */
     SCIF_OP_NEIGHBOUR, /* another node's service, instead of HELLO, value: SCIF_PROTOCOL; peer: who connects,
                           port: to which; descriptors: memory and inner socket of its end. Answered when it is
                           accepted, likewise */
