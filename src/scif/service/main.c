@@ -124,13 +124,11 @@ static int service_open(struct service *s) {
  * the others come again. */
 static void step(struct service *s, int timeout_ms) {
     struct epoll_event e[EVENTS];
+    struct epoll_event inner[EVENTS];
     int n = epoll_wait(s->epoll, e, EVENTS, timeout_ms), ended = 0;
-    for (int i = 0; i < n; i++) {
-        struct watch *w = e[i].data.ptr;
-        if (w->on != end_on_inner) continue;
-        w->on(s, w, e[i].events);
-        ended++;
-    }
+    for (int i = 0; i < n; i++) /* all, before any is gone: an end has another watch, too */
+        if (((struct watch *)e[i].data.ptr)->on == end_on_inner) inner[ended++] = e[i];
+    for (int i = 0; i < ended; i++) end_on_inner(s, inner[i].data.ptr, inner[i].events);
     if (n <= 0 || ended) return;
     int turn = (int)(s->turns++ % (unsigned)n); /* nobody who asks without end keeps others from their turn */
     struct watch *w = e[turn].data.ptr;
