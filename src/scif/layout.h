@@ -56,7 +56,8 @@ struct scif_queue {
 enum piece_kind {
     PIECE_PINNED,
     PIECE_FILE,
-    PIECE_GONE /* unregistered, but maybe still mapped: its offsets are not given to another window */
+    PIECE_COMING, /* it is being registered */
+    PIECE_GONE    /* unregistered, but maybe still mapped: its offsets are not given to another window */
 };
 
 struct scif_piece {

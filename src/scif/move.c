@@ -16,9 +16,9 @@
 #include "scif/lane.h"
 #include "scif/line.h"
 #include "scif/pages.h"
+#include "scif/pin.h"
 #include "scif/pool.h"
 #include "scif/watch.h"
-#include "scif/windows.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -421,7 +421,7 @@ static bool convert(const struct job *j, struct endpoint *e, const struct scif_p
         o->at = j->at + (uint64_t)(page[k] - 1) * SCIF_PAGE;
     }
     if (!table_replace(w, i, i + 1, j->pieces, n)) return false;
-    if (!is_slot_needed(w, p)) windows_free_slot(e, p);
+    if (!is_slot_needed(w, p)) pin_free(e, p);
     return true;
 }
 
@@ -429,7 +429,7 @@ static void give_up(struct endpoint *e, const struct scif_piece *p) {
     unsigned i = table_search(e->own.table, p->offset);
     weft_error("scif", "a window is in more parts than there is room for: some of it ends");
     table_replace(e->own.table, i, i + 1, NULL, 0);
-    if (!is_slot_needed(e->own.table, p)) windows_free_slot(e, p);
+    if (!is_slot_needed(e->own.table, p)) pin_free(e, p);
 }
 
 static void convert_all(struct job *j) {
@@ -479,7 +479,7 @@ static int add_other(struct job *j, struct endpoint *e, const struct scif_piece 
     uint32_t *page = take_memory(pages * sizeof *page);
     int err = more && page ? 0 : ENOMEM;
     if (!err) err = pin_down(e, p, &o->pinned);
-    if (!err) err = windows_file(e, pool_file(), &o->file);
+    if (!err) err = pin_file(e, pool_file(), &o->file);
     if (err) return err; /* what is left of the memory goes with the failure of the call */
     if (j->others) memcpy(more, j->other, j->others * sizeof *more);
     if (j->others) munmap(j->other, j->others * sizeof *more);
@@ -560,7 +560,7 @@ static int prepare(struct job *j, struct endpoint *e, const struct scif_piece *p
     j->place = find_places(e, p);
     j->page = take_memory(j->pinned.pages * sizeof *j->page);
     if (!j->place || !j->page) return ENOMEM;
-    err = windows_file(e, pool, &j->file);
+    err = pin_file(e, pool, &j->file);
     if (!err) err = find_others(j, all, n);
     if (!err && !(j->pieces = take_memory(pieces_room(j) * sizeof *j->pieces))) err = ENOMEM;
     return err ? err : pool_take(p->bytes, &j->at);

@@ -8,7 +8,6 @@
 #include "scif/extensions.h"
 #include "scif/intercept.h"
 #include "scif/line.h"
-#include "scif/windows.h"
 
 #include <fcntl.h>
 #include <stdlib.h>

@@ -22,7 +22,7 @@ struct range {
 };
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-static struct file *pool;
+static struct file *_Atomic pool;
 static struct range *range; /* of the whole file, in their order */
 static unsigned ranges, room;
 static uint64_t end = POOL_FROM, since_sweep;
@@ -49,7 +49,7 @@ struct file *pool_file(void) {
 }
 
 bool pool_has(const struct mapping *m) {
-    const struct file *f = __atomic_load_n(&pool, __ATOMIC_ACQUIRE);
+    const struct file *f = atomic_load(&pool);
     return f && m->shared && m->at >= POOL_FROM && file_is(f, m->device, m->inode);
 }
 
@@ -184,7 +184,7 @@ static bool make_fresh(const struct mapping *m) {
 
 void pool_let_go(uintptr_t address, size_t bytes) {
     struct mapping m;
-    if (!__atomic_load_n(&pool, __ATOMIC_ACQUIRE)) return;
+    if (!atomic_load(&pool)) return;
     for (uintptr_t at = address, to = address + bytes; at < to && memory_next(at, &m) && m.from < to;
          at = m.to) {
         if (m.from < at) m.from = at;

@@ -43,7 +43,7 @@ LOOKS bool table_look_up(const struct scif_windows *w, uint64_t offset, struct s
         if (found) *out = w->piece[i];
         if (!(before & 1) && table_is_still(w, before)) {
             *version = before;
-            return found && out->kind != PIECE_GONE && out->offset <= offset &&
+            return found && out->kind <= PIECE_FILE && out->offset <= offset &&
                    offset - out->offset < out->bytes;
         }
         if (round > PATIENT_ROUNDS) sched_yield();

@@ -1,12 +1,12 @@
 /* scif_register(), scif_unregister(). */
-#include "scif/windows.h"
-#include "base/log.h"
 #include "scif/api.h"
+#include "scif/extensions.h"
 #include "scif/intercept.h"
 #include "scif/line.h"
 #include "scif/map.h"
 #include "scif/move.h"
 #include "scif/pages.h"
+#include "scif/pin.h"
 #include "scif/pool.h"
 #include "scif/watch.h"
 
@@ -14,142 +14,14 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/mman.h>
-#include <sys/prctl.h>
-#include <sys/random.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
-#define MAPPINGS_MAX 1024
+#define MAPPINGS_MAX   1024
+#define CHUNK_BYTES    (UINT64_C(4) << 20) /* of what is more than may be pinned */
+#define CHUNK_SMALLEST (UINT64_C(64) << 10)
 
 /* With the window lock, as nearly all that follows. */
-
-/* ---- What the service keeps: for the peer, and beyond this process's end ---- */
-static int keep(struct endpoint *e, int fd, struct scif_kept *out) {
-    prctl(PR_SET_PTRACER, line_service()); /* where only relatives may look into a process */
-    struct scif_request q = {.op = SCIF_OP_KEEP, .value = (uint32_t)fd, .endpoint = e->id};
-    struct scif_answer a;
-    int err = line_call(&q, &a, NULL, NULL, NULL, NULL);
-    if (!err) *out = (struct scif_kept){(uint32_t)line_service(), a.value};
-    return err;
-}
-
-static int add_ring(struct endpoint *e) {
-    struct scif_windows *w = e->own.table;
-    unsigned i = atomic_load(&w->rings);
-    struct ring *r = space_room_for_ring(&e->own, i);
-    int err = r ? ring_create(r, &w->ring[i]) : ENOMEM;
-    if (!err) r->fd = descriptor_hide(r->fd);
-    if (!err && (err = keep(e, r->fd, &w->ring[i].kept))) ring_close(r);
-    if (err)
-        weft_error("scif", "no io_uring to pin memory with: %s", strerror(err));
-    else
-        atomic_store(&w->rings, i + 1);
-    return err;
-}
-
-int windows_file(struct endpoint *e, struct file *f, uint32_t *out) {
-    struct scif_windows *w = e->own.table;
-    unsigned n = atomic_load(&w->files);
-    for (unsigned i = 0; i < n && i < SCIF_FILES_MAX; i++)
-        if (file_is(f, w->file[i].device, w->file[i].inode)) {
-            *out = i;
-            return 0;
-        }
-    if (n >= SCIF_FILES_MAX) return ENOMEM;
-    int err = keep(e, file_descriptor(f), &w->file[n].kept);
-    if (err) return err;
-    w->file[n].device = file_device(f);
-    w->file[n].inode = file_inode(f);
-    atomic_store(&w->files, n + 1);
-    *out = n;
-    return 0;
-}
-
-/* This process becomes one of the owners: whoever maps its windows asks it. Without, none can be mapped. */
-static void become_owner(struct endpoint *e) {
-    struct scif_windows *w = e->own.table;
-    if (e->owner_of == line_process()) return;
-    unsigned i = atomic_load(&w->owners);
-    e->owner = SCIF_OWNERS_MAX;
-    e->owner_of = line_process();
-    while (!w->name)
-        if (getrandom(&w->name, sizeof w->name, 0) < 0) return;
-    int err = i < SCIF_OWNERS_MAX ? watch_start() : ENOMEM;
-    if (!err) err = keep(e, watch_door(), &w->door[i]);
-    if (err) {
-        weft_warn("scif", "the windows of this process cannot be mapped: %s", strerror(err));
-        return;
-    }
-    e->owner = i;
-    atomic_store(&w->owners, i + 1);
-}
-
-/* ---- Slots ---- */
-static int take_slot(struct endpoint *e, struct scif_piece *p) {
-    uint32_t(*used)[SCIF_RING_SLOTS / 32] = e->memory->own.slots;
-    for (unsigned i = 0;; i++) {
-        if (i == atomic_load(&e->own.table->rings)) {
-            int err = add_ring(e);
-            if (err) return err;
-        }
-        for (unsigned j = 0; j < SCIF_RING_SLOTS / 32; j++) {
-            if (!~used[i][j]) continue;
-            unsigned bit = (unsigned)__builtin_ctz(~used[i][j]);
-            used[i][j] |= 1u << bit;
-            p->place = i;
-            p->slot = j * 32 + bit;
-            return 0;
-        }
-    }
-}
-
-void windows_free_slot(struct endpoint *e, const struct scif_piece *p) {
-    struct ring *r = space_ring(&e->own, p->place);
-    if (r) ring_unpin(r, p->slot);
-    e->memory->own.slots[p->place][p->slot / 32] &= ~(1u << p->slot % 32);
-}
-
-/* Pinning takes pages that can be written. Those of the process's own that only may be read are made writable
- * for that moment: the system gives each its own copy, as it does when a debugger writes. */
-static int pin_constant(struct ring *r, const struct scif_piece *p) {
-    struct mapping *m = malloc(MAPPINGS_MAX * sizeof *m);
-    int n = m ? memory_mappings(p->at, p->bytes, m, MAPPINGS_MAX) : -1, err = n < 0 ? ENOMEM : 0, done = 0;
-    for (; !err && done < n; done++) {
-        if (!(m[done].prot & PROT_READ) || (m[done].shared && !(m[done].prot & PROT_WRITE))) err = EFAULT;
-        if (!err && !(m[done].prot & PROT_WRITE) &&
-            mprotect((void *)m[done].from, m[done].to - m[done].from, m[done].prot | PROT_WRITE))
-            err = EFAULT;
-    }
-    if (!err) err = ring_pin(r, p->slot, (void *)p->at, p->bytes);
-    for (int i = 0; i < done; i++)
-        if (!(m[i].prot & PROT_WRITE)) mprotect((void *)m[i].from, m[i].to - m[i].from, m[i].prot);
-    free(m);
-    return err;
-}
-
-/* Memory of a kind that cannot be pinned is none for this purpose; whatever else stands in the way of a ring,
- * the pages cannot be kept. */
-static int errno_of(int err) {
-    switch (err) {
-    case 0:
-    case EFAULT:
-    case EAGAIN: return err;
-    case EOPNOTSUPP: return EFAULT;
-    default: return ENOMEM;
-    }
-}
-
-static int pin(struct endpoint *e, struct scif_piece *p) {
-    int err = take_slot(e, p);
-    if (err) return errno_of(err);
-    struct ring *r = space_ring(&e->own, p->place);
-    err = r ? ring_pin(r, p->slot, (void *)p->at, p->bytes) : ENOMEM;
-    if (err == EFAULT && !(p->prot & SCIF_PROT_WRITE)) err = pin_constant(r, p);
-    if (err) windows_free_slot(e, p);
-    return errno_of(err);
-}
 
 /* ---- Offsets of windows that are gone, but maybe still mapped ---- */
 static bool is_mapped(const struct scif_windows *w, const struct scif_piece *p) {
@@ -191,7 +63,7 @@ static void free_slots(struct endpoint *e, const struct scif_piece *p, unsigned 
         for (unsigned k = i; k > 0 && !again && p[k - 1].window == p[i].window; k--)
             again =
                 p[k - 1].kind == PIECE_PINNED && p[k - 1].place == p[i].place && p[k - 1].slot == p[i].slot;
-        if (!again) windows_free_slot(e, &p[i]);
+        if (!again) pin_free(e, &p[i]);
     }
 }
 
@@ -207,8 +79,10 @@ static void remove_range(struct endpoint *e, uint64_t offset, uint64_t end) {
         struct scif_piece p = w->piece[i];
         if (gone) gone[i - from] = p;
         if (!gone || p.kind == PIECE_PINNED || (p.kind == PIECE_FILE && !mapped)) continue;
-        if (p.kind == PIECE_FILE) e->memory->own.gone++;
-        p.kind = PIECE_GONE;
+        if (p.kind == PIECE_FILE) {
+            e->memory->own.gone++;
+            p.kind = PIECE_GONE;
+        }
         kept[stay++] = p;
     }
     if (!gone) free_slots(e, &w->piece[from], to - from);
@@ -226,7 +100,7 @@ static int add_pinned(struct endpoint *e, struct scif_piece p, uintptr_t address
         int err = pin(e, &p);
         if (err) return err;
         if (!table_insert(e->own.table, &p)) {
-            windows_free_slot(e, &p);
+            pin_free(e, &p);
             return ENOMEM;
         }
     }
@@ -261,10 +135,10 @@ static int find_descriptor(const struct mapping *m) {
 /* The file of shared memory, if it can be had: the window is there then, and nothing needs to be pinned. */
 static bool find_file(struct endpoint *e, const struct mapping *m, uint32_t *out) {
     if (!m->shared || !m->inode) return false;
-    if (pool_has(m)) return windows_file(e, pool_file(), out) == 0;
+    if (pool_has(m)) return pin_file(e, pool_file(), out) == 0;
     int fd = find_descriptor(m);
     struct file *f = fd < 0 ? NULL : file_of(fd);
-    bool good = f && windows_file(e, f, out) == 0 && space_file(&e->own, *out);
+    bool good = f && pin_file(e, f, out) == 0 && space_file(&e->own, *out);
     if (f) file_close(f);
     return good;
 }
@@ -299,38 +173,115 @@ static int add_pieces(struct endpoint *e, const struct scif_piece *like, uintptr
     return err;
 }
 
-static int register_pieces(struct endpoint *e, uint64_t address, uint64_t bytes, uint64_t offset, int prot) {
-    if (!memory_is_mapped(address, bytes)) return EFAULT;
-    become_owner(e);
-    struct scif_piece like = {.offset = offset,
-                              .window = ++e->memory->own.next_window,
-                              .prot = (uint32_t)prot,
+/* What a call of scif_register() asks for. */
+struct wish {
+    uintptr_t address;
+    uint64_t bytes, offset, window;
+    int prot;
+};
+
+static int register_pieces(struct endpoint *e, const struct wish *w) {
+    if (!memory_is_mapped(w->address, w->bytes)) return EFAULT;
+    pin_become_owner(e);
+    struct scif_piece like = {.offset = w->offset,
+                              .window = w->window,
+                              .prot = (uint32_t)w->prot,
                               .owner = e->owner,
                               .born = watch_moves()};
     struct mapping *m = malloc(MAPPINGS_MAX * sizeof *m);
-    int n = m ? memory_mappings(address, bytes, m, MAPPINGS_MAX) : 0;
+    int n = m ? memory_mappings(w->address, w->bytes, m, MAPPINGS_MAX) : 0;
     if (!watch_all(m, m ? n : -1)) like.born = UNWATCHED;
-    int err = add_pieces(e, &like, address, bytes, m, n < 0 ? 0 : n);
+    int err = add_pieces(e, &like, w->address, w->bytes, m, n < 0 ? 0 : n);
     free(m);
-    if (err) remove_range(e, offset, offset + bytes);
-    return errno_of(err);
+    if (err) remove_range(e, w->offset, w->offset + w->bytes);
+    return pin_errno(err);
+}
+
+/* ---- More than may be pinned: a part of it is, and moved to a file, and then the next part ---- */
+static void lock_windows(struct endpoint *e) {
+    move_hold_off();
+    endpoint_lock(&e->memory->own.window_lock);
+}
+static void unlock_windows(struct endpoint *e) {
+    pthread_mutex_unlock(&e->memory->own.window_lock);
+    move_go_on();
+}
+
+/* The rest of the offsets is taken, but not there yet. */
+static bool reserve(struct endpoint *e, const struct wish *rest) {
+    struct scif_piece p = {
+        .offset = rest->offset, .bytes = rest->bytes, .window = rest->window, .kind = PIECE_COMING};
+    return !rest->bytes || table_insert(e->own.table, &p);
+}
+
+static void unreserve(struct endpoint *e, const struct wish *rest) {
+    unsigned i = table_search(e->own.table, rest->offset);
+    if (i < table_count(e->own.table) && e->own.table->piece[i].kind == PIECE_COMING)
+        table_replace(e->own.table, i, i + 1, NULL, 0);
+}
+
+static int register_chunk(struct endpoint *e, struct wish *rest, uint64_t bytes) {
+    struct wish chunk = *rest, after = *rest;
+    if (bytes > rest->bytes) bytes = rest->bytes;
+    chunk.bytes = bytes;
+    after.address += bytes;
+    after.offset += bytes;
+    after.bytes -= bytes;
+    lock_windows(e);
+    unreserve(e, rest);
+    int err = register_pieces(e, &chunk);
+    if (!reserve(e, err ? rest : &after)) err = ENOMEM;
+    unlock_windows(e);
+    if (!err) err = watch_ask(e->own.table, e->owner, chunk.offset, chunk.bytes);
+    if (!err) *rest = after;
+    return err;
+}
+
+/* Some other window gives up what it has pinned. */
+static bool make_room(struct endpoint *e) {
+    const struct scif_windows *w = e->own.table;
+    struct scif_piece p = {0};
+    endpoint_lock(&e->memory->own.window_lock);
+    for (unsigned i = 0; i < table_count(w) && !p.bytes; i++)
+        if (w->piece[i].kind == PIECE_PINNED && w->piece[i].owner == e->owner &&
+            w->piece[i].born != UNWATCHED)
+            p = w->piece[i];
+    pthread_mutex_unlock(&e->memory->own.window_lock);
+    return p.bytes && watch_ask(w, e->owner, p.offset, p.bytes) == 0;
+}
+
+static int register_in_chunks(struct endpoint *e, const struct wish *w) {
+    struct wish rest = *w;
+    int err = 0;
+    for (uint64_t bytes = CHUNK_BYTES; rest.bytes && !err;) {
+        err = register_chunk(e, &rest, bytes);
+        if (err == ENOMEM && bytes > CHUNK_SMALLEST) {
+            bytes /= 2;
+            err = 0;
+        } else if (err == ENOMEM && make_room(e)) {
+            err = 0;
+        }
+    }
+    if (!err) return 0;
+    lock_windows(e);
+    unreserve(e, &rest);
+    remove_range(e, w->offset, w->offset + w->bytes);
+    unlock_windows(e);
+    return err;
 }
 
 static bool is_aligned(uint64_t n) { return n % SCIF_PAGE == 0; }
 
-static int register_window(struct endpoint *e, uint64_t address, uint64_t bytes, uint64_t *offset, int prot,
-                           bool fixed) {
-    pthread_mutex_t *lock = &e->memory->own.window_lock;
-    struct scif_windows *w = e->own.table;
-    move_hold_off();
-    endpoint_lock(lock);
+static int register_window(struct endpoint *e, struct wish *w, bool fixed) {
+    lock_windows(e);
     forget_gone(e);
-    if (!fixed) *offset = table_choose(w, bytes);
-    int err =
-        table_is_free(w, *offset, bytes) ? register_pieces(e, address, bytes, *offset, prot) : EADDRINUSE;
-    pthread_mutex_unlock(lock);
-    move_go_on();
-    return err;
+    if (!fixed) w->offset = table_choose(e->own.table, w->bytes);
+    bool is_free = table_is_free(e->own.table, w->offset, w->bytes);
+    w->window = ++e->memory->own.next_window;
+    int err = is_free ? register_pieces(e, w) : EADDRINUSE;
+    bool in_chunks = err == ENOMEM && e->owner < SCIF_OWNERS_MAX && reserve(e, w);
+    unlock_windows(e);
+    return in_chunks ? register_in_chunks(e, w) : err;
 }
 
 EXPORT off_t scif_register(scif_epd_t epd, void *addr, size_t len, off_t offset, int prot_flags,
@@ -342,29 +293,26 @@ EXPORT off_t scif_register(scif_epd_t epd, void *addr, size_t len, off_t offset,
         (!fixed || (offset >= 0 && is_aligned((uint64_t)offset) && len <= OFFSET_END - (uint64_t)offset));
     struct endpoint *e = api_hold(epd, good);
     if (!e) return SCIF_REGISTER_FAILED;
-    uint64_t at = (uint64_t)offset;
+    struct wish w = {(uintptr_t)addr, len, (uint64_t)offset, 0, prot_flags};
     int kept = errno, err = !good                            ? EINVAL
                             : queue_is_closed(e->peer_inner) ? ECONNRESET
                             : len > OFFSET_END / 2           ? ENOMEM
                                                              : 0;
-    if (!err) err = register_window(e, (uintptr_t)addr, len, &at, prot_flags, fixed);
+    if (!err) err = register_window(e, &w, fixed);
     endpoint_release(e);
     errno = err ? err : kept;
-    return err ? SCIF_REGISTER_FAILED : (off_t)at;
+    return err ? SCIF_REGISTER_FAILED : (off_t)w.offset;
 }
 
 /* ---- Windows of the pages of others ---- */
 static int copy_piece(struct endpoint *e, struct endpoint *from, struct scif_piece p) {
-    struct scif_piece source = p;
     bool pinned = p.kind == PIECE_PINNED;
     struct file *f = pinned ? NULL : space_file(&from->own, p.place);
-    int err = pinned ? take_slot(e, &p) : f ? windows_file(e, f, &p.place) : ENOMEM;
-    if (err) return err;
-    struct ring *to = pinned ? space_ring(&e->own, p.place) : NULL,
-                *of = pinned ? space_ring(&from->own, source.place) : NULL;
-    if (pinned) err = to && of ? ring_share(to, p.slot, of, source.slot) : ENOMEM;
-    if (!err && !table_insert(e->own.table, &p)) err = ENOMEM;
-    if (err && pinned) windows_free_slot(e, &p);
+    int err = pinned ? pin_share(e, &p, from) : f ? pin_file(e, f, &p.place) : ENOMEM;
+    if (!err && !table_insert(e->own.table, &p)) {
+        err = ENOMEM;
+        if (pinned) pin_free(e, &p);
+    }
     return err;
 }
 
@@ -373,7 +321,7 @@ static int copy_pieces(struct endpoint *e, struct endpoint *from, uint64_t at, u
     const struct scif_windows *w = from->own.table;
     uint64_t number = ++e->memory->own.next_window;
     int err = 0;
-    become_owner(e);
+    pin_become_owner(e);
     for (unsigned i = table_search(w, at); !err && i < table_count(w) && w->piece[i].offset < at + bytes;
          i++) {
         struct scif_piece p = w->piece[i];
@@ -406,8 +354,10 @@ int windows_copy(struct endpoint *e, struct endpoint *from, uint64_t at, uint64_
 }
 
 /* ---- scif_unregister ---- */
+static bool is_there(const struct scif_piece *p) { return p->kind == PIECE_PINNED || p->kind == PIECE_FILE; }
+
 static bool is_window(const struct scif_windows *w, unsigned i, uint64_t number) {
-    return i < table_count(w) && w->piece[i].kind != PIECE_GONE && w->piece[i].window == number;
+    return i < table_count(w) && is_there(&w->piece[i]) && w->piece[i].window == number;
 }
 
 /* EINVAL: part of a window at either end. */
@@ -416,7 +366,7 @@ static int unregister_range(struct endpoint *e, uint64_t offset, uint64_t end) {
     unsigned first = table_search(w, offset);
     for (unsigned i = first; i < table_count(w) && w->piece[i].offset < end; i++) {
         const struct scif_piece *p = &w->piece[i];
-        if (p->kind == PIECE_GONE) continue;
+        if (!is_there(p)) continue;
         if (p->offset < offset || p->offset + p->bytes > end) return EINVAL;
         if (i == first && i > 0 && is_window(w, i - 1, p->window)) return EINVAL;
         if (p->offset + p->bytes == end && is_window(w, i + 1, p->window)) return EINVAL;
@@ -432,11 +382,9 @@ EXPORT int scif_unregister(scif_epd_t epd, off_t offset, size_t len) {
     if (!e) return -1;
     int kept = errno, err = api_check(e, good);
     if (!err) {
-        move_hold_off();
-        endpoint_lock(&e->memory->own.window_lock);
+        lock_windows(e);
         err = unregister_range(e, (uint64_t)offset, (uint64_t)offset + len);
-        pthread_mutex_unlock(&e->memory->own.window_lock);
-        move_go_on();
+        unlock_windows(e);
     }
     return api_end(e, err, kept);
 }
