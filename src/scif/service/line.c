@@ -162,16 +162,14 @@ static bool serve_neighbour(struct service *s, struct line *l, const struct scif
 }
 
 void line_tell_news(struct service *s) {
+    struct reply r = {.own = -1};
     struct weft_list *next;
+    r.head.peer.node = line_nodes(s, r.nodes, SCIF_NODES_MAX, &r.count);
+    r.head.value = (uint32_t)r.count;
     for (struct weft_list *i = s->lines.next; i != &s->lines; i = next) {
         struct line *l = weft_list_entry(i, struct line, link);
-        struct reply r = {.own = -1};
         next = i->next;
-        if (!l->news) continue;
-        r.head.peer.node = s->node;
-        line_nodes(s, r.nodes, SCIF_NODES_MAX, &r.count);
-        r.head.value = (uint32_t)r.count;
-        if (!answer(l, &r, 0)) line_close(s, l);
+        if (l->news && !answer(l, &r, 0)) line_close(s, l);
     }
 }
 
