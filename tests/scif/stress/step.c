@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -219,11 +220,13 @@ static int transfer_in_child(struct act *a, const struct transfer *t, unsigned c
 /* However far it has come: what it did is what is about to be done. */
 static void kill_in_child(struct act *a, const struct transfer *t, unsigned char *buffer) {
     int status = 0;
-    pid_t child = fork();
-    if (child == 0)
-        while (call_transfer(a->c, t, buffer) == 0) {
+    pid_t own = getpid(), child = fork();
+    if (child == 0) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL); /* else the connection would not end with who was killed */
+        while (getppid() == own && call_transfer(a->c, t, buffer) == 0) {
         }
-    if (child == 0) _exit(0);
+        _exit(0);
+    }
     usleep(t->kill_us);
     kill(child, SIGKILL);
     if (child < 0 || waitpid(child, &status, 0) != child) actor_fail(a->c, "no child");
