@@ -4,6 +4,7 @@
 #include "base/proc.h"
 #include "node/where.h"
 #include "scif/endpoint.h"
+#include "scif/extensions.h"
 #include "scif/move.h"
 
 #include <errno.h>
@@ -91,12 +92,12 @@ static void hang_up(void) {
     line.socket = -1;
 }
 
-static int open_line(void) {
+int line_open(void) {
     int s = reach_service();
-    if (s == -EMFILE || s == -ENFILE) return -s;
+    if (s == -EMFILE || s == -ENFILE) return s;
     if (s < 0) {
         weft_error("scif", "the SCIF service cannot be reached: %s", strerror(-s));
-        return ENXIO;
+        return -ENXIO;
     }
     struct scif_request q = {.op = SCIF_OP_HELLO, .value = SCIF_PROTOCOL};
     struct scif_answer a;
@@ -106,8 +107,14 @@ static int open_line(void) {
         weft_error("scif", "the SCIF service does not speak with this library: %s",
                    strerror(err ? -err : a.error));
         close(s);
-        return ENXIO;
+        return -ENXIO;
     }
+    return s;
+}
+
+static int open_line(void) {
+    int s = line_open();
+    if (s < 0) return -s;
     line.socket = s;
     line.pid = getpid();
     return 0;
@@ -115,6 +122,8 @@ static int open_line(void) {
 
 /* ---- Forked children have lines of their own ---- */
 static void before_fork(void) {
+    pinned_before_fork();
+    events_before_fork();
     move_before_fork();
     pthread_mutex_lock(&line.lock);
     endpoint_before_fork();
@@ -123,6 +132,8 @@ static void after_fork(void) {
     endpoint_after_fork(false);
     pthread_mutex_unlock(&line.lock);
     move_after_fork();
+    events_after_fork(false);
+    pinned_after_fork();
 }
 static void in_child(void) {
     atomic_store(&own_process, 0);
@@ -130,6 +141,8 @@ static void in_child(void) {
     hang_up();
     pthread_mutex_unlock(&line.lock);
     move_after_fork();
+    events_after_fork(true);
+    pinned_after_fork();
 }
 static void watch_forks(void) { pthread_atfork(before_fork, after_fork, in_child); }
 
