@@ -18,10 +18,15 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
+#include <time.h>
 #include <unistd.h>
 
 #define EVENTS  64
 #define IDLE_NS (2 * WEFT_NS_PER_S)
+
+/* For another service, which is just starting. */
+#define WAIT_NS    (5 * WEFT_NS_PER_MS)
+#define WAIT_TRIES 1000
 
 static const char usage[] =
     "Usage: weft-scif SOCKET [DAEMON]\n"
@@ -62,6 +67,27 @@ static bool lock_path(const struct service *s) {
         if (fstat(fd, &held) == 0 && stat(name, &there) == 0 && held.st_ino == there.st_ino) return true;
         close(fd);
     }
+}
+
+/* Whether another one takes connections, which it does some time after it has the lock. */
+static bool another_listens(const struct service *s) {
+    struct sockaddr_un at = {.sun_family = AF_UNIX};
+    if (strlen(s->path) >= sizeof at.sun_path) return false;
+    strcpy(at.sun_path, s->path);
+    int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+    bool good = fd >= 0 && connect(fd, (struct sockaddr *)&at, sizeof at) == 0;
+    if (fd >= 0) close(fd);
+    return good;
+}
+
+/* False: another one serves. */
+static bool become_the_one(const struct service *s) {
+    for (int i = 0; i < WAIT_TRIES; i++) {
+        if (lock_path(s)) return true;
+        if (another_listens(s)) break;
+        nanosleep(&(struct timespec){.tv_nsec = WAIT_NS}, NULL);
+    }
+    return false;
 }
 
 static int listen_at(struct service *s) {
@@ -201,7 +227,7 @@ int main(int argc, char **argv) {
         setenv("WEFT_NODE_SOCKET", s.daemon_socket, 1); /* the key for the endpoint comes from there too */
     weft_proc_raise_descriptors();
     become_daemon();
-    if (!lock_path(&s)) {
+    if (!become_the_one(&s)) {
         ready();
         return 0;
     }
