@@ -33,9 +33,10 @@ if [ -n "$sanitizer" ]; then
     slowdown=4
     foreign="env LD_PRELOAD=$sanitizer"
     export LSAN_OPTIONS="suppressions=$tests/lsan.supp:print_suppressions=0${LSAN_OPTIONS:+:$LSAN_OPTIONS}"
-    # Without TSan's second of sleep at every end: some tests look at how soon a program ends.
+    # Without TSan's second of sleep at every end: some tests look at how soon a program ends. A child of a process with
+    # threads may start some too.
     export ASAN_OPTIONS="log_path=$scratch/report${ASAN_OPTIONS:+:$ASAN_OPTIONS}"
-    export TSAN_OPTIONS="log_path=$scratch/report:atexit_sleep_ms=0${TSAN_OPTIONS:+:$TSAN_OPTIONS}"
+    export TSAN_OPTIONS="log_path=$scratch/report:atexit_sleep_ms=0:die_after_fork=0${TSAN_OPTIONS:+:$TSAN_OPTIONS}"
 fi
 
 say() { printf '%s\n' "$*"; }

@@ -1,11 +1,11 @@
 #!/bin/sh
-# The manual pages of SCIF against include/scif.h. usage: man.sh REPOSITORY
+# The manual pages of SCIF against include/scif.h and include/weft/scif_ext.h. usage: man.sh REPOSITORY
 # Each function of the header has a page in section 3, whose SYNOPSIS shows its prototype and whose ERRORS lists the errnos that
 # the header names for it: in its own comment, in that of its group, and, where it takes an endpoint, in that of the file. No page
 # makes groff warn; without groff the rest is checked, and a script that found nothing wrong exits with 77.
 set -u
 repository=$(cd "${1:?usage: $0 REPOSITORY}" && pwd) || exit 2
-header=$repository/include/scif.h
+header=$repository/include/scif.h more=$repository/include/weft/scif_ext.h
 pages=$repository/docs/man
 if ! [ -r "$header" ] || ! [ -d "$pages" ]; then
     echo "$repository: no include/scif.h or docs/man" >&2
@@ -64,7 +64,7 @@ comment != "" || /^\/\*/ {
     if (/[;{]/) function_ended()
 }
 END
-awk -f "$scratch/functions.awk" "$header" >"$scratch/functions"
+awk -f "$scratch/functions.awk" "$header" "$more" >"$scratch/functions"
 
 # section NAME PAGE
 section() { awk -v name=".SH $1" '/^\.SH /{ on = $0 == name; next } on' "$2"; }
@@ -78,7 +78,7 @@ while IFS='|' read -r name prototype errnos; do
     [ -z "$other" ] || page=$pages/$other
     [ -r "$page" ] || { fail "$name: its page refers to $other, which is not there" && continue; }
     section NAME "$page" | sed 's/ \\- .*//' | tr -d ' ' | tr , '\n' | grep -qx "$name" || fail "$name: not in NAME"
-    section SYNOPSIS "$page" | sed 's/^\.BI* //' | tr -d ' "\n' | tr ';' '\n' | sed 's/.*<scif\.h>\.PP//; s/$/;/' |
+    section SYNOPSIS "$page" | sed 's/^\.BI* //' | tr -d ' "\n' | tr ';' '\n' | sed 's/.*<[a-z_/]*scif[a-z_]*\.h>\.PP//; s/$/;/' |
         grep -Fqx "$prototype" || fail "$name: another prototype in SYNOPSIS, or none; the header has $prototype"
     section SYNOPSIS "$page" | grep -q 'Link with .*lscif' || fail "$name: SYNOPSIS does not say what to link with"
     for errno in $errnos; do

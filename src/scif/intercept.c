@@ -18,7 +18,9 @@ __attribute__((constructor)) static void look_whether_it_works(void) {
 
 bool intercept_works(void) { return works; }
 
-int close_descriptor(int fd) { return (int)syscall(SYS_close, fd); }
+/* The C library's close() by its other name: this one does not ask for endpoints, and a sanitizer sees it. */
+int __close(int fd);
+int close_descriptor(int fd) { return __close(fd); }
 
 EXPORT int close(int fd) {
     endpoint_forget(fd);

@@ -4,6 +4,7 @@
 #include "base/proc.h"
 #include "node/where.h"
 #include "scif/endpoint.h"
+#include "scif/extensions.h"
 #include "scif/move.h"
 
 #include <errno.h>
@@ -121,6 +122,8 @@ static int open_line(void) {
 
 /* ---- Forked children have lines of their own ---- */
 static void before_fork(void) {
+    pinned_before_fork();
+    events_before_fork();
     move_before_fork();
     pthread_mutex_lock(&line.lock);
     endpoint_before_fork();
@@ -129,6 +132,8 @@ static void after_fork(void) {
     endpoint_after_fork(false);
     pthread_mutex_unlock(&line.lock);
     move_after_fork();
+    events_after_fork(false);
+    pinned_after_fork();
 }
 static void in_child(void) {
     atomic_store(&own_process, 0);
@@ -136,6 +141,8 @@ static void in_child(void) {
     hang_up();
     pthread_mutex_unlock(&line.lock);
     move_after_fork();
+    events_after_fork(true);
+    pinned_after_fork();
 }
 static void watch_forks(void) { pthread_atfork(before_fork, after_fork, in_child); }
 

@@ -11,7 +11,7 @@
  * may. 0, the answer's errno, or ENXIO: no service. fd NULL: none may come. */
 int line_call(const struct scif_request *q, struct scif_answer *a, int *fd, int *fds, void *extra,
               size_t *extra_bytes);
-/* Another line to the service, for the caller alone; -errno. */
+/* A line of one's own: a socket on which the service has been greeted; -errno: EMFILE, ENFILE, ENXIO. */
 int line_open(void);
 /* This process, without a system call. */
 pid_t line_process(void);

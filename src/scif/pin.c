@@ -137,3 +137,14 @@ int pin(struct endpoint *e, struct scif_piece *p) {
     if (err) pin_free(e, p);
     return pin_errno(err);
 }
+
+int pin_share(struct endpoint *e, struct scif_piece *p, struct endpoint *from) {
+    struct ring *source = space_ring(&from->own, p->place);
+    unsigned slot = p->slot;
+    int err = source ? take_slot(e, p) : ENOMEM;
+    if (err) return pin_errno(err);
+    struct ring *r = space_ring(&e->own, p->place);
+    err = r ? ring_share(r, p->slot, source, slot) : ENOMEM;
+    if (err) pin_free(e, p);
+    return err == EOPNOTSUPP ? err : pin_errno(err);
+}

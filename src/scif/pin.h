@@ -10,6 +10,9 @@ void pin_become_owner(struct endpoint *e);
 int pin_file(struct endpoint *e, struct file *f, uint32_t *out);
 /* Pins p->bytes at the address p->at, and says in p where. 0 or an errno as pin_errno() gives them. */
 int pin(struct endpoint *e, struct scif_piece *p);
+/* The same for what is pinned already, where p says, in another endpoint's ring; EOPNOTSUPP: the system
+ * cannot. */
+int pin_share(struct endpoint *e, struct scif_piece *p, struct endpoint *from);
 /* No piece is pinned in that one's slot any more. */
 void pin_free(struct endpoint *e, const struct scif_piece *p);
 /* Memory of a kind that cannot be pinned is none for this purpose: EFAULT. Whatever else stands in the way,

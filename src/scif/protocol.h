@@ -17,6 +17,7 @@
 enum scif_op {
     SCIF_OP_HELLO = 1, /* value: SCIF_PROTOCOL. Answer: node */
     SCIF_OP_NODES,     /* answer: value nodes, their ids after it */
+    SCIF_OP_NEWS,      /* as NODES, at once and whenever nodes come or go: the line is for nothing else */
     SCIF_OP_OPEN,      /* answer: endpoint; descriptors: the program's end, the library's end, memory */
     SCIF_OP_FIND,    /* endpoint: the inode of the program's end. Answer: endpoint; descriptors: the library's
                         end, memory */

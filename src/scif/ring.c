@@ -58,6 +58,13 @@ int ring_open(struct ring *r, struct scif_ring *shared, int fd) {
     return err;
 }
 
+/* Not in the headers of older systems (linux/io_uring.h, Linux 6.13). */
+#define REGISTER_CLONE_BUFFERS 30u
+#define CLONE_REPLACES         2u
+struct clone_buffers {
+    uint32_t source, flags, from, to, count, unused[3];
+};
+
 /* Room for buffers, and a promise that nothing but copies from and to them comes over this ring. */
 static int restrict_ring(int fd) {
     struct io_uring_rsrc_register room = {.nr = SCIF_RING_SLOTS, .flags = IORING_RSRC_REGISTER_SPARSE};
@@ -65,8 +72,11 @@ static int restrict_ring(int fd) {
     struct io_uring_restriction only[] = {
         {.opcode = IORING_RESTRICTION_SQE_OP, .sqe_op = IORING_OP_READ_FIXED},
         {.opcode = IORING_RESTRICTION_SQE_OP, .sqe_op = IORING_OP_WRITE_FIXED},
-        {.opcode = IORING_RESTRICTION_REGISTER_OP, .register_op = IORING_REGISTER_BUFFERS_UPDATE}};
-    if (syscall(SYS_io_uring_register, fd, IORING_REGISTER_RESTRICTIONS, only, 3) < 0) return errno;
+        {.opcode = IORING_RESTRICTION_REGISTER_OP, .register_op = IORING_REGISTER_BUFFERS_UPDATE},
+        {.opcode = IORING_RESTRICTION_REGISTER_OP, .register_op = REGISTER_CLONE_BUFFERS}};
+    if (syscall(SYS_io_uring_register, fd, IORING_REGISTER_RESTRICTIONS, only, 4) < 0 &&
+        (errno != EINVAL || syscall(SYS_io_uring_register, fd, IORING_REGISTER_RESTRICTIONS, only, 3) < 0))
+        return errno; /* an older system does not know the last one */
     return syscall(SYS_io_uring_register, fd, IORING_REGISTER_ENABLE_RINGS, NULL, 0) < 0 ? errno : 0;
 }
 
@@ -102,6 +112,13 @@ int ring_pin(struct ring *r, unsigned slot, void *address, size_t bytes) {
     return update(r, slot, address, bytes);
 }
 void ring_unpin(struct ring *r, unsigned slot) { update(r, slot, NULL, 0); }
+
+int ring_share(struct ring *r, unsigned slot, struct ring *from, unsigned from_slot) {
+    struct clone_buffers c = {
+        .source = (uint32_t)from->fd, .flags = CLONE_REPLACES, .from = from_slot, .to = slot, .count = 1};
+    if (syscall(SYS_io_uring_register, r->fd, REGISTER_CLONE_BUFFERS, &c, 1) == 0) return 0;
+    return errno == EINVAL ? EOPNOTSUPP : errno;
+}
 
 /* ---- Copies ---- */
 static uint32_t *word(const struct ring *r, uint32_t at) { return (uint32_t *)(r->words + at); }

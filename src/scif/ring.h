@@ -31,6 +31,9 @@ void ring_close(struct ring *r);
 int ring_pin(struct ring *r, unsigned slot, void *address, size_t bytes);
 void ring_unpin(struct ring *r, unsigned slot);
 
+/* Pins in the slot what another ring of this process has in one of its own. EOPNOTSUPP: the system cannot. */
+int ring_share(struct ring *r, unsigned slot, struct ring *from, unsigned from_slot);
+
 /* One process at a time. Whoever died in its turn has none any more. */
 void ring_take(struct ring *r);
 void ring_give(struct ring *r);

@@ -1,5 +1,6 @@
 /* scif_register(), scif_unregister(). */
 #include "scif/api.h"
+#include "scif/extensions.h"
 #include "scif/intercept.h"
 #include "scif/line.h"
 #include "scif/map.h"
@@ -299,6 +300,55 @@ EXPORT off_t scif_register(scif_epd_t epd, void *addr, size_t len, off_t offset,
                                                              : 0;
     if (!err) err = register_window(e, &w, fixed);
     return api_end(e, err, kept) ? SCIF_REGISTER_FAILED : (off_t)w.offset;
+}
+
+/* ---- Windows of the pages of others ---- */
+static int copy_piece(struct endpoint *e, struct endpoint *from, struct scif_piece p) {
+    bool pinned = p.kind == PIECE_PINNED;
+    struct file *f = pinned ? NULL : space_file(&from->own, p.place);
+    int err = pinned ? pin_share(e, &p, from) : f ? pin_file(e, f, &p.place) : ENOMEM;
+    if (!err && !table_insert(e->own.table, &p)) {
+        err = ENOMEM;
+        if (pinned) pin_free(e, &p);
+    }
+    return err;
+}
+
+static int copy_pieces(struct endpoint *e, struct endpoint *from, uint64_t at, uint64_t bytes,
+                       uint64_t offset) {
+    const struct scif_windows *w = from->own.table;
+    uint64_t number = ++e->memory->own.next_window;
+    int err = 0;
+    pin_become_owner(e);
+    for (unsigned i = table_search(w, at); !err && i < table_count(w) && w->piece[i].offset < at + bytes;
+         i++) {
+        struct scif_piece p = w->piece[i];
+        p.offset = offset + (p.offset - at);
+        p.window = number;
+        p.owner = e->owner;
+        err = copy_piece(e, from, p);
+    }
+    if (err) remove_range(e, offset, offset + bytes);
+    return err;
+}
+
+/* Two locks in the order of ids, as move.c takes them. */
+int windows_copy(struct endpoint *e, struct endpoint *from, uint64_t at, uint64_t bytes, uint64_t *offset,
+                 bool fixed) {
+    struct endpoint *first = e->id < from->id ? e : from, *second = first == e ? from : e;
+    struct scif_windows *w = e->own.table;
+    if (fixed && (!is_aligned(*offset) || *offset >= OFFSET_END || bytes > OFFSET_END - *offset))
+        return EINVAL;
+    move_hold_off();
+    endpoint_lock(&first->memory->own.window_lock);
+    endpoint_lock(&second->memory->own.window_lock);
+    forget_gone(e);
+    if (!fixed) *offset = table_choose(w, bytes);
+    int err = table_is_free(w, *offset, bytes) ? copy_pieces(e, from, at, bytes, *offset) : EADDRINUSE;
+    pthread_mutex_unlock(&second->memory->own.window_lock);
+    pthread_mutex_unlock(&first->memory->own.window_lock);
+    move_go_on();
+    return err;
 }
 
 /* ---- scif_unregister ---- */

@@ -87,7 +87,7 @@ static int processes(uint64_t n) {
     struct scif_portID at;
     uint64_t each = n / 2 / PROCESSES, all = each * PROCESSES;
     need_descriptors(n * 4 + 100);
-    scif_epd_t l = alone_listener(&at, 1024), *e = malloc(all * sizeof *e);
+    scif_epd_t l = alone_listener(&at, 1024);
     for (int i = 0; i < PROCESSES; i++) {
         fflush(NULL);
         if (fork() == 0) {
@@ -95,6 +95,7 @@ static int processes(uint64_t n) {
             exit(connect_many(at, each));
         }
     }
+    scif_epd_t *e = malloc(all * sizeof *e);
     start();
     for (uint64_t i = 0; i < all; i++) e[i] = alone_accept(l);
     told("accept from four processes", all);

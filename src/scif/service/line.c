@@ -98,6 +98,7 @@ static int serve(struct service *s, struct line *l, const struct scif_request *q
     r->head.peer.node = s->node;
     switch (q->op) {
     case SCIF_OP_HELLO: l->hello = true; return q->value == SCIF_PROTOCOL ? 0 : EPROTO;
+    case SCIF_OP_NEWS: l->news = true; /* fall through */
     case SCIF_OP_NODES:
         r->count = cluster_nodes(s, r->nodes, SCIF_NODES_MAX);
         r->head.value = (uint32_t)r->count;
@@ -162,6 +163,19 @@ static bool serve_request(struct service *s, struct line *l, const struct scif_r
     if (q->op == SCIF_OP_STAGE) return answer(l, &r, serve_stage(l, in));
     int err = l->hello || q->op == SCIF_OP_HELLO ? serve(s, l, q, &r) : EPROTO;
     return answer(l, &r, err);
+}
+
+void line_tell_news(struct service *s) {
+    struct reply r = {.own = -1};
+    struct weft_list *next;
+    r.head.peer.node = s->node;
+    r.count = cluster_nodes(s, r.nodes, SCIF_NODES_MAX);
+    r.head.value = (uint32_t)r.count;
+    for (struct weft_list *i = s->lines.next; i != &s->lines; i = next) {
+        struct line *l = weft_list_entry(i, struct line, link);
+        next = i->next;
+        if (l->news && !answer(l, &r, 0)) line_close(s, l);
+    }
 }
 
 static void on_line(struct service *s, struct watch *w, uint32_t events) {

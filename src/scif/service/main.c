@@ -78,14 +78,25 @@ static int listen_at(struct service *s) {
     return err ? err : service_watch(s, &s->listener, EPOLLIN);
 }
 
+static void on_node_up(void *ctx, uint32_t node) { ((struct service *)ctx)->news = true; }
+static void on_node_down(void *ctx, uint32_t node, const char *reason) { on_node_up(ctx, node); }
+
 /* News, or the daemon's end. */
 static void on_daemon(struct service *s, struct watch *w, uint32_t events) {
     cluster_refresh(s);
     if (events & EPOLLHUP) s->stop = true;
 }
 
+/* What any call to the daemon has heard by the way. */
+static void tell_news(struct service *s) {
+    if (!s->news) return;
+    s->news = false;
+    line_tell_news(s);
+}
+
 static int attach(struct service *s) {
-    int rc = node_client_open(&s->daemon, NULL, s->daemon_socket, NODE_TOOL, NULL);
+    const struct node_callbacks told = {.on_node_up = on_node_up, .on_node_down = on_node_down, .ctx = s};
+    int rc = node_client_open(&s->daemon, NULL, s->daemon_socket, NODE_TOOL, &told);
     if (rc) {
         weft_error("scif", "no line to the daemon at %s: %s", s->daemon_socket, weft_error_text(rc));
         return ENXIO;
@@ -114,13 +125,11 @@ static int service_open(struct service *s) {
  * the others come again. */
 static void step(struct service *s, int timeout_ms) {
     struct epoll_event e[EVENTS];
+    struct epoll_event inner[EVENTS];
     int n = epoll_wait(s->epoll, e, EVENTS, timeout_ms), ended = 0;
-    for (int i = 0; i < n; i++) {
-        struct watch *w = e[i].data.ptr;
-        if (w->on != end_on_inner) continue;
-        w->on(s, w, e[i].events);
-        ended++;
-    }
+    for (int i = 0; i < n; i++) /* all, before any is gone: an end has another watch, too */
+        if (((struct watch *)e[i].data.ptr)->on == end_on_inner) inner[ended++] = e[i];
+    for (int i = 0; i < ended; i++) end_on_inner(s, inner[i].data.ptr, inner[i].events);
     if (n <= 0 || ended) return;
     int turn = (int)(s->turns++ % (unsigned)n); /* nobody who asks without end keeps others from their turn */
     struct watch *w = e[turn].data.ptr;
@@ -147,6 +156,7 @@ static void serve(struct service *s) {
         uint64_t wait_ms = next == WEFT_TIME_NEVER ? 0 : next <= now ? 0 : (next - now) / WEFT_NS_PER_MS + 1;
         step(s, next == WEFT_TIME_NEVER ? -1 : (int)wait_ms);
         connect_expire(s, weft_now_ns());
+        tell_news(s);
     }
 }
 

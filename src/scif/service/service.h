@@ -81,6 +81,7 @@ struct line { /* of a program, or of another node's service, for one request */
     struct watch watch;
     struct weft_list link;
     bool hello, privileged;
+    bool news; /* is told of nodes that come and go */
     pid_t pid;
     struct request *request; /* of another node's */
     struct stage *stage;     /* it is for RMAs; else NULL */
@@ -106,6 +107,7 @@ struct service {
     struct weft_list lines, connecting;
     uint64_t idle_since_ns;
     unsigned turns;
+    bool news; /* nodes have come or gone */
     bool stop;
 };
 
@@ -116,6 +118,7 @@ void service_unwatch(struct service *s, struct watch *w);               /* and c
 /* ---- line.c: requests ---- */
 void line_accept(struct service *s, struct watch *w, uint32_t events);
 void line_close(struct service *s, struct line *l);
+void line_tell_news(struct service *s); /* nodes have come, or gone */
 
 /* ---- cluster.c: the nodes, as the daemon tells ---- */
 void cluster_refresh(struct service *s); /* the daemon has something to say, or is gone */

@@ -2,9 +2,11 @@
  * random numbers, in the same order; only results differ in who knows them first. */
 #include "stress.h"
 #include <poll.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -134,6 +136,8 @@ static void do_unregister(struct act *a) {
 /* ---- Transfers ---- */
 struct transfer {
     bool writes, by_address, in_child, bad_address;
+    unsigned kill_us; /* a child that does nothing else is killed after that time, before it is done at last;
+                         0: none */
     uint64_t local, remote; /* local: an offset, or where in the buffer */
     size_t bytes;
     int flags;
@@ -163,6 +167,7 @@ static struct transfer some_transfer(struct act *a) {
     struct random *r = &a->c->random;
     struct transfer t = {.writes = random_chance(r, 2), .by_address = random_chance(r, 2)};
     t.in_child = random_chance(r, 25);
+    t.kill_us = random_chance(r, 25) ? 1 + random_below(r, 1500) : 0;
     t.bad_address = t.by_address && random_chance(r, 40);
     t.remote = some_offset(a->peer, r);
     t.bytes = some_bytes(a->peer, t.remote, r);
@@ -212,9 +217,25 @@ static int transfer_in_child(struct act *a, const struct transfer *t, unsigned c
     return WEXITSTATUS(status);
 }
 
+/* However far it has come: what it did is what is about to be done. */
+static void kill_in_child(struct act *a, const struct transfer *t, unsigned char *buffer) {
+    int status = 0;
+    pid_t own = getpid(), child = fork();
+    if (child == 0) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL); /* else the connection would not end with who was killed */
+        while (getppid() == own && call_transfer(a->c, t, buffer) == 0) {
+        }
+        _exit(0);
+    }
+    usleep(t->kill_us);
+    kill(child, SIGKILL);
+    if (child < 0 || waitpid(child, &status, 0) != child) actor_fail(a->c, "no child");
+}
+
 static int run_transfer(struct act *a, const struct transfer *t) {
     static unsigned char buffer[SPAN_MAX + PAGE];
     if (t->by_address && t->writes) pattern_fill(buffer + t->local, t->bytes, t->seed);
+    if (t->kill_us) kill_in_child(a, t, buffer);
     if (t->in_child) return transfer_in_child(a, t, buffer);
     int error = error_of(a->c, call_transfer(a->c, t, buffer));
     if (!came_right(a, t, buffer, error)) actor_fail(a->c, "wrong bytes were read");
@@ -242,7 +263,10 @@ static void do_transfer(struct act *a) {
     actor_does(a->c, "%s: %s of %zu bytes between %#llx%s and %#llx, flags %d, %s",
                a->active ? "acting" : "watching", t.writes ? "write" : "read", t.bytes,
                (unsigned long long)t.local, t.by_address ? " of a buffer" : "", (unsigned long long)t.remote,
-               t.flags, t.in_child ? "in a child" : "by itself");
+               t.flags,
+               t.in_child  ? "in a child"
+               : t.kill_us ? "after a child that is killed"
+                           : "by itself");
     if (a->active) o.error = run_transfer(a, &t);
     settle(a, "a transfer", o, far ? far : near, near ? near : far);
     if (!far && !near) model_transfer(a, &t);
