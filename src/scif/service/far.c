@@ -5,7 +5,6 @@
 #include "base/log.h"
 
 #include <errno.h>
-#include <sched.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
 #include <unistd.h>
@@ -14,8 +13,6 @@
 #define CHANNEL         0
 #define PUBLISH_AGAIN   (50 * WEFT_NS_PER_MS)
 #define CLOSE_LINGER_MS 100
-#define AWAKE_NS        (50 * WEFT_NS_PER_US) /* an answer of a program here, or of one there on a fast network */
-#define YIELD_NS        (5 * WEFT_NS_PER_US)
 #define DOUBT_NS        WEFT_NS_PER_S
 #define ROUNDS          16 /* of progress, before others get their turn */
 
@@ -255,7 +252,6 @@ int far_open(struct service *s) {
     f->links_epoll = -1;
     f->publish_at_ns = f->next_doubt_ns = WEFT_TIME_NEVER;
     weft_list_init(&f->remotes);
-    weft_list_init(&f->hot);
     for (int i = 0; i < DUE_KINDS; i++) weft_list_init(&f->due[i]);
     weft_map_init(&f->links);
     weft_map_init(&f->guests);
@@ -295,15 +291,6 @@ void far_close(struct service *s) {
 }
 
 /* ---- Progress ---- */
-void far_stay_awake(struct far *f) { f->awake_until_ns = weft_now_ns() + AWAKE_NS; }
-
-/* Staying awake is for a processor that nobody else wants: one that was given to others ends it. */
-static void spare_others(struct far *f) {
-    uint64_t before = weft_now_ns();
-    sched_yield();
-    if (weft_now_ns() - before > YIELD_NS) f->awake_until_ns = 0;
-}
-
 bool far_progress(struct service *s) {
     struct far *f = s->far;
     if (!f) return true;
@@ -315,13 +302,7 @@ bool far_progress(struct service *s) {
     if (now >= f->publish_at_ns) publish(f);
     if (now >= f->next_doubt_ns) end_doubts(f, now);
     reap(f);
-    if (now < f->awake_until_ns) {
-        links_look(f);
-        spare_others(f);
-        return false;
-    }
-    links_cool(f);
-    return weft_list_empty(&f->hot) && ep_prepare_sleep(f->ep);
+    return ep_prepare_sleep(f->ep);
 }
 
 uint64_t far_next_deadline(const struct service *s) {

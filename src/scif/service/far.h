@@ -72,10 +72,7 @@ struct far {
     struct weft_list homes;
     uint32_t next_guest;
     uint64_t homes_at_ns; /* to be looked at then */
-    /* Until then the service does not sleep: more is likely to come. Links that it looks at by itself
-     * meanwhile, whose programs need not wake it. */
-    uint64_t awake_until_ns, next_doubt_ns;
-    struct weft_list hot;
+    uint64_t next_doubt_ns;
 };
 
 /* Another service: one that was looked for from here, or that has connected to this one. */
@@ -132,7 +129,6 @@ struct link {
     struct space space; /* the windows of the end here */
     uint64_t due_at_ns;
     struct weft_list due; /* link in far.due, of one kind */
-    struct weft_list hot; /* link in far.hot */
 };
 
 /* ---- far.c ---- */
@@ -143,7 +139,6 @@ bool far_progress(struct service *s);
 uint64_t far_next_deadline(const struct service *s);
 /* The service of that node, looked for if need be. NULL: no memory. */
 struct remote *far_find(struct far *f, uint16_t node);
-void far_stay_awake(struct far *f);
 /* A header's beginning, for a message about l. */
 void far_begin(struct weft_writer *w, uint8_t *buf, size_t cap, enum far_op op, const struct link *l);
 /* what: its data and flags; NULL: none. */
@@ -228,8 +223,6 @@ void links_of_node_lost(struct service *s, uint32_t node);
 void link_on_message(struct remote *r, struct weft_reader *in, enum far_op op, bool own, uint32_t id);
 uint64_t link_key(const struct remote *r, bool own, uint32_t id);
 void link_on_sockets(struct service *s, struct watch *w, uint32_t events);
-void links_look(struct far *f); /* at those that are hot */
-void links_cool(struct far *f);
 void link_expire(struct far *f, uint64_t now);
 uint64_t link_next_due(const struct far *f);
 

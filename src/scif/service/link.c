@@ -32,7 +32,6 @@ static struct link *link_create(struct remote *r, bool own, uint32_t id, enum li
     l->outer.fd = -1;
     l->key = link_key(r, own, id);
     weft_list_init(&l->due);
-    weft_list_init(&l->hot);
     if (weft_map_put(&r->far->links, l->key, l) != WEFT_OK) {
         free(l);
         return NULL;
@@ -56,7 +55,6 @@ static void detach(struct link *l) {
     weft_map_remove(&l->remote->far->links, l->key);
     weft_list_remove(&l->link);
     weft_list_remove(&l->due);
-    weft_list_remove(&l->hot);
     l->remote = NULL;
 }
 
@@ -165,44 +163,16 @@ static size_t forward_once(struct link *l) {
     return n;
 }
 
-/* There is traffic: for a while its program need not wake this process, which looks by itself. */
-static void heat(struct link *l) {
-    far_stay_awake(l->remote->far);
-    if (!weft_list_empty(&l->hot)) return;
-    weft_list_push_back(&l->remote->far->hot, &l->hot);
-    atomic_store(&l->from->queue.receiving, (int)getpid());
-}
-
 /* Until there is nothing, and the program's next byte will be told. */
 static void forward(struct link *l) {
     for (;;) {
         size_t n = forward_once(l);
-        if (n) heat(l);
         enum queue_unmarked u = queue_unmark_after(&l->from->queue, l->sent, l->outer.fd);
         if (u == QUEUE_UNMARKED || (u == QUEUE_MORE && !n)) return;
         if (u == QUEUE_MARK_STAYS) {
             report_soon(l);
             return;
         }
-    }
-}
-
-void links_look(struct far *f) {
-    weft_list_for_each_safe(it, &f->hot) {
-        struct link *l = weft_list_entry(it, struct link, hot);
-        if (forward_once(l)) far_stay_awake(f);
-    }
-}
-
-void links_cool(struct far *f) {
-    struct weft_list all;
-    weft_list_init(&all);
-    weft_list_splice(&all, &f->hot);
-    for (struct weft_list *it; (it = weft_list_pop_front(&all));) {
-        struct link *l = weft_list_entry(it, struct link, hot);
-        atomic_store(&l->from->queue.receiving, 0);
-        atomic_thread_fence(memory_order_seq_cst);
-        forward(l);
     }
 }
 
@@ -398,7 +368,6 @@ void link_lost(struct link *l, int err) {
         detach(l);
         l->state = LINK_CLOSED;
         if (err == ENODEV) atomic_store(&l->from->queue.far, SCIF_FAR_LOST);
-        atomic_store(&l->from->queue.receiving, 0); /* nobody looks any more */
         close_unless_none(&l->outer.fd);
         end_hang_up(e->inner.fd);
     }
@@ -447,7 +416,6 @@ static void on_data(struct link *l, struct weft_reader *in) {
     l->arrived += (unsigned)n;
     queue_tell(&l->to->queue, l->end->inner.fd);
     consider_report(l);
-    heat(l);
 }
 
 void link_on_message(struct remote *r, struct weft_reader *in, enum far_op op, bool own, uint32_t id) {

@@ -164,7 +164,6 @@ bool rma_ask(struct service *s, struct line *line, const struct scif_rma *q) {
     *m = (struct rma){.stage = st, .what = *q, .users = 1};
     st->users++;
     st->busy[q->block] = true;
-    if (s->far) far_stay_awake(s->far);
     weft_list_init(&m->link);
     if (l && l->state == LINK_OPEN) {
         m->remote = l->remote;
@@ -383,7 +382,6 @@ static void on_request(struct remote *r, struct link *l, const struct served *fr
 /* ---- Both ---- */
 void rma_on_message(struct remote *r, struct link *l, uint64_t key, struct weft_reader *in, enum far_op op,
                     const struct ep_msg *msg, struct ep_sink *sink) {
-    far_stay_awake(r->far);
     if (op == FAR_BYTES || op == FAR_DONE) {
         on_answer(r, in, op, msg, sink);
         return;
