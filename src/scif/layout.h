@@ -110,7 +110,8 @@ struct scif_windows {
 };
 
 struct scif_private {
-    pthread_mutex_t send_lock, receive_lock, window_lock; /* robust, between processes */
+    _Alignas(64) atomic_uint sending, receiving; /* turn.h */
+    _Alignas(64) pthread_mutex_t window_lock;    /* robust, between processes */
     uint64_t next_window;
     uint32_t next_mark, gone;                             /* gone: pieces of that kind */
     uint32_t slots[SCIF_RINGS_MAX][SCIF_RING_SLOTS / 32]; /* a bit for each buffer in use */

@@ -2,6 +2,7 @@
 #include "base/clock.h"
 #include "scif/api.h"
 #include "scif/line.h"
+#include "scif/turn.h"
 
 #include <signal.h>
 #include <unistd.h>
@@ -12,12 +13,11 @@
 /* How much went; -1: the peer is gone. */
 static ssize_t put(struct endpoint *e, scif_epd_t epd, const char *from, size_t n) {
     struct scif_queue *q = &e->peer_memory->queue;
-    pthread_mutex_t *lock = &e->memory->own.send_lock;
-    endpoint_lock(lock);
+    turn_take(&e->memory->own.sending);
     size_t went = queue_put(e->peer_memory, from, n);
     bool there = went ? queue_tell(q, e->peer_inner) : !queue_is_closed(e->peer_inner);
     if (there) queue_mark_full(q, epd, e->inner);
-    pthread_mutex_unlock(lock);
+    turn_give(&e->memory->own.sending);
     return there ? (ssize_t)went : -1;
 }
 
@@ -67,15 +67,14 @@ EXPORT int scif_send(scif_epd_t epd, void *msg, int len, int flags) {
 /* ---- Receiving ---- */
 static size_t get(struct endpoint *e, scif_epd_t epd, char *to, size_t n) {
     struct scif_shared *s = &e->memory->shared;
-    pthread_mutex_t *lock = &e->memory->own.receive_lock;
-    endpoint_lock(lock);
+    turn_take(&e->memory->own.receiving);
     size_t came = queue_get(s, to, n);
     if (came) queue_unmark_full(&s->queue, e->peer_inner);
     if (queue_empty(&s->queue))
         queue_unmark(&s->queue, epd);
     else if (!atomic_load(&s->queue.receiving))
         queue_mark(&s->queue, e->inner);
-    pthread_mutex_unlock(lock);
+    turn_give(&e->memory->own.receiving);
     return came;
 }
 
@@ -92,12 +91,12 @@ static bool start_looking(struct scif_queue *q) {
 /* What is left is marked: no sender will. */
 static void stop_looking(struct endpoint *e) {
     struct scif_queue *q = &e->memory->shared.queue;
-    atomic_store(&q->receiving, 0);
+    atomic_store_explicit(&q->receiving, 0, memory_order_release);
     atomic_thread_fence(memory_order_seq_cst);
     if (queue_empty(q)) return;
-    endpoint_lock(&e->memory->own.receive_lock);
+    turn_take(&e->memory->own.receiving);
     if (!atomic_load(&q->receiving)) queue_mark(q, e->inner);
-    pthread_mutex_unlock(&e->memory->own.receive_lock);
+    turn_give(&e->memory->own.receiving);
 }
 
 /* Looks for a while, then sleeps. *looking: whether it is this thread that looks. */

@@ -1,10 +1,9 @@
 #include "scif/ring.h"
 #include "scif/intercept.h"
+#include "scif/turn.h"
 
 #include <errno.h>
 #include <linux/io_uring.h>
-#include <sched.h>
-#include <signal.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
@@ -124,20 +123,8 @@ int ring_share(struct ring *r, unsigned slot, struct ring *from, unsigned from_s
 /* ---- Copies ---- */
 static uint32_t *word(const struct ring *r, uint32_t at) { return (uint32_t *)(r->words + at); }
 
-void ring_take(struct ring *r) {
-    unsigned own = (unsigned)getpid();
-    int kept = errno;
-    for (unsigned round = 0;; round++) {
-        unsigned other = 0;
-        if (atomic_compare_exchange_strong(&r->shared->turn, &other, own)) break;
-        if (round % 1024 == 1023 && kill((pid_t)other, 0) && errno == ESRCH)
-            atomic_compare_exchange_strong(&r->shared->turn, &other, 0);
-        sched_yield();
-    }
-    errno = kept;
-}
-
-void ring_give(struct ring *r) { atomic_store(&r->shared->turn, 0); }
+void ring_take(struct ring *r) { turn_take(&r->shared->turn); }
+void ring_give(struct ring *r) { turn_give(&r->shared->turn); }
 
 /* Whoever had the turn may have died with answers that nobody took: they are passed over. */
 static int submit(struct ring *r, const struct io_uring_sqe *sqe, uint32_t *result) {

@@ -39,8 +39,6 @@ static int create_memory(void) {
         close(fd);
         return -err;
     }
-    init_lock(&m->own.send_lock);
-    init_lock(&m->own.receive_lock);
     init_lock(&m->own.window_lock);
     munmap(m, sizeof *m);
     return fd;
