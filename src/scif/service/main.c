@@ -18,10 +18,12 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
+#include <time.h>
 #include <unistd.h>
 
-#define EVENTS  64
-#define IDLE_NS (2 * WEFT_NS_PER_S)
+#define EVENTS   64
+#define IDLE_NS  (2 * WEFT_NS_PER_S)
+#define OTHER_NS (5 * WEFT_NS_PER_S)
 
 static const char usage[] =
     "Usage: weft-scif SOCKET [DAEMON]\n"
@@ -156,6 +158,19 @@ static void serve(struct service *s) {
     }
 }
 
+/* The one that serves may have begun just now: who asked for this one shall find it listening. */
+static void await_other(const struct service *s) {
+    struct sockaddr_un at = {.sun_family = AF_UNIX};
+    if (strlen(s->path) >= sizeof at.sun_path) return;
+    strcpy(at.sun_path, s->path);
+    int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+    for (uint64_t end = weft_now_ns() + OTHER_NS; fd >= 0 && weft_now_ns() < end;) {
+        if (connect(fd, (struct sockaddr *)&at, sizeof at) == 0) break;
+        nanosleep(&(struct timespec){.tv_nsec = WEFT_NS_PER_MS}, NULL);
+    }
+    if (fd >= 0) close(fd);
+}
+
 static void leave(const struct service *s) {
     char name[WEFT_PATH_MAX + 8];
     lock_name(s, name, sizeof name);
@@ -196,6 +211,7 @@ int main(int argc, char **argv) {
     weft_proc_raise_descriptors();
     become_daemon();
     if (!lock_path(&s)) {
+        await_other(&s);
         ready();
         return 0;
     }
