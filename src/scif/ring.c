@@ -126,15 +126,17 @@ static uint32_t *word(const struct ring *r, uint32_t at) { return (uint32_t *)(r
 void ring_take(struct ring *r) { turn_take(&r->shared->turn); }
 void ring_give(struct ring *r) { turn_give(&r->shared->turn); }
 
-/* Whoever had the turn may have died with answers that nobody took: they are passed over. */
+/* Whoever had the turn may have died with a request that the system has not taken yet, or with an answer that
+ * nobody took: the one is overwritten, the other passed over. */
 static int submit(struct ring *r, const struct io_uring_sqe *sqe, uint32_t *result) {
     struct scif_ring_words s = r->shared->words;
     uint32_t mask = r->entries - 1, cq_mask = 2 * r->entries - 1;
     if (!is_sound(&s, r->words_bytes) || words_bytes(&s) > r->words_bytes) return EPROTO;
-    uint32_t *sq_tail = word(r, s.sq_tail), *cq_head = word(r, s.cq_head), *cq_tail = word(r, s.cq_tail);
+    uint32_t *sq_head = word(r, s.sq_head), *sq_tail = word(r, s.sq_tail), *cq_head = word(r, s.cq_head),
+             *cq_tail = word(r, s.cq_tail);
     const struct io_uring_cqe *cqes = (const void *)(r->words + s.cqes);
     __atomic_store_n(cq_head, __atomic_load_n(cq_tail, __ATOMIC_ACQUIRE), __ATOMIC_RELEASE);
-    uint32_t tail = *sq_tail;
+    uint32_t tail = __atomic_load_n(sq_head, __ATOMIC_ACQUIRE);
     memcpy((struct io_uring_sqe *)r->requests + (tail & mask), sqe, sizeof *sqe);
     word(r, s.sq_array)[tail & mask] = tail & mask;
     __atomic_store_n(sq_tail, tail + 1, __ATOMIC_RELEASE);

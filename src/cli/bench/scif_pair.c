@@ -7,6 +7,7 @@
 #include "cli/bench/scif_order.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -39,9 +40,16 @@ static int failed(struct scif_pair *p, const char *call) {
 
 /* -- opening and closing -- */
 
+/* Shared memory is that of a file that cannot get smaller: whoever has a descriptor of it can use it where it
+ * is. */
 static uint8_t *map_memory(enum scif_kind kind, size_t bytes) {
-    int flags = kind == SCIF_PRIVATE ? MAP_PRIVATE : MAP_SHARED;
-    uint8_t *p = mmap(NULL, bytes, PROT_READ | PROT_WRITE, flags | MAP_ANONYMOUS, -1, 0);
+    int flags = MAP_PRIVATE | MAP_ANONYMOUS, fd = -1;
+    if (kind == SCIF_SHARED) {
+        fd = memfd_create("weft-bench", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+        if (fd < 0 || ftruncate(fd, (off_t)bytes) || fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK)) return NULL;
+        flags = MAP_SHARED;
+    }
+    uint8_t *p = mmap(NULL, bytes, PROT_READ | PROT_WRITE, flags, fd, 0);
     if (p == MAP_FAILED) return NULL;
     madvise(p, bytes, MADV_HUGEPAGE);
     return p;

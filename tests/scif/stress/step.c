@@ -167,7 +167,7 @@ static struct transfer some_transfer(struct act *a) {
     struct random *r = &a->c->random;
     struct transfer t = {.writes = random_chance(r, 2), .by_address = random_chance(r, 2)};
     t.in_child = random_chance(r, 25);
-    t.kill_us = random_chance(r, 25) ? 1 + random_below(r, 1500) : 0;
+    t.kill_us = random_chance(r, 25) && !t.in_child ? 1 + random_below(r, 1500) : 0;
     t.bad_address = t.by_address && random_chance(r, 40);
     t.remote = some_offset(a->peer, r);
     t.bytes = some_bytes(a->peer, t.remote, r);
@@ -217,9 +217,8 @@ static int transfer_in_child(struct act *a, const struct transfer *t, unsigned c
     return WEXITSTATUS(status);
 }
 
-/* However far it has come: what it did is what is about to be done. */
-static void kill_in_child(struct act *a, const struct transfer *t, unsigned char *buffer) {
-    int status = 0;
+/* However far it has come: what it did is what is about to be done. Nobody has waited for it then. */
+static pid_t kill_in_child(struct act *a, const struct transfer *t, unsigned char *buffer) {
     pid_t own = getpid(), child = fork();
     if (child == 0) {
         prctl(PR_SET_PDEATHSIG, SIGKILL); /* else the connection would not end with who was killed */
@@ -228,16 +227,17 @@ static void kill_in_child(struct act *a, const struct transfer *t, unsigned char
         _exit(0);
     }
     usleep(t->kill_us);
-    kill(child, SIGKILL);
-    if (child < 0 || waitpid(child, &status, 0) != child) actor_fail(a->c, "no child");
+    if (child < 0 || kill(child, SIGKILL)) actor_fail(a->c, "no child");
+    return child;
 }
 
 static int run_transfer(struct act *a, const struct transfer *t) {
     static unsigned char buffer[SPAN_MAX + PAGE];
     if (t->by_address && t->writes) pattern_fill(buffer + t->local, t->bytes, t->seed);
-    if (t->kill_us) kill_in_child(a, t, buffer);
+    pid_t killed = t->kill_us ? kill_in_child(a, t, buffer) : 0;
     if (t->in_child) return transfer_in_child(a, t, buffer);
     int error = error_of(a->c, call_transfer(a->c, t, buffer));
+    if (killed && waitpid(killed, NULL, 0) != killed) actor_fail(a->c, "no child");
     if (!came_right(a, t, buffer, error)) actor_fail(a->c, "wrong bytes were read");
     return error;
 }
