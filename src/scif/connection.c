@@ -56,9 +56,11 @@ EXPORT int scif_listen(scif_epd_t epd, int backlog) {
  * told that it is connected. */
 static int connect_and_wait(struct endpoint *e, scif_epd_t epd, struct scif_portID dst,
                             struct scif_answer *a) {
-    int flags = fcntl(epd, F_GETFL);
-    queue_stuff(epd);
-    int err = ask(e, SCIF_OP_CONNECT, 0, 0, dst, a);
+    int flags = fcntl(epd, F_GETFL), err = ask(e, SCIF_OP_CONNECT, 1, 0, dst, a);
+    if (err == ENOTCONN) { /* one begins: not writable before it is answered */
+        queue_stuff(epd);
+        err = ask(e, SCIF_OP_CONNECT, 0, 0, dst, a);
+    }
     while (err == EINPROGRESS && !(flags & O_NONBLOCK)) {
         err = endpoint_sleep(e, epd, POLLOUT, -1);
         if (err == ECANCELED) err = EINTR;
