@@ -14,6 +14,7 @@ static int ask(const struct endpoint *e, uint32_t op, uint32_t value, uint16_t p
 }
 
 EXPORT scif_epd_t scif_open(void) {
+    API_CALL;
     struct scif_request q = {.op = SCIF_OP_OPEN};
     struct scif_answer a;
     int fd[SCIF_FDS_MAX], fds = 0, kept = errno,
@@ -33,6 +34,7 @@ EXPORT scif_epd_t scif_open(void) {
 }
 
 EXPORT int scif_bind(scif_epd_t epd, uint16_t pn) {
+    API_CALL;
     struct endpoint *e = endpoint_hold(epd);
     if (!e) return -1;
     struct scif_answer a;
@@ -42,6 +44,7 @@ EXPORT int scif_bind(scif_epd_t epd, uint16_t pn) {
 }
 
 EXPORT int scif_listen(scif_epd_t epd, int backlog) {
+    API_CALL;
     struct endpoint *e = endpoint_hold(epd);
     if (!e) return -1;
     struct scif_answer a;
@@ -77,6 +80,7 @@ static int connect_to(struct endpoint *e, scif_epd_t epd, struct scif_portID dst
 }
 
 EXPORT int scif_connect(scif_epd_t epd, struct scif_portID *dst) {
+    API_CALL;
     struct endpoint *e = endpoint_hold(epd);
     if (!e) return -1;
     struct scif_answer a;
@@ -125,6 +129,7 @@ static int accept_from(struct endpoint *e, scif_epd_t epd, struct scif_portID *p
 }
 
 EXPORT int scif_accept(scif_epd_t epd, struct scif_portID *peer, scif_epd_t *newepd, int flags) {
+    API_CALL;
     struct endpoint *e = endpoint_hold(epd);
     if (!e) return -1;
     int kept = errno, err = EINVAL;
@@ -136,6 +141,7 @@ EXPORT int scif_accept(scif_epd_t epd, struct scif_portID *peer, scif_epd_t *new
 }
 
 EXPORT int scif_close(scif_epd_t epd) {
+    API_CALL;
     struct endpoint *e = endpoint_hold(epd);
     if (!e) return -1;
     endpoint_release(e);

@@ -3,6 +3,7 @@
  */
 #include "scif/endpoint.h"
 #include "base/list.h"
+#include "scif/api.h"
 #include "scif/intercept.h"
 #include "scif/line.h"
 #include "scif/map.h"
@@ -337,6 +338,7 @@ void endpoint_forget(int fd) {
     if (fd < 0 || !slot_of((unsigned)fd, false)) return;
     struct endpoint *e = atomic_exchange(slot_of((unsigned)fd, false), NULL);
     if (!e) return;
+    API_CALL; /* close() is one, too */
     if (atomic_fetch_sub(&e->descriptors, 1) == 1) end_sleep(e);
     endpoint_release(e);
 }

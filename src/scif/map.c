@@ -219,6 +219,7 @@ static int map(const struct request *r, void *addr, bool fixed, char **out) {
 }
 
 EXPORT void *scif_mmap(void *addr, size_t len, int prot_flags, int map_flags, scif_epd_t epd, off_t offset) {
+    API_CALL;
     bool good = len && len % SCIF_PAGE == 0 && offset % SCIF_PAGE == 0 && (uintptr_t)addr % SCIF_PAGE == 0 &&
                 offset >= 0 && !(map_flags & ~SCIF_MAP_FIXED) &&
                 !(prot_flags & ~(SCIF_PROT_READ | SCIF_PROT_WRITE));
@@ -235,6 +236,7 @@ EXPORT void *scif_mmap(void *addr, size_t len, int prot_flags, int map_flags, sc
 }
 
 EXPORT int scif_munmap(void *addr, size_t len) {
+    API_CALL;
     if (munmap(addr, len)) return -1;
     forget((uintptr_t)addr, (uintptr_t)addr + len);
     return 0;

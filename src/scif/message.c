@@ -49,6 +49,7 @@ static int send_all(struct endpoint *e, scif_epd_t epd, const char *msg, int len
 }
 
 EXPORT int scif_send(scif_epd_t epd, void *msg, int len, int flags) {
+    API_CALL;
     bool good = len >= 0 && !(flags & ~SCIF_SEND_BLOCK);
     struct endpoint *e = api_hold(epd, good);
     if (!e) return -1;
@@ -142,6 +143,7 @@ static int receive_all(struct endpoint *e, scif_epd_t epd, char *msg, int len, i
 }
 
 EXPORT int scif_recv(scif_epd_t epd, void *msg, int len, int flags) {
+    API_CALL;
     bool good = len >= 0 && !(flags & ~SCIF_RECV_BLOCK);
     struct endpoint *e = api_hold(epd, good);
     if (!e) return -1;

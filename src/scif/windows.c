@@ -292,6 +292,7 @@ static int register_window(struct endpoint *e, struct wish *w, bool fixed) {
 
 EXPORT off_t scif_register(scif_epd_t epd, void *addr, size_t len, off_t offset, int prot_flags,
                            int map_flags) {
+    API_CALL;
     bool fixed = map_flags & SCIF_MAP_FIXED;
     bool good =
         len && is_aligned((uintptr_t)addr) && is_aligned(len) && !(map_flags & ~SCIF_MAP_FIXED) &&
@@ -380,6 +381,7 @@ static int unregister_range(struct endpoint *e, uint64_t offset, uint64_t end) {
 }
 
 EXPORT int scif_unregister(scif_epd_t epd, off_t offset, size_t len) {
+    API_CALL;
     bool good = len && offset >= 0 && is_aligned((uint64_t)offset) && is_aligned(len) &&
                 len <= OFFSET_END - (uint64_t)offset;
     struct endpoint *e = api_hold(epd, good);

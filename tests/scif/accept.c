@@ -144,6 +144,20 @@ static void closed_by_handler(struct sciftest *t) {
     FAILS(scif_bind(l, 0), EBADF);
 }
 
+/* A thread that is cancelled meanwhile leaves nothing behind that others wait for. */
+static void cancelled(struct sciftest *t) {
+    struct scif_portID at;
+    scif_epd_t epd = -1, l = listener(&at, 1);
+    struct worker w = {.call = worker_accept, .epd = l, .data = &epd};
+    (void)t;
+    worker_start(&w);
+    worker_asleep(&w);
+    CHECK_EQ(pthread_cancel(w.thread), 0);
+    CHECK_EQ(OK(scif_close(l)), 0);
+    CHECK_EQ(pthread_join(w.thread, NULL), 0);
+    OK(scif_open());
+}
+
 /* The request stays until there is a descriptor for it. */
 static void no_descriptor(struct sciftest *t) {
     struct scif_portID at, peer;
@@ -247,6 +261,7 @@ static const struct sciftest_case cases[] = {
      0},
     {"scif_accept__ended_by_close_in_own_signal_handler_is_EINTR", "contract: clients 10", closed_by_handler,
      NULL, 0},
+    {"scif_accept__of_cancelled_thread_can_be_ended_by_close", "contract: scif_close", cancelled, NULL, 0},
     {"scif_accept__without_free_descriptor_is_EMFILE_and_keeps_request", "scif.h: scif_accept", no_descriptor,
      NULL, 0},
     {"scif_accept__in_several_processes_serves_all", "guide 3.5.1", calls_several, several_processes, 0},
