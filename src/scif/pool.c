@@ -118,22 +118,23 @@ void pool_remember_user(unsigned process) {
     pthread_mutex_unlock(&lock);
 }
 
-static bool is_other(unsigned process) {
-    return process && process != (unsigned)line_process() && process != (unsigned)line_service() &&
+static bool is_other(unsigned process, pid_t service) {
+    return process && process != (unsigned)line_process() && process != (unsigned)service &&
            (kill((pid_t)process, 0) == 0 || errno != ESRCH);
 }
 
 bool pool_is_seen(void) {
     struct endpoint **all;
     unsigned n;
+    pid_t service = line_service(); /* the line's lock comes before this one (fork) */
     bool seen = !endpoint_all(&all, &n);
     if (seen) return true;
     for (unsigned k = 0; k < n; k++)
         for (unsigned i = 0; i < SCIF_USERS_MAX; i++)
-            seen |= is_other(atomic_load(&all[k]->own.table->user[i].process));
+            seen |= is_other(atomic_load(&all[k]->own.table->user[i].process), service);
     endpoint_release_all(all, n);
     pthread_mutex_lock(&lock);
-    for (unsigned i = 0; i < users; i++) seen |= is_other(user[i]);
+    for (unsigned i = 0; i < users; i++) seen |= is_other(user[i], service);
     pthread_mutex_unlock(&lock);
     return seen;
 }
