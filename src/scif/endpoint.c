@@ -329,9 +329,13 @@ static void end_sleep(struct endpoint *e) {
     (void)!read(fd, &n, sizeof n);
 }
 
-void endpoint_lock(pthread_mutex_t *l) {
-    if (pthread_mutex_lock(l) == EOWNERDEAD) pthread_mutex_consistent(l);
+void endpoint_lock(struct endpoint *e) {
+    if (pthread_mutex_lock(&e->memory->own.window_lock) != EOWNERDEAD) return;
+    table_repair(e->own.table);
+    pthread_mutex_consistent(&e->memory->own.window_lock);
 }
+
+void endpoint_unlock(struct endpoint *e) { pthread_mutex_unlock(&e->memory->own.window_lock); }
 
 /* ---- Descriptors that go ---- */
 void endpoint_forget(int fd) {

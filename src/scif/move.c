@@ -609,7 +609,7 @@ static int move_locked(struct endpoint *e, uint64_t offset, uint64_t bytes) {
     int err = 0;
     if (!endpoint_all(&all, &n)) return ENOMEM;
     qsort(all, n, sizeof *all, by_id);
-    for (unsigned i = 0; i < n; i++) endpoint_lock(&all[i]->memory->own.window_lock);
+    for (unsigned i = 0; i < n; i++) endpoint_lock(all[i]);
     while (!err && next_pinned(e, offset, offset + bytes, &p))
         if (p.born == UNWATCHED)
             err = ENOMEM;
@@ -617,7 +617,7 @@ static int move_locked(struct endpoint *e, uint64_t offset, uint64_t bytes) {
             err = ENOMEM; /* its owner is to be asked */
         else
             err = move_piece(e, &p, all, n);
-    for (unsigned i = n; i > 0; i--) pthread_mutex_unlock(&all[i - 1]->memory->own.window_lock);
+    for (unsigned i = n; i > 0; i--) endpoint_unlock(all[i - 1]);
     endpoint_release_all(all, n);
     return err;
 }

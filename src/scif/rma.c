@@ -149,10 +149,10 @@ EXPORT int scif_fence_mark(scif_epd_t epd, int flags, int *mark) {
     if (!e) return -1;
     int kept = errno, err = api_check(e, good);
     if (!err) {
-        endpoint_lock(&e->memory->own.window_lock);
+        endpoint_lock(e);
         e->memory->own.next_mark = (e->memory->own.next_mark + 1) & INT32_MAX;
         *mark = (int)e->memory->own.next_mark;
-        pthread_mutex_unlock(&e->memory->own.window_lock);
+        endpoint_unlock(e);
     }
     return api_end(e, err, kept);
 }
