@@ -220,8 +220,12 @@ int connect_accept(struct service *s, struct end *l, struct end **out, int *oute
     err = join(s, r, e);
     if (err) {
         close(*outer);
+        close_unless_none(&e->peer_inner); /* which is no peer: it does not end with this one */
+        close_unless_none(&e->peer_memory);
         end_destroy(s, e);
-        return err;
+        if (!r->line || err == EMFILE) return err;
+        line_close(s, r->line); /* the neighbour is gone, and its request */
+        return EAGAIN;
     }
     e->state = SCIF_STATE_CONNECTED;
     struct end *from = r->from;
