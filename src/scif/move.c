@@ -480,7 +480,12 @@ static int add_other(struct job *j, struct endpoint *e, const struct scif_piece 
     int err = more && page ? 0 : ENOMEM;
     if (!err) err = pin_down(e, p, &o->pinned);
     if (!err) err = pin_file(e, pool_file(), &o->file);
-    if (err) return err; /* what is left of the memory goes with the failure of the call */
+    if (err) {
+        munmap(place, pages * sizeof *place);
+        if (more) munmap(more, (j->others + 1) * sizeof *more);
+        if (page) munmap(page, pages * sizeof *page);
+        return err;
+    }
     if (j->others) memcpy(more, j->other, j->others * sizeof *more);
     if (j->others) munmap(j->other, j->others * sizeof *more);
     o->e = e;
