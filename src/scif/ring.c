@@ -123,7 +123,12 @@ int ring_share(struct ring *r, unsigned slot, struct ring *from, unsigned from_s
 /* ---- Copies ---- */
 static uint32_t *word(const struct ring *r, uint32_t at) { return (uint32_t *)(r->words + at); }
 
-void ring_take(struct ring *r) { turn_take(&r->shared->turn); }
+bool ring_take(struct ring *r) {
+    uint64_t patience = ring_patience_ns();
+    if (patience) return turn_take_within(&r->shared->turn, patience, &r->late);
+    turn_take(&r->shared->turn);
+    return true;
+}
 void ring_give(struct ring *r) { turn_give(&r->shared->turn); }
 
 /* Whoever had the turn may have died with a request that the system has not taken yet, or with an answer that

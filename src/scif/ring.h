@@ -19,6 +19,7 @@ struct ring { /* as this process has it */
     size_t words_bytes;
     void *requests;
     unsigned entries;
+    unsigned late; /* the process that kept it for too long */
 };
 
 /* 0 or an errno: ENOMEM, EPERM (the system forbids it), … */
@@ -34,8 +35,11 @@ void ring_unpin(struct ring *r, unsigned slot);
 /* Pins in the slot what another ring of this process has in one of its own. EOPNOTSUPP: the system cannot. */
 int ring_share(struct ring *r, unsigned slot, struct ring *from, unsigned from_slot);
 
-/* One process at a time. Whoever died in its turn has none any more. */
-void ring_take(struct ring *r);
+/* One process at a time. Whoever died in its turn has none any more. False: somebody keeps it for too long.
+ */
+bool ring_take(struct ring *r);
+/* How long that is, in nanoseconds; 0: it is waited for. Asked of whoever this is part of. */
+uint64_t ring_patience_ns(void);
 void ring_give(struct ring *r);
 
 enum ring_way {

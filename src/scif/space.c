@@ -170,7 +170,7 @@ static int find(struct space *s, uint64_t offset, uint64_t n, struct part *out) 
 /* Between the buffer and a descriptor, if the buffer is still what it was. How much, or -errno; EAGAIN: look
  * again. */
 static ssize_t run(const struct part *p, uint64_t done, enum ring_way way, int fd, uint64_t at, size_t n) {
-    ring_take(p->ring);
+    if (!ring_take(p->ring)) return -ENOMEM;
     ssize_t r = table_is_still(p->table, p->version)
                     ? ring_run(p->ring, way, p->slot, p->at + done, fd, at, n)
                     : -EAGAIN;

@@ -43,13 +43,34 @@ bool turn_has_ended(unsigned process) {
     return ended;
 }
 
+/* False: `other` has it. */
+static bool try(atomic_uint *turn, unsigned own, unsigned round, unsigned *other) {
+    *other = 0;
+    if (atomic_compare_exchange_strong(turn, other, own)) return true;
+    if (round >= YIELDS && turn_has_ended(*other)) {
+        unsigned dead = *other;
+        atomic_compare_exchange_strong(turn, &dead, 0);
+    }
+    return false;
+}
+
 void turn_wait(atomic_uint *turn, unsigned own) {
     int kept = errno;
-    for (unsigned round = 0;; round++) {
-        unsigned other = 0;
-        if (atomic_compare_exchange_strong(turn, &other, own)) break;
-        if (round >= YIELDS && turn_has_ended(other)) atomic_compare_exchange_strong(turn, &other, 0);
+    unsigned other;
+    for (unsigned round = 0; !try(turn, own, round, &other); round++) pause_for(round);
+    errno = kept;
+}
+
+bool turn_take_within(atomic_uint *turn, uint64_t ns, unsigned *late) {
+    int kept = errno;
+    unsigned own = turn_ask_process(), other;
+    uint64_t end = weft_now_ns() + ns;
+    bool mine;
+    for (unsigned round = 0; !(mine = try(turn, own, round, &other)); round++) {
+        if (round > YIELDS && (other == *late || weft_now_ns() >= end)) break;
         pause_for(round);
     }
+    *late = mine ? 0 : other;
     errno = kept;
+    return mine;
 }

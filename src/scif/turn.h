@@ -5,6 +5,7 @@
 #define WEFT_SCIF_TURN_H
 #include <stdatomic.h>
 #include <stdbool.h>
+#include <stdint.h>
 
 extern atomic_uint turn_process; /* this one; 0: not known yet */
 
@@ -12,6 +13,9 @@ unsigned turn_ask_process(void);
 /* Also if nobody has waited for it yet: that may be who asks. */
 bool turn_has_ended(unsigned process);
 void turn_wait(atomic_uint *turn, unsigned own);
+/* Not for ever: false, if somebody has it for so long, who is stopped then. *late: who that was the last
+ * time, or 0; for the same one it does not wait again. */
+bool turn_take_within(atomic_uint *turn, uint64_t ns, unsigned *late);
 
 static inline void turn_take(atomic_uint *turn) {
     unsigned own = atomic_load_explicit(&turn_process, memory_order_relaxed), nobody = 0;
