@@ -198,10 +198,10 @@ bool watch_is_there(const struct scif_windows *w, uint32_t owner) {
     return there;
 }
 
-int watch_ask(const struct scif_windows *w, uint32_t owner, uint64_t offset, uint64_t bytes) {
+static int ask_one(const struct scif_windows *w, uint32_t owner, uint64_t offset, uint64_t bytes) {
     struct scif_question q = {w->name, offset, bytes, SCIF_QUESTION_MOVE, 0};
     int pair[2], to = owner < SCIF_OWNERS_MAX ? kept_fetch(&w->door[owner]) : -1;
-    if (to < 0) return ENOMEM;
+    if (to < 0) return ESRCH;
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair)) {
         close_descriptor(to);
         return ENOMEM;
@@ -210,13 +210,20 @@ int watch_ask(const struct scif_windows *w, uint32_t owner, uint64_t offset, uin
     int err = scif_record_send(to, &r, 0);
     close_descriptor(pair[1]);
     close_descriptor(to);
-    int32_t answer = ENOMEM;
+    int32_t answer = 0;
     ssize_t n = 0;
     if (!err) do
             n = recv(pair[0], &answer, sizeof answer, 0);
         while (n < 0 && errno == EINTR);
     close_descriptor(pair[0]);
-    return n == sizeof answer ? answer : ENOMEM; /* the owner is gone */
+    return n != sizeof answer ? ESRCH : answer < 0 ? ENOMEM : answer;
+}
+
+int watch_ask(const struct scif_windows *w, uint32_t owner, uint64_t offset, uint64_t bytes) {
+    int err = ask_one(w, owner, offset, bytes);
+    for (uint32_t i = 0; err == ESRCH && i < atomic_load(&w->owners) && i < SCIF_OWNERS_MAX; i++)
+        if (i != owner && watch_is_there(w, i)) err = ask_one(w, i, offset, bytes); /* it has the pages too */
+    return err;
 }
 
 /* ---- Fork ---- */
