@@ -1,6 +1,7 @@
 #include "scif/watch.h"
 #include "base/log.h"
 #include "scif/coherent.h"
+#include "scif/door.h"
 #include "scif/intercept.h"
 #include "scif/line.h"
 #include "scif/move.h"
@@ -190,17 +191,9 @@ int watch_start(void) {
 int watch_door(void) { return door; }
 
 /* ---- Asking ---- */
-bool watch_is_there(const struct scif_windows *w, uint32_t owner) {
-    int to = owner < SCIF_OWNERS_MAX ? kept_fetch(&w->door[owner]) : -1;
-    struct pollfd p = {.fd = to};
-    bool there = to >= 0 && poll(&p, 1, 0) == 0;
-    if (to >= 0) close_descriptor(to);
-    return there;
-}
-
-static int ask_one(const struct scif_windows *w, uint32_t owner, uint64_t offset, uint64_t bytes) {
+int watch_ask(const struct scif_windows *w, uint32_t owner, uint64_t offset, uint64_t bytes) {
     struct scif_question q = {w->name, offset, bytes, SCIF_QUESTION_MOVE, 0};
-    int pair[2], to = owner < SCIF_OWNERS_MAX ? kept_fetch(&w->door[owner]) : -1;
+    int pair[2], to = door_fetch(w, owner);
     if (to < 0) return ESRCH;
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair)) {
         close_descriptor(to);
@@ -217,13 +210,6 @@ static int ask_one(const struct scif_windows *w, uint32_t owner, uint64_t offset
         while (n < 0 && errno == EINTR);
     close_descriptor(pair[0]);
     return n != sizeof answer ? ESRCH : answer < 0 ? ENOMEM : answer;
-}
-
-int watch_ask(const struct scif_windows *w, uint32_t owner, uint64_t offset, uint64_t bytes) {
-    int err = ask_one(w, owner, offset, bytes);
-    for (uint32_t i = 0; err == ESRCH && i < atomic_load(&w->owners) && i < SCIF_OWNERS_MAX; i++)
-        if (i != owner && watch_is_there(w, i)) err = ask_one(w, i, offset, bytes); /* it has the pages too */
-    return err;
 }
 
 /* ---- Fork ---- */
