@@ -110,6 +110,7 @@ struct scif_user {
 
 struct scif_windows {
     atomic_uint version, count;
+    atomic_uint changing; /* the first piece that a change may touch, while version is odd */
     atomic_uint rings, files, owners;
     atomic_uint shared; /* with other hosts: only the owner and the service may be at what is in its file */
     uint64_t name;      /* random: how its owners know which one is meant */

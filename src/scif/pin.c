@@ -81,7 +81,7 @@ void pin_become_owner(struct endpoint *e) {
 /* ---- Slots ---- */
 static int take_slot(struct endpoint *e, struct scif_piece *p) {
     uint32_t(*used)[SCIF_RING_SLOTS / 32] = e->memory->own.slots;
-    for (unsigned i = 0;; i++) {
+    for (unsigned i = 0; i < SCIF_RINGS_MAX; i++) {
         if (i == atomic_load(&e->own.table->rings)) {
             int err = add_ring(e);
             if (err) return err;
@@ -95,9 +95,11 @@ static int take_slot(struct endpoint *e, struct scif_piece *p) {
             return 0;
         }
     }
+    return ENOMEM;
 }
 
 void pin_free(struct endpoint *e, const struct scif_piece *p) {
+    if (p->place >= SCIF_RINGS_MAX || p->slot >= SCIF_RING_SLOTS) return; /* the peer has spoilt it */
     struct ring *r = space_ring(&e->own, p->place);
     if (r) ring_unpin(r, p->slot);
     e->memory->own.slots[p->place][p->slot / 32] &= ~(1u << p->slot % 32);

@@ -209,7 +209,8 @@ int watch_ask(const struct scif_windows *w, uint32_t owner, uint64_t offset, uin
             n = recv(pair[0], &answer, sizeof answer, 0);
         while (n < 0 && errno == EINTR);
     close_descriptor(pair[0]);
-    return n != sizeof answer ? ESRCH : answer < 0 ? ENOMEM : answer;
+    if (n != sizeof answer) return ESRCH;
+    return answer == 0 || answer == ENXIO ? answer : ENOMEM;
 }
 
 /* ---- Fork ---- */

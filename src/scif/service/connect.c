@@ -217,6 +217,8 @@ static int accept_one(struct service *s, struct end *l, struct request *r, struc
     err = join(s, r, e);
     if (err) {
         close(*outer);
+        close_unless_none(&e->peer_inner); /* which is no peer: it does not end with this one */
+        close_unless_none(&e->peer_memory);
         end_destroy(s, e);
         return err;
     }

@@ -17,6 +17,9 @@
 #define PATIENCE_NS (10 * WEFT_NS_PER_S) /* that a sharer may take to give a page up */
 #define LOOK_NS     WEFT_NS_PER_S
 #define ASKS_MAX    64 /* of one other service */
+/* What one other service may have mapped in all: pages, and so many more for each mapping. */
+#define VIEW_COST     256u
+#define VIEW_COST_MAX (UINT64_C(16) << 20)
 
 struct home_of {
     struct weft_list link; /* in far.homes */
@@ -34,6 +37,7 @@ struct run {
 struct view {
     struct remote *remote;
     uint32_t number;
+    uint32_t cost;
     unsigned runs;
     struct run *run;
 };
@@ -104,6 +108,7 @@ static bool holds(const struct home_of *h, uint64_t at, uint64_t bytes) {
 /* ---- Programs here ---- */
 int homes_own(struct service *s, struct line *l, const struct scif_pages *q, int file) {
     struct file *f = file_of(file);
+    if (f && !s->far) file_close(f);
     struct home_of *h = f && s->far ? home_get(s->far, f) : NULL;
     struct local *o = h ? calloc(1, sizeof *o) : NULL;
     if (!o || !q->pages || !holds(h, q->offset, (uint64_t)q->pages * SHARE_PAGE)) {
@@ -150,6 +155,7 @@ static void view_destroy(struct view *v) {
         if (r->shown != MAP_FAILED) munmap(r->shown, (size_t)r->count * SHARE_PAGE);
         leave(r->home, r->sharer);
     }
+    v->remote->view_cost -= v->cost;
     free(v->run);
     free(v);
 }
@@ -197,6 +203,8 @@ static int add_runs(struct view *v, struct link *l, const struct map_ask *a) {
 
 static int make_view(const struct map_ask *a) {
     struct remote *r = a->remote;
+    uint64_t cost = (uint64_t)a->pages + VIEW_COST;
+    if (cost > VIEW_COST_MAX - r->view_cost) return ENOMEM;
     struct link *l = weft_map_get(&r->far->links, a->key);
     struct scif_user *u = l && l->state == LINK_OPEN ? space_enter(&l->space) : NULL;
     struct view *v = u ? calloc(1, sizeof *v) : NULL;
@@ -208,6 +216,8 @@ static int make_view(const struct map_ask *a) {
         free(v);
         return ENOMEM;
     }
+    v->cost = (uint32_t)cost;
+    r->view_cost += cost;
     int err = add_runs(v, l, a);
     if (err) view_destroy(v);
     return err;

@@ -317,10 +317,15 @@ static void on_connect(struct remote *r, struct weft_reader *in, uint32_t id) {
         far_fail(r, version != FAR_VERSION ? "another version" : "a bad request to connect");
         return;
     }
-    if (!r->asked && r->id.process != process) {
+    if ((r->asked || r->said) && (r->id.node != node || r->id.process != process)) {
+        far_fail(r, "another process than it was");
+        return;
+    }
+    if (!r->asked && !r->said) {
         r->id = (struct node_process){node, process};
         node_client_watch(r->far->line, r->id);
     }
+    r->said = true;
     struct link *l = link_create(r, false, id, LINK_WAITING);
     if (!l) {
         far_fail(r, "more connections than there is memory for");
