@@ -11,7 +11,7 @@ shift 2
 
 section "SCIF conformance, two hosts, $way"
 relay=
-[ "$way" = loss ] && relay="$tests/lab/relay.sh $build/bin/weft-relay --seed 6 --loss 2 --reorder 5 --"
+[ "$way" = loss ] && relay="$tests/lab/relay.sh $build/bin/weft-relay --seed ${SEED:-6} --loss 2 --reorder 5 --"
 dir=$scratch/hosts
 mkdir -m 700 "$dir"
 # shellcheck disable=SC2086
