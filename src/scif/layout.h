@@ -90,6 +90,8 @@ struct scif_ring_words {
 struct scif_ring {
     atomic_uint turn; /* the process that uses it; 0: nobody */
     struct scif_kept kept;
+    uint64_t
+        mark; /* random, and in the ring too: what the service has under that number may be another by now */
     struct scif_ring_words words;
 };
 

@@ -195,6 +195,47 @@ static void connect__withdrawn_request_leaves_the_backlog(void **state) {
     }
 }
 
+/* Another node's service gives up, and the listener accepts before this one has seen it. */
+static void accept__of_one_who_has_given_up_is_EAGAIN(void **state) {
+    struct scif_answer a;
+    struct scif_record r;
+    struct ucred service;
+    socklen_t len = sizeof service;
+    int s = greeted(), listener[3], other[3];
+    uint64_t id = open_end(s, listener);
+    open_end(s, other);
+    assert_int_equal(getsockopt(s, SOL_SOCKET, SO_PEERCRED, &service, &len), 0);
+    assert_int_equal(ask(s, (struct scif_request){.op = SCIF_OP_BIND, .endpoint = id, .port = 2000}, &a, &r),
+                     0);
+    assert_int_equal(ask(s, (struct scif_request){.op = SCIF_OP_LISTEN, .endpoint = id, .value = 5}, &a, &r),
+                     0);
+    for (int i = 0; i < 8; i++) { /* it may see either first */
+        struct scif_request q = {
+            .op = SCIF_OP_NEIGHBOUR, .value = SCIF_PROTOCOL, .peer = {1, 3000}, .port = 2000};
+        struct scif_record out = {.data = &q, .bytes = sizeof q, .fd = {other[2], other[1]}, .fds = 2};
+        struct pollfd told = {.fd = listener[0], .events = POLLIN};
+        char byte;
+        int line = connect_line();
+        assert_int_equal(scif_record_send(line, &out, 0), 0);
+        assert_int_equal(poll(&told, 1, 10000), 1);
+        kill(service.pid, SIGSTOP);
+        close(line);
+        struct scif_request accept_it = {.op = SCIF_OP_ACCEPT, .endpoint = id};
+        out = (struct scif_record){.data = &accept_it, .bytes = sizeof accept_it};
+        assert_int_equal(scif_record_send(s, &out, 0), 0);
+        kill(service.pid, SIGCONT);
+        r = (struct scif_record){.data = &a, .bytes = sizeof a};
+        assert_int_equal(scif_record_receive(s, &r, 0), 0);
+        assert_int_equal(a.error, EAGAIN);
+        if (a.value) assert_int_equal(read(listener[0], &byte, 1), 1);
+    }
+    for (int i = 0; i < 3; i++) {
+        close(listener[i]);
+        close(other[i]);
+    }
+    close(s);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(line__other_version_is_refused),
                                        cmocka_unit_test(line__greeting_comes_first),
@@ -202,7 +243,8 @@ int main(void) {
                                        cmocka_unit_test(line__nonsense_ends_it_and_nothing_else),
                                        cmocka_unit_test(end__goes_with_its_last_descriptor),
                                        cmocka_unit_test(end__memory_is_sealed),
-                                       cmocka_unit_test(connect__withdrawn_request_leaves_the_backlog)};
+                                       cmocka_unit_test(connect__withdrawn_request_leaves_the_backlog),
+                                       cmocka_unit_test(accept__of_one_who_has_given_up_is_EAGAIN)};
     char dir[] = "/tmp/wsXXXXXX";
     if (!getenv("WEFT_SCIF_PROGRAM") || !mkdtemp(dir)) return 77;
     snprintf(path, sizeof path, "%s/scif", dir);
