@@ -113,7 +113,7 @@ struct scif_windows {
     atomic_uint changing; /* the first piece that a change may touch, while version is odd */
     atomic_uint rings, files, owners;
     atomic_uint shared; /* with other hosts: only the owner and the service may be at what is in its file */
-    uint64_t name;      /* random: how its owners know which one is meant */
+    _Atomic uint64_t name; /* random: how its owners know which one is meant; 0: it has no owner yet */
     struct scif_ring ring[SCIF_RINGS_MAX];
     struct scif_file file[SCIF_FILES_MAX];
     struct scif_kept door[SCIF_OWNERS_MAX]; /* where an owner is asked to move pages (watch.h) */

@@ -120,18 +120,19 @@ static struct scif_user *sign_in(struct scif_windows *w, unsigned own) {
 }
 
 struct scif_user *space_enter(struct space *s) {
-    if (s->user_of != line_process()) {
+    if (atomic_load_explicit(&s->user_of, memory_order_acquire) != line_process()) {
         int kept = errno;
         pthread_mutex_lock(&lock);
-        if (s->user_of != line_process()) {
-            s->user = sign_in(s->table, (unsigned)line_process());
-            __atomic_store_n(&s->user_of, s->user ? line_process() : 0, __ATOMIC_RELEASE);
+        if (atomic_load(&s->user_of) != line_process()) {
+            atomic_store(&s->user, sign_in(s->table, (unsigned)line_process()));
+            atomic_store(&s->user_of, atomic_load(&s->user) ? line_process() : 0);
         }
         pthread_mutex_unlock(&lock);
         errno = kept;
     }
-    if (s->user) atomic_fetch_add(&s->user->busy, 1);
-    return s->user;
+    struct scif_user *u = atomic_load_explicit(&s->user, memory_order_relaxed);
+    if (u) atomic_fetch_add(&u->busy, 1);
+    return u;
 }
 
 void space_leave(struct scif_user *u) { atomic_fetch_sub(&u->busy, 1); }
