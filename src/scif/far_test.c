@@ -10,6 +10,7 @@
 #include "node/protocol.h"
 #include "scif/layout.h"
 #include "scif/protocol.h"
+#include "scif/queue.h"
 #include "scif/service/far.h"
 
 #include <errno.h>
@@ -288,6 +289,28 @@ static void close__hangs_up(void **state) {
     close_all(fd, 5);
 }
 
+/* The service looks for data, and then whether the next byte will be told. A mark that is being set keeps it
+ * between the two for some milliseconds. */
+static void data__that_comes_between_two_looks_goes_on(void **state) {
+    int fd[5];
+    make_connection(1, fd);
+    struct scif_shared *q =
+        mmap(NULL, SCIF_SHARED_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, fd[3], SCIF_SHARED_AT);
+    assert_true(q != MAP_FAILED);
+    for (unsigned i = 0; i < 10; i++) {
+        atomic_store(&q->queue.some, QUEUE_MARK_BUSY);
+        assert_int_equal(send(fd[4], "", 1, MSG_NOSIGNAL), 1);
+        poll(NULL, 0, 1); /* if it has not begun by then it finds the data at once */
+        assert_int_equal(queue_put(q, "x", 1), 1);
+        atomic_store(&q->queue.some, QUEUE_MARK_SET);
+        await_op(FAR_DATA);
+        TELL(FAR_TAKEN, 1, "w", i + 1);
+    }
+    munmap(q, SCIF_SHARED_BYTES);
+    close_all(fd, 5);
+    await_op(FAR_CLOSE);
+}
+
 static void rma__outside_of_windows_is_ENXIO(void **state) {
     int fd[5];
     make_connection(1, fd);
@@ -508,6 +531,7 @@ int main(void) {
         T(connection__to_nobody_is_refused),
         T(connection__that_is_taken_back_is_not_accepted),
         T(close__hangs_up),
+        T(data__that_comes_between_two_looks_goes_on),
         T(rma__outside_of_windows_is_ENXIO),
         T(data__beyond_the_window_ends_all),
         T(taken__what_was_not_sent_ends_all),

@@ -14,7 +14,8 @@
 #include <string.h>
 #include <sys/mman.h>
 
-#define TRIES 1000 /* the owner may go on registering meanwhile */
+#define END_MS 100  /* a process has ended, its sockets not yet */
+#define TRIES  1000 /* the owner may go on registering meanwhile */
 
 /* ---- What is mapped here ---- */
 struct view {
@@ -139,12 +140,18 @@ static int show_all(const struct request *r, char *place, unsigned version, bool
     return table_is_still(s->table, version) ? 0 : EAGAIN;
 }
 
+/* Nobody is there to move the pages: if that is the peer's end, the socket says so at any moment. */
+static int why_nobody(const struct endpoint *e) {
+    struct pollfd p = {.fd = e->peer_inner};
+    return poll(&p, 1, END_MS) == 1 ? ECONNRESET : ENOMEM;
+}
+
 static int reserve_and_show(const struct request *r, char **out) {
     const struct scif_windows *w = r->e->there.table;
     int err = EAGAIN;
     for (unsigned i = 0; i < TRIES && err == EAGAIN; i++) {
         err = make_mappable(r);
-        if (err) return err;
+        if (err) return err == ESRCH ? why_nobody(r->e) : err;
         unsigned version = atomic_load(&w->version);
         char *place = mmap(NULL, r->len, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
         if (place == MAP_FAILED) return ENOMEM;

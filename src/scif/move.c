@@ -12,6 +12,7 @@
  * from the ring. */
 #include "scif/move.h"
 #include "base/log.h"
+#include "scif/door.h"
 #include "scif/intercept.h"
 #include "scif/lane.h"
 #include "scif/line.h"
@@ -618,7 +619,7 @@ static int move_locked(struct endpoint *e, uint64_t offset, uint64_t bytes) {
     while (!err && next_pinned(e, offset, offset + bytes, &p))
         if (p.born == UNWATCHED)
             err = ENOMEM;
-        else if (p.owner != e->owner && watch_is_there(e->own.table, p.owner))
+        else if (p.owner != e->owner && door_is_open(e->own.table, p.owner))
             err = ENOMEM; /* its owner is to be asked */
         else
             err = move_piece(e, &p, all, n);

@@ -66,8 +66,8 @@ void pin_become_owner(struct endpoint *e) {
     unsigned i = atomic_load(&w->owners);
     e->owner = SCIF_OWNERS_MAX;
     e->owner_of = line_process();
-    while (!w->name)
-        if (getrandom(&w->name, sizeof w->name, 0) < 0) return;
+    for (uint64_t name; !atomic_load(&w->name); atomic_store(&w->name, name)) /* at once: others look */
+        if (getrandom(&name, sizeof name, 0) < 0) return;
     int err = i < SCIF_OWNERS_MAX ? watch_start() : ENOMEM;
     if (!err) err = keep(e, watch_door(), &w->door[i]);
     if (err) {

@@ -239,7 +239,7 @@ static int register_chunk(struct endpoint *e, struct wish *rest, uint64_t bytes)
     int err = register_pieces(e, &chunk);
     if (!reserve(e, err ? rest : &after)) err = ENOMEM;
     unlock_windows(e);
-    if (!err) err = watch_ask(e->own.table, e->owner, chunk.offset, chunk.bytes);
+    if (!err && watch_ask(e->own.table, e->owner, chunk.offset, chunk.bytes)) err = ENOMEM;
     if (!err) *rest = after;
     return err;
 }

@@ -2,6 +2,7 @@
  * in memory. The owner's program is asked first (its watch's thread, coherent.c): its own addresses become
  * sharers. A mapping from elsewhere is a view: runs of pages of one file each, each a sharer. */
 #include "base/clock.h"
+#include "scif/door.h"
 #include "scif/service/far.h"
 
 #include <errno.h>
@@ -255,8 +256,8 @@ static int ask_owner(const struct link *l, const struct map_ask *a) {
     struct scif_piece p;
     unsigned version;
     int pair[2];
-    if (!table_look_up(w, a->offset, &p, &version) || p.owner >= SCIF_OWNERS_MAX) return -1;
-    int door = kept_fetch(&w->door[p.owner]);
+    if (!table_look_up(w, a->offset, &p, &version)) return -1;
+    int door = door_fetch(w, p.owner);
     if (door < 0 || socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair)) {
         if (door >= 0) close(door);
         return -1;

@@ -163,17 +163,17 @@ static size_t forward_once(struct link *l) {
     return n;
 }
 
-/* Until there is nothing, and the program's next byte will be told. */
+/* Until there is nothing, and the program's next byte will be told. What comes between the two looks is not:
+ * its byte was there already. */
 static void forward(struct link *l) {
-    for (;;) {
+    for (int idle = 0; idle < TRIES;) {
         size_t n = forward_once(l);
         enum queue_unmarked u = queue_unmark_after(&l->from->queue, l->sent, l->outer.fd);
-        if (u == QUEUE_UNMARKED || (u == QUEUE_MORE && !n)) return;
-        if (u == QUEUE_MARK_STAYS) {
-            report_soon(l);
-            return;
-        }
+        if (u == QUEUE_UNMARKED) return;
+        if (u == QUEUE_MARK_STAYS) break;
+        idle = n ? 0 : idle + 1;
     }
+    report_soon(l); /* which looks again */
 }
 
 /* ---- What it has received is reported ---- */
