@@ -178,7 +178,7 @@ static int settle(const struct request *r, void *addr, char **place) {
     }
     *place = addr;
     if (err && any) munmap(addr, r->len);
-    return err == EAGAIN ? ENOMEM : err;
+    return err == EAGAIN ? ENOMEM : err == ESRCH ? why_nobody(r->e) : err;
 }
 
 bool map_is_far(uint64_t device, uint64_t inode) {
