@@ -17,8 +17,9 @@
 #define PATIENCE_NS (10 * WEFT_NS_PER_S) /* that a sharer may take to give a page up */
 #define LOOK_NS     WEFT_NS_PER_S
 #define ASKS_MAX    64 /* of one other service */
-/* What one other service may have mapped in all: pages, and so many more for each mapping. */
-#define VIEW_COST     256u
+/* What one other service may have mapped in all: pages, and so many more for each mapping, which is one of
+ * this process's 65,530, too. */
+#define VIEW_COST     1024u
 #define VIEW_COST_MAX (UINT64_C(16) << 20)
 
 struct home_of {
