@@ -200,17 +200,16 @@ static size_t send_until(struct link *l, unsigned head) {
 
 /* Until there is nothing, and the program's next byte will be told. */
 static void forward(struct link *l) {
-    for (;;) {
+    for (unsigned vain = 0; vain < TRIES;) {
         unsigned head = atomic_load(&l->from->queue.head);
         if (head != l->sent && must_wait(l)) return;
         size_t n = send_until(l, head);
         enum queue_unmarked u = queue_unmark_after(&l->from->queue, l->sent, l->outer.fd);
-        if (u == QUEUE_UNMARKED || (u == QUEUE_MORE && !n)) return;
-        if (u == QUEUE_MARK_STAYS) {
-            report_soon(l);
-            return;
-        }
+        if (u == QUEUE_UNMARKED) return;
+        if (u == QUEUE_MARK_STAYS) break;
+        if (!n) vain++; /* it came after the look, or there is nonsense in the queue */
     }
+    report_soon(l);
 }
 
 /* ---- What it has received is reported ---- */
