@@ -2,6 +2,7 @@
 # The SCIF conformance suite between two hosts, network namespaces over a veth link; or with the relay between them, which
 # loses and reorders packets. usage: scif-hosts.sh BUILD plain|loss [part of a case's name]...
 # scif/missing-hosts.txt lists the cases that do not hold yet: those, and no others, have to fail.
+# environment: SEED, of the relay (6)
 . "$(dirname "$0")/lib.sh"
 suite=$build/bin/test/scif_conformance
 need "$weft" "$suite" "$build/bin/weft-relay"
@@ -11,7 +12,8 @@ shift 2
 
 section "SCIF conformance, two hosts, $way"
 relay=
-[ "$way" = loss ] && relay="$tests/lab/relay.sh $build/bin/weft-relay --seed 6 --loss 2 --reorder 5 --"
+[ "$way" = loss ] && relay="$tests/lab/relay.sh $build/bin/weft-relay --seed ${SEED-6} --loss 2 --reorder 5 --"
+export SCIFTEST_TIMEOUT="${SCIFTEST_TIMEOUT-$((20 * slowdown))}"
 dir=$scratch/hosts
 mkdir -m 700 "$dir"
 # shellcheck disable=SC2086

@@ -9,6 +9,19 @@
 
 #define EXPORT __attribute__((visibility("default")))
 
+/* At the beginning of each. A thread that was cancelled in here would leave its locks and turns behind: it is
+ * when it has returned, as from a call of a driver's. */
+#define API_CALL int cancel_state __attribute__((cleanup(api_leave))) = api_enter()
+static inline int api_enter(void) {
+    int before;
+    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &before);
+    return before;
+}
+static inline void api_leave(const int *before) {
+    int none;
+    pthread_setcancelstate(*before, &none);
+}
+
 static inline int api_failed(int err) {
     errno = err;
     return -1;

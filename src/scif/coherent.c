@@ -45,9 +45,9 @@ static uint64_t last_mapping;
 static struct pending pending[PENDING_MAX];
 static atomic_uint answers; /* orders what this thread did before what those do that are told */
 
-/* What of this process's file is shared: touched before a fork. */
-static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-static uint64_t shared_from, shared_to; /* in the file; nothing if equal */
+/* What of this process's file is shared: touched before a fork. In the file; nothing if equal. It only grows,
+ * by the watch's thread; no lock, of which a forked child could get a copy that nobody gives back. */
+static _Atomic uint64_t shared_from, shared_to;
 
 /* ---- The line ---- */
 static void on_send(struct paged *g, const struct share_message *m, const void *page) {
@@ -226,11 +226,13 @@ static int own_part(const struct shown *s, uint64_t at, uint64_t bytes) {
     int err = at + bytes > FILE_VIEW_BYTES ? ENOMEM : 0;
     for (unsigned i = 0; !err && i < s->count; i++) err = adopt_part(&s->at[i], at, bytes);
     if (err) return err;
-    pthread_mutex_lock(&lock);
-    bool first = shared_from == shared_to;
-    if (first || at < shared_from) shared_from = at;
-    if (first || at + bytes > shared_to) shared_to = at + bytes;
-    pthread_mutex_unlock(&lock);
+    if (!coherent_is_on()) {
+        shared_from = at; /* not equal from the next line on */
+        shared_to = at + bytes;
+        return 0;
+    }
+    if (at < shared_from) shared_from = at;
+    if (at + bytes > shared_to) shared_to = at + bytes;
     return 0;
 }
 
@@ -347,19 +349,12 @@ int coherent_start(void) {
     return 0;
 }
 
-bool coherent_is_on(void) {
-    pthread_mutex_lock(&lock);
-    bool on = shared_from != shared_to;
-    pthread_mutex_unlock(&lock);
-    return on;
-}
+bool coherent_is_on(void) { return shared_from != shared_to; }
 
 /* ---- Fork ---- */
 void coherent_before_fork(void) {
-    pthread_mutex_lock(&lock);
     uint64_t from = shared_from, to = shared_to;
-    pthread_mutex_unlock(&lock);
-    if (from == to || getpid() != line_process()) return;
+    if (from >= to || getpid() != line_process()) return;
     const volatile unsigned char *view = file_memory(pool_file(), from, to - from);
     for (uint64_t at = 0; view && at < to - from; at += SHARE_PAGE) (void)view[at];
 }

@@ -14,6 +14,7 @@ static int ask(const struct endpoint *e, uint32_t op, uint32_t value, uint16_t p
 }
 
 EXPORT scif_epd_t scif_open(void) {
+    API_CALL;
     struct scif_request q = {.op = SCIF_OP_OPEN};
     struct scif_answer a;
     int fd[SCIF_FDS_MAX], fds = 0, kept = errno,
@@ -33,6 +34,7 @@ EXPORT scif_epd_t scif_open(void) {
 }
 
 EXPORT int scif_bind(scif_epd_t epd, uint16_t pn) {
+    API_CALL;
     struct endpoint *e = endpoint_hold(epd);
     if (!e) return -1;
     struct scif_answer a;
@@ -42,6 +44,7 @@ EXPORT int scif_bind(scif_epd_t epd, uint16_t pn) {
 }
 
 EXPORT int scif_listen(scif_epd_t epd, int backlog) {
+    API_CALL;
     struct endpoint *e = endpoint_hold(epd);
     if (!e) return -1;
     struct scif_answer a;
@@ -56,9 +59,11 @@ EXPORT int scif_listen(scif_epd_t epd, int backlog) {
  * told that it is connected. */
 static int connect_and_wait(struct endpoint *e, scif_epd_t epd, struct scif_portID dst,
                             struct scif_answer *a) {
-    int flags = fcntl(epd, F_GETFL);
-    queue_stuff(epd);
-    int err = ask(e, SCIF_OP_CONNECT, 0, 0, dst, a);
+    int flags = fcntl(epd, F_GETFL), err = ask(e, SCIF_OP_CONNECT, 1, 0, dst, a);
+    if (err == ENOTCONN) { /* one begins: not writable before it is answered */
+        queue_stuff(epd);
+        err = ask(e, SCIF_OP_CONNECT, 0, 0, dst, a);
+    }
     while (err == EINPROGRESS && !(flags & O_NONBLOCK)) {
         err = endpoint_sleep(e, epd, POLLOUT, -1);
         if (err == ECANCELED) err = EINTR;
@@ -75,6 +80,7 @@ static int connect_to(struct endpoint *e, scif_epd_t epd, struct scif_portID dst
 }
 
 EXPORT int scif_connect(scif_epd_t epd, struct scif_portID *dst) {
+    API_CALL;
     struct endpoint *e = endpoint_hold(epd);
     if (!e) return -1;
     struct scif_answer a;
@@ -123,6 +129,7 @@ static int accept_from(struct endpoint *e, scif_epd_t epd, struct scif_portID *p
 }
 
 EXPORT int scif_accept(scif_epd_t epd, struct scif_portID *peer, scif_epd_t *newepd, int flags) {
+    API_CALL;
     struct endpoint *e = endpoint_hold(epd);
     if (!e) return -1;
     int kept = errno, err = EINVAL;
@@ -134,6 +141,7 @@ EXPORT int scif_accept(scif_epd_t epd, struct scif_portID *peer, scif_epd_t *new
 }
 
 EXPORT int scif_close(scif_epd_t epd) {
+    API_CALL;
     struct endpoint *e = endpoint_hold(epd);
     if (!e) return -1;
     endpoint_release(e);

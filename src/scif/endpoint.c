@@ -3,6 +3,7 @@
  */
 #include "scif/endpoint.h"
 #include "base/list.h"
+#include "scif/api.h"
 #include "scif/intercept.h"
 #include "scif/line.h"
 #include "scif/map.h"
@@ -283,6 +284,8 @@ int endpoint_learn(struct endpoint *e) {
 }
 
 /* ---- Sleep ---- */
+static _Thread_local struct endpoint *sleeps_at; /* this thread */
+
 static int wake_descriptor(void) {
     pthread_mutex_lock(&lock);
     if (wake_fd < 0) {
@@ -298,8 +301,11 @@ int endpoint_sleep(struct endpoint *e, int outer, short events, int timeout_ms) 
     struct pollfd p[3] = {{.fd = outer, .events = events},
                           {.fd = atomic_load(&e->connected) ? e->peer_inner : -1},
                           {.fd = wake_descriptor(), .events = POLLIN}};
+    struct endpoint *before = sleeps_at; /* a handler of a signal may sleep, too */
     atomic_fetch_add(&e->sleepers, 1);
+    sleeps_at = e;
     int n = atomic_load(&e->closing) ? 1 : poll(p, 3, timeout_ms), err = n < 0 ? errno : n ? 0 : ETIMEDOUT;
+    sleeps_at = before;
     if (atomic_load(&e->closing))
         err = ECANCELED;
     else if (n > 0 && p[1].revents)
@@ -310,25 +316,33 @@ int endpoint_sleep(struct endpoint *e, int outer, short events, int timeout_ms) 
     return err;
 }
 
+/* This thread itself may be one of them: a signal's handler closes what it sleeps at, and it wakes up when
+ * that returns. */
 static void end_sleep(struct endpoint *e) {
     uint64_t n = 1;
+    int own = sleeps_at == e;
     atomic_store(&e->closing, true);
-    if (!atomic_load(&e->sleepers)) return;
+    if (atomic_load(&e->sleepers) <= own) return;
     int fd = wake_descriptor();
     (void)!write(fd, &n, sizeof n);
-    while (atomic_load(&e->sleepers)) sched_yield();
+    while (atomic_load(&e->sleepers) > own) sched_yield();
     (void)!read(fd, &n, sizeof n);
 }
 
-void endpoint_lock(pthread_mutex_t *l) {
-    if (pthread_mutex_lock(l) == EOWNERDEAD) pthread_mutex_consistent(l);
+void endpoint_lock(struct endpoint *e) {
+    if (pthread_mutex_lock(&e->memory->own.window_lock) != EOWNERDEAD) return;
+    table_repair(e->own.table);
+    pthread_mutex_consistent(&e->memory->own.window_lock);
 }
+
+void endpoint_unlock(struct endpoint *e) { pthread_mutex_unlock(&e->memory->own.window_lock); }
 
 /* ---- Descriptors that go ---- */
 void endpoint_forget(int fd) {
     if (fd < 0 || !slot_of((unsigned)fd, false)) return;
     struct endpoint *e = atomic_exchange(slot_of((unsigned)fd, false), NULL);
     if (!e) return;
+    API_CALL; /* close() is one, too */
     if (atomic_fetch_sub(&e->descriptors, 1) == 1) end_sleep(e);
     endpoint_release(e);
 }

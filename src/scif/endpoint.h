@@ -66,6 +66,7 @@ void endpoint_before_fork(void);
 void endpoint_after_fork(bool in_child);
 
 /* A lock of e->memory->own, which a process may have died with. */
-void endpoint_lock(pthread_mutex_t *lock);
+void endpoint_lock(struct endpoint *e);
+void endpoint_unlock(struct endpoint *e);
 
 #endif

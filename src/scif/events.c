@@ -162,6 +162,7 @@ static int start_thread(void) {
 
 /* ---- Calls ---- */
 EXPORT int scif_event_register(scif_callback_t handler, void *context) {
+    API_CALL;
     struct handler *h = handler ? malloc(sizeof *h) : NULL;
     uint16_t self;
     int kept = errno, err = !handler ? EINVAL : h ? 0 : ENOMEM;
@@ -180,6 +181,7 @@ EXPORT int scif_event_register(scif_callback_t handler, void *context) {
 }
 
 EXPORT int scif_event_unregister(scif_callback_t handler, void *context) {
+    API_CALL;
     pthread_mutex_lock(&lock);
     struct handler *h = handlers;
     while (h && (h->gone || h->call != handler || h->context != context)) h = h->next;

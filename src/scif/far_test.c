@@ -22,6 +22,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -294,6 +295,28 @@ static void close__hangs_up(void **state) {
     close_all(fd, 5);
 }
 
+/* The service looks for data, and then whether the next byte will be told. A mark that is being set keeps it
+ * between the two for some milliseconds. */
+static void data__that_comes_between_two_looks_goes_on(void **state) {
+    int fd[5];
+    make_connection(1, fd);
+    struct scif_shared *q =
+        mmap(NULL, SCIF_SHARED_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, fd[3], SCIF_SHARED_AT);
+    assert_true(q != MAP_FAILED);
+    for (unsigned i = 0; i < 10; i++) {
+        atomic_store(&q->queue.some, QUEUE_MARK_BUSY);
+        assert_int_equal(send(fd[4], "", 1, MSG_NOSIGNAL), 1);
+        poll(NULL, 0, 1); /* if it has not begun by then it finds the data at once */
+        assert_int_equal(queue_put(q, "x", 1), 1);
+        atomic_store(&q->queue.some, QUEUE_MARK_SET);
+        await_op(FAR_DATA);
+        TELL(FAR_TAKEN, 1, "w", i + 1);
+    }
+    munmap(q, SCIF_SHARED_BYTES);
+    close_all(fd, 5);
+    await_op(FAR_CLOSE);
+}
+
 static void rma__outside_of_windows_is_ENXIO(void **state) {
     int fd[5];
     make_connection(1, fd);
@@ -448,6 +471,84 @@ static void write_that_was_left__ends_with_peer(void **state) {
     reach();
 }
 
+/* ---- Shared pages ---- */
+/* A program that has asked for the mapping is gone; the home did not know of it when it was. */
+static void mapping__that_comes_too_late_is_given_back(void **state) {
+    TELL(FAR_MAPPED, 0, "wh", 77, 0);
+    await_op(FAR_PAGE);
+    assert_int_equal(other.rest[0], 77);
+    assert_int_equal(other.rest[4], 1);
+    assert_int_equal(other.rest[5], SHARE_LEAVE);
+}
+
+#define SHARED_AT (2u << 20)
+#define PAGES     256u
+
+static int open_pages_line(void) {
+    struct sockaddr_un at = {.sun_family = AF_UNIX};
+    struct scif_request q[] = {{.op = SCIF_OP_HELLO, .value = SCIF_PROTOCOL}, {.op = SCIF_OP_PAGES}};
+    strcpy(at.sun_path, service);
+    int s = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+    assert_int_equal(connect(s, (struct sockaddr *)&at, sizeof at), 0);
+    for (int i = 0; i < 2; i++) {
+        struct scif_answer a = {.error = -1};
+        struct scif_record out = {.data = &q[i], .bytes = sizeof q[i]}, in = {.data = &a, .bytes = sizeof a};
+        assert_int_equal(scif_record_send(s, &out, 0), 0);
+        assert_int_equal(scif_record_receive(s, &in, 0), 0);
+        assert_int_equal(a.error, 0);
+    }
+    return s;
+}
+
+/* The program of that connection has a window in a file, which is shared from now on: its line for that. */
+static int share_window(const int fd[5]) {
+    struct stat st;
+    int file = memfd_create("pages", MFD_CLOEXEC | MFD_ALLOW_SEALING), s = open_pages_line();
+    assert_int_equal(ftruncate(file, SHARED_AT + PAGES * SHARE_PAGE), 0);
+    assert_int_equal(fcntl(file, F_ADD_SEALS, F_SEAL_SHRINK), 0);
+    assert_int_equal(fstat(file, &st), 0);
+    struct scif_pages q = {.op = SCIF_PAGES_OWN, .mapping = 1, .offset = SHARED_AT, .pages = PAGES};
+    struct scif_record out = {.data = &q, .bytes = sizeof q, .fd = {file}, .fds = 1};
+    assert_int_equal(scif_record_send(s, &out, 0), 0);
+    struct scif_memory *m = mmap(NULL, sizeof *m, PROT_READ | PROT_WRITE, MAP_SHARED, fd[2], 0);
+    assert_true(m != MAP_FAILED);
+    m->shared.windows.file[0] = (struct scif_file){.device = st.st_dev, .inode = st.st_ino};
+    m->shared.windows.piece[0] = (struct scif_piece){.bytes = PAGES * SHARE_PAGE,
+                                                     .at = SHARED_AT,
+                                                     .kind = PIECE_FILE,
+                                                     .prot = SCIF_PROT_READ | SCIF_PROT_WRITE,
+                                                     .owner = SCIF_OWNERS_MAX};
+    atomic_store(&m->shared.windows.count, 1);
+    munmap(m, sizeof *m);
+    close(file);
+    return s;
+}
+
+static unsigned map_window(uint32_t number, uint32_t pages) {
+    TELL(FAR_MAP, 1, "wlwb", number, 0, pages, SCIF_PROT_READ);
+    await_op(FAR_MAPPED);
+    assert_int_equal(other.rest[0] | other.rest[1] << 8 | other.rest[2] << 16, number);
+    return other.rest[4];
+}
+
+/* Each takes memory of this service's. */
+static void mappings__without_end_are_refused(void **state) {
+    int fd[5];
+    uint32_t n = 0;
+    make_connection(1, fd);
+    int s = share_window(fd);
+    uint64_t end = weft_now_ns() + LONG_NS;
+    while (map_window(n, PAGES) && weft_now_ns() < end) turn(); /* until the service has taken the file */
+    for (n = 1; n <= 100000 && map_window(n, PAGES) == 0;) n++;
+    assert_in_range(n, 1000, 100000);
+    TELL(FAR_PAGE, 0, "wbbw", 5, 1, SHARE_LEAVE, 0);
+    assert_int_equal(map_window(n, PAGES), 0); /* one for the other */
+    assert_int_equal(map_window(n + 1, PAGES), ENOMEM);
+    assert_int_equal(map_window(n + 1, PAGES + 1), ENXIO); /* more than the window is no more than before */
+    close(s);
+    close_all(fd, 5);
+}
+
 /* ---- Wrong ones: the connection of the services ends, with all that is in it, and nothing else ---- */
 static void still_serves(void) {
     int fd[5];
@@ -493,6 +594,16 @@ static void connection__with_known_id_ends_all(void **state) {
     int fd[5];
     make_connection(1, fd);
     ask_to_connect(1, PORT);
+    await_down(WEFT_E_PROTO);
+    close_all(fd, 5);
+    still_serves();
+}
+
+static void connection__of_another_process_than_before_ends_all(void **state) {
+    struct node_process own = node_client_self(other.client);
+    int fd[5];
+    make_connection(1, fd);
+    TELL(FAR_CONNECT, 2, "hhwhh", FAR_VERSION, 1, own.process + 1, 1234, PORT);
     await_down(WEFT_E_PROTO);
     close_all(fd, 5);
     still_serves();
@@ -569,6 +680,7 @@ int main(void) {
         T(connection__to_nobody_is_refused),
         T(connection__that_is_taken_back_is_not_accepted),
         T(close__hangs_up),
+        T(data__that_comes_between_two_looks_goes_on),
         T(rma__outside_of_windows_is_ENXIO),
         T(write_that_was_left__holds_message_and_fence_back),
         T(write_that_was_left__holds_close_back),
@@ -577,6 +689,9 @@ int main(void) {
         T(data__beyond_the_window_ends_all),
         T(taken__what_was_not_sent_ends_all),
         T(connection__with_known_id_ends_all),
+        T(connection__of_another_process_than_before_ends_all),
+        T(mapping__that_comes_too_late_is_given_back),
+        T(mappings__without_end_are_refused),
         T(message__that_is_none_ends_all),
         T(message__of_junk_harms_nobody),
     };

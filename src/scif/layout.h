@@ -95,6 +95,8 @@ struct scif_ring_words {
 struct scif_ring {
     atomic_uint turn; /* the process that uses it; 0: nobody */
     struct scif_kept kept;
+    uint64_t
+        mark; /* random, and in the ring too: what the service has under that number may be another by now */
     struct scif_ring_words words;
 };
 
@@ -113,12 +115,13 @@ struct scif_user {
 
 struct scif_windows {
     atomic_uint version, count;
+    atomic_uint changing; /* the first piece that a change may touch, while version is odd */
     atomic_uint rings, files, owners;
     atomic_uint
         granted;        /* the service has told another host what is there, which counts on it (protocol.h) */
     atomic_uint going;  /* threads that unregister: nothing is told now */
     atomic_uint shared; /* with other hosts: only the owner and the service may be at what is in its file */
-    uint64_t name;      /* random: how its owners know which one is meant */
+    _Atomic uint64_t name; /* random: how its owners know which one is meant; 0: it has no owner yet */
     struct scif_ring ring[SCIF_RINGS_MAX];
     struct scif_file file[SCIF_FILES_MAX];
     struct scif_kept door[SCIF_OWNERS_MAX]; /* where an owner is asked to move pages (watch.h) */

@@ -93,24 +93,28 @@ static void hang_up(void) {
     line.socket = -1;
 }
 
+static bool has_ended(int err) { return err == -EPIPE || err == -ECONNRESET; }
+
 int line_open(void) {
-    int s = reach_service();
-    if (s == -EMFILE || s == -ENFILE) return s;
-    if (s < 0) {
-        weft_error("scif", "the SCIF service cannot be reached: %s", strerror(-s));
-        return -ENXIO;
-    }
     struct scif_request q = {.op = SCIF_OP_HELLO, .value = SCIF_PROTOCOL};
-    struct scif_answer a;
-    struct scif_record r = {.data = &a, .bytes = sizeof a};
-    int err = exchange(s, &q, &r);
-    if (err || r.bytes != sizeof a || a.error) {
-        weft_error("scif", "the SCIF service does not speak with this library: %s",
-                   strerror(err ? -err : a.error));
+    struct scif_answer a = {0};
+    int err = 0;
+    for (int i = 0; i < TRIES; i++) { /* one that takes a connection may be just about to end */
+        int s = reach_service();
+        if (s == -EMFILE || s == -ENFILE) return s;
+        if (s < 0) {
+            weft_error("scif", "the SCIF service cannot be reached: %s", strerror(-s));
+            return -ENXIO;
+        }
+        struct scif_record r = {.data = &a, .bytes = sizeof a};
+        err = exchange(s, &q, &r);
+        if (!err && r.bytes == sizeof a && !a.error) return s;
         close(s);
-        return -ENXIO;
+        if (!has_ended(err)) break;
     }
-    return s;
+    weft_error("scif", "the SCIF service does not speak with this library: %s",
+               strerror(err ? -err : a.error));
+    return -ENXIO;
 }
 
 static int open_line(void) {

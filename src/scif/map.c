@@ -14,7 +14,8 @@
 #include <string.h>
 #include <sys/mman.h>
 
-#define TRIES 1000 /* the owner may go on registering meanwhile */
+#define END_MS 100  /* a process has ended, its sockets not yet */
+#define TRIES  1000 /* the owner may go on registering meanwhile */
 
 /* ---- What is mapped here ---- */
 struct view {
@@ -117,11 +118,11 @@ static int show(struct file *f, uint64_t at, size_t bytes, void *place, int prot
     if (fd < 0) return ENOMEM;
     int err = mmap(place, bytes, prot, MAP_SHARED | MAP_FIXED, fd, (off_t)at) == MAP_FAILED ? errno : 0;
     if (own) close_descriptor(fd);
-    return err == EACCES ? EPERM : err;
+    return !err ? 0 : err == EACCES ? EPERM : ENOMEM;
 }
 
-/* EAGAIN: the table has changed. */
-static int show_all(const struct request *r, char *place, unsigned version) {
+/* EAGAIN: the table has changed. *any: something is shown there now. */
+static int show_all(const struct request *r, char *place, unsigned version, bool *any) {
     struct space *s = &r->e->there;
     struct scif_piece p;
     unsigned seen;
@@ -134,8 +135,15 @@ static int show_all(const struct request *r, char *place, unsigned version) {
         if (!f || !file_holds(f, p.at + within, n)) return ENXIO;
         int err = show(f, p.at + within, n, place + done, r->prot);
         if (err) return err;
+        *any = true;
     }
     return table_is_still(s->table, version) ? 0 : EAGAIN;
+}
+
+/* Nobody is there to move the pages: if that is the peer's end, the socket says so at any moment. */
+static int why_nobody(const struct endpoint *e) {
+    struct pollfd p = {.fd = e->peer_inner};
+    return poll(&p, 1, END_MS) == 1 ? ECONNRESET : ENOMEM;
 }
 
 static int reserve_and_show(const struct request *r, char **out) {
@@ -143,23 +151,34 @@ static int reserve_and_show(const struct request *r, char **out) {
     int err = EAGAIN;
     for (unsigned i = 0; i < TRIES && err == EAGAIN; i++) {
         err = make_mappable(r);
-        if (err) return err;
+        if (err) return err == ESRCH ? why_nobody(r->e) : err;
         unsigned version = atomic_load(&w->version);
         char *place = mmap(NULL, r->len, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
         if (place == MAP_FAILED) return ENOMEM;
-        err = version & 1 ? EAGAIN : show_all(r, place, version);
+        bool any;
+        err = version & 1 ? EAGAIN : show_all(r, place, version, &any);
         if (!err) *out = place;
         if (err) munmap(place, r->len);
     }
     return err == EAGAIN ? ENOMEM : err;
 }
 
-/* At the address that was asked for, once it is known to work. */
+/* At the address that was asked for, once it is known to work. If only a part of it could be shown, nothing
+ * is.
+ */
 static int settle(const struct request *r, void *addr, char **place) {
-    unsigned version = atomic_load(&r->e->there.table->version);
+    const struct scif_windows *w = r->e->there.table;
+    int err = EAGAIN;
+    bool any = false;
     munmap(*place, r->len);
+    for (unsigned i = 0; i < TRIES && err == EAGAIN; i++) {
+        err = make_mappable(r);
+        unsigned version = atomic_load(&w->version);
+        if (!err) err = version & 1 ? EAGAIN : show_all(r, addr, version, &any);
+    }
     *place = addr;
-    return show_all(r, addr, version);
+    if (err && any) munmap(addr, r->len);
+    return err == EAGAIN ? ENOMEM : err;
 }
 
 bool map_is_far(uint64_t device, uint64_t inode) {
@@ -219,6 +238,7 @@ static int map(const struct request *r, void *addr, bool fixed, char **out) {
 }
 
 EXPORT void *scif_mmap(void *addr, size_t len, int prot_flags, int map_flags, scif_epd_t epd, off_t offset) {
+    API_CALL;
     bool good = len && len % SCIF_PAGE == 0 && offset % SCIF_PAGE == 0 && (uintptr_t)addr % SCIF_PAGE == 0 &&
                 offset >= 0 && !(map_flags & ~SCIF_MAP_FIXED) &&
                 !(prot_flags & ~(SCIF_PROT_READ | SCIF_PROT_WRITE));
@@ -235,6 +255,7 @@ EXPORT void *scif_mmap(void *addr, size_t len, int prot_flags, int map_flags, sc
 }
 
 EXPORT int scif_munmap(void *addr, size_t len) {
+    API_CALL;
     if (munmap(addr, len)) return -1;
     forget((uintptr_t)addr, (uintptr_t)addr + len);
     return 0;

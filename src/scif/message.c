@@ -4,7 +4,6 @@
 #include "scif/line.h"
 #include "scif/turn.h"
 
-#include <signal.h>
 #include <unistd.h>
 
 #define SPIN_NS 20000 /* about what waking a sleeper costs */
@@ -49,6 +48,7 @@ static int send_all(struct endpoint *e, scif_epd_t epd, const char *msg, int len
 }
 
 EXPORT int scif_send(scif_epd_t epd, void *msg, int len, int flags) {
+    API_CALL;
     bool good = len >= 0 && !(flags & ~SCIF_SEND_BLOCK);
     struct endpoint *e = api_hold(epd, good);
     if (!e) return -1;
@@ -83,7 +83,7 @@ static size_t get(struct endpoint *e, scif_epd_t epd, char *to, size_t n) {
 static bool start_looking(struct scif_queue *q) {
     int nobody = 0, own = line_process();
     if (atomic_compare_exchange_strong(&q->receiving, &nobody, own)) return true;
-    if (nobody != own && kill(nobody, 0) && errno == ESRCH) /* it was killed while it looked */
+    if (nobody != own && turn_has_ended((unsigned)nobody)) /* it was killed while it looked */
         atomic_compare_exchange_strong(&q->receiving, &nobody, 0);
     return false;
 }
@@ -142,6 +142,7 @@ static int receive_all(struct endpoint *e, scif_epd_t epd, char *msg, int len, i
 }
 
 EXPORT int scif_recv(scif_epd_t epd, void *msg, int len, int flags) {
+    API_CALL;
     bool good = len >= 0 && !(flags & ~SCIF_RECV_BLOCK);
     struct endpoint *e = api_hold(epd, good);
     if (!e) return -1;

@@ -12,6 +12,7 @@
  * from the ring. */
 #include "scif/move.h"
 #include "base/log.h"
+#include "scif/door.h"
 #include "scif/intercept.h"
 #include "scif/lane.h"
 #include "scif/line.h"
@@ -480,7 +481,12 @@ static int add_other(struct job *j, struct endpoint *e, const struct scif_piece 
     int err = more && page ? 0 : ENOMEM;
     if (!err) err = pin_down(e, p, &o->pinned);
     if (!err) err = pin_file(e, pool_file(), &o->file);
-    if (err) return err; /* what is left of the memory goes with the failure of the call */
+    if (err) {
+        munmap(place, pages * sizeof *place);
+        if (more) munmap(more, (j->others + 1) * sizeof *more);
+        if (page) munmap(page, pages * sizeof *page);
+        return err;
+    }
     if (j->others) memcpy(more, j->other, j->others * sizeof *more);
     if (j->others) munmap(j->other, j->others * sizeof *more);
     o->e = e;
@@ -609,15 +615,15 @@ static int move_locked(struct endpoint *e, uint64_t offset, uint64_t bytes) {
     int err = 0;
     if (!endpoint_all(&all, &n)) return ENOMEM;
     qsort(all, n, sizeof *all, by_id);
-    for (unsigned i = 0; i < n; i++) endpoint_lock(&all[i]->memory->own.window_lock);
+    for (unsigned i = 0; i < n; i++) endpoint_lock(all[i]);
     while (!err && next_pinned(e, offset, offset + bytes, &p))
         if (p.born == UNWATCHED)
             err = ENOMEM;
-        else if (p.owner != e->owner && watch_is_there(e->own.table, p.owner))
+        else if (p.owner != e->owner && door_is_open(e->own.table, p.owner))
             err = ENOMEM; /* its owner is to be asked */
         else
             err = move_piece(e, &p, all, n);
-    for (unsigned i = n; i > 0; i--) pthread_mutex_unlock(&all[i - 1]->memory->own.window_lock);
+    for (unsigned i = n; i > 0; i--) endpoint_unlock(all[i - 1]);
     endpoint_release_all(all, n);
     return err;
 }

@@ -18,6 +18,7 @@ static void *map_for_most(scif_epd_t epd, off_t offset, size_t len, int *prot) {
 }
 
 EXPORT int scif_get_pages(scif_epd_t epd, off_t offset, size_t len, struct scif_range **pages) {
+    API_CALL;
     int kept = errno;
     struct endpoint *e = api_hold(epd, pages != NULL);
     if (!e) return -1;
@@ -38,6 +39,7 @@ EXPORT int scif_get_pages(scif_epd_t epd, off_t offset, size_t len, struct scif_
 }
 
 EXPORT int scif_put_pages(struct scif_range *pages) {
+    API_CALL;
     if (!pages) return api_failed(EINVAL);
     for (int i = 0; i < pages->runs; i++)
         if (scif_munmap(pages->run[i].address, pages->run[i].bytes)) return -1;

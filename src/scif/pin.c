@@ -66,8 +66,8 @@ void pin_become_owner(struct endpoint *e) {
     unsigned i = atomic_load(&w->owners);
     e->owner = SCIF_OWNERS_MAX;
     e->owner_of = line_process();
-    while (!w->name)
-        if (getrandom(&w->name, sizeof w->name, 0) < 0) return;
+    for (uint64_t name; !atomic_load(&w->name); atomic_store(&w->name, name)) /* at once: others look */
+        if (getrandom(&name, sizeof name, 0) < 0) return;
     int err = i < SCIF_OWNERS_MAX ? watch_start() : ENOMEM;
     if (!err) err = keep(e, watch_door(), &w->door[i]);
     if (err) {
@@ -81,7 +81,7 @@ void pin_become_owner(struct endpoint *e) {
 /* ---- Slots ---- */
 static int take_slot(struct endpoint *e, struct scif_piece *p) {
     uint32_t(*used)[SCIF_RING_SLOTS / 32] = e->memory->own.slots;
-    for (unsigned i = 0;; i++) {
+    for (unsigned i = 0; i < SCIF_RINGS_MAX; i++) {
         if (i == atomic_load(&e->own.table->rings)) {
             int err = add_ring(e);
             if (err) return err;
@@ -95,9 +95,11 @@ static int take_slot(struct endpoint *e, struct scif_piece *p) {
             return 0;
         }
     }
+    return ENOMEM;
 }
 
 void pin_free(struct endpoint *e, const struct scif_piece *p) {
+    if (p->place >= SCIF_RINGS_MAX || p->slot >= SCIF_RING_SLOTS) return; /* the peer has spoilt it */
     struct ring *r = space_ring(&e->own, p->place);
     if (r) ring_unpin(r, p->slot);
     e->memory->own.slots[p->place][p->slot / 32] &= ~(1u << p->slot % 32);

@@ -99,6 +99,7 @@ static int pin(void *addr, size_t len, int prot, scif_pinned_pages_t *out) {
 }
 
 EXPORT int scif_pin_pages(void *addr, size_t len, int prot_flags, int map_flags, scif_pinned_pages_t *pages) {
+    API_CALL;
     if (!pages || map_flags) return api_failed(EINVAL);
     int kept = errno;
     pthread_mutex_lock(&lock);
@@ -109,6 +110,7 @@ EXPORT int scif_pin_pages(void *addr, size_t len, int prot_flags, int map_flags,
 }
 
 EXPORT int scif_unpin_pages(scif_pinned_pages_t pages) {
+    API_CALL;
     int kept = errno;
     pthread_mutex_lock(&lock);
     struct scif_pinned_pages **at = find(pages);
@@ -124,6 +126,7 @@ EXPORT int scif_unpin_pages(scif_pinned_pages_t pages) {
 
 EXPORT off_t scif_register_pinned_pages(scif_epd_t epd, scif_pinned_pages_t pages, off_t offset,
                                         int map_flags) {
+    API_CALL;
     uint64_t at = (uint64_t)offset;
     pthread_mutex_lock(&lock);
     struct scif_pinned_pages **found = find(pages);

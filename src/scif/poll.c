@@ -72,6 +72,7 @@ static int wait_for_one(struct scif_pollepd *epds, unsigned n, struct look *l, s
 }
 
 EXPORT int scif_poll(struct scif_pollepd *epds, unsigned int n, long timeout_ms) {
+    API_CALL;
     int kept = errno, count = -1;
     if (poll((struct pollfd *)epds, n, 0) < 0) return -1; /* of the same layout: EFAULT, EINVAL */
     struct look *l = calloc(n + 1, sizeof *l);
@@ -90,6 +91,7 @@ EXPORT int scif_poll(struct scif_pollepd *epds, unsigned int n, long timeout_ms)
 }
 
 EXPORT int scif_get_nodeIDs(uint16_t *nodes, int len, uint16_t *self) {
+    API_CALL;
     uint16_t all[SCIF_NODES_MAX];
     size_t bytes = sizeof all;
     struct scif_request q = {.op = SCIF_OP_NODES};

@@ -66,11 +66,13 @@ static bool window_has(const struct endpoint *e, uint64_t at, uint64_t bytes) {
     return false;
 }
 
+static bool is_alive(unsigned process) { return kill((pid_t)process, 0) == 0 || errno != ESRCH; }
+
 static bool user_has(const struct endpoint *e, uint64_t at, uint64_t bytes) {
     for (unsigned i = 0; i < SCIF_USERS_MAX; i++) {
         const struct scif_user *u = &e->own.table->user[i];
         unsigned process = atomic_load(&u->process);
-        if (process && atomic_load(&u->busy)) return true;
+        if (process && atomic_load(&u->busy) && is_alive(process)) return true; /* else it was killed then */
         if (process && atomic_load(&u->mapped) &&
             memory_shows_file((int)process, file_device(pool), file_inode(pool), at, bytes))
             return true;
@@ -118,22 +120,23 @@ void pool_remember_user(unsigned process) {
     pthread_mutex_unlock(&lock);
 }
 
-static bool is_other(unsigned process) {
-    return process && process != (unsigned)line_process() && process != (unsigned)line_service() &&
-           (kill((pid_t)process, 0) == 0 || errno != ESRCH);
+static bool is_other(unsigned process, pid_t service) {
+    return process && process != (unsigned)line_process() && process != (unsigned)service &&
+           is_alive(process);
 }
 
 bool pool_is_seen(void) {
     struct endpoint **all;
     unsigned n;
+    pid_t service = line_service(); /* the line's lock comes before this one (fork) */
     bool seen = !endpoint_all(&all, &n);
     if (seen) return true;
     for (unsigned k = 0; k < n; k++)
         for (unsigned i = 0; i < SCIF_USERS_MAX; i++)
-            seen |= is_other(atomic_load(&all[k]->own.table->user[i].process));
+            seen |= is_other(atomic_load(&all[k]->own.table->user[i].process), service);
     endpoint_release_all(all, n);
     pthread_mutex_lock(&lock);
-    for (unsigned i = 0; i < users; i++) seen |= is_other(user[i]);
+    for (unsigned i = 0; i < users; i++) seen |= is_other(user[i], service);
     pthread_mutex_unlock(&lock);
     return seen;
 }

@@ -6,12 +6,15 @@
 #include <linux/io_uring.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/random.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
 #define ENTRIES   4u
 #define WORDS_MAX (1u << 20)
+#define MARK_AT   2048u /* in the page of the requests, behind the last of them */
+static_assert(ENTRIES * sizeof(struct io_uring_sqe) <= MARK_AT, "there is room for it");
 
 /* ---- Set-up ---- */
 static void describe(struct scif_ring_words *s, const struct io_uring_params *p) {
@@ -42,20 +45,33 @@ static bool is_sound(const struct scif_ring_words *s, size_t bytes) {
     return true;
 }
 
-int ring_open(struct ring *r, struct scif_ring *shared, int fd) {
+static int map_ring(struct ring *r, struct scif_ring *shared, int fd) {
     struct scif_ring_words seen = shared->words;
     *r = (struct ring){.fd = fd, .shared = shared, .entries = seen.entries};
-    if (seen.sq_array > WORDS_MAX || seen.cqes > WORDS_MAX || seen.entries > 4096) return EPROTO;
+    if (seen.sq_array > WORDS_MAX || seen.cqes > WORDS_MAX || seen.entries > ENTRIES) return EPROTO;
     r->words_bytes = words_bytes(&seen);
     if (!is_sound(&seen, r->words_bytes)) return EPROTO;
     r->words = mmap(NULL, r->words_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, IORING_OFF_SQ_RING);
     if (r->words == MAP_FAILED) return errno;
-    r->requests = mmap(NULL, r->entries * sizeof(struct io_uring_sqe), PROT_READ | PROT_WRITE, MAP_SHARED, fd,
-                       IORING_OFF_SQES);
+    r->requests = mmap(NULL, SCIF_PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, IORING_OFF_SQES);
     if (r->requests != MAP_FAILED) return 0;
     int err = errno;
     munmap(r->words, r->words_bytes);
     return err;
+}
+
+static void unmap(struct ring *r) {
+    munmap(r->words, r->words_bytes);
+    munmap(r->requests, SCIF_PAGE);
+}
+
+static uint64_t *mark_of(const struct ring *r) { return (uint64_t *)((char *)r->requests + MARK_AT); }
+
+int ring_open(struct ring *r, struct scif_ring *shared, int fd) {
+    int err = map_ring(r, shared, fd);
+    if (err || *mark_of(r) == shared->mark) return err;
+    unmap(r);
+    return EPROTO;
 }
 
 /* Not in the headers of older systems (linux/io_uring.h, Linux 6.13). */
@@ -86,14 +102,15 @@ int ring_create(struct ring *r, struct scif_ring *shared) {
     if (fd < 0) return errno;
     int err = p.features & IORING_FEAT_SINGLE_MMAP ? restrict_ring(fd) : ENOSYS;
     describe(&shared->words, &p);
-    if (!err) err = ring_open(r, shared, fd);
+    if (!err && getrandom(&shared->mark, sizeof shared->mark, 0) < 0) err = errno;
+    if (!err) err = map_ring(r, shared, fd);
+    if (!err) *mark_of(r) = shared->mark;
     if (err) close_descriptor(fd);
     return err;
 }
 
 void ring_close(struct ring *r) {
-    munmap(r->words, r->words_bytes);
-    munmap(r->requests, r->entries * sizeof(struct io_uring_sqe));
+    unmap(r);
     close_descriptor(r->fd);
     r->fd = -1;
 }

@@ -115,22 +115,26 @@ static int transfer(scif_epd_t epd, struct transfer t, int flags) {
 }
 
 EXPORT int scif_readfrom(scif_epd_t epd, off_t loffset, size_t len, off_t roffset, int rma_flags) {
+    API_CALL;
     struct transfer t = {.offset = (uint64_t)loffset, .remote = (uint64_t)roffset, .bytes = len};
     return transfer(epd, t, rma_flags);
 }
 
 EXPORT int scif_writeto(scif_epd_t epd, off_t loffset, size_t len, off_t roffset, int rma_flags) {
+    API_CALL;
     struct transfer t = {
         .write = true, .offset = (uint64_t)loffset, .remote = (uint64_t)roffset, .bytes = len};
     return transfer(epd, t, rma_flags);
 }
 
 EXPORT int scif_vreadfrom(scif_epd_t epd, void *addr, size_t len, off_t offset, int rma_flags) {
+    API_CALL;
     struct transfer t = {.local = true, .memory = addr, .remote = (uint64_t)offset, .bytes = len};
     return transfer(epd, t, rma_flags);
 }
 
 EXPORT int scif_vwriteto(scif_epd_t epd, void *addr, size_t len, off_t offset, int rma_flags) {
+    API_CALL;
     struct transfer t = {
         .write = true, .local = true, .memory = addr, .remote = (uint64_t)offset, .bytes = len};
     return transfer(epd, t, rma_flags);
@@ -146,20 +150,22 @@ static bool is_initiator(int flags) {
 static bool is_of_peer(int flags) { return flags == SCIF_FENCE_INIT_PEER || flags == SCIF_FENCE_RAS_PEER; }
 
 EXPORT int scif_fence_mark(scif_epd_t epd, int flags, int *mark) {
+    API_CALL;
     bool good = mark && is_initiator(flags);
     struct endpoint *e = api_hold(epd, good);
     if (!e) return -1;
     int kept = errno, err = api_check(e, good);
     if (!err) {
-        endpoint_lock(&e->memory->own.window_lock);
+        endpoint_lock(e);
         e->memory->own.next_mark = (e->memory->own.next_mark + 1) & MARK_MAX;
         *mark = (int)e->memory->own.next_mark << 1 | is_of_peer(flags);
-        pthread_mutex_unlock(&e->memory->own.window_lock);
+        endpoint_unlock(e);
     }
     return api_end(e, err, kept);
 }
 
 EXPORT int scif_fence_wait(scif_epd_t epd, int mark) {
+    API_CALL;
     struct endpoint *e = endpoint_hold_connected(epd);
     if (!e) return -1;
     int kept = errno, err = mark <= 0 || (uint32_t)mark >> 1 > e->memory->own.next_mark ? EINVAL : 0;
@@ -207,6 +213,7 @@ static int signal_both(struct endpoint *e, off_t loff, uint64_t lval, off_t roff
 
 EXPORT int scif_fence_signal(scif_epd_t epd, off_t loff, uint64_t lval, off_t roff, uint64_t rval,
                              int flags) {
+    API_CALL;
     const int where = SCIF_SIGNAL_LOCAL | SCIF_SIGNAL_REMOTE;
     bool good = is_initiator(flags & ~where) && (flags & where) &&
                 !((flags & SCIF_SIGNAL_LOCAL) && loff % 4) && !((flags & SCIF_SIGNAL_REMOTE) && roff % 4);

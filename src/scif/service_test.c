@@ -195,6 +195,36 @@ static void connect__withdrawn_request_leaves_the_backlog(void **state) {
     }
 }
 
+/* Another node's service asks for one of its ends, and is gone before the answer, which nobody has noticed.
+ */
+static void accept__for_a_neighbour_that_is_gone_is_EAGAIN(void **state) {
+    struct scif_answer a;
+    struct scif_record r;
+    int s = greeted(), neighbour = connect_line(), l[3], c[3];
+    uint64_t listener = open_end(s, l);
+    open_end(s, c);
+    assert_int_equal(
+        ask(s, (struct scif_request){.op = SCIF_OP_BIND, .endpoint = listener, .port = 2200}, &a, &r), 0);
+    assert_int_equal(
+        ask(s, (struct scif_request){.op = SCIF_OP_LISTEN, .endpoint = listener, .value = 1}, &a, &r), 0);
+    struct scif_request q = {
+        .op = SCIF_OP_NEIGHBOUR, .value = SCIF_PROTOCOL, .peer = {1, 1100}, .port = 2200};
+    struct scif_record out = {.data = &q, .bytes = sizeof q, .fd = {c[2], c[1]}, .fds = 2};
+    assert_int_equal(scif_record_send(neighbour, &out, 0), 0);
+    struct pollfd waits = {.fd = l[0], .events = POLLIN}, end = {.fd = c[0]};
+    assert_int_equal(poll(&waits, 1, 5000), 1);
+    shutdown(neighbour, SHUT_RD);
+    assert_int_equal(ask(s, (struct scif_request){.op = SCIF_OP_ACCEPT, .endpoint = listener}, &a, &r),
+                     EAGAIN);
+    assert_int_equal(poll(&end, 1, 0), 0); /* the end that wanted to connect is none the worse */
+    close(s);
+    close(neighbour);
+    for (int i = 0; i < 3; i++) {
+        close(c[i]);
+        close(l[i]);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(line__other_version_is_refused),
                                        cmocka_unit_test(line__greeting_comes_first),
@@ -202,7 +232,8 @@ int main(void) {
                                        cmocka_unit_test(line__nonsense_ends_it_and_nothing_else),
                                        cmocka_unit_test(end__goes_with_its_last_descriptor),
                                        cmocka_unit_test(end__memory_is_sealed),
-                                       cmocka_unit_test(connect__withdrawn_request_leaves_the_backlog)};
+                                       cmocka_unit_test(connect__withdrawn_request_leaves_the_backlog),
+                                       cmocka_unit_test(accept__for_a_neighbour_that_is_gone_is_EAGAIN)};
     char dir[] = "/tmp/wsXXXXXX";
     if (!getenv("WEFT_SCIF_PROGRAM") || !mkdtemp(dir)) return 77;
     snprintf(path, sizeof path, "%s/scif", dir);

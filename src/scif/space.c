@@ -120,18 +120,19 @@ static struct scif_user *sign_in(struct scif_windows *w, unsigned own) {
 }
 
 struct scif_user *space_enter(struct space *s) {
-    if (s->user_of != line_process()) {
+    if (atomic_load_explicit(&s->user_of, memory_order_acquire) != line_process()) {
         int kept = errno;
         pthread_mutex_lock(&lock);
-        if (s->user_of != line_process()) {
-            s->user = sign_in(s->table, (unsigned)line_process());
-            __atomic_store_n(&s->user_of, s->user ? line_process() : 0, __ATOMIC_RELEASE);
+        if (atomic_load(&s->user_of) != line_process()) {
+            atomic_store(&s->user, sign_in(s->table, (unsigned)line_process()));
+            atomic_store(&s->user_of, atomic_load(&s->user) ? line_process() : 0);
         }
         pthread_mutex_unlock(&lock);
         errno = kept;
     }
-    if (s->user) atomic_fetch_add(&s->user->busy, 1);
-    return s->user;
+    struct scif_user *u = atomic_load_explicit(&s->user, memory_order_relaxed);
+    if (u) atomic_fetch_add(&u->busy, 1);
+    return u;
 }
 
 void space_leave(struct scif_user *u) { atomic_fetch_sub(&u->busy, 1); }
@@ -245,19 +246,20 @@ static int get_file(const struct part *p, char *memory) {
     return 0;
 }
 
-/* Without the system, which would say so, memory that is not there would be this thread's fault. */
-static int put(const struct part *p, const void *memory, struct lane *l) {
+/* known: the memory is there. Else, without the system, which would say so, it would be this thread's fault
+ * if not. */
+static int put(const struct part *p, const void *memory, bool known, struct lane *l) {
     if (p->ring) return put_pinned(p, memory, l);
-    if (!p->memory || p->bytes <= SYSTEM_UP_TO) return put_file(p, memory);
-    if (!memory_allows((uintptr_t)memory, p->bytes, false)) return EFAULT;
+    if (!p->memory || (!known && p->bytes <= SYSTEM_UP_TO)) return put_file(p, memory);
+    if (!known && !memory_allows((uintptr_t)memory, p->bytes, false)) return EFAULT;
     memmove(p->memory, memory, p->bytes); /* windows may overlap */
     return 0;
 }
 
-static int get(const struct part *p, void *memory, struct lane *l) {
+static int get(const struct part *p, void *memory, bool known, struct lane *l) {
     if (p->ring) return get_pinned(p, memory, l);
-    if (!p->memory || p->bytes <= SYSTEM_UP_TO) return get_file(p, memory);
-    if (!memory_allows((uintptr_t)memory, p->bytes, true)) return EFAULT;
+    if (!p->memory || (!known && p->bytes <= SYSTEM_UP_TO)) return get_file(p, memory);
+    if (!known && !memory_allows((uintptr_t)memory, p->bytes, true)) return EFAULT;
     memmove(memory, p->memory, p->bytes);
     return 0;
 }
@@ -269,7 +271,7 @@ static int go(struct space *s, uint64_t offset, char *memory, uint64_t n, bool i
         struct part p;
         struct lane *l = lane_get();
         int err = l ? find(s, offset, n, &p) : ENOMEM;
-        if (!err) err = into ? put(&p, memory, l) : get(&p, memory, l);
+        if (!err) err = into ? put(&p, memory, false, l) : get(&p, memory, false, l);
         if (err == EAGAIN) continue;
         if (err) return err;
         offset += p.bytes;
@@ -307,16 +309,16 @@ static int bounce(const struct part *from, const struct part *to, struct lane *l
         a.bytes = b.bytes = from->bytes - done < BOUNCE_BYTES ? from->bytes - done : BOUNCE_BYTES;
         a.at = from->at + done;
         b.at = to->at + done;
-        err = get(&a, memory, l);
-        if (!err) err = put(&b, memory, l);
+        err = get(&a, memory, true, l);
+        if (!err) err = put(&b, memory, true, l);
     }
     free(memory);
     return err;
 }
 
 static int move(const struct part *from, const struct part *to, struct lane *l) {
-    if (from->memory) return put(to, from->memory, l);
-    if (to->memory) return get(from, to->memory, l);
+    if (from->memory) return put(to, from->memory, true, l);
+    if (to->memory) return get(from, to->memory, true, l);
     return from->ring && to->ring ? move_pinned(from, to, l) : bounce(from, to, l);
 }
 

@@ -19,8 +19,8 @@ struct space {
     struct scif_windows *table;
     struct ring *ring; /* SCIF_RINGS_MAX; NULL: none was needed yet */
     struct file **file;
-    struct scif_user *user; /* this process's, once it has been here */
-    pid_t user_of;
+    struct scif_user *_Atomic user; /* this process's, once it has been here */
+    _Atomic pid_t user_of;
     struct heat heat[SPACE_HEATS];
 };
 

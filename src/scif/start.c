@@ -50,18 +50,18 @@ static void find_program(char *out, size_t cap) {
 }
 
 /* In the new process, which shares the memory of the old one until it executes the program. It never returns:
- * what a sanitizer notes of it, of calls that do not return too, would stay with the old one. */
+ * what a sanitizer notes of it, of calls that do not return too, would stay with the old one. So would what
+ * it notes of signals and descriptors: the old one's handlers would be called no more. Those calls pass it
+ * by. */
 __attribute__((no_sanitize("address", "thread"))) static int become_service(void *arg) {
     struct launch *l = arg;
-    for (int s = 1; s < NSIG; s++) {
-        struct sigaction a = {.sa_handler = SIG_DFL};
-        sigaction(s, &a, NULL);
-    }
+    static const char by_default[64]; /* the system's own struct sigaction */
+    for (int s = 1; s < NSIG; s++) syscall(SYS_rt_sigaction, s, by_default, NULL, sizeof(uint64_t));
     sigset_t none;
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
     setsid();
-    int null = open("/dev/null", O_RDWR);
+    int null = (int)syscall(SYS_openat, AT_FDCWD, "/dev/null", O_RDWR, 0);
     /* Not dup2() of this library: the table of endpoints is the program's, which goes on. */
     if (null < 0 || syscall(SYS_dup3, l->ready, STDOUT_FILENO, 0) < 0 ||
         (null != STDIN_FILENO && syscall(SYS_dup3, null, STDIN_FILENO, 0) < 0) ||

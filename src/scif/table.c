@@ -44,7 +44,7 @@ LOOKS bool table_look_up(const struct scif_windows *w, uint64_t offset, struct s
         if (!(before & 1) && table_is_still(w, before)) {
             *version = before;
             return found && out->kind <= PIECE_FILE && out->offset <= offset &&
-                   offset - out->offset < out->bytes;
+                   offset - out->offset < out->bytes && out->bytes <= OFFSET_END - out->offset;
         }
         if (round > PATIENT_ROUNDS) sched_yield();
     }
@@ -73,13 +73,21 @@ static void end_change(struct scif_windows *w) { atomic_fetch_add(&w->version, 1
 bool table_replace(struct scif_windows *w, unsigned from, unsigned to, const struct scif_piece *p,
                    unsigned n) {
     unsigned count = table_count(w);
-    if (count - (to - from) + n > SCIF_PIECES_MAX) return false;
+    if (from > to || to > count || count - (to - from) + n > SCIF_PIECES_MAX) return false;
+    atomic_store(&w->changing, from);
     begin_change(w);
     memmove(&w->piece[from + n], &w->piece[to], (count - to) * sizeof *p);
     if (n) memcpy(&w->piece[from], p, n * sizeof *p);
     atomic_store(&w->count, count - (to - from) + n);
     end_change(w);
     return true;
+}
+
+void table_repair(struct scif_windows *w) {
+    if (!(atomic_load(&w->version) & 1)) return;
+    unsigned from = atomic_load(&w->changing);
+    if (from < table_count(w)) atomic_store(&w->count, from);
+    end_change(w);
 }
 
 bool table_insert(struct scif_windows *w, const struct scif_piece *p) {

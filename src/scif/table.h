@@ -25,5 +25,8 @@ bool table_is_free(const struct scif_windows *w, uint64_t offset, uint64_t bytes
 bool table_replace(struct scif_windows *w, unsigned from, unsigned to, const struct scif_piece *p,
                    unsigned n);
 bool table_insert(struct scif_windows *w, const struct scif_piece *p);
+/* A process was killed while it held the lock. What it may have left half-changed is gone: the pieces from
+ * there on. */
+void table_repair(struct scif_windows *w);
 
 #endif

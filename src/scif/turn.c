@@ -34,8 +34,7 @@ static void pause_for(unsigned round) {
         nanosleep(&(struct timespec){0, PAUSE_NS}, NULL);
 }
 
-/* Also if nobody has waited for it yet: that may be who asks. */
-static bool has_ended(unsigned process) {
+bool turn_has_ended(unsigned process) {
     int fd = (int)syscall(SYS_pidfd_open, process, 0);
     if (fd < 0) return errno == ESRCH;
     struct pollfd p = {.fd = fd, .events = POLLIN};
@@ -49,7 +48,7 @@ void turn_wait(atomic_uint *turn, unsigned own) {
     for (unsigned round = 0;; round++) {
         unsigned other = 0;
         if (atomic_compare_exchange_strong(turn, &other, own)) break;
-        if (round >= YIELDS && has_ended(other)) atomic_compare_exchange_strong(turn, &other, 0);
+        if (round >= YIELDS && turn_has_ended(other)) atomic_compare_exchange_strong(turn, &other, 0);
         pause_for(round);
     }
     errno = kept;

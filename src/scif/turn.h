@@ -9,6 +9,8 @@
 extern atomic_uint turn_process; /* this one; 0: not known yet */
 
 unsigned turn_ask_process(void);
+/* Also if nobody has waited for it yet: that may be who asks. */
+bool turn_has_ended(unsigned process);
 void turn_wait(atomic_uint *turn, unsigned own);
 
 static inline void turn_take(atomic_uint *turn) {

@@ -1,4 +1,5 @@
 #include "scif/warm.h"
+#include "scif/door.h"
 #include "scif/intercept.h"
 #include "scif/protocol.h"
 #include "scif/watch.h"
@@ -12,7 +13,7 @@
 static void suggest(const struct scif_windows *w, const struct scif_piece *p) {
     struct scif_question q = {w->name, p->offset, p->bytes, SCIF_QUESTION_MOVE, 0};
     struct scif_record r = {.data = &q, .bytes = sizeof q};
-    int kept = errno, to = p->owner < SCIF_OWNERS_MAX ? kept_fetch(&w->door[p->owner]) : -1;
+    int kept = errno, to = door_fetch(w, p->owner);
     if (to >= 0) {
         (void)scif_record_send(to, &r, MSG_DONTWAIT);
         close_descriptor(to);

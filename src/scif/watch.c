@@ -1,6 +1,7 @@
 #include "scif/watch.h"
 #include "base/log.h"
 #include "scif/coherent.h"
+#include "scif/door.h"
 #include "scif/intercept.h"
 #include "scif/line.h"
 #include "scif/move.h"
@@ -190,18 +191,10 @@ int watch_start(void) {
 int watch_door(void) { return door; }
 
 /* ---- Asking ---- */
-bool watch_is_there(const struct scif_windows *w, uint32_t owner) {
-    int to = owner < SCIF_OWNERS_MAX ? kept_fetch(&w->door[owner]) : -1;
-    struct pollfd p = {.fd = to};
-    bool there = to >= 0 && poll(&p, 1, 0) == 0;
-    if (to >= 0) close_descriptor(to);
-    return there;
-}
-
 int watch_ask(const struct scif_windows *w, uint32_t owner, uint64_t offset, uint64_t bytes) {
     struct scif_question q = {w->name, offset, bytes, SCIF_QUESTION_MOVE, 0};
-    int pair[2], to = owner < SCIF_OWNERS_MAX ? kept_fetch(&w->door[owner]) : -1;
-    if (to < 0) return ENOMEM;
+    int pair[2], to = door_fetch(w, owner);
+    if (to < 0) return ESRCH;
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair)) {
         close_descriptor(to);
         return ENOMEM;
@@ -210,13 +203,14 @@ int watch_ask(const struct scif_windows *w, uint32_t owner, uint64_t offset, uin
     int err = scif_record_send(to, &r, 0);
     close_descriptor(pair[1]);
     close_descriptor(to);
-    int32_t answer = ENOMEM;
+    int32_t answer = 0;
     ssize_t n = 0;
     if (!err) do
             n = recv(pair[0], &answer, sizeof answer, 0);
         while (n < 0 && errno == EINTR);
     close_descriptor(pair[0]);
-    return n == sizeof answer ? answer : ENOMEM; /* the owner is gone */
+    if (n != sizeof answer) return ESRCH;
+    return answer == 0 || answer == ENXIO ? answer : ENOMEM;
 }
 
 /* ---- Fork ---- */

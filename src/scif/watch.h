@@ -30,9 +30,8 @@ uintptr_t watch_follow(uintptr_t address, uint32_t born);
  * with errno. */
 int watch_descriptor(uint64_t features);
 
-/* Whether that owner's thread is there. */
-bool watch_is_there(const struct scif_windows *w, uint32_t owner);
-/* Another process's thread, or this one's, is asked to make the range of windows mappable. 0 or an errno. */
+/* Another process's thread, or this one's, is asked to make the range of windows mappable. 0 or an errno;
+ * ESRCH: it is not there any more, nor another one that has the windows. */
 int watch_ask(const struct scif_windows *w, uint32_t owner, uint64_t offset, uint64_t bytes);
 
 void watch_before_fork(void);

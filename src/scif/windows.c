@@ -26,6 +26,7 @@
 
 /* ---- Offsets of windows that are gone, but maybe still mapped ---- */
 static bool is_mapped(const struct scif_windows *w, const struct scif_piece *p) {
+    if (p->place >= SCIF_FILES_MAX) return true; /* the peer has spoilt it */
     const struct scif_file *f = &w->file[p->place];
     for (unsigned i = 0; i < SCIF_USERS_MAX; i++) {
         const struct scif_user *u = &w->user[i];
@@ -207,10 +208,10 @@ static int register_pieces(struct endpoint *e, const struct wish *w) {
 /* ---- More than may be pinned: a part of it is, and moved to a file, and then the next part ---- */
 static void lock_windows(struct endpoint *e) {
     move_hold_off();
-    endpoint_lock(&e->memory->own.window_lock);
+    endpoint_lock(e);
 }
 static void unlock_windows(struct endpoint *e) {
-    pthread_mutex_unlock(&e->memory->own.window_lock);
+    endpoint_unlock(e);
     move_go_on();
 }
 
@@ -239,7 +240,7 @@ static int register_chunk(struct endpoint *e, struct wish *rest, uint64_t bytes)
     int err = register_pieces(e, &chunk);
     if (!reserve(e, err ? rest : &after)) err = ENOMEM;
     unlock_windows(e);
-    if (!err) err = watch_ask(e->own.table, e->owner, chunk.offset, chunk.bytes);
+    if (!err && watch_ask(e->own.table, e->owner, chunk.offset, chunk.bytes)) err = ENOMEM;
     if (!err) *rest = after;
     return err;
 }
@@ -248,12 +249,12 @@ static int register_chunk(struct endpoint *e, struct wish *rest, uint64_t bytes)
 static bool make_room(struct endpoint *e) {
     const struct scif_windows *w = e->own.table;
     struct scif_piece p = {0};
-    endpoint_lock(&e->memory->own.window_lock);
+    endpoint_lock(e);
     for (unsigned i = 0; i < table_count(w) && !p.bytes; i++)
         if (w->piece[i].kind == PIECE_PINNED && w->piece[i].owner == e->owner &&
             w->piece[i].born != UNWATCHED)
             p = w->piece[i];
-    pthread_mutex_unlock(&e->memory->own.window_lock);
+    endpoint_unlock(e);
     return p.bytes && watch_ask(w, e->owner, p.offset, p.bytes) == 0;
 }
 
@@ -293,6 +294,7 @@ static int register_window(struct endpoint *e, struct wish *w, bool fixed) {
 
 EXPORT off_t scif_register(scif_epd_t epd, void *addr, size_t len, off_t offset, int prot_flags,
                            int map_flags) {
+    API_CALL;
     bool fixed = map_flags & SCIF_MAP_FIXED;
     bool good =
         len && is_aligned((uintptr_t)addr) && is_aligned(len) && !(map_flags & ~SCIF_MAP_FIXED) &&
@@ -347,13 +349,13 @@ int windows_copy(struct endpoint *e, struct endpoint *from, uint64_t at, uint64_
     if (fixed && (!is_aligned(*offset) || *offset >= OFFSET_END || bytes > OFFSET_END - *offset))
         return EINVAL;
     move_hold_off();
-    endpoint_lock(&first->memory->own.window_lock);
-    endpoint_lock(&second->memory->own.window_lock);
+    endpoint_lock(first);
+    endpoint_lock(second);
     forget_gone(e);
     if (!fixed) *offset = table_choose(w, bytes);
     int err = table_is_free(w, *offset, bytes) ? copy_pieces(e, from, at, bytes, *offset) : EADDRINUSE;
-    pthread_mutex_unlock(&second->memory->own.window_lock);
-    pthread_mutex_unlock(&first->memory->own.window_lock);
+    endpoint_unlock(second);
+    endpoint_unlock(first);
     move_go_on();
     return err;
 }
@@ -390,6 +392,7 @@ static void begin_going(struct endpoint *e) {
 }
 
 EXPORT int scif_unregister(scif_epd_t epd, off_t offset, size_t len) {
+    API_CALL;
     bool good = len && offset >= 0 && is_aligned((uint64_t)offset) && is_aligned(len) &&
                 len <= OFFSET_END - (uint64_t)offset;
     struct endpoint *e = api_hold(epd, good);

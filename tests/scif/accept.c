@@ -121,6 +121,43 @@ static void closed_by_thread(struct sciftest *t) {
     CHECK_EQ(w.error, EINTR);
 }
 
+/* close() may be called by a handler of a signal: here by that of the thread that waits. */
+static scif_epd_t closed_by_signal;
+static void close_it(int sig) {
+    (void)sig;
+    close(closed_by_signal);
+}
+
+static void closed_by_handler(struct sciftest *t) {
+    struct sigaction a = {.sa_handler = close_it};
+    struct scif_portID at;
+    scif_epd_t epd = -1, l = closed_by_signal = listener(&at, 1);
+    struct worker w = {.call = worker_accept, .epd = l, .data = &epd};
+    (void)t;
+    worker_start(&w);
+    worker_asleep(&w);
+    OK(sigaction(SIGUSR2, &a, NULL));
+    CHECK_EQ(pthread_kill(w.thread, SIGUSR2), 0);
+    worker_join(&w);
+    CHECK_EQ(w.result, -1);
+    CHECK_EQ(w.error, EINTR);
+    FAILS(scif_bind(l, 0), EBADF);
+}
+
+/* A thread that is cancelled meanwhile leaves nothing behind that others wait for. */
+static void cancelled(struct sciftest *t) {
+    struct scif_portID at;
+    scif_epd_t epd = -1, l = listener(&at, 1);
+    struct worker w = {.call = worker_accept, .epd = l, .data = &epd};
+    (void)t;
+    worker_start(&w);
+    worker_asleep(&w);
+    CHECK_EQ(pthread_cancel(w.thread), 0);
+    CHECK_EQ(OK(scif_close(l)), 0);
+    CHECK_EQ(pthread_join(w.thread, NULL), 0);
+    OK(scif_open());
+}
+
 /* The request stays until there is a descriptor for it. */
 static void no_descriptor(struct sciftest *t) {
     struct scif_portID at, peer;
@@ -222,6 +259,9 @@ static const struct sciftest_case cases[] = {
     {"scif_accept__interrupted_by_signal_is_EINTR", CITE, signalled, NULL, 0},
     {"scif_accept__ended_by_close_in_another_thread_is_EINTR", "contract: clients 10", closed_by_thread, NULL,
      0},
+    {"scif_accept__ended_by_close_in_own_signal_handler_is_EINTR", "contract: clients 10", closed_by_handler,
+     NULL, 0},
+    {"scif_accept__of_cancelled_thread_can_be_ended_by_close", "contract: scif_close", cancelled, NULL, 0},
     {"scif_accept__without_free_descriptor_is_EMFILE_and_keeps_request", "scif.h: scif_accept", no_descriptor,
      NULL, 0},
     {"scif_accept__in_several_processes_serves_all", "guide 3.5.1", calls_several, several_processes, 0},

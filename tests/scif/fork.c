@@ -4,6 +4,7 @@
 #include "support.h"
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/wait.h>
 
 static scif_epd_t shared;
 
@@ -276,6 +277,46 @@ static void child_polls(struct sciftest *t) {
     meet(t);
 }
 
+/* A child that receives is killed, and nobody has waited for it yet: what comes is the parent's. */
+static scif_epd_t echoing;
+
+static void echo_for_ever(struct sciftest *t, struct child *c) {
+    char byte;
+    (void)t;
+    child_say(c);
+    for (;;) {
+        receive_all(echoing, &byte, 1);
+        send_all(echoing, &byte, 1);
+    }
+}
+
+static void killed_receiver(struct sciftest *t) {
+    enum { TIMES = 20 };
+    scif_epd_t e[2];
+    connect_loop(e);
+    echoing = e[1];
+    for (int i = 0; i < TIMES; i++) {
+        struct child c;
+        char byte = 'x';
+        struct worker w = {
+            .call = worker_recv, .epd = e[1], .data = &byte, .bytes = 1, .flags = SCIF_RECV_BLOCK};
+        child_start(&c, t, echo_for_ever);
+        child_hear(&c);
+        send_all(e[0], &byte, 1);
+        receive_all(e[0], &byte, 1);
+        OK(kill(c.pid, SIGKILL)); /* it looks for the next one just now */
+        siginfo_t end;
+        OK(waitid(P_PID, (id_t)c.pid, &end, WEXITED | WNOWAIT));
+        worker_start(&w);
+        worker_asleep(&w);
+        send_all(e[0], "y", 1);
+        worker_join(&w);
+        CHECK_EQ(w.result, 1);
+        CHECK_EQ(byte, 'y');
+        child_join_signal(&c, SIGKILL);
+    }
+}
+
 #define CITE "guide 3.5.1"
 static const struct sciftest_case cases[] = {
     {"fork__child_then_parent_serve_one_connection", CITE, asks_twice, child_then_parent, 0},
@@ -288,5 +329,6 @@ static const struct sciftest_case cases[] = {
     {"fork__connect_in_child_connects_parent", CITE, child_connects, asks_connected, 0},
     {"fork__parent_and_child_send_by_turns_in_order", CITE, by_turns, receives_turns, 0},
     {"fork__parent_and_child_send_at_once_without_loss", CITE, at_once, counts_bytes, 0},
+    {"scif_recv__after_a_child_was_killed_that_received", "guide 3.5.1", killed_receiver, NULL, 0},
 };
 SCIFTEST_AREA(fork_area, cases);

@@ -196,6 +196,31 @@ static void window_outlives_peer(struct sciftest *t) {
     meet(t);
 }
 
+/* The owner of the memory is gone: another process that has the endpoint makes its pages mappable. */
+static void mapped_after_child(struct sciftest *t) {
+    struct child c;
+    own.epd = connect_pair(t);
+    register_at(own.epd, new_pages(1), 1, PARENT_OFF, RW);
+    child_start(&c, t, register_and_end);
+    if (t->arg) child_hear(&c);
+    if (t->arg)
+        child_join_signal(&c, SIGKILL);
+    else
+        child_join(&c);
+    meet(t);
+    meet(t);
+}
+
+static void mapped_after_child_peer(struct sciftest *t) {
+    scif_epd_t epd = connect_pair(t);
+    meet(t);
+    char *view = map_peer(epd, 2, CHILD_OFF, RW);
+    CHECK(has_pattern(view, 2 * PAGE, 1));
+    poke_pattern(epd, 2 * PAGE, CHILD_OFF, 2);
+    CHECK(has_pattern(view, 2 * PAGE, 2));
+    meet(t);
+}
+
 /* ---- What the child does with what it has inherited ---- */
 
 static void use_peers_window(struct sciftest *t, struct child *c) {
@@ -284,6 +309,10 @@ static const struct sciftest_case cases[] = {
      0},
     {"fork__window_of_child_outlives_its_exit", "guide 3.5.1", window_outlives_peer, window_outlives, 0},
     {"fork__window_of_child_outlives_its_SIGKILL", "guide 3.5.1", window_outlives_peer, window_outlives, 1},
+    {"fork__window_of_child_can_be_mapped_after_its_exit", "guide 3.5.1", mapped_after_child_peer,
+     mapped_after_child, 0},
+    {"fork__window_of_child_can_be_mapped_after_its_SIGKILL", "guide 3.5.1", mapped_after_child_peer,
+     mapped_after_child, 1},
     {"fork__child_reaches_window_of_peer", "contract: clients 9", child_uses_window, child_uses_window, 0},
     {"fork__child_unregisters_window_of_parent", "guide 3.5.1", child_unregisters, child_unregisters, 0},
     {"fork__window_as_source_shows_pages_of_parent", COW, source_after_fork, source_after_fork, 0},

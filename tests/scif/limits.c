@@ -185,6 +185,17 @@ static int memory(uint64_t mib) {
     }
     told("write and read 8 bytes of each", mib);
     start();
+    char *view = scif_mmap(NULL, bytes, RW, 0, e[0], at);
+    if (view == SCIF_MMAP_FAILED) alone_fail("scif_mmap");
+    told("move and map, a MiB", mib);
+    for (uint64_t i = 0; i < mib; i++) {
+        size_t there = ((i + 1) << 20) - 4;
+        if (memcmp(view + there, word, 4) != 0) alone_fail("wrong bytes at %zu of what is mapped", there);
+        view[there] = (char)i;
+        if (p[there] != (char)i) alone_fail("what is stored at %zu is not there", there);
+    }
+    if (scif_munmap(view, bytes)) alone_fail("scif_munmap");
+    start();
     if (scif_unregister(e[1], at, bytes)) alone_fail("scif_unregister");
     told("unregister, a MiB", mib);
     return 0;

@@ -2,14 +2,22 @@
  * libscif. */
 #include "areas.h"
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+static volatile sig_atomic_t heard;
+static void on_signal(int signal) { heard = signal; }
+
+/* The first call of all: where there is no service yet it starts one, and the program's handlers stay. */
 static void probe(struct sciftest *t) {
     (void)t;
+    signal(SIGUSR1, on_signal);
     scif_epd_t epd = scif_open();
     if (epd < 0 && errno == ENXIO) sciftest_skip("there is no SCIF here");
+    raise(SIGUSR1);
+    CHECK_EQ(heard, SIGUSR1);
 }
 
 const struct sciftest_case sciftest_probe = {"probe", "contract: scif_open", probe, probe, 0};

@@ -117,7 +117,7 @@ static void hangup(struct sciftest *t) {
     CHECK_EQ(ready(way, epd, POLLIN, 20), 0);
     meet(t);
     CHECK(ready(way, epd, POLLIN, SOON_MS) & (POLLIN | POLLHUP)); /* which of the two comes first is open */
-    if (has_hup) CHECK(ready(way, epd, 0, SOON_MS) & POLLHUP); /* without being asked for */
+    if (has_hup) CHECK(ready(way, epd, 0, SOON_MS) & POLLHUP);    /* without being asked for */
     FAILS(scif_recv(epd, &byte, 1, 0), ECONNRESET);
     CHECK(ready(way, epd, POLLIN, SOON_MS) & (has_hup ? POLLHUP : POLLIN)); /* and it stays */
     meet(t);
@@ -277,6 +277,20 @@ static void duplicate_of_unconnected(struct sciftest *t) {
     meet(t);
 }
 
+/* Asking again, for the result or out of turn, changes nothing. */
+static void writable_when_connected(struct sciftest *t) {
+    hear(t, &t->peer, sizeof t->peer);
+    scif_epd_t epd = (scif_epd_t)OK(scif_open());
+    set_nonblocking(epd, true);
+    FAILS(scif_connect(epd, &t->peer), EINPROGRESS);
+    CHECK_EQ(raw_poll_until(epd, POLLOUT, POLLOUT), POLLOUT);
+    CHECK(OK(scif_connect(epd, &t->peer)) > 0);
+    CHECK_EQ(ready(BY_POLL, epd, BOTH, 1000), POLLOUT);
+    FAILS(scif_connect(epd, &t->peer), EISCONN);
+    CHECK_EQ(ready(BY_POLL, epd, BOTH, 1000), POLLOUT);
+    meet(t);
+}
+
 static void accepts(struct sciftest *t) {
     scif_epd_t l = listener(&t->self, 1);
     tell(t, &t->self, sizeof t->self);
@@ -304,5 +318,7 @@ static const struct sciftest_case cases[] = {
     {"dup__is_the_same_endpoint", "guide 3.5.1", duplicate, talks_to_duplicate, 0},
     {"dup2__moves_endpoint_to_another_number", "guide 3.5.1", duplicate_at, talks_to_duplicate, 0},
     {"dup__of_unconnected_endpoint_shares_its_state", "guide 3.5.1", duplicate_of_unconnected, accepts, 0},
+    {"poll__of_connected_endpoint_is_writable_whatever_was_asked", "contract: scif_connect",
+     writable_when_connected, accepts, 0},
 };
 SCIFTEST_AREA(raw_poll_area, cases);

@@ -245,6 +245,8 @@ int sciftest_run(const struct sciftest_options *o) {
         return 1;
     }
     run_trial(&first, o->limit_s);
+    if (first.failed) printf("FAIL %s (%s)\n", first.c->name, first.c->cite);
+    failed += first.failed;
     for (unsigned a = 0; a < sciftest_n_areas && !first.skipped; a++) {
         for (unsigned i = 0; i < sciftest_areas[a]->n; i++) {
             struct trial t = {.c = &sciftest_areas[a]->cases[i]};

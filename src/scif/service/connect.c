@@ -208,10 +208,7 @@ static int join(struct service *s, struct request *r, struct end *e) {
     return EMFILE;
 }
 
-int connect_accept(struct service *s, struct end *l, struct end **out, int *outer) {
-    if (l->state != SCIF_STATE_LISTENING) return EINVAL;
-    if (weft_list_empty(&l->requests)) return EAGAIN;
-    struct request *r = weft_list_entry(l->requests.next, struct request, link);
+static int accept_one(struct service *s, struct end *l, struct request *r, struct end **out, int *outer) {
     struct end *e;
     int err = end_create(s, &e, outer);
     if (err) return err;
@@ -220,6 +217,8 @@ int connect_accept(struct service *s, struct end *l, struct end **out, int *oute
     err = join(s, r, e);
     if (err) {
         close(*outer);
+        close_unless_none(&e->peer_inner); /* which is no peer: it does not end with this one */
+        close_unless_none(&e->peer_memory);
         end_destroy(s, e);
         return err;
     }
@@ -231,6 +230,22 @@ int connect_accept(struct service *s, struct end *l, struct end **out, int *oute
     if (line) line_close(s, line);
     *out = e;
     return 0;
+}
+
+/* The other node's service has ended the line, since it waits no longer, and we have not been told yet. */
+static bool has_given_up(const struct request *r, int err) {
+    return r->line && (err == EPIPE || err == ECONNRESET);
+}
+
+int connect_accept(struct service *s, struct end *l, struct end **out, int *outer) {
+    if (l->state != SCIF_STATE_LISTENING) return EINVAL;
+    while (!weft_list_empty(&l->requests)) {
+        struct request *r = weft_list_entry(l->requests.next, struct request, link);
+        int err = accept_one(s, l, r, out, outer);
+        if (!err || !has_given_up(r, err)) return err;
+        line_close(s, r->line); /* and the request with it */
+    }
+    return EAGAIN;
 }
 
 /* ---- Ends that go ---- */

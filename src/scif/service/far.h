@@ -83,6 +83,7 @@ struct remote {
     struct far *far;
     struct ep_peer *peer; /* NULL: it is being looked for */
     bool asked;           /* looked for from here: its node is known */
+    bool said;            /* it has said which process it is */
     uint32_t number;
     struct node_process id;
     int lost; /* an errno: it is to be removed; 0: it is not */
@@ -99,6 +100,7 @@ struct remote {
     unsigned char part[SHARE_PAGE]; /* of a page that is coming */
     size_t part_bytes;
     struct weft_list map_asks; /* homes.c: owners have been asked */
+    uint64_t view_cost;
 };
 
 enum link_state {

@@ -2,6 +2,7 @@
  * in memory. The owner's program is asked first (its watch's thread, coherent.c): its own addresses become
  * sharers. A mapping from elsewhere is a view: runs of pages of one file each, each a sharer. */
 #include "base/clock.h"
+#include "scif/door.h"
 #include "scif/service/far.h"
 
 #include <errno.h>
@@ -16,6 +17,9 @@
 #define PATIENCE_NS (10 * WEFT_NS_PER_S) /* that a sharer may take to give a page up */
 #define LOOK_NS     WEFT_NS_PER_S
 #define ASKS_MAX    64 /* of one other service */
+/* What one other service may have mapped in all: pages, and so many more for each mapping. */
+#define VIEW_COST     256u
+#define VIEW_COST_MAX (UINT64_C(16) << 20)
 
 struct home_of {
     struct weft_list link; /* in far.homes */
@@ -33,6 +37,7 @@ struct run {
 struct view {
     struct remote *remote;
     uint32_t number;
+    uint32_t cost;
     unsigned runs;
     struct run *run;
 };
@@ -103,6 +108,7 @@ static bool holds(const struct home_of *h, uint64_t at, uint64_t bytes) {
 /* ---- Programs here ---- */
 int homes_own(struct service *s, struct line *l, const struct scif_pages *q, int file) {
     struct file *f = file_of(file);
+    if (f && !s->far) file_close(f);
     struct home_of *h = f && s->far ? home_get(s->far, f) : NULL;
     struct local *o = h ? calloc(1, sizeof *o) : NULL;
     if (!o || !q->pages || !holds(h, q->offset, (uint64_t)q->pages * SHARE_PAGE)) {
@@ -149,6 +155,7 @@ static void view_destroy(struct view *v) {
         if (r->shown != MAP_FAILED) munmap(r->shown, (size_t)r->count * SHARE_PAGE);
         leave(r->home, r->sharer);
     }
+    v->remote->view_cost -= v->cost;
     free(v->run);
     free(v);
 }
@@ -196,6 +203,8 @@ static int add_runs(struct view *v, struct link *l, const struct map_ask *a) {
 
 static int make_view(const struct map_ask *a) {
     struct remote *r = a->remote;
+    uint64_t cost = (uint64_t)a->pages + VIEW_COST;
+    if (cost > VIEW_COST_MAX - r->view_cost) return ENOMEM;
     struct link *l = weft_map_get(&r->far->links, a->key);
     struct scif_user *u = l && l->state == LINK_OPEN ? space_enter(&l->space) : NULL;
     struct view *v = u ? calloc(1, sizeof *v) : NULL;
@@ -207,6 +216,8 @@ static int make_view(const struct map_ask *a) {
         free(v);
         return ENOMEM;
     }
+    v->cost = (uint32_t)cost;
+    r->view_cost += cost;
     int err = add_runs(v, l, a);
     if (err) view_destroy(v);
     return err;
@@ -245,8 +256,8 @@ static int ask_owner(const struct link *l, const struct map_ask *a) {
     struct scif_piece p;
     unsigned version;
     int pair[2];
-    if (!table_look_up(w, a->offset, &p, &version) || p.owner >= SCIF_OWNERS_MAX) return -1;
-    int door = kept_fetch(&w->door[p.owner]);
+    if (!table_look_up(w, a->offset, &p, &version)) return -1;
+    int door = door_fetch(w, p.owner);
     if (door < 0 || socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair)) {
         if (door >= 0) close(door);
         return -1;

@@ -198,18 +198,19 @@ static size_t send_until(struct link *l, unsigned head) {
     return n;
 }
 
-/* Until there is nothing, and the program's next byte will be told. */
+/* Until there is nothing, and the program's next byte will be told. What comes between the two looks is not:
+ * its byte was there already. */
 static void forward(struct link *l) {
-    for (unsigned vain = 0; vain < TRIES;) {
+    for (int idle = 0; idle < TRIES;) {
         unsigned head = atomic_load(&l->from->queue.head);
         if (head != l->sent && must_wait(l)) return;
         size_t n = send_until(l, head);
         enum queue_unmarked u = queue_unmark_after(&l->from->queue, l->sent, l->outer.fd);
         if (u == QUEUE_UNMARKED) return;
         if (u == QUEUE_MARK_STAYS) break;
-        if (!n) vain++; /* it came after the look, or there is nonsense in the queue */
+        idle = n ? 0 : idle + 1;
     }
-    report_soon(l);
+    report_soon(l); /* which looks again */
 }
 
 /* ---- What it has received is reported ---- */
@@ -353,10 +354,15 @@ static void on_connect(struct remote *r, struct weft_reader *in, uint32_t id) {
         far_fail(r, version != FAR_VERSION ? "another version" : "a bad request to connect");
         return;
     }
-    if (!r->asked && r->id.process != process) {
+    if ((r->asked || r->said) && (r->id.node != node || r->id.process != process)) {
+        far_fail(r, "another process than it was");
+        return;
+    }
+    if (!r->asked && !r->said) {
         r->id = (struct node_process){node, process};
         node_client_watch(r->far->line, r->id);
     }
+    r->said = true;
     struct link *l = link_create(r, false, id, LINK_WAITING);
     if (!l) {
         far_fail(r, "more connections than there is memory for");

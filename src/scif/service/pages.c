@@ -10,15 +10,20 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+/* More than a program that takes no messages can have coming by the rules: each of the pages of 1 GiB is
+ * asked for once. */
+#define OUT_BYTES_MAX (64u << 20)
+
 struct pages { /* of a line */
     struct service *s;
     struct weft_list guests, locals;
     struct weft_list out; /* what the program has not taken yet */
+    size_t out_bytes;
 };
 struct out {
     struct weft_list link;
     size_t bytes;
-    struct pages_record r;
+    unsigned char record[];
 };
 struct guest {
     struct weft_list link; /* in pages.guests */
@@ -45,13 +50,15 @@ static bool send_now(const struct line *l, const void *record, size_t bytes) {
 
 static void send_or_queue(struct line *l, const void *record, size_t bytes) {
     if (weft_list_empty(&l->pages->out) && send_now(l, record, bytes)) return;
-    struct out *o = malloc(sizeof *o);
+    bool room = l->pages->out_bytes < OUT_BYTES_MAX;
+    struct out *o = room ? malloc(sizeof *o + bytes) : NULL;
     if (!o) {
         shutdown(l->watch.fd, SHUT_RDWR); /* rather than one message less */
         return;
     }
     o->bytes = bytes;
-    memcpy(&o->r, record, bytes);
+    l->pages->out_bytes += sizeof *o + bytes;
+    memcpy(o->record, record, bytes);
     if (weft_list_empty(&l->pages->out)) want_room(l, true);
     weft_list_push_back(&l->pages->out, &o->link);
 }
@@ -59,7 +66,8 @@ static void send_or_queue(struct line *l, const void *record, size_t bytes) {
 void pages_flush(struct line *l) {
     while (!weft_list_empty(&l->pages->out)) {
         struct out *o = weft_list_entry(l->pages->out.next, struct out, link);
-        if (!send_now(l, &o->r, o->bytes)) return;
+        if (!send_now(l, o->record, o->bytes)) return;
+        l->pages->out_bytes -= sizeof *o + o->bytes;
         weft_list_remove(&o->link);
         free(o);
     }
@@ -179,13 +187,18 @@ static int guest_create(struct service *s, struct line *line, const struct scif_
 }
 
 static void on_mapped(struct remote *r, struct weft_reader *in) {
-    struct guest *g = weft_map_get(&r->far->guests, weft_get_u32(in));
+    uint32_t number = weft_get_u32(in);
+    struct guest *g = weft_map_get(&r->far->guests, number);
     int error = weft_get_u16(in);
     if (in->failed || (g && (g->remote != r || g->open))) {
         far_fail(r, "an answer to no mapping");
         return;
     }
-    if (!g) return; /* its program is gone */
+    if (!g) { /* its program is gone: nobody else would tell the home, which did not know of it then */
+        struct share_message m = {.kind = SHARE_LEAVE};
+        if (!error) far_page(r, number, true, &m, NULL);
+        return;
+    }
     g->open = true;
     answer(g->line, &g->asked, error == 0 || error == ENXIO || error == EPERM ? error : ENOMEM);
     if (error) guest_destroy(g);
@@ -236,7 +249,11 @@ bool pages_take(struct line *l, const struct pages_record *r) {
     struct guest *g = find_guest(l, r->m.mapping);
     struct local *o = g ? NULL : find_local(l, r->m.mapping);
     if (r->m.bytes && r->m.bytes != SHARE_PAGE) return false;
-    if (o && !homes_take(o, r)) homes_leave(o);
+    if (o && !homes_take(o, r)) {
+        struct share_message end = {.mapping = r->m.mapping, .kind = SHARE_END};
+        pages_send(l, &end, NULL); /* else its threads would wait for answers */
+        homes_leave(o);
+    }
     if (!g) return true; /* it has ended, and the program does not know yet */
     if (r->m.kind == SHARE_LEAVE)
         guest_leave(g);
