@@ -76,7 +76,7 @@ static void start_service(void) {
 
 /* ---- A program of node 0 ---- */
 static int line, listener_fd[3];
-static uint64_t listener;
+static uint64_t listener, accepted; /* the last one */
 
 /* Its descriptors are the caller's. */
 static int ask(struct scif_request q, struct scif_answer *a, int *fd, int fds) {
@@ -88,13 +88,18 @@ static int ask(struct scif_request q, struct scif_answer *a, int *fd, int fds) {
     return a->error;
 }
 
-static void listen_here(void) {
+static void open_line(void) {
     struct sockaddr_un at = {.sun_family = AF_UNIX};
     struct scif_answer a;
     strcpy(at.sun_path, service);
     line = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
     assert_int_equal(connect(line, (struct sockaddr *)&at, sizeof at), 0);
     assert_int_equal(ask((struct scif_request){.op = SCIF_OP_HELLO, .value = SCIF_PROTOCOL}, &a, NULL, 0), 0);
+}
+
+static void listen_here(void) {
+    struct scif_answer a;
+    open_line();
     assert_int_equal(ask((struct scif_request){.op = SCIF_OP_OPEN}, &a, listener_fd, 3), 0);
     listener = a.endpoint;
     assert_int_equal(
@@ -202,6 +207,7 @@ static void make_connection(uint32_t id, int fd[5]) {
     assert_int_equal(a.error, 0);
     assert_int_equal(a.peer.node, 1);
     assert_int_equal(a.peer.port, 1234);
+    accepted = a.endpoint;
     await_op(FAR_ANSWER);
     assert_int_equal(other.rest[0], 1);
 }
@@ -323,6 +329,146 @@ static void rma__outside_of_windows_is_ENXIO(void **state) {
     assert_int_equal(other.rest[1], ENXIO);
     close_all(fd, 5);
     await_op(FAR_CLOSE);
+}
+
+/* ---- Writes that a program has left ---- */
+static int writer; /* its line for RMAs */
+
+static void open_writer(void) {
+    int kept = line, stage = memfd_create("stage", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+    struct scif_request q = {.op = SCIF_OP_STAGE};
+    struct scif_answer a;
+    struct scif_record out = {.data = &q, .bytes = sizeof q, .fd = {stage}, .fds = 1},
+                       in = {.data = &a, .bytes = sizeof a};
+    open_line();
+    writer = line;
+    line = kept;
+    assert_int_equal(ftruncate(stage, SCIF_STAGE_BYTES), 0);
+    assert_int_equal(fcntl(stage, F_ADD_SEALS, F_SEAL_SHRINK), 0);
+    assert_int_equal(scif_record_send(writer, &out, 0), 0);
+    assert_int_equal(scif_record_receive(writer, &in, 0), 0);
+    assert_int_equal(a.error, 0);
+    close(stage);
+}
+
+static void request(uint32_t block, uint32_t needs, uint32_t bytes) {
+    struct scif_rma q = {
+        .endpoint = accepted, .whole = 8, .needs = needs, .block = block, .bytes = bytes, .write = 1};
+    struct scif_record out = {.data = &q, .bytes = sizeof q};
+    assert_int_equal(scif_record_send(writer, &out, 0), 0);
+}
+
+static struct scif_rma_answer answer_to(uint32_t block) {
+    struct scif_rma_answer a;
+    struct scif_record in = {.data = &a, .bytes = sizeof a};
+    struct pollfd p = {.fd = writer, .events = POLLIN};
+    uint64_t end = weft_now_ns() + LONG_NS;
+    while (poll(&p, 1, 0) == 0 && weft_now_ns() < end) turn();
+    assert_int_equal(scif_record_receive(writer, &in, 0), 0);
+    assert_int_equal(a.block, block);
+    return a;
+}
+
+static struct scif_shared *peer_of(const int fd[5]) {
+    void *m = mmap(NULL, SCIF_SHARED_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, fd[3], SCIF_SHARED_AT);
+    assert_ptr_not_equal(m, MAP_FAILED);
+    return m;
+}
+
+/* A write that is on its way to the other service; its slot. */
+static uint8_t leave_write(struct scif_shared *peer) {
+    atomic_fetch_add(&peer->queue.asked, 1);
+    request(0, SCIF_PROT_WRITE | SCIF_RMA_LEFT, 8);
+    await_op(FAR_WRITE);
+    return other.rest[0];
+}
+
+/* It has answered this: what it would have said before has come. */
+static void nothing_comes(void) {
+    for (int i = 0; i < 3; i++) {
+        TELL(FAR_READ, 1, "bhwlll", 3, 1, 8, 0, 0, 8);
+        await_op(FAR_BYTES);
+    }
+}
+
+static void write_that_was_left__holds_message_and_fence_back(void **state) {
+    int fd[5];
+    struct pollfd answer = {.events = POLLIN};
+    make_connection(1, fd);
+    open_writer();
+    struct scif_shared *peer = peer_of(fd);
+    uint8_t slot = leave_write(peer);
+    request(1, SCIF_RMA_FENCE_SELF, 0);
+    assert_int_equal(queue_put(peer, "x", 1), 1);
+    assert_true(queue_tell(&peer->queue, fd[4]));
+    nothing_comes();
+    answer.fd = writer;
+    assert_int_equal(poll(&answer, 1, 0), 0);
+    TELL(FAR_DONE, 1, "bhll", slot, 0, 4096, 8192);
+    await_op(FAR_DATA);
+    assert_int_equal(other.rest[4], 'x');
+    struct scif_rma_answer a = answer_to(0);
+    assert_int_equal(a.error, 0);
+    assert_int_equal(a.from, 4096);
+    assert_int_equal(a.bytes, 8192);
+    assert_int_equal(answer_to(1).error, 0);
+    assert_int_equal(atomic_load(&peer->queue.done), 1);
+    munmap(peer, SCIF_SHARED_BYTES);
+    close(writer);
+    close_all(fd, 5);
+    await_op(FAR_CLOSE);
+}
+
+static void write_that_was_left__holds_close_back(void **state) {
+    int fd[5];
+    make_connection(1, fd);
+    open_writer();
+    struct scif_shared *peer = peer_of(fd);
+    uint8_t slot = leave_write(peer);
+    close_all(fd, 5);
+    close(writer);
+    nothing_comes();
+    TELL(FAR_DONE, 1, "bhll", slot, 0, 0, 0);
+    await_op(FAR_CLOSE);
+    munmap(peer, SCIF_SHARED_BYTES);
+}
+
+static void write_that_was_left__holds_fence_of_peer_back(void **state) {
+    int fd[5];
+    make_connection(1, fd);
+    open_writer();
+    struct scif_shared *peer = peer_of(fd);
+    uint8_t slot = leave_write(peer);
+    TELL(FAR_WRITE, 1, "bhwlll", 7, SCIF_RMA_FORGET, 0, 0, 0, 1);
+    nothing_comes();
+    assert_int_equal(atomic_load(&peer->queue.granted), 1);
+    TELL(FAR_DONE, 1, "bhll", slot, ENXIO, 0, 0);
+    await_op(FAR_DONE);
+    assert_int_equal(other.rest[0], 7);
+    assert_int_equal(other.rest[1], 0);
+    assert_int_equal(atomic_load(&peer->queue.failed), ENXIO);
+    TELL(FAR_CLOSE, 1, "", 0);
+    munmap(peer, SCIF_SHARED_BYTES);
+    close(writer);
+    close_all(fd, 5);
+}
+
+/* The other service goes while a write, a fence and a close are under way. */
+static void write_that_was_left__ends_with_peer(void **state) {
+    int fd[5];
+    make_connection(1, fd);
+    open_writer();
+    struct scif_shared *peer = peer_of(fd);
+    leave_write(peer);
+    request(1, SCIF_RMA_FENCE_SELF, 0);
+    ep_disconnect(other.peer);
+    assert_int_equal(answer_to(0).error, ECONNRESET);
+    assert_int_equal(answer_to(1).error, ECONNRESET);
+    assert_int_equal(atomic_load(&peer->queue.failed), ECONNRESET);
+    munmap(peer, SCIF_SHARED_BYTES);
+    close(writer);
+    close_all(fd, 5);
+    reach();
 }
 
 /* ---- Shared pages ---- */
@@ -481,6 +627,9 @@ static void message__that_is_none_ends_all(void **state) {
         {FAR_READ, "bhwlll", {0, 0x8000, 8, 0, 0, 8}},
         {FAR_READ, "bhwll", {0, 1, 8, 0, 0}},
         {FAR_WRITE, "bhwlll", {0, 2, 8, 0, 0, 8}}, /* without its data */
+        {FAR_READ, "bhwlll", {0, SCIF_RMA_FORGET, 8, 0, 0, 8}},
+        {FAR_WRITE, "bhwlll", {0, SCIF_RMA_FENCE_SELF, 0, 0, 0, 8}},
+        {FAR_WRITE, "bhwlll", {0, SCIF_RMA_FENCE_PEER, 8, 0, 0, 8}},
         {FAR_BYTES, "bh", {0, 0}},
         {FAR_DONE, "bh", {3, 0}},
         {FAR_DONE, "bh", {200, 0}},
@@ -533,6 +682,10 @@ int main(void) {
         T(close__hangs_up),
         T(data__that_comes_between_two_looks_goes_on),
         T(rma__outside_of_windows_is_ENXIO),
+        T(write_that_was_left__holds_message_and_fence_back),
+        T(write_that_was_left__holds_close_back),
+        T(write_that_was_left__holds_fence_of_peer_back),
+        T(write_that_was_left__ends_with_peer),
         T(data__beyond_the_window_ends_all),
         T(taken__what_was_not_sent_ends_all),
         T(connection__with_known_id_ends_all),

@@ -42,6 +42,11 @@ struct scif_queue {
     _Alignas(64) atomic_uint some; /* enum queue_mark: a byte in the receiver's socket: readable */
     atomic_uint full;              /* enum queue_mark: the sender's socket is stuffed: not writable */
     atomic_uint far;               /* enum scif_far; the service's */
+    /* RMAs to a peer on another host whose end nobody waited for: */
+    _Alignas(64) atomic_uint asked; /* before each is asked for; the sender's */
+    atomic_uint done;               /* the service's, as what follows */
+    atomic_int failed;   /* an errno: what one of them ended with, until a call tells the program */
+    atomic_uint granted; /* counts; ranges of the peer's that were known before are not any more */
 };
 
 /* ---- The registered address space ----
@@ -112,6 +117,9 @@ struct scif_windows {
     atomic_uint version, count;
     atomic_uint changing; /* the first piece that a change may touch, while version is odd */
     atomic_uint rings, files, owners;
+    atomic_uint
+        granted;        /* the service has told another host what is there, which counts on it (protocol.h) */
+    atomic_uint going;  /* threads that unregister: nothing is told now */
     atomic_uint shared; /* with other hosts: only the owner and the service may be at what is in its file */
     _Atomic uint64_t name; /* random: how its owners know which one is meant; 0: it has no owner yet */
     struct scif_ring ring[SCIF_RINGS_MAX];

@@ -64,12 +64,21 @@ struct scif_answer {
 
 /* ---- RMAs to peers on other hosts ----
  * A thread has a line of its own for them, and a stage: memory that it shares with the service, in blocks of
- * which each is for one request at a time. Answers come as requests are done, in any order. */
-#define SCIF_STAGE_BLOCKS 4u
+ * which each is for one request at a time. Answers come as requests are done, in any order.
+ *
+ * A write whose end nobody waits for (LEFT) is only asked for if the range is known to be there: an answer
+ * tells of a range which stays there until queue.granted is another number. Before that, whoever unregisters
+ * something of it has asked the service to FORGET. */
+#define SCIF_STAGE_BLOCKS 8u
 #define SCIF_BLOCK_BYTES  (256u << 10)
 #define SCIF_STAGE_BYTES  ((size_t)SCIF_STAGE_BLOCKS * SCIF_BLOCK_BYTES)
 
 #define SCIF_RMA_ONE_WINDOW 0x100u
+#define SCIF_RMA_LEFT       0x200u /* was counted in queue.asked; an error of it is left in queue.failed */
+/* Requests for nothing to move; answered when all RMAs that were asked for before are complete: */
+#define SCIF_RMA_FENCE_SELF 0x400u  /* those of the endpoint */
+#define SCIF_RMA_FENCE_PEER 0x800u  /* those of its peer */
+#define SCIF_RMA_FORGET     0x1000u /* likewise, and the peer relies on no range any more */
 
 struct scif_rma {
     uint64_t endpoint;
@@ -83,6 +92,9 @@ struct scif_rma {
 struct scif_rma_answer {
     int32_t error; /* an errno; 0: done */
     uint32_t block;
+    uint64_t from, bytes; /* bytes > 0: a range that may be written … */
+    uint32_t granted;     /* … while queue.granted is this */
+    uint32_t unused;
 };
 
 /* ---- Pages shared with other hosts (share/share.h) ----

@@ -9,11 +9,25 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#define GRANTS 16
+
 /* One a thread, opened when it is first needed, closed when the thread ends. */
+enum block {
+    BLOCK_FREE,
+    BLOCK_ASKED, /* its answer is waited for */
+    BLOCK_LEFT   /* its answer frees it */
+};
+/* A range of the windows of an endpoint's peer. */
+struct grant {
+    uint64_t endpoint, from, bytes;
+    uint32_t number; /* of queue.granted */
+};
 static _Thread_local struct remote_line {
     int socket; /* -1: none */
     pid_t of;
     unsigned char *stage;
+    enum block block[SCIF_STAGE_BLOCKS];
+    struct grant grant[GRANTS]; /* each endpoint has one place */
 } own = {.socket = -1};
 static pthread_key_t at_end;
 static pthread_once_t once = PTHREAD_ONCE_INIT;
@@ -77,9 +91,9 @@ struct run {
     struct remote_line *l;
     uint64_t at[SCIF_STAGE_BLOCKS]; /* what each block is for; bytes 0: for nothing */
     uint32_t bytes[SCIF_STAGE_BLOCKS];
-    bool busy[SCIF_STAGE_BLOCKS];
-    unsigned flying;
-    bool broken; /* the line has ended, or what comes over it is nonsense */
+    unsigned flying; /* those that are asked */
+    bool left;       /* nobody waits for the end */
+    bool broken;     /* the line has ended, or what comes over it is nonsense */
 };
 
 static unsigned char *block_at(const struct run *r, unsigned i) {
@@ -91,33 +105,77 @@ static int ask(struct run *r, unsigned block, uint32_t needs, uint64_t offset, u
                          .offset = offset,
                          .from = r->m->remote,
                          .whole = r->m->bytes,
-                         .needs = needs,
+                         .needs = needs | (r->left ? SCIF_RMA_LEFT : 0),
                          .block = block,
                          .bytes = bytes,
                          .write = r->m->write};
     struct scif_record out = {.data = &q, .bytes = sizeof q};
+    if (r->left) atomic_fetch_add(&r->m->e->peer_memory->queue.asked, 1);
     if (scif_record_send(r->l->socket, &out, 0)) {
         r->broken = true;
         return ECONNRESET;
     }
-    r->busy[block] = true;
-    r->flying++;
+    r->l->block[block] = r->left ? BLOCK_LEFT : BLOCK_ASKED;
+    if (!r->left) r->flying++;
     return 0;
 }
 
-/* The next answer; *block: whose it is. */
-static int hear(struct run *r, unsigned *block) {
+/* What may be written without asking. */
+static void keep_grant(struct run *r, const struct scif_rma_answer *a) {
+    uint64_t id = r->m->e->id;
+    if (a->bytes) r->l->grant[id % GRANTS] = (struct grant){id, a->from, a->bytes, a->granted};
+}
+
+static bool is_granted(const struct run *r) {
+    const struct remote_move *m = r->m;
+    const struct grant *g = &r->l->grant[m->e->id % GRANTS];
+    uint64_t at = m->remote - g->from;
+    return g->endpoint == m->e->id && m->remote >= g->from && at < g->bytes && m->bytes <= g->bytes - at &&
+           g->number == atomic_load(&m->e->peer_memory->queue.granted);
+}
+
+/* The next answer; *block: whose it is, and whether it was waited for. flags: MSG_DONTWAIT. 0, an errno,
+ * EAGAIN. */
+static int hear_any(struct run *r, unsigned *block, bool *asked, int flags) {
     struct scif_rma_answer a;
     struct scif_record in = {.data = &a, .bytes = sizeof a};
-    if (scif_record_receive(r->l->socket, &in, 0) || in.bytes != sizeof a || a.block >= SCIF_STAGE_BLOCKS ||
-        !r->busy[a.block]) {
+    int err = scif_record_receive(r->l->socket, &in, flags);
+    if (err == -EAGAIN) return EAGAIN;
+    if (err || in.bytes != sizeof a || a.block >= SCIF_STAGE_BLOCKS || r->l->block[a.block] == BLOCK_FREE) {
         r->broken = true;
         return ECONNRESET;
     }
-    r->busy[a.block] = false;
-    r->flying--;
+    *asked = r->l->block[a.block] == BLOCK_ASKED;
     *block = a.block;
+    r->l->block[a.block] = BLOCK_FREE;
+    if (!*asked) return 0;
+    r->flying--;
+    if (!a.error) keep_grant(r, &a);
     return a.error;
+}
+
+/* The next answer that is waited for. */
+static int hear(struct run *r, unsigned *block) {
+    for (bool asked;;) {
+        int err = hear_any(r, block, &asked, 0);
+        if (err || asked) return err;
+    }
+}
+
+/* A block; SCIF_STAGE_BLOCKS: all are busy. */
+static unsigned find_free(const struct remote_line *l) {
+    unsigned i = 0;
+    while (i < SCIF_STAGE_BLOCKS && l->block[i] != BLOCK_FREE) i++;
+    return i;
+}
+
+/* ... after what has come, or, where nothing of this run is under way, what comes. */
+static int free_block(struct run *r, unsigned *block) {
+    unsigned ended;
+    int err = 0;
+    for (bool asked; !err && (*block = find_free(r->l)) == SCIF_STAGE_BLOCKS;)
+        err = hear_any(r, &ended, &asked, 0);
+    return err;
 }
 
 static int start(struct run *r, unsigned block, uint64_t at, uint32_t bytes) {
@@ -133,7 +191,7 @@ static int end(struct run *r, unsigned block) {
     return m->write ? 0 : m->local(m->arg, r->at[block], block_at(r, block), r->bytes[block]);
 }
 
-/* With no request under way, so that the blocks are free. */
+/* With no request under way that somebody waits for, so that the blocks are free. */
 static int give_up(struct run *r, int err) {
     unsigned block;
     while (r->flying && !r->broken) hear(r, &block);
@@ -141,22 +199,27 @@ static int give_up(struct run *r, int err) {
     return err;
 }
 
+static int next(struct run *r, uint64_t *from, uint64_t to) {
+    unsigned block;
+    int err;
+    if (*from < to && (!r->flying || find_free(r->l) < SCIF_STAGE_BLOCKS)) {
+        uint32_t n = to - *from < SCIF_BLOCK_BYTES ? (uint32_t)(to - *from) : SCIF_BLOCK_BYTES;
+        err = free_block(r, &block);
+        if (!err) err = start(r, block, *from, n);
+        *from += n;
+        return err;
+    }
+    err = hear(r, &block);
+    return err ? err : end(r, block);
+}
+
 int remote_run(const struct remote_move *m, uint64_t from, uint64_t to) {
     struct run r = {.m = m};
-    int err = line_get(&r.l);
+    int err = m->write ? 0 : remote_fence(m->e, false); /* what was written before is read */
+    if (!err) err = line_get(&r.l);
     if (err) return err;
-    while (!err && (from < to || r.flying)) {
-        unsigned block = 0;
-        while (block < SCIF_STAGE_BLOCKS && r.busy[block]) block++;
-        if (from < to && block < SCIF_STAGE_BLOCKS) {
-            uint32_t n = to - from < SCIF_BLOCK_BYTES ? (uint32_t)(to - from) : SCIF_BLOCK_BYTES;
-            err = start(&r, block, from, n);
-            from += n;
-        } else {
-            err = hear(&r, &block);
-            if (!err) err = end(&r, block);
-        }
-    }
+    r.left = m->write && m->leave && is_granted(&r);
+    while (!err && (from < to || r.flying)) err = next(&r, &from, to);
     return err ? give_up(&r, err) : 0;
 }
 
@@ -168,11 +231,30 @@ static int ask_once(struct endpoint *e, uint64_t offset, uint64_t bytes, uint32_
     unsigned block = 0;
     int err = line_get(&r.l);
     if (err) return err;
-    if (value) memcpy(block_at(&r, 0), value, sizeof *value);
-    err = ask(&r, 0, needs, offset, value ? sizeof *value : 0);
+    err = free_block(&r, &block);
+    if (!err && value) memcpy(block_at(&r, block), value, sizeof *value);
+    if (!err) err = ask(&r, block, needs, offset, value ? sizeof *value : 0);
     if (!err) err = hear(&r, &block);
     return err ? give_up(&r, err) : 0;
 }
+
+/* An error of an RMA that was left, once. */
+static int take_failure(struct endpoint *e) {
+    atomic_int *failed = &e->peer_memory->queue.failed;
+    return atomic_load_explicit(failed, memory_order_relaxed) ? atomic_exchange(failed, 0) : 0;
+}
+
+int remote_fence(struct endpoint *e, bool of_peer) {
+    const struct scif_queue *q = &e->peer_memory->queue;
+    int err = 0;
+    if (of_peer)
+        err = ask_once(e, 0, 1, SCIF_RMA_FENCE_PEER, NULL);
+    else if (atomic_load(&q->done) != atomic_load(&q->asked))
+        err = ask_once(e, 0, 1, SCIF_RMA_FENCE_SELF, NULL);
+    return err ? err : take_failure(e);
+}
+
+int remote_forget(struct endpoint *e) { return ask_once(e, 0, 1, SCIF_RMA_FORGET, NULL); }
 
 bool remote_is(const struct endpoint *e) { return atomic_load(&e->peer_memory->queue.far) != SCIF_NEAR; }
 

@@ -6,6 +6,8 @@
 struct remote_move {
     struct endpoint *e;
     bool write;
+    bool leave; /* a write: it returns as soon as its bytes are taken, if it is known that they can be written
+                 */
     uint64_t remote, bytes; /* the whole range of the peer's */
     /* n bytes between the local side, `at` from its beginning, and memory. 0 or an errno. */
     int (*local)(void *arg, uint64_t at, void *memory, size_t n);
@@ -16,6 +18,11 @@ bool remote_is(const struct endpoint *e);
 /* From `from` to `to` of it; all of it is checked before. 0, ENXIO, EPERM, ECONNRESET, ENODEV, ENOMEM, or the
  * local side's. */
 int remote_run(const struct remote_move *m, uint64_t from, uint64_t to);
+/* All RMAs that were left before, of this endpoint or of the peer's, are complete. Also what one of them
+ * ended with, which is told once. */
+int remote_fence(struct endpoint *e, bool of_peer);
+/* The peer asks again before it leaves an RMA; those that it has left are complete. */
+int remote_forget(struct endpoint *e);
 /* Only checks: SCIF_PROT_READ, _WRITE. */
 int remote_check(struct endpoint *e, uint64_t offset, uint64_t bytes, int prot);
 /* A fence's 8 bytes: whether they can be written; writing them. */

@@ -1,6 +1,7 @@
 /* Remote memory access and fences: bytes between local memory, or a window of the own registered address
  * space, and a window of the peer's. On one host the caller's processor moves them, with no help from the
- * peer, before the call returns; so marks are of transfers that are complete. */
+ * peer, before the call returns; so marks are of transfers that are complete. To another host writes may be
+ * under way after the call; a wait for a mark is for all that are, which are more than were marked. */
 #include "scif/api.h"
 #include "scif/move.h"
 #include "scif/pages.h"
@@ -11,6 +12,7 @@
 #include <string.h>
 
 #define LINE_BYTES 64u
+#define MARK_MAX   (INT32_MAX >> 1) /* beside the bit that tells whose RMAs are meant */
 #define RMA_FLAGS  (SCIF_RMA_USECPU | SCIF_RMA_USECACHE | SCIF_RMA_SYNC | SCIF_RMA_ORDERED)
 
 struct transfer {
@@ -19,6 +21,7 @@ struct transfer {
     bool local;   /* the local side is memory */
     char *memory; /* local: the local side; else `offset` of the own registered address space */
     uint64_t offset, remote, bytes;
+    bool leave; /* to another host: it need not be complete when the call returns */
 };
 
 /* The local side of an RMA to another host. */
@@ -35,6 +38,7 @@ static int move_local(void *arg, uint64_t at, void *memory, size_t n) {
 static int move_far(const struct transfer *t, uint64_t from, uint64_t to) {
     const struct remote_move m = {.e = t->e,
                                   .write = t->write,
+                                  .leave = t->leave,
                                   .remote = t->remote,
                                   .bytes = t->bytes,
                                   .local = move_local,
@@ -100,6 +104,7 @@ static int transfer(scif_epd_t epd, struct transfer t, int flags) {
     bool good = t.bytes && !(flags & ~RMA_FLAGS);
     t.e = api_hold(epd, good);
     if (!t.e) return -1;
+    t.leave = !(flags & (SCIF_RMA_SYNC | SCIF_RMA_ORDERED | SCIF_RMA_USECPU));
     int kept = errno, err = api_check(t.e, good);
     /* Before anything is opened, and mapped where no memory was. */
     if (!err && t.local && !memory_is_mapped((uintptr_t)t.memory, t.bytes)) err = EFAULT;
@@ -142,6 +147,8 @@ static bool is_initiator(int flags) {
            flags == SCIF_FENCE_RAS_PEER;
 }
 
+static bool is_of_peer(int flags) { return flags == SCIF_FENCE_INIT_PEER || flags == SCIF_FENCE_RAS_PEER; }
+
 EXPORT int scif_fence_mark(scif_epd_t epd, int flags, int *mark) {
     API_CALL;
     bool good = mark && is_initiator(flags);
@@ -150,8 +157,8 @@ EXPORT int scif_fence_mark(scif_epd_t epd, int flags, int *mark) {
     int kept = errno, err = api_check(e, good);
     if (!err) {
         endpoint_lock(e);
-        e->memory->own.next_mark = (e->memory->own.next_mark + 1) & INT32_MAX;
-        *mark = (int)e->memory->own.next_mark;
+        e->memory->own.next_mark = (e->memory->own.next_mark + 1) & MARK_MAX;
+        *mark = (int)e->memory->own.next_mark << 1 | is_of_peer(flags);
         endpoint_unlock(e);
     }
     return api_end(e, err, kept);
@@ -161,8 +168,9 @@ EXPORT int scif_fence_wait(scif_epd_t epd, int mark) {
     API_CALL;
     struct endpoint *e = endpoint_hold_connected(epd);
     if (!e) return -1;
-    int kept = errno, err = mark <= 0 || (uint32_t)mark > e->memory->own.next_mark ? EINVAL : 0;
+    int kept = errno, err = mark <= 0 || (uint32_t)mark >> 1 > e->memory->own.next_mark ? EINVAL : 0;
     if (!err && queue_is_closed(e->peer_inner)) err = ECONNRESET;
+    if (!err && remote_is(e)) err = remote_fence(e, mark & 1);
     return api_end(e, err, kept);
 }
 
@@ -196,6 +204,8 @@ static int signal_both(struct endpoint *e, off_t loff, uint64_t lval, off_t roff
     int err = queue_is_closed(e->peer_inner) ? ECONNRESET : 0;
     if (!err && (flags & SCIF_SIGNAL_LOCAL)) err = check_value(&e->own, (uint64_t)loff);
     if (!err && (flags & SCIF_SIGNAL_REMOTE)) err = check_there(e, (uint64_t)roff);
+    if (!err && remote_is(e))
+        err = remote_fence(e, is_of_peer(flags & ~(SCIF_SIGNAL_LOCAL | SCIF_SIGNAL_REMOTE)));
     if (!err && (flags & SCIF_SIGNAL_LOCAL)) err = write_value(&e->own, (uint64_t)loff, lval);
     if (!err && (flags & SCIF_SIGNAL_REMOTE)) err = write_there(e, (uint64_t)roff, rval);
     return err;

@@ -8,6 +8,7 @@
 #include "scif/pages.h"
 #include "scif/pin.h"
 #include "scif/pool.h"
+#include "scif/remote.h"
 #include "scif/watch.h"
 
 #include <dirent.h>
@@ -381,6 +382,15 @@ static int unregister_range(struct endpoint *e, uint64_t offset, uint64_t end) {
     return 0;
 }
 
+/* A peer on another host that counts on what is there is told, and completes what it has begun. */
+static void begin_going(struct endpoint *e) {
+    struct scif_windows *w = e->own.table;
+    atomic_fetch_add(&w->going, 1);
+    if (!atomic_load(&w->granted)) return;
+    (void)remote_forget(e); /* fails where nobody is there any more */
+    atomic_store(&w->granted, 0);
+}
+
 EXPORT int scif_unregister(scif_epd_t epd, off_t offset, size_t len) {
     API_CALL;
     bool good = len && offset >= 0 && is_aligned((uint64_t)offset) && is_aligned(len) &&
@@ -389,9 +399,11 @@ EXPORT int scif_unregister(scif_epd_t epd, off_t offset, size_t len) {
     if (!e) return -1;
     int kept = errno, err = api_check(e, good);
     if (!err) {
+        begin_going(e);
         lock_windows(e);
         err = unregister_range(e, (uint64_t)offset, (uint64_t)offset + len);
         unlock_windows(e);
+        atomic_fetch_sub(&e->own.table->going, 1);
     }
     return api_end(e, err, kept);
 }

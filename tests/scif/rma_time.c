@@ -238,6 +238,22 @@ static void many_unwaited(struct sciftest *t) {
     if (!t->is_left) CHECK(has_pattern(r.mem, 32 * MANY, 1));
 }
 
+/* A read after a write of the same endpoint has what was written, whatever flags the write had. */
+static void read_after_write(struct sciftest *t) {
+    enum { PAGES = 100, BYTES = PAGES * 4096 };
+    struct rma r = rma_pair(t, ARG_CALL(t), PAGES);
+    char *got = new_pages(PAGES);
+    for (uint32_t i = 0; t->is_left && i < 50; i++) {
+        size_t bytes = i % 2 ? BYTES : 8;
+        fill_pattern(r.mem, bytes, i);
+        OK(rma_run(&r, 0, 0, bytes, 0));
+        memset(r.mem, 0, bytes); /* it is the program's again */
+        OK(scif_vreadfrom(r.epd, got, bytes, r.roff, 0));
+        CHECK(has_pattern(got, bytes, i));
+    }
+    meet(t);
+}
+
 /* ---- The end of the writer ---- */
 
 enum { CLOSES, EXITS };
@@ -245,8 +261,10 @@ enum { CLOSES, EXITS };
 static void write_and_end(struct sciftest *t, struct child *c) {
     struct rma r = rma_pair(t, WRITETO, 1024);
     (void)c;
+    OK(rma_run(&r, 0, 0, PAGE, SCIF_RMA_SYNC)); /* what the window is, is known then */
     fill_pattern(r.mem, r.pages * PAGE, 1);
-    OK(rma_run(&r, 0, 0, r.pages * PAGE, 0));
+    for (size_t i = 0; i < 4; i++)
+        OK(rma_run(&r, i * r.pages / 4 * PAGE, i * r.pages / 4 * PAGE, r.pages / 4 * PAGE, 0));
     if (t->arg == CLOSES)
         OK(scif_close(r.epd));
     else
@@ -280,6 +298,7 @@ static const struct sciftest_case cases[] = {
     WRITES("of_a_word_is_there_when_later_message_is", CLIENTS, word_then_send, word_then_send, 0),
     WRITES("with_ORDERED_writes_last_bytes_last", "guide 3.7.1", ordered, ordered, 0),
     WRITES("of_2000_parts_without_waiting_arrives", "guide 3.8", many_unwaited, many_unwaited, 0),
+    WRITES("before_a_read_is_seen_by_it", "guide 3.7", read_after_write, read_after_write, 0),
     EACH_CALL("within_a_process_is_complete_on_return", CLIENTS, loopback, NULL, 0),
     EACH_CALL("within_a_process_between_same_pages_is_right", "guide 3.7", loopback_same_pages, NULL, 0),
     {"scif_vwriteto__is_seen_by_who_spins", "contract: clients 7", spins, spins, 0},

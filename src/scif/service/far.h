@@ -19,7 +19,7 @@
 #include "scif/space.h"
 #include "transport/endpoint.h"
 
-#define FAR_VERSION    1u
+#define FAR_VERSION    2u
 #define FAR_NAME       "scif" /* the published name of a service */
 #define FAR_BYTES_MAX  1000u  /* of a message, beside the first fields of its header */
 #define FAR_HEADER_MAX 64u    /* of anything else */
@@ -37,9 +37,11 @@ enum far_op {
                 */
     FAR_CLOSE, /* also takes a CONNECT back */
     FAR_READ,  /* slot u8, needs u16, bytes u32, offset u64, from u64, whole u64: as in struct scif_rma */
-    FAR_WRITE, /* the same, the bytes are the message's data; or none: the range is only checked */
+    FAR_WRITE, /* the same, the bytes are the message's data; or none: the range is only checked, or for FENCE
+                  and FORGET is none */
     FAR_BYTES, /* slot u8, errno u16; if that is 0, data: answers READ */
-    FAR_DONE,  /* slot u8, errno u16: answers WRITE */
+    FAR_DONE,  /* slot u8, errno u16, from u64, bytes u64: answers WRITE; that range may be written until
+                  FORGET comes, bytes 0: none */
     FAR_MAP,   /* number u32, offset u64, pages u32, prot u8: the sender maps windows, under that number */
     /* These are of no connection (own and id 0), since a mapping outlives it: */
     FAR_MAPPED, /* number u32, errno u16: answers MAP */
@@ -105,7 +107,16 @@ enum link_state {
     LINK_ASKED,   /* no answer yet */
     LINK_WAITING, /* in a listener's backlog here */
     LINK_OPEN,
-    LINK_CLOSED /* the far end is gone, the end here is not */
+    LINK_ENDING, /* the end here is gone, RMAs that it has asked for are not complete */
+    LINK_CLOSED  /* the far end is gone, the end here is not */
+};
+
+/* What a program has asked for, in its order: an RMA, until it is complete, or what is to happen when all
+ * before it are. */
+struct order {
+    struct weft_list link;                 /* in link.orders */
+    void (*reached)(void *arg, int error); /* NULL: an RMA. error: the far end is gone */
+    void *arg;
 };
 
 struct link {
@@ -127,8 +138,11 @@ struct link {
     /* Positions in `from`: what was sent on, and what the far program has taken of that. In `to`: what has
      * come, and what the far end knows to be taken. Those in the queues are the program's to spoil. */
     unsigned sent, released, arrived, reported;
-    bool awaited;       /* the program's next receive will be noticed */
-    struct space space; /* the windows of the end here */
+    bool awaited; /* the program's next receive will be noticed */
+    struct weft_list orders;
+    struct order messages; /* what it sends goes out then */
+    unsigned left;         /* RMAs that came, of those in queue.asked */
+    struct space space;    /* the windows of the end here */
     uint64_t due_at_ns;
     struct weft_list due; /* link in far.due, of one kind */
 };
@@ -212,13 +226,19 @@ void homes_rma(struct link *l, const struct homes_rma *m);
 /* ---- line.c ---- */
 /* All that programs have sent over lines for pages. */
 void lines_drain_pages(struct service *s);
+/* All RMAs that they have asked for; no line is closed by it. */
+void lines_drain_rmas(struct service *s);
 
 /* ---- link.c ---- */
 int link_connect(struct service *s, struct end *e, struct scif_portID dst);
 int link_accept(struct link *l, struct end *e);
 void link_refuse(struct link *l);
 void link_end_gone(struct link *l);
-void link_found(struct link *l); /* its remote is there */
+/* Calls o->reached when all RMAs that its program has asked for are complete; false: they are, it is not
+ * called. */
+bool link_order(struct link *l, struct order *o);
+void link_order_done(struct link *l); /* an RMA is complete; maybe l is gone then */
+void link_found(struct link *l);      /* its remote is there */
 /* The remote, or the far end, is gone. */
 void link_lost(struct link *l, int err);
 void links_of_node_lost(struct service *s, uint32_t node);

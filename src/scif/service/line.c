@@ -220,6 +220,22 @@ static void on_line(struct service *s, struct watch *w, uint32_t events) {
     take(s, l);
 }
 
+/* One that has ended, or breaks the rules, hangs up, and is closed in its turn. */
+void lines_drain_rmas(struct service *s) {
+    weft_list_for_each(it, &s->lines) {
+        struct line *l = weft_list_entry(it, struct line, link);
+        struct scif_rma q;
+        struct scif_record in = {.data = &q, .bytes = sizeof q};
+        if (!l->stage) continue;
+        while (!scif_record_receive(l->watch.fd, &in, MSG_DONTWAIT)) {
+            bool good = in.bytes == sizeof q && rma_ask(s, l, &q);
+            while (in.fds) close(in.fd[--in.fds]);
+            if (!good) shutdown(l->watch.fd, SHUT_RDWR);
+            in.bytes = sizeof q;
+        }
+    }
+}
+
 void lines_drain_pages(struct service *s) {
     weft_list_for_each_safe(it, &s->lines) {
         struct line *l = weft_list_entry(it, struct line, link);

@@ -32,6 +32,8 @@ static struct link *link_create(struct remote *r, bool own, uint32_t id, enum li
     l->outer.fd = -1;
     l->key = link_key(r, own, id);
     weft_list_init(&l->due);
+    weft_list_init(&l->orders);
+    weft_list_init(&l->messages.link);
     if (weft_map_put(&r->far->links, l->key, l) != WEFT_OK) {
         free(l);
         return NULL;
@@ -49,9 +51,21 @@ static void set_due(struct link *l, enum link_due kind) {
     weft_list_push_back(&l->remote->far->due[kind], &l->due);
 }
 
+/* ---- The order of what its program asks for ---- */
+/* What is at the head and waits for nothing more. */
+static void reach(struct link *l, int error) {
+    while (!weft_list_empty(&l->orders)) {
+        struct order *o = weft_list_entry(l->orders.next, struct order, link);
+        if (!o->reached && !error) return;
+        weft_list_remove(&o->link);
+        if (o->reached) o->reached(o->arg, error);
+    }
+}
+
 /* The far end is out of reach from now on. */
 static void detach(struct link *l) {
     if (!l->remote) return;
+    reach(l, ECONNRESET);
     weft_map_remove(&l->remote->far->links, l->key);
     weft_list_remove(&l->link);
     weft_list_remove(&l->due);
@@ -150,10 +164,31 @@ static void report_soon(struct link *l) {
     if (weft_list_empty(&l->due)) set_due(l, DUE_REPORT);
 }
 
-/* What there is room for at the far end; how much. */
-static size_t forward_once(struct link *l) {
+bool link_order(struct link *l, struct order *o) {
+    if (atomic_load(&l->from->queue.asked) != l->left) lines_drain_rmas(l->remote->far->s);
+    if (weft_list_empty(&l->orders)) return false;
+    weft_list_push_back(&l->orders, &o->link);
+    return true;
+}
+
+static void forward(struct link *l);
+static void on_order_of_messages(void *arg, int error) {
+    if (!error) forward(arg);
+}
+
+/* Messages come after the RMAs that were asked for before them. */
+static bool must_wait(struct link *l) {
+    if (!weft_list_empty(&l->messages.link)) return true;
+    l->messages.reached = on_order_of_messages;
+    l->messages.arg = l;
+    return link_order(l, &l->messages);
+}
+
+/* What there is room for at the far end, up to `head`; how much. */
+static size_t send_until(struct link *l, unsigned head) {
     unsigned char bytes[SCIF_QUEUE_BYTES];
-    size_t n = queue_peek(l->from, l->sent, bytes, SCIF_QUEUE_BYTES - (l->sent - l->released));
+    size_t room = SCIF_QUEUE_BYTES - (l->sent - l->released), there = head - l->sent;
+    size_t n = queue_peek(l->from, l->sent, bytes, there < room ? there : room);
     for (size_t at = 0; at < n;) {
         size_t part = n - at < FAR_BYTES_MAX ? n - at : FAR_BYTES_MAX;
         send_bytes(l, bytes + at, part, at + part < n);
@@ -167,7 +202,9 @@ static size_t forward_once(struct link *l) {
  * its byte was there already. */
 static void forward(struct link *l) {
     for (int idle = 0; idle < TRIES;) {
-        size_t n = forward_once(l);
+        unsigned head = atomic_load(&l->from->queue.head);
+        if (head != l->sent && must_wait(l)) return;
+        size_t n = send_until(l, head);
         enum queue_unmarked u = queue_unmark_after(&l->from->queue, l->sent, l->outer.fd);
         if (u == QUEUE_UNMARKED) return;
         if (u == QUEUE_MARK_STAYS) break;
@@ -371,6 +408,10 @@ void link_lost(struct link *l, int err) {
         break;
     default:
         detach(l);
+        if (l->state == LINK_ENDING) {
+            destroy(l);
+            return;
+        }
         l->state = LINK_CLOSED;
         if (err == ENODEV) atomic_store(&l->from->queue.far, SCIF_FAR_LOST);
         close_unless_none(&l->outer.fd);
@@ -378,11 +419,29 @@ void link_lost(struct link *l, int err) {
     }
 }
 
-/* What its program has sent before still goes out. */
-void link_end_gone(struct link *l) {
-    if (l->state == LINK_OPEN) forward(l);
+static void close_link(struct link *l) {
     if (l->remote && l->remote->peer) say(l, FAR_CLOSE);
     destroy(l);
+}
+
+void link_order_done(struct link *l) {
+    reach(l, 0);
+    if (l->state == LINK_ENDING && weft_list_empty(&l->orders)) close_link(l);
+}
+
+/* What its program has sent, and asked for, before still goes out. */
+void link_end_gone(struct link *l) {
+    if (l->state == LINK_OPEN) forward(l);
+    if (l->state == LINK_OPEN && atomic_load(&l->from->queue.asked) != l->left)
+        lines_drain_rmas(l->remote->far->s);
+    if (l->state != LINK_OPEN || weft_list_empty(&l->orders)) {
+        close_link(l);
+        return;
+    }
+    l->state = LINK_ENDING;
+    l->end->far = NULL;
+    l->end = NULL;
+    weft_list_remove(&l->due);
 }
 
 /* Those whose connection had ended before the node did. */
@@ -438,6 +497,8 @@ void link_on_message(struct remote *r, struct weft_reader *in, enum far_op op, b
         on_data(l, in);
     else if (op == FAR_TAKEN && l->state == LINK_OPEN)
         on_taken(l, weft_get_u32(in));
+    else if ((op == FAR_DATA || op == FAR_TAKEN) && l->state == LINK_ENDING)
+        return; /* nobody is there for it */
     else
         far_fail(r, "a message that does not fit the connection");
 }

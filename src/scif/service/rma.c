@@ -16,7 +16,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define NEEDS_ALL  (SCIF_PROT_READ | SCIF_PROT_WRITE | SCIF_RMA_ONE_WINDOW)
+#define FENCES     (SCIF_RMA_FENCE_PEER | SCIF_RMA_FORGET) /* which the other service answers */
+#define NEEDS_FAR  (SCIF_PROT_READ | SCIF_PROT_WRITE | SCIF_RMA_ONE_WINDOW | FENCES)
+#define NEEDS_ALL  (NEEDS_FAR | SCIF_RMA_LEFT | SCIF_RMA_FENCE_SELF)
 #define COPY_BYTES 4096u /* so much is copied rather than lent until it is acknowledged */
 
 /* Both go on while transfers use their memory. */
@@ -36,6 +38,7 @@ struct rma {               /* of a program here */
     bool coming;    /* the bytes of a read are on their way */
     struct remote *remote;
     unsigned slot;
+    struct order order; /* a write, or a fence */
 };
 
 struct served {            /* of a program there; there is one for each slot and way that was ever used */
@@ -48,6 +51,7 @@ struct served {            /* of a program there; there is one for each slot and
     uint32_t id;
     uint64_t key;
     struct scif_rma what;
+    struct order order; /* a fence */
     unsigned char memory[SCIF_BLOCK_BYTES];
 };
 
@@ -93,20 +97,38 @@ static void rma_release(struct rma *m) {
     free(m);
 }
 
+/* What the program counts, of an RMA that it has left. */
+static void count_left(struct link *l, const struct rma *m, int error) {
+    int none = 0;
+    if (!(m->what.needs & SCIF_RMA_LEFT)) return;
+    if (error) atomic_compare_exchange_strong(&l->from->queue.failed, &none, error);
+    atomic_fetch_add(&l->from->queue.done, 1);
+}
+
 /* Its program is told. A line that does not take it has broken the rules, or is gone. */
-static void finish(struct rma *m, int error) {
-    struct scif_rma_answer a = {.error = error, .block = m->what.block};
+static void finish_with(struct rma *m, struct scif_rma_answer a) {
     struct scif_record out = {.data = &a, .bytes = sizeof a};
+    a.block = m->what.block;
     m->stage->busy[m->what.block] = false;
     if (m->stage->line) scif_record_send(m->stage->line->watch.fd, &out, MSG_DONTWAIT);
     rma_release(m);
+}
+
+static void finish(struct rma *m, int error) { finish_with(m, (struct scif_rma_answer){.error = error}); }
+
+/* ... and so is what waits for it. */
+static void finish_in_order(struct link *l, struct rma *m, struct scif_rma_answer a) {
+    weft_list_remove(&m->order.link);
+    if (l) count_left(l, m, a.error);
+    finish_with(m, a);
+    if (l) link_order_done(l);
 }
 
 static void on_sent(void *arg, int status) { rma_release(arg); }
 
 static void put_request(struct weft_writer *w, const struct rma *m) {
     weft_put_u8(w, (uint8_t)m->slot);
-    weft_put_u16(w, (uint16_t)m->what.needs);
+    weft_put_u16(w, (uint16_t)(m->what.needs & NEEDS_FAR));
     weft_put_u32(w, m->what.bytes);
     weft_put_u64(w, m->what.offset);
     weft_put_u64(w, m->what.from);
@@ -151,8 +173,25 @@ static void go_on(struct remote *r) {
 }
 
 static bool is_sound(const struct stage *st, const struct scif_rma *q) {
-    return q->write <= 1 && q->needs <= NEEDS_ALL && q->block < SCIF_STAGE_BLOCKS && !st->busy[q->block] &&
-           q->bytes <= SCIF_BLOCK_BYTES && (q->bytes || q->write);
+    bool fence = q->needs & (FENCES | SCIF_RMA_FENCE_SELF);
+    return q->write <= 1 && !(q->needs & ~NEEDS_ALL) && q->block < SCIF_STAGE_BLOCKS && !st->busy[q->block] &&
+           q->bytes <= SCIF_BLOCK_BYTES && (q->bytes || q->write) && !(fence && (q->bytes || !q->write));
+}
+
+static void on_reached(void *arg, int error) { finish(arg, error); }
+
+/* Sent on, or for a fence of its own put behind what is under way. */
+static void start(struct link *l, struct rma *m) {
+    m->remote = l->remote;
+    m->key = l->key;
+    if (m->what.needs & SCIF_RMA_FENCE_SELF) {
+        m->order = (struct order){.reached = on_reached, .arg = m};
+        if (!link_order(l, &m->order)) finish(m, 0);
+        return;
+    }
+    if (m->what.write && m->what.bytes) weft_list_push_back(&l->orders, &m->order.link);
+    weft_list_push_back(&l->remote->rmas, &m->link);
+    go_on(l->remote);
 }
 
 bool rma_ask(struct service *s, struct line *line, const struct scif_rma *q) {
@@ -165,28 +204,28 @@ bool rma_ask(struct service *s, struct line *line, const struct scif_rma *q) {
     st->users++;
     st->busy[q->block] = true;
     weft_list_init(&m->link);
-    if (l && l->state == LINK_OPEN) {
-        m->remote = l->remote;
-        m->key = l->key;
-        weft_list_push_back(&l->remote->rmas, &m->link);
-        go_on(l->remote);
-    } else {
+    weft_list_init(&m->order.link);
+    if (l && l->from && (q->needs & SCIF_RMA_LEFT)) l->left++;
+    if (l && l->state == LINK_OPEN)
+        start(l, m);
+    else
         finish(m, !l ? ENXIO : atomic_load(&l->from->queue.far) == SCIF_FAR_LOST ? ENODEV : ECONNRESET);
-    }
     return true;
 }
 
-static void complete(struct rma *m, int error) {
+static void complete(struct rma *m, struct scif_rma_answer a) {
     struct remote *r = m->remote;
+    struct link *l = weft_map_get(&r->far->links, m->key);
     r->asked_for[m->slot] = NULL;
-    finish(m, error);
+    if (l) a.granted = atomic_load(&l->from->queue.granted);
+    finish_in_order(l, m, a);
     go_on(r);
 }
 
 /* Failed: its remote is out of reach, and rma_lost() comes when it is known how. */
 static void on_bytes(void *arg, int status) {
     struct rma *m = arg;
-    if (m->remote && status == WEFT_OK) complete(m, 0);
+    if (m->remote && status == WEFT_OK) complete(m, (struct scif_rma_answer){0});
     rma_release(m);
 }
 
@@ -199,10 +238,14 @@ static int error_of(unsigned error) {
 static void on_answer(struct remote *r, struct weft_reader *in, enum far_op op, const struct ep_msg *msg,
                       struct ep_sink *sink) {
     unsigned slot = weft_get_u8(in);
-    int error = error_of(weft_get_u16(in));
+    struct scif_rma_answer a = {.error = error_of(weft_get_u16(in))};
+    if (op == FAR_DONE) {
+        a.from = weft_get_u64(in);
+        a.bytes = weft_get_u64(in);
+    }
     struct rma *m = !in->failed && slot < FAR_SLOTS ? r->asked_for[slot] : NULL;
     bool read = m && !m->what.write;
-    uint64_t wanted = read && !error ? m->what.bytes : 0;
+    uint64_t wanted = read && !a.error ? m->what.bytes : 0;
     if (!m || m->coming || (op == FAR_BYTES) != read || msg->data_bytes != wanted) {
         far_fail(r, "an answer to no RMA");
     } else if (wanted && !msg->data) {
@@ -211,7 +254,7 @@ static void on_answer(struct remote *r, struct weft_reader *in, enum far_op op, 
         *sink = (struct ep_sink){.buf = block_of(m), .on_data = on_bytes, .arg = m};
     } else {
         if (wanted) memcpy(block_of(m), msg->data, wanted);
-        complete(m, error);
+        complete(m, a);
     }
 }
 
@@ -243,6 +286,23 @@ static int serve(struct link *l, const struct scif_rma *q, void *memory) {
 
 static struct link *link_of(const struct served *v) { return weft_map_get(&v->remote->far->links, v->key); }
 
+/* The whole windows that hold the range, if they may be written: the other service may count on them. */
+static void grant(const struct link *l, const struct scif_rma *q, uint64_t *from, uint64_t *bytes) {
+    struct scif_windows *w = l->space.table;
+    struct scif_piece first, last;
+    unsigned version;
+    *from = *bytes = 0;
+    if (!(q->needs & SCIF_PROT_WRITE)) return;
+    atomic_store(&w->granted, 1);
+    if (atomic_load(&w->going) || table_check(w, q->from, q->whole, SCIF_PROT_WRITE)) return;
+    if (!table_look_up(w, q->from, &first, &version) ||
+        !table_look_up(w, q->from + q->whole - 1, &last, &version))
+        return;
+    *from = first.offset;
+    *bytes = last.offset + last.bytes - first.offset;
+    if (table_check(w, *from, *bytes, SCIF_PROT_WRITE) || atomic_load(&w->going)) *bytes = 0;
+}
+
 static void begin_answer(struct weft_writer *w, uint8_t *buf, enum far_op op, const struct served *v,
                          int error) {
     far_begin(w, buf, FAR_HEADER_MAX, op, &(struct link){.own = v->own, .id = v->id});
@@ -253,7 +313,12 @@ static void begin_answer(struct weft_writer *w, uint8_t *buf, enum far_op op, co
 static void answer_write(struct served *v, int error) {
     uint8_t buf[FAR_HEADER_MAX];
     struct weft_writer w;
+    uint64_t from = 0, bytes = 0;
+    struct link *l = link_of(v);
     begin_answer(&w, buf, FAR_DONE, v, error);
+    if (!error && l && l->state == LINK_OPEN) grant(l, &v->what, &from, &bytes);
+    weft_put_u64(&w, from);
+    weft_put_u64(&w, bytes);
     far_send(v->remote, &w, NULL);
 }
 
@@ -328,6 +393,27 @@ static void on_shared_moved(void *arg, int error) {
         answer_write(v, error);
 }
 
+/* A fence: the program here has asked for RMAs, too. */
+static void on_fenced(void *arg, int error) {
+    struct served *v = arg;
+    v->busy = v->waits = false;
+    if (v->remote)
+        answer_write(v, error);
+    else
+        free(v);
+}
+
+static void answer_fence(struct link *l, struct served *v) {
+    if (!l || l->state != LINK_OPEN) {
+        answer_write(v, ECONNRESET);
+        return;
+    }
+    if (v->what.needs & SCIF_RMA_FORGET) atomic_fetch_add(&l->from->queue.granted, 1);
+    v->order = (struct order){.reached = on_fenced, .arg = v};
+    v->busy = v->waits = link_order(l, &v->order);
+    if (!v->waits) answer_write(v, 0);
+}
+
 static struct served *slot_of(struct remote *r, struct served **all, unsigned slot) {
     if (slot >= FAR_SLOTS) return NULL;
     struct served *v = all[slot] ? all[slot] : malloc(sizeof *v); /* not cleared: most of it is memory */
@@ -347,7 +433,9 @@ static bool get_request(struct weft_reader *in, unsigned *slot, bool read, struc
     out->whole = weft_get_u64(in);
     bool within = out->offset >= out->from && out->offset - out->from <= out->whole &&
                   out->bytes <= out->whole - (out->offset - out->from);
-    return !in->failed && out->needs <= NEEDS_ALL && out->bytes <= SCIF_BLOCK_BYTES && out->whole && within;
+    bool sound = !(out->needs & FENCES) || (!read && !out->bytes);
+    return !in->failed && !(out->needs & ~NEEDS_FAR) && out->bytes <= SCIF_BLOCK_BYTES && out->whole &&
+           within && sound;
 }
 
 static void on_request(struct remote *r, struct link *l, const struct served *from, struct weft_reader *in,
@@ -364,7 +452,9 @@ static void on_request(struct remote *r, struct link *l, const struct served *fr
     v->key = from->key;
     v->own = from->own;
     v->id = from->id;
-    if (read && v->busy) {
+    if (what.needs & FENCES) {
+        answer_fence(l, v);
+    } else if (read && v->busy) {
         v->again = true;
     } else if (read) {
         answer_read(v);
@@ -400,16 +490,24 @@ static void leave_served(struct served **all) {
     }
 }
 
+/* What waits for it is told when its link goes, which follows. */
+static void lose_rma(struct remote *r, struct rma *m) {
+    struct link *l = weft_map_get(&r->far->links, m->key);
+    weft_list_remove(&m->order.link);
+    if (l) count_left(l, m, r->lost);
+    finish(m, r->lost);
+}
+
 void rma_lost(struct remote *r) {
     for (unsigned i = 0; i < FAR_SLOTS; i++) {
         struct rma *m = r->asked_for[i];
         r->asked_for[i] = NULL;
         if (!m) continue;
         m->remote = NULL;
-        finish(m, r->lost);
+        lose_rma(r, m);
     }
     while (!weft_list_empty(&r->rmas))
-        finish(weft_list_entry(weft_list_pop_front(&r->rmas), struct rma, link), r->lost);
+        lose_rma(r, weft_list_entry(weft_list_pop_front(&r->rmas), struct rma, link));
     leave_served(r->read);
     leave_served(r->write);
 }
