@@ -83,7 +83,7 @@ struct job {
     struct scif_piece *pieces; /* room for as many as there are pages of one window */
     struct other *other;
     unsigned others;
-    int pool, stage, in, out, memory;
+    int pool, stage, in, out, memory, faults;
     unsigned char buffer[2][CHUNK_BYTES];
     uint64_t token[CHUNK_PAGES], kept[CHUNK_PAGES];
     bool same[CHUNK_PAGES];
@@ -227,64 +227,34 @@ static int transplant(struct job *j, uint32_t first, uint32_t n, unsigned char *
     return err ? err : to_pool(j, first, n, j->buffer[0]);
 }
 
-/* ---- Where the pages were taken from ----
- * Meanwhile the program may have unmapped the addresses, or moved them (realloc() does), which watch_follow()
- * tells. */
-struct site {
-    struct job *j;
-    uint32_t first, n;
-    unsigned char *pages; /* what was taken away */
-    int prot;
-    uint32_t moves; /* of watched memory before it was */
-};
-
-static uintptr_t place_now(const struct site *s, uint32_t i) {
-    return watch_follow(s->j->place[s->first] + (uintptr_t)i * SCIF_PAGE, s->moves);
+/* Whether the addresses still are where the pages were taken from: the program may have unmapped them
+ * meanwhile. */
+static bool is_armed(const struct job *j, uintptr_t at, size_t bytes) {
+    struct uffdio_writeprotect w = {.range = {at, bytes}};
+    return ioctl(j->faults, UFFDIO_WRITEPROTECT, &w) == 0;
 }
 
-/* Pages that are alike, and adjoin where they are now, if they are anywhere. */
-static uint32_t next_run(const struct site *s, uint32_t i, uintptr_t *at, bool *there) {
-    uint32_t len = 1;
-    *at = place_now(s, i);
-    *there = watch_knows(*at, SCIF_PAGE);
-    while (i + len < s->n && s->j->same[i + len] == s->j->same[i] &&
-           place_now(s, i + len) == *at + len * SCIF_PAGE &&
-           watch_knows(*at + len * SCIF_PAGE, SCIF_PAGE) == *there)
-        len++;
-    return len;
-}
-
-static void give_back(void *from, size_t bytes, uintptr_t to) {
-    if (move_mapping(from, bytes, 0, to)) return;
-    weft_error("scif", "memory that was to be mapped cannot be given back: %s", strerror(errno));
-    abort(); /* the program would go on without it */
-}
-
-/* The file, or what was taken away, comes to the addresses; and after them, if they are moved at that moment.
- */
-static int put_there(const struct site *s, uint32_t i, uint32_t len, uintptr_t at, bool as_file) {
-    size_t bytes = (size_t)len * SCIF_PAGE;
-    unsigned char *from = s->pages + (size_t)i * SCIF_PAGE;
-    int err = as_file && !show_pool(s->j, s->first + i, len, at, s->prot) ? ENOMEM : 0;
-    bool shown = as_file && !err;
-    if (!shown && mprotect(from, bytes, s->prot)) err = ENOMEM;
-    if (!shown) give_back(from, bytes, at);
-    for (uintptr_t now; (now = place_now(s, i)) != at; at = now) give_back((void *)at, bytes, now);
-    if (!shown) watch_memory(at, bytes);
-    watch_wake(at, bytes);
-    return err;
-}
-
-static int settle(const struct site *s, int err) {
-    for (uint32_t i = 0, len; i < s->n; i += len) {
-        uintptr_t at;
-        bool there, as_file = !err && s->j->same[i];
-        len = next_run(s, i, &at, &there);
-        if (there) {
-            int now = put_there(s, i, len, at, as_file);
-            if (now) err = now;
+/* The file, or what was taken away, comes to the addresses. */
+static int settle(struct job *j, uint32_t first, uint32_t n, unsigned char *pages, int prot, int err) {
+    uintptr_t at = j->place[first];
+    for (uint32_t i = 0, len; i < n; i += len) {
+        len = run_length(j->same, i, n);
+        uintptr_t to = at + (size_t)i * SCIF_PAGE;
+        if (!is_armed(j, to, (size_t)len * SCIF_PAGE)) len = 1;
+        size_t bytes = (size_t)len * SCIF_PAGE;
+        if (!is_armed(j, to, bytes)) {
+            if (!err) mark_done(j, first + i, len);
+            continue;
         }
-        if (!err) mark_done(s->j, s->first + i, len);
+        bool shown = !err && j->same[i] && show_pool(j, first + i, len, to, prot);
+        if (!err && j->same[i] && !shown) err = ENOMEM;
+        if (!err) mark_done(j, first + i, len);
+        if (shown) continue;
+        void *from = pages + (size_t)i * SCIF_PAGE;
+        if (mprotect(from, bytes, prot) || !move_mapping(from, bytes, 0, to)) {
+            weft_error("scif", "memory that was to be mapped cannot be given back: %s", strerror(errno));
+            abort(); /* the program would go on without it */
+        }
     }
     return err;
 }
@@ -292,18 +262,25 @@ static int settle(const struct site *s, int err) {
 static int move_private(struct job *j, uint32_t first, uint32_t n, const struct mapping *m) {
     size_t bytes = (size_t)n * SCIF_PAGE;
     uintptr_t at = j->place[first];
+    struct uffdio_range range = {at, bytes};
+    struct uffdio_register arm = {.range = range,
+                                  .mode = UFFDIO_REGISTER_MODE_MISSING | UFFDIO_REGISTER_MODE_WP};
     if (getrandom(j->token, n * sizeof *j->token, 0) < 0) return errno;
-    struct site s = {.j = j, .first = first, .n = n, .prot = m->prot, .moves = watch_moves()};
-    s.pages = mmap(NULL, bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (s.pages == MAP_FAILED) return ENOMEM;
-    int err = watch_take(at, bytes, s.pages) ? 0 : ENOMEM;
+    void *pages = mmap(NULL, bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (pages == MAP_FAILED) return ENOMEM;
+    watch_no_more(at, bytes);
+    int err = j->faults < 0 || ioctl(j->faults, UFFDIO_REGISTER, &arm) ? ENOMEM : 0;
+    bool armed = !err;
+    if (!err && !move_mapping((void *)at, bytes, MREMAP_DONTUNMAP, (uintptr_t)pages)) err = ENOMEM;
     if (!err) { /* threads wait from here */
-        err = mprotect(s.pages, bytes, PROT_READ | PROT_WRITE) ? ENOMEM : transplant(j, first, n, s.pages);
+        err = mprotect(pages, bytes, PROT_READ | PROT_WRITE) ? ENOMEM : transplant(j, first, n, pages);
         if (err) memset(j->same, 0, sizeof j->same);
-        err = settle(&s, err);
-        watch_wake(at, bytes);
+        err = settle(j, first, n, pages, m->prot, err);
+        ioctl(j->faults, UFFDIO_WAKE, &range);
     }
-    munmap(s.pages, bytes); /* what was not given back */
+    if (armed) ioctl(j->faults, UFFDIO_UNREGISTER, &range);
+    watch_memory(at, bytes);
+    munmap(pages, bytes); /* what was not given back */
     return err;
 }
 
@@ -581,6 +558,7 @@ static void release(struct job *j) {
     if (j->place) munmap(j->place, j->pinned.pages * sizeof *j->place);
     if (j->page) munmap(j->page, j->pinned.pages * sizeof *j->page);
     if (j->memory >= 0) close_descriptor(j->memory);
+    if (j->faults >= 0) close_descriptor(j->faults);
     munmap(j, sizeof *j);
 }
 
@@ -591,6 +569,7 @@ static int prepare(struct job *j, struct endpoint *e, const struct scif_piece *p
     j->e = e;
     j->p = *p;
     j->memory = open("/proc/self/mem", O_RDONLY | O_CLOEXEC);
+    j->faults = watch_descriptor(0);
     int err = l && pool ? pin_down(e, p, &j->pinned) : ENOMEM;
     if (err) return err;
     j->pool = file_descriptor(pool);

@@ -14,7 +14,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
-#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -29,7 +28,6 @@ struct moved {
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static int of; /* the process that has the thread */
 static int door = -1, inside = -1, faults = -1;
-static uintptr_t own_move;    /* where pages are just taken to by watch_take() */
 static atomic_bool unnoticed; /* a system call waits too when it gets memory that is being moved */
 static struct moved *moved;
 static uint32_t moves, room;
@@ -72,49 +70,16 @@ void watch_no_more(uintptr_t address, size_t bytes) {
     errno = kept;
 }
 
-/* The system tells of this mremap() too, which is none of the program's. */
-bool watch_take(uintptr_t address, size_t bytes, void *aside) {
-    struct uffdio_register arm = {.range = {address, bytes},
-                                  .mode = UFFDIO_REGISTER_MODE_MISSING | UFFDIO_REGISTER_MODE_WP};
-    if (faults < 0 || ioctl(faults, UFFDIO_REGISTER, &arm)) return false;
-    pthread_mutex_lock(&lock);
-    own_move = (uintptr_t)aside;
-    pthread_mutex_unlock(&lock);
-    bool good = syscall(SYS_mremap, address, bytes, bytes, MREMAP_MAYMOVE | MREMAP_FIXED | MREMAP_DONTUNMAP,
-                        aside) == (long)aside;
-    pthread_mutex_lock(&lock); /* until it is clear whose move it was */
-    own_move = 0;
-    pthread_mutex_unlock(&lock);
-    watch_no_more(good ? (uintptr_t)aside : address, bytes);
-    if (!good) watch_memory(address, bytes);
-    return good;
-}
-
-void watch_wake(uintptr_t address, size_t bytes) {
-    struct uffdio_range r = {address, bytes};
-    (void)ioctl(faults, UFFDIO_WAKE, &r);
-}
-
-/* Not in the heap: a thread may have that locked and wait for the page that is just being moved. */
-static bool more_room(void) {
-    uint32_t more = room ? 2 * room : SCIF_PAGE / sizeof *moved;
-    void *p = mmap(NULL, more * sizeof *moved, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (p == MAP_FAILED) return false;
-    if (room) memcpy(p, moved, room * sizeof *moved);
-    if (room) munmap(moved, room * sizeof *moved);
-    moved = p;
-    room = more;
-    return true;
-}
-
-/* With the lock. */
-static void note(uintptr_t from, uintptr_t to, size_t bytes) {
-    if (moves < room || more_room()) moved[moves++] = (struct moved){from, to, bytes};
-}
-
 void watch_note(uintptr_t from, uintptr_t to, size_t bytes) {
     pthread_mutex_lock(&lock);
-    note(from, to, bytes);
+    if (moves == room) {
+        struct moved *more = realloc(moved, (room ? 2 * room : 16) * sizeof *more);
+        if (more) {
+            moved = more;
+            room = room ? 2 * room : 16;
+        }
+    }
+    if (moves < room) moved[moves++] = (struct moved){from, to, bytes};
     pthread_mutex_unlock(&lock);
 }
 
@@ -133,20 +98,10 @@ uintptr_t watch_follow(uintptr_t address, uint32_t born) {
     return address;
 }
 
-/* mremap() returns when its event has been read: whoever has the lock then knows of it. A thread of its own,
- * since another one's mremap() must not wait while pages are being moved, which is mremap() too. */
-static void *hear(void *descriptor) {
-    struct pollfd p = {.fd = (int)(intptr_t)descriptor, .events = POLLIN};
+static void on_events(void) {
     struct uffd_msg m;
-    for (;;) {
-        if (poll(&p, 1, -1) < 0) continue;
-        if (p.revents & POLLNVAL) return NULL;
-        pthread_mutex_lock(&lock);
-        while (read(p.fd, &m, sizeof m) == sizeof m)
-            if (m.event == UFFD_EVENT_REMAP && m.arg.remap.to != own_move)
-                note(m.arg.remap.from, m.arg.remap.to, m.arg.remap.len);
-        pthread_mutex_unlock(&lock);
-    }
+    while (read(faults, &m, sizeof m) == sizeof m)
+        if (m.event == UFFD_EVENT_REMAP) watch_note(m.arg.remap.from, m.arg.remap.to, m.arg.remap.len);
 }
 
 /* ---- The door ---- */
@@ -180,19 +135,20 @@ static void on_question(void) {
 }
 
 static void *watch(void *none) {
-    struct pollfd p[1 + COHERENT_FDS] = {{.fd = inside, .events = POLLIN}};
+    struct pollfd p[2 + COHERENT_FDS] = {{.fd = inside, .events = POLLIN}, {.fd = faults, .events = POLLIN}};
     struct timespec wait;
     for (;;) {
-        bool wakes = coherent_prepare(p + 1, &wait);
-        if (ppoll(p, 1 + COHERENT_FDS, wakes ? &wait : NULL, NULL) < 0) continue;
-        coherent_turn(p + 1);
+        bool wakes = coherent_prepare(p + 2, &wait);
+        if (ppoll(p, 2 + COHERENT_FDS, wakes ? &wait : NULL, NULL) < 0) continue;
+        if (p[1].revents) on_events(); /* first: what it says was before what is asked now */
+        coherent_turn(p + 2);
         if (p[0].revents & POLLIN) on_question();
         if (p[0].revents & (POLLHUP | POLLERR | POLLNVAL)) return none;
     }
 }
 
 /* ---- Start ---- */
-static int start_thread(void *(*run)(void *), void *arg) {
+static int start_thread(void) {
     sigset_t all, before;
     pthread_attr_t a;
     pthread_t t;
@@ -201,7 +157,7 @@ static int start_thread(void *(*run)(void *), void *arg) {
     pthread_attr_setstacksize(&a, STACK_BYTES);
     pthread_attr_setdetachstate(&a, PTHREAD_CREATE_DETACHED);
     pthread_sigmask(SIG_SETMASK, &all, &before);
-    int err = pthread_create(&t, &a, run, arg);
+    int err = pthread_create(&t, &a, watch, NULL);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     pthread_attr_destroy(&a);
     return err;
@@ -215,11 +171,7 @@ static int start(void) {
     faults = watch_descriptor(UFFD_FEATURE_EVENT_REMAP);
     if (faults < 0) weft_debug("scif", "userfaultfd is not to be had: %s", strerror(errno));
     int err = coherent_start();
-    if (!err) err = start_thread(watch, NULL);
-    if (!err && faults >= 0 && start_thread(hear, (void *)(intptr_t)faults)) {
-        close_descriptor(faults); /* nothing is watched, and so nothing can be moved */
-        faults = -1;
-    }
+    if (!err) err = start_thread();
     if (!err) return 0;
     close_descriptor(inside);
     close_descriptor(door);

@@ -16,10 +16,6 @@ int watch_door(void);
 /* Private memory of the program's becomes a window. False: it cannot be watched. */
 bool watch_memory(uintptr_t address, size_t bytes);
 void watch_no_more(uintptr_t address, size_t bytes);
-/* Takes the pages away from watched addresses, at which threads wait from now on, to `aside`. False: nothing
- * is changed. They wait until something else is mapped there, and they are woken. */
-bool watch_take(uintptr_t address, size_t bytes, void *aside);
-void watch_wake(uintptr_t address, size_t bytes);
 /* Whether it still is that memory, or other memory has got the address meanwhile. */
 bool watch_knows(uintptr_t address, size_t bytes);
 
