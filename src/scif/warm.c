@@ -21,10 +21,18 @@ static void suggest(const struct scif_windows *w, const struct scif_piece *p) {
     errno = kept;
 }
 
+static void warm_piece(struct space *s, const struct scif_piece *p, uint64_t n) {
+    if (p->kind != PIECE_PINNED || p->bytes > UP_TO) return;
+    if (space_is_hot(s, p, n < LEAST ? LEAST : n)) suggest(s->table, p);
+}
+
+/* A window may be in several pieces: of memory of which a part was moved before. */
 void warm_window(struct space *s, uint64_t offset, uint64_t n) {
     struct scif_piece p;
     unsigned version;
-    if (!table_look_up(s->table, offset, &p, &version) || p.kind != PIECE_PINNED) return;
-    if (n < LEAST) n = LEAST;
-    if (p.bytes <= UP_TO && space_is_hot(s, &p, n)) suggest(s->table, &p);
+    for (uint64_t end = offset + n; offset < end; offset = p.offset + p.bytes) {
+        if (!table_look_up(s->table, offset, &p, &version)) return;
+        uint64_t to = p.offset + p.bytes < end ? p.offset + p.bytes : end;
+        warm_piece(s, &p, to - offset);
+    }
 }
