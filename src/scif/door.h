@@ -1,14 +1,19 @@
-/* The socket at which an owner of windows is asked about them (watch.h), by other processes and by the service. */
+/* The socket at which an owner of windows is asked about them (watch.h), by other processes and by the
+ * service. */
 #ifndef WEFT_SCIF_DOOR_H
 #define WEFT_SCIF_DOOR_H
 #include "scif/layout.h"
+#include "scif/protocol.h"
 
 #include <stdbool.h>
 
 /* Whether that owner is there. */
 bool door_is_open(const struct scif_windows *w, uint32_t owner);
-/* The owner's door, or, if it is not there any more, that of another one that has the windows, by fork(); the caller's
- * to close. -1: nobody is there. */
+/* The owner's door, or, if it is not there any more, that of another one that has the windows, by fork(); the
+ * caller's to close. -1: nobody is there. */
 int door_fetch(const struct scif_windows *w, uint32_t owner);
+/* Puts the question there. The socket at which an int32_t, 0 or an errno, will come, the caller's to close;
+ * it ends without if the owner does. -ESRCH: nobody is there, -ENOMEM. flags: of sendmsg(). */
+int door_ask(const struct scif_windows *w, uint32_t owner, const struct scif_question *q, int flags);
 
 #endif

@@ -7,7 +7,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -66,13 +65,12 @@ static bool window_has(const struct endpoint *e, uint64_t at, uint64_t bytes) {
     return false;
 }
 
-static bool is_alive(unsigned process) { return kill((pid_t)process, 0) == 0 || errno != ESRCH; }
-
 static bool user_has(const struct endpoint *e, uint64_t at, uint64_t bytes) {
     for (unsigned i = 0; i < SCIF_USERS_MAX; i++) {
         const struct scif_user *u = &e->own.table->user[i];
         unsigned process = atomic_load(&u->process);
-        if (process && atomic_load(&u->busy) && is_alive(process)) return true; /* else it was killed then */
+        if (process && atomic_load(&u->busy) && !space_user_is_gone(process))
+            return true; /* else it was killed then */
         if (process && atomic_load(&u->mapped) &&
             memory_shows_file((int)process, file_device(pool), file_inode(pool), at, bytes))
             return true;
@@ -122,7 +120,7 @@ void pool_remember_user(unsigned process) {
 
 static bool is_other(unsigned process, pid_t service) {
     return process && process != (unsigned)line_process() && process != (unsigned)service &&
-           is_alive(process);
+           !space_user_is_gone(process);
 }
 
 bool pool_is_seen(void) {

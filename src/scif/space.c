@@ -101,7 +101,7 @@ bool space_is_hot(struct space *s, const struct scif_piece *p, uint64_t n) {
 }
 
 /* ---- Who is here ---- */
-static bool is_dead(unsigned process) { return kill((pid_t)process, 0) && errno == ESRCH; }
+bool space_user_is_gone(unsigned process) { return kill((pid_t)process, 0) && errno == ESRCH; }
 
 /* With the lock. */
 static struct scif_user *sign_in(struct scif_windows *w, unsigned own) {
@@ -110,7 +110,7 @@ static struct scif_user *sign_in(struct scif_windows *w, unsigned own) {
     for (unsigned i = 0; i < SCIF_USERS_MAX; i++) {
         struct scif_user *u = &w->user[i];
         unsigned other = atomic_load(&u->process);
-        if (other && !is_dead(other)) continue;
+        if (other && !space_user_is_gone(other)) continue;
         if (!atomic_compare_exchange_strong(&u->process, &other, own)) continue;
         atomic_store(&u->busy, 0);
         atomic_store(&u->mapped, 0);

@@ -34,6 +34,7 @@ struct ring *space_room_for_ring(struct space *s, unsigned i); /* the owner's, t
  * NULL: too many processes are here. */
 struct scif_user *space_enter(struct space *s);
 void space_leave(struct scif_user *u);
+bool space_user_is_gone(unsigned process);
 
 /* n bytes. 0, ENXIO (no window there, or not any more), ENOMEM, EFAULT (the memory is not there, or may not
  * be read or written). The range may span windows; nothing is said about protection. */

@@ -193,22 +193,13 @@ int watch_door(void) { return door; }
 /* ---- Asking ---- */
 int watch_ask(const struct scif_windows *w, uint32_t owner, uint64_t offset, uint64_t bytes) {
     struct scif_question q = {w->name, offset, bytes, SCIF_QUESTION_MOVE, 0};
-    int pair[2], to = door_fetch(w, owner);
-    if (to < 0) return ESRCH;
-    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair)) {
-        close_descriptor(to);
-        return ENOMEM;
-    }
-    struct scif_record r = {.data = &q, .bytes = sizeof q, .fd = {pair[1]}, .fds = 1};
-    int err = scif_record_send(to, &r, 0);
-    close_descriptor(pair[1]);
-    close_descriptor(to);
+    int reply = door_ask(w, owner, &q, 0);
+    if (reply < 0) return -reply;
     int32_t answer = 0;
-    ssize_t n = 0;
-    if (!err) do
-            n = recv(pair[0], &answer, sizeof answer, 0);
-        while (n < 0 && errno == EINTR);
-    close_descriptor(pair[0]);
+    ssize_t n;
+    do n = recv(reply, &answer, sizeof answer, 0);
+    while (n < 0 && errno == EINTR);
+    close_descriptor(reply);
     if (n != sizeof answer) return ESRCH;
     return answer == 0 || answer == ENXIO ? answer : ENOMEM;
 }

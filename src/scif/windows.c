@@ -13,7 +13,6 @@
 
 #include <dirent.h>
 #include <fcntl.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -31,7 +30,7 @@ static bool is_mapped(const struct scif_windows *w, const struct scif_piece *p) 
     for (unsigned i = 0; i < SCIF_USERS_MAX; i++) {
         const struct scif_user *u = &w->user[i];
         int process = (int)atomic_load(&u->process);
-        if (!process || !atomic_load(&u->mapped) || (kill(process, 0) && errno == ESRCH)) continue;
+        if (!process || !atomic_load(&u->mapped) || space_user_is_gone((unsigned)process)) continue;
         if (atomic_load(&u->busy)) return true;
         if (process == line_process() ? map_shows(f->device, f->inode, p->at, p->bytes)
                                       : memory_shows_file(process, f->device, f->inode, p->at, p->bytes))

@@ -256,21 +256,9 @@ static int ask_owner(const struct link *l, const struct map_ask *a) {
     const struct scif_windows *w = l->space.table;
     struct scif_piece p;
     unsigned version;
-    int pair[2];
     if (!table_look_up(w, a->offset, &p, &version)) return -1;
-    int door = door_fetch(w, p.owner);
-    if (door < 0 || socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair)) {
-        if (door >= 0) close(door);
-        return -1;
-    }
     struct scif_question q = {w->name, a->offset, (uint64_t)a->pages * SHARE_PAGE, SCIF_QUESTION_SHARE, 0};
-    struct scif_record out = {.data = &q, .bytes = sizeof q, .fd = {pair[1]}, .fds = 1};
-    int err = scif_record_send(door, &out, MSG_DONTWAIT);
-    close(door);
-    close(pair[1]);
-    if (!err) return pair[0];
-    close(pair[0]);
-    return -1;
+    return door_ask(w, p.owner, &q, MSG_DONTWAIT);
 }
 
 static void start(struct map_ask *a, struct link *l) {
