@@ -9,23 +9,7 @@ DEAD_MS=6000
 mapped=$build/bin/test/scif_mapped
 need "$weft" "$mapped"
 
-if [ "${2-}" != inside ]; then
-    need_namespaces
-    "$tests/lab/netns.sh" ip netns exec left "$tests/${0##*/}" "$build" inside
-    exit
-fi
-# From here on this is host `left`; everything of `right` carries another mark.
-export WEFT_ADAPTER=udp
-right_dir=$scratch/right
-mkdir -m 700 "$right_dir"
-# shellcheck disable=SC2317,SC2329
-{
-    right() { XDG_RUNTIME_DIR=$right_dir ip netns exec right "$@"; }
-    right_marked() { (XDG_RUNTIME_DIR=$right_dir && marked "$1"); }
-    right_is_empty() { [ -z "$(XDG_RUNTIME_DIR=$right_dir && marked_processes)" ]; }
-    two_nodes() { [ "$("$weft" nodes --json 2>/dev/null | grep -c '"online":true')" -eq 2 ]; }
-    serves() { [ -s "$scratch/address" ]; }
-}
+. "$(dirname "$0")/left-and-right.sh"
 
 serve() {
     : >"$scratch/address"
