@@ -48,13 +48,18 @@ static void take_descriptors(struct scif_record *r, struct msghdr *m) {
     }
 }
 
+/* Who ends without having read everything resets the socket, which is told once, before what it has sent. */
 int scif_record_receive(int s, struct scif_record *r, int flags) {
     union control c;
     struct iovec piece = {r->data, r->bytes};
     struct msghdr m = {.msg_iov = &piece, .msg_iovlen = 1, .msg_control = &c, .msg_controllen = sizeof c};
+    bool reset = false, again;
     ssize_t n;
-    do n = recvmsg(s, &m, flags | MSG_CMSG_CLOEXEC);
-    while (n < 0 && errno == EINTR);
+    do {
+        n = recvmsg(s, &m, flags | MSG_CMSG_CLOEXEC);
+        again = n < 0 && (errno == EINTR || (errno == ECONNRESET && !reset));
+        reset |= n < 0 && errno == ECONNRESET;
+    } while (again);
     if (n < 0) return -errno;
     take_descriptors(r, &m);
     if (n > 0 && !(m.msg_flags & (MSG_TRUNC | MSG_CTRUNC))) {
