@@ -62,9 +62,15 @@ struct graph_step {
     unsigned char *expected; /* what a read must give */
 };
 
+/* In the model a step is done only after a later one, or (GRAPH_STEPS) never: as if a device had done so. */
+struct graph_late {
+    unsigned step, after;
+};
+
 struct graph {
     uint64_t seed, random;
-    unsigned devices, without;
+    unsigned devices;
+    struct graph_late late;
     unsigned objects, roots, queues, steps;
     struct graph_object object[GRAPH_OBJECTS];
     unsigned char *host[GRAPH_ROOTS];  /* what a buffer is made of, or NULL */
@@ -79,9 +85,8 @@ struct graph {
 extern const char graph_source[];
 extern const char *const graph_kind_name[GRAPH_KINDS];
 
-/* For `devices` devices; without: a step that the model leaves out, GRAPH_STEPS: none. Freed with
- * graph_free(). */
-void graph_make(struct graph *g, uint64_t seed, unsigned devices, unsigned without);
+/* For `devices` devices; late.step GRAPH_STEPS: all is done in order. Freed with graph_free(). */
+void graph_make(struct graph *g, uint64_t seed, unsigned devices, const struct graph_late *late);
 void graph_free(struct graph *g);
 void graph_print(const struct graph *g);
 /* Does what a step does to the model. */

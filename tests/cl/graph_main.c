@@ -59,7 +59,7 @@ static void build(struct cltest *t) {
 
 static void run(struct cltest *t) {
     unsigned devices = t->n_devices < DEVICES_MAX ? t->n_devices : DEVICES_MAX;
-    graph_make(&graph, o.from, devices, GRAPH_STEPS);
+    graph_make(&graph, o.from, devices, &(struct graph_late){GRAPH_STEPS, GRAPH_STEPS});
     if (o.print) graph_print(&graph);
     graph_run(t, &graph, program);
     graph_free(&graph);

@@ -87,6 +87,17 @@ static uint64_t before_by_queue(const struct graph *g, unsigned at, bool whole) 
     return before;
 }
 
+/* A barrier with a wait list waits for the one before it, too; with PoCL 3.1 it does so only when it is told
+ * to. */
+static void wait_for_barrier(struct graph *g, unsigned at) {
+    unsigned i = at;
+    while (i-- > 0)
+        if (g->step[i].kind == GRAPH_BARRIER && g->step[i].queue == g->step[at].queue) {
+            g->step[at].after |= UINT64_C(1) << i;
+            return;
+        }
+}
+
 /* Waits for what it conflicts with and is not before it already; now and then for others, too. */
 static void put_in_order(struct graph *g, unsigned at) {
     struct graph_step *s = &g->step[at];
@@ -98,6 +109,7 @@ static void put_in_order(struct graph *g, unsigned at) {
         s->after |= UINT64_C(1) << i;
         g->before[at] |= g->before[i] | UINT64_C(1) << i;
     }
+    if (s->kind == GRAPH_BARRIER && (s->after || s->gated)) wait_for_barrier(g, at);
     if (sync && !s->after && !s->gated) g->before[at] |= before_by_queue(g, at, true);
 }
 
@@ -214,7 +226,8 @@ static void add(struct graph *g, const struct graph_step *what) {
                   one_in(g, 8);
     give_memory(s);
     put_in_order(g, at);
-    if (at != g->without) graph_apply(g, s);
+    if (at != g->late.step) graph_apply(g, s);
+    if (at == g->late.after) graph_apply(g, &g->step[g->late.step]);
 }
 
 /* What has no contents yet gets some. */
@@ -228,8 +241,8 @@ static void fill_root(struct graph *g, unsigned root) {
     add(g, &s);
 }
 
-void graph_make(struct graph *g, uint64_t seed, unsigned devices, unsigned without) {
-    *g = (struct graph){.seed = seed, .random = seed, .devices = devices, .without = without};
+void graph_make(struct graph *g, uint64_t seed, unsigned devices, const struct graph_late *late) {
+    *g = (struct graph){.seed = seed, .random = seed, .devices = devices, .late = *late};
     make_objects(g);
     make_queues(g, devices);
     unsigned wanted = GRAPH_ROOTS + (unsigned)below(g, GRAPH_STEPS - GRAPH_ROOTS) + 1;
