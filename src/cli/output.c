@@ -1,6 +1,8 @@
 /* Tables and JSON lines. */
 #include "cli/output.h"
 
+#include "base/printable.h"
+
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -21,6 +23,7 @@ void table_add(struct table *t, const char *fmt, ...) {
     char *text = NULL;
     if (vasprintf(&text, fmt, args) < 0) text = NULL;
     va_end(args);
+    if (text) weft_printable(text); /* much of it comes from other nodes */
     t->cell[t->cells++] = text;
 }
 

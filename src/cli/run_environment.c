@@ -21,6 +21,8 @@ void run_environment_prepare(const struct run_arguments *a) {
     setenv("WEFT_OPENCL_VENDORS", vendors, 1);
     if (a->adapter) setenv("WEFT_ADAPTER", a->adapter, 1);
     if (a->platforms) setenv("WEFT_OPENCL_PLATFORMS", a->platforms, 1);
+    if (a->devices) setenv("WEFT_OPENCL_DEVICES", a->devices, 1);
+    if (a->cap) setenv("WEFT_OPENCL_CAP", a->cap, 1);
 }
 
 /* lib/ beside the bin/ in which this program lies. */

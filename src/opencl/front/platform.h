@@ -38,6 +38,7 @@ struct device {
 struct backend_entry {
     struct backend *backend;
     const char *host;
+    size_t *rank; /* heap; for each of its devices the place among all, or CHOICE_LEFT_OUT; NULL: as they come */
 };
 
 /* All platforms; discovers at the first call. */
