@@ -25,6 +25,11 @@ WEFT_OPTIONS(
      .max = 1000000,
      .unit = "devices",
      .help = "Most OpenCL devices that programs see, the first ones of their order; 0: all."},
+    {.name = "opencl_library",
+     .type = WEFT_OPTION_STRING,
+     .help =
+         "The libweft_opencl.so of programs that were linked with --wrap, read from the environment only; "
+         "off: they run without weft."},
     {.name = "opencl_local",
      .type = WEFT_OPTION_ENUM,
      .value = "direct",
