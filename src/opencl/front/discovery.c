@@ -27,6 +27,7 @@ struct remote_node_found {
 /* What devices live on, for the life of the process. `used`: nothing reads them but leak checkers. */
 static struct inventory *local_inventory __attribute__((used));
 static struct remote_node_found *remote_nodes __attribute__((used));
+static struct node_client *own_line __attribute__((used)); /* NULL: the fabric's does */
 
 /* A driver platform somewhere. */
 struct candidate {
@@ -107,12 +108,19 @@ static void find_remote(struct candidates *c, struct node_client *client, uint32
 
 /* --- choosing --- */
 
+/* How many devices there are before its first on its node. */
+static size_t first_on_node(const struct candidates *c, size_t at) {
+    size_t n = 0;
+    for (size_t i = 0; i < at; i++)
+        if (c->at[i].node == c->at[at].node) n += c->at[i].platform->device_count;
+    return n;
+}
+
 /* The number of its first device, in the order of the nodes' ids. */
 static size_t first_number(const struct candidates *c, size_t at) {
-    size_t n = 0;
+    size_t n = first_on_node(c, at);
     for (size_t i = 0; i < c->count; i++)
-        if (c->at[i].node < c->at[at].node || (c->at[i].node == c->at[at].node && i < at))
-            n += c->at[i].platform->device_count;
+        if (c->at[i].node < c->at[at].node) n += c->at[i].platform->device_count;
     return n;
 }
 
@@ -215,18 +223,20 @@ static struct backend *open_backend(const struct candidate *c, struct remote_hub
     return b;
 }
 
-static void open_all(const struct candidates *c, struct backend_entry **entries, size_t *count) {
+/* Whether the process has joined the cluster, and so has a line to its daemon. */
+static bool open_all(const struct candidates *c, struct backend_entry **entries, size_t *count) {
     struct remote_hub *hub = any_remote(c) ? open_hub() : NULL;
     *entries = calloc(c->count + 1, sizeof **entries);
     for (size_t i = 0; i < c->count; i++) {
         struct backend *b = *entries && c->at[i].rank ? open_backend(&c->at[i], hub) : NULL;
         char *host = b ? strdup(c->at[i].host) : NULL;
         if (host)
-            (*entries)[(*count)++] =
-                (struct backend_entry){.backend = b, .host = host, .rank = c->at[i].rank};
+            (*entries)[(*count)++] = (struct backend_entry){
+                .backend = b, .host = host, .first = (cl_uint)first_on_node(c, i), .rank = c->at[i].rank};
         else
             free(c->at[i].rank);
     }
+    return hub;
 }
 
 void discovery_run(struct backend_entry **entries, size_t *count) {
@@ -238,15 +248,15 @@ void discovery_run(struct backend_entry **entries, size_t *count) {
     const char *executor = getenv("WEFT_EXECUTOR"); /* set by the daemon: our own devices must not nest */
     if (executor && strcmp(executor, "0") != 0) return;
     gethostname(host, sizeof host - 1);
-    int rc = node_client_open(&client, NULL, NULL, NODE_TOOL, NULL);
+    int rc = node_client_open(&client, NULL, NULL, NODE_PROGRAM, NULL);
     if (rc < 0 && rc != WEFT_E_NOENT) weft_warn("opencl", "no daemon: %s", weft_error_text(rc));
     uint32_t self = rc == 0 ? node_client_self(client).node : 0;
     find_local(&c, self, host);
-    if (rc == 0) {
-        find_remote(&c, client, self);
-        node_client_close(client);
-    }
+    if (rc == 0) find_remote(&c, client, self);
     choose(&c);
-    open_all(&c, entries, count);
+    if (!open_all(&c, entries, count) && *count)
+        own_line = client; /* so that the daemon knows of the process, and can tell what it does */
+    else
+        node_client_close(client);
     free(c.at);
 }

@@ -27,6 +27,8 @@ struct device {
     struct platform *platform;
     struct backend *backend;
     cl_uint number; /* in backend->platform->devices */
+    cl_uint place;  /* among all devices of its node */
+    _Atomic unsigned usage; /* usage.c's; 0: not counted yet */
     const struct inventory_device *own;
     const char *host;
     cl_device_type type; /* as presented */
@@ -38,6 +40,7 @@ struct device {
 struct backend_entry {
     struct backend *backend;
     const char *host;
+    cl_uint first; /* the place of its first device among its node's */
     size_t *rank; /* heap; for each of its devices the place among all, or CHOICE_LEFT_OUT; NULL: as they come */
 };
 

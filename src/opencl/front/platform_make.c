@@ -36,6 +36,7 @@ static struct device *make_device(struct platform *p, const struct backend_entry
     d->platform = p;
     d->backend = e->backend;
     d->number = number;
+    d->place = e->first + number;
     d->own = &e->backend->platform->devices[number];
     d->host = e->host;
     cl_device_type as = presented_type();
