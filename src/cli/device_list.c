@@ -8,27 +8,28 @@
 #include <stdlib.h>
 
 /* What a node has told: NULL for nothing. */
-static struct inventory *ask(struct node_client *c, const struct node_info *n, unsigned timeout_ms,
+static struct inventory *ask(struct node_client *c, const struct node_info *n, unsigned timeout_ms, bool tell,
                              bool *failed) {
     void *blob = NULL;
     size_t bytes = 0;
     int rc = node_client_inventory(c, n->id, &blob, &bytes, timeout_ms);
     struct inventory *inv = rc == WEFT_OK && bytes ? inventory_decode(blob, bytes) : NULL;
     free(blob);
-    if (rc != WEFT_OK)
+    if (tell && rc != WEFT_OK)
         fprintf(stderr, "weft: no inventory of node %u (%s): %s\n", n->id, n->host, weft_error_text(rc));
-    else if (bytes && !inv)
+    else if (tell && bytes && !inv)
         fprintf(stderr, "weft: the inventory of node %u (%s) cannot be read\n", n->id, n->host);
     if (rc != WEFT_OK || (bytes && !inv)) *failed = true;
     return inv;
 }
 
-static void ask_all(struct device_list *l, struct node_client *c, unsigned timeout_ms) {
+static void ask_all(struct device_list *l, struct node_client *c, unsigned timeout_ms, bool tell) {
     uint64_t deadline = weft_now_ns() + timeout_ms * WEFT_NS_PER_MS;
     for (int i = 0; i < l->node_count; i++) {
         uint64_t now = weft_now_ns();
         unsigned left_ms = now < deadline ? (unsigned)((deadline - now) / WEFT_NS_PER_MS) : 0;
-        if (l->nodes[i].online) l->inventories[i] = ask(c, &l->nodes[i], left_ms, &l->incomplete);
+        if (l->nodes[i].online && (tell || l->nodes[i].inventory_ready))
+            l->inventories[i] = ask(c, &l->nodes[i], left_ms, tell, &l->incomplete);
     }
 }
 
@@ -48,12 +49,12 @@ static void add_platform(struct device_list *l, const struct node_info *n,
     }
 }
 
-bool device_list_get(struct device_list *l, struct node_client *c, unsigned timeout_ms) {
+bool device_list_get(struct device_list *l, struct node_client *c, unsigned timeout_ms, bool tell) {
     *l = (struct device_list){0};
     l->node_count = cluster_nodes(c, &l->nodes);
     if (l->node_count < 0) return false;
     l->inventories = calloc((size_t)l->node_count + 1, sizeof *l->inventories);
-    if (l->inventories) ask_all(l, c, timeout_ms);
+    if (l->inventories) ask_all(l, c, timeout_ms, tell);
     size_t room = l->inventories ? count_devices(l) + 1 : 0;
     l->devices = calloc(room, sizeof *l->devices);
     l->platforms = calloc(room, sizeof *l->platforms);

@@ -14,8 +14,9 @@ struct device_list {
     bool incomplete;                       /* a node that is up has not told its devices; said why */
 };
 
-/* Waits at most timeout_ms for nodes that are still looking. False: told. */
-bool device_list_get(struct device_list *l, struct node_client *c, unsigned timeout_ms);
+/* Waits at most timeout_ms for nodes that are still looking. tell: says on standard error what went wrong; else those nodes are not
+ * waited for, and nothing is said. False: no list. */
+bool device_list_get(struct device_list *l, struct node_client *c, unsigned timeout_ms, bool tell);
 void device_list_free(struct device_list *l);
 /* Says that none fits the list, and what there is. */
 void device_list_no_match(const struct device_list *l, const char *list);

@@ -72,7 +72,7 @@ static int show_all(struct view *v) {
     struct device_list l;
     struct node_client *c = cluster_open();
     if (!c) return 1;
-    int status = device_list_get(&l, c, INVENTORY_TIMEOUT_MS) ? show_list(v, &l) : 1;
+    int status = device_list_get(&l, c, INVENTORY_TIMEOUT_MS, true) ? show_list(v, &l) : 1;
     device_list_free(&l);
     node_client_close(c);
     return status;

@@ -187,7 +187,8 @@ static bool devices_fit(const struct run *r) {
     struct device_list l = {0};
     struct node_client *c;
     if (!r->a.devices || node_client_open(&c, NULL, r->socket, NODE_TOOL, NULL) != WEFT_OK) return true;
-    bool fit = !device_list_get(&l, c, (unsigned)weft_option_int("opencl_discovery_ms")) || l.incomplete;
+    bool fit =
+        !device_list_get(&l, c, (unsigned)weft_option_int("opencl_discovery_ms"), true) || l.incomplete;
     size_t *rank = calloc(l.count + 1, sizeof *rank);
     fit = fit || !rank || choice_make(r->a.devices, 0, l.devices, l.count, rank);
     if (!fit) device_list_no_match(&l, r->a.devices);
