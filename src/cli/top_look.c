@@ -11,6 +11,7 @@
 #define ANSWER_TIMEOUT_MS 1000u
 #define SILENT_LOOKS      5u
 #define PROCESSES_MOST    5120u
+#define SLACK_MS          100
 
 /* --- asking --- */
 
@@ -193,6 +194,8 @@ static void add_use(struct top *t, struct top_process *p, const struct top_proce
 
 static void add_process_up(struct top *t, struct top_process *p, double seconds) {
     const struct top_process *before = find(&t->before, p->node, p->who.process, p->who.pid);
+    /* It was there, but not seen: its node did not answer. What it did meanwhile is not of one interval. */
+    if (!before && (double)p->up_ms > seconds * 1e3 + SLACK_MS) before = p;
     struct top_node *n = t->node;
     while (n->info.id != p->node) n++; /* it was asked */
     p->rates.sent_bytes = per_second(p->sent_bytes, before ? before->sent_bytes : 0, seconds);

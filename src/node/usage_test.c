@@ -26,9 +26,8 @@ static struct weft_writer two_processes(void) {
     struct weft_writer w;
     weft_counter_add(&usage_test_counters[0], 7);
     weft_writer_init_heap(&w, 64);
-    node_usage_put(
-        &w, &(struct node_usage_who){
-                .kind = NODE_EXECUTOR, .process = 3, .pid = (uint32_t)getpid(), .client = {5, 9}});
+    node_usage_put(&w, &(struct node_usage_who){
+                           .kind = NODE_EXECUTOR, .process = 3, .pid = (uint32_t)getpid(), .client = {5, 9}});
     node_usage_put(&w, &(struct node_usage_who){.kind = NODE_TOOL, .process = 4, .pid = 0x7fffffff});
     got_count = 0;
     return w;

@@ -26,8 +26,8 @@ struct device {
     struct object object;
     struct platform *platform;
     struct backend *backend;
-    cl_uint number; /* in backend->platform->devices */
-    cl_uint place;  /* among all devices of its node */
+    cl_uint number;         /* in backend->platform->devices */
+    cl_uint place;          /* among all devices of its node */
     _Atomic unsigned usage; /* usage.c's; 0: not counted yet */
     const struct inventory_device *own;
     const char *host;
@@ -41,7 +41,7 @@ struct backend_entry {
     struct backend *backend;
     const char *host;
     cl_uint first; /* the place of its first device among its node's */
-    size_t *rank; /* heap; for each of its devices the place among all, or CHOICE_LEFT_OUT; NULL: as they come */
+    size_t *rank;  /* heap; its devices' places among all, or CHOICE_LEFT_OUT; NULL: as they come */
 };
 
 /* All platforms; discovers at the first call. */
