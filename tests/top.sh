@@ -12,6 +12,7 @@ same "weft up: exit status" "$?" 0
 
 # start OPTION...: a program that takes long, in $program.
 start() {
+    # shellcheck disable=SC2016 # that shell's own
     "$weft" run "$@" -- sh -c 'echo $$ >"$1.pid"; exec "$2" 3072 128' sh "$scratch/program" "${binary:-$build/bin/matmul}" \
         >/dev/null 2>&1 &
     runner=$!
@@ -23,7 +24,7 @@ end_program() {
     kill -9 "$program"
     wait "$runner" 2>/dev/null
 }
-look() { "$weft" top --json --interval "${interval-0.5}" >"$scratch/top" 2>"$scratch/err"; }
+look() { "$weft" top --json --interval 0.5 >"$scratch/top" 2>"$scratch/err"; }
 # field KIND WHICH NAME: of the object of that kind in which WHICH stands.
 field() { grep "\"kind\":\"$1\"" "$scratch/top" | grep -F -e "$2" | sed -n "s/.*\"$3\":\"\{0,1\}\([^,\"}]*\).*/\1/p"; }
 # shows KIND WHICH NAME WANTED: looks, and whether it says so. `+`: more than nothing.

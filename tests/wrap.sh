@@ -7,7 +7,6 @@ sources=$tests/..
 
 # used TEXT WANTED: how many calls went to the library that is linked in: none or some.
 used() {
-    local calls
     calls=$(sed -n 's/^static loader: \([0-9]*\) calls$/\1/p' "$scratch/err")
     case $calls in 0 | '') ;; *) calls=some ;; esac
     same "calls of the library linked in, $1" "$calls" "$2"
@@ -43,9 +42,12 @@ check "says so" grep -q '^weft: /no/such.so cannot be used, so this program runs
 if [ -z "$sanitizer" ] && command -v cc >/dev/null && command -v pkg-config >/dev/null; then
     section "matmul, linked by hand"
     export PKG_CONFIG_PATH="$build/lib/pkgconfig"
-    # shellcheck disable=SC2046
-    cc -O2 -D_GNU_SOURCE -DCL_TARGET_OPENCL_VERSION=120 -I"$sources/examples/common" -o "$scratch/matmul" \
-        $(ls "$sources"/examples/matmul/*.c "$sources"/examples/common/*.c | grep -v _test) \
+    set --
+    for file in "$sources"/examples/matmul/*.c "$sources"/examples/common/*.c; do
+        case $file in *_test.c) ;; *) set -- "$@" "$file" ;; esac
+    done
+    # shellcheck disable=SC2046 # options
+    cc -O2 -D_GNU_SOURCE -DCL_TARGET_OPENCL_VERSION=120 -I"$sources/examples/common" -o "$scratch/matmul" "$@" \
         $(pkg-config --libs weft_opencl) "$build/bin/test/libstatic_loader.a" -lm 2>"$scratch/err"
     same "cc: exit status" "$?" 0
     sed 's/^/      /' "$scratch/err"
