@@ -1,7 +1,6 @@
 /* Messages between daemons: active messages over the endpoint, all on one channel, so that they are handled
- * in the order they were sent. Only an inventory and what
- * processes count have data. A connection that has not shown the cluster's
- * token may ping and join, and nothing else. */
+ * in the order they were sent. Only an inventory and what processes count have data. A connection that has
+ * not shown the cluster's token may ping and join, and nothing else. */
 #include "base/error.h"
 #include "base/log.h"
 #include "node/daemon_internal.h"
