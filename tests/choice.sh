@@ -33,6 +33,11 @@ same "a platform for each node" "$(seen --platforms per-node --devices 2,0)" "ba
 same "platforms" "$(grep -c 'Platform #' "$scratch/list")" 2
 same "the variable" "$(WEFT_OPENCL_DEVICES=2 seen)" "basic:1"
 same "the option before the variable" "$(WEFT_OPENCL_DEVICES=2 WEFT_OPENCL_CAP=1 seen --devices 1-2 --cap 2)" "pthread:0 basic:1"
+mkdir -p "$XDG_CONFIG_HOME/weft"
+echo "opencl_devices = 1" >"$XDG_CONFIG_HOME/weft/config"
+same "the file" "$(seen)" "pthread:0"
+same "the option before the file" "$(seen --devices 2)" "basic:1"
+rm "$XDG_CONFIG_HOME/weft/config"
 
 section "what does not fit"
 "$weft" run --nodes 2 --devices gpu -- touch "$scratch/ran" 2>"$scratch/err"
