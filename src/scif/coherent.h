@@ -14,20 +14,28 @@
 /* Maps windows of e's peer, somewhere. prot: SCIF_PROT_. 0 or an errno. */
 int coherent_map(struct endpoint *e, uint64_t offset, uint64_t bytes, int prot, char **out);
 
-/* Whether any of this process's file is shared. */
-bool coherent_is_on(void);
+/* Memory of this process that shows part of a file which is here. */
+struct coherent_part {
+    struct file *file;
+    uint64_t at; /* in it */
+    uintptr_t address;
+    uint32_t pages;
+    bool writable;
+};
+/* It is a sharer from now on, and may be used when this returns. 0 or an errno: it shows what may be old. */
+int coherent_join(const struct coherent_part *part);
+/* What this process maps can become a sharer later, too: the service can ask it. 0 or an errno. */
+int coherent_take_part(void);
 
 /* ---- The watch's thread ---- */
 /* What it waits for; whether it has to wake up after *wait at the latest. */
 bool coherent_prepare(struct pollfd *p, struct timespec *wait);
 void coherent_turn(const struct pollfd *p);
-/* The range of e's own windows, which is in this process's file by now, becomes the home's, and this
- * process's addresses that show it are sharers. 0 or an errno. */
-int coherent_own(struct endpoint *e, uint64_t offset, uint64_t bytes);
+int coherent_open(void); /* for what follows: 0 or an errno */
+/* What of it is none becomes a sharer; nobody waits. 0 or an errno. */
+int coherent_own(const struct coherent_part *part);
 
-int coherent_start(void); /* before that thread */
-/* A child is to have copies of what is newest. */
-void coherent_before_fork(void);
+int coherent_start(void);   /* before that thread */
 void coherent_forget(void); /* the child has none of it */
 
 #endif

@@ -24,6 +24,7 @@ struct file {
         uint64_t bytes;
     } view[VIEWS];
     unsigned views;
+    _Atomic uint64_t joined[FILE_VIEW_BYTES / FILE_PART_BYTES / 64];
 };
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
@@ -33,8 +34,12 @@ void file_before_fork(void) { pthread_mutex_lock(&lock); }
 void file_after_fork(bool in_child) {
     /* Views are the parent's alone: what is left in the child of a file's mappings is the program's (pool.c).
      */
-    for (struct weft_list *l = files.next; in_child && l != &files; l = l->next)
-        weft_list_entry(l, struct file, link)->views = 0;
+    for (struct weft_list *l = files.next; in_child && l != &files; l = l->next) {
+        struct file *f = weft_list_entry(l, struct file, link);
+        f->views = 0;
+        f->fixed = false;
+        for (unsigned i = 0; i < sizeof f->joined / sizeof *f->joined; i++) atomic_store(&f->joined[i], 0);
+    }
     pthread_mutex_unlock(&lock);
 }
 
@@ -111,6 +116,13 @@ struct file *file_open(const struct scif_file *said) {
     return NULL;
 }
 
+struct file *file_hold(struct file *f) {
+    pthread_mutex_lock(&lock);
+    f->refs++;
+    pthread_mutex_unlock(&lock);
+    return f;
+}
+
 void file_close(struct file *f) {
     pthread_mutex_lock(&lock);
     bool last = --f->refs == 0;
@@ -153,10 +165,21 @@ static unsigned char *view_up_to(struct file *f, uint64_t end) {
     return at;
 }
 
-void file_fix_view(struct file *f) {
+unsigned char *file_fix_view(struct file *f) {
+    int kept = errno;
     pthread_mutex_lock(&lock);
+    unsigned char *view = f->views ? f->view[f->views - 1].at : view_up_to(f, FILE_VIEW_BYTES);
     f->fixed = true;
     pthread_mutex_unlock(&lock);
+    errno = kept;
+    return view;
+}
+
+bool file_is_joined(struct file *f, uint64_t part) {
+    return atomic_load_explicit(&f->joined[part / 64], memory_order_acquire) >> part % 64 & 1;
+}
+void file_set_joined(struct file *f, uint64_t part) {
+    atomic_fetch_or(&f->joined[part / 64], UINT64_C(1) << part % 64);
 }
 
 unsigned char *file_memory(struct file *f, uint64_t at, uint64_t bytes) {

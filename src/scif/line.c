@@ -3,10 +3,10 @@
 #include "base/path.h"
 #include "base/proc.h"
 #include "node/where.h"
-#include "scif/coherent.h"
 #include "scif/endpoint.h"
 #include "scif/extensions.h"
 #include "scif/move.h"
+#include "scif/owned.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -127,7 +127,7 @@ static int open_line(void) {
 
 /* ---- Forked children have lines of their own ---- */
 static void before_fork(void) {
-    coherent_before_fork();
+    owned_before_fork();
     pinned_before_fork();
     events_before_fork();
     move_before_fork();
@@ -149,6 +149,7 @@ static void in_child(void) {
     move_after_fork();
     events_after_fork(true);
     pinned_after_fork();
+    owned_after_fork();
 }
 static void watch_forks(void) { pthread_atfork(before_fork, after_fork, in_child); }
 

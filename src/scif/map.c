@@ -4,6 +4,7 @@
 #include "scif/api.h"
 #include "scif/coherent.h"
 #include "scif/intercept.h"
+#include "scif/owned.h"
 #include "scif/pages.h"
 #include "scif/remote.h"
 #include "scif/watch.h"
@@ -121,6 +122,15 @@ static int show(struct file *f, uint64_t at, size_t bytes, void *place, int prot
     return !err ? 0 : err == EACCES ? EPERM : ENOMEM;
 }
 
+/* What is shared with other hosts must not be seen before it is a sharer. What comes to be shared later, the
+ * service finds here. */
+static int join(const struct scif_file *said, struct file *f, uint64_t at, size_t bytes, void *place,
+                int prot) {
+    struct coherent_part part = {f, at, (uintptr_t)place, (uint32_t)(bytes / SCIF_PAGE), prot & PROT_WRITE};
+    if (!atomic_load(&said->shared)) return 0;
+    return bytes <= FILE_VIEW_BYTES && owned_can_join(said) ? coherent_join(&part) : ENOMEM;
+}
+
 /* EAGAIN: the table has changed. *any: something is shown there now. */
 static int show_all(const struct request *r, char *place, unsigned version, bool *any) {
     struct space *s = &r->e->there;
@@ -134,6 +144,7 @@ static int show_all(const struct request *r, char *place, unsigned version, bool
         struct file *f = space_file(s, p.place);
         if (!f || !file_holds(f, p.at + within, n)) return ENXIO;
         int err = show(f, p.at + within, n, place + done, r->prot);
+        if (!err) err = join(&s->table->file[p.place], f, p.at + within, n, place + done, r->prot);
         if (err) return err;
         *any = true;
     }
@@ -222,10 +233,10 @@ static int map(const struct request *r, void *addr, bool fixed, char **out) {
     }
     int err = table_check(r->e->there.table, r->offset, r->len, scif_prot);
     if (err) return err;
-    if (atomic_load(&r->e->there.table->shared)) return ENOMEM;
     struct scif_user *u = space_enter(&r->e->there);
     if (!u) return ENOMEM;
     atomic_store(&u->mapped, 1);
+    (void)coherent_take_part(); /* else no other host can map it later */
     err = reserve_and_show(r, out);
     if (!err && fixed) err = settle(r, addr, out);
     if (!err) madvise(*out, r->len, MADV_DONTFORK);

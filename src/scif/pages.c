@@ -76,22 +76,40 @@ static bool see_next(void *context, const struct mapping *m) {
 
 struct shown {
     uint64_t device, inode, at, bytes;
+    bool shared; /* private mappings are passed over, and views are not */
     bool found;
 };
 static bool see_file(void *context, const struct mapping *m) {
     struct shown *s = context;
+    if (s->shared && !m->shared) return true;
     if (m->device != s->device || m->inode != s->inode) return true;
-    if (m->at == 0 && m->to - m->from >= FILE_VIEW_BYTES) return true; /* RMAs go through it */
+    bool view = m->at == 0 && m->to - m->from >= FILE_VIEW_BYTES; /* RMAs go through it */
+    if (view && !s->shared) return true;
     s->found |= m->at < s->at + s->bytes && s->at < m->at + (m->to - m->from);
     return !s->found;
 }
 
 bool memory_shows_file(int process, uint64_t device, uint64_t inode, uint64_t at, uint64_t bytes) {
-    struct shown s = {device, inode, at, bytes, false};
+    struct shown s = {.device = device, .inode = inode, .at = at, .bytes = bytes};
     int kept = errno;
     bool read = each(process, see_file, &s), gone = !read && (errno == ENOENT || errno == ESRCH);
     errno = kept;
     return read ? s.found : !gone;
+}
+
+int memory_sharers(uint64_t device, uint64_t inode, uint64_t at, uint64_t bytes, uint32_t *process,
+                   unsigned cap) {
+    DIR *d = opendir("/proc");
+    unsigned n = 0;
+    for (struct dirent *e; d && (e = readdir(d));) {
+        struct shown s = {.device = device, .inode = inode, .at = at, .bytes = bytes, .shared = true};
+        int other = atoi(e->d_name);
+        if (other <= 0 || !each(other, see_file, &s) || !s.found) continue;
+        if (n < cap) process[n] = (uint32_t)other;
+        n++;
+    }
+    if (d) closedir(d);
+    return d && n <= cap ? (int)n : -1;
 }
 
 /* ---- /proc/PID/smaps ---- */

@@ -26,6 +26,10 @@ int memory_mappings(uintptr_t address, size_t bytes, struct mapping *out, int ca
 /* Whether another process, or this one, has any of that part of the file mapped; true also if nobody knows.
  */
 bool memory_shows_file(int process, uint64_t device, uint64_t inode, uint64_t at, uint64_t bytes);
+/* The processes that have any of that part of the file mapped and share it: at most cap. How many; -1: more,
+ * or nobody knows. Those of other users are not seen. */
+int memory_sharers(uint64_t device, uint64_t inode, uint64_t at, uint64_t bytes, uint32_t *process,
+                   unsigned cap);
 /* What madvise() and mlock() have said of the memory there, which a new mapping in its place has to be told.
  */
 struct advice {

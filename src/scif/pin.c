@@ -1,8 +1,8 @@
 #include "scif/pin.h"
 #include "base/log.h"
-#include "scif/coherent.h"
 #include "scif/intercept.h"
 #include "scif/line.h"
+#include "scif/owned.h"
 #include "scif/pages.h"
 #include "scif/pool.h"
 #include "scif/watch.h"
@@ -51,10 +51,12 @@ int pin_file(struct endpoint *e, struct file *f, uint32_t *out) {
     if (n >= SCIF_FILES_MAX) return ENOMEM;
     int err = keep(e, file_descriptor(f), &w->file[n].kept);
     if (err) return err;
-    if (f == pool_file() && coherent_is_on()) atomic_store(&w->shared, 1);
+    atomic_store(&w->file[n].brought, f != pool_file());
+    atomic_store(&w->file[n].shared, 0);
     w->file[n].device = file_device(f);
     w->file[n].inode = file_inode(f);
     atomic_store(&w->files, n + 1);
+    if (owned_has(f)) atomic_store(&w->file[n].shared, 1);
     *out = n;
     return 0;
 }

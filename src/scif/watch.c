@@ -5,6 +5,7 @@
 #include "scif/intercept.h"
 #include "scif/line.h"
 #include "scif/move.h"
+#include "scif/owned.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -123,14 +124,18 @@ static void on_question(void) {
     bool good = r.bytes == sizeof q && (r.fds || atomic_load(&unnoticed)); /* without a reply: a suggestion */
     struct endpoint *e = good ? find(q.space) : NULL;
     int32_t err = e ? move_windows(e, q.offset, q.bytes) : ENXIO;
-    if (!err && q.op == SCIF_QUESTION_SHARE) err = coherent_own(e, q.offset, q.bytes);
+    struct scif_shown shown = {0};
+    if (!err && q.op == SCIF_QUESTION_SHARE) owned_share(e, q.offset, q.bytes, &shown);
+    if (!err) err = shown.error;
     if (err && r.fds)
         weft_error("scif", "a window cannot be mapped: %s",
                    err == EBUSY ? "shared memory without a descriptor here may be others' too"
                                 : strerror(err));
     if (err == EBUSY) err = ENOMEM;
     if (e) endpoint_release(e);
-    if (r.fds == 1) (void)send(r.fd[0], &err, sizeof err, MSG_NOSIGNAL | MSG_DONTWAIT);
+    shown.error = err;
+    size_t bytes = q.op == SCIF_QUESTION_SHARE ? sizeof shown : sizeof err;
+    if (r.fds == 1) (void)send(r.fd[0], &shown, bytes, MSG_NOSIGNAL | MSG_DONTWAIT);
     while (r.fds) close_descriptor(r.fd[--r.fds]);
 }
 

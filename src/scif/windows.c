@@ -5,6 +5,7 @@
 #include "scif/line.h"
 #include "scif/map.h"
 #include "scif/move.h"
+#include "scif/owned.h"
 #include "scif/pages.h"
 #include "scif/pin.h"
 #include "scif/pool.h"
@@ -307,6 +308,7 @@ EXPORT off_t scif_register(scif_epd_t epd, void *addr, size_t len, off_t offset,
                             : len > OFFSET_END / 2           ? ENOMEM
                                                              : 0;
     if (!err) err = register_window(e, &w, fixed);
+    if (!err) owned_take_part(e->own.table);
     return api_end(e, err, kept) ? SCIF_REGISTER_FAILED : (off_t)w.offset;
 }
 
