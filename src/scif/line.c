@@ -144,6 +144,7 @@ static void after_fork(void) {
 static void in_child(void) {
     atomic_store(&own_process, 0);
     endpoint_after_fork(true);
+    coherent_after_fork();
     hang_up();
     pthread_mutex_unlock(&line.lock);
     move_after_fork();

@@ -4,9 +4,9 @@
 #include "scif/api.h"
 #include "scif/coherent.h"
 #include "scif/intercept.h"
+#include "scif/mover.h"
 #include "scif/pages.h"
 #include "scif/remote.h"
-#include "scif/watch.h"
 
 #include <fcntl.h>
 #include <stdio.h>
@@ -98,7 +98,7 @@ static int make_mappable(const struct request *r) {
     for (uint64_t at = r->offset, end = at + r->len; !err && at < end; at = p.offset + p.bytes) {
         if (!table_look_up(w, at, &p, &version)) return ENXIO;
         uint64_t to = p.offset + p.bytes < end ? p.offset + p.bytes : end;
-        if (p.kind == PIECE_PINNED) err = watch_ask(w, p.owner, at, to - at);
+        if (p.kind == PIECE_PINNED) err = mover_ask(w, p.owner, at, to - at);
     }
     return err;
 }
