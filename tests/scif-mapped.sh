@@ -56,6 +56,12 @@ sed 's/^/      /' "$scratch/out"
 wait_for "$server" 20
 same "the server ends well" "$status" 0
 
+section "the owner holds a lock for which its library waits"
+serve
+check "it gets its page all the same" timeout $((20 * slowdown)) "$mapped" held "$(cat "$scratch/address")" 2
+kill -9 "$server" 2>/dev/null
+wait "$server" 2>/dev/null
+
 section "the owner's service is killed"
 lose
 kill -9 "$(right_marked weft-scif)"

@@ -33,7 +33,7 @@ unsigned char *file_memory(struct file *f, uint64_t at, uint64_t bytes);
 /* The beginning of the one mapping of the file, of FILE_VIEW_BYTES at least, that there is from now on, also
  * of one that may shrink; NULL: no room. */
 unsigned char *file_fix_view(struct file *f);
-/* Of that mapping, a bit for each part: it is the watch's thread's business (coherent.h). */
+/* Of that mapping, a bit for each part: whether it is a sharer (owned.h). */
 #define FILE_PART_BYTES (UINT64_C(1) << 20)
 bool file_is_joined(struct file *f, uint64_t part);
 void file_set_joined(struct file *f, uint64_t part);

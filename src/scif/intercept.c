@@ -1,5 +1,6 @@
 #include "scif/intercept.h"
 #include "scif/api.h"
+#include "scif/owned.h"
 #include "scif/pool.h"
 
 #include <dlfcn.h>
@@ -42,6 +43,18 @@ EXPORT int close_range(unsigned first, unsigned last, int flags) {
     if (first <= last && !(flags & (int)CLOSE_RANGE_CLOEXEC)) endpoint_forget_range(first, last);
     return (int)syscall(SYS_close_range, first, last, flags);
 }
+
+/* Memory of a file that is shared with other hosts. */
+EXPORT void *mmap(void *addr, size_t len, int prot, int flags, int fd, off_t offset) {
+    long at = syscall(SYS_mmap, addr, len, prot, flags, fd, offset);
+    if (at == -1 || fd < 0 || !(flags & MAP_SHARED) || !owned_any()) return (void *)at;
+    int kept = errno, err = owned_mapped((void *)at, len, fd, (uint64_t)offset);
+    if (err) munmap((void *)at, len);
+    errno = err ? err : kept;
+    return err ? MAP_FAILED : (void *)at;
+}
+EXPORT void *mmap64(void *addr, size_t len, int prot, int flags, int fd, off_t offset)
+    __attribute__((alias("mmap")));
 
 /* Memory that is shared with a peer by now would stay as it is; the program wants it empty. */
 EXPORT int madvise(void *addr, size_t len, int advice) {

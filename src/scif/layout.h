@@ -105,7 +105,7 @@ struct scif_file {
     uint64_t device,
         inode;           /* which file it is; what the service has under that number may be another by now */
     atomic_uint brought; /* the program's own, which other processes may have too */
-    atomic_uint shared;  /* with other hosts: whoever is at it has to be a sharer (coherent.h) */
+    atomic_uint shared;  /* with other hosts: whoever is at it has to be a sharer (owned.h) */
 };
 
 /* A process that reaches windows here: memory that it may be at, or has mapped, is not used for others. */

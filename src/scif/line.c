@@ -140,6 +140,7 @@ static void after_fork(void) {
     move_after_fork();
     events_after_fork(false);
     pinned_after_fork();
+    owned_after_fork(false);
 }
 static void in_child(void) {
     atomic_store(&own_process, 0);
@@ -149,7 +150,8 @@ static void in_child(void) {
     move_after_fork();
     events_after_fork(true);
     pinned_after_fork();
-    owned_after_fork();
+    owned_after_fork(true);
+    owned_in_child();
 }
 static void watch_forks(void) { pthread_atfork(before_fork, after_fork, in_child); }
 

@@ -2,12 +2,12 @@
  */
 #include "scif/map.h"
 #include "scif/api.h"
-#include "scif/coherent.h"
 #include "scif/intercept.h"
+#include "scif/mover.h"
 #include "scif/owned.h"
 #include "scif/pages.h"
 #include "scif/remote.h"
-#include "scif/watch.h"
+#include "scif/sharer.h"
 
 #include <fcntl.h>
 #include <stdio.h>
@@ -99,7 +99,7 @@ static int make_mappable(const struct request *r) {
     for (uint64_t at = r->offset, end = at + r->len; !err && at < end; at = p.offset + p.bytes) {
         if (!table_look_up(w, at, &p, &version)) return ENXIO;
         uint64_t to = p.offset + p.bytes < end ? p.offset + p.bytes : end;
-        if (p.kind == PIECE_PINNED) err = watch_ask(w, p.owner, at, to - at);
+        if (p.kind == PIECE_PINNED) err = mover_ask(w, p.owner, at, to - at);
     }
     return err;
 }
@@ -126,9 +126,10 @@ static int show(struct file *f, uint64_t at, size_t bytes, void *place, int prot
  * service finds here. */
 static int join(const struct scif_file *said, struct file *f, uint64_t at, size_t bytes, void *place,
                 int prot) {
-    struct coherent_part part = {f, at, (uintptr_t)place, (uint32_t)(bytes / SCIF_PAGE), prot & PROT_WRITE};
+    struct sharer_part part = {file_descriptor(f), at, (uintptr_t)place, (uint32_t)(bytes / SCIF_PAGE),
+                               prot & PROT_WRITE};
     if (!atomic_load(&said->shared)) return 0;
-    return bytes <= FILE_VIEW_BYTES && owned_can_join(said) ? coherent_join(&part) : ENOMEM;
+    return bytes <= FILE_VIEW_BYTES && owned_can_join(said) ? sharer_join(&part) : ENOMEM;
 }
 
 /* EAGAIN: the table has changed. *any: something is shown there now. */
@@ -212,7 +213,9 @@ static void remember_far(const char *place) {
 
 /* Windows of a peer on another host. */
 static int map_far(const struct request *r, void *addr, bool fixed, int prot, char **out) {
-    int err = coherent_map(r->e, r->offset, r->len, prot, out);
+    uintptr_t at = 0;
+    int err = sharer_map(r->e->id, r->offset, r->len, prot, &at);
+    *out = (char *)at;
     if (!err) remember_far(*out);
     if (!err && !(r->prot & (PROT_READ | PROT_WRITE))) mprotect(*out, r->len, PROT_NONE);
     if (err || !fixed) return err;
@@ -236,7 +239,7 @@ static int map(const struct request *r, void *addr, bool fixed, char **out) {
     struct scif_user *u = space_enter(&r->e->there);
     if (!u) return ENOMEM;
     atomic_store(&u->mapped, 1);
-    (void)coherent_take_part(); /* else no other host can map it later */
+    (void)sharer_open(); /* else no other host can map it later */
     err = reserve_and_show(r, out);
     if (!err && fixed) err = settle(r, addr, out);
     if (!err) madvise(*out, r->len, MADV_DONTFORK);

@@ -576,6 +576,7 @@ static int prepare(struct job *j, struct endpoint *e, const struct scif_piece *p
     j->stage = l->stage;
     j->in = l->in;
     j->out = l->out;
+    if (watch_is_lost()) return ENOMEM;
     j->place = find_places(e, p);
     j->page = take_memory(j->pinned.pages * sizeof *j->page);
     if (!j->place || !j->page) return ENOMEM;

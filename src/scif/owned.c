@@ -1,23 +1,26 @@
 #include "scif/owned.h"
 #include "base/log.h"
-#include "scif/coherent.h"
 #include "scif/line.h"
 #include "scif/pages.h"
 #include "scif/pool.h"
+#include "scif/ring.h"
 #include "scif/share/share.h"
+#include "scif/sharer.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define MAPPINGS_MAX 1024 /* of this process that show a file */
 #define BUSY_MS      1000 /* for RMAs that have begun */
 
-/* The files; held for ever. It only grows, by the watch's thread; no lock, of which a forked child could get
- * a copy that nobody gives back. */
+/* The files; held for ever. It only grows. */
+static pthread_mutex_t adding = PTHREAD_MUTEX_INITIALIZER;
 static struct file *shared[SCIF_FILES_MAX];
 static bool known[SCIF_FILES_MAX]; /* to all who reach windows in it */
 static atomic_uint shared_files;
@@ -53,9 +56,9 @@ static int adopt_part(struct file *f, const struct mapping *m, uint64_t at, uint
     uint64_t end = m->at + (m->to - m->from), from = m->at > at ? m->at : at,
              to = end < at + bytes ? end : at + bytes;
     if (from >= to) return 0;
-    struct coherent_part part = {f, from, m->from + (from - m->at), (uint32_t)((to - from) / SHARE_PAGE),
-                                 true};
-    return coherent_own(&part);
+    struct sharer_part part = {file_descriptor(f), from, m->from + (from - m->at),
+                               (uint32_t)((to - from) / SHARE_PAGE), true};
+    return sharer_join(&part);
 }
 
 static int adopt(struct file *f, uint64_t at, uint64_t bytes) {
@@ -103,16 +106,18 @@ static int mark_all(const struct file *f) {
 }
 
 static int add(struct file *f) {
+    pthread_mutex_lock(&adding);
     unsigned n = atomic_load(&shared_files);
-    struct file *held = n < SCIF_FILES_MAX && file_fix_view(f) ? file_hold(f) : NULL;
-    if (!held) return ENOMEM;
-    shared[n] = held;
-    atomic_store(&shared_files, n + 1);
-    return 0;
+    bool has = owned_has(f);
+    struct file *held = !has && n < SCIF_FILES_MAX && file_fix_view(f) ? file_hold(f) : NULL;
+    if (held) shared[n] = held;
+    if (held) atomic_store(&shared_files, n + 1);
+    pthread_mutex_unlock(&adding);
+    return has || held ? 0 : ENOMEM;
 }
 
 static int begin(struct file *f) {
-    int err = owned_has(f) ? 0 : add(f);
+    int err = add(f);
     unsigned i = find(f);
     if (err || known[i]) return err;
     err = mark_all(f);
@@ -162,7 +167,7 @@ static int share_part(struct file *f, uint64_t at, uint64_t bytes, struct scif_s
 void owned_share(struct endpoint *e, uint64_t offset, uint64_t bytes, struct scif_shown *out) {
     struct scif_piece p;
     unsigned version;
-    *out = (struct scif_shown){.error = coherent_open()};
+    *out = (struct scif_shown){.error = sharer_open()};
     for (uint64_t at = offset, n; !out->error && at < offset + bytes; at += n) {
         if (!table_look_up(e->own.table, at, &p, &version)) {
             out->error = ENXIO;
@@ -181,20 +186,37 @@ void owned_take_part(const struct scif_windows *w) {
     bool brought = false;
     for (unsigned i = 0; i < SCIF_FILES_MAX && i < atomic_load(&w->files); i++)
         brought |= atomic_load(&w->file[i].brought);
-    if (brought) (void)coherent_take_part(); /* else no other host can map it */
+    if (brought) (void)sharer_open(); /* else no other host can map it */
+}
+
+bool owned_any(void) { return atomic_load_explicit(&shared_files, memory_order_acquire) > 0; }
+
+/* Of the pool the library sees to it itself. */
+int owned_mapped(void *address, size_t bytes, int fd, uint64_t at) {
+    struct stat is;
+    unsigned n = atomic_load(&shared_files), i = 0;
+    if (fstat(fd, &is)) return 0;
+    while (i < n && !file_is(shared[i], is.st_dev, is.st_ino)) i++;
+    if (i == n || shared[i] == pool_file()) return 0;
+    uint64_t pages = (bytes + SHARE_PAGE - 1) / SHARE_PAGE;
+    if (at > FILE_VIEW_BYTES || pages > (FILE_VIEW_BYTES - at) / SHARE_PAGE) return ENOMEM;
+    bool writable = (fcntl(fd, F_GETFL) & O_ACCMODE) == O_RDWR; /* mprotect() may come later */
+    struct sharer_part part = {file_descriptor(shared[i]), at, (uintptr_t)address, (uint32_t)pages, writable};
+    return sharer_join(&part);
 }
 
 /* The home is in the service that keeps the file. */
 bool owned_can_join(const struct scif_file *said) { return said->kept.holder == (uint32_t)line_service(); }
 
 static int join_view(struct file *f, unsigned char *view, uint64_t part) {
-    struct coherent_part p = {.file = f,
-                              .at = part * FILE_PART_BYTES,
-                              .address = (uintptr_t)view + part * FILE_PART_BYTES,
-                              .pages = FILE_PART_BYTES / SHARE_PAGE,
-                              .writable = true};
-    int err = coherent_join(&p);
+    struct sharer_part p = {.file = file_descriptor(f),
+                            .at = part * FILE_PART_BYTES,
+                            .address = (uintptr_t)view + part * FILE_PART_BYTES,
+                            .pages = FILE_PART_BYTES / SHARE_PAGE,
+                            .writable = true};
+    int err = sharer_join(&p);
     if (!err) file_set_joined(f, part);
+    if (!err) (void)add(f); /* the program may map it, too */
     return err;
 }
 
@@ -210,27 +232,39 @@ int space_shared(const struct scif_file *said, struct file *f, uint64_t at, uint
 }
 
 /* ---- Fork ---- */
-void owned_before_fork(void) {
+static void touch_pool(void) {
     uint64_t from = pool_from, to = pool_to;
     if (from >= to || getpid() != line_process()) return;
     const volatile unsigned char *view = file_memory(pool_file(), from, to - from);
     for (uint64_t at = 0; view && at < to - from; at += SHARE_PAGE) (void)view[at];
 }
 
+void owned_before_fork(void) {
+    touch_pool();
+    pthread_mutex_lock(&adding);
+}
+
 /* The child shows it without being a sharer. */
 static void rejoin(struct file *f, const struct mapping *m) {
-    struct coherent_part part = {f, m->at, m->from, (uint32_t)((m->to - m->from) / SHARE_PAGE), true};
-    if (!coherent_join(&part)) return;
+    struct sharer_part part = {file_descriptor(f), m->at, m->from, (uint32_t)((m->to - m->from) / SHARE_PAGE),
+                               true};
+    if (!sharer_join(&part)) return;
     weft_error("scif", "memory that is shared with another host is lost to a child process");
     mprotect((void *)m->from, m->to - m->from, PROT_NONE); /* rather than what is not the newest */
 }
 
-void owned_after_fork(void) {
+void owned_after_fork(bool in_child) {
+    if (in_child) pool_from = pool_to = 0;
+    pthread_mutex_unlock(&adding);
+}
+
+void owned_in_child(void) {
     static struct shown s;
-    pool_from = pool_to = 0;
     for (unsigned i = 0; i < atomic_load(&shared_files); i++) {
         s = (struct shown){.file = shared[i], .all = true};
         if (!memory_each(see, &s) || !s.all) abort(); /* the child would write what nobody sees */
         for (unsigned k = 0; k < s.count; k++) rejoin(s.file, &s.at[k]);
     }
 }
+
+uint64_t ring_patience_ns(void) { return 0; }

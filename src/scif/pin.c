@@ -2,10 +2,10 @@
 #include "base/log.h"
 #include "scif/intercept.h"
 #include "scif/line.h"
+#include "scif/mover.h"
 #include "scif/owned.h"
 #include "scif/pages.h"
 #include "scif/pool.h"
-#include "scif/watch.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -70,8 +70,8 @@ void pin_become_owner(struct endpoint *e) {
     e->owner_of = line_process();
     for (uint64_t name; !atomic_load(&w->name); atomic_store(&w->name, name)) /* at once: others look */
         if (getrandom(&name, sizeof name, 0) < 0) return;
-    int err = i < SCIF_OWNERS_MAX ? watch_start() : ENOMEM;
-    if (!err) err = keep(e, watch_door(), &w->door[i]);
+    int err = i < SCIF_OWNERS_MAX ? mover_start() : ENOMEM;
+    if (!err) err = keep(e, mover_door(), &w->door[i]);
     if (err) {
         weft_warn("scif", "the windows of this process cannot be mapped: %s", strerror(err));
         return;

@@ -66,18 +66,21 @@ static void of_file_peer(struct sciftest *t) {
     meet(t);
 }
 
-/* The owner has it twice. */
+/* The owner has it twice, and then once more. */
 static void of_file(struct sciftest *t) {
     make_memory((enum file)t->arg);
     char *other = map_the_file();
     (void)owned_memory(t, the_memory, PAGES, RW);
     meet(t);
+    char *late = map_the_file();
+    CHECK(has_pattern(late, BYTES, 2));
     CHECK(has_pattern(other, BYTES, 2));
     CHECK(has_pattern(the_memory, BYTES, 2));
     fill_pattern(other, BYTES, 3);
     CHECK(has_pattern(the_memory, BYTES, 3));
     meet(t);
     meet(t);
+    CHECK(has_pattern(late, BYTES, 4));
     CHECK(has_pattern(the_memory, BYTES, 4));
     CHECK(has_pattern(other, BYTES, 4));
 }

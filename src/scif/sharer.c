@@ -1,15 +1,15 @@
-#include "scif/coherent.h"
+#include "scif/sharer.h"
 
 #include "base/clock.h"
 #include "scif/intercept.h"
 #include "scif/line.h"
-#include "scif/owned.h"
+#include "scif/mover.h"
 #include "scif/share/pager.h"
 #include "scif/watch.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <pthread.h>
+#include <stdatomic.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
@@ -20,11 +20,13 @@
 
 enum { ASKS, FAULTS, LINE };
 
-enum { ASK_MAP, ASK_JOIN, ASK_OPEN };
-struct ask { /* of a thread of this process */
-    int32_t what, prot;
-    uint64_t endpoint, offset, bytes;
-    struct coherent_part part;
+enum ask_kind { ASK_OPEN, ASK_MAP, ASK_JOIN, ASK_SHOWN };
+struct ask { /* of a thread of this process; with a socket for the answer, and maybe a line to the service */
+    uint32_t kind;
+    int32_t prot;                     /* MAP */
+    uint64_t endpoint, offset, bytes; /* MAP: of the peer's windows */
+    struct sharer_part part;          /* JOIN */
+    struct scif_pages shown;          /* SHOWN: the answer */
 };
 struct told {
     uint64_t address;
@@ -41,6 +43,7 @@ struct record {
 };
 
 static int ask_in = -1, ask_out = -1, line = -1;
+static atomic_bool has_line;
 static struct pager pager = {.fd = -1};
 static uint64_t last_mapping, last_owned, last_answered; /* owned: a sharer here, and the answer to it */
 static struct pending pending[PENDING_MAX];
@@ -54,28 +57,18 @@ static void on_send(struct paged *g, const struct share_message *m, const void *
     }
 }
 
-static int open_line(void) {
-    struct scif_request q = {.op = SCIF_OP_PAGES};
-    struct scif_answer a = {.error = EPROTO};
-    struct scif_record out = {.data = &q, .bytes = sizeof q}, in = {.data = &a, .bytes = sizeof a};
-    int fd = line_open();
-    if (fd < 0) return -fd;
-    int err = -scif_record_send(fd, &out, 0);
-    if (!err) err = -scif_record_receive(fd, &in, 0);
-    if (!err) err = a.error;
-    if (err)
-        close_descriptor(fd);
-    else
-        line = descriptor_hide(fd);
-    return err;
+/* spare: a line, or -1. */
+static void take_line(int spare) {
+    if (spare >= 0 && line >= 0) close_descriptor(spare);
+    if (spare >= 0 && line < 0) line = descriptor_hide(spare);
+    atomic_store(&has_line, line >= 0);
 }
 
-static int open_all(void) {
+static int open_pager(void) {
     int err = pager.fd >= 0 ? 0 : pager_open(&pager, on_send, HOLD_NS);
     if (err) pager.fd = -1;
     pager.moved = watch_note;
-    if (!err && line < 0) err = open_line();
-    return err ? ENOMEM : 0;
+    return err || line < 0 ? ENOMEM : 0;
 }
 
 static int send_record(const struct scif_pages *q, int fd) {
@@ -109,29 +102,25 @@ static int begin_map(const struct ask *a, int reply) {
     struct pending *p = free_place();
     struct paged *g;
     if (a->bytes / SHARE_PAGE > SHARE_PAGES_MAX || !p) return ENOMEM;
-    int err = open_all();
     struct pager_map map = {.mapping = ++last_mapping,
                             .pages = (uint32_t)(a->bytes / SHARE_PAGE),
                             .writable = a->prot & SCIF_PROT_WRITE,
                             .file = -1};
-    if (!err) err = pager_map(&pager, &map, &g);
-    if (err) return ENOMEM;
+    if (pager_map(&pager, &map, &g)) return ENOMEM;
     struct scif_pages q = {.op = SCIF_PAGES_MAP,
                            .mapping = map.mapping,
                            .endpoint = a->endpoint,
                            .offset = a->offset,
                            .pages = map.pages,
                            .prot = (uint32_t)a->prot};
-    err = send_record(&q, g->file);
+    int err = send_record(&q, g->file);
     if (err) discard(g);
     if (!err) *p = (struct pending){.from = map.mapping, .mapping = map.mapping, .map = true, .reply = reply};
     return err;
 }
 
 /* ---- Memory here ---- */
-int coherent_open(void) { return open_all(); }
-
-static int own(const struct coherent_part *part) {
+static int own(const struct sharer_part *part) {
     struct paged *g;
     struct pager_map map = {.mapping = ++last_mapping,
                             .address = (void *)part->address,
@@ -140,7 +129,7 @@ static int own(const struct coherent_part *part) {
                             .local = true,
                             .has_all = true,
                             .file_at = part->at,
-                            .file = file_descriptor(part->file)};
+                            .file = part->file};
     struct scif_pages q = {.op = SCIF_PAGES_OWN,
                            .mapping = map.mapping,
                            .offset = part->at,
@@ -155,10 +144,10 @@ static int own(const struct coherent_part *part) {
 }
 
 /* What of it is no sharer yet. */
-int coherent_own(const struct coherent_part *part) {
+static int own_all(const struct sharer_part *part) {
     int err = 0;
     for (uint32_t i = 0, n; !err && i < part->pages; i += n) {
-        struct coherent_part run = *part;
+        struct sharer_part run = *part;
         run.at += (uint64_t)i * SHARE_PAGE;
         run.address += (size_t)i * SHARE_PAGE;
         bool has = pager_has(&pager, run.address);
@@ -171,65 +160,16 @@ int coherent_own(const struct coherent_part *part) {
 }
 
 /* A thread waits until it may be used: what is asked back of it comes before the answer. */
-static int begin_join(const struct coherent_part *part, int reply) {
+static int begin_join(const struct sharer_part *part, int reply) {
     struct pending *p = free_place();
     uint64_t from = last_mapping + 1;
-    int err = p ? open_all() : ENOMEM;
-    if (!err) err = coherent_own(part);
+    int err = p ? own_all(part) : ENOMEM;
     if (err) return err;
     if (last_answered == last_owned)
         tell(reply, 0, 0);
     else
         *p = (struct pending){.from = from, .mapping = last_owned, .reply = reply};
     return 0;
-}
-
-static int ask_watch(const struct ask *a, struct told *t) {
-    int pair[2], err = watch_start();
-    if (err || socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair)) return ENOMEM;
-    struct scif_record r = {.data = (void *)(uintptr_t)a, .bytes = sizeof *a, .fd = {pair[1]}, .fds = 1};
-    err = -scif_record_send(ask_out, &r, 0);
-    close_descriptor(pair[1]);
-    ssize_t n = 0;
-    if (!err) do
-            n = recv(pair[0], t, sizeof *t, 0);
-        while (n < 0 && errno == EINTR);
-    close_descriptor(pair[0]);
-    if (n != sizeof *t) return ENOMEM;
-    (void)atomic_load(&answers);
-    return t->error;
-}
-
-int coherent_map(struct endpoint *e, uint64_t offset, uint64_t bytes, int prot, char **out) {
-    struct ask a = {.what = ASK_MAP, .endpoint = e->id, .offset = offset, .bytes = bytes, .prot = prot};
-    struct told t = {0};
-    int err = ask_watch(&a, &t);
-    *out = (char *)t.address;
-    return err;
-}
-
-int coherent_join(const struct coherent_part *part) {
-    struct told t;
-    return ask_watch(&(struct ask){.what = ASK_JOIN, .part = *part}, &t);
-}
-
-int coherent_take_part(void) {
-    static _Atomic pid_t done;
-    struct told t;
-    if (atomic_load(&done) == line_process()) return 0;
-    int err = ask_watch(&(struct ask){.what = ASK_OPEN}, &t);
-    atomic_store(&done, line_process()); /* it is not tried again */
-    return err;
-}
-
-static void on_ask(void) {
-    struct ask a;
-    struct scif_record r = {.data = &a, .bytes = sizeof a};
-    if (scif_record_receive(ask_in, &r, MSG_DONTWAIT) || r.fds != 1) return;
-    int reply = r.fd[0], err = a.what == ASK_MAP    ? begin_map(&a, reply)
-                               : a.what == ASK_JOIN ? begin_join(&a.part, reply)
-                                                    : open_all();
-    if (err || a.what == ASK_OPEN) tell(reply, err, 0);
 }
 
 static struct paged *find(uint64_t mapping) {
@@ -254,7 +194,21 @@ static void on_answer(const struct scif_pages *q) {
 }
 
 /* ---- Turns ---- */
-bool coherent_prepare(struct pollfd *p, struct timespec *wait) {
+/* With an answer's socket, and maybe a line to the service. */
+static void on_ask(void) {
+    struct ask a;
+    struct scif_record r = {.data = &a, .bytes = sizeof a};
+    if (scif_record_receive(ask_in, &r, MSG_DONTWAIT) || r.fds < 1) return;
+    take_line(r.fds == 2 ? r.fd[1] : -1);
+    int err = open_pager(), reply = r.fd[0];
+    if (!err && a.kind == ASK_MAP) err = begin_map(&a, reply);
+    if (!err && a.kind == ASK_JOIN) err = begin_join(&a.part, reply);
+    if (!err && a.kind == ASK_SHOWN) err = send_record(&a.shown, -1);
+    bool answered = err || a.kind == ASK_OPEN || a.kind == ASK_SHOWN; /* else the service answers */
+    if (answered) tell(reply, err, 0);
+}
+
+bool sharer_prepare(struct pollfd *p, struct timespec *wait) {
     p[ASKS] = (struct pollfd){.fd = ask_in, .events = POLLIN};
     p[FAULTS] = (struct pollfd){.fd = pager.fd, .events = POLLIN};
     p[LINE] = (struct pollfd){.fd = line, .events = POLLIN};
@@ -284,13 +238,14 @@ static void line_lost(void) {
         pager_end(weft_list_entry(pager.mappings.next, struct paged, link));
     close_descriptor(line);
     line = -1;
+    atomic_store(&has_line, false);
 }
 
-/* What others map comes to be shared with other hosts. */
+/* What others map comes to be shared with other hosts: the mover's thread sees to it, and answers. */
 static void on_show(struct scif_pages *q, int fd) {
-    struct file *f = file_of(fd);
-    q->error = f ? owned_show(f, q->offset, (uint64_t)q->pages * SHARE_PAGE) : ENOMEM;
-    if (f) file_close(f);
+    struct scif_record r = {.data = q, .bytes = sizeof *q, .fd = {fd}, .fds = 1};
+    if (mover_door() >= 0 && !scif_record_send(mover_door(), &r, MSG_DONTWAIT)) return;
+    q->error = ENOMEM;
     send_record(q, -1);
 }
 
@@ -301,6 +256,7 @@ static void on_record(struct record *r, struct scif_record *in) {
         memcpy(&q, r, sizeof q);
         if (q.op == SCIF_PAGES_SHOW && fd >= 0) {
             on_show(&q, fd);
+            close_descriptor(fd);
             return;
         }
         on_answer(&q);
@@ -321,16 +277,83 @@ static void on_line(void) {
     if (err != -EAGAIN && err != -EINTR) line_lost();
 }
 
-void coherent_turn(const struct pollfd *p) {
+bool sharer_turn(const struct pollfd *p) {
     if (p[LINE].revents && line >= 0) on_line();
     if (pager.fd >= 0) {
         pager_faults(&pager);
         pager_expire(&pager, weft_now_ns());
     }
-    if (p[ASKS].revents) on_ask();
+    if (p[ASKS].revents & POLLIN) on_ask();
+    return !(p[ASKS].revents & (POLLHUP | POLLERR | POLLNVAL));
 }
 
-int coherent_start(void) {
+/* ---- Asking ---- */
+/* With whatever it takes to start the service. */
+static int open_line(int *out) {
+    struct scif_request q = {.op = SCIF_OP_PAGES};
+    struct scif_answer a = {.error = EPROTO};
+    struct scif_record to = {.data = &q, .bytes = sizeof q}, from = {.data = &a, .bytes = sizeof a};
+    int fd = line_open();
+    if (fd < 0) return -fd;
+    int err = -scif_record_send(fd, &to, 0);
+    if (!err) err = -scif_record_receive(fd, &from, 0);
+    if (!err) err = a.error;
+    if (!err) *out = fd;
+    if (err) close_descriptor(fd);
+    return err;
+}
+
+static int await(int reply, struct told *t) {
+    ssize_t n;
+    do n = recv(reply, t, sizeof *t, 0);
+    while (n < 0 && errno == EINTR);
+    (void)atomic_load(&answers);
+    return n == sizeof *t ? t->error : ENOMEM;
+}
+
+static int ask(struct ask *a, uintptr_t *address) {
+    struct told t = {0};
+    int pair[2], spare = -1, err = watch_start();
+    if (!err && !atomic_load(&has_line)) err = open_line(&spare);
+    if (!err && socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair)) err = errno;
+    if (!err) {
+        struct scif_record r = {
+            .data = a, .bytes = sizeof *a, .fd = {pair[1], spare}, .fds = spare < 0 ? 1 : 2};
+        err = -scif_record_send(ask_out, &r, 0);
+        close_descriptor(pair[1]);
+        if (!err) err = await(pair[0], &t);
+        close_descriptor(pair[0]);
+    }
+    if (spare >= 0) close_descriptor(spare);
+    if (address) *address = t.address;
+    return err;
+}
+
+int sharer_open(void) {
+    static _Atomic pid_t done;
+    if (atomic_load(&done) == line_process()) return 0;
+    int err = mover_start();
+    if (!err) err = ask(&(struct ask){.kind = ASK_OPEN}, NULL);
+    atomic_store(&done, line_process()); /* it is not tried again */
+    return err ? ENOMEM : 0;
+}
+
+int sharer_map(uint64_t endpoint, uint64_t offset, uint64_t bytes, int prot, uintptr_t *out) {
+    return ask(
+        &(struct ask){.kind = ASK_MAP, .endpoint = endpoint, .offset = offset, .bytes = bytes, .prot = prot},
+        out);
+}
+
+int sharer_join(const struct sharer_part *part) {
+    return ask(&(struct ask){.kind = ASK_JOIN, .part = *part}, NULL);
+}
+
+void sharer_shown(const struct scif_pages *answer) {
+    (void)ask(&(struct ask){.kind = ASK_SHOWN, .shown = *answer}, NULL);
+}
+
+/* ---- Start, fork ---- */
+int sharer_start(void) {
     int pair[2];
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair)) return errno;
     ask_in = descriptor_hide(pair[0]);
@@ -343,13 +366,12 @@ static void close_unless_none(int *fd) {
     *fd = -1;
 }
 
-void coherent_forget(void) {
+void sharer_forget(void) {
     close_unless_none(&ask_in);
     close_unless_none(&ask_out);
     close_unless_none(&line);
     close_unless_none(&pager.fd);
+    atomic_store(&has_line, false);
     memset(pending, 0, sizeof pending);
     last_answered = last_owned;
 }
-
-uint64_t ring_patience_ns(void) { return 0; }
