@@ -16,7 +16,8 @@
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pid_t of;                   /* the process that has the thread */
-static int door = -1, inside = -1; /* the two ends of the socket at which it is asked */
+static int inside = -1;
+static atomic_int door = -1; /* the other end of its socket, at which it is asked; any thread looks */
 
 /* ---- Questions ---- */
 static struct endpoint *find(uint64_t space) {
