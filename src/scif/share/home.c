@@ -217,25 +217,24 @@ void home_fini(struct home *h) {
     }
 }
 
-/* What is the most that anybody elsewhere has of the page. */
-static enum share_state state_elsewhere(const struct home *h, uint32_t page) {
-    enum share_state most = SHARE_NONE;
-    weft_list_for_each(l, &h->sharers) {
-        const struct sharer *s = entry(l);
-        if (!s->local && home_state(s, page) > most) most = home_state(s, page);
-    }
-    return most;
-}
-
-/* It says that it has all of its pages, some of which others have in a way that forbids it. */
-static bool settle(struct home *h, struct sharer *s) {
-    for (uint32_t page = s->first; page - s->first < s->count; page++) {
-        enum share_state other = state_elsewhere(h, page);
-        if (other == SHARE_NONE || (other == SHARE_READ && !s->writable)) continue;
+/* Of the pages that it says it has those that the other one has in a way that forbids it. */
+static bool settle_with(struct home *h, struct sharer *s, const struct sharer *other) {
+    uint32_t from = s->first > other->first ? s->first : other->first, end = s->first + s->count,
+             to = other->first + other->count;
+    if (to > end) to = end;
+    for (uint32_t page = from; page < to; page++) {
+        enum share_state state = home_state(other, page);
+        bool forbids = state == SHARE_WRITE || (state == SHARE_READ && s->writable);
+        if (!forbids || (*mark(s, page) & (TAKEN | LOWERED))) continue;
         struct busy *b = busy_get(h, page);
         if (!b) return false;
-        ask(h, b, s, other == SHARE_WRITE ? SHARE_TAKE : SHARE_LOWER);
+        ask(h, b, s, state == SHARE_WRITE ? SHARE_TAKE : SHARE_LOWER);
     }
+    return true;
+}
+
+static bool settle(struct home *h, struct sharer *s) {
+    weft_list_for_each(l, &h->sharers) if (!entry(l)->local && !settle_with(h, s, entry(l))) return false;
     return true;
 }
 
