@@ -2,6 +2,7 @@
 #include "base/log.h"
 #include "scif/door.h"
 #include "scif/intercept.h"
+#include "scif/job.h"
 #include "scif/line.h"
 #include "scif/move.h"
 #include "scif/owned.h"
@@ -90,7 +91,7 @@ static void close_door(void) {
 }
 
 static int start(void) {
-    int pair[2], err = watch_start();
+    int pair[2], err = job_reserve() ? watch_start() : ENOMEM;
     if (err) return err;
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair)) return errno;
     inside = descriptor_hide(pair[0]);

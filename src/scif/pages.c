@@ -208,21 +208,33 @@ static bool ask(uintptr_t address, struct query *q) {
     return ioctl(fd, QUERY, q) == 0;
 }
 
+static struct mapping mapping_of(const struct query *q) {
+    return (struct mapping){.from = q->start,
+                            .to = q->end,
+                            .prot = (q->vma_flags & 1 ? PROT_READ : 0) | (q->vma_flags & 2 ? PROT_WRITE : 0) |
+                                    (q->vma_flags & 4 ? PROT_EXEC : 0),
+                            .shared = q->vma_flags & 8,
+                            .device = makedev(q->device_major, q->device_minor),
+                            .inode = q->inode,
+                            .at = q->offset};
+}
+
+bool memory_ask(uintptr_t address, struct mapping *out) {
+    struct query q;
+    int kept = errno;
+    bool here = ask(address, &q) && q.start <= address;
+    if (here) *out = mapping_of(&q);
+    errno = kept;
+    return here;
+}
+
 bool memory_next(uintptr_t address, struct mapping *out) {
     struct query q;
     int kept = errno;
     bool asked = ask(address, &q), none = !asked && errno == ENOENT;
     struct next n = {address, out, false};
     if (asked)
-        *out =
-            (struct mapping){.from = q.start,
-                             .to = q.end,
-                             .prot = (q.vma_flags & 1 ? PROT_READ : 0) | (q.vma_flags & 2 ? PROT_WRITE : 0) |
-                                     (q.vma_flags & 4 ? PROT_EXEC : 0),
-                             .shared = q.vma_flags & 8,
-                             .device = makedev(q.device_major, q.device_minor),
-                             .inode = q.inode,
-                             .at = q.offset};
+        *out = mapping_of(&q);
     else if (!none)
         memory_each(see_next, &n);
     errno = kept;

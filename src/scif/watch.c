@@ -3,6 +3,7 @@
 #include "scif/intercept.h"
 #include "scif/line.h"
 #include "scif/sharer.h"
+#include "scif/take.h"
 #include "scif/thread.h"
 
 #include <errno.h>
@@ -61,12 +62,24 @@ bool watch_memory(uintptr_t address, size_t bytes) {
 }
 
 /* Nothing is protected, but to ask for that is refused where memory is not watched. */
-bool watch_knows(uintptr_t address, size_t bytes) {
-    struct uffdio_writeprotect w = {.range = {address, bytes}};
+enum watched watch_look(uintptr_t address, size_t bytes) {
+    struct uffdio_writeprotect w = {.range = {address, bytes}, .mode = UFFDIO_WRITEPROTECT_MODE_DONTWAKE};
     int kept = errno;
-    bool good = faults >= 0 && ioctl(faults, UFFDIO_WRITEPROTECT, &w) == 0;
+    bool good = faults >= 0 && ioctl(faults, UFFDIO_WRITEPROTECT, &w) == 0,
+         moving = !good && faults >= 0 && errno == EAGAIN;
     errno = kept;
-    return good;
+    return good ? WATCHED : moving ? WATCH_MOVING : WATCH_NOT;
+}
+
+bool watch_hold_up(uintptr_t address, size_t bytes) {
+    struct uffdio_register r = {.range = {address, bytes},
+                                .mode = UFFDIO_REGISTER_MODE_MISSING | UFFDIO_REGISTER_MODE_WP};
+    return faults >= 0 && ioctl(faults, UFFDIO_REGISTER, &r) == 0;
+}
+
+void watch_wake(uintptr_t address, size_t bytes) {
+    struct uffdio_range r = {address, bytes};
+    (void)ioctl(faults, UFFDIO_WAKE, &r);
 }
 
 void watch_no_more(uintptr_t address, size_t bytes) {
@@ -100,19 +113,45 @@ bool watch_is_lost(void) { return atomic_load(&lost); }
 
 uintptr_t watch_follow(uintptr_t address, uint32_t born) {
     pthread_mutex_lock(&moves_lock);
+    uintptr_t now = watch_place(address, born);
+    pthread_mutex_unlock(&moves_lock);
+    return now;
+}
+
+/* ---- With the lock ---- */
+void watch_lock(void) { pthread_mutex_lock(&moves_lock); }
+void watch_unlock(void) { pthread_mutex_unlock(&moves_lock); }
+
+uint32_t watch_count(void) { return moves; }
+
+uintptr_t watch_place(uintptr_t address, uint32_t born) {
     for (uint32_t i = born; i < moves; i++)
         if (address - moved[i].from < moved[i].bytes) address += moved[i].to - moved[i].from;
-    pthread_mutex_unlock(&moves_lock);
     return address;
+}
+
+/* What a thread waits for is empty memory, unless it was taken away for a moment. */
+static void on_fault(uintptr_t address) {
+    struct uffdio_zeropage z = {.range = {address & ~(uintptr_t)(SCIF_PAGE - 1), SCIF_PAGE}};
+    if (take_has(z.range.start)) return;
+    if (ioctl(faults, UFFDIO_ZEROPAGE, &z))
+        watch_wake(z.range.start, SCIF_PAGE); /* it comes again, if need be */
+}
+
+void watch_hear(void) {
+    struct uffd_msg m;
+    while (read(faults, &m, sizeof m) == sizeof m)
+        if (m.event == UFFD_EVENT_PAGEFAULT)
+            on_fault((uintptr_t)m.arg.pagefault.address);
+        else if (m.event == UFFD_EVENT_REMAP && take_on_move(m.arg.remap.to, m.arg.remap.len))
+            note(m.arg.remap.from, m.arg.remap.to, m.arg.remap.len);
 }
 
 /* mremap() returns when its event has been read: whoever has the lock then knows of it. */
 static void on_events(void) {
-    struct uffd_msg m;
-    pthread_mutex_lock(&moves_lock);
-    while (read(faults, &m, sizeof m) == sizeof m)
-        if (m.event == UFFD_EVENT_REMAP) note(m.arg.remap.from, m.arg.remap.to, m.arg.remap.len);
-    pthread_mutex_unlock(&moves_lock);
+    watch_lock();
+    watch_hear();
+    watch_unlock();
 }
 
 /* ---- The thread ---- */

@@ -15,8 +15,10 @@ int watch_start(void);
 /* Private memory of the program's becomes a window. False: it cannot be watched. */
 bool watch_memory(uintptr_t address, size_t bytes);
 void watch_no_more(uintptr_t address, size_t bytes);
-/* Whether it still is that memory, or other memory has got the address meanwhile. */
-bool watch_knows(uintptr_t address, size_t bytes);
+/* Whether it still is that memory, or other memory has got the address meanwhile. MOVING: a thread is in the
+ * middle of an mremap() of watched memory, so nobody can tell. */
+enum watched { WATCH_NOT, WATCHED, WATCH_MOVING };
+enum watched watch_look(uintptr_t address, size_t bytes);
 
 /* The program has moved memory that another descriptor watches. */
 void watch_note(uintptr_t from, uintptr_t to, size_t bytes);
@@ -26,6 +28,21 @@ uint32_t watch_moves(void);
 uintptr_t watch_follow(uintptr_t address, uint32_t born);
 /* That it has been too often, so nobody knows. */
 bool watch_is_lost(void);
+
+/* ---- With this lock, in which nobody waits, and nobody can get out of an mremap() of watched memory ---- */
+void watch_lock(void);
+void watch_unlock(void);
+/* Reads what the system tells. */
+void watch_hear(void);
+/* As watch_moves() and watch_follow(). */
+uint32_t watch_count(void);
+uintptr_t watch_place(uintptr_t address, uint32_t born);
+
+/* Watched memory, of which no page is there, from now on: threads that touch it wait (take.h). False: it is
+ * not what it was. watch_memory() ends that. */
+bool watch_hold_up(uintptr_t address, size_t bytes);
+/* Threads that wait look again. */
+void watch_wake(uintptr_t address, size_t bytes);
 
 /* A descriptor of userfaultfd with these features, for faults of the system's too where that is allowed; -1
  * with errno. */
