@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -24,7 +25,8 @@ struct file {
         uint64_t bytes;
     } view[VIEWS];
     unsigned views;
-    _Atomic uint64_t joined[FILE_VIEW_BYTES / FILE_PART_BYTES / 64];
+    uint64_t joined[FILE_VIEW_BYTES / FILE_PART_BYTES / 64];
+    unsigned age; /* of these */
 };
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
@@ -38,7 +40,7 @@ void file_after_fork(bool in_child) {
         struct file *f = weft_list_entry(l, struct file, link);
         f->views = 0;
         f->fixed = false;
-        for (unsigned i = 0; i < sizeof f->joined / sizeof *f->joined; i++) atomic_store(&f->joined[i], 0);
+        memset(f->joined, 0, sizeof f->joined);
     }
     pthread_mutex_unlock(&lock);
 }
@@ -175,11 +177,25 @@ unsigned char *file_fix_view(struct file *f) {
     return view;
 }
 
-bool file_is_joined(struct file *f, uint64_t part) {
-    return atomic_load_explicit(&f->joined[part / 64], memory_order_acquire) >> part % 64 & 1;
+/* With the lock. */
+static void grow_older(struct file *f, unsigned age) {
+    if (f->age == age) return;
+    memset(f->joined, 0, sizeof f->joined);
+    f->age = age;
 }
-void file_set_joined(struct file *f, uint64_t part) {
-    atomic_fetch_or(&f->joined[part / 64], UINT64_C(1) << part % 64);
+
+bool file_is_joined(struct file *f, uint64_t part, unsigned age) {
+    pthread_mutex_lock(&lock);
+    grow_older(f, age);
+    bool joined = f->joined[part / 64] >> part % 64 & 1;
+    pthread_mutex_unlock(&lock);
+    return joined;
+}
+
+void file_set_joined(struct file *f, uint64_t part, unsigned age) {
+    pthread_mutex_lock(&lock);
+    if (f->age == age) f->joined[part / 64] |= UINT64_C(1) << part % 64;
+    pthread_mutex_unlock(&lock);
 }
 
 unsigned char *file_memory(struct file *f, uint64_t at, uint64_t bytes) {

@@ -33,10 +33,11 @@ unsigned char *file_memory(struct file *f, uint64_t at, uint64_t bytes);
 /* The beginning of the one mapping of the file, of FILE_VIEW_BYTES at least, that there is from now on, also
  * of one that may shrink; NULL: no room. */
 unsigned char *file_fix_view(struct file *f);
-/* Of that mapping, a bit for each part: whether it is a sharer (owned.h). */
+/* Of that mapping, a bit for each part: whether it is a sharer (owned.h). They are of an age: those of
+ * another one count no more. */
 #define FILE_PART_BYTES (UINT64_C(1) << 20)
-bool file_is_joined(struct file *f, uint64_t part);
-void file_set_joined(struct file *f, uint64_t part);
+bool file_is_joined(struct file *f, uint64_t part, unsigned age);
+void file_set_joined(struct file *f, uint64_t part, unsigned age);
 
 void file_before_fork(void);
 void file_after_fork(bool in_child);

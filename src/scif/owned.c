@@ -208,14 +208,14 @@ int owned_mapped(void *address, size_t bytes, int fd, uint64_t at) {
 /* The home is in the service that keeps the file. */
 bool owned_can_join(const struct scif_file *said) { return said->kept.holder == (uint32_t)line_service(); }
 
-static int join_view(struct file *f, unsigned char *view, uint64_t part) {
+static int join_view(struct file *f, unsigned char *view, uint64_t part, unsigned age) {
     struct sharer_part p = {.file = file_descriptor(f),
                             .at = part * FILE_PART_BYTES,
                             .address = (uintptr_t)view + part * FILE_PART_BYTES,
                             .pages = FILE_PART_BYTES / SHARE_PAGE,
                             .writable = true};
     int err = sharer_join(&p);
-    if (!err) file_set_joined(f, part);
+    if (!err) file_set_joined(f, part, age);
     if (!err) (void)add(f); /* the program may map it, too */
     return err;
 }
@@ -223,11 +223,13 @@ static int join_view(struct file *f, unsigned char *view, uint64_t part) {
 int space_shared(const struct scif_file *said, struct file *f, uint64_t at, uint64_t bytes,
                  unsigned char **memory) {
     unsigned char *view = at + bytes <= FILE_VIEW_BYTES ? file_fix_view(f) : NULL;
+    unsigned age = sharer_age();
     *memory = view ? view + at : NULL;
     if (!view) return ENOMEM;
     if (f == pool_file()) return 0; /* what is shared of it is a sharer */
     for (uint64_t part = at / FILE_PART_BYTES; part * FILE_PART_BYTES < at + bytes; part++)
-        if (!file_is_joined(f, part) && (!owned_can_join(said) || join_view(f, view, part))) return ENOMEM;
+        if (!file_is_joined(f, part, age) && (!owned_can_join(said) || join_view(f, view, part, age)))
+            return ENOMEM;
     return 0;
 }
 

@@ -44,6 +44,7 @@ struct record {
 
 static int ask_in = -1, ask_out = -1, line = -1;
 static atomic_bool has_line;
+static atomic_uint age;
 static struct pager pager = {.fd = -1};
 static uint64_t last_mapping, last_owned, last_answered; /* owned: a sharer here, and the answer to it */
 static struct pending pending[PENDING_MAX];
@@ -222,7 +223,7 @@ bool sharer_prepare(struct pollfd *p, struct timespec *wait) {
 
 static void on_message(const struct record *r) {
     struct paged *g = find(r->m.mapping);
-    if (g) pager_message(g, &r->m, r->page, weft_now_ns());
+    if (g && pager_message(g, &r->m, r->page, weft_now_ns())) atomic_fetch_add(&age, 1);
 }
 
 /* The service is gone, and with it the homes of what is mapped here. */
@@ -236,6 +237,7 @@ static void line_lost(void) {
     last_answered = last_owned;
     while (!weft_list_empty(&pager.mappings))
         pager_end(weft_list_entry(pager.mappings.next, struct paged, link));
+    atomic_fetch_add(&age, 1);
     close_descriptor(line);
     line = -1;
     atomic_store(&has_line, false);
@@ -347,6 +349,8 @@ int sharer_map(uint64_t endpoint, uint64_t offset, uint64_t bytes, int prot, uin
 int sharer_join(const struct sharer_part *part) {
     return ask(&(struct ask){.kind = ASK_JOIN, .part = *part}, NULL);
 }
+
+unsigned sharer_age(void) { return atomic_load(&age); }
 
 void sharer_shown(const struct scif_pages *answer) {
     (void)ask(&(struct ask){.kind = ASK_SHOWN, .shown = *answer}, NULL);

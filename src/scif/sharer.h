@@ -26,6 +26,9 @@ struct sharer_part {
     bool writable;
 };
 int sharer_join(const struct sharer_part *part);
+/* Changes when memory of this process has become its own alone again, since a home has ended: it is no sharer
+ * then. */
+unsigned sharer_age(void);
 /* The answer to SCIF_PAGES_SHOW. */
 void sharer_shown(const struct scif_pages *answer);
 
