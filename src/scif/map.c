@@ -126,10 +126,8 @@ static int show(struct file *f, uint64_t at, size_t bytes, void *place, int prot
  * service finds here. */
 static int join(const struct scif_file *said, struct file *f, uint64_t at, size_t bytes, void *place,
                 int prot) {
-    struct sharer_part part = {file_descriptor(f), at, (uintptr_t)place, (uint32_t)(bytes / SCIF_PAGE),
-                               prot & PROT_WRITE};
     if (!atomic_load(&said->shared)) return 0;
-    return bytes <= FILE_VIEW_BYTES && owned_can_join(said) ? sharer_join(&part) : ENOMEM;
+    return owned_can_join(said) ? owned_join(f, at, bytes, (uintptr_t)place, prot & PROT_WRITE) : ENOMEM;
 }
 
 /* EAGAIN: the table has changed. *any: something is shown there now. */

@@ -51,14 +51,19 @@ static bool see(void *context, const struct mapping *m) {
     return s->all;
 }
 
+int owned_join(struct file *f, uint64_t at, uint64_t bytes, uintptr_t address, bool writable) {
+    if (at >= FILE_VIEW_BYTES) return 0;
+    if (bytes > FILE_VIEW_BYTES - at) bytes = FILE_VIEW_BYTES - at;
+    struct sharer_part part = {file_descriptor(f), at, address,
+                               (uint32_t)((bytes + SHARE_PAGE - 1) / SHARE_PAGE), writable};
+    return sharer_join(&part);
+}
+
 /* Of a mapping what shows that part of the file. */
 static int adopt_part(struct file *f, const struct mapping *m, uint64_t at, uint64_t bytes) {
     uint64_t end = m->at + (m->to - m->from), from = m->at > at ? m->at : at,
              to = end < at + bytes ? end : at + bytes;
-    if (from >= to) return 0;
-    struct sharer_part part = {file_descriptor(f), from, m->from + (from - m->at),
-                               (uint32_t)((to - from) / SHARE_PAGE), true};
-    return sharer_join(&part);
+    return from < to ? owned_join(f, from, to - from, m->from + (from - m->at), true) : 0;
 }
 
 static int adopt(struct file *f, uint64_t at, uint64_t bytes) {
@@ -198,23 +203,16 @@ int owned_mapped(void *address, size_t bytes, int fd, uint64_t at) {
     if (fstat(fd, &is)) return 0;
     while (i < n && !file_is(shared[i], is.st_dev, is.st_ino)) i++;
     if (i == n || shared[i] == pool_file()) return 0;
-    uint64_t pages = (bytes + SHARE_PAGE - 1) / SHARE_PAGE;
-    if (at > FILE_VIEW_BYTES || pages > (FILE_VIEW_BYTES - at) / SHARE_PAGE) return ENOMEM;
     bool writable = (fcntl(fd, F_GETFL) & O_ACCMODE) == O_RDWR; /* mprotect() may come later */
-    struct sharer_part part = {file_descriptor(shared[i]), at, (uintptr_t)address, (uint32_t)pages, writable};
-    return sharer_join(&part);
+    return owned_join(shared[i], at, bytes, (uintptr_t)address, writable);
 }
 
 /* The home is in the service that keeps the file. */
 bool owned_can_join(const struct scif_file *said) { return said->kept.holder == (uint32_t)line_service(); }
 
 static int join_view(struct file *f, unsigned char *view, uint64_t part, unsigned age) {
-    struct sharer_part p = {.file = file_descriptor(f),
-                            .at = part * FILE_PART_BYTES,
-                            .address = (uintptr_t)view + part * FILE_PART_BYTES,
-                            .pages = FILE_PART_BYTES / SHARE_PAGE,
-                            .writable = true};
-    int err = sharer_join(&p);
+    int err = owned_join(f, part * FILE_PART_BYTES, FILE_PART_BYTES, (uintptr_t)view + part * FILE_PART_BYTES,
+                         true);
     if (!err) file_set_joined(f, part, age);
     if (!err) (void)add(f); /* the program may map it, too */
     return err;
@@ -248,9 +246,7 @@ void owned_before_fork(void) {
 
 /* The child shows it without being a sharer. */
 static void rejoin(struct file *f, const struct mapping *m) {
-    struct sharer_part part = {file_descriptor(f), m->at, m->from, (uint32_t)((m->to - m->from) / SHARE_PAGE),
-                               true};
-    if (!sharer_join(&part)) return;
+    if (!owned_join(f, m->at, m->to - m->from, m->from, true)) return;
     weft_error("scif", "memory that is shared with another host is lost to a child process");
     mprotect((void *)m->from, m->to - m->from, PROT_NONE); /* rather than what is not the newest */
 }

@@ -16,6 +16,9 @@ bool owned_any(void);
 int owned_mapped(void *address, size_t bytes, int fd, uint64_t at);
 /* Whether this process can become a sharer of it. */
 bool owned_can_join(const struct scif_file *said);
+/* Memory that shows the file from `at` on may be used when this returns: 0 or an errno. Beyond
+ * FILE_VIEW_BYTES of the file nothing is shared. */
+int owned_join(struct file *f, uint64_t at, uint64_t bytes, uintptr_t address, bool writable);
 
 /* ---- The mover's thread (mover.h) ---- */
 /* The range of e's own windows, which is in files by now, comes to be shared. out->error: 0 or an errno. */

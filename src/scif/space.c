@@ -165,7 +165,8 @@ static int find(struct space *s, uint64_t offset, uint64_t n, struct part *out) 
     out->file = space_file(s, p.place);
     if (!out->file || !file_holds(out->file, out->at, out->bytes)) return ENXIO;
     const struct scif_file *said = &s->table->file[p.place];
-    if (atomic_load(&said->shared)) {
+    if (atomic_load(&said->shared) && out->at < FILE_VIEW_BYTES) {
+        if (out->bytes > FILE_VIEW_BYTES - out->at) out->bytes = FILE_VIEW_BYTES - out->at;
         int err = space_shared(said, out->file, out->at, out->bytes, &out->memory);
         out->shared = out->memory;
         if (err || out->shared) return err;

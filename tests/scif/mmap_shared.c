@@ -85,6 +85,50 @@ static void of_file(struct sciftest *t) {
     CHECK(has_pattern(other, BYTES, 4));
 }
 
+/* Of a file that is larger than what can be mapped elsewhere: RMAs reach all of it. */
+enum { LARGE_AT = (1 << 30) - 2 * 4096 };
+
+static void of_large_file(struct sciftest *t) {
+    off_t there;
+    the_file = (int)OK(memfd_create("sciftest", MFD_CLOEXEC));
+    OK(ftruncate(the_file, LARGE_AT + BYTES));
+    the_memory = mmap(NULL, BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, the_file, LARGE_AT);
+    CHECK(the_memory != MAP_FAILED);
+    fill_pattern(the_memory, BYTES, 1);
+    struct owned o = owned_memory(t, the_memory, PAGES, RW);
+    hear(t, &there, sizeof there);
+    meet(t); /* the peer has written */
+    CHECK(has_pattern(the_memory, BYTES, 2));
+    OK(scif_writeto(o.epd, o.off, BYTES, there, SCIF_RMA_SYNC));
+    meet(t);
+    meet(t); /* and to its own window */
+    OK(scif_readfrom(o.epd, o.off, BYTES, there, SCIF_RMA_SYNC));
+    CHECK(has_pattern(the_memory, BYTES, 3));
+    meet(t);
+    meet(t);
+}
+
+static void of_large_file_peer(struct sciftest *t) {
+    struct owned o = owned_memory(t, NULL, PAGES, RW);
+    char *view = map_peer(o.epd, 2, o.off, RW), *mem = new_pages(PAGES);
+    off_t off = register_pages(o.epd, mem, PAGES);
+    tell(t, &off, sizeof off);
+    CHECK(has_pattern(view, 2 * PAGE, 1));
+    CHECK(peek_pattern(o.epd, BYTES, o.off, 1));
+    poke_pattern(o.epd, BYTES, o.off, 2);
+    fill_pattern(view, 2 * PAGE, 2);
+    meet(t);
+    meet(t);
+    CHECK(has_pattern(mem, BYTES, 2));
+    memset(view, 0, 2 * PAGE);
+    fill_pattern(mem, BYTES, 3);
+    meet(t);
+    meet(t);
+    CHECK(has_pattern(view, 2 * PAGE, 3));
+    CHECK(peek_pattern(o.epd, BYTES, o.off, 3));
+    meet(t);
+}
+
 /* ---- A third one, on the owner's host ---- */
 
 enum third { MAPS_BEFORE = 0x10, MAPS_AFTER = 0x20, ONLY_RMA = 0x30, OWNS_TOO = 0x40 };
@@ -384,6 +428,8 @@ static const struct sciftest_case cases[] = {
     OF("open_file", OPEN_FILE),
     OF("file_that_cannot_shrink", SEALED_FILE),
     OF("file_in_dev_shm", NAMED_FILE),
+    {"scif_mmap__of_what_is_mappable_of_a_large_file_leaves_the_rest_to_RMAs", CITE, of_large_file_peer,
+     of_large_file, 0},
     WITH("who_has_mapped_it_before", MAPS_BEFORE),
     WITH("who_maps_it_later", MAPS_AFTER),
     WITH("who_does_RMAs", ONLY_RMA),

@@ -390,7 +390,7 @@ static int move_piece(struct move *m, struct link *l, const struct scif_piece *p
     struct home_of *h = home_of_piece(l->remote->far, l->space.table, p);
     unsigned char *memory = m->m.memory + (offset - m->m.offset);
     uint64_t at = p->at + (offset - p->offset);
-    if (!h)
+    if (!h || at >= FILE_VIEW_BYTES)
         return m->m.write ? space_put(&l->space, offset, memory, n) : space_get(&l->space, offset, memory, n);
     return holds(h, at / SHARE_PAGE * SHARE_PAGE, n + at % SHARE_PAGE) ? move_shared(m, h, at, n, memory)
                                                                        : ENXIO;
@@ -411,7 +411,9 @@ void homes_rma(struct link *l, const struct homes_rma *what) {
             err = ENXIO;
             break;
         }
+        uint64_t within = p.at + (at - p.offset); /* beyond the home's end nobody shares anything */
         n = p.offset + p.bytes < end ? p.offset + p.bytes - at : end - at;
+        if (within < FILE_VIEW_BYTES && n > FILE_VIEW_BYTES - within) n = FILE_VIEW_BYTES - within;
         err = move_piece(m, l, &p, at, n);
     }
     if (err) m->error = err;
