@@ -232,7 +232,10 @@ void take_settle(struct take *t, const bool *otherwise, take_show *show, void *c
         i += r.n;
     }
     end();
-    for (uint32_t i = 0; i < t->pages; i++) watch_wake(place(t, i), SCIF_PAGE);
+    for (uint32_t i = 0; i < t->pages; i++) {
+        uintptr_t now = place(t, i);
+        if (now != t->at + (uintptr_t)i * SCIF_PAGE) watch_wake(now, SCIF_PAGE);
+    }
     watch_unlock();
     watch_wake(t->at, (size_t)t->pages * SCIF_PAGE);
 }

@@ -1,5 +1,5 @@
 /* Homes of memory of programs here that programs on other hosts have mapped (share/home.h): one for each file
- * in memory. The owner's program is asked first (its watch's thread, coherent.c): its own addresses become
+ * in memory. The owner's program is asked first (its mover's thread, coherent.c): its own addresses become
  * sharers. A mapping from elsewhere is a view: runs of pages of one file each, each a sharer. */
 #include "base/clock.h"
 #include "scif/door.h"

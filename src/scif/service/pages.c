@@ -1,4 +1,4 @@
-/* Lines for shared pages: each is a program's (its watch's thread, coherent.c). What a program has mapped of
+/* Lines for shared pages: each is a program's (its watch's thread, sharer.c). What a program has mapped of
  * windows on other hosts is a guest: its messages go on to the service there, which has the home, and come
  * from it. What programs have themselves is a sharer of a home here (homes.c). */
 #include "scif/service/far.h"
