@@ -125,7 +125,7 @@ struct scif_windows {
     _Atomic uint64_t name; /* random: how its owners know which one is meant; 0: it has no owner yet */
     struct scif_ring ring[SCIF_RINGS_MAX];
     struct scif_file file[SCIF_FILES_MAX];
-    struct scif_kept door[SCIF_OWNERS_MAX]; /* where an owner is asked to move pages (watch.h) */
+    struct scif_kept door[SCIF_OWNERS_MAX]; /* where an owner is asked to move pages (mover.h) */
     struct scif_user user[SCIF_USERS_MAX];
     _Alignas(SCIF_PAGE) struct scif_piece piece[SCIF_PIECES_MAX];
 };

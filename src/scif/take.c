@@ -1,7 +1,8 @@
 /* The system has no way to map something only if the address still shows what it did. So the address is
  * looked at immediately before, with the watch's lock, in which no mremap() of watched memory can end; and
  * again after it: whoever was faster is still in there, and what was mapped goes after what it has moved.
- * That leaves munmap() and mmap(MAP_FIXED) of the program's in the microsecond between look and map. */
+ * That leaves munmap(), mprotect() and mmap(MAP_FIXED) of the program's in the microsecond between look and
+ * map. */
 #include "scif/take.h"
 #include "base/log.h"
 #include "scif/layout.h"
@@ -98,10 +99,10 @@ static int take_away(struct take *t) {
 
 /* Other memory has got some of the addresses after the look, or comes to them: what has been taken of it, in
  * one mapping or in several, goes back. */
-static void undo(struct take *t) {
-    struct mapping m;
+static void undo(struct take *t, bool taken) {
     for (size_t done = 0, bytes = (size_t)t->pages * SCIF_PAGE, n; done < bytes; done += n) {
         uintptr_t from = (uintptr_t)t->aside + done;
+        struct mapping m = {.shared = !taken};
         n = memory_ask(from, &m) && m.to - from < bytes - done ? m.to - from : bytes - done;
         if (m.shared) continue;
         bool watched = is_watched(from, n);
@@ -109,6 +110,12 @@ static void undo(struct take *t) {
         if (!move_mapping(from, n, MREMAP_DONTUNMAP, t->at + done)) abort();
         if (watched) watch_memory(t->at + done, n);
     }
+}
+
+/* Wherever the program has moved it, nobody has to wait there. */
+static void let_go(const struct take *t) {
+    for (uint32_t i = 0; i < t->pages; i++)
+        if (is_watched(place(t, i), SCIF_PAGE)) watch_memory(place(t, i), SCIF_PAGE);
 }
 
 static void end(void) {
@@ -129,11 +136,15 @@ int take_begin(struct take *t) {
     atomic_fetch_add(&count, 1);
     own_move = (uintptr_t)t->aside;
     int err = take_away(t);
-    if (!err && !is_watched((uintptr_t)t->aside, bytes)) err = EAGAIN;
-    if (!err) watch_no_more((uintptr_t)t->aside, bytes);
-    if (err) undo(t);
-    if (err && is_there(t)) watch_memory(t->at, bytes);
-    if (err) end();
+    bool taken = !err;
+    if (taken && !is_watched((uintptr_t)t->aside, bytes)) err = EAGAIN;
+    if (err) {
+        undo(t, taken);
+        let_go(t);
+        end();
+    } else {
+        watch_no_more((uintptr_t)t->aside, bytes);
+    }
     watch_unlock();
     if (err) watch_wake(t->at, bytes);
     return err;
@@ -232,7 +243,10 @@ void take_settle(struct take *t, const bool *otherwise, take_show *show, void *c
         i += r.n;
     }
     end();
-    for (uint32_t i = 0; i < t->pages; i++) watch_wake(place(t, i), SCIF_PAGE);
+    for (uint32_t i = 0; i < t->pages; i++) {
+        uintptr_t now = place(t, i);
+        if (now != t->at + (uintptr_t)i * SCIF_PAGE) watch_wake(now, SCIF_PAGE);
+    }
     watch_unlock();
     watch_wake(t->at, (size_t)t->pages * SCIF_PAGE);
 }

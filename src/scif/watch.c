@@ -29,8 +29,9 @@ static int faults = -1;
 static atomic_bool unnoticed; /* a system call waits too when it gets memory that is being moved */
 
 /* Nobody touches memory of the program's, nor calls anything of it, with this lock; so not even fork() takes
- * it, around which other libraries do what they like. */
-static pthread_mutex_t moves_lock = PTHREAD_MUTEX_INITIALIZER;
+ * it, around which other libraries do what they like. Adaptive: who waits for an event comes when it has been
+ * read, a moment before it is free. */
+static pthread_mutex_t moves_lock = PTHREAD_ADAPTIVE_MUTEX_INITIALIZER_NP;
 /* No memory is taken for it when it grows: that could come to lie just where the program has moved something
  * away from, and is about to map something else to. */
 static struct moved moved[MOVES_MAX];
@@ -195,7 +196,8 @@ int watch_start(void) {
 void watch_before_fork(void) { pthread_mutex_lock(&lock); }
 void watch_after_fork(bool in_child) {
     if (in_child && of) {
-        moves_lock = (pthread_mutex_t)PTHREAD_MUTEX_INITIALIZER; /* the parent's thread may have had it */
+        moves_lock =
+            (pthread_mutex_t)PTHREAD_ADAPTIVE_MUTEX_INITIALIZER_NP; /* the parent's thread may have had it */
         moves = 0;
         atomic_store(&lost, false);
         close_faults();
