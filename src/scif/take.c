@@ -129,8 +129,9 @@ int take_begin(struct take *t) {
     watch_lock();
     wait_for_movers();
     if (!is_there(t) || !watch_hold_up(t->at, bytes)) {
+        int err = is_there(t) ? ENOMEM : EAGAIN;
         watch_unlock();
-        return EAGAIN;
+        return err;
     }
     atomic_store(&current, t);
     atomic_fetch_add(&count, 1);
