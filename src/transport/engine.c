@@ -267,6 +267,7 @@ static int note_taken(struct conn *c, uint64_t now, const struct wire_header *h)
     bool eliciting = h->flags & WIRE_ACK_ELICITING;
     enum received_when when = RECEIVED_LATER;
     if (h->flags & WIRE_ACK_NOW) when = c->answerable ? RECEIVED_SOON : RECEIVED_NOW;
+    if (when == RECEIVED_LATER && c->answerable && c->engine->cfg.patient) when = RECEIVED_PATIENT;
     if (c->ack_now) when = RECEIVED_NOW;
     rc = received_note(&c->received, now, h->number, eliciting, when);
     c->ack_now = false;
@@ -482,7 +483,8 @@ void engine_input(struct engine *e, uint64_t now, const struct engine_from *from
     connection_in(e, now, from, &h, packet, len);
 }
 
-const struct adapter_form engine_packet_form = {.length_at = 2, .least_bytes = WIRE_PACKET_MIN, .kinds = WIRE_TYPES};
+const struct adapter_form engine_packet_form = {
+    .length_at = 2, .least_bytes = WIRE_PACKET_MIN, .kinds = WIRE_TYPES};
 
 bool engine_wants_pause(struct engine *e) {
     bool wants = e->pause;
@@ -544,7 +546,7 @@ bool engine_output(struct engine *e, uint64_t now) {
 void engine_output_acks(struct engine *e, uint64_t now) {
     weft_list_for_each_safe(it, &e->conns) {
         struct conn *c = weft_list_entry(it, struct conn, all);
-        if (c->reliable || c->state != CONN_UP || !received_owes(&c->received)) continue;
+        if (c->reliable || c->state != CONN_UP || !received_owes_before_sleep(&c->received, now)) continue;
         c->refs++;
         conn_output_ack(c, now);
         c->refs--;

@@ -65,6 +65,7 @@ struct far {
     struct node_client *line; /* to the daemon, of that endpoint */
     uint64_t publish_at_ns;   /* the name is still another process's */
     struct watch watch_ep, watch_links;
+    bool stirred; /* the endpoint has something to do */
     int links_epoll; /* of the links' sockets, by edges: all that is there is looked at in one turn */
     struct weft_list remotes;
     struct weft_map links; /* by key */

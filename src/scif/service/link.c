@@ -158,6 +158,7 @@ static void send_bytes(struct link *l, const void *bytes, size_t n, bool more) {
     weft_put_bytes(&w, bytes, n);
     far_send(l->remote, &w, &(struct ep_send){.more = more});
     l->reported = taken;
+    if (taken == l->arrived) weft_list_remove(&l->due); /* nothing is left to report */
 }
 
 static void report_soon(struct link *l) {
