@@ -76,7 +76,19 @@ static void serve(void) {
     for (hear(&o, sizeof o); o.count; hear(&o, sizeof o)) answer(&o);
 }
 
-/* ---- What it costs ---- */
+/* ---- What it takes, and costs ---- */
+static int by_value(const void *a, const void *b) {
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+struct times {
+    double median, tenth;
+};
+static struct times times_of(uint32_t n) {
+    qsort(us, n, sizeof *us, by_value);
+    return (struct times){us[n / 2], us[n / 10]};
+}
+
 struct cost {
     unsigned long packets, sleeps;
 };
@@ -118,6 +130,15 @@ static struct cost cost_now(void) {
     return c;
 }
 
+/* bytes: of an operation; 0: its rate is of no interest. */
+static void print_times(const char *what, struct times t, size_t bytes) {
+    printf("%-28s %8.1f us  (a tenth below %8.1f) ", what, t.median, t.tenth);
+    if (bytes)
+        printf("%6.3f GB/s", (double)bytes / t.median / 1e3);
+    else
+        printf("%11s", "");
+}
+
 static void print_cost(struct cost from, unsigned long operations) {
     struct cost to = cost_now();
     printf("%8.2f packets %7.2f sleeps\n", (double)(to.packets - from.packets) / (double)operations,
@@ -125,15 +146,6 @@ static void print_cost(struct cost from, unsigned long operations) {
 }
 
 /* ---- The client ---- */
-static int by_value(const void *a, const void *b) {
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-static double median(uint32_t n) {
-    qsort(us, n, sizeof *us, by_value);
-    return us[n / 2];
-}
-
 static void messages(uint32_t n) {
     struct order o = {n, 1, 8};
     char part[PART] = {0};
@@ -145,7 +157,7 @@ static void messages(uint32_t n) {
         hear(part, 8);
         us[i] = (now_us() - from) / 2;
     }
-    printf("message of 8 B, one way      %8.1f us             ", median(n));
+    print_times("message of 8 B, one way", times_of(n), 0);
     print_cost(before, 2 * n);
 }
 
@@ -160,7 +172,7 @@ static void stream(uint32_t rounds) {
         hear(part, 8);
         us[i] = now_us() - from;
     }
-    printf("stream of messages of 1 KiB                %6.3f GB/s", STREAM / median(rounds) / 1e3);
+    print_times("stream of messages of 1 KiB", times_of(rounds), STREAM);
     print_cost(before, (unsigned long)rounds * (STREAM / PART));
 }
 
@@ -181,9 +193,9 @@ static void rma(const char *name, bool write, size_t bytes, uint32_t flying, uin
                  "a fence");
         us[i] = (now_us() - from) / flying;
     }
-    double t = median(rounds);
-    printf("%-5s of %7zu B, %2u at once %8.1f us  %6.3f GB/s", name, bytes, flying, t,
-           (double)bytes / t / 1e3);
+    char what[64];
+    snprintf(what, sizeof what, "%s of %zu B, %u at once", name, bytes, flying);
+    print_times(what, times_of(rounds), bytes);
     print_cost(before, (unsigned long)rounds * flying);
 }
 
