@@ -199,6 +199,23 @@ static void rma(const char *name, bool write, size_t bytes, uint32_t flying, uin
     print_cost(before, (unsigned long)rounds * flying);
 }
 
+/* There and back: a write of 8 B that is left, a message behind it, and the answer. */
+static void messages_after_writes(uint32_t n) {
+    struct order o = {n, 1, 8};
+    struct cost before = cost_now();
+    tell(&o, sizeof o);
+    for (uint32_t i = 0; i < n; i++) {
+        char part[8] = {0};
+        double from = now_us();
+        need(scif_vwriteto(epd, memory, 8, there, 0) == 0, "scif_vwriteto");
+        tell(part, 8);
+        hear(part, 8);
+        us[i] = now_us() - from;
+    }
+    print_times("write, message and answer", times_of(n), 0);
+    print_cost(before, n);
+}
+
 static void run(const char *address, uint32_t n) {
     unsigned node, port;
     need(sscanf(address, "%u:%u", &node, &port) == 2, "NODE:PORT");
@@ -212,6 +229,7 @@ static void run(const char *address, uint32_t n) {
     rma("write", true, 8, 1, n);
     rma("read", false, 8, 1, n);
     rma("write", true, 8, 16, n / 16 + 5);
+    messages_after_writes(n);
     for (size_t bytes = 64 << 10; bytes <= 4 << 20; bytes *= 8) {
         uint32_t rounds = n / (uint32_t)(bytes >> 12) + 20;
         rma("write", true, bytes, 1, rounds);

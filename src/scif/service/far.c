@@ -145,9 +145,10 @@ static void on_message(void *ctx, struct ep_peer *peer, const struct ep_msg *msg
     bool rma = op >= FAR_READ && op <= FAR_DONE;
     if (in.failed || !op || op >= FAR_OP_MAX || own > 1 || (msg->data_bytes && !rma)) {
         far_fail(r, "a message that is none");
+    } else if (op == FAR_READ || op == FAR_WRITE) {
+        served_on_request(r, link_key(r, !own, id), &in, op == FAR_READ, msg, sink);
     } else if (rma) {
-        uint64_t key = link_key(r, !own, id);
-        rma_on_message(r, weft_map_get(&r->far->links, key), key, &in, op, msg, sink);
+        rma_on_answer(r, &in, op, msg, sink);
     } else if (op > FAR_DONE) {
         pages_on_message(r, weft_map_get(&r->far->links, link_key(r, !own, id)), &in, op);
     } else {
