@@ -83,8 +83,8 @@ struct ep_config {
     bool accept;    /* peers that were not connected from here may connect */
     bool no_thread; /* no progress thread: the owner calls ep_progress and sleeps on ep_fd */
     /* Most small messages are answered, but by others, so a little later than a handler could:
-     * acknowledgements of such messages wait for that, and none is asked for at once. For owners that sleep
-     * no longer than until ep_deadline_ns. */
+     * acknowledgements of such messages wait for that, also while the owner sleeps, and none is asked for at
+     * once. */
     bool patient;
     struct ep_handler handlers[EP_HANDLERS_MAX];
     /* A peer that connected to us (with accept); before its first message. Optional. */

@@ -8,7 +8,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -147,23 +146,13 @@ static int service_open(struct service *s) {
 }
 
 /* ---- Loop ---- */
-/* To the nanosecond where the kernel can, else in milliseconds, rounded up. */
-static int wait_for_events(int epoll, struct epoll_event *e, uint64_t ns) {
-    struct timespec wait = {(time_t)(ns / WEFT_NS_PER_S), (long)(ns % WEFT_NS_PER_S)};
-    if (!ns) return epoll_wait(epoll, e, EVENTS, 0);
-    int n = epoll_pwait2(epoll, e, EVENTS, ns == WEFT_TIME_NEVER ? NULL : &wait, NULL);
-    if (n >= 0 || errno != ENOSYS) return n;
-    uint64_t ms = ns / WEFT_NS_PER_MS + 1;
-    return epoll_wait(epoll, e, EVENTS, ns == WEFT_TIME_NEVER ? -1 : ms < INT_MAX ? (int)ms : INT_MAX);
-}
-
 /* Ends that went are seen before any request that was made after that: so a port is free again when the
  * close() that frees it has returned. Otherwise one event at a time, since it may end what another is about;
  * the others come again. */
-static void step(struct service *s, uint64_t wait_ns) {
+static void step(struct service *s, int timeout_ms) {
     struct epoll_event e[EVENTS];
     struct epoll_event inner[EVENTS];
-    int n = wait_for_events(s->epoll, e, wait_ns), ended = 0;
+    int n = epoll_wait(s->epoll, e, EVENTS, timeout_ms), ended = 0;
     for (int i = 0; i < n; i++) /* all, before any is gone: an end has another watch, too */
         if (((struct watch *)e[i].data.ptr)->on == end_on_inner) inner[ended++] = e[i];
     for (int i = 0; i < ended; i++) end_on_inner(s, inner[i].data.ptr, inner[i].events);
@@ -190,7 +179,9 @@ static void serve(struct service *s) {
         if (!idle) s->idle_since_ns = now;
         if (idle && now - s->idle_since_ns >= IDLE_NS) break;
         if (idle && next > s->idle_since_ns + IDLE_NS) next = s->idle_since_ns + IDLE_NS;
-        step(s, next == WEFT_TIME_NEVER ? next : next <= now ? 0 : next - now);
+        /* Rounded up: timers of less than a millisecond made all exchanges slower (docs/PERF.md). */
+        uint64_t wait_ms = next == WEFT_TIME_NEVER ? 0 : next <= now ? 0 : (next - now) / WEFT_NS_PER_MS + 1;
+        step(s, next == WEFT_TIME_NEVER ? -1 : (int)wait_ms);
         connect_expire(s, weft_now_ns());
         tell_news(s);
     }
