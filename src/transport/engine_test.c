@@ -764,6 +764,27 @@ static void burst__is_of_equal_packets(void **state) {
     hand_close(&h);
 }
 
+/* ... also of small messages, of which the first takes an acknowledgement along. */
+static void burst__of_small_messages_is_of_equal_packets(void **state) {
+    static uint8_t header[800];
+    uint8_t body[64];
+    struct ep_send s = {.header = header, .header_bytes = sizeof header, .more = true};
+    hand_open(&h, true);
+    hand_accept(&h);
+    hand_settle(&h);
+    hand_packet(&h, WIRE_CTRL, body, wire_msg_write(body, &(struct wire_msg){0}));
+    struct conn *c = engine_conn_next(h.engine, NULL);
+    h.out_count = 0;
+    for (int i = 0; i < 5; i++) assert_int_equal(engine_send(h.engine, h.now, c, &s), 0);
+    engine_flush(h.engine, c);
+    hand_settle(&h);
+    assert_int_equal(h.out_count, 5);
+    assert_int_equal(h.out[0][WIRE_HEADER_BYTES], WIRE_ITEM_ACK);
+    for (int i = 1; i < 4; i++) assert_int_equal(h.out_len[i], h.out_len[0]);
+    assert_in_range(h.out_len[4], sizeof header, h.out_len[0] - 1);
+    hand_close(&h);
+}
+
 static void engine__random_input(void **state) {
     uint64_t random = 1;
     for (int round = 0; round < 3000; round++) {
@@ -810,6 +831,7 @@ int main(void) {
         cmocka_unit_test(bulk__gives_way_to_small_messages),
         cmocka_unit_test(more__leaves_when_a_burst_is_together),
         cmocka_unit_test(burst__is_of_equal_packets),
+        cmocka_unit_test(burst__of_small_messages_is_of_equal_packets),
         cmocka_unit_test(engine__random_input),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

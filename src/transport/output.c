@@ -151,6 +151,16 @@ static size_t padding(const struct conn *c, const struct content *n, size_t len,
     return missing >= WIRE_ITEM_BYTES ? missing : 0;
 }
 
+/* The same behind small messages, where more of them follow: as when the first packet has an acknowledgement.
+ */
+static size_t fill_up(const struct conn *c, struct packet *pk, size_t at, size_t limit) {
+    const struct burst *b = &c->engine->burst;
+    size_t len = at + WIRE_TRAILER_BYTES, missing = b->packet_len - len;
+    if (!b->count || c->reliable || len >= b->packet_len || missing > limit - at) return 0;
+    bool few = missing >= WIRE_ITEM_BYTES && missing <= b->packet_len / PAD_PART;
+    return few ? wire_pad_write(pk->head + at, missing) : 0;
+}
+
 /* Fills one CTRL packet; false when there is nothing to say. */
 static bool build_ctrl(struct conn *c, uint64_t now, struct packet *pk, bool ack_only) {
     size_t limit = c->packet_bytes - WIRE_TRAILER_BYTES;
@@ -186,6 +196,7 @@ static bool build_ctrl(struct conn *c, uint64_t now, struct packet *pk, bool ack
         take_content(c, pk, n);
         if (n->kind == CONTENT_PING && c->mtu.lost) break; /* it is to show that small packets arrive */
     }
+    if (!ack_only && !pk->payload && next_content(c)) at += fill_up(c, pk, at, copy_limit);
     pk->head_bytes = at;
     return at > WIRE_HEADER_BYTES;
 }

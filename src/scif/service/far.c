@@ -122,6 +122,12 @@ void far_begin(struct weft_writer *w, uint8_t *buf, size_t cap, enum far_op op, 
     weft_put_u32(w, l->id);
 }
 
+size_t far_part(size_t bytes, size_t behind) {
+    size_t parts = (bytes + FAR_BYTES_MAX - 1) / FAR_BYTES_MAX;
+    size_t each = parts ? (bytes + behind + parts - 1) / parts : 0;
+    return each < FAR_BYTES_MAX ? each : FAR_BYTES_MAX;
+}
+
 void far_send(struct remote *r, const struct weft_writer *w, const struct ep_send *what) {
     struct ep_send s = what ? *what : (struct ep_send){0};
     s.handler = ON_MESSAGE;

@@ -168,6 +168,9 @@ uint64_t far_next_deadline(const struct service *s);
 struct remote *far_find(struct far *f, uint16_t node);
 /* A header's beginning, for a message about l. */
 void far_begin(struct weft_writer *w, uint8_t *buf, size_t cap, enum far_op op, const struct link *l);
+/* How much goes in each of the messages that carry so many bytes, with `behind` more behind the last: such
+ * that their packets are equally long, and leave and arrive together. */
+size_t far_part(size_t bytes, size_t behind);
 /* what: its data and flags; NULL: none. */
 void far_send(struct remote *r, const struct weft_writer *w, const struct ep_send *what);
 /* It has broken a rule. */

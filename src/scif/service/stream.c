@@ -45,8 +45,8 @@ static size_t send_until(struct link *l, unsigned head) {
     size_t room = SCIF_QUEUE_BYTES - (l->sent - l->released), there = head - l->sent;
     if (there > SCIF_QUEUE_BYTES) return 0; /* must_wait() has led to more than that, or it is nonsense */
     size_t n = queue_peek(l->from, l->sent, bytes, there < room ? there : room);
-    for (size_t at = 0; at < n;) {
-        size_t part = n - at < FAR_BYTES_MAX ? n - at : FAR_BYTES_MAX;
+    for (size_t at = 0, each = far_part(n, 0); at < n;) {
+        size_t part = n - at < each ? n - at : each;
         send_bytes(l, bytes + at, part, at + part < n);
         at += part;
     }
