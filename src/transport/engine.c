@@ -218,10 +218,12 @@ static int ctrl_in(struct conn *c, uint64_t now, struct pbuf *packet, bool *clos
     size_t left = packet->len - WIRE_OVERHEAD_BYTES;
     struct wire_item item;
     int rc, again = 0;
-    c->answerable = true;
+    c->answerable = c->continued = true;
     while ((rc = wire_item_next(&p, &left, &item)) == 0) {
-        if (item.type != WIRE_ITEM_MSG && item.type != WIRE_ITEM_FRAG && item.type != WIRE_ITEM_ACK)
-            c->answerable = false;
+        bool message =
+            item.type == WIRE_ITEM_MSG || item.type == WIRE_ITEM_FRAG || item.type == WIRE_ITEM_ACK;
+        if (!message) c->answerable = false;
+        if (!message && item.type != WIRE_ITEM_RTS) c->continued = false;
         if (item.type == WIRE_ITEM_CLOSE) {
             if ((rc = wire_close_read(&item, reason))) return rc;
             *closes = true;
@@ -267,7 +269,7 @@ static int note_taken(struct conn *c, uint64_t now, const struct wire_header *h)
     bool eliciting = h->flags & WIRE_ACK_ELICITING;
     enum received_when when = RECEIVED_LATER;
     if (h->flags & WIRE_ACK_NOW) when = c->answerable ? RECEIVED_SOON : RECEIVED_NOW;
-    if (when == RECEIVED_LATER && c->answerable && c->engine->cfg.patient) when = RECEIVED_PATIENT;
+    if (when == RECEIVED_LATER && c->continued && c->engine->cfg.patient) when = RECEIVED_PATIENT;
     if (c->ack_now) when = RECEIVED_NOW;
     rc = received_note(&c->received, now, h->number, eliciting, when);
     c->ack_now = false;
@@ -369,10 +371,10 @@ static int packet_in(struct conn *c, uint64_t now, const struct wire_header *h, 
     uint32_t reason = 0;
     int rc;
     if (h->type == WIRE_DATA) {
-        c->answerable = false;
+        c->answerable = c->continued = false;
         rc = data_in(c, now, h, packet, len);
     } else if (h->type == WIRE_PROBE) { /* that it has come is the answer */
-        c->answerable = false;
+        c->answerable = c->continued = false;
         rc = probe_in(c, now, h, packet, len);
     } else {
         struct pbuf *copy;

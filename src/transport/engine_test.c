@@ -682,6 +682,12 @@ static void ack__of_a_patient_side_waits_for_others(void **state) {
     assert_int_equal(engine_send(h.engine, h.now, engine_conn_next(h.engine, NULL), &own), 0);
     hand_settle(&h);
     assert_int_equal(hand_last(&h, WIRE_CTRL, &len)[1], WIRE_ACK_ELICITING);
+    /* The data of a large one follows. */
+    before = h.sent;
+    hand_packet(&h, WIRE_CTRL, body,
+                wire_rts_write(body, &(struct wire_rts){.id = 1, .ref = 1, .data_bytes = 1 << 20}));
+    engine_output_acks(h.engine, h.now);
+    assert_int_equal(h.sent, before);
     /* Anything else it acknowledges at the latest before it sleeps. */
     hand_packet(&h, WIRE_CTRL, body, wire_ping_write(body));
     before = h.sent;
