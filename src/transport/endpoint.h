@@ -82,9 +82,9 @@ struct ep_config {
     uint16_t bind_port;
     bool accept;    /* peers that were not connected from here may connect */
     bool no_thread; /* no progress thread: the owner calls ep_progress and sleeps on ep_fd */
-    /* Most small messages are answered, but by others, so a little later than a handler could:
-     * acknowledgements of such messages wait for that, also while the owner sleeps, and none is asked for at
-     * once. */
+    /* With no_thread, for owners whose small messages are mostly answered by others, so a little later than a
+     * handler could: acknowledgements wait for that, also while the owner sleeps, and none is asked for at
+     * once. Nothing of the owner's comes between ep_prepare_sleep and its sleep. */
     bool patient;
     struct ep_handler handlers[EP_HANDLERS_MAX];
     /* A peer that connected to us (with accept); before its first message. Optional. */
@@ -189,7 +189,7 @@ int ep_watch(struct ep *ep, int fd, void (*fn)(void *arg, int fd), void *arg);
 void ep_unwatch(struct ep *ep, int fd);
 /* With no_thread: readable when ep_progress has something to do; ep_timeout_ms: the longest sleep (-1: for
  * ever). Call ep_prepare_sleep before sleeping: true means that it is safe to sleep, false that ep_progress
- * must be called. A thread that has done something else than to sleep after that calls it again. */
+ * must be called. */
 int ep_fd(struct ep *ep);
 int ep_timeout_ms(struct ep *ep);
 uint64_t ep_deadline_ns(struct ep *ep); /* the same: until when; WEFT_TIME_NEVER */

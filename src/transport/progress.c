@@ -11,13 +11,12 @@
 #include <time.h>
 #include <unistd.h>
 
-#define LOOKS        16u                    /* at the lanes, between two looks at the clock */
-#define LANE_BURST   64u                    /* messages of lanes between two rounds */
-#define ROUND_NS     (5 * WEFT_NS_PER_US)   /* between rounds while only lanes are looked at */
-#define RELAX_NS     (2 * WEFT_NS_PER_US)   /* of silence before the spinning thread spares its core's twin */
-#define LENT_SPIN_NS (100 * WEFT_NS_PER_US) /* a MiB is read in 35 to 100 us; waking us costs the reader 8   \
-                                             */
-#define PARK_NS         WEFT_NS_PER_MS      /* how often a parked progress thread looks up */
+#define LOOKS           16u                  /* at the lanes, between two looks at the clock */
+#define LANE_BURST      64u                  /* messages of lanes between two rounds */
+#define ROUND_NS        (5 * WEFT_NS_PER_US) /* between rounds while only lanes are looked at */
+#define RELAX_NS        (2 * WEFT_NS_PER_US) /* of silence before the spinning thread spares its core's twin */
+#define LENT_SPIN_NS    (100 * WEFT_NS_PER_US) /* a MiB is read in 35 to 100 us; waking us costs the reader 8 */
+#define PARK_NS         WEFT_NS_PER_MS       /* how often a parked progress thread looks up */
 #define PARK_DEEP_AFTER 16 /* … and after how many looks, with a sleeping waiter, it stops that */
 #define QUIET_NS        (2 * WEFT_NS_PER_MS) /* without a waiter before the progress thread takes over */
 
@@ -62,7 +61,8 @@ void ep_changed(struct ep *ep) {
         atomic_store_explicit(&ep->attention, true, memory_order_relaxed);
         return;
     }
-    if (ep->poller == EP_POLLER_OWNER && pthread_equal(ep->owner, pthread_self())) return; /* it is awake */
+    if (ep->cfg.patient && ep->poller == EP_POLLER_OWNER && pthread_equal(ep->owner, pthread_self()))
+        return; /* it is awake */
     bool due = ep_has_work(ep) || ep_next_deadline(ep) < ep->poller_until_ns;
     if (due && ep->poller != EP_POLLER_NONE)
         ep_ring(ep);

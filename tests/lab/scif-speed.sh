@@ -1,6 +1,6 @@
 #!/bin/sh
-# What SCIF takes between two hosts, network namespaces over a veth link, beside what our own transport takes there: figures, no
-# test.
+# What SCIF takes between two hosts, network namespaces over a veth link, beside what our own transport takes there with the same
+# protection: figures, no test.
 #
 #   usage: scif-speed.sh BUILD [N]          N times each, 2000 by default; N pages
 #   environment: ONLY=scif: nothing of the transport's
@@ -14,7 +14,8 @@ export XDG_RUNTIME_DIR="$dir" XDG_CONFIG_HOME="$dir"
 if [ "${ONLY-}" != scif ]; then
     for what in "latency --size 8" "bandwidth --size 64K,1M,4M"; do
         # shellcheck disable=SC2086
-        "$tests/lab/netns.sh" ip netns exec left "$build/bin/weft" bench $what --adapter udp --hosts 10.77.0.1,10.77.0.2@right
+        "$tests/lab/netns.sh" ip netns exec left "$build/bin/weft" bench $what --adapter udp --security aes \
+            --hosts 10.77.0.1,10.77.0.2@right
     done
 fi
 # Each prints its address, and ends with its client.
