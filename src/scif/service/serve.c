@@ -251,6 +251,7 @@ void served_on_request(struct remote *r, uint64_t key, struct weft_reader *in, b
 /* ---- The end ---- */
 static void leave_served(struct served **all) {
     for (unsigned i = 0; i < FAR_SLOTS; i++) {
+        if (all[i]) weft_list_remove(&all[i]->arrival.link); /* the link goes after it */
         if (all[i] && all[i]->busy)
             all[i]->remote = NULL;
         else
