@@ -56,7 +56,7 @@ struct self {
     size_t capacity;        /* packets; the ring's own capacity may be larger, it is a power of two */
     struct weft_ring queue; /* of struct self_packet */
     int bell;               /* eventfd; written by send() while armed */
-    bool armed;
+    bool armed, rung;
     struct adapter_peer peer;
     pthread_mutex_t regions_lock; /* read() is called by any thread */
     struct weft_map regions;      /* key -> struct self_region */
@@ -180,7 +180,7 @@ static int self_send(struct adapter *a, struct adapter_peer *peer, const struct 
     }
     if (taken && s->armed) {
         s->armed = false;
-        eventfd_write(s->bell, 1);
+        s->rung = eventfd_write(s->bell, 1) == 0;
     }
     return (int)taken;
 }
@@ -216,7 +216,8 @@ static void self_disarm(struct adapter *a) {
     struct self *s = (struct self *)a;
     eventfd_t ignored;
     s->armed = false;
-    eventfd_read(s->bell, &ignored);
+    if (s->rung) eventfd_read(s->bell, &ignored);
+    s->rung = false;
 }
 
 static size_t self_fds(struct adapter *a, int *out, size_t cap) {

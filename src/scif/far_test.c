@@ -391,7 +391,8 @@ static void nothing_comes(void) {
     }
 }
 
-static void write_that_was_left__holds_message_and_fence_back(void **state) {
+/* They leave behind it, and wait for it at the other service. */
+static void write_that_was_left__holds_fence_back_but_no_message(void **state) {
     int fd[5];
     struct pollfd answer = {.events = POLLIN};
     make_connection(1, fd);
@@ -401,12 +402,12 @@ static void write_that_was_left__holds_message_and_fence_back(void **state) {
     request(1, SCIF_RMA_FENCE_SELF, 0);
     assert_int_equal(queue_put(peer, "x", 1), 1);
     assert_true(queue_tell(&peer->queue, fd[4]));
+    await_op(FAR_DATA);
+    assert_int_equal(other.rest[4], 'x');
     nothing_comes();
     answer.fd = writer;
     assert_int_equal(poll(&answer, 1, 0), 0);
     TELL(FAR_DONE, 1, "bhll", slot, 0, 4096, 8192);
-    await_op(FAR_DATA);
-    assert_int_equal(other.rest[4], 'x');
     struct scif_rma_answer a = answer_to(0);
     assert_int_equal(a.error, 0);
     assert_int_equal(a.from, 4096);
@@ -419,7 +420,36 @@ static void write_that_was_left__holds_message_and_fence_back(void **state) {
     await_op(FAR_CLOSE);
 }
 
-static void write_that_was_left__holds_close_back(void **state) {
+/* One that waits for a slot has not left: nothing goes past it, the close neither. */
+static void write_that_waits_for_a_slot__holds_message_and_close_back(void **state) {
+    int fd[5], line_of[3];
+    uint8_t slot[FAR_SLOTS];
+    make_connection(1, fd);
+    struct scif_shared *peer = peer_of(fd);
+    for (unsigned i = 0, n = 0; i < 3; i++) { /* a line has no more than SCIF_STAGE_BLOCKS */
+        open_writer();
+        line_of[i] = writer;
+        for (unsigned k = 0; k < SCIF_STAGE_BLOCKS && n <= FAR_SLOTS; k++, n++) {
+            atomic_fetch_add(&peer->queue.asked, 1);
+            request(k, SCIF_PROT_WRITE | SCIF_RMA_LEFT, 8);
+            if (n == FAR_SLOTS) continue;
+            await_op(FAR_WRITE);
+            slot[n] = other.rest[0];
+        }
+    }
+    assert_int_equal(queue_put(peer, "x", 1), 1);
+    assert_true(queue_tell(&peer->queue, fd[4]));
+    close_all(fd, 5);
+    close_all(line_of, 3);
+    nothing_comes();
+    TELL(FAR_DONE, 1, "bhll", slot[3], 0, 0, 0);
+    await_op(FAR_WRITE);
+    assert_int_equal(other.rest[0], slot[3]);
+    await_op(FAR_CLOSE); /* its queue has gone with it */
+    munmap(peer, SCIF_SHARED_BYTES);
+}
+
+static void write_that_was_left__holds_no_close_back(void **state) {
     int fd[5];
     make_connection(1, fd);
     open_writer();
@@ -427,9 +457,8 @@ static void write_that_was_left__holds_close_back(void **state) {
     uint8_t slot = leave_write(peer);
     close_all(fd, 5);
     close(writer);
-    nothing_comes();
-    TELL(FAR_DONE, 1, "bhll", slot, 0, 0, 0);
     await_op(FAR_CLOSE);
+    TELL(FAR_DONE, 1, "bhll", slot, 0, 0, 0);
     munmap(peer, SCIF_SHARED_BYTES);
 }
 
@@ -524,11 +553,15 @@ static int share_window(const int fd[5]) {
     return s;
 }
 
-static unsigned map_window(uint32_t number, uint32_t pages) {
-    TELL(FAR_MAP, 1, "wlwb", number, 0, pages, SCIF_PROT_READ);
+static unsigned map_window_for(uint32_t number, uint32_t pages, int prot) {
+    TELL(FAR_MAP, 1, "wlwb", number, 0, pages, (uint64_t)prot);
     await_op(FAR_MAPPED);
     assert_int_equal(other.rest[0] | other.rest[1] << 8 | other.rest[2] << 16, number);
     return other.rest[4];
+}
+
+static unsigned map_window(uint32_t number, uint32_t pages) {
+    return map_window_for(number, pages, SCIF_PROT_READ);
 }
 
 /* Each takes memory of this service's. */
@@ -549,6 +582,141 @@ static void mappings__without_end_are_refused(void **state) {
     close_all(fd, 5);
 }
 
+/* ---- What comes behind a write that is not complete ---- */
+static void await_last(enum far_op op) {
+    uint64_t end = weft_now_ns() + LONG_NS;
+    for (other.op = 0; other.op != op && !other.down && weft_now_ns() < end;) turn();
+    assert_int_equal(other.down, 0);
+    assert_int_equal(other.op, op);
+}
+
+static void await_page_of(enum share_kind kind) {
+    await_last(FAR_PAGE);
+    assert_int_equal(other.rest[5], kind);
+}
+
+/* The owner's program is asked for its page, and gives it. */
+static void give_own_page(int pages) {
+    struct share_message m;
+    struct pollfd p = {.fd = pages, .events = POLLIN};
+    uint64_t end = weft_now_ns() + LONG_NS;
+    while (poll(&p, 1, 0) == 0 && weft_now_ns() < end) turn();
+    assert_int_equal(recv(pages, &m, sizeof m, 0), sizeof m);
+    assert_int_equal(m.kind, SHARE_TAKE);
+    m.kind = SHARE_GAVE;
+    assert_int_equal(send(pages, &m, sizeof m, MSG_NOSIGNAL), sizeof m);
+}
+
+/* The other service has a page of the window: a write to it waits until that is back. Line of the pages. */
+static int begin_write(const int fd[5]) {
+    static const uint64_t zero;
+    uint8_t buf[64];
+    struct weft_writer w;
+    int pages = share_window(fd);
+    uint64_t end = weft_now_ns() + LONG_NS;
+    while (map_window_for(0, PAGES, SCIF_PROT_READ | SCIF_PROT_WRITE) && weft_now_ns() < end) turn();
+    TELL(FAR_PAGE, 0, "wbbw", 0, 1, SHARE_WANT_WRITE, 0);
+    give_own_page(pages);
+    await_page_of(SHARE_GRANT_WRITE);
+    weft_writer_init(&w, buf, sizeof buf);
+    weft_put_u8(&w, FAR_WRITE);
+    weft_put_u8(&w, 1);
+    weft_put_u32(&w, 1);
+    weft_put_u8(&w, 5);
+    weft_put_u16(&w, SCIF_PROT_WRITE);
+    weft_put_u32(&w, sizeof zero);
+    weft_put_u64(&w, 0);
+    weft_put_u64(&w, 0);
+    weft_put_u64(&w, sizeof zero);
+    say(&w, &zero, sizeof zero);
+    await_page_of(SHARE_TAKE);
+    return pages;
+}
+
+static void give_page(void) {
+    uint64_t part[SHARE_PAGE / 8 / sizeof(uint64_t)] = {0};
+    for (int i = 0; i < 8; i++) {
+        uint8_t buf[1024];
+        struct weft_writer w;
+        weft_writer_init(&w, buf, sizeof buf);
+        weft_put_u8(&w, FAR_PART);
+        weft_put_u8(&w, 0);
+        weft_put_u32(&w, 0);
+        weft_put_bytes(&w, part, sizeof part);
+        say(&w, NULL, 0);
+    }
+    TELL(FAR_PAGE, 0, "wbbw", 0, 1, SHARE_GAVE, 0);
+}
+
+/* It has answered a later request. */
+static void it_has_heard(void) {
+    TELL(FAR_READ, 1, "bhwlll", 3, 1, 8, 1u << 30, 1u << 30, 8);
+    await_op(FAR_BYTES);
+    assert_int_equal(other.rest[1], ENXIO);
+}
+
+static void tell_data(size_t n) {
+    static const uint8_t many[1000];
+    uint8_t buf[1024];
+    struct weft_writer w;
+    weft_writer_init(&w, buf, sizeof buf);
+    weft_put_u8(&w, FAR_DATA);
+    weft_put_u8(&w, 1);
+    weft_put_u32(&w, 1);
+    weft_put_u32(&w, 0);
+    weft_put_bytes(&w, many, n);
+    say(&w, NULL, 0);
+}
+
+static unsigned shown(const int fd[5]) {
+    struct scif_memory *m = mmap(NULL, sizeof *m, PROT_READ, MAP_SHARED, fd[2], 0);
+    assert_ptr_not_equal(m, MAP_FAILED);
+    unsigned n = atomic_load(&m->shared.queue.head);
+    munmap(m, sizeof *m);
+    return n;
+}
+
+static void message_and_close__wait_for_the_write_before_them(void **state) {
+    int fd[5];
+    struct pollfd end = {0};
+    make_connection(1, fd);
+    end.fd = fd[0];
+    int pages;
+    tell_data(3);
+    pages = begin_write(fd);
+    tell_data(4);
+    TELL(FAR_CLOSE, 1, "", 0);
+    tell_data(5); /* after the last: nothing of it comes */
+    it_has_heard();
+    assert_int_equal(shown(fd), 3);
+    poll(&end, 1, 0);
+    assert_false(end.revents & POLLHUP);
+    give_page();
+    await_op(FAR_DONE);
+    assert_int_equal(other.rest[0], 5);
+    assert_int_equal(other.rest[1], 0);
+    assert_true(hangs_up(fd[0]));
+    assert_int_equal(shown(fd), 7);
+    close(pages);
+    close_all(fd, 5);
+}
+
+/* The program does not wait. */
+static void message_that_waits__goes_with_its_program(void **state) {
+    int fd[5];
+    make_connection(1, fd);
+    int pages = begin_write(fd);
+    tell_data(4);
+    TELL(FAR_CLOSE, 1, "", 0);
+    it_has_heard();
+    close(pages);
+    close_all(fd, 5);
+    await_op(FAR_CLOSE);
+    give_page();
+    await_op(FAR_DONE); /* it was begun */
+    assert_int_equal(other.rest[0], 5);
+}
+
 /* ---- Wrong ones: the connection of the services ends, with all that is in it, and nothing else ---- */
 static void still_serves(void) {
     int fd[5];
@@ -560,22 +728,28 @@ static void still_serves(void) {
 }
 
 static void data__beyond_the_window_ends_all(void **state) {
-    static const uint8_t many[1000];
     int fd[5];
     make_connection(1, fd);
-    for (int i = 0; i < 5; i++) {
-        uint8_t buf[1024];
-        struct weft_writer w;
-        weft_writer_init(&w, buf, sizeof buf);
-        weft_put_u8(&w, FAR_DATA);
-        weft_put_u8(&w, 1);
-        weft_put_u32(&w, 1);
-        weft_put_u32(&w, 0);
-        weft_put_bytes(&w, many, sizeof many);
-        say(&w, NULL, 0);
-    }
+    for (int i = 0; i < 5; i++) tell_data(1000);
     await_down(WEFT_E_PROTO);
     assert_true(hangs_up(fd[4]));
+    close_all(fd, 5);
+    still_serves();
+}
+
+/* What waits for a write takes no more room than what does not. */
+static void data__that_waits_beyond_the_window_ends_all(void **state) {
+    int fd[5];
+    make_connection(1, fd);
+    int pages = begin_write(fd);
+    for (int i = 0; i < 4; i++) tell_data(1000);
+    tell_data(95);
+    it_has_heard();
+    assert_int_equal(shown(fd), 0);
+    tell_data(1);
+    await_down(WEFT_E_PROTO);
+    assert_true(hangs_up(fd[4]));
+    close(pages);
     close_all(fd, 5);
     still_serves();
 }
@@ -682,11 +856,15 @@ int main(void) {
         T(close__hangs_up),
         T(data__that_comes_between_two_looks_goes_on),
         T(rma__outside_of_windows_is_ENXIO),
-        T(write_that_was_left__holds_message_and_fence_back),
-        T(write_that_was_left__holds_close_back),
+        T(write_that_was_left__holds_fence_back_but_no_message),
+        T(write_that_waits_for_a_slot__holds_message_and_close_back),
+        T(write_that_was_left__holds_no_close_back),
         T(write_that_was_left__holds_fence_of_peer_back),
         T(write_that_was_left__ends_with_peer),
+        T(message_and_close__wait_for_the_write_before_them),
+        T(message_that_waits__goes_with_its_program),
         T(data__beyond_the_window_ends_all),
+        T(data__that_waits_beyond_the_window_ends_all),
         T(taken__what_was_not_sent_ends_all),
         T(connection__with_known_id_ends_all),
         T(connection__of_another_process_than_before_ends_all),

@@ -24,16 +24,32 @@ static unsigned used(const struct scif_queue *q) {
 bool queue_empty(const struct scif_queue *q) { return used(q) == 0; }
 bool queue_has_room(const struct scif_queue *q) { return used(q) < SCIF_QUEUE_BYTES; }
 
+static void copy_in(struct scif_shared *s, unsigned head, const void *from, size_t n) {
+    unsigned at = head % SCIF_PAGE;
+    size_t first = n < SCIF_PAGE - at ? n : SCIF_PAGE - at;
+    memcpy(s->bytes + at, from, first);
+    memcpy(s->bytes, (const char *)from + first, n - first);
+}
+
 size_t queue_put(struct scif_shared *s, const void *from, size_t n) {
     unsigned room = SCIF_QUEUE_BYTES - used(&s->queue);
     if (n > room) n = room;
     if (!n) return 0;
-    unsigned head = atomic_load_explicit(&s->queue.head, memory_order_relaxed), at = head % SCIF_PAGE;
-    size_t first = n < SCIF_PAGE - at ? n : SCIF_PAGE - at;
-    memcpy(s->bytes + at, from, first);
-    memcpy(s->bytes, (const char *)from + first, n - first);
-    atomic_store_explicit(&s->queue.head, head + (unsigned)n, memory_order_release);
+    unsigned head = atomic_load_explicit(&s->queue.head, memory_order_relaxed);
+    copy_in(s, head, from, n);
+    queue_show(&s->queue, head + (unsigned)n);
     return n;
+}
+
+bool queue_place(struct scif_shared *s, unsigned at, const void *from, size_t n) {
+    unsigned tail = atomic_load_explicit(&s->queue.tail, memory_order_acquire);
+    if (n > SCIF_QUEUE_BYTES || at - tail > SCIF_QUEUE_BYTES - n) return false;
+    copy_in(s, at, from, n);
+    return true;
+}
+
+void queue_show(struct scif_queue *q, unsigned head) {
+    atomic_store_explicit(&q->head, head, memory_order_release);
 }
 
 size_t queue_peek(const struct scif_shared *s, unsigned from, void *to, size_t n) {

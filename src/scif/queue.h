@@ -21,6 +21,10 @@ size_t queue_get(struct scif_shared *q, void *to, size_t n);
 bool queue_empty(const struct scif_queue *q);
 bool queue_has_room(const struct scif_queue *q);
 
+/* The same for a sender that shows bytes later than it puts them there. False: there is no room for them. */
+bool queue_place(struct scif_shared *q, unsigned at, const void *from, size_t n);
+void queue_show(struct scif_queue *q, unsigned head); /* what is before `head` */
+
 /* ---- The sender's side; inner: the receiver's, outer_own, inner_own: its own sockets ---- */
 /* After queue_put. False: the receiver's outer socket is closed. */
 bool queue_tell(struct scif_queue *q, int inner);

@@ -73,6 +73,28 @@ static void queue_put__wraps_and_stops_at_4095(void **state) {
     close_ends(&e);
 }
 
+static void queue_place__is_not_there_before_it_is_shown(void **state) {
+    struct ends e;
+    unsigned char in[SCIF_QUEUE_BYTES], out[SCIF_QUEUE_BYTES];
+    const unsigned at = 3000; /* so that it wraps */
+    open_ends(&e);
+    for (size_t i = 0; i < sizeof in; i++) in[i] = (unsigned char)(i * 7);
+    assert_int_equal(put(&e, in, at), at);
+    assert_int_equal(get(&e, out, at), at);
+    assert_true(queue_place(e.q, at, in, 4000));
+    assert_true(queue_place(e.q, at + 4000, in + 4000, 95));
+    assert_false(queue_place(e.q, at + 4095, in, 1));
+    assert_false(queue_place(e.q, at - 1, in, 1)); /* that was there before */
+    assert_false(queue_place(e.q, at, in, (size_t)UINT32_MAX + 1));
+    assert_true(queue_empty(&e.q->queue));
+    queue_show(&e.q->queue, at + 10);
+    assert_int_equal(get(&e, out, sizeof out), 10);
+    queue_show(&e.q->queue, at + 4095);
+    assert_int_equal(get(&e, out + 10, sizeof out), 4085);
+    assert_memory_equal(out, in, sizeof in);
+    close_ends(&e);
+}
+
 static void queue_marks__descriptors_tell_what_is_so(void **state) {
     struct ends e;
     char big[5000] = {0};
@@ -230,6 +252,7 @@ static void queue_mark_until_taken__next_get_is_told(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(queue_put__wraps_and_stops_at_4095),
+                                       cmocka_unit_test(queue_place__is_not_there_before_it_is_shown),
                                        cmocka_unit_test(queue_marks__descriptors_tell_what_is_so),
                                        cmocka_unit_test(queue_tell__not_while_receiving),
                                        cmocka_unit_test(queue_tell__end_is_noticed),

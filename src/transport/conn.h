@@ -290,6 +290,7 @@ struct conn {
     /* receiving */
     bool ack_now;         /* the packet being taken must be acknowledged at once */
     bool answerable;      /* … has nothing but messages: an answer may well follow */
+    bool continued;       /* … or beginnings of large ones: their data may */
     struct replay replay; /* unreliable links; on others only `next` is used */
     struct received received;
     uint64_t last_heard_ns, suspect_since_ns, suspect_probe_ns, last_hint_ns;

@@ -163,6 +163,7 @@ static int open_engine(struct ep *ep) {
         .key = ep->cfg.key,
         .security = security,
         .accept = ep->cfg.accept,
+        .patient = ep->cfg.patient,
         .eager_bytes = (uint32_t)weft_option_int("eager_bytes"),
         .window_superpackets = (uint32_t)weft_option_int("window_superpackets"),
         .method2_bytes = (uint32_t)weft_option_int("method2_bytes"),

@@ -82,6 +82,10 @@ struct ep_config {
     uint16_t bind_port;
     bool accept;    /* peers that were not connected from here may connect */
     bool no_thread; /* no progress thread: the owner calls ep_progress and sleeps on ep_fd */
+    /* With no_thread, for owners whose small messages are mostly answered by others, so a little later than a
+     * handler could: acknowledgements wait for that, also while the owner sleeps, and none is asked for at
+     * once. Nothing of the owner's comes between ep_prepare_sleep and its sleep. */
+    bool patient;
     struct ep_handler handlers[EP_HANDLERS_MAX];
     /* A peer that connected to us (with accept); before its first message. Optional. */
     void (*on_peer_up)(void *ctx, struct ep_peer *peer);
@@ -143,13 +147,14 @@ struct ep_send {
      * Optional. */
     void (*on_done)(void *arg, int status);
     void *arg;
-    bool unpinned; /* data could not be pinned: it goes the non-zero-copy way, unless the peer reads it itself */
+    bool unpinned; /* data could not be pinned: it goes the non-zero-copy way, unless the peer reads it itself
+                    */
 };
 /* Queues a message; leaves at once if it can. Never waits. WEFT_E_TOO_BIG (header, or too much data to copy),
  * WEFT_E_INVAL, WEFT_E_NOMEM, WEFT_E_LIMIT (the peer's queue is over its cap: ep_progress and try again; only
- * with handlers that flood), WEFT_E_CLOSED (the peer is closing and takes no more); for a peer that is down the
- * status that on_peer_down tells or told. On an error on_done is not called. A peer that has the message calls its
- * handler, unless it disconnects before that. */
+ * with handlers that flood), WEFT_E_CLOSED (the peer is closing and takes no more); for a peer that is down
+ * the status that on_peer_down tells or told. On an error on_done is not called. A peer that has the message
+ * calls its handler, unless it disconnects before that. */
 int ep_send(struct ep_peer *peer, const struct ep_send *s);
 void ep_flush(struct ep_peer *peer); /* sends what `more` held back */
 /* Cancels an incoming message whose data is still to come, by the token of its ep_msg; any thread, also from
@@ -187,6 +192,7 @@ void ep_unwatch(struct ep *ep, int fd);
  * must be called. */
 int ep_fd(struct ep *ep);
 int ep_timeout_ms(struct ep *ep);
+uint64_t ep_deadline_ns(struct ep *ep); /* the same: until when; WEFT_TIME_NEVER */
 bool ep_prepare_sleep(struct ep *ep);
 /* Runs fn(arg) like a handler at or soon after the time given, once. Returns an id for ep_cancel_timer, 0: no
  * memory. */

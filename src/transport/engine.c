@@ -218,10 +218,12 @@ static int ctrl_in(struct conn *c, uint64_t now, struct pbuf *packet, bool *clos
     size_t left = packet->len - WIRE_OVERHEAD_BYTES;
     struct wire_item item;
     int rc, again = 0;
-    c->answerable = true;
+    c->answerable = c->continued = true;
     while ((rc = wire_item_next(&p, &left, &item)) == 0) {
-        if (item.type != WIRE_ITEM_MSG && item.type != WIRE_ITEM_FRAG && item.type != WIRE_ITEM_ACK)
-            c->answerable = false;
+        bool message =
+            item.type == WIRE_ITEM_MSG || item.type == WIRE_ITEM_FRAG || item.type == WIRE_ITEM_ACK;
+        if (!message) c->answerable = false;
+        if (!message && item.type != WIRE_ITEM_RTS) c->continued = false;
         if (item.type == WIRE_ITEM_CLOSE) {
             if ((rc = wire_close_read(&item, reason))) return rc;
             *closes = true;
@@ -267,6 +269,7 @@ static int note_taken(struct conn *c, uint64_t now, const struct wire_header *h)
     bool eliciting = h->flags & WIRE_ACK_ELICITING;
     enum received_when when = RECEIVED_LATER;
     if (h->flags & WIRE_ACK_NOW) when = c->answerable ? RECEIVED_SOON : RECEIVED_NOW;
+    if (when == RECEIVED_LATER && c->continued && c->engine->cfg.patient) when = RECEIVED_PATIENT;
     if (c->ack_now) when = RECEIVED_NOW;
     rc = received_note(&c->received, now, h->number, eliciting, when);
     c->ack_now = false;
@@ -368,10 +371,10 @@ static int packet_in(struct conn *c, uint64_t now, const struct wire_header *h, 
     uint32_t reason = 0;
     int rc;
     if (h->type == WIRE_DATA) {
-        c->answerable = false;
+        c->answerable = c->continued = false;
         rc = data_in(c, now, h, packet, len);
     } else if (h->type == WIRE_PROBE) { /* that it has come is the answer */
-        c->answerable = false;
+        c->answerable = c->continued = false;
         rc = probe_in(c, now, h, packet, len);
     } else {
         struct pbuf *copy;
@@ -482,7 +485,8 @@ void engine_input(struct engine *e, uint64_t now, const struct engine_from *from
     connection_in(e, now, from, &h, packet, len);
 }
 
-const struct adapter_form engine_packet_form = {.length_at = 2, .least_bytes = WIRE_PACKET_MIN, .kinds = WIRE_TYPES};
+const struct adapter_form engine_packet_form = {
+    .length_at = 2, .least_bytes = WIRE_PACKET_MIN, .kinds = WIRE_TYPES};
 
 bool engine_wants_pause(struct engine *e) {
     bool wants = e->pause;
@@ -544,7 +548,7 @@ bool engine_output(struct engine *e, uint64_t now) {
 void engine_output_acks(struct engine *e, uint64_t now) {
     weft_list_for_each_safe(it, &e->conns) {
         struct conn *c = weft_list_entry(it, struct conn, all);
-        if (c->reliable || c->state != CONN_UP || !received_owes(&c->received)) continue;
+        if (c->reliable || c->state != CONN_UP || !received_owes_before_sleep(&c->received, now)) continue;
         c->refs++;
         conn_output_ack(c, now);
         c->refs--;

@@ -661,6 +661,41 @@ static void ack__goes_along_with_an_answer(void **state) {
     hand_close(&h);
 }
 
+/* A patient one neither acknowledges a message before it sleeps, nor asks for that of its own messages. */
+static void ack__of_a_patient_side_waits_for_others(void **state) {
+    uint8_t body[64];
+    size_t len;
+    hand_open_patient(&h);
+    hand_accept(&h);
+    hand_settle(&h);
+    engine_output_acks(h.engine, h.now);
+    hand_packet(&h, WIRE_CTRL, body, wire_msg_write(body, &(struct wire_msg){0}));
+    size_t before = h.sent;
+    hand_settle(&h);
+    engine_output_acks(h.engine, h.now);
+    assert_int_equal(h.headers, 1);
+    assert_int_equal(h.sent, before);
+    hand_advance(&h, RECEIVED_PATIENT_NS);
+    hand_settle(&h);
+    assert_int_equal(h.sent, before + 1);
+    struct ep_send own = {.handler = 1};
+    assert_int_equal(engine_send(h.engine, h.now, engine_conn_next(h.engine, NULL), &own), 0);
+    hand_settle(&h);
+    assert_int_equal(hand_last(&h, WIRE_CTRL, &len)[1], WIRE_ACK_ELICITING);
+    /* The data of a large one follows. */
+    before = h.sent;
+    hand_packet(&h, WIRE_CTRL, body,
+                wire_rts_write(body, &(struct wire_rts){.id = 1, .ref = 1, .data_bytes = 1 << 20}));
+    engine_output_acks(h.engine, h.now);
+    assert_int_equal(h.sent, before);
+    /* Anything else it acknowledges at the latest before it sleeps. */
+    hand_packet(&h, WIRE_CTRL, body, wire_ping_write(body));
+    before = h.sent;
+    engine_output_acks(h.engine, h.now);
+    assert_int_equal(h.sent, before + 1);
+    hand_close(&h);
+}
+
 /* How many packets one call sends of a large message whose receiver is ready. */
 static size_t sent_at_once(bool small_before) {
     static uint8_t data[1 << 20];
@@ -735,6 +770,27 @@ static void burst__is_of_equal_packets(void **state) {
     hand_close(&h);
 }
 
+/* ... also of small messages, of which the first takes an acknowledgement along. */
+static void burst__of_small_messages_is_of_equal_packets(void **state) {
+    static uint8_t header[800];
+    uint8_t body[64];
+    struct ep_send s = {.header = header, .header_bytes = sizeof header, .more = true};
+    hand_open(&h, true);
+    hand_accept(&h);
+    hand_settle(&h);
+    hand_packet(&h, WIRE_CTRL, body, wire_msg_write(body, &(struct wire_msg){0}));
+    struct conn *c = engine_conn_next(h.engine, NULL);
+    h.out_count = 0;
+    for (int i = 0; i < 5; i++) assert_int_equal(engine_send(h.engine, h.now, c, &s), 0);
+    engine_flush(h.engine, c);
+    hand_settle(&h);
+    assert_int_equal(h.out_count, 5);
+    assert_int_equal(h.out[0][WIRE_HEADER_BYTES], WIRE_ITEM_ACK);
+    for (int i = 1; i < 4; i++) assert_int_equal(h.out_len[i], h.out_len[0]);
+    assert_in_range(h.out_len[4], sizeof header, h.out_len[0] - 1);
+    hand_close(&h);
+}
+
 static void engine__random_input(void **state) {
     uint64_t random = 1;
     for (int round = 0; round < 3000; round++) {
@@ -777,9 +833,11 @@ int main(void) {
         cmocka_unit_test(messages__far_ahead_are_not_taken),
         cmocka_unit_test(packets__damaged_or_repeated_ones_do_nothing),
         cmocka_unit_test(ack__goes_along_with_an_answer),
+        cmocka_unit_test(ack__of_a_patient_side_waits_for_others),
         cmocka_unit_test(bulk__gives_way_to_small_messages),
         cmocka_unit_test(more__leaves_when_a_burst_is_together),
         cmocka_unit_test(burst__is_of_equal_packets),
+        cmocka_unit_test(burst__of_small_messages_is_of_equal_packets),
         cmocka_unit_test(engine__random_input),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -104,6 +104,7 @@ struct ep {
     int epoll, bell;
     bool armed, bell_rung;
     enum ep_poller poller;
+    pthread_t owner; /* the poller, if it is the owner */
     uint64_t poller_until_ns;
     unsigned waiters, sleepers; /* threads inside ep_wait; those of them that sleep on `changed` */
     uint64_t events_run;        /* changes whenever done() may have */

@@ -40,7 +40,8 @@ static int path_open(void *ctx, const struct engine_from *from, struct engine_pa
 
 static void path_close(void *ctx, const struct engine_path *path) {}
 
-static void open_with(struct hand *h, bool accept, const uint8_t *key, uint64_t held_all_bytes) {
+static void open_with(struct hand *h, bool accept, const uint8_t *key, uint64_t held_all_bytes,
+                      bool patient) {
     memset(h, 0, offsetof(struct hand, out));
     h->now = 10 * WEFT_NS_PER_S;
     h->data_status = 1;
@@ -57,6 +58,7 @@ static void open_with(struct hand *h, bool accept, const uint8_t *key, uint64_t 
         .boot_id = {1},
         .seed = 1,
         .accept = accept,
+        .patient = patient,
         .eager_bytes = 16384,
         .tag_min_bytes = 1000,
         .method2_bytes = 4 * WIRE_SUPERPACKET_BYTES,
@@ -72,11 +74,14 @@ static void open_with(struct hand *h, bool accept, const uint8_t *key, uint64_t 
     if (engine_create(&h->engine, &cfg)) abort();
 }
 
-void hand_open(struct hand *h, bool accept) { open_with(h, accept, NULL, 0); }
+void hand_open(struct hand *h, bool accept) { open_with(h, accept, NULL, 0, false); }
 void hand_open_keyed(struct hand *h, bool accept, const uint8_t key[EP_KEY_BYTES]) {
-    open_with(h, accept, key, 0);
+    open_with(h, accept, key, 0, false);
 }
-void hand_open_holding(struct hand *h, uint64_t held_all_bytes) { open_with(h, true, NULL, held_all_bytes); }
+void hand_open_holding(struct hand *h, uint64_t held_all_bytes) {
+    open_with(h, true, NULL, held_all_bytes, false);
+}
+void hand_open_patient(struct hand *h) { open_with(h, true, NULL, 0, true); }
 
 void hand_close(struct hand *h) {
     engine_destroy(h->engine);

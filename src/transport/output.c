@@ -140,7 +140,8 @@ static bool fit(struct conn *c, struct content *n, size_t fixed, size_t limit) {
 }
 
 /* Bytes of an item of nothing that make a packet with this content as long as the others of its burst, so
- * that the burst goes on: the last part of a message is often a little shorter. At most `room`; 0: none is wanted. */
+ * that the burst goes on: the last part of a message is often a little shorter. At most `room`; 0: none is
+ * wanted. */
 static size_t padding(const struct conn *c, const struct content *n, size_t len, size_t room) {
     const struct burst *b = &c->engine->burst;
     const struct weft_list *q = !weft_list_empty(&c->again) ? &c->again : &c->queue;
@@ -148,6 +149,16 @@ static size_t padding(const struct conn *c, const struct content *n, size_t len,
     size_t missing = b->packet_len - len;
     if (missing > room || missing > b->packet_len / PAD_PART) return 0;
     return missing >= WIRE_ITEM_BYTES ? missing : 0;
+}
+
+/* The same behind small messages, where more of them follow: as when the first packet has an acknowledgement.
+ */
+static size_t fill_up(const struct conn *c, struct packet *pk, size_t at, size_t limit) {
+    const struct burst *b = &c->engine->burst;
+    size_t len = at + WIRE_TRAILER_BYTES, missing = b->packet_len - len;
+    if (!b->count || c->reliable || len >= b->packet_len || missing > limit - at) return 0;
+    bool few = missing >= WIRE_ITEM_BYTES && missing <= b->packet_len / PAD_PART;
+    return few ? wire_pad_write(pk->head + at, missing) : 0;
 }
 
 /* Fills one CTRL packet; false when there is nothing to say. */
@@ -185,6 +196,7 @@ static bool build_ctrl(struct conn *c, uint64_t now, struct packet *pk, bool ack
         take_content(c, pk, n);
         if (n->kind == CONTENT_PING && c->mtu.lost) break; /* it is to show that small packets arrive */
     }
+    if (!ack_only && !pk->payload && next_content(c)) at += fill_up(c, pk, at, copy_limit);
     pk->head_bytes = at;
     return at > WIRE_HEADER_BYTES;
 }
@@ -279,11 +291,21 @@ static void copy_to_frame(const struct conn *c, const struct packet *pk, uint8_t
     protect(c, at + covered, at, covered, NULL, 0);
 }
 
+/* Nothing but parts of messages: most likely there will be an answer. */
+static bool is_answerable(const struct packet *pk) {
+    weft_list_for_each(it, &pk->contents) {
+        enum content_kind kind = weft_list_entry(it, struct content, node)->kind;
+        if (kind != CONTENT_MSG && kind != CONTENT_FRAG) return false;
+    }
+    return !pk->push;
+}
+
 /* Makes a packet ready to leave. False: there is no memory for its key's context. */
 static bool seal(struct conn *c, struct burst *b, size_t i, bool last) {
     struct packet *pk = &b->packet[i];
     uint8_t flags = pk->eliciting ? WIRE_ACK_ELICITING : 0;
-    pk->at_once = pk->eliciting && last && !c->reliable && !more_to_send(c);
+    pk->at_once = pk->eliciting && last && !c->reliable && !more_to_send(c) &&
+                  !(c->engine->cfg.patient && is_answerable(pk));
     if (pk->at_once) flags |= WIRE_ACK_NOW;
     if (pk->question) flags |= WIRE_ACK_ELICITING | WIRE_ACK_NOW;
     enum wire_type type = pk->push ? WIRE_DATA : pk->question ? WIRE_PROBE : WIRE_CTRL;
@@ -411,7 +433,8 @@ static int output_ctrl(struct conn *c, uint64_t now) {
     while (built < CTRL_PACKETS_PER_ROUND) {
         bool ack_only = !recovery_may_send(c, c->packet_bytes, plan.packets, plan.bytes);
         if (ack_only && (built || c->received.due_ns > now)) break;
-        if (ack_only && !sent_reserve(&c->sent, 1)) { /* acknowledgements fill what a lost packet keeps open */
+        if (ack_only &&
+            !sent_reserve(&c->sent, 1)) { /* acknowledgements fill what a lost packet keeps open */
             c->received.due_ns = now + WEFT_NS_PER_MS;
             break;
         }

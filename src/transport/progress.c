@@ -61,6 +61,8 @@ void ep_changed(struct ep *ep) {
         atomic_store_explicit(&ep->attention, true, memory_order_relaxed);
         return;
     }
+    if (ep->cfg.patient && ep->poller == EP_POLLER_OWNER && pthread_equal(ep->owner, pthread_self()))
+        return; /* it is awake */
     bool due = ep_has_work(ep) || ep_next_deadline(ep) < ep->poller_until_ns;
     if (due && ep->poller != EP_POLLER_NONE)
         ep_ring(ep);
@@ -387,11 +389,16 @@ void ep_wake(struct ep *ep) {
 
 int ep_fd(struct ep *ep) { return ep_is_ours(ep) ? ep->epoll : -1; }
 
-int ep_timeout_ms(struct ep *ep) {
-    if (!ep_is_ours(ep)) return -1;
+uint64_t ep_deadline_ns(struct ep *ep) {
+    if (!ep_is_ours(ep)) return WEFT_TIME_NEVER;
     pthread_mutex_lock(&ep->lock);
     uint64_t t = ep_next_deadline(ep);
     pthread_mutex_unlock(&ep->lock);
+    return t;
+}
+
+int ep_timeout_ms(struct ep *ep) {
+    uint64_t t = ep_deadline_ns(ep);
     if (t == WEFT_TIME_NEVER) return -1;
     uint64_t now = weft_now_ns();
     if (t <= now) return 0;
@@ -402,9 +409,11 @@ int ep_timeout_ms(struct ep *ep) {
 bool ep_prepare_sleep(struct ep *ep) {
     if (!ep_is_ours(ep)) return true;
     pthread_mutex_lock(&ep->lock);
-    bool safe = !ep->dispatching && ep->poller == EP_POLLER_NONE && prepare_sleep(ep);
+    bool own = ep->poller == EP_POLLER_NONE || ep->poller == EP_POLLER_OWNER;
+    bool safe = !ep->dispatching && own && prepare_sleep(ep);
     if (safe) {
         ep->poller = EP_POLLER_OWNER;
+        ep->owner = pthread_self();
         ep->poller_until_ns = ep_next_deadline(ep);
     }
     pthread_mutex_unlock(&ep->lock);

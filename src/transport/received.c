@@ -18,6 +18,15 @@ static uint64_t soon(const struct received *r, uint64_t now) {
     return due < latest ? due : latest;
 }
 
+static uint64_t due_at(const struct received *r, uint64_t now, enum received_when when) {
+    switch (when) {
+    case RECEIVED_PATIENT: return r->owed_since_ns + RECEIVED_PATIENT_NS;
+    case RECEIVED_LATER: return now + RTT_ACK_DELAY_NS;
+    case RECEIVED_SOON: return soon(r, now);
+    default: return now;
+    }
+}
+
 int received_note(struct received *r, uint64_t now, uint64_t number, bool eliciting,
                   enum received_when when) {
     struct weft_ranges *set = &r->ranges;
@@ -31,8 +40,9 @@ int received_note(struct received *r, uint64_t now, uint64_t number, bool elicit
     if (number >= next) r->largest_at_ns = now;
     if (!eliciting) return 0;
     if (r->unacked++ == 0) r->owed_since_ns = now;
-    uint64_t due = when == RECEIVED_SOON ? soon(r, now) : now + RTT_ACK_DELAY_NS;
-    if (number != next || when == RECEIVED_NOW || r->unacked >= RECEIVED_ACK_EVERY) due = now;
+    if (when != RECEIVED_PATIENT) r->hurried = true;
+    uint64_t due = due_at(r, now, when);
+    if (number != next || r->unacked >= RECEIVED_ACK_EVERY) due = now;
     bool put_off = when == RECEIVED_SOON && r->due_ns > now;
     if (due < r->due_ns || put_off) r->due_ns = due;
     return 0;
@@ -41,6 +51,7 @@ int received_note(struct received *r, uint64_t now, uint64_t number, bool elicit
 void received_owe(struct received *r, uint64_t now) {
     if (!r->ranges.count) return; /* there is nothing to tell yet */
     r->unacked++;
+    r->hurried = true;
     r->due_ns = now;
 }
 
@@ -63,5 +74,6 @@ bool received_ack(const struct received *r, uint64_t now, struct wire_ack *out) 
 
 void received_acked(struct received *r) {
     r->unacked = 0;
+    r->hurried = false;
     r->due_ns = WEFT_TIME_NEVER;
 }

@@ -190,7 +190,7 @@ int ep_round(struct ep *ep, bool woken, bool all) {
     if (ran) ep->now = weft_now_ns();
     engine_tick(ep->engine, ep->now);
     ran += ep_run_timers(ep);
-    ran += ep_run_watches(ep, woken);
+    ran += ep_run_watches(ep, woken && !did); /* what has woken it */
     if (engine_output(ep->engine, ep->now)) did++;
     if (engine_has_event(ep->engine)) ran += run_events(ep);
     if (ep->deferred_count) ep_run_deferred(ep);

@@ -191,6 +191,26 @@ static void received__acknowledges_late_or_at_once(void **unused) {
     received_fini(&r);
 }
 
+/* What most likely is answered by others need not be acknowledged before a sleep, unless something else is
+ * there. */
+static void received__waits_for_an_answer_of_others(void **unused) {
+    struct received r;
+    received_init(&r);
+    received_note(&r, 1000, 0, true, RECEIVED_PATIENT);
+    received_note(&r, 2000, 1, true, RECEIVED_PATIENT); /* does not put it off */
+    assert_int_equal(r.due_ns, 1000 + RECEIVED_PATIENT_NS);
+    assert_false(received_owes_before_sleep(&r, 2000));
+    assert_true(received_owes_before_sleep(&r, r.due_ns));
+    received_note(&r, 3000, 2, true, RECEIVED_LATER);
+    assert_int_equal(r.due_ns, 1000 + RECEIVED_PATIENT_NS);
+    assert_true(received_owes_before_sleep(&r, 3000));
+    received_acked(&r);
+    assert_false(received_owes_before_sleep(&r, WEFT_TIME_NEVER));
+    received_note(&r, 4000, 4, true, RECEIVED_PATIENT); /* a gap */
+    assert_true(received_owes_before_sleep(&r, 4000));
+    received_fini(&r);
+}
+
 static void received__an_answer_may_take_it_along(void **unused) {
     struct received r;
     received_init(&r);
@@ -340,6 +360,7 @@ int main(void) {
         cmocka_unit_test(replay__needs_memory_for_gaps_alone),
         cmocka_unit_test(received__owes_nothing_before_the_first),
         cmocka_unit_test(received__acknowledges_late_or_at_once),
+        cmocka_unit_test(received__waits_for_an_answer_of_others),
         cmocka_unit_test(received__an_answer_may_take_it_along),
         cmocka_unit_test(received__a_stream_is_acknowledged_in_time),
         cmocka_unit_test(received__many_gaps_stay_bounded),

@@ -1,7 +1,11 @@
-/* What SCIF takes between two programs, on one host or on two: medians of messages, RMAs and streams of them.
+/* What SCIF takes between two programs, on one host or on two: medians of messages, RMAs and streams of them,
+ * and for each operation the packets that the host's interfaces have sent and received, and how often the
+ * services of both have slept.
  *
  *   scif_speed serve              prints its address, and takes one client
  *   scif_speed run NODE:PORT N    N times each; prints a line for each kind */
+#include <ctype.h>
+#include <dirent.h>
 #include <scif.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -72,19 +76,80 @@ static void serve(void) {
     for (hear(&o, sizeof o); o.count; hear(&o, sizeof o)) answer(&o);
 }
 
-/* ---- The client ---- */
+/* ---- What it takes, and costs ---- */
 static int by_value(const void *a, const void *b) {
     double x = *(const double *)a, y = *(const double *)b;
     return (x > y) - (x < y);
 }
-static double median(uint32_t n) {
+struct times {
+    double median, tenth;
+};
+static struct times times_of(uint32_t n) {
     qsort(us, n, sizeof *us, by_value);
-    return us[n / 2];
+    return (struct times){us[n / 2], us[n / 10]};
 }
 
+struct cost {
+    unsigned long packets, sleeps;
+};
+
+/* Sent and received by all interfaces but the loopback. */
+static unsigned long count_packets(void) {
+    unsigned long all = 0, in, out;
+    char line[512], name[32];
+    FILE *f = fopen("/proc/net/dev", "re");
+    while (f && fgets(line, sizeof line, f))
+        if (sscanf(line, " %31[^:]: %*u %lu %*u %*u %*u %*u %*u %*u %*u %lu", name, &in, &out) == 3 &&
+            strcmp(name, "lo"))
+            all += in + out;
+    if (f) fclose(f);
+    return all;
+}
+
+/* 0 unless it is a service. */
+static unsigned long count_sleeps_of(const char *process) {
+    char line[512];
+    unsigned long n = 0;
+    bool service = false;
+    snprintf(line, sizeof line, "/proc/%.20s/status", process);
+    FILE *f = fopen(line, "re");
+    while (f && fgets(line, sizeof line, f)) {
+        if (!strcmp(line, "Name:\tweft-scif\n")) service = true;
+        if (sscanf(line, "voluntary_ctxt_switches: %lu", &n) == 1) break;
+    }
+    if (f) fclose(f);
+    return service ? n : 0;
+}
+
+static struct cost cost_now(void) {
+    struct cost c = {.packets = count_packets()};
+    DIR *all = opendir("/proc");
+    for (struct dirent *d; all && (d = readdir(all));)
+        if (isdigit((unsigned char)*d->d_name)) c.sleeps += count_sleeps_of(d->d_name);
+    if (all) closedir(all);
+    return c;
+}
+
+/* bytes: of an operation; 0: its rate is of no interest. */
+static void print_times(const char *what, struct times t, size_t bytes) {
+    printf("%-28s %8.1f us  (a tenth below %8.1f) ", what, t.median, t.tenth);
+    if (bytes)
+        printf("%6.3f GB/s", (double)bytes / t.median / 1e3);
+    else
+        printf("%11s", "");
+}
+
+static void print_cost(struct cost from, unsigned long operations) {
+    struct cost to = cost_now();
+    printf("%8.2f packets %7.2f sleeps\n", (double)(to.packets - from.packets) / (double)operations,
+           (double)(to.sleeps - from.sleeps) / (double)operations);
+}
+
+/* ---- The client ---- */
 static void messages(uint32_t n) {
     struct order o = {n, 1, 8};
     char part[PART] = {0};
+    struct cost before = cost_now();
     tell(&o, sizeof o);
     for (uint32_t i = 0; i < n; i++) {
         double from = now_us();
@@ -92,12 +157,14 @@ static void messages(uint32_t n) {
         hear(part, 8);
         us[i] = (now_us() - from) / 2;
     }
-    printf("message of 8 B, one way      %8.1f us\n", median(n));
+    print_times("message of 8 B, one way", times_of(n), 0);
+    print_cost(before, 2 * n);
 }
 
 static void stream(uint32_t rounds) {
     struct order o = {STREAM / PART, 0, PART};
     char part[PART] = {0};
+    struct cost before = cost_now();
     for (uint32_t i = 0; i < rounds; i++) {
         tell(&o, sizeof o);
         double from = now_us();
@@ -105,12 +172,14 @@ static void stream(uint32_t rounds) {
         hear(part, 8);
         us[i] = now_us() - from;
     }
-    printf("stream of messages of 1 KiB  %8.3f GB/s\n", STREAM / median(rounds) / 1e3);
+    print_times("stream of messages of 1 KiB", times_of(rounds), STREAM);
+    print_cost(before, (unsigned long)rounds * (STREAM / PART));
 }
 
 /* `flying` at a time, then a fence. */
 static void rma(const char *name, bool write, size_t bytes, uint32_t flying, uint32_t rounds) {
     int flags = flying > 1 ? 0 : SCIF_RMA_SYNC, mark;
+    struct cost before = cost_now();
     for (uint32_t i = 0; i < rounds; i++) {
         double from = now_us();
         for (uint32_t k = 0; k < flying; k++) {
@@ -124,9 +193,27 @@ static void rma(const char *name, bool write, size_t bytes, uint32_t flying, uin
                  "a fence");
         us[i] = (now_us() - from) / flying;
     }
-    double t = median(rounds);
-    printf("%-5s of %7zu B, %2u at once %8.1f us  %6.3f GB/s\n", name, bytes, flying, t,
-           (double)bytes / t / 1e3);
+    char what[64];
+    snprintf(what, sizeof what, "%s of %zu B, %u at once", name, bytes, flying);
+    print_times(what, times_of(rounds), bytes);
+    print_cost(before, (unsigned long)rounds * flying);
+}
+
+/* There and back: a write of 8 B that is left, a message behind it, and the answer. */
+static void messages_after_writes(uint32_t n) {
+    struct order o = {n, 1, 8};
+    struct cost before = cost_now();
+    tell(&o, sizeof o);
+    for (uint32_t i = 0; i < n; i++) {
+        char part[8] = {0};
+        double from = now_us();
+        need(scif_vwriteto(epd, memory, 8, there, 0) == 0, "scif_vwriteto");
+        tell(part, 8);
+        hear(part, 8);
+        us[i] = now_us() - from;
+    }
+    print_times("write, message and answer", times_of(n), 0);
+    print_cost(before, n);
 }
 
 static void run(const char *address, uint32_t n) {
@@ -142,6 +229,7 @@ static void run(const char *address, uint32_t n) {
     rma("write", true, 8, 1, n);
     rma("read", false, 8, 1, n);
     rma("write", true, 8, 16, n / 16 + 5);
+    messages_after_writes(n);
     for (size_t bytes = 64 << 10; bytes <= 4 << 20; bytes *= 8) {
         uint32_t rounds = n / (uint32_t)(bytes >> 12) + 20;
         rma("write", true, bytes, 1, rounds);

@@ -15,6 +15,7 @@
 #define CLOSE_LINGER_MS 100
 #define DOUBT_NS        WEFT_NS_PER_S
 #define ROUNDS          16 /* of progress, before others get their turn */
+#define FEW             4  /* what a message brings: another round would most likely find nothing */
 
 /* ---- Other services ---- */
 static struct remote *remote_create(struct far *f, bool asked) {
@@ -122,6 +123,12 @@ void far_begin(struct weft_writer *w, uint8_t *buf, size_t cap, enum far_op op, 
     weft_put_u32(w, l->id);
 }
 
+size_t far_part(size_t bytes, size_t behind) {
+    size_t parts = (bytes + FAR_BYTES_MAX - 1) / FAR_BYTES_MAX;
+    size_t each = parts ? (bytes + behind + parts - 1) / parts : 0;
+    return each < FAR_BYTES_MAX ? each : FAR_BYTES_MAX;
+}
+
 void far_send(struct remote *r, const struct weft_writer *w, const struct ep_send *what) {
     struct ep_send s = what ? *what : (struct ep_send){0};
     s.handler = ON_MESSAGE;
@@ -145,9 +152,10 @@ static void on_message(void *ctx, struct ep_peer *peer, const struct ep_msg *msg
     bool rma = op >= FAR_READ && op <= FAR_DONE;
     if (in.failed || !op || op >= FAR_OP_MAX || own > 1 || (msg->data_bytes && !rma)) {
         far_fail(r, "a message that is none");
+    } else if (op == FAR_READ || op == FAR_WRITE) {
+        served_on_request(r, link_key(r, !own, id), &in, op == FAR_READ, msg, sink);
     } else if (rma) {
-        uint64_t key = link_key(r, !own, id);
-        rma_on_message(r, weft_map_get(&r->far->links, key), key, &in, op, msg, sink);
+        rma_on_answer(r, &in, op, msg, sink);
     } else if (op > FAR_DONE) {
         pages_on_message(r, weft_map_get(&r->far->links, link_key(r, !own, id)), &in, op);
     } else {
@@ -217,8 +225,12 @@ static void publish(struct far *f) {
 }
 
 static int open_endpoint(struct far *f) {
-    struct ep_config cfg = {
-        .accept = true, .no_thread = true, .on_peer_up = on_peer_up, .on_peer_down = on_peer_down, .ctx = f};
+    struct ep_config cfg = {.accept = true,
+                            .no_thread = true,
+                            .patient = true,
+                            .on_peer_up = on_peer_up,
+                            .on_peer_down = on_peer_down,
+                            .ctx = f};
     cfg.handlers[ON_MESSAGE] = (struct ep_handler){on_message, f};
     int rc = node_endpoint_config(&cfg);
     if (rc == WEFT_OK) rc = ep_open(&f->ep, &cfg);
@@ -226,8 +238,7 @@ static int open_endpoint(struct far *f) {
     return rc;
 }
 
-/* Progress is made in every turn: there is nothing else to do. */
-static void on_endpoint(struct service *s, struct watch *w, uint32_t events) {}
+static void on_endpoint(struct service *s, struct watch *w, uint32_t events) { s->far->stirred = true; }
 
 static int open_line(struct far *f) {
     const struct node_callbacks cb = {
@@ -292,28 +303,33 @@ void far_close(struct service *s) {
 }
 
 /* ---- Progress ---- */
+/* What this service itself sends leaves with it; the endpoint is looked at when something has come. */
+static void progress(struct far *f) {
+    if (!f->stirred && weft_now_ns() < ep_deadline_ns(f->ep)) return;
+    for (int i = 0; i < ROUNDS && ep_progress(f->ep) > FEW; i++) {
+    }
+}
+
 bool far_progress(struct service *s) {
     struct far *f = s->far;
     if (!f) return true;
-    for (int i = 0; i < ROUNDS && ep_progress(f->ep) > 0; i++) {
-    }
+    link_expire(f, weft_now_ns()); /* before an acknowledgement that is due, and goes along */
+    progress(f);
     uint64_t now = weft_now_ns();
-    link_expire(f, now);
     f->homes_at_ns = homes_expire(f, now);
     if (now >= f->publish_at_ns) publish(f);
     if (now >= f->next_doubt_ns) end_doubts(f, now);
     reap(f);
-    return ep_prepare_sleep(f->ep);
+    f->stirred = !ep_prepare_sleep(f->ep);
+    return !f->stirred;
 }
 
 uint64_t far_next_deadline(const struct service *s) {
     const struct far *f = s->far;
     if (!f) return WEFT_TIME_NEVER;
-    uint64_t next = link_next_due(f);
+    uint64_t next = link_next_due(f), ep = ep_deadline_ns(f->ep);
     if (f->publish_at_ns < next) next = f->publish_at_ns;
     if (f->homes_at_ns < next) next = f->homes_at_ns;
     if (f->next_doubt_ns < next) next = f->next_doubt_ns;
-    int ms = ep_timeout_ms(f->ep);
-    uint64_t ep = ms < 0 ? WEFT_TIME_NEVER : weft_now_ns() + (uint64_t)ms * WEFT_NS_PER_MS;
     return ep < next ? ep : next;
 }

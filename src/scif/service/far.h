@@ -19,10 +19,12 @@
 #include "scif/space.h"
 #include "transport/endpoint.h"
 
-#define FAR_VERSION    2u
+#define FAR_VERSION    3u
 #define FAR_NAME       "scif" /* the published name of a service */
 #define FAR_BYTES_MAX  1000u  /* of a message, beside the first fields of its header */
 #define FAR_HEADER_MAX 64u    /* of anything else */
+#define FAR_FENCES     (SCIF_RMA_FENCE_PEER | SCIF_RMA_FORGET) /* which the other service answers */
+#define FAR_NEEDS      (SCIF_PROT_READ | SCIF_PROT_WRITE | SCIF_RMA_ONE_WINDOW | FAR_FENCES)
 #define FAR_SLOTS      16u /* RMAs that one service may have under way at another; each is named by its slot */
 
 /* What one service says to another: active messages of one handler and one channel. Header: op u8, own u8 (1:
@@ -65,6 +67,7 @@ struct far {
     struct node_client *line; /* to the daemon, of that endpoint */
     uint64_t publish_at_ns;   /* the name is still another process's */
     struct watch watch_ep, watch_links;
+    bool stirred;    /* the endpoint has something to do */
     int links_epoll; /* of the links' sockets, by edges: all that is there is looked at in one turn */
     struct weft_list remotes;
     struct weft_map links; /* by key */
@@ -92,7 +95,7 @@ struct remote {
     int likely; /* what it is else, an errno */
     struct weft_list links;
 
-    /* RMAs of programs here, and of programs there (rma.c). */
+    /* RMAs of programs here, and of programs there (rma.c, serve.c). */
     struct rma *asked_for[FAR_SLOTS];
     struct weft_list rmas; /* those that wait for a slot */
     struct served *read[FAR_SLOTS], *write[FAR_SLOTS];
@@ -107,16 +110,22 @@ enum link_state {
     LINK_ASKED,   /* no answer yet */
     LINK_WAITING, /* in a listener's backlog here */
     LINK_OPEN,
-    LINK_ENDING, /* the end here is gone, RMAs that it has asked for are not complete */
+    LINK_ENDING, /* the end here is gone, writes that it has asked for have not all left */
     LINK_CLOSED  /* the far end is gone, the end here is not */
 };
 
-/* What a program has asked for, in its order: an RMA, until it is complete, or what is to happen when all
+/* What a program has asked for, in its order: a write, until it is complete, or what is to happen when all
  * before it are. */
 struct order {
     struct weft_list link;                 /* in link.orders */
     void (*reached)(void *arg, int error); /* NULL: an RMA. error: the far end is gone */
     void *arg;
+};
+
+/* A write of the peer's that is not complete: what comes behind it waits here. */
+struct arrival {
+    struct weft_list link; /* in link.arrivals, as they came */
+    unsigned before;       /* the position in `to` when it came: up to there is shown */
 };
 
 struct link {
@@ -136,13 +145,15 @@ struct link {
     struct scif_shared *from; /* its queue: what the program here sends */
     struct scif_shared *to;   /* that of the end here */
     /* Positions in `from`: what was sent on, and what the far program has taken of that. In `to`: what has
-     * come, and what the far end knows to be taken. Those in the queues are the program's to spoil. */
-    unsigned sent, released, arrived, reported;
+     * come, what of that the program may see, and what the far end knows to be taken. Those in the queues are
+     * the program's to spoil. */
+    unsigned sent, released, arrived, shown, reported;
     bool awaited; /* the program's next receive will be noticed */
-    struct weft_list orders;
-    struct order messages; /* what it sends goes out then */
-    unsigned left;         /* RMAs that came, of those in queue.asked */
-    struct space space;    /* the windows of the end here */
+    struct weft_list orders, arrivals;
+    bool far_closed;    /* the far end has gone, and waits for `arrivals` */
+    unsigned left;      /* RMAs that came, of those in queue.asked */
+    unsigned unsent;    /* writes that wait for a slot */
+    struct space space; /* the windows of the end here */
     uint64_t due_at_ns;
     struct weft_list due; /* link in far.due, of one kind */
 };
@@ -157,6 +168,9 @@ uint64_t far_next_deadline(const struct service *s);
 struct remote *far_find(struct far *f, uint16_t node);
 /* A header's beginning, for a message about l. */
 void far_begin(struct weft_writer *w, uint8_t *buf, size_t cap, enum far_op op, const struct link *l);
+/* How much goes in each of the messages that carry so many bytes, with `behind` more behind the last: such
+ * that their packets are equally long, and leave and arrive together. */
+size_t far_part(size_t bytes, size_t behind);
 /* what: its data and flags; NULL: none. */
 void far_send(struct remote *r, const struct weft_writer *w, const struct ep_send *what);
 /* It has broken a rule. */
@@ -168,9 +182,15 @@ int rma_stage(struct line *l, int file);
 void rma_leave(struct line *l); /* it closes */
 /* A program's request; false: it breaks the rules. */
 bool rma_ask(struct service *s, struct line *l, const struct scif_rma *q);
-void rma_on_message(struct remote *r, struct link *l, uint64_t key, struct weft_reader *in, enum far_op op,
-                    const struct ep_msg *msg, struct ep_sink *sink);
+void rma_on_answer(struct remote *r, struct weft_reader *in, enum far_op op, const struct ep_msg *msg,
+                   struct ep_sink *sink);
 void rma_lost(struct remote *r); /* it goes */
+
+/* ---- serve.c ---- */
+/* key: of the link, which may be gone. */
+void served_on_request(struct remote *r, uint64_t key, struct weft_reader *in, bool read,
+                       const struct ep_msg *msg, struct ep_sink *sink);
+void served_lost(struct remote *r);
 
 /* ---- pages.c: lines of programs for shared pages, and what programs here have mapped there ---- */
 struct pages_record {
@@ -265,15 +285,29 @@ void link_end_gone(struct link *l);
 /* Calls o->reached when all RMAs that its program has asked for are complete; false: they are, it is not
  * called. */
 bool link_order(struct link *l, struct order *o);
-void link_order_done(struct link *l); /* an RMA is complete; maybe l is gone then */
-void link_found(struct link *l);      /* its remote is there */
+void link_order_done(struct link *l); /* an RMA is complete */
+/* None of its writes waits for a slot any more: what comes after them goes out. Maybe l is gone then. */
+void link_all_sent(struct link *l);
+void link_say(struct link *l, enum far_op op); /* a message without fields */
+void link_set_due(struct link *l, enum link_due kind);
+void link_found(struct link *l); /* its remote is there */
 /* The remote, or the far end, is gone. */
 void link_lost(struct link *l, int err);
 void links_of_node_lost(struct service *s, uint32_t node);
 void link_on_message(struct remote *r, struct weft_reader *in, enum far_op op, bool own, uint32_t id);
 uint64_t link_key(const struct remote *r, bool own, uint32_t id);
-void link_on_sockets(struct service *s, struct watch *w, uint32_t events);
 void link_expire(struct far *f, uint64_t now);
 uint64_t link_next_due(const struct far *f);
+
+/* ---- stream.c: the bytes that are sent over links ---- */
+void link_on_sockets(struct service *s, struct watch *w, uint32_t events);
+/* What its program has sent, until there is nothing, and the program's next byte will be told. */
+void link_forward(struct link *l);
+void link_on_due_report(struct link *l);
+void link_on_data(struct link *l, struct weft_reader *in);
+void link_on_taken(struct link *l, unsigned taken);
+/* A write of the peer's has come, and is complete: then l is maybe lost. l may be NULL, it has closed. */
+void link_arrival_begin(struct link *l, struct arrival *a);
+void link_arrival_done(struct link *l, struct arrival *a);
 
 #endif

@@ -12,9 +12,6 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#define EVENTS       64
-#define TRIES        4
-#define REPORT_BYTES 2048u /* taken but not reported: about half of a queue */
 #define ANSWER_NS                                                                                            \
     (SCIF_ACCEPT_NS + 2 * WEFT_NS_PER_S) /* the far service answers when its listener does not */
 #define REPORT_NS                                                                                            \
@@ -33,7 +30,7 @@ static struct link *link_create(struct remote *r, bool own, uint32_t id, enum li
     l->key = link_key(r, own, id);
     weft_list_init(&l->due);
     weft_list_init(&l->orders);
-    weft_list_init(&l->messages.link);
+    weft_list_init(&l->arrivals);
     if (weft_map_put(&r->far->links, l->key, l) != WEFT_OK) {
         free(l);
         return NULL;
@@ -43,7 +40,7 @@ static struct link *link_create(struct remote *r, bool own, uint32_t id, enum li
 }
 
 /* At most one thing is due of a link; those of a kind all take the same time. */
-static void set_due(struct link *l, enum link_due kind) {
+void link_set_due(struct link *l, enum link_due kind) {
     static const uint64_t after_ns[] = {
         [DUE_REPORT] = REPORT_NS, [DUE_ACCEPT] = SCIF_ACCEPT_NS, [DUE_ANSWER] = ANSWER_NS};
     weft_list_remove(&l->due);
@@ -62,10 +59,21 @@ static void reach(struct link *l, int error) {
     }
 }
 
+bool link_order(struct link *l, struct order *o) {
+    if (atomic_load(&l->from->queue.asked) != l->left) lines_drain_rmas(l->remote->far->s);
+    if (weft_list_empty(&l->orders)) return false;
+    weft_list_push_back(&l->orders, &o->link);
+    return true;
+}
+
+void link_order_done(struct link *l) { reach(l, 0); }
+
 /* The far end is out of reach from now on. */
 static void detach(struct link *l) {
     if (!l->remote) return;
     reach(l, ECONNRESET);
+    while (weft_list_pop_front(&l->arrivals)) {
+    }
     weft_map_remove(&l->remote->far->links, l->key);
     weft_list_remove(&l->link);
     weft_list_remove(&l->due);
@@ -135,124 +143,18 @@ static int link_open(struct link *l, struct end *e) {
     return 0;
 }
 
-static void say(struct link *l, enum far_op op) {
+void link_say(struct link *l, enum far_op op) {
     uint8_t buf[FAR_HEADER_MAX];
     struct weft_writer w;
     far_begin(&w, buf, sizeof buf, op, l);
     far_send(l->remote, &w, NULL);
 }
 
-/* ---- What the program here sends ---- */
-/* What the program here has received; nonsense counts as nothing. */
-static unsigned taken_here(const struct link *l) {
-    unsigned tail = atomic_load_explicit(&l->to->queue.tail, memory_order_acquire);
-    return tail - l->reported <= l->arrived - l->reported ? tail : l->reported;
-}
-
-static void send_bytes(struct link *l, const void *bytes, size_t n, bool more) {
-    uint8_t buf[FAR_HEADER_MAX + FAR_BYTES_MAX];
-    struct weft_writer w;
-    unsigned taken = taken_here(l);
-    far_begin(&w, buf, sizeof buf, FAR_DATA, l);
-    weft_put_u32(&w, taken);
-    weft_put_bytes(&w, bytes, n);
-    far_send(l->remote, &w, &(struct ep_send){.more = more});
-    l->reported = taken;
-}
-
-static void report_soon(struct link *l) {
-    if (weft_list_empty(&l->due)) set_due(l, DUE_REPORT);
-}
-
-bool link_order(struct link *l, struct order *o) {
-    if (atomic_load(&l->from->queue.asked) != l->left) lines_drain_rmas(l->remote->far->s);
-    if (weft_list_empty(&l->orders)) return false;
-    weft_list_push_back(&l->orders, &o->link);
-    return true;
-}
-
-static void forward(struct link *l);
-static void on_order_of_messages(void *arg, int error) {
-    if (!error) forward(arg);
-}
-
-/* Messages come after the RMAs that were asked for before them. */
-static bool must_wait(struct link *l) {
-    if (!weft_list_empty(&l->messages.link)) return true;
-    l->messages.reached = on_order_of_messages;
-    l->messages.arg = l;
-    return link_order(l, &l->messages);
-}
-
-/* What there is room for at the far end, up to `head`; how much. */
-static size_t send_until(struct link *l, unsigned head) {
-    unsigned char bytes[SCIF_QUEUE_BYTES];
-    size_t room = SCIF_QUEUE_BYTES - (l->sent - l->released), there = head - l->sent;
-    size_t n = queue_peek(l->from, l->sent, bytes, there < room ? there : room);
-    for (size_t at = 0; at < n;) {
-        size_t part = n - at < FAR_BYTES_MAX ? n - at : FAR_BYTES_MAX;
-        send_bytes(l, bytes + at, part, at + part < n);
-        at += part;
-    }
-    l->sent += (unsigned)n;
-    return n;
-}
-
-/* Until there is nothing, and the program's next byte will be told. What comes between the two looks is not:
- * its byte was there already. */
-static void forward(struct link *l) {
-    for (int idle = 0; idle < TRIES;) {
-        unsigned head = atomic_load(&l->from->queue.head);
-        if (head != l->sent && must_wait(l)) return;
-        size_t n = send_until(l, head);
-        enum queue_unmarked u = queue_unmark_after(&l->from->queue, l->sent, l->outer.fd);
-        if (u == QUEUE_UNMARKED) return;
-        if (u == QUEUE_MARK_STAYS) break;
-        idle = n ? 0 : idle + 1;
-    }
-    report_soon(l); /* which looks again */
-}
-
-/* ---- What it has received is reported ---- */
-static void report(struct link *l) {
-    uint8_t buf[FAR_HEADER_MAX];
-    struct weft_writer w;
-    unsigned taken = taken_here(l);
-    if (taken == l->reported) return;
-    far_begin(&w, buf, sizeof buf, FAR_TAKEN, l);
-    weft_put_u32(&w, taken);
-    far_send(l->remote, &w, NULL);
-    l->reported = taken;
-}
-
-/* Its next receive makes the link's socket writable. */
-static void report_when_taken(struct link *l) {
-    for (int i = 0; i < TRIES && !l->awaited; i++) {
-        report(l);
-        l->awaited = queue_mark_until_taken(&l->to->queue, l->reported, l->outer.fd, l->inner);
-    }
-    if (!l->awaited) report_soon(l); /* it is busy taking */
-}
-
-/* Half of the queue is not known to be free: told at once. Otherwise it can wait for an answer that tells it.
- */
-static void consider_report(struct link *l) {
-    if (l->awaited) return;
-    if (l->arrived - l->reported >= REPORT_BYTES)
-        report_when_taken(l);
-    else if (l->arrived != l->reported)
-        report_soon(l);
-}
-
 static void on_due(struct link *l, enum link_due kind) {
     struct service *s = l->remote->far->s;
     struct end *e = l->end;
     switch (kind) {
-    case DUE_REPORT:
-        forward(l);
-        report(l);
-        if (l->arrived != l->reported) report_when_taken(l);
-        break;
+    case DUE_REPORT: link_on_due_report(l); break;
     case DUE_ACCEPT:
         request_drop(s, l->request);
         link_refuse(l);
@@ -281,24 +183,6 @@ uint64_t link_next_due(const struct far *f) {
     return next;
 }
 
-/* Writable while it is marked: the program has taken something. The mark may be there again, of one that was
- * set before the program had drained the socket of the last. */
-static void look_at_socket(struct link *l, uint32_t events) {
-    if (l->state != LINK_OPEN) return;
-    forward(l);
-    if (!l->awaited || !(events & EPOLLOUT)) return;
-    queue_unmark_full(&l->to->queue, l->inner);
-    l->awaited = false;
-    report(l);
-    consider_report(l);
-}
-
-void link_on_sockets(struct service *s, struct watch *w, uint32_t events) {
-    struct epoll_event e[EVENTS];
-    int n = epoll_wait(w->fd, e, EVENTS, 0);
-    for (int i = 0; i < n; i++) look_at_socket(e[i].data.ptr, e[i].events);
-}
-
 /* ---- Connecting ---- */
 void link_found(struct link *l) {
     uint8_t buf[FAR_HEADER_MAX];
@@ -323,7 +207,7 @@ int link_connect(struct service *s, struct end *e, struct scif_portID dst) {
     l->end = e;
     e->far = l;
     weft_list_remove(&e->connecting);
-    set_due(l, DUE_ANSWER);
+    link_set_due(l, DUE_ANSWER);
     if (r->peer) link_found(l);
     return 0;
 }
@@ -338,7 +222,7 @@ static void on_answer(struct link *l, struct weft_reader *in) {
     struct service *s = l->remote->far->s;
     int err = accepted ? link_open(l, e) : ECONNREFUSED;
     if (err) {
-        if (accepted) say(l, FAR_CLOSE);
+        if (accepted) link_say(l, FAR_CLOSE);
         destroy(l);
     }
     connect_answer(s, e, err);
@@ -371,7 +255,7 @@ static void on_connect(struct remote *r, struct weft_reader *in, uint32_t id) {
     if (connect_from_far(r->far->s, l, source, port))
         link_refuse(l);
     else
-        set_due(l, DUE_ACCEPT);
+        link_set_due(l, DUE_ACCEPT);
 }
 
 static void answer(struct link *l, bool accepted) {
@@ -420,21 +304,23 @@ void link_lost(struct link *l, int err) {
 }
 
 static void close_link(struct link *l) {
-    if (l->remote && l->remote->peer) say(l, FAR_CLOSE);
+    if (l->remote && l->remote->peer) link_say(l, FAR_CLOSE);
     destroy(l);
 }
 
-void link_order_done(struct link *l) {
-    reach(l, 0);
-    if (l->state == LINK_ENDING && weft_list_empty(&l->orders)) close_link(l);
+void link_all_sent(struct link *l) {
+    if (l->state == LINK_ENDING)
+        close_link(l);
+    else if (l->state == LINK_OPEN)
+        link_forward(l);
 }
 
 /* What its program has sent, and asked for, before still goes out. */
 void link_end_gone(struct link *l) {
-    if (l->state == LINK_OPEN) forward(l);
+    if (l->state == LINK_OPEN) link_forward(l);
     if (l->state == LINK_OPEN && atomic_load(&l->from->queue.asked) != l->left)
         lines_drain_rmas(l->remote->far->s);
-    if (l->state != LINK_OPEN || weft_list_empty(&l->orders)) {
+    if (l->state != LINK_OPEN || !l->unsent) {
         close_link(l);
         return;
     }
@@ -454,32 +340,12 @@ void links_of_node_lost(struct service *s, uint32_t node) {
 }
 
 /* ---- What comes ---- */
-static void on_taken(struct link *l, unsigned taken) {
-    if (taken - l->released > l->sent - l->released) {
-        far_fail(l->remote, "it has taken what was not sent");
-    } else if (taken != l->released) {
-        l->released = taken;
-        queue_release(&l->from->queue, taken, l->end->inner.fd);
-    }
-}
-
-static void on_data(struct link *l, struct weft_reader *in) {
-    unsigned taken = weft_get_u32(in);
-    size_t n = weft_reader_left(in);
-    const void *bytes = weft_get_bytes(in, n);
-    if (in->failed || n > SCIF_QUEUE_BYTES - (l->arrived - l->reported)) {
-        far_fail(l->remote, "more data than there is room for");
-        return;
-    }
-    on_taken(l, taken);
-    if (queue_put(l->to, bytes, n) < n) { /* the program here has written nonsense into its queue */
-        say(l, FAR_CLOSE);
+/* Writes that came before it are completed first, and the messages behind them are to be had. */
+static void on_close(struct link *l) {
+    if (l->state != LINK_OPEN || weft_list_empty(&l->arrivals))
         link_lost(l, ECONNRESET);
-        return;
-    }
-    l->arrived += (unsigned)n;
-    queue_tell(&l->to->queue, l->end->inner.fd);
-    consider_report(l);
+    else
+        l->far_closed = true;
 }
 
 void link_on_message(struct remote *r, struct weft_reader *in, enum far_op op, bool own, uint32_t id) {
@@ -488,15 +354,15 @@ void link_on_message(struct remote *r, struct weft_reader *in, enum far_op op, b
         return;
     }
     struct link *l = weft_map_get(&r->far->links, link_key(r, own, id));
-    if (!l) return; /* it was closed here, and they do not know that yet */
+    if (!l || l->far_closed) return; /* it was closed here, and they do not know that yet */
     if (op == FAR_ANSWER && own)
         on_answer(l, in);
     else if (op == FAR_CLOSE)
-        link_lost(l, ECONNRESET);
+        on_close(l);
     else if (op == FAR_DATA && l->state == LINK_OPEN)
-        on_data(l, in);
+        link_on_data(l, in);
     else if (op == FAR_TAKEN && l->state == LINK_OPEN)
-        on_taken(l, weft_get_u32(in));
+        link_on_taken(l, weft_get_u32(in));
     else if ((op == FAR_DATA || op == FAR_TAKEN) && l->state == LINK_ENDING)
         return; /* nobody is there for it */
     else

@@ -179,6 +179,7 @@ static void serve(struct service *s) {
         if (!idle) s->idle_since_ns = now;
         if (idle && now - s->idle_since_ns >= IDLE_NS) break;
         if (idle && next > s->idle_since_ns + IDLE_NS) next = s->idle_since_ns + IDLE_NS;
+        /* Rounded up: timers of less than a millisecond made all exchanges slower (docs/PERF.md). */
         uint64_t wait_ms = next == WEFT_TIME_NEVER ? 0 : next <= now ? 0 : (next - now) / WEFT_NS_PER_MS + 1;
         step(s, next == WEFT_TIME_NEVER ? -1 : (int)wait_ms);
         connect_expire(s, weft_now_ns());

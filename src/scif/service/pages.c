@@ -14,6 +14,8 @@
  * asked for once. */
 #define OUT_BYTES_MAX (64u << 20)
 
+#define PAGE_MESSAGE_BYTES 28u /* FAR_PAGE in a packet */
+
 struct pages { /* of a line */
     struct service *s;
     struct weft_list guests, locals;
@@ -97,8 +99,9 @@ void far_page(struct remote *r, uint32_t number, bool to_home, const struct shar
               const void *page) {
     uint8_t buf[FAR_HEADER_MAX + FAR_BYTES_MAX];
     struct weft_writer w;
+    size_t part = far_part(SHARE_PAGE, PAGE_MESSAGE_BYTES);
     for (size_t at = 0, n; page && at < SHARE_PAGE; at += n) {
-        n = SHARE_PAGE - at < FAR_BYTES_MAX ? SHARE_PAGE - at : FAR_BYTES_MAX;
+        n = SHARE_PAGE - at < part ? SHARE_PAGE - at : part;
         begin(&w, buf, sizeof buf, FAR_PART);
         weft_put_bytes(&w, (const char *)page + at, n);
         far_send(r, &w, &(struct ep_send){.more = true});
