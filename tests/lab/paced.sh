@@ -2,14 +2,15 @@
 # A weft cluster of paced devices, inside switch.sh: node 0 on host0, node 1 on host1, …, each with a run directory of its
 # own. Runs a command as a program of node 0 and ends the cluster.
 #
-#   usage: switch.sh HOSTS paced.sh WEFT LIBRARY DIRECTORY DEVICES COMMAND [ARGUMENT...]
+#   usage: switch.sh HOSTS paced.sh WEFT LIBRARY DEVICES COMMAND [ARGUMENT...]
 #
-# LIBRARY: that of the paced devices (tests/paced). DIRECTORY is for the run directories and for what `weft up` prints.
-# DEVICES: those of each node, by letter, as in the paper on clOpenCL: GGC,GC,G. Exit status: the command's.
+# LIBRARY: that of the paced devices (tests/paced), whose rates the environment has. DEVICES: those of each node, by letter, as
+# in the paper on clOpenCL: GGC,GC,G. Exit status: the command's.
 set -eu
-[ $# -ge 5 ] || { sed -n '2,/^set -eu/{/^set -eu/d;s/^# \{0,1\}//;p;}' "$0"; exit 2; }
-weft=$1 library=$2 dir=$3 devices=$4
-shift 4
+[ $# -ge 4 ] || { sed -n '2,/^set -eu/{/^set -eu/d;s/^# \{0,1\}//;p;}' "$0"; exit 2; }
+weft=$1 library=$2 devices=$3
+dir=/run/paced # in the namespace of switch.sh, and gone with it
+shift 3
 export WEFT_OPENCL_VENDORS="$library" XDG_CONFIG_HOME="$dir"
 all=$(echo "$devices" | tr ',' ' ')
 
