@@ -459,6 +459,7 @@ static void build_data(struct conn *c, struct push_out *p, uint32_t superpacket,
     pk->chunk_bytes = (uint16_t)chunk_bytes;
     p->super[superpacket % p->room].todo &= ~(1ull << chunk);
     p->flying++;
+    push_has_left(p, d.length);
 }
 
 /* A superpacket's worth of one transfer. Waits for room for several chunks rather than sending one by one. */
@@ -496,6 +497,7 @@ static int output_superpacket(struct conn *c, uint64_t now, struct push_out *p, 
 
 /* Bulk transfers go first come, first served; one whose window is used up lets the next one in. */
 static int output_bulk(struct conn *c, uint64_t now) {
+    push_look_at_turns(c->engine, now);
     weft_list_for_each_safe(it, &c->bulk) {
         struct push_out *p = weft_list_entry(it, struct push_out, node);
         uint32_t superpacket;
