@@ -31,6 +31,7 @@ struct remote_node *remote_node_create(struct remote_hub *h, uint32_t id, const 
     weft_list_init(&n->unsent);
     weft_list_init(&n->arriving);
     weft_map_init(&n->requests);
+    remote_reuse_init(&n->reuse);
     return n;
 }
 
@@ -55,6 +56,7 @@ static void drop_slots(struct remote_node *n) {
 void remote_node_destroy(struct remote_node *n) {
     drop_slots(n);
     weft_map_fini(&n->requests);
+    pthread_mutex_destroy(&n->reuse.lock);
     pthread_mutex_destroy(&n->lock);
     pthread_mutex_destroy(&n->send_lock);
     free(n);
@@ -235,8 +237,10 @@ void remote_node_lost(struct remote_node *n, const char *reason) {
         weft_error("opencl", "node %u (%s) is lost: %s; its devices are not available any more", n->id,
                    n->host, reason);
     }
-    if (peer && atomic_load(&n->hub->closing)) ep_disconnect(peer);
-    else if (peer) ep_abort(peer);
+    if (peer && atomic_load(&n->hub->closing))
+        ep_disconnect(peer);
+    else if (peer)
+        ep_abort(peer);
     struct weft_list *it;
     while ((it = weft_list_pop_front(&unsent))) {
         struct unsent *u = weft_list_entry(it, struct unsent, link);

@@ -94,6 +94,7 @@ void remote_record_sending(struct remote_record *r) {
     pthread_mutex_lock(&n->lock);
     r->sending = true;
     r->holds++;
+    remote_rate_begin(&n->rate, weft_now_ns());
     struct weft_list *at = r->queue->sends.prev; /* by order: enqueues of several threads may cross */
     while (at != &r->queue->sends && weft_list_entry(at, struct remote_record, link)->order > r->order)
         at = at->prev;
@@ -115,8 +116,10 @@ void remote_record_sent(void *record, int status) {
     struct remote_node *n = r->node;
     struct weft_list ready;
     weft_list_init(&ready);
+    if (r->keep_slot) remote_reuse_stored(n, r->keep_slot, status == 0);
     pthread_mutex_lock(&n->lock);
     r->sending = false;
+    remote_rate_end(&n->rate, weft_now_ns(), status ? 0 : r->bytes);
     weft_list_remove(&r->link);
     if (r->result_in) weft_list_push_back(&r->queue->deferred, &r->link);
     unblock(r->queue, &ready);
