@@ -56,10 +56,10 @@ section "weft bench paper002 --quick"
 "$weft" bench paper002 --quick --json >"$scratch/rows" 2>"$scratch/err"
 same "exit status" "$?" 0
 sed 's/^/      /' "$scratch/rows" "$scratch/err"
-same "combinations" "$(sed -n 's/.*"devices": *"\([^"]*\)".*/\1/p' "$scratch/rows" | tr '\n' ' ')" "GGC GGC,G GGC,GC,GC,GC "
-for combination in GGC GGC,G GGC,GC,GC,GC; do
-    blocks=$(sed -n "s/.*\"devices\": *\"$combination\".*\"blocks\": *\"\([0-9+,]*\)\".*/\1/p" "$scratch/rows")
-    same "$combination: blocks of $blocks" "$(echo "$blocks" | tr '+,' '\n\n' | total)" 64
+same "combinations" "$(sed -n 's/.*"devices": *"\([^"]*\)".*"way": *"\([^"]*\)".*/\1: \2;/p' "$scratch/rows" | tr '\n' ' ')" \
+    "GGC: weft; GGC,G: weft; GGC,GC,GC,GC: as published; GGC,GC,GC,GC: weft; GGC,GC,GC,GC: weft, tuned; "
+for blocks in $(sed -n 's/.*"blocks": *"\([0-9+,]*\)".*/\1/p' "$scratch/rows"); do
+    same "blocks of $blocks" "$(echo "$blocks" | tr '+,' '\n\n' | total)" 64
 done
 "$weft" bench paper002 --only 9K >/dev/null 2>&1
 same "an order that there is not" "$?" 2

@@ -4,7 +4,10 @@
 #     ip netns exec host1 PROGRAM
 # starts a program on a host.
 #
-#   usage: switch.sh HOSTS COMMAND [ARGUMENT...]          environment: RATE (bytes a second; 0: no limit), MTU (9000)
+#   usage: switch.sh HOSTS COMMAND [ARGUMENT...]
+#
+# environment: RATE (bytes a second; 0: no limit), MTU (9000), SHARED (1: what host0 sends to several hosts shares its rate
+# equally, whatever the senders do; 0: what comes first leaves first).
 #
 # Exit status: the command's; 77 where the system does not allow it. As with netns.sh nothing is left on the machine.
 set -eu
@@ -28,7 +31,7 @@ if [ "${WEFT_LAB_INSIDE-}" != switch ]; then
 fi
 unset WEFT_LAB_INSIDE
 
-hosts=$1 rate=${RATE:-0} mtu=${MTU:-9000}
+hosts=$1 rate=${RATE:-0} mtu=${MTU:-9000} shared=${SHARED:-0}
 shift
 mount -t tmpfs tmpfs /run # for `ip netns`, which keeps names in /run/netns
 mkdir /run/netns
@@ -42,6 +45,20 @@ limit() {
     "$@" root tbf rate "${rate}bps" burst 65536 limit "$queue" ||
         { echo "switch.sh: this system has no token bucket (sch_tbf): skipped" >&2; exit 77; }
 }
+# share INTERFACE: of host0; instead of the limit above. A class for each of the others.
+share() {
+    tc -n host0 qdisc add dev "$1" root handle 1: htb &&
+        tc -n host0 class add dev "$1" parent 1: classid 1:1 htb rate "${rate}bps" burst 65536 cburst 65536
+    other=1
+    while [ "$other" -lt "$hosts" ]; do
+        tc -n host0 class add dev "$1" parent 1:1 classid "1:1$other" htb rate "$((rate / (hosts - 1)))bps" \
+            ceil "${rate}bps" burst 16384 cburst 16384 quantum "$mtu" &&
+            tc -n host0 qdisc add dev "$1" parent "1:1$other" bfifo limit 131072 &&
+            tc -n host0 filter add dev "$1" parent 1: protocol ip u32 match ip dst "10.78.0.$((other + 1))/32" \
+                flowid "1:1$other" || { echo "switch.sh: this system has no classes (sch_htb, cls_u32): skipped" >&2; exit 77; }
+        other=$((other + 1))
+    done
+}
 ip link add switch mtu "$mtu" type bridge 2>/dev/null ||
     { echo "switch.sh: this system has no bridges: skipped" >&2; exit 77; }
 ip link set switch up
@@ -53,7 +70,11 @@ while [ "$i" -lt "$hosts" ]; do
     ip -n "host$i" addr add "10.78.0.$((i + 1))/24" dev eth0
     ip -n "host$i" link set lo up
     ip -n "host$i" link set eth0 up
-    limit tc -n "host$i" qdisc add dev eth0
+    if [ "$i$shared" = 01 ] && [ "$hosts" -gt 1 ] && [ "$rate" -gt 0 ]; then
+        share eth0
+    else
+        limit tc -n "host$i" qdisc add dev eth0
+    fi
     limit tc qdisc add dev "port$i"
     i=$((i + 1))
 done
