@@ -376,6 +376,17 @@ static void executor__refuses_known_contents_outside_the_buffer(void **state) {
     free(out);
 }
 
+/* What an executor had no memory for it does not have: each time the same error. */
+static void executor__does_not_keep_what_it_refuses(void **state) {
+    struct world *w = *state;
+    bk_ref m = buffer(w, 2 * MIB);
+    unsigned char *out = calloc(1, 2 * MIB);
+    for (int i = 0; i < 3; i++) assert_int_equal(put(w, m, 2 * MIB, out), CL_OUT_OF_HOST_MEMORY);
+    assert_true(write_travels(w, m, 0, MIB / 2, 1));
+    assert_false(write_travels(w, m, 0, MIB / 2, 1));
+    free(out);
+}
+
 /* Room for four: what was not used for longest goes. */
 static void executor__forgets_contents_over_its_room(void **state) {
     struct world *w = *state;
@@ -609,6 +620,14 @@ static int set_up_reuse(void **state) {
     weft_option_set("opencl_reuse_rate", "1000G");
     return set_up(state);
 }
+static int set_up_narrow(void **state) {
+    weft_option_set("opencl_reuse_bytes", "64M");
+    weft_option_set("opencl_reuse_rate", "1000G");
+    weft_option_set("exec_staging_bytes", "1M");
+    int failed = set_up(state);
+    weft_option_set("exec_staging_bytes", NULL);
+    return failed;
+}
 static int set_up_fast(void **state) {
     weft_option_set("opencl_reuse_bytes", "64M");
     weft_option_set("opencl_reuse_rate", "1");
@@ -626,6 +645,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(executor__has_contents_that_it_got_before, set_up_reuse, tear_down),
         cmocka_unit_test_setup_teardown(executor__refuses_known_contents_outside_the_buffer, set_up_reuse,
                                         tear_down),
+        cmocka_unit_test_setup_teardown(executor__does_not_keep_what_it_refuses, set_up_narrow, tear_down),
         cmocka_unit_test_setup_teardown(executor__forgets_contents_over_its_room, set_up_reuse, tear_down),
         cmocka_unit_test_setup_teardown(executor__keeps_nothing_where_data_travels_fast, set_up_fast,
                                         tear_down),

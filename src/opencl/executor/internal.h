@@ -121,6 +121,7 @@ void results_send(struct executor *x, const struct wire_out *out, const void *da
 void results_reply(struct executor *x, uint64_t request, cl_int status, void *data,
                    size_t bytes); /* frees data */
 void results_event(struct executor *x, uint64_t event, cl_int status, const uint64_t *times);
+void results_not_kept(struct executor *x, uint64_t slot);
 void results_queue_error(struct executor *x, uint64_t queue, cl_int status);
 void results_retry(struct executor *x); /* sends what is kept, if it can now */
 bool results_congested(struct executor *x);

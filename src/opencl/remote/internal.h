@@ -24,7 +24,7 @@ struct remote_slot {
 
 /* Contents that the executor has (reuse.c). */
 #define REMOTE_HASH_BYTES 32
-enum { REMOTE_KEPT_FREE, REMOTE_KEPT_ON_ITS_WAY, REMOTE_KEPT_THERE, REMOTE_KEPT_LOST };
+enum { REMOTE_KEPT_FREE, REMOTE_KEPT_ON_ITS_WAY, REMOTE_KEPT_REFUSED, REMOTE_KEPT_THERE, REMOTE_KEPT_LOST };
 struct remote_kept {
     atomic_int state;
     uint8_t hash[REMOTE_HASH_BYTES];
@@ -202,7 +202,8 @@ void remote_reuse_begin(struct remote_node *n, struct remote_reuse_choice *choic
                         size_t bytes);
 void remote_reuse_end(struct remote_node *n, struct remote_reuse_choice *choice, bool sent);
 void remote_reuse_stored(struct remote_node *n, uint64_t slot,
-                         bool stored); /* the endpoint is done with the write */
+                         bool stored);                           /* the endpoint is done with the write */
+void remote_reuse_refused(struct remote_node *n, uint64_t slot); /* the executor keeps nothing there */
 void remote_rate_begin(struct remote_rate *r, uint64_t now);
 void remote_rate_end(struct remote_rate *r, uint64_t now, size_t bytes);
 

@@ -150,8 +150,19 @@ void remote_reuse_end(struct remote_node *n, struct remote_reuse_choice *choice,
     pthread_mutex_unlock(&n->reuse.lock);
 }
 
-/* Without the lock: the endpoint calls, and whoever has the lock may be waiting for that. A slot that failed
- * keeps its room until it is chosen again: the node is lost then. */
+/* Without the lock, both: the endpoint calls, and whoever has the lock may be waiting for that. A slot that
+ * has nothing keeps its room until it is chosen again, and is not chosen while the endpoint has the data. */
 void remote_reuse_stored(struct remote_node *n, uint64_t slot, bool stored) {
-    atomic_store(&n->reuse.kept[slot - 1].state, stored ? REMOTE_KEPT_THERE : REMOTE_KEPT_LOST);
+    int was = REMOTE_KEPT_ON_ITS_WAY;
+    if (!atomic_compare_exchange_strong(&n->reuse.kept[slot - 1].state, &was,
+                                        stored ? REMOTE_KEPT_THERE : REMOTE_KEPT_LOST))
+        atomic_store(&n->reuse.kept[slot - 1].state, REMOTE_KEPT_LOST);
+}
+
+void remote_reuse_refused(struct remote_node *n, uint64_t slot) {
+    if (slot < 1 || slot > WIRE_KEPT_MAX) return;
+    int was = REMOTE_KEPT_ON_ITS_WAY;
+    if (atomic_compare_exchange_strong(&n->reuse.kept[slot - 1].state, &was, REMOTE_KEPT_REFUSED)) return;
+    was = REMOTE_KEPT_THERE;
+    atomic_compare_exchange_strong(&n->reuse.kept[slot - 1].state, &was, REMOTE_KEPT_LOST);
 }
