@@ -25,26 +25,26 @@
 #include "transport/turn.h"
 #include "transport/wire.h"
 
-#define CONN_HALF_OPEN_MAX   256u /* answered INITs whose sender has not spoken yet */
-#define CONN_HALF_OPEN_FREE  32u  /* … that need no cookie */
-#define CONN_HALF_OPEN_NS    (3 * WEFT_NS_PER_S)
-#define CONN_QUARANTINE_NS   (60 * WEFT_NS_PER_S) /* before a connection id's slot is used again */
-#define CONN_SLOTS_MAX       65535u
-#define CONN_HELD_SOFT_BYTES (8u << 20)   /* out-of-order bytes above which packets are not taken */
-#define CONN_HELD_HARD_BYTES (64u << 20)  /* … above which the connection is closed */
-#define CONN_AHEAD_MAX       65536u       /* message ids ahead of the next one that are taken */
-#define CONN_HELD_ALL_BYTES  (256u << 20) /* … of all connections together */
-#define CONN_RENDEZVOUS_MAX  128u         /* that a sender has open at once */
-#define CONN_RENDEZVOUS_HARD 256u         /* that a receiver tolerates */
-/* Superpackets of a transfer that a sender has under way; a receiver tells of each quarter of its window,
- * which is at most 64: less would wait for ever. */
+#define CONN_HALF_OPEN_MAX    256u /* answered INITs whose sender has not spoken yet */
+#define CONN_HALF_OPEN_FREE   32u  /* … that need no cookie */
+#define CONN_HALF_OPEN_NS     (3 * WEFT_NS_PER_S)
+#define CONN_QUARANTINE_NS    (60 * WEFT_NS_PER_S) /* before a connection id's slot is used again */
+#define CONN_SLOTS_MAX        65535u
+#define CONN_HELD_SOFT_BYTES  (8u << 20)  /* out-of-order bytes above which packets are not taken */
+#define CONN_HELD_HARD_BYTES  (64u << 20) /* … above which the connection is closed */
+#define CONN_AHEAD_MAX        65536u      /* message ids ahead of the next one that are taken */
+#define CONN_HELD_ALL_BYTES   (256u << 20) /* … of all connections together */
+#define CONN_RENDEZVOUS_MAX   128u        /* that a sender has open at once */
+#define CONN_RENDEZVOUS_HARD  256u        /* that a receiver tolerates */
+/* Superpackets of a transfer that a sender has under way; a receiver tells of each quarter of its window, which
+ * is at most 64: less would wait for ever. */
 #define CONN_WINDOW_MAX       16u
-#define CONN_CHANNELS_MAX     512u       /* that both sides of a connection use */
-#define CONN_TAGS_MAX         64u        /* tag entries of one peer */
-#define CONN_TAGS_ALL_MAX     1024u      /* tag entries of all peers */
-#define CONN_TRANSFERS_MAX    128u       /* pushed at once by one peer, with and without a tag entry */
-#define CONN_NORMAL_WINDOW    4u         /* superpackets under way without a tag entry */
-#define CONN_TX_MAX           (1u << 20) /* messages in one peer's queue */
+#define CONN_CHANNELS_MAX     512u        /* that both sides of a connection use */
+#define CONN_TAGS_MAX         64u         /* tag entries of one peer */
+#define CONN_TAGS_ALL_MAX     1024u       /* tag entries of all peers */
+#define CONN_TRANSFERS_MAX    128u        /* pushed at once by one peer, with and without a tag entry */
+#define CONN_NORMAL_WINDOW    4u          /* superpackets under way without a tag entry */
+#define CONN_TX_MAX           (1u << 20)  /* messages in one peer's queue */
 #define CONN_PING_DEAD_NS     (8 * WEFT_NS_PER_S) /* silence after which an idle peer is lost */
 #define CONN_SUSPECT_PROBE_NS (50 * WEFT_NS_PER_MS)
 #define CONN_SUSPECT_DEAD_NS  (500 * WEFT_NS_PER_MS)
@@ -101,10 +101,10 @@ struct push_out {
     uint32_t opened; /* all below have been in the window */
     uint32_t limit;  /* the receiver takes superpackets below */
     uint32_t window;
-    bool staged;                /* Method 2: before the receiver has asked */
-    uint32_t flying;            /* records of sent packets that point here */
-    uint32_t room;              /* as many as may be in the window at once */
-    struct superpacket super[]; /* indexed by superpacket % room */
+    bool staged;                               /* Method 2: before the receiver has asked */
+    uint32_t flying;                           /* records of sent packets that point here */
+    uint32_t room;                             /* as many as may be in the window at once */
+    struct superpacket super[];                /* indexed by superpacket % room */
 };
 
 struct tx {
@@ -388,10 +388,9 @@ struct engine {
     struct conn *touched; /* packets of it came, and its timer is still to be set; NULL: none */
     struct limit answers, cookie_answers; /* to strangers */
     struct cookie_jar cookies;
-    struct turn_line
-        line; /* of bulk over links that are not reliable, which have the network card in common */
-    uint64_t turns_at_ns; /* when to look whose turn it is */
-    uint64_t small_ns;    /* when an eager message was last sent or delivered */
+    struct turn_line line; /* of bulk over links that are not reliable: they share the network card */
+    uint64_t turns_at_ns;  /* when to look whose turn it is */
+    uint64_t small_ns; /* when an eager message was last sent or delivered */
     uint64_t refusals, refusals_said, refusals_said_ns;
     struct burst burst;
 };
@@ -480,8 +479,8 @@ void reset_in(struct engine *e, uint64_t now, const struct engine_from *from, co
 /* message.c: the sending side */
 void tx_finish(struct tx *tx, int status, bool front);
 void tx_free(struct engine *e, struct tx *tx);
-/* Whether data is read out of the sender's memory, past the packets: not where those are encrypted because
- * they leave the host. */
+/* Whether data is read out of the sender's memory, past the packets: not where those are encrypted because they
+ * leave the host. */
 bool conn_reads_memory(const struct conn *c);
 void tx_offer_region(struct conn *c, struct tx *tx);
 void content_acked(struct conn *c, struct content *content);
@@ -584,8 +583,7 @@ bool recovery_may_send(struct conn *c, size_t packet_bytes, uint32_t planned, ui
 uint32_t recovery_charge(const struct conn *c, size_t packet_bytes);
 /* Gives back what a connection that rests does not need. */
 void recovery_relax(struct conn *c, uint64_t now);
-void recovery_rest(struct conn *c,
-                   uint64_t now); /* who only keeps alive needs no contexts of keys, and no replay window */
+void recovery_rest(struct conn *c, uint64_t now); /* who only keeps alive needs no contexts of keys, and no replay window */
 void recovery_late(struct conn *c, uint64_t late_ns); /* this process itself was stopped for so long */
 
 /* close.c */
