@@ -33,7 +33,6 @@ struct worker {
     const struct platform *platform;
     pthread_t thread;
     /* What it is expected to do; job->lock. */
-    bool ended; /* takes no further block */
     double block_s, done_s,
         due_s; /* what a block takes; end of the latest; expected end of those under way */
     /* Results, read after the thread has ended. */
@@ -79,8 +78,8 @@ void platforms_close(struct job *j);
 
 /* share.c */
 double now_s(void);
-/* The next block; false: the worker shall end. */
-bool share_take(struct worker *w, uint64_t *index);
+/* The next block. False: there is none for it now; with may_wait: there will be none any more. */
+bool share_take(struct worker *w, uint64_t *index, bool may_wait);
 /* It has done a block that was taken at that time; so many more are under way. */
 void share_done(struct worker *w, double started_s, unsigned under_way);
 

@@ -159,7 +159,7 @@ static int do_blocks(struct worker *w, struct lane *lanes, unsigned count) {
     uint64_t index;
     double start = now_s();
     for (;;) {
-        while (busy < count && !atomic_load(&j->stop) && share_take(w, &index)) {
+        while (busy < count && !atomic_load(&j->stop) && share_take(w, &index, !busy)) {
             if (start_block(w, &lanes[(first + busy) % count], index)) return -1;
             if (++busy < count && wait_for_data(w, &lanes[(first + busy - 1) % count])) return -1;
         }

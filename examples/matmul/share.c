@@ -25,7 +25,7 @@ static double end_without(const struct job *j, const struct worker *w, uint64_t 
         unsigned who = 0;
         for (unsigned i = 0; i < j->n_devices; i++) {
             const struct worker *o = &j->workers[i];
-            if (o == w || o->ended || !o->block_s || !(next_end(o, due[i], now) < end)) continue;
+            if (o == w || !o->block_s || !(next_end(o, due[i], now) < end)) continue;
             end = next_end(o, due[i], now);
             who = i;
         }
@@ -39,20 +39,23 @@ static double end_without(const struct job *j, const struct worker *w, uint64_t 
 static bool is_for_others(const struct job *j, const struct worker *w, uint64_t left, double now) {
     if (!j->tail_aware || !w->block_s || j->n_devices > MATMUL_DEVICES_MAX || left > 2 * j->n_devices)
         return false;
-    return end_without(j, w, left, now) <= next_end(w, w->due_s, now);
+    return end_without(j, w, left, now) < next_end(w, w->due_s, now);
 }
 
-bool share_take(struct worker *w, uint64_t *index) {
+/* Somebody always takes: whoever would be done first with one more block is never made to leave it. */
+bool share_take(struct worker *w, uint64_t *index, bool may_wait) {
     struct job *j = w->job;
     uint64_t total = (uint64_t)j->blocks_a_side * (uint64_t)j->blocks_a_side;
-    double now = now_s();
+    bool takes = false;
     pthread_mutex_lock(&j->lock);
-    bool takes = !w->ended && j->next_block < total && !is_for_others(j, w, total - j->next_block, now);
-    if (takes) {
-        *index = j->next_block++;
-        w->due_s = next_end(w, w->due_s, now);
+    while (j->next_block < total && !atomic_load(&j->stop)) {
+        double now = now_s();
+        takes = !is_for_others(j, w, total - j->next_block, now);
+        if (takes) w->due_s = next_end(w, w->due_s, now);
+        if (takes) *index = j->next_block++;
+        if (takes || !may_wait) break;
+        pthread_cond_wait(&j->change, &j->lock);
     }
-    w->ended = !takes;
     pthread_mutex_unlock(&j->lock);
     return takes;
 }
@@ -64,5 +67,6 @@ void share_done(struct worker *w, double started_s, unsigned under_way) {
     w->block_s = w->block_s ? (w->block_s + took) / 2 : took;
     w->done_s = now;
     w->due_s = now + under_way * w->block_s;
+    pthread_cond_broadcast(&w->job->change); /* others may think differently now */
     pthread_mutex_unlock(&w->job->lock);
 }
