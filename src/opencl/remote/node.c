@@ -30,6 +30,8 @@ struct remote_node *remote_node_create(struct remote_hub *h, uint32_t id, const 
     pthread_mutex_init(&n->lock, NULL);
     weft_list_init(&n->unsent);
     weft_list_init(&n->arriving);
+    weft_list_init(&n->transfers);
+    weft_list_init(&n->deferred);
     weft_map_init(&n->requests);
     remote_reuse_init(&n->reuse);
     return n;
