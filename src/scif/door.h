@@ -1,4 +1,4 @@
-/* The socket at which an owner of windows is asked about them (watch.h), by other processes and by the
+/* The socket at which an owner of windows is asked about them (mover.h), by other processes and by the
  * service. */
 #ifndef WEFT_SCIF_DOOR_H
 #define WEFT_SCIF_DOOR_H

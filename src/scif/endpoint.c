@@ -7,6 +7,7 @@
 #include "scif/intercept.h"
 #include "scif/line.h"
 #include "scif/map.h"
+#include "scif/mover.h"
 #include "scif/pages.h"
 #include "scif/pool.h"
 #include "scif/queue.h"
@@ -360,6 +361,7 @@ void endpoint_before_fork(void) {
     pthread_mutex_lock(&lock);
     space_before_fork();
     pool_before_fork();
+    mover_before_fork();
     watch_before_fork();
     map_before_fork();
     file_before_fork();
@@ -378,6 +380,7 @@ void endpoint_after_fork(bool in_child) {
     file_after_fork(in_child);
     map_after_fork(in_child);
     watch_after_fork(in_child);
+    mover_after_fork(in_child);
     pool_after_fork(in_child);
     space_after_fork();
     pthread_mutex_unlock(&lock);

@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -24,6 +25,8 @@ struct file {
         uint64_t bytes;
     } view[VIEWS];
     unsigned views;
+    uint64_t joined[FILE_VIEW_BYTES / FILE_PART_BYTES / 64];
+    unsigned age; /* of these */
 };
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
@@ -33,8 +36,12 @@ void file_before_fork(void) { pthread_mutex_lock(&lock); }
 void file_after_fork(bool in_child) {
     /* Views are the parent's alone: what is left in the child of a file's mappings is the program's (pool.c).
      */
-    for (struct weft_list *l = files.next; in_child && l != &files; l = l->next)
-        weft_list_entry(l, struct file, link)->views = 0;
+    for (struct weft_list *l = files.next; in_child && l != &files; l = l->next) {
+        struct file *f = weft_list_entry(l, struct file, link);
+        f->views = 0;
+        f->fixed = false;
+        memset(f->joined, 0, sizeof f->joined);
+    }
     pthread_mutex_unlock(&lock);
 }
 
@@ -111,6 +118,13 @@ struct file *file_open(const struct scif_file *said) {
     return NULL;
 }
 
+struct file *file_hold(struct file *f) {
+    pthread_mutex_lock(&lock);
+    f->refs++;
+    pthread_mutex_unlock(&lock);
+    return f;
+}
+
 void file_close(struct file *f) {
     pthread_mutex_lock(&lock);
     bool last = --f->refs == 0;
@@ -153,9 +167,34 @@ static unsigned char *view_up_to(struct file *f, uint64_t end) {
     return at;
 }
 
-void file_fix_view(struct file *f) {
+unsigned char *file_fix_view(struct file *f) {
+    int kept = errno;
     pthread_mutex_lock(&lock);
+    unsigned char *view = f->views ? f->view[f->views - 1].at : view_up_to(f, FILE_VIEW_BYTES);
     f->fixed = true;
+    pthread_mutex_unlock(&lock);
+    errno = kept;
+    return view;
+}
+
+/* With the lock. */
+static void grow_older(struct file *f, unsigned age) {
+    if (f->age == age) return;
+    memset(f->joined, 0, sizeof f->joined);
+    f->age = age;
+}
+
+bool file_is_joined(struct file *f, uint64_t part, unsigned age) {
+    pthread_mutex_lock(&lock);
+    grow_older(f, age);
+    bool joined = f->joined[part / 64] >> part % 64 & 1;
+    pthread_mutex_unlock(&lock);
+    return joined;
+}
+
+void file_set_joined(struct file *f, uint64_t part, unsigned age) {
+    pthread_mutex_lock(&lock);
+    if (f->age == age) f->joined[part / 64] |= UINT64_C(1) << part % 64;
     pthread_mutex_unlock(&lock);
 }
 

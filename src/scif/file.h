@@ -17,6 +17,7 @@ int kept_fetch(const struct scif_kept *k);
 struct file *file_open(const struct scif_file *said);
 /* One of this process's own; the descriptor belongs to the file then. NULL with errno: it is closed. */
 struct file *file_of(int fd);
+struct file *file_hold(struct file *f);
 void file_close(struct file *f);
 
 int file_descriptor(const struct file *f);
@@ -29,8 +30,14 @@ bool file_holds(struct file *f, uint64_t at, uint64_t bytes);
  * since it may shrink or there is no room. */
 unsigned char *file_memory(struct file *f, uint64_t at, uint64_t bytes);
 
-/* No other mapping of the whole file is made any more. */
-void file_fix_view(struct file *f);
+/* The beginning of the one mapping of the file, of FILE_VIEW_BYTES at least, that there is from now on, also
+ * of one that may shrink; NULL: no room. */
+unsigned char *file_fix_view(struct file *f);
+/* Of that mapping, a bit for each part: whether it is a sharer (owned.h). They are of an age: those of
+ * another one count no more. */
+#define FILE_PART_BYTES (UINT64_C(1) << 20)
+bool file_is_joined(struct file *f, uint64_t part, unsigned age);
+void file_set_joined(struct file *f, uint64_t part, unsigned age);
 
 void file_before_fork(void);
 void file_after_fork(bool in_child);

@@ -1,10 +1,13 @@
 #include "scif/intercept.h"
 #include "scif/api.h"
+#include "scif/owned.h"
 #include "scif/pool.h"
+#include "scif/take.h"
 
 #include <dlfcn.h>
 #include <fcntl.h>
 #include <linux/close_range.h>
+#include <sched.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -43,12 +46,29 @@ EXPORT int close_range(unsigned first, unsigned last, int flags) {
     return (int)syscall(SYS_close_range, first, last, flags);
 }
 
-/* Memory that is shared with a peer by now would stay as it is; the program wants it empty. */
+/* Memory of a file that is shared with other hosts. */
+EXPORT void *mmap(void *addr, size_t len, int prot, int flags, int fd, off_t offset) {
+    long at = syscall(SYS_mmap, addr, len, prot, flags, fd, offset);
+    if (at == -1 || fd < 0 || !(flags & MAP_SHARED) || !owned_any()) return (void *)at;
+    int kept = errno, err = owned_mapped((void *)at, len, fd, (uint64_t)offset);
+    if (err) munmap((void *)at, len);
+    errno = err ? err : kept;
+    return err ? MAP_FAILED : (void *)at;
+}
+EXPORT void *mmap64(void *addr, size_t len, int prot, int flags, int fd, off_t offset)
+    __attribute__((alias("mmap")));
+
+/* Memory that is shared with a peer by now would stay as it is; the program wants it empty. And the system
+ * does not see pages that are aside for a moment: so again, when they are back. */
 EXPORT int madvise(void *addr, size_t len, int advice) {
-    int rc = (int)syscall(SYS_madvise, addr, len, advice), kept = errno;
-    if (!rc && (advice == MADV_DONTNEED || advice == MADV_FREE)) pool_let_go((uintptr_t)addr, len);
-    errno = kept;
-    return rc;
+    for (;; sched_yield()) {
+        unsigned before = take_count();
+        int rc = (int)syscall(SYS_madvise, addr, len, advice), kept = errno;
+        if (rc || (advice != MADV_DONTNEED && advice != MADV_FREE)) return rc;
+        pool_let_go((uintptr_t)addr, len);
+        errno = kept;
+        if (!(before & 1) && take_count() == before) return rc;
+    }
 }
 
 EXPORT void closefrom(int first) { close_range(first < 0 ? 0 : (unsigned)first, ~0u, 0); }

@@ -103,7 +103,9 @@ struct scif_ring {
 struct scif_file {
     struct scif_kept kept;
     uint64_t device,
-        inode; /* which file it is; what the service has under that number may be another by now */
+        inode;           /* which file it is; what the service has under that number may be another by now */
+    atomic_uint brought; /* the program's own, which other processes may have too */
+    atomic_uint shared;  /* with other hosts: whoever is at it has to be a sharer (owned.h) */
 };
 
 /* A process that reaches windows here: memory that it may be at, or has mapped, is not used for others. */
@@ -118,13 +120,12 @@ struct scif_windows {
     atomic_uint changing; /* the first piece that a change may touch, while version is odd */
     atomic_uint rings, files, owners;
     atomic_uint
-        granted;        /* the service has told another host what is there, which counts on it (protocol.h) */
-    atomic_uint going;  /* threads that unregister: nothing is told now */
-    atomic_uint shared; /* with other hosts: only the owner and the service may be at what is in its file */
+        granted;       /* the service has told another host what is there, which counts on it (protocol.h) */
+    atomic_uint going; /* threads that unregister: nothing is told now */
     _Atomic uint64_t name; /* random: how its owners know which one is meant; 0: it has no owner yet */
     struct scif_ring ring[SCIF_RINGS_MAX];
     struct scif_file file[SCIF_FILES_MAX];
-    struct scif_kept door[SCIF_OWNERS_MAX]; /* where an owner is asked to move pages (watch.h) */
+    struct scif_kept door[SCIF_OWNERS_MAX]; /* where an owner is asked to move pages (mover.h) */
     struct scif_user user[SCIF_USERS_MAX];
     _Alignas(SCIF_PAGE) struct scif_piece piece[SCIF_PIECES_MAX];
 };

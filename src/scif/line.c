@@ -3,10 +3,10 @@
 #include "base/path.h"
 #include "base/proc.h"
 #include "node/where.h"
-#include "scif/coherent.h"
 #include "scif/endpoint.h"
 #include "scif/extensions.h"
 #include "scif/move.h"
+#include "scif/owned.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -127,7 +127,7 @@ static int open_line(void) {
 
 /* ---- Forked children have lines of their own ---- */
 static void before_fork(void) {
-    coherent_before_fork();
+    owned_before_fork();
     pinned_before_fork();
     events_before_fork();
     move_before_fork();
@@ -140,6 +140,7 @@ static void after_fork(void) {
     move_after_fork();
     events_after_fork(false);
     pinned_after_fork();
+    owned_after_fork(false);
 }
 static void in_child(void) {
     atomic_store(&own_process, 0);
@@ -149,6 +150,8 @@ static void in_child(void) {
     move_after_fork();
     events_after_fork(true);
     pinned_after_fork();
+    owned_after_fork(true);
+    owned_in_child();
 }
 static void watch_forks(void) { pthread_atfork(before_fork, after_fork, in_child); }
 

@@ -2,11 +2,12 @@
  */
 #include "scif/map.h"
 #include "scif/api.h"
-#include "scif/coherent.h"
 #include "scif/intercept.h"
+#include "scif/mover.h"
+#include "scif/owned.h"
 #include "scif/pages.h"
 #include "scif/remote.h"
-#include "scif/watch.h"
+#include "scif/sharer.h"
 
 #include <fcntl.h>
 #include <stdio.h>
@@ -98,7 +99,7 @@ static int make_mappable(const struct request *r) {
     for (uint64_t at = r->offset, end = at + r->len; !err && at < end; at = p.offset + p.bytes) {
         if (!table_look_up(w, at, &p, &version)) return ENXIO;
         uint64_t to = p.offset + p.bytes < end ? p.offset + p.bytes : end;
-        if (p.kind == PIECE_PINNED) err = watch_ask(w, p.owner, at, to - at);
+        if (p.kind == PIECE_PINNED) err = mover_ask(w, p.owner, at, to - at);
     }
     return err;
 }
@@ -121,6 +122,14 @@ static int show(struct file *f, uint64_t at, size_t bytes, void *place, int prot
     return !err ? 0 : err == EACCES ? EPERM : ENOMEM;
 }
 
+/* What is shared with other hosts must not be seen before it is a sharer. What comes to be shared later, the
+ * service finds here. */
+static int join(const struct scif_file *said, struct file *f, uint64_t at, size_t bytes, void *place,
+                int prot) {
+    if (!atomic_load(&said->shared)) return 0;
+    return owned_can_join(said) ? owned_join(f, at, bytes, (uintptr_t)place, prot & PROT_WRITE) : ENOMEM;
+}
+
 /* EAGAIN: the table has changed. *any: something is shown there now. */
 static int show_all(const struct request *r, char *place, unsigned version, bool *any) {
     struct space *s = &r->e->there;
@@ -134,6 +143,7 @@ static int show_all(const struct request *r, char *place, unsigned version, bool
         struct file *f = space_file(s, p.place);
         if (!f || !file_holds(f, p.at + within, n)) return ENXIO;
         int err = show(f, p.at + within, n, place + done, r->prot);
+        if (!err) err = join(&s->table->file[p.place], f, p.at + within, n, place + done, r->prot);
         if (err) return err;
         *any = true;
     }
@@ -201,7 +211,9 @@ static void remember_far(const char *place) {
 
 /* Windows of a peer on another host. */
 static int map_far(const struct request *r, void *addr, bool fixed, int prot, char **out) {
-    int err = coherent_map(r->e, r->offset, r->len, prot, out);
+    uintptr_t at = 0;
+    int err = sharer_map(r->e->id, r->offset, r->len, prot, &at);
+    *out = (char *)at;
     if (!err) remember_far(*out);
     if (!err && !(r->prot & (PROT_READ | PROT_WRITE))) mprotect(*out, r->len, PROT_NONE);
     if (err || !fixed) return err;
@@ -222,10 +234,10 @@ static int map(const struct request *r, void *addr, bool fixed, char **out) {
     }
     int err = table_check(r->e->there.table, r->offset, r->len, scif_prot);
     if (err) return err;
-    if (atomic_load(&r->e->there.table->shared)) return ENOMEM;
     struct scif_user *u = space_enter(&r->e->there);
     if (!u) return ENOMEM;
     atomic_store(&u->mapped, 1);
+    (void)sharer_open(); /* else no other host can map it later */
     err = reserve_and_show(r, out);
     if (!err && fixed) err = settle(r, addr, out);
     if (!err) madvise(*out, r->len, MADV_DONTFORK);

@@ -5,7 +5,7 @@
 #include "scif/endpoint.h"
 
 /* Makes all of the range of e's own windows mappable, as far as it is this process's: 0 or an errno. What
- * else shows the same pages is moved along. The watch's thread. */
+ * else shows the same pages is moved along. The mover's thread. */
 int move_windows(struct endpoint *e, uint64_t offset, uint64_t bytes);
 
 /* Nothing is moved in between; taken before any lock of an endpoint's. */

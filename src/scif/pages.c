@@ -76,22 +76,40 @@ static bool see_next(void *context, const struct mapping *m) {
 
 struct shown {
     uint64_t device, inode, at, bytes;
+    bool shared; /* private mappings are passed over, and views are not */
     bool found;
 };
 static bool see_file(void *context, const struct mapping *m) {
     struct shown *s = context;
+    if (s->shared && !m->shared) return true;
     if (m->device != s->device || m->inode != s->inode) return true;
-    if (m->at == 0 && m->to - m->from >= FILE_VIEW_BYTES) return true; /* RMAs go through it */
+    bool view = m->at == 0 && m->to - m->from >= FILE_VIEW_BYTES; /* RMAs go through it */
+    if (view && !s->shared) return true;
     s->found |= m->at < s->at + s->bytes && s->at < m->at + (m->to - m->from);
     return !s->found;
 }
 
 bool memory_shows_file(int process, uint64_t device, uint64_t inode, uint64_t at, uint64_t bytes) {
-    struct shown s = {device, inode, at, bytes, false};
+    struct shown s = {.device = device, .inode = inode, .at = at, .bytes = bytes};
     int kept = errno;
     bool read = each(process, see_file, &s), gone = !read && (errno == ENOENT || errno == ESRCH);
     errno = kept;
     return read ? s.found : !gone;
+}
+
+int memory_sharers(uint64_t device, uint64_t inode, uint64_t at, uint64_t bytes, uint32_t *process,
+                   unsigned cap) {
+    DIR *d = opendir("/proc");
+    unsigned n = 0;
+    for (struct dirent *e; d && (e = readdir(d));) {
+        struct shown s = {.device = device, .inode = inode, .at = at, .bytes = bytes, .shared = true};
+        int other = atoi(e->d_name);
+        if (other <= 0 || !each(other, see_file, &s) || !s.found) continue;
+        if (n < cap) process[n] = (uint32_t)other;
+        n++;
+    }
+    if (d) closedir(d);
+    return d && n <= cap ? (int)n : -1;
 }
 
 /* ---- /proc/PID/smaps ---- */
@@ -190,21 +208,33 @@ static bool ask(uintptr_t address, struct query *q) {
     return ioctl(fd, QUERY, q) == 0;
 }
 
+static struct mapping mapping_of(const struct query *q) {
+    return (struct mapping){.from = q->start,
+                            .to = q->end,
+                            .prot = (q->vma_flags & 1 ? PROT_READ : 0) | (q->vma_flags & 2 ? PROT_WRITE : 0) |
+                                    (q->vma_flags & 4 ? PROT_EXEC : 0),
+                            .shared = q->vma_flags & 8,
+                            .device = makedev(q->device_major, q->device_minor),
+                            .inode = q->inode,
+                            .at = q->offset};
+}
+
+bool memory_ask(uintptr_t address, struct mapping *out) {
+    struct query q;
+    int kept = errno;
+    bool here = ask(address, &q) && q.start <= address;
+    if (here) *out = mapping_of(&q);
+    errno = kept;
+    return here;
+}
+
 bool memory_next(uintptr_t address, struct mapping *out) {
     struct query q;
     int kept = errno;
     bool asked = ask(address, &q), none = !asked && errno == ENOENT;
     struct next n = {address, out, false};
     if (asked)
-        *out =
-            (struct mapping){.from = q.start,
-                             .to = q.end,
-                             .prot = (q.vma_flags & 1 ? PROT_READ : 0) | (q.vma_flags & 2 ? PROT_WRITE : 0) |
-                                     (q.vma_flags & 4 ? PROT_EXEC : 0),
-                             .shared = q.vma_flags & 8,
-                             .device = makedev(q.device_major, q.device_minor),
-                             .inode = q.inode,
-                             .at = q.offset};
+        *out = mapping_of(&q);
     else if (!none)
         memory_each(see_next, &n);
     errno = kept;

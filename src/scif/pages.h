@@ -21,11 +21,17 @@ bool memory_is_mapped(uintptr_t address, size_t bytes);
 bool memory_allows(uintptr_t address, size_t bytes, bool to_write);
 /* The first mapping at the address or above. False: there is none, or they cannot be read. */
 bool memory_next(uintptr_t address, struct mapping *out);
+/* The mapping at that address, without the heap. False: there is none, or the system is too old to tell. */
+bool memory_ask(uintptr_t address, struct mapping *out);
 /* The mappings that the range touches, cut to it. How many; -1: more than cap, or they cannot be read. */
 int memory_mappings(uintptr_t address, size_t bytes, struct mapping *out, int cap);
 /* Whether another process, or this one, has any of that part of the file mapped; true also if nobody knows.
  */
 bool memory_shows_file(int process, uint64_t device, uint64_t inode, uint64_t at, uint64_t bytes);
+/* The processes that have any of that part of the file mapped and share it: at most cap. How many; -1: more,
+ * or nobody knows. Those of other users are not seen. */
+int memory_sharers(uint64_t device, uint64_t inode, uint64_t at, uint64_t bytes, uint32_t *process,
+                   unsigned cap);
 /* What madvise() and mlock() have said of the memory there, which a new mapping in its place has to be told.
  */
 struct advice {

@@ -1,11 +1,11 @@
 #include "scif/pin.h"
 #include "base/log.h"
-#include "scif/coherent.h"
 #include "scif/intercept.h"
 #include "scif/line.h"
+#include "scif/mover.h"
+#include "scif/owned.h"
 #include "scif/pages.h"
 #include "scif/pool.h"
-#include "scif/watch.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -51,10 +51,12 @@ int pin_file(struct endpoint *e, struct file *f, uint32_t *out) {
     if (n >= SCIF_FILES_MAX) return ENOMEM;
     int err = keep(e, file_descriptor(f), &w->file[n].kept);
     if (err) return err;
-    if (f == pool_file() && coherent_is_on()) atomic_store(&w->shared, 1);
+    atomic_store(&w->file[n].brought, f != pool_file());
+    atomic_store(&w->file[n].shared, 0);
     w->file[n].device = file_device(f);
     w->file[n].inode = file_inode(f);
     atomic_store(&w->files, n + 1);
+    if (owned_has(f)) atomic_store(&w->file[n].shared, 1);
     *out = n;
     return 0;
 }
@@ -68,8 +70,8 @@ void pin_become_owner(struct endpoint *e) {
     e->owner_of = line_process();
     for (uint64_t name; !atomic_load(&w->name); atomic_store(&w->name, name)) /* at once: others look */
         if (getrandom(&name, sizeof name, 0) < 0) return;
-    int err = i < SCIF_OWNERS_MAX ? watch_start() : ENOMEM;
-    if (!err) err = keep(e, watch_door(), &w->door[i]);
+    int err = i < SCIF_OWNERS_MAX ? mover_start() : ENOMEM;
+    if (!err) err = keep(e, mover_door(), &w->door[i]);
     if (err) {
         weft_warn("scif", "the windows of this process cannot be mapped: %s", strerror(err));
         return;

@@ -118,25 +118,36 @@ void pool_remember_user(unsigned process) {
     pthread_mutex_unlock(&lock);
 }
 
-static bool is_other(unsigned process, pid_t service) {
-    return process && process != (unsigned)line_process() && process != (unsigned)service &&
-           !space_user_is_gone(process);
+struct mappers {
+    uint32_t *process;
+    unsigned count, cap;
+    pid_t service;
+    bool all;
+};
+static void add_mapper(struct mappers *m, unsigned process) {
+    bool known = !process || process == (unsigned)line_process() || process == (unsigned)m->service ||
+                 space_user_is_gone(process);
+    for (unsigned i = 0; i < m->count && !known; i++) known = m->process[i] == process;
+    if (!known && m->count == m->cap) m->all = false;
+    if (!known && m->count < m->cap) m->process[m->count++] = process;
 }
 
-bool pool_is_seen(void) {
+int pool_mappers(uint32_t *process, unsigned cap) {
+    struct mappers m = {process, 0, cap, line_service(),
+                        true}; /* the line's lock is before this one (fork) */
     struct endpoint **all;
     unsigned n;
-    pid_t service = line_service(); /* the line's lock comes before this one (fork) */
-    bool seen = !endpoint_all(&all, &n);
-    if (seen) return true;
+    if (!endpoint_all(&all, &n)) return -1;
     for (unsigned k = 0; k < n; k++)
-        for (unsigned i = 0; i < SCIF_USERS_MAX; i++)
-            seen |= is_other(atomic_load(&all[k]->own.table->user[i].process), service);
+        for (unsigned i = 0; i < SCIF_USERS_MAX; i++) {
+            const struct scif_user *u = &all[k]->own.table->user[i];
+            if (atomic_load(&u->mapped)) add_mapper(&m, atomic_load(&u->process));
+        }
     endpoint_release_all(all, n);
     pthread_mutex_lock(&lock);
-    for (unsigned i = 0; i < users; i++) seen |= is_other(user[i], service);
+    for (unsigned i = 0; i < users; i++) add_mapper(&m, user[i]);
     pthread_mutex_unlock(&lock);
-    return seen;
+    return m.all ? (int)m.count : -1;
 }
 
 /* ---- Room ---- */

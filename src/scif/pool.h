@@ -21,8 +21,9 @@ void pool_return(uint64_t at, uint64_t bytes);
 /* A process that has mapped windows of an endpoint that goes: its mappings stay. */
 void pool_remember_user(unsigned process);
 
-/* Whether another process than the service may have it mapped. */
-bool pool_is_seen(void);
+/* The processes, beside this one and the service, that may have some of it mapped: at most cap. How many; -1:
+ * more, or nobody knows. */
+int pool_mappers(uint32_t *process, unsigned cap);
 
 /* madvise(): the part of the range that shows the file becomes fresh memory. */
 void pool_let_go(uintptr_t address, size_t bytes);

@@ -102,13 +102,17 @@ struct scif_rma_answer {
 enum scif_pages_op {
     SCIF_PAGES_MAP = 1, /* mapping, endpoint, offset, pages, prot: of the peer's windows. Answer: the same,
                            with error, before any message about the mapping */
-    SCIF_PAGES_OWN /* mapping, offset (in the file), pages; descriptor: the file. The program's memory shows
-                      that part of it, and is a sharer of it from now on, which has it all */
+    SCIF_PAGES_OWN,  /* mapping, offset (in the file), pages, prot; descriptor: the file. The program's memory
+                        shows that part of it, and is a sharer of it from now on, which has it all, but for
+                        what is asked back before the answer: the same, with error */
+    SCIF_PAGES_SHOW, /* the service's: mapping, offset, pages; descriptor: a file, and the part that comes to
+                        be shared. What the program's memory shows of it joins, and then the answer comes, the
+                        same with error */
 };
 struct scif_pages {
     uint32_t op;
     int32_t error;
-    uint64_t mapping; /* the program's number for it */
+    uint64_t mapping; /* the program's number for it; of SHOW the service's */
     uint64_t endpoint, offset;
     uint32_t pages, prot;
 };
@@ -117,11 +121,18 @@ struct scif_pages {
  * errno. Without one it is a suggestion, which it follows only if the program's threads will not notice. */
 enum scif_question_op {
     SCIF_QUESTION_MOVE = 1, /* the pages of the range to a file */
-    SCIF_QUESTION_SHARE     /* that, and to become a sharer of them: OWN is sent before the answer */
+    SCIF_QUESTION_SHARE     /* that, and to become a sharer of them: OWN is sent before the answer, which is a
+                               struct scif_shown */
 };
 struct scif_question {
     uint64_t space, offset, bytes; /* space: the table's name */
     uint32_t op, unused;
+};
+#define SCIF_SHOWN_MAX 64u
+struct scif_shown {
+    int32_t error;
+    uint32_t count;
+    uint32_t process[SCIF_SHOWN_MAX]; /* others that may have the same memory, without being sharers yet */
 };
 
 /* ---- Records with descriptors ---- */

@@ -4,14 +4,17 @@
  * under way after the call; a wait for a mark is for all that are, which are more than were marked. */
 #include "scif/api.h"
 #include "scif/move.h"
+#include "scif/owned.h"
 #include "scif/pages.h"
 #include "scif/remote.h"
 #include "scif/space.h"
 #include "scif/warm.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #define LINE_BYTES 64u
+#define COPY_BYTES (64u << 10)
 #define MARK_MAX   (INT32_MAX >> 1) /* beside the bit that tells whose RMAs are meant */
 #define RMA_FLAGS  (SCIF_RMA_USECPU | SCIF_RMA_USECACHE | SCIF_RMA_SYNC | SCIF_RMA_ORDERED)
 
@@ -46,14 +49,41 @@ static int move_far(const struct transfer *t, uint64_t from, uint64_t to) {
     return remote_run(&m, from, to);
 }
 
+/* The system says that some of the memory is not there, but it is for a thread that waits for it: a mapping
+ * of pages that another host has, or memory that is being moved. */
+static int move_by_copy(const struct transfer *t, uint64_t from, uint64_t to) {
+    char *copy = malloc(COPY_BYTES);
+    int err = copy ? 0 : ENOMEM;
+    for (uint64_t n; !err && from < to; from += n) {
+        char *memory = t->memory + from;
+        n = to - from < COPY_BYTES ? to - from : COPY_BYTES;
+        if (!memory_allows((uintptr_t)memory, n, !t->write)) {
+            err = EFAULT;
+        } else if (t->write) {
+            memcpy(copy, memory, n);
+            err = space_put(&t->e->there, t->remote + from, copy, n);
+        } else {
+            err = space_get(&t->e->there, t->remote + from, copy, n);
+            if (!err) memcpy(memory, copy, n);
+        }
+    }
+    free(copy);
+    return err;
+}
+
+static int move_memory(const struct transfer *t, uint64_t from, uint64_t to) {
+    struct space *there = &t->e->there;
+    int err = t->write ? space_put(there, t->remote + from, t->memory + from, to - from)
+                       : space_get(there, t->remote + from, t->memory + from, to - from);
+    return err == EFAULT ? move_by_copy(t, from, to) : err;
+}
+
 static int move_range(const struct transfer *t, uint64_t from, uint64_t to) {
     struct space *own = &t->e->own, *there = &t->e->there;
     uint64_t here = t->offset + from, away = t->remote + from, n = to - from;
     if (!n) return 0;
     if (remote_is(t->e)) return move_far(t, from, to);
-    if (t->local)
-        return t->write ? space_put(there, away, t->memory + from, n)
-                        : space_get(there, away, t->memory + from, n);
+    if (t->local) return move_memory(t, from, to);
     return t->write ? space_move(own, here, there, away, n) : space_move(there, away, own, here, n);
 }
 
@@ -108,6 +138,7 @@ static int transfer(scif_epd_t epd, struct transfer t, int flags) {
     int kept = errno, err = api_check(t.e, good);
     /* Before anything is opened, and mapped where no memory was. */
     if (!err && t.local && !memory_is_mapped((uintptr_t)t.memory, t.bytes)) err = EFAULT;
+    if (!err && !remote_is(t.e)) owned_take_part(t.e->there.table);
     if (!err) err = run_again(&t, flags);
     if (!err) warm_window(&t.e->there, t.remote, t.bytes);
     if (!err && !t.local) warm_window(&t.e->own, t.offset, t.bytes);

@@ -144,6 +144,7 @@ struct part { /* of a range: what lies in one piece */
     struct ring *ring; /* it is pinned there, at `at` in the owner's terms; NULL: it is in the file */
     struct file *file;
     unsigned char *memory; /* where the file's bytes are in this process, if they are */
+    bool shared;           /* with other hosts: `memory` is all that may be used, and not by the system */
     uint64_t at, bytes;
 };
 
@@ -163,7 +164,13 @@ static int find(struct space *s, uint64_t offset, uint64_t n, struct part *out) 
     }
     out->file = space_file(s, p.place);
     if (!out->file || !file_holds(out->file, out->at, out->bytes)) return ENXIO;
-    if (atomic_load(&s->table->shared) && !space_may_see(out->file)) return ENOMEM;
+    const struct scif_file *said = &s->table->file[p.place];
+    if (atomic_load(&said->shared) && out->at < FILE_VIEW_BYTES) {
+        if (out->bytes > FILE_VIEW_BYTES - out->at) out->bytes = FILE_VIEW_BYTES - out->at;
+        int err = space_shared(said, out->file, out->at, out->bytes, &out->memory);
+        out->shared = out->memory;
+        if (err || out->shared) return err;
+    }
     out->memory = file_memory(out->file, out->at, out->bytes);
     return 0;
 }
@@ -250,7 +257,7 @@ static int get_file(const struct part *p, char *memory) {
  * if not. */
 static int put(const struct part *p, const void *memory, bool known, struct lane *l) {
     if (p->ring) return put_pinned(p, memory, l);
-    if (!p->memory || (!known && p->bytes <= SYSTEM_UP_TO)) return put_file(p, memory);
+    if (!p->memory || (!known && !p->shared && p->bytes <= SYSTEM_UP_TO)) return put_file(p, memory);
     if (!known && !memory_allows((uintptr_t)memory, p->bytes, false)) return EFAULT;
     memmove(p->memory, memory, p->bytes); /* windows may overlap */
     return 0;
@@ -258,7 +265,7 @@ static int put(const struct part *p, const void *memory, bool known, struct lane
 
 static int get(const struct part *p, void *memory, bool known, struct lane *l) {
     if (p->ring) return get_pinned(p, memory, l);
-    if (!p->memory || (!known && p->bytes <= SYSTEM_UP_TO)) return get_file(p, memory);
+    if (!p->memory || (!known && !p->shared && p->bytes <= SYSTEM_UP_TO)) return get_file(p, memory);
     if (!known && !memory_allows((uintptr_t)memory, p->bytes, true)) return EFAULT;
     memmove(memory, p->memory, p->bytes);
     return 0;
@@ -300,7 +307,8 @@ static int move_pinned(const struct part *from, const struct part *to, struct la
     return err;
 }
 
-/* Through memory of its own: of a file that is not mapped here. */
+/* Through memory of its own: of a file that is not mapped here, or between pages that the system cannot reach
+ * and some that only it can. */
 static int bounce(const struct part *from, const struct part *to, struct lane *l) {
     unsigned char *memory = malloc(BOUNCE_BYTES);
     struct part a = *from, b = *to;
@@ -309,6 +317,8 @@ static int bounce(const struct part *from, const struct part *to, struct lane *l
         a.bytes = b.bytes = from->bytes - done < BOUNCE_BYTES ? from->bytes - done : BOUNCE_BYTES;
         a.at = from->at + done;
         b.at = to->at + done;
+        if (from->memory) a.memory = from->memory + done;
+        if (to->memory) b.memory = to->memory + done;
         err = get(&a, memory, true, l);
         if (!err) err = put(&b, memory, true, l);
     }
@@ -317,6 +327,7 @@ static int bounce(const struct part *from, const struct part *to, struct lane *l
 }
 
 static int move(const struct part *from, const struct part *to, struct lane *l) {
+    if ((from->shared && !to->memory) || (to->shared && !from->memory)) return bounce(from, to, l);
     if (from->memory) return put(to, from->memory, true, l);
     if (to->memory) return get(from, to->memory, true, l);
     return from->ring && to->ring ? move_pinned(from, to, l) : bounce(from, to, l);

@@ -42,9 +42,11 @@ int space_put(struct space *s, uint64_t offset, const void *memory, uint64_t n);
 int space_get(struct space *s, uint64_t offset, void *memory, uint64_t n);
 int space_move(struct space *from, uint64_t from_offset, struct space *to, uint64_t to_offset, uint64_t n);
 
-/* Whether this process sees the newest of a file that is shared with other hosts: asked of whoever this is
- * part of. */
-bool space_may_see(const struct file *f);
+/* Of a file that is shared with other hosts. Where its newest is in this process's memory, for its own
+ * instructions only: they may have to wait for it; NULL: it is as any other. 0 or ENOMEM. Asked of whoever
+ * this is part of. */
+int space_shared(const struct scif_file *said, struct file *f, uint64_t at, uint64_t bytes,
+                 unsigned char **memory);
 /* n bytes went to or from that piece, which is pinned. True, once: so much has gone that it would have taken
  * less time to move it to a file first. */
 bool space_is_hot(struct space *s, const struct scif_piece *p, uint64_t n);

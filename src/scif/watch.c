@@ -1,36 +1,42 @@
 #include "scif/watch.h"
 #include "base/log.h"
-#include "scif/coherent.h"
-#include "scif/door.h"
 #include "scif/intercept.h"
 #include "scif/line.h"
-#include "scif/move.h"
+#include "scif/sharer.h"
+#include "scif/take.h"
+#include "scif/thread.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/userfaultfd.h>
 #include <poll.h>
-#include <signal.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
-#include <sys/socket.h>
+#include <sys/mman.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#define STACK_BYTES (256u << 10)
+#define MOVES_MAX 65536u
 
 struct moved {
     uintptr_t from, to;
     size_t bytes;
 };
 
-static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-static int of; /* the process that has the thread */
-static int door = -1, inside = -1, faults = -1;
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* of the start */
+static pid_t of;                                         /* the process that has the thread */
+static int faults = -1;
 static atomic_bool unnoticed; /* a system call waits too when it gets memory that is being moved */
-static struct moved *moved;
-static uint32_t moves, room;
+
+/* Nobody touches memory of the program's, nor calls anything of it, with this lock; so not even fork() takes
+ * it, around which other libraries do what they like. Adaptive: who waits for an event comes when it has been
+ * read, a moment before it is free. */
+static pthread_mutex_t moves_lock = PTHREAD_ADAPTIVE_MUTEX_INITIALIZER_NP;
+/* No memory is taken for it when it grows: that could come to lie just where the program has moved something
+ * away from, and is about to map something else to. */
+static struct moved moved[MOVES_MAX];
+static uint32_t moves;
+static atomic_bool lost; /* there were more */
 
 /* ---- mremap ---- */
 int watch_descriptor(uint64_t features) {
@@ -46,21 +52,35 @@ int watch_descriptor(uint64_t features) {
     return -1;
 }
 
+bool watch_is_unnoticed(void) { return atomic_load(&unnoticed); }
+
 bool watch_memory(uintptr_t address, size_t bytes) {
     struct uffdio_register r = {.range = {address, bytes}, .mode = UFFDIO_REGISTER_MODE_WP};
     int kept = errno;
-    bool good = faults >= 0 && ioctl(faults, UFFDIO_REGISTER, &r) == 0;
+    bool good = faults >= 0 && !atomic_load(&lost) && ioctl(faults, UFFDIO_REGISTER, &r) == 0;
     errno = kept;
     return good;
 }
 
 /* Nothing is protected, but to ask for that is refused where memory is not watched. */
-bool watch_knows(uintptr_t address, size_t bytes) {
-    struct uffdio_writeprotect w = {.range = {address, bytes}};
+enum watched watch_look(uintptr_t address, size_t bytes) {
+    struct uffdio_writeprotect w = {.range = {address, bytes}, .mode = UFFDIO_WRITEPROTECT_MODE_DONTWAKE};
     int kept = errno;
-    bool good = faults >= 0 && ioctl(faults, UFFDIO_WRITEPROTECT, &w) == 0;
+    bool good = faults >= 0 && ioctl(faults, UFFDIO_WRITEPROTECT, &w) == 0,
+         moving = !good && faults >= 0 && errno == EAGAIN;
     errno = kept;
-    return good;
+    return good ? WATCHED : moving ? WATCH_MOVING : WATCH_NOT;
+}
+
+bool watch_hold_up(uintptr_t address, size_t bytes) {
+    struct uffdio_register r = {.range = {address, bytes},
+                                .mode = UFFDIO_REGISTER_MODE_MISSING | UFFDIO_REGISTER_MODE_WP};
+    return faults >= 0 && ioctl(faults, UFFDIO_REGISTER, &r) == 0;
+}
+
+void watch_wake(uintptr_t address, size_t bytes) {
+    struct uffdio_range r = {address, bytes};
+    (void)ioctl(faults, UFFDIO_WAKE, &r);
 }
 
 void watch_no_more(uintptr_t address, size_t bytes) {
@@ -70,113 +90,97 @@ void watch_no_more(uintptr_t address, size_t bytes) {
     errno = kept;
 }
 
+static void note(uintptr_t from, uintptr_t to, size_t bytes) {
+    if (moves < MOVES_MAX)
+        moved[moves++] = (struct moved){from, to, bytes};
+    else
+        atomic_store(&lost, true);
+}
+
 void watch_note(uintptr_t from, uintptr_t to, size_t bytes) {
-    pthread_mutex_lock(&lock);
-    if (moves == room) {
-        struct moved *more = realloc(moved, (room ? 2 * room : 16) * sizeof *more);
-        if (more) {
-            moved = more;
-            room = room ? 2 * room : 16;
-        }
-    }
-    if (moves < room) moved[moves++] = (struct moved){from, to, bytes};
-    pthread_mutex_unlock(&lock);
+    pthread_mutex_lock(&moves_lock);
+    note(from, to, bytes);
+    pthread_mutex_unlock(&moves_lock);
 }
 
 uint32_t watch_moves(void) {
-    pthread_mutex_lock(&lock);
+    pthread_mutex_lock(&moves_lock);
     uint32_t n = moves;
-    pthread_mutex_unlock(&lock);
+    pthread_mutex_unlock(&moves_lock);
     return n;
 }
 
+bool watch_is_lost(void) { return atomic_load(&lost); }
+
 uintptr_t watch_follow(uintptr_t address, uint32_t born) {
-    pthread_mutex_lock(&lock);
+    pthread_mutex_lock(&moves_lock);
+    uintptr_t now = watch_place(address, born);
+    pthread_mutex_unlock(&moves_lock);
+    return now;
+}
+
+/* ---- With the lock ---- */
+void watch_lock(void) { pthread_mutex_lock(&moves_lock); }
+void watch_unlock(void) { pthread_mutex_unlock(&moves_lock); }
+
+uint32_t watch_count(void) { return moves; }
+
+uintptr_t watch_place(uintptr_t address, uint32_t born) {
     for (uint32_t i = born; i < moves; i++)
         if (address - moved[i].from < moved[i].bytes) address += moved[i].to - moved[i].from;
-    pthread_mutex_unlock(&lock);
     return address;
 }
 
-static void on_events(void) {
+/* What a thread waits for is empty memory, unless it was taken away for a moment. */
+static void on_fault(uintptr_t address) {
+    struct uffdio_zeropage z = {.range = {address & ~(uintptr_t)(SCIF_PAGE - 1), SCIF_PAGE}};
+    if (take_has(z.range.start)) return;
+    if (ioctl(faults, UFFDIO_ZEROPAGE, &z))
+        watch_wake(z.range.start, SCIF_PAGE); /* it comes again, if need be */
+}
+
+void watch_hear(void) {
     struct uffd_msg m;
     while (read(faults, &m, sizeof m) == sizeof m)
-        if (m.event == UFFD_EVENT_REMAP) watch_note(m.arg.remap.from, m.arg.remap.to, m.arg.remap.len);
+        if (m.event == UFFD_EVENT_PAGEFAULT)
+            on_fault((uintptr_t)m.arg.pagefault.address);
+        else if (m.event == UFFD_EVENT_REMAP && take_on_move(m.arg.remap.to, m.arg.remap.len))
+            note(m.arg.remap.from, m.arg.remap.to, m.arg.remap.len);
 }
 
-/* ---- The door ---- */
-static struct endpoint *find(uint64_t space) {
-    struct endpoint **all, *found = NULL;
-    unsigned n;
-    if (!endpoint_all(&all, &n)) return NULL;
-    for (unsigned i = 0; i < n; i++)
-        if (all[i]->own.table->name == space) found = all[i];
-    if (found) atomic_fetch_add(&found->refs, 1);
-    endpoint_release_all(all, n);
-    return found;
+/* mremap() returns when its event has been read: whoever has the lock then knows of it. */
+static void on_events(void) {
+    watch_lock();
+    watch_hear();
+    watch_unlock();
 }
 
-static void on_question(void) {
-    struct scif_question q;
-    struct scif_record r = {.data = &q, .bytes = sizeof q};
-    if (scif_record_receive(inside, &r, MSG_DONTWAIT)) return;
-    bool good = r.bytes == sizeof q && (r.fds || atomic_load(&unnoticed)); /* without a reply: a suggestion */
-    struct endpoint *e = good ? find(q.space) : NULL;
-    int32_t err = e ? move_windows(e, q.offset, q.bytes) : ENXIO;
-    if (!err && q.op == SCIF_QUESTION_SHARE) err = coherent_own(e, q.offset, q.bytes);
-    if (err && r.fds)
-        weft_error("scif", "a window cannot be mapped: %s",
-                   err == EBUSY ? "shared memory without a descriptor here may be others' too"
-                                : strerror(err));
-    if (err == EBUSY) err = ENOMEM;
-    if (e) endpoint_release(e);
-    if (r.fds == 1) (void)send(r.fd[0], &err, sizeof err, MSG_NOSIGNAL | MSG_DONTWAIT);
-    while (r.fds) close_descriptor(r.fd[--r.fds]);
-}
-
+/* ---- The thread ---- */
 static void *watch(void *none) {
-    struct pollfd p[2 + COHERENT_FDS] = {{.fd = inside, .events = POLLIN}, {.fd = faults, .events = POLLIN}};
+    struct pollfd p[1 + SHARER_FDS] = {{.fd = faults, .events = POLLIN}};
     struct timespec wait;
     for (;;) {
-        bool wakes = coherent_prepare(p + 2, &wait);
-        if (ppoll(p, 2 + COHERENT_FDS, wakes ? &wait : NULL, NULL) < 0) continue;
-        if (p[1].revents) on_events(); /* first: what it says was before what is asked now */
-        coherent_turn(p + 2);
-        if (p[0].revents & POLLIN) on_question();
-        if (p[0].revents & (POLLHUP | POLLERR | POLLNVAL)) return none;
+        bool wakes = sharer_prepare(p + 1, &wait);
+        if (ppoll(p, 1 + SHARER_FDS, wakes ? &wait : NULL, NULL) < 0) continue;
+        if (p[0].revents) on_events();
+        if (!sharer_turn(p + 1)) return none;
     }
 }
 
-/* ---- Start ---- */
-static int start_thread(void) {
-    sigset_t all, before;
-    pthread_attr_t a;
-    pthread_t t;
-    sigfillset(&all);
-    pthread_attr_init(&a);
-    pthread_attr_setstacksize(&a, STACK_BYTES);
-    pthread_attr_setdetachstate(&a, PTHREAD_CREATE_DETACHED);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    int err = pthread_create(&t, &a, watch, NULL);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    pthread_attr_destroy(&a);
-    return err;
+static void close_faults(void) {
+    if (faults >= 0) close_descriptor(faults);
+    faults = -1;
 }
 
 static int start(void) {
-    int pair[2];
-    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair)) return errno;
-    inside = descriptor_hide(pair[0]);
-    door = descriptor_hide(pair[1]);
+    int err = sharer_start();
+    if (err) return err;
     faults = watch_descriptor(UFFD_FEATURE_EVENT_REMAP);
     if (faults < 0) weft_debug("scif", "userfaultfd is not to be had: %s", strerror(errno));
-    int err = coherent_start();
-    if (!err) err = start_thread();
+    err = thread_start(watch, NULL, THREAD_STACK_SMALL);
     if (!err) return 0;
-    close_descriptor(inside);
-    close_descriptor(door);
-    if (faults >= 0) close_descriptor(faults);
-    inside = door = faults = -1;
+    sharer_forget();
+    close_faults();
     return err;
 }
 
@@ -188,33 +192,17 @@ int watch_start(void) {
     return err;
 }
 
-int watch_door(void) { return door; }
-
-/* ---- Asking ---- */
-int watch_ask(const struct scif_windows *w, uint32_t owner, uint64_t offset, uint64_t bytes) {
-    struct scif_question q = {w->name, offset, bytes, SCIF_QUESTION_MOVE, 0};
-    int reply = door_ask(w, owner, &q, 0);
-    if (reply < 0) return -reply;
-    int32_t answer = 0;
-    ssize_t n;
-    do n = recv(reply, &answer, sizeof answer, 0);
-    while (n < 0 && errno == EINTR);
-    close_descriptor(reply);
-    if (n != sizeof answer) return ESRCH;
-    return answer == 0 || answer == ENXIO ? answer : ENOMEM;
-}
-
 /* ---- Fork ---- */
 void watch_before_fork(void) { pthread_mutex_lock(&lock); }
 void watch_after_fork(bool in_child) {
     if (in_child && of) {
-        close_descriptor(inside);
-        close_descriptor(door);
-        if (faults >= 0) close_descriptor(faults);
-        inside = door = faults = -1;
-        coherent_forget();
-        of = 0;
+        moves_lock =
+            (pthread_mutex_t)PTHREAD_ADAPTIVE_MUTEX_INITIALIZER_NP; /* the parent's thread may have had it */
         moves = 0;
+        atomic_store(&lost, false);
+        close_faults();
+        sharer_forget();
+        of = 0;
     }
     pthread_mutex_unlock(&lock);
 }

@@ -5,6 +5,8 @@
 #include "scif/line.h"
 #include "scif/map.h"
 #include "scif/move.h"
+#include "scif/mover.h"
+#include "scif/owned.h"
 #include "scif/pages.h"
 #include "scif/pin.h"
 #include "scif/pool.h"
@@ -239,7 +241,7 @@ static int register_chunk(struct endpoint *e, struct wish *rest, uint64_t bytes)
     int err = register_pieces(e, &chunk);
     if (!reserve(e, err ? rest : &after)) err = ENOMEM;
     unlock_windows(e);
-    if (!err && watch_ask(e->own.table, e->owner, chunk.offset, chunk.bytes)) err = ENOMEM;
+    if (!err && mover_ask(e->own.table, e->owner, chunk.offset, chunk.bytes)) err = ENOMEM;
     if (!err) *rest = after;
     return err;
 }
@@ -254,7 +256,7 @@ static bool make_room(struct endpoint *e) {
             w->piece[i].born != UNWATCHED)
             p = w->piece[i];
     endpoint_unlock(e);
-    return p.bytes && watch_ask(w, e->owner, p.offset, p.bytes) == 0;
+    return p.bytes && mover_ask(w, e->owner, p.offset, p.bytes) == 0;
 }
 
 static int register_in_chunks(struct endpoint *e, const struct wish *w) {
@@ -307,6 +309,7 @@ EXPORT off_t scif_register(scif_epd_t epd, void *addr, size_t len, off_t offset,
                             : len > OFFSET_END / 2           ? ENOMEM
                                                              : 0;
     if (!err) err = register_window(e, &w, fixed);
+    if (!err) owned_take_part(e->own.table);
     return api_end(e, err, kept) ? SCIF_REGISTER_FAILED : (off_t)w.offset;
 }
 

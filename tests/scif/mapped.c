@@ -1,16 +1,25 @@
 /* Two programs, on one host or on two, and memory of one that the other has mapped: whether additions of both
  * are exact, what a page costs that the other side has, and what a side sees that loses the other.
  *
- *   scif_mapped serve [N]                prints its address, and takes so many clients, 1 by default, to the
- * same memory scif_mapped adds NODE:PORT N         N atomic additions by two threads on each side, on two
- * pages scif_mapped faults NODE:PORT N       median times of N pages scif_mapped denied NODE:PORT N       on
- * the owner's host, after another host had them: gets none of the N pages scif_mapped lost NODE:PORT N goes
- * on with N pages until SIGBUS */
+ *   scif_mapped serve [N]
+ *       prints its address, and takes so many clients, 1 by default, to the same memory
+ *   scif_mapped adds NODE:PORT N
+ *       N atomic additions by two threads on each side, on two pages
+ *   scif_mapped faults NODE:PORT N
+ *       median times of N pages
+ *   scif_mapped sees NODE:PORT N
+ *       on the owner's host, after another host had them: finds N additions
+ *   scif_mapped lost NODE:PORT N
+ *       goes on with N pages until SIGBUS
+ *   scif_mapped held NODE:PORT N
+ *       of N pages the owner reads one that the client has, with the heap's lock, for which its library waits
+ */
 #include <errno.h>
 #include <pthread.h>
 #include <scif.h>
 #include <setjmp.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -21,7 +30,7 @@
 #define PAGE  4096u
 #define WORDS 8u
 
-enum what { ADDS, FAULTS, DENIED, LOST };
+enum what { ADDS, FAULTS, SEES, LOST, HELD };
 struct order {
     int32_t what;
     uint32_t pages;
@@ -90,6 +99,67 @@ static uint64_t median_ns(bool write) {
     return middle;
 }
 
+/* ---- The heap, in which one thread can keep all others from going on ---- */
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+#define HEAP_CAN_BE_HELD true
+#define EXPORT           __attribute__((visibility("default")))
+void *__libc_malloc(size_t bytes);
+void *__libc_calloc(size_t n, size_t bytes);
+void *__libc_realloc(void *p, size_t bytes);
+void __libc_free(void *p);
+
+static atomic_bool held;
+static atomic_uint waiting;
+static _Thread_local bool has_heap;
+static void doze(void) { nanosleep(&(struct timespec){.tv_nsec = 100000}, NULL); }
+static void pass(void) {
+    if (!atomic_load(&held) || has_heap) return;
+    atomic_fetch_add(&waiting, 1);
+    while (atomic_load(&held)) doze();
+    atomic_fetch_sub(&waiting, 1);
+}
+EXPORT void *malloc(size_t bytes) {
+    pass();
+    return __libc_malloc(bytes);
+}
+EXPORT void *calloc(size_t n, size_t bytes) {
+    pass();
+    return __libc_calloc(n, bytes);
+}
+EXPORT void *realloc(void *p, size_t bytes) {
+    pass();
+    return __libc_realloc(p, bytes);
+}
+EXPORT void free(void *p) {
+    pass();
+    __libc_free(p);
+}
+static void hold_heap(bool hold) {
+    has_heap = hold;
+    atomic_store(&held, hold);
+}
+static void wait_for_waiter(void) {
+    for (unsigned i = 0; !atomic_load(&waiting); i++, doze()) need(i < 100000, "somebody needs the heap");
+}
+#else
+#define HEAP_CAN_BE_HELD false
+static void hold_heap(bool hold) { (void)hold; }
+static void wait_for_waiter(void) {}
+#endif
+
+/* The client has written a page, and asks for more of them now: so this process's library is busy, which
+ * takes memory. */
+static uint64_t read_with_heap(void) {
+    uint64_t more = 1;
+    hold_heap(true);
+    tell(&more, sizeof more);
+    wait_for_waiter();
+    uint64_t seen = *word(0, 0);
+    hold_heap(false);
+    hear(&more, sizeof more);
+    return seen;
+}
+
 /* ---- The owner ---- */
 static scif_epd_t listen_somewhere(void) {
     scif_epd_t l = scif_open();
@@ -106,7 +176,7 @@ static void serve(scif_epd_t l) {
     struct scif_portID peer;
     need(scif_accept(l, &peer, &epd, SCIF_ACCEPT_SYNC) == 0, "scif_accept");
     hear(&order, sizeof order);
-    size_t bytes = (size_t)order.pages * PAGE;
+    size_t bytes = ((size_t)order.pages + (order.what == HELD)) * PAGE;
     if (!memory) {
         memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
         need(memory != MAP_FAILED, "mmap");
@@ -121,6 +191,7 @@ static void serve(scif_epd_t l) {
         result[0] = median_ns(false);
         result[1] = median_ns(true);
     }
+    if (order.what == HELD) result[0] = read_with_heap();
     if (order.what != LOST) tell(result, sizeof result);
     hear(&go, sizeof go);
     need(scif_close(epd) == 0, "scif_close");
@@ -170,17 +241,30 @@ static int measure(void) {
     return 0;
 }
 
-/* Others of the owner's host would see what is not the newest. */
-static int find_denied(off_t at) {
-    uint64_t go = 1, result[2];
-    char bytes[8];
-    bool good = scif_vreadfrom(epd, bytes, sizeof bytes, at, 0) < 0 && errno == ENOMEM;
-    good = good && scif_mmap(NULL, PAGE, SCIF_PROT_READ, 0, epd, at) == SCIF_MMAP_FAILED && errno == ENOMEM;
-    puts(good ? "denied" : "NOT DENIED");
+/* By loads and by an RMA. */
+static int find_additions(off_t at) {
+    uint64_t go = 1, result[2], copy[2][PAGE / 8], n = 0, wanted = order.count / 4 * 4, seen = sum();
+    need(scif_vreadfrom(epd, copy, sizeof copy, at, 0) == 0, "scif_vreadfrom");
+    for (unsigned i = 0; i < 2 * WORDS; i++) n += copy[i / WORDS][i % WORDS];
+    printf("%s\n", n == wanted && seen == wanted ? "all" : "NOT ALL");
     tell(&go, sizeof go);
     hear(result, sizeof result);
     tell(&go, sizeof go);
-    return !good;
+    return n != wanted || seen != wanted;
+}
+
+static int ask_for_more(off_t at) {
+    uint64_t go = 1, result[2];
+    *word(0, 0) = 77;
+    tell(&go, sizeof go);
+    hear(&go, sizeof go);
+    char *more = scif_mmap(NULL, PAGE, SCIF_PROT_READ, 0, epd, at + (off_t)(order.pages * PAGE));
+    need(more != SCIF_MMAP_FAILED, "scif_mmap of more");
+    tell(&go, sizeof go);
+    hear(result, sizeof result);
+    tell(&go, sizeof go);
+    puts(!HEAP_CAN_BE_HELD ? "not held" : result[0] == 77 ? "read" : "NOT READ");
+    return result[0] != 77;
 }
 
 static int map(struct scif_portID to) {
@@ -189,11 +273,16 @@ static int map(struct scif_portID to) {
     need(epd >= 0 && scif_connect(epd, &to) > 0, "scif_connect");
     tell(&order, sizeof order);
     hear(&at, sizeof at);
-    if (order.what == DENIED) return find_denied(at);
     memory = scif_mmap(NULL, (size_t)order.pages * PAGE, SCIF_PROT_READ | SCIF_PROT_WRITE, 0, epd, at);
     need(memory != SCIF_MMAP_FAILED, "scif_mmap");
+    if (order.what == SEES) return find_additions(at);
     need(scif_register(epd, memory, PAGE, 0, SCIF_PROT_READ, 0) < 0 && errno == ENOMEM, "it can be a window");
-    return order.what == ADDS ? add_too() : order.what == FAULTS ? measure() : go_on_until_lost();
+    switch (order.what) {
+    case ADDS: return add_too();
+    case FAULTS: return measure();
+    case HELD: return ask_for_more(at);
+    default: return go_on_until_lost();
+    }
 }
 
 int main(int argc, char **argv) {
@@ -205,10 +294,10 @@ int main(int argc, char **argv) {
         return 0;
     }
     if (argc != 4 || sscanf(argv[2], "%hu:%hu", &to.node, &to.port) != 2) return 2;
-    static const char *const name[] = {"adds", "faults", "denied", "lost"};
-    while (order.what <= LOST && strcmp(argv[1], name[order.what])) order.what++;
-    if (order.what > LOST) return 2;
+    static const char *const name[] = {"adds", "faults", "sees", "lost", "held"};
+    while (order.what <= HELD && strcmp(argv[1], name[order.what])) order.what++;
+    if (order.what > HELD) return 2;
     order.count = strtoull(argv[3], NULL, 10);
-    order.pages = order.what == ADDS ? 2 : (uint32_t)order.count;
+    order.pages = order.what == ADDS || order.what == SEES ? 2 : (uint32_t)order.count;
     return map(to);
 }

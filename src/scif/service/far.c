@@ -32,6 +32,7 @@ static struct remote *remote_create(struct far *f, bool asked) {
 
 static void remote_destroy(struct remote *r) {
     rma_lost(r);
+    asks_lost(r);
     homes_lost(r);
     pages_lost(r);
     while (!weft_list_empty(&r->links)) link_lost(weft_list_entry(r->links.next, struct link, link), r->lost);

@@ -99,7 +99,7 @@ struct remote {
 
     unsigned char part[SHARE_PAGE]; /* of a page that is coming */
     size_t part_bytes;
-    struct weft_list map_asks; /* homes.c: owners have been asked */
+    struct weft_list map_asks; /* asks.c */
     uint64_t view_cost;
 };
 
@@ -184,8 +184,11 @@ void pages_leave(struct line *l);
 bool pages_ask(struct service *s, struct line *l, const struct scif_pages *q, int file);
 bool pages_take(struct line *l, const struct pages_record *r);
 void pages_send(struct line *l, const struct share_message *m, const void *page);
+/* To be asked what it shows of a file. False: it cannot be. */
+bool pages_show(struct line *l, const struct scif_pages *q, int file);
 void pages_flush(struct line *l);               /* there is room */
 struct weft_list *pages_locals(struct line *l); /* of struct local */
+struct weft_list *pages_shows(struct line *l);  /* asks.c */
 void pages_on_message(struct remote *r, struct link *l, struct weft_reader *in, enum far_op op);
 void pages_lost(struct remote *r);
 /* To another service. */
@@ -204,13 +207,38 @@ struct local {
 int homes_own(struct service *s, struct line *l, const struct scif_pages *q, int file); /* 0 or an errno */
 bool homes_take(struct local *o, const struct pages_record *r); /* false: it is to be no sharer any more */
 void homes_leave(struct local *o);
-void homes_on_map(struct remote *r, struct link *l, struct weft_reader *in);
+/* Windows that are to be mapped there, and what they are in, if there are homes for all of it: 0 or an errno,
+ * also of `on`. */
+struct homes_range {
+    uint64_t offset;
+    uint32_t number, pages, prot;
+};
+struct homes_run {
+    struct home_of *home;
+    struct file *file;
+    uint64_t at;           /* in it */
+    uint32_t first, count; /* pages of the range */
+};
+typedef int homes_run_fn(void *arg, const struct homes_run *run);
+int homes_each_run(struct link *l, const struct homes_range *range, homes_run_fn *on, void *arg);
+/* They are mapped there, of the link with that key. 0 or an errno. */
+int homes_view(struct remote *r, uint64_t key, const struct homes_range *range);
+bool homes_have_view(const struct remote *r, uint32_t number);
 /* From a sharer at r. */
 void homes_on_page(struct remote *r, uint32_t number, const struct share_message *m, const void *page);
 void homes_lost(struct remote *r);
 /* Sharers that do not answer are given up. When to look again. */
 uint64_t homes_expire(struct far *f, uint64_t now);
 void homes_close(struct far *f);
+
+/* ---- asks.c: programs here are asked before their memory is mapped elsewhere ---- */
+void asks_on_map(struct remote *r, struct link *l, struct weft_reader *in);
+void asks_lost(struct remote *r);
+/* A program's answer to SHOW; and its line closes: it shows nothing any more. */
+void asks_on_shown(struct line *l, const struct scif_pages *q);
+void asks_leave(struct line *l);
+
+/* ---- homes.c ---- */
 /* Whether a range has to do with memory that is shared. */
 bool homes_have(struct link *l, uint64_t offset, uint64_t bytes);
 /* Bytes between the windows and memory; `done` at the end, maybe at once. */

@@ -1,22 +1,22 @@
 /* Homes of memory of programs here that programs on other hosts have mapped (share/home.h): one for each file
- * in memory. The owner's program is asked first (its watch's thread, coherent.c): its own addresses become
- * sharers. A mapping from elsewhere is a view: runs of pages of one file each, each a sharer. */
+ * in memory. Programs here that show its pages are sharers (asks.c). A mapping from elsewhere is a view: runs
+ * of pages of one file each, each a sharer. */
 #include "base/clock.h"
-#include "scif/door.h"
+#include "base/log.h"
 #include "scif/service/far.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <linux/magic.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/epoll.h>
 #include <sys/mman.h>
-#include <sys/socket.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #define HOME_PAGES  (FILE_VIEW_BYTES / SHARE_PAGE)
 #define PATIENCE_NS (10 * WEFT_NS_PER_S) /* that a sharer may take to give a page up */
 #define LOOK_NS     WEFT_NS_PER_S
-#define ASKS_MAX    64 /* of one other service */
 /* What one other service may have mapped in all: pages, and so many more for each mapping, which is one of
  * this process's 65,530, too. */
 #define VIEW_COST     1024u
@@ -37,18 +37,11 @@ struct run {
 };
 struct view {
     struct remote *remote;
+    bool writable;
     uint32_t number;
     uint32_t cost;
     unsigned runs;
     struct run *run;
-};
-struct map_ask {           /* an owner has been asked */
-    struct weft_list link; /* in remote.map_asks */
-    struct watch reply;
-    struct remote *remote;
-    uint64_t key; /* of the link */
-    uint64_t offset;
-    uint32_t number, pages, prot;
 };
 
 /* ---- Homes ---- */
@@ -73,17 +66,44 @@ static void on_send(void *ctx, struct sharer *to, const struct share_message *m,
     }
 }
 
+/* Of a file that may shrink. */
+static void on_move(void *ctx, uint32_t page, unsigned char *bytes, bool to_home) {
+    struct home_of *h = ctx;
+    uint64_t at = (uint64_t)page * SHARE_PAGE;
+    int fd = file_descriptor(h->file);
+    if (!to_home && pread(fd, bytes, SHARE_PAGE, (off_t)at) == (ssize_t)SHARE_PAGE) return;
+    if (!to_home)
+        memset(bytes, 0, SHARE_PAGE);
+    else if (file_holds(h->file, at, SHARE_PAGE) &&
+             pwrite(fd, bytes, SHARE_PAGE, (off_t)at) != (ssize_t)SHARE_PAGE)
+        weft_error("scif", "a page that another host has written is lost: %s", strerror(errno));
+}
+
+static bool may_write(int file) {
+    int seals = fcntl(file, F_GET_SEALS);
+    return (fcntl(file, F_GETFL) & O_ACCMODE) == O_RDWR &&
+           !(seals >= 0 && (seals & (F_SEAL_WRITE | F_SEAL_FUTURE_WRITE)));
+}
+
+/* Memory, whose pages userfaultfd can give and take, and that is to be written here. */
+static bool may_be_home(struct file *f) {
+    struct statfs is;
+    int fd = file_descriptor(f);
+    return fstatfs(fd, &is) == 0 && is.f_type == TMPFS_MAGIC && may_write(fd);
+}
+
 /* The file belongs to it. NULL: it cannot be. */
 static struct home_of *home_get(struct far *f, struct file *file) {
     struct home_of *h = find(f, file_device(file), file_inode(file));
-    unsigned char *memory = h ? NULL : file_memory(file, 0, SHARE_PAGE);
-    if (memory) h = calloc(1, sizeof *h);
-    if (!memory || !h) {
+    bool known = h;
+    if (!h && may_be_home(file)) h = calloc(1, sizeof *h);
+    if (known || !h) {
         file_close(file);
         return h;
     }
     h->file = file;
-    home_init(&h->home, memory, HOME_PAGES, on_send, h);
+    home_init(&h->home, file_memory(file, 0, SHARE_PAGE), HOME_PAGES, on_send, h);
+    h->home.move = on_move;
     weft_list_push_back(&f->homes, &h->link);
     return h;
 }
@@ -107,24 +127,34 @@ static bool holds(const struct home_of *h, uint64_t at, uint64_t bytes) {
 }
 
 /* ---- Programs here ---- */
+/* Beyond the file's end there is nothing that anybody could touch. */
+static bool is_in_home(const struct scif_pages *q) {
+    uint64_t bytes = (uint64_t)q->pages * SHARE_PAGE;
+    return q->pages && q->offset % SHARE_PAGE == 0 && q->offset <= FILE_VIEW_BYTES &&
+           bytes <= FILE_VIEW_BYTES - q->offset;
+}
+
 int homes_own(struct service *s, struct line *l, const struct scif_pages *q, int file) {
+    bool writable = (q->prot & SCIF_PROT_WRITE) && may_write(file);
     struct file *f = file_of(file);
     if (f && !s->far) file_close(f);
     struct home_of *h = f && s->far ? home_get(s->far, f) : NULL;
     struct local *o = h ? calloc(1, sizeof *o) : NULL;
-    if (!o || !q->pages || !holds(h, q->offset, (uint64_t)q->pages * SHARE_PAGE)) {
+    if (!o || !is_in_home(q)) {
         if (h) home_put(h);
         free(o);
         return ENOMEM;
     }
     *o = (struct local){.line = l, .mapping = q->mapping, .home = h};
-    o->sharer = home_join(&h->home, &(struct home_sharer){.user = o,
-                                                          .local = true,
-                                                          .writable = true,
-                                                          .has_all = true,
-                                                          .first = (uint32_t)(q->offset / SHARE_PAGE),
-                                                          .count = q->pages});
     weft_list_push_back(pages_locals(l), &o->link);
+    o->sharer = home_join(&h->home,
+                          &(struct home_sharer){.user = o,
+                                                .local = true,
+                                                .writable = writable,
+                                                .has_all = true,
+                                                .first = (uint32_t)(q->offset / SHARE_PAGE),
+                                                .count = q->pages},
+                          weft_now_ns());
     if (o->sharer) return 0;
     weft_list_remove(&o->link);
     free(o);
@@ -161,20 +191,24 @@ static void view_destroy(struct view *v) {
     free(v);
 }
 
-static int add_run(struct view *v, struct home_of *h, uint64_t at, uint32_t first, uint32_t count, int prot) {
+static int add_run(void *arg, const struct homes_run *what) {
+    struct view *v = arg;
+    struct home_of *h = what->home;
     struct run *more = realloc(v->run, (v->runs + 1) * sizeof *more);
     if (!more) return ENOMEM;
     v->run = more;
     for (unsigned i = 0; i < v->runs; i++) more[i].sharer->user = &more[i];
     struct run *r = &v->run[v->runs];
-    *r = (struct run){.view = v, .home = h, .first = first, .count = count};
-    r->sharer = home_join(&h->home, &(struct home_sharer){.user = r,
-                                                          .writable = prot & SCIF_PROT_WRITE,
-                                                          .first = (uint32_t)(at / SHARE_PAGE),
-                                                          .count = count});
+    *r = (struct run){.view = v, .home = h, .first = what->first, .count = what->count};
+    r->sharer = home_join(&h->home,
+                          &(struct home_sharer){.user = r,
+                                                .writable = v->writable,
+                                                .first = (uint32_t)(what->at / SHARE_PAGE),
+                                                .count = what->count},
+                          weft_now_ns());
     if (!r->sharer) return ENOMEM;
-    r->shown =
-        mmap(NULL, (size_t)count * SHARE_PAGE, PROT_NONE, MAP_SHARED, file_descriptor(h->file), (off_t)at);
+    r->shown = mmap(NULL, (size_t)r->count * SHARE_PAGE, PROT_NONE, MAP_SHARED, file_descriptor(h->file),
+                    (off_t)what->at);
     v->runs++;
     return 0;
 }
@@ -185,7 +219,7 @@ static struct home_of *home_of_piece(const struct far *f, const struct scif_wind
     return find(f, w->file[p->place].device, w->file[p->place].inode);
 }
 
-static int add_runs(struct view *v, struct link *l, const struct map_ask *a) {
+int homes_each_run(struct link *l, const struct homes_range *a, homes_run_fn *on, void *arg) {
     const struct scif_windows *w = l->space.table;
     struct scif_piece p;
     unsigned version;
@@ -195,105 +229,37 @@ static int add_runs(struct view *v, struct link *l, const struct map_ask *a) {
         if (!table_look_up(w, offset, &p, &version)) return ENXIO;
         uint64_t within = offset - p.offset, left = (p.bytes - within) / SHARE_PAGE;
         n = left < a->pages - done ? (uint32_t)left : a->pages - done;
-        struct home_of *h = home_of_piece(v->remote->far, w, &p);
+        struct home_of *h = home_of_piece(l->remote->far, w, &p);
         bool good = n && h && holds(h, p.at + within, (uint64_t)n * SHARE_PAGE);
-        err = good ? add_run(v, h, p.at + within, done, n, (int)a->prot) : ENOMEM;
+        struct homes_run run = {h, good ? h->file : NULL, p.at + within, done, n};
+        err = good ? on(arg, &run) : ENOMEM;
     }
     return err;
 }
 
-static int make_view(const struct map_ask *a) {
-    struct remote *r = a->remote;
+bool homes_have_view(const struct remote *r, uint32_t number) {
+    return weft_map_get(&r->far->views, view_key(r, number));
+}
+
+int homes_view(struct remote *r, uint64_t key, const struct homes_range *a) {
     uint64_t cost = (uint64_t)a->pages + VIEW_COST;
     if (cost > VIEW_COST_MAX - r->view_cost) return ENOMEM;
-    struct link *l = weft_map_get(&r->far->links, a->key);
+    struct link *l = weft_map_get(&r->far->links, key);
     struct scif_user *u = l && l->state == LINK_OPEN ? space_enter(&l->space) : NULL;
     struct view *v = u ? calloc(1, sizeof *v) : NULL;
     if (u) atomic_store(&u->mapped, 1);
     if (u) space_leave(u);
     if (!v) return ENOMEM;
-    *v = (struct view){.remote = r, .number = a->number};
+    *v = (struct view){.remote = r, .number = a->number, .writable = a->prot & SCIF_PROT_WRITE};
     if (weft_map_put(&r->far->views, view_key(r, a->number), v)) {
         free(v);
         return ENOMEM;
     }
     v->cost = (uint32_t)cost;
     r->view_cost += cost;
-    int err = add_runs(v, l, a);
+    int err = homes_each_run(l, a, add_run, v);
     if (err) view_destroy(v);
     return err;
-}
-
-/* ---- Asking the owner ---- */
-static void answer(struct remote *r, uint32_t number, int error) {
-    uint8_t buf[FAR_HEADER_MAX];
-    struct weft_writer w;
-    far_begin(&w, buf, sizeof buf, FAR_MAPPED, &(struct link){0});
-    weft_put_u32(&w, number);
-    weft_put_u16(&w, (uint16_t)error);
-    far_send(r, &w, NULL);
-}
-
-static void ask_free(struct map_ask *a) {
-    weft_list_remove(&a->link);
-    free(a);
-}
-
-/* What the owner has sent about its memory was sent before. */
-static void on_reply(struct service *s, struct watch *w, uint32_t events) {
-    struct map_ask *a = weft_container_of(w, struct map_ask, reply);
-    int32_t error;
-    if (recv(w->fd, &error, sizeof error, MSG_DONTWAIT) != sizeof error) error = ENOMEM;
-    service_unwatch(s, w);
-    lines_drain_pages(s);
-    if (!error) error = make_view(a);
-    answer(a->remote, a->number, error);
-    ask_free(a);
-}
-
-/* The descriptor at which it will answer; -1: it is gone. */
-static int ask_owner(const struct link *l, const struct map_ask *a) {
-    const struct scif_windows *w = l->space.table;
-    struct scif_piece p;
-    unsigned version;
-    if (!table_look_up(w, a->offset, &p, &version)) return -1;
-    struct scif_question q = {w->name, a->offset, (uint64_t)a->pages * SHARE_PAGE, SCIF_QUESTION_SHARE, 0};
-    return door_ask(w, p.owner, &q, MSG_DONTWAIT);
-}
-
-static void start(struct map_ask *a, struct link *l) {
-    struct service *s = a->remote->far->s;
-    int err = table_check(l->space.table, a->offset, (uint64_t)a->pages * SHARE_PAGE, (int)a->prot);
-    int fd = err ? -1 : ask_owner(l, a);
-    a->reply = (struct watch){fd, on_reply};
-    if (fd >= 0 && !service_watch(s, &a->reply, EPOLLIN)) return;
-    if (fd >= 0) close(fd);
-    if (!err) err = make_view(a); /* the owner is gone: there may be a home all the same */
-    answer(a->remote, a->number, err);
-    ask_free(a);
-}
-
-void homes_on_map(struct remote *r, struct link *l, struct weft_reader *in) {
-    struct map_ask *a = calloc(1, sizeof *a);
-    uint32_t number = weft_get_u32(in);
-    uint64_t offset = weft_get_u64(in);
-    uint32_t pages = weft_get_u32(in), prot = weft_get_u8(in);
-    unsigned asks = 0;
-    weft_list_for_each(it, &r->map_asks) asks++;
-    bool good = !in->failed && asks < ASKS_MAX && pages && pages <= SHARE_PAGES_MAX &&
-                offset % SHARE_PAGE == 0 && offset < OFFSET_END &&
-                !(prot & ~(uint32_t)(SCIF_PROT_READ | SCIF_PROT_WRITE)) &&
-                !weft_map_get(&r->far->views, view_key(r, number));
-    if (!good) far_fail(r, "a bad mapping");
-    if (good && (!a || !l || l->state != LINK_OPEN)) answer(r, number, ENOMEM);
-    if (!good || !a || !l || l->state != LINK_OPEN) {
-        free(a);
-        return;
-    }
-    *a = (struct map_ask){
-        .remote = r, .key = l->key, .offset = offset, .number = number, .pages = pages, .prot = prot};
-    weft_list_push_back(&r->map_asks, &a->link);
-    start(a, l);
 }
 
 /* ---- Messages from there ---- */
@@ -326,11 +292,6 @@ void homes_lost(struct remote *r) {
     size_t it = 0;
     for (struct view *v; (v = weft_map_next(&r->far->views, &it, NULL));)
         if (v->remote == r) view_destroy(v);
-    while (!weft_list_empty(&r->map_asks)) {
-        struct map_ask *a = weft_list_entry(r->map_asks.next, struct map_ask, link);
-        service_unwatch(r->far->s, &a->reply);
-        ask_free(a);
-    }
 }
 
 /* ---- Time, end ---- */
@@ -429,7 +390,7 @@ static int move_piece(struct move *m, struct link *l, const struct scif_piece *p
     struct home_of *h = home_of_piece(l->remote->far, l->space.table, p);
     unsigned char *memory = m->m.memory + (offset - m->m.offset);
     uint64_t at = p->at + (offset - p->offset);
-    if (!h)
+    if (!h || at >= FILE_VIEW_BYTES)
         return m->m.write ? space_put(&l->space, offset, memory, n) : space_get(&l->space, offset, memory, n);
     return holds(h, at / SHARE_PAGE * SHARE_PAGE, n + at % SHARE_PAGE) ? move_shared(m, h, at, n, memory)
                                                                        : ENXIO;
@@ -450,7 +411,9 @@ void homes_rma(struct link *l, const struct homes_rma *what) {
             err = ENXIO;
             break;
         }
+        uint64_t within = p.at + (at - p.offset); /* beyond the home's end nobody shares anything */
         n = p.offset + p.bytes < end ? p.offset + p.bytes - at : end - at;
+        if (within < FILE_VIEW_BYTES && n > FILE_VIEW_BYTES - within) n = FILE_VIEW_BYTES - within;
         err = move_piece(m, l, &p, at, n);
     }
     if (err) m->error = err;

@@ -1,4 +1,4 @@
-/* Lines for shared pages: each is a program's (its watch's thread, coherent.c). What a program has mapped of
+/* Lines for shared pages: each is a program's (its watch's thread, sharer.c). What a program has mapped of
  * windows on other hosts is a guest: its messages go on to the service there, which has the home, and come
  * from it. What programs have themselves is a sharer of a home here (homes.c). */
 #include "scif/service/far.h"
@@ -17,7 +17,8 @@
 struct pages { /* of a line */
     struct service *s;
     struct weft_list guests, locals;
-    struct weft_list out; /* what the program has not taken yet */
+    struct weft_list shows; /* asks.c */
+    struct weft_list out;   /* what the program has not taken yet */
     size_t out_bytes;
 };
 struct out {
@@ -211,12 +212,14 @@ int pages_open(struct service *s, struct line *l) {
     l->pages->s = s;
     weft_list_init(&l->pages->guests);
     weft_list_init(&l->pages->locals);
+    weft_list_init(&l->pages->shows);
     weft_list_init(&l->pages->out);
     return 0;
 }
 
 void pages_leave(struct line *l) {
     struct pages *p = l->pages;
+    asks_leave(l);
     while (!weft_list_empty(&p->guests)) {
         struct guest *g = weft_list_entry(p->guests.next, struct guest, link);
         if (g->open) give_back(g);
@@ -229,20 +232,40 @@ void pages_leave(struct line *l) {
     l->pages = NULL;
 }
 
+/* The memory that it shows: what of it others have is asked back first, and then it may be used. */
+static void own(struct service *s, struct line *l, const struct scif_pages *q, int file) {
+    int err = homes_own(s, l, q, file);
+    answer(l, q, err);
+}
+
+static void map(struct service *s, struct line *l, const struct scif_pages *q, int file) {
+    int err = s->far ? guest_create(s, l, q, file) : ENXIO;
+    if (!err) return;
+    close(file);
+    answer(l, q, err);
+}
+
 bool pages_ask(struct service *s, struct line *l, const struct scif_pages *q, int file) {
-    bool own = q->op == SCIF_PAGES_OWN, known = own || q->op == SCIF_PAGES_MAP;
-    if (file < 0 || !known || find_guest(l, q->mapping) || find_local(l, q->mapping)) {
+    if (q->op == SCIF_PAGES_SHOW && file < 0) {
+        asks_on_shown(l, q);
+        return true;
+    }
+    bool good = file >= 0 && (q->op == SCIF_PAGES_OWN || q->op == SCIF_PAGES_MAP) &&
+                !find_guest(l, q->mapping) && !find_local(l, q->mapping);
+    if (!good) {
         if (file >= 0) close(file);
         return false;
     }
-    struct share_message end = {.mapping = q->mapping, .kind = SHARE_END};
-    if (own && homes_own(s, l, q, file)) pages_send(l, &end, NULL);
-    int err = own ? 0 : s->far ? guest_create(s, l, q, file) : ENXIO;
-    if (err) {
-        close(file);
-        answer(l, q, err);
-    }
+    if (q->op == SCIF_PAGES_OWN)
+        own(s, l, q, file);
+    else
+        map(s, l, q, file);
     return true;
+}
+
+bool pages_show(struct line *l, const struct scif_pages *q, int file) {
+    struct scif_record r = {.data = (void *)(uintptr_t)q, .bytes = sizeof *q, .fd = {file}, .fds = 1};
+    return weft_list_empty(&l->pages->out) && !scif_record_send(l->watch.fd, &r, MSG_DONTWAIT);
 }
 
 bool pages_take(struct line *l, const struct pages_record *r) {
@@ -264,6 +287,9 @@ bool pages_take(struct line *l, const struct pages_record *r) {
 
 struct weft_list *pages_locals(struct line *l) {
     return &l->pages->locals;
+}
+struct weft_list *pages_shows(struct line *l) {
+    return &l->pages->shows;
 }
 
 /* ---- What comes from other services ---- */
@@ -308,7 +334,7 @@ static void on_page(struct remote *r, struct weft_reader *in) {
 
 void pages_on_message(struct remote *r, struct link *l, struct weft_reader *in, enum far_op op) {
     switch (op) {
-    case FAR_MAP: homes_on_map(r, l, in); break;
+    case FAR_MAP: asks_on_map(r, l, in); break;
     case FAR_MAPPED: on_mapped(r, in); break;
     case FAR_PART: on_part(r, in); break;
     default: on_page(r, in);

@@ -33,8 +33,17 @@ enum share_state home_state(const struct sharer *s, uint32_t page) {
 static void set_state(struct sharer *s, uint32_t page, enum share_state state) {
     *mark(s, page) = (unsigned char)((*mark(s, page) & ~STATE) | state);
 }
-static unsigned char *bytes_of(const struct home *h, uint32_t page) {
-    return h->memory + (size_t)page * SHARE_PAGE;
+/* As it is in the home, until the next call. */
+static unsigned char *load(struct home *h, uint32_t page) {
+    if (h->memory) return h->memory + (size_t)page * SHARE_PAGE;
+    h->move(h->ctx, page, h->moved, false);
+    return h->moved;
+}
+static void store(struct home *h, uint32_t page, const void *bytes) {
+    if (h->memory)
+        memcpy(load(h, page), bytes, SHARE_PAGE);
+    else
+        h->move(h->ctx, page, (unsigned char *)(uintptr_t)bytes, true);
 }
 
 static void say(struct home *h, struct sharer *s, enum share_kind kind, uint32_t page, const void *bytes) {
@@ -83,15 +92,18 @@ static enum share_kind in_the_way(const struct sharer *s, uint32_t page, const s
     return home_state(s, page) == SHARE_WRITE ? SHARE_LOWER : 0;
 }
 
+static void ask(struct home *h, struct busy *b, struct sharer *s, enum share_kind kind) {
+    *mark(s, b->page) |= kind == SHARE_TAKE ? TAKEN : LOWERED;
+    if (!s->unanswered++) s->answered_ns = h->now_ns;
+    b->unanswered++;
+    say(h, s, kind, b->page, NULL);
+}
+
 static void ask_others(struct home *h, struct busy *b, const struct wait *w) {
     weft_list_for_each(l, &h->sharers) {
         struct sharer *s = entry(l);
         enum share_kind kind = in_the_way(s, b->page, w);
-        if (!kind) continue;
-        *mark(s, b->page) |= kind == SHARE_TAKE ? TAKEN : LOWERED;
-        if (!s->unanswered++) s->answered_ns = h->now_ns;
-        b->unanswered++;
-        say(h, s, kind, b->page, NULL);
+        if (kind) ask(h, b, s, kind);
     }
 }
 
@@ -101,9 +113,11 @@ static void grant(struct home *h, uint32_t page, const struct wait *w) {
         bool has = s->local || home_state(s, page) != SHARE_NONE;
         *mark(s, page) = (unsigned char)w->want;
         say(h, s, w->want == SHARE_WRITE ? SHARE_GRANT_WRITE : SHARE_GRANT_READ, page,
-            has ? NULL : bytes_of(h, page));
+            has ? NULL : load(h, page));
     } else {
-        w->access->on_page(w->access, page, bytes_of(h, page));
+        unsigned char *bytes = load(h, page);
+        w->access->on_page(w->access, page, bytes);
+        if (w->access->write && !h->memory) store(h, page, bytes);
         if (!--w->access->left) w->access->on_done(w->access);
     }
 }
@@ -136,7 +150,7 @@ static int on_want(struct home *h, struct sharer *s, uint32_t page, enum share_s
 static bool take_bytes(struct home *h, struct sharer *s, uint32_t page, const void *bytes) {
     if (!bytes) return true;
     if (home_state(s, page) != SHARE_WRITE || s->local) return false;
-    memcpy(bytes_of(h, page), bytes, SHARE_PAGE);
+    store(h, page, bytes);
     return true;
 }
 
@@ -203,19 +217,28 @@ void home_fini(struct home *h) {
     }
 }
 
-/* Nobody elsewhere sees any of its pages. */
-static bool is_all_here(const struct home *h, const struct home_sharer *join) {
-    weft_list_for_each(l, &h->sharers) {
-        const struct sharer *s = entry(l);
-        if (!s->local && s->first < join->first + join->count && join->first < s->first + s->count)
-            return false;
+/* Of the pages that it says it has those that the other one has in a way that forbids it. */
+static bool settle_with(struct home *h, struct sharer *s, const struct sharer *other) {
+    uint32_t from = s->first > other->first ? s->first : other->first, end = s->first + s->count,
+             to = other->first + other->count;
+    if (to > end) to = end;
+    for (uint32_t page = from; page < to; page++) {
+        enum share_state state = home_state(other, page);
+        bool forbids = state == SHARE_WRITE || (state == SHARE_READ && s->writable);
+        if (!forbids || (*mark(s, page) & (TAKEN | LOWERED))) continue;
+        struct busy *b = busy_get(h, page);
+        if (!b) return false;
+        ask(h, b, s, state == SHARE_WRITE ? SHARE_TAKE : SHARE_LOWER);
     }
     return true;
 }
 
-struct sharer *home_join(struct home *h, const struct home_sharer *join) {
-    assert(join->first < h->pages && join->count <= h->pages - join->first);
-    if (join->has_all && (!join->local || !is_all_here(h, join))) return NULL;
+static bool settle(struct home *h, struct sharer *s) {
+    weft_list_for_each(l, &h->sharers) if (!entry(l)->local && !settle_with(h, s, entry(l))) return false;
+    return true;
+}
+
+static struct sharer *sharer_create(const struct home_sharer *join) {
     struct sharer *s = calloc(1, sizeof *s);
     unsigned char *pages = s ? calloc(join->count, 1) : NULL;
     if (!pages) {
@@ -230,8 +253,18 @@ struct sharer *home_join(struct home *h, const struct home_sharer *join) {
                          .count = join->count,
                          .pages = pages};
     if (join->has_all) memset(pages, join->writable ? SHARE_WRITE : SHARE_READ, join->count);
-    weft_list_push_back(&h->sharers, &s->link);
     return s;
+}
+
+struct sharer *home_join(struct home *h, const struct home_sharer *join, uint64_t now_ns) {
+    assert(join->first < h->pages && join->count <= h->pages - join->first);
+    struct sharer *s = join->has_all && !join->local ? NULL : sharer_create(join);
+    if (!s) return NULL;
+    h->now_ns = now_ns;
+    weft_list_push_back(&h->sharers, &s->link);
+    if (!join->has_all || settle(h, s)) return s;
+    home_remove(h, s, now_ns);
+    return NULL;
 }
 
 /* A page that is waited for: without this sharer, or (a NULL one) without this access. */

@@ -33,11 +33,16 @@ struct sharer {
 };
 
 typedef void home_send_fn(void *ctx, struct sharer *to, const struct share_message *m, const void *page);
+/* To or from memory that the home is not at itself. What cannot be had is zeros, what cannot be put is lost.
+ */
+typedef void home_move_fn(void *ctx, uint32_t page, unsigned char *bytes, bool to_home);
 
 struct home {
-    unsigned char *memory; /* the caller's */
+    unsigned char *memory; /* the caller's; NULL: `move` is asked */
     uint32_t pages;
     home_send_fn *send;
+    home_move_fn *move;
+    unsigned char moved[SHARE_PAGE];
     void *ctx;
     struct weft_list sharers;
     struct weft_map busy; /* pages with requests, by number */
@@ -55,7 +60,7 @@ struct home_access {
     uint32_t left; /* the home's */
 };
 
-/* memory: pages * SHARE_PAGE bytes. */
+/* memory: pages * SHARE_PAGE bytes; or NULL, and the caller sets `move`. */
 void home_init(struct home *h, unsigned char *memory, uint32_t pages, home_send_fn *send, void *ctx);
 /* Sharers are told END. Accesses that wait are dropped, without a call. */
 void home_fini(struct home *h);
@@ -64,11 +69,12 @@ struct home_sharer {
     uint64_t mapping;
     void *user;
     bool local, writable;
-    bool has_all;          /* a local one has its pages already, to write if it may */
+    bool has_all;          /* a local one has its pages already, to write if it may; it is asked at once for
+                              those that are elsewhere */
     uint32_t first, count; /* the pages of the home's that it sees; it calls the first of them 0 */
 };
-/* NULL: no memory; or somebody elsewhere sees pages that it says it has. */
-struct sharer *home_join(struct home *h, const struct home_sharer *s);
+/* NULL: no memory; or a sharer elsewhere says that it has its pages. */
+struct sharer *home_join(struct home *h, const struct home_sharer *s, uint64_t now_ns);
 /* Because it is lost, broke the protocol, or after LEAVE. */
 void home_remove(struct home *h, struct sharer *s, uint64_t now_ns);
 /* `page`: SHARE_PAGE bytes if m->bytes is not 0. 0; EPROTO, ENOMEM: to be removed, as after LEAVE

@@ -37,7 +37,7 @@ static void close_home(struct fixture *f) {
 }
 static struct sharer *join(struct fixture *f, bool local, bool writable) {
     struct sharer *s =
-        home_join(&f->home, &(struct home_sharer){.local = local, .writable = writable, .count = PAGES});
+        home_join(&f->home, &(struct home_sharer){.local = local, .writable = writable, .count = PAGES}, 0);
     assert_non_null(s);
     return s;
 }
@@ -123,8 +123,10 @@ static void home__local_sharers_are_not_in_each_others_way(void **state) {
 /* Two see some of the same pages, under other names. */
 static void home__a_sharer_sees_its_pages_and_no_others(void **state) {
     struct fixture *f = open_home();
-    struct sharer *a = home_join(&f->home, &(struct home_sharer){.writable = true, .first = 1, .count = 2}),
-                  *b = home_join(&f->home, &(struct home_sharer){.writable = true, .first = 2, .count = 2});
+    struct sharer *a =
+                      home_join(&f->home, &(struct home_sharer){.writable = true, .first = 1, .count = 2}, 0),
+                  *b =
+                      home_join(&f->home, &(struct home_sharer){.writable = true, .first = 2, .count = 2}, 0);
     f->memory[2 * SHARE_PAGE] = 9;
     assert_int_equal(say(f, a, SHARE_WANT_WRITE, 2, 0), EPROTO);
     assert_int_equal(say(f, a, SHARE_WANT_WRITE, 1, 0), 0);
@@ -140,20 +142,65 @@ static void home__a_sharer_sees_its_pages_and_no_others(void **state) {
     close_home(f);
 }
 
-static void home_join__has_only_what_nobody_elsewhere_sees(void **state) {
+static void home_join__asks_back_what_others_have(void **state) {
     struct fixture *f = open_home();
     struct home_sharer owner = {.local = true, .writable = true, .has_all = true, .first = 1, .count = 2},
-                       far = {.first = 2, .count = 2};
-    struct sharer *s = home_join(&f->home, &owner);
-    assert_non_null(s);
+                       far = {.writable = true, .first = 2, .count = 2};
+    struct sharer *s = home_join(&f->home, &owner, 0), *other = home_join(&f->home, &far, 0);
     assert_int_equal(home_state(s, 1), SHARE_WRITE);
-    assert_non_null(home_join(&f->home, &owner)); /* the same memory at another address */
-    assert_non_null(home_join(&f->home, &far));
-    assert_null(home_join(&f->home, &owner));
+    assert_non_null(home_join(&f->home, &owner, 0)); /* the same memory at another address */
+    assert_int_equal(f->sent, 0);
+    assert_int_equal(say(f, other, SHARE_WANT_READ, 1, 0), 0);
+    owner.first = 3;
+    owner.count = 1;
+    s = home_join(&f->home, &owner, 0);
+    assert_int_equal(f->last.kind, SHARE_LOWER);
+    assert_ptr_equal(f->to, s);
+    assert_int_equal(say(f, other, SHARE_WANT_WRITE, 1, 0), 0);
+    assert_int_equal(f->last.kind, SHARE_LOWER); /* which it has not answered */
+    assert_int_equal(say(f, s, SHARE_GAVE, 0, 0), 0);
+    assert_int_equal(f->last.kind, SHARE_TAKE);
+    assert_int_equal(say(f, s, SHARE_GAVE, 0, 0), 0);
+    assert_int_equal(f->last.kind, SHARE_GRANT_WRITE);
+    s = home_join(&f->home, &owner, 0);
+    assert_int_equal(f->last.kind, SHARE_TAKE);
+    assert_ptr_equal(f->to, s);
+    home_remove(&f->home, s, 0);
+    assert_int_equal(f->home.busy.count, 0);
+    owner.writable = false;
+    unsigned sent = f->sent;
+    assert_int_equal(say(f, other, SHARE_RETURN, 1, SHARE_PAGE), 0);
+    assert_int_equal(say(f, other, SHARE_WANT_READ, 1, 0), 0);
+    assert_non_null(home_join(&f->home, &owner, 0)); /* both may only read */
+    assert_int_equal(f->sent, sent + 1);
     far.has_all = true;
-    assert_null(home_join(&f->home, &far));
-    owner.first = 0;
-    assert_non_null(home_join(&f->home, &owner));
+    assert_null(home_join(&f->home, &far, 0));
+    close_home(f);
+}
+
+/* Memory that the home is not at itself. */
+static void move(void *ctx, uint32_t page, unsigned char *bytes, bool to_home) {
+    unsigned char *own = ((struct fixture *)ctx)->memory + (size_t)page * SHARE_PAGE;
+    memcpy(to_home ? own : bytes, to_home ? bytes : own, SHARE_PAGE);
+}
+static void count_up(struct home_access *a, uint32_t page, unsigned char *memory) { memory[0]++; }
+static void do_nothing(struct home_access *a) {}
+
+static void home__memory_may_be_elsewhere(void **state) {
+    struct fixture *f = open_home();
+    struct home_access a = {.count = 1, .write = true, .on_page = count_up, .on_done = do_nothing};
+    f->home.memory = NULL;
+    f->home.move = move;
+    struct sharer *s = join(f, false, true);
+    f->memory[0] = 3;
+    assert_int_equal(say(f, s, SHARE_WANT_WRITE, 0, 0), 0);
+    assert_int_equal(f->page[0], 3);
+    assert_int_equal(home_access(&f->home, &a, 0), 0);
+    assert_int_equal(say(f, s, SHARE_GAVE, 0, SHARE_PAGE), 0);
+    assert_int_equal(f->memory[0], 0xab); /* what it gave, and one more */
+    a.write = false;
+    assert_int_equal(home_access(&f->home, &a, 0), 0);
+    assert_int_equal(f->memory[0], 0xab);
     close_home(f);
 }
 
@@ -214,7 +261,8 @@ int main(void) {
         cmocka_unit_test(home_message__one_that_reads_cannot_change_the_page),
         cmocka_unit_test(home__local_sharers_are_not_in_each_others_way),
         cmocka_unit_test(home__a_sharer_sees_its_pages_and_no_others),
-        cmocka_unit_test(home_join__has_only_what_nobody_elsewhere_sees),
+        cmocka_unit_test(home_join__asks_back_what_others_have),
+        cmocka_unit_test(home__memory_may_be_elsewhere),
         cmocka_unit_test(home_late__one_that_never_answers_holds_nobody_up),
         cmocka_unit_test(home_late__the_owner_is_waited_for),
         cmocka_unit_test(home_access__refuses_what_is_outside),

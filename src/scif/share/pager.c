@@ -37,6 +37,13 @@ static void take_events(struct pager *p) {
             faults_wake(p->fd, e.address & ~(uintptr_t)(SHARE_PAGE - 1), SHARE_PAGE);
 }
 
+/* The program has made memory writable that it may only read, or grown a mapping, or the system has no
+ * memory: SIGSEGV. */
+static void refuse(struct pager *p, uintptr_t address, int prot) {
+    mprotect((void *)address, SHARE_PAGE, prot);
+    faults_wake(p->fd, address, SHARE_PAGE);
+}
+
 static int change_now(const struct paged *g, uint32_t page, enum share_state from, enum share_state to) {
     uintptr_t at = address_of(g, page);
     int fd = g->pager->fd;
@@ -51,8 +58,12 @@ static void on_change(void *ctx, uint32_t page, enum share_state from, enum shar
     off_t at = (off_t)(g->file_at + (uint64_t)page * SHARE_PAGE);
     int err;
     while ((err = change_now(g, page, from, to)) == EAGAIN) take_events(g->pager);
-    /* Memory that nobody has touched yet. */
-    if (err == EFAULT && !fallocate(g->file, 0, at, SHARE_PAGE)) change_now(g, page, from, to);
+    if (err != EFAULT) return;
+    /* Memory that nobody has touched yet; or there is none. */
+    if (fallocate(g->file, FALLOC_FL_KEEP_SIZE, at, SHARE_PAGE))
+        refuse(g->pager, address_of(g, page), PROT_NONE);
+    else
+        change_now(g, page, from, to);
 }
 
 static const struct cache_ops ops = {.send = on_send, .change = on_change};
@@ -151,12 +162,6 @@ static struct paged *paged_at(const struct pager *p, uintptr_t address, uint32_t
 bool pager_has(const struct pager *p, uintptr_t address) {
     uint32_t page;
     return paged_at(p, address, &page) != NULL;
-}
-
-/* The program has made memory writable that it may only read, or grown a mapping: SIGSEGV. */
-static void refuse(struct pager *p, uintptr_t address, int prot) {
-    mprotect((void *)address, SHARE_PAGE, prot);
-    faults_wake(p->fd, address, SHARE_PAGE);
 }
 
 static void on_fault(struct pager *p, uintptr_t address, enum share_state want) {

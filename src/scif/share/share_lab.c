@@ -112,7 +112,7 @@ static void home_process(const struct lab_setup *setup, unsigned char *memory, i
                                    .local = i == 0,
                                    .has_all = i == 0,
                                    .writable = i == 0 || !setup->read_only};
-        s.sharer[i] = home_join(&s.home, &join);
+        s.sharer[i] = home_join(&s.home, &join, weft_now_ns());
         s.poll[i] = (struct pollfd){.fd = link[i][1], .events = POLLIN};
         s.poll[s.sides + i] = (struct pollfd){.fd = control[i][1], .events = POLLIN};
         close(link[i][0]);

@@ -39,6 +39,7 @@ struct thread {
 struct player { /* a sharer with its program */
     struct world *world;
     bool there, dead, hostile;
+    unsigned fresh; /* messages that it has to take before it may be used */
     struct cache cache;
     struct sharer *at_home;
     struct link up, down;
@@ -113,14 +114,21 @@ static const struct cache_ops ops = {.send = from_player, .change = on_change};
 static uint64_t *word(unsigned char *memory, uint32_t page, unsigned i) {
     return (uint64_t *)(void *)(memory + (size_t)page * SHARE_PAGE) + i;
 }
-static void load(struct world *w, unsigned char *memory, uint32_t page, unsigned i) {
-    if (!w->spoiled[page] && *word(memory, page, i) != w->truth[page][i])
+static void load(struct world *w, unsigned char *bytes, uint32_t page, unsigned i) {
+    if (!w->spoiled[page] && *word(bytes, 0, i) != w->truth[page][i])
         wrong(w, "a load did not give what was stored last");
 }
-static void store(struct world *w, unsigned char *memory, uint32_t page, unsigned i) {
-    *word(memory, page, i) = w->truth[page][i] = ++w->next_value;
+static void store(struct world *w, unsigned char *bytes, uint32_t page, unsigned i) {
+    *word(bytes, 0, i) = w->truth[page][i] = ++w->next_value;
 }
-static unsigned char *memory_of(struct player *p) { return p->cache.local ? p->world->memory : p->memory; }
+static unsigned char *bytes_of(struct player *p, uint32_t page) {
+    return (p->cache.local ? p->world->memory : p->memory) + (size_t)page * SHARE_PAGE;
+}
+/* A home that is not at its memory itself. */
+static void on_move(void *ctx, uint32_t page, unsigned char *bytes, bool to_home) {
+    unsigned char *own = ((struct world *)ctx)->memory + (size_t)page * SHARE_PAGE;
+    memcpy(to_home ? own : bytes, to_home ? bytes : own, SHARE_PAGE);
+}
 
 /* ---- Sharers come and go ---- */
 static void join(struct world *w, struct player *p, bool owner) {
@@ -137,12 +145,13 @@ static void join(struct world *w, struct player *p, bool owner) {
                               .writable = owner || !chance(w, 4),
                               .hold_ns = chance(w, 2) ? 0 : 20};
     p->hostile = !owner && !local && w->seed % 3 == 0 && chance(w, 4);
-    cache_init(&p->cache, owner);
+    bool has_all = owner || (local && chance(w, 2));
+    cache_init(&p->cache, has_all);
     for (uint32_t page = 0; page < PAGES; page++) w->spoiled[page] |= p->hostile && p->cache.writable;
-    p->at_home = home_join(
-        &w->home,
-        &(struct home_sharer){
-            .user = p, .local = local, .has_all = owner, .count = PAGES, .writable = p->cache.writable});
+    struct home_sharer sharer = {
+        .user = p, .local = local, .has_all = has_all, .count = PAGES, .writable = p->cache.writable};
+    p->at_home = home_join(&w->home, &sharer, w->now_ns);
+    p->fresh = p->down.count; /* it is used when it has given up what it has been asked for at once */
 }
 
 /* What it had written is lost: the home's last copy counts. */
@@ -171,6 +180,7 @@ static void deliver_down(struct world *w, struct player *p) {
     struct mail *mail = get(&p->down);
     int err = cache_message(&p->cache, &mail->m, mail->page, w->now_ns);
     if (err && !p->hostile) wrong(w, "a sharer refuses a message");
+    if (p->fresh) p->fresh--;
 }
 
 static void talk_nonsense(struct world *w, struct player *p) {
@@ -184,7 +194,7 @@ static void talk_nonsense(struct world *w, struct player *p) {
 }
 
 static void run_thread(struct world *w, struct player *p, struct thread *t) {
-    if (t->waits || !p->cache.mapped) return;
+    if (t->waits || p->fresh || !p->cache.mapped) return;
     uint32_t page = chance(w, 3) && t->want ? t->page : draw(w, PAGES);
     enum share_state want = p->cache.writable && chance(w, 2) ? SHARE_WRITE : SHARE_READ;
     if (!cache_is_mapped(&p->cache, page)) return;
@@ -192,9 +202,9 @@ static void run_thread(struct world *w, struct player *p, struct thread *t) {
         *t = (struct thread){.waits = true, .page = page, .want = want};
         if (cache_fault(&p->cache, page, want)) wrong(w, "a fault is refused");
     } else if (want == SHARE_WRITE) {
-        store(w, memory_of(p), page, draw(w, WORDS));
+        store(w, bytes_of(p, page), page, draw(w, WORDS));
     } else if (!p->hostile) { /* such a one has itself to blame */
-        load(w, memory_of(p), page, draw(w, WORDS));
+        load(w, bytes_of(p, page), page, draw(w, WORDS));
     }
 }
 
@@ -208,11 +218,12 @@ static void unmap_some(struct world *w, struct player *p) {
 static void on_page(struct home_access *a, uint32_t page, unsigned char *memory) {
     struct world *w = weft_container_of(a, struct access, a)->world;
     unsigned i = draw(w, WORDS);
-    if (memory != w->memory + (size_t)page * SHARE_PAGE) wrong(w, "a transfer gets another page");
+    if (w->home.memory && memory != w->memory + (size_t)page * SHARE_PAGE)
+        wrong(w, "a transfer gets another page");
     if (a->write)
-        store(w, w->memory, page, i);
+        store(w, memory, page, i);
     else
-        load(w, w->memory, page, i);
+        load(w, memory, page, i);
 }
 static void on_done(struct home_access *a) { weft_container_of(a, struct access, a)->busy = false; }
 
@@ -278,7 +289,8 @@ static void check_one_writer(struct world *w, uint32_t page) {
     bool local_writer = false, local_other = false;
     for (unsigned i = 0; i < w->players; i++) {
         struct player *p = &w->player[i];
-        enum share_state s = p->there && !p->dead && !p->hostile ? cache_state(&p->cache, page) : SHARE_NONE;
+        bool counts = p->there && !p->dead && !p->hostile && !p->fresh;
+        enum share_state s = counts ? cache_state(&p->cache, page) : SHARE_NONE;
         if (p->cache.local) {
             local_writer |= s == SHARE_WRITE;
             local_other |= s == SHARE_READ;
@@ -325,7 +337,8 @@ static const char *run(uint64_t seed) {
     w->random = seed * UINT64_C(0x9e3779b97f4a7c15) + 1;
     w->access.world = w;
     for (int i = 0; i < 8; i++) draw(w, 2);
-    home_init(&w->home, w->memory, PAGES, from_home, w);
+    home_init(&w->home, seed % 4 ? w->memory : NULL, PAGES, from_home, w);
+    w->home.move = on_move;
     w->players = 2 + draw(w, SHARERS_MAX - 1);
     join(w, &w->player[0], true);
     for (unsigned i = 0; i < STEPS && !w->wrong; i++) {

@@ -1,0 +1,210 @@
+/* Before memory of programs here is mapped on another host, they are asked: the owner first, at its door
+ * (owned.c), which makes its addresses sharers and says who else may have the same pages; then those, over
+ * their lines for pages. One that has no such line is none that could be a sharer: then it cannot be mapped.
+ */
+#include "base/log.h"
+#include "scif/door.h"
+#include "scif/service/far.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#define ASKS_MAX 64 /* of one other service */
+
+struct ask {
+    struct weft_list link; /* in remote.map_asks */
+    struct watch reply;    /* the owner's */
+    struct remote *remote;
+    uint64_t key; /* of the link */
+    struct homes_range range;
+    struct scif_shown shown;
+    unsigned unanswered;
+    int error;
+};
+static uint64_t last_show;
+
+/* One of those who have been asked; in its line. */
+struct show {
+    struct weft_list link;
+    struct ask *ask; /* NULL: nobody waits any more */
+    uint64_t number;
+};
+
+/* ---- The end ---- */
+static void ask_free(struct ask *a) {
+    weft_list_remove(&a->link);
+    free(a);
+}
+
+static void finish(struct ask *a, int error) {
+    uint8_t buf[FAR_HEADER_MAX];
+    struct weft_writer w;
+    if (!error) error = homes_view(a->remote, a->key, &a->range);
+    far_begin(&w, buf, sizeof buf, FAR_MAPPED, &(struct link){0});
+    weft_put_u32(&w, a->range.number);
+    weft_put_u16(&w, (uint16_t)error);
+    far_send(a->remote, &w, NULL);
+    ask_free(a);
+}
+
+/* ---- Others ---- */
+static void show_done(struct show *w, int error) {
+    struct ask *a = w->ask;
+    weft_list_remove(&w->link);
+    free(w);
+    if (!a) return;
+    if (error) a->error = error;
+    if (--a->unanswered == 0) finish(a, a->error);
+}
+
+static int show_to(struct line *l, struct ask *a, const struct homes_run *run) {
+    struct show *w = malloc(sizeof *w);
+    if (!w) return ENOMEM;
+    *w = (struct show){.ask = a, .number = ++last_show};
+    struct scif_pages q = {
+        .op = SCIF_PAGES_SHOW, .mapping = w->number, .offset = run->at, .pages = run->count};
+    if (!pages_show(l, &q, file_descriptor(run->file))) {
+        free(w);
+        return ENOMEM;
+    }
+    weft_list_push_back(pages_shows(l), &w->link);
+    a->unanswered++;
+    return 0;
+}
+
+static struct line *line_of(const struct service *s, uint32_t process) {
+    weft_list_for_each(it, &s->lines) {
+        struct line *l = weft_list_entry(it, struct line, link);
+        if (l->pages && (uint32_t)l->pid == process) return l;
+    }
+    return NULL;
+}
+
+static int show_run(void *arg, const struct homes_run *run) {
+    struct ask *a = arg;
+    int err = 0;
+    for (unsigned i = 0; !err && i < a->shown.count; i++) {
+        struct line *l = line_of(a->remote->far->s, a->shown.process[i]);
+        if (!l)
+            weft_warn("scif",
+                      "memory cannot be mapped on another host: process %u has it too, and is not under this "
+                      "service",
+                      a->shown.process[i]);
+        err = l ? show_to(l, a, run) : ENOMEM;
+    }
+    return err;
+}
+
+static void ask_others(struct ask *a) {
+    struct link *l = weft_map_get(&a->remote->far->links, a->key);
+    a->unanswered = 1;
+    a->error = !l || l->state != LINK_OPEN ? ENOMEM : homes_each_run(l, &a->range, show_run, a);
+    if (--a->unanswered == 0) finish(a, a->error);
+}
+
+void asks_on_shown(struct line *l, const struct scif_pages *q) {
+    weft_list_for_each(it, pages_shows(l)) {
+        struct show *w = weft_list_entry(it, struct show, link);
+        if (w->number != q->mapping) continue;
+        show_done(w, q->error ? ENOMEM : 0);
+        return;
+    }
+}
+
+void asks_leave(struct line *l) {
+    while (!weft_list_empty(pages_shows(l)))
+        show_done(weft_list_entry(pages_shows(l)->next, struct show, link), 0);
+}
+
+/* ---- The owner ---- */
+/* What the owner has sent about its memory was sent before. */
+static void on_reply(struct service *s, struct watch *w, uint32_t events) {
+    struct ask *a = weft_container_of(w, struct ask, reply);
+    struct scif_shown *shown = &a->shown;
+    ssize_t n = recv(w->fd, shown, sizeof *shown, MSG_DONTWAIT);
+    if (n != sizeof *shown || shown->count > SCIF_SHOWN_MAX) *shown = (struct scif_shown){.error = ENOMEM};
+    service_unwatch(s, w);
+    a->reply.fd = -1;
+    lines_drain_pages(s);
+    if (shown->error)
+        finish(a, shown->error);
+    else
+        ask_others(a);
+}
+
+/* The descriptor at which it will answer; -1: it is gone. */
+static int ask_owner(const struct link *l, const struct homes_range *range) {
+    const struct scif_windows *w = l->space.table;
+    struct scif_piece p;
+    unsigned version;
+    if (!table_look_up(w, range->offset, &p, &version)) return -1;
+    struct scif_question q = {w->name, range->offset, (uint64_t)range->pages * SHARE_PAGE,
+                              SCIF_QUESTION_SHARE, 0};
+    return door_ask(w, p.owner, &q, MSG_DONTWAIT);
+}
+
+static void start(struct ask *a, struct link *l) {
+    struct service *s = a->remote->far->s;
+    int err = table_check(l->space.table, a->range.offset, (uint64_t)a->range.pages * SHARE_PAGE,
+                          (int)a->range.prot);
+    int fd = err ? -1 : ask_owner(l, &a->range);
+    a->reply = (struct watch){fd, on_reply};
+    if (fd >= 0 && !service_watch(s, &a->reply, EPOLLIN)) return;
+    if (fd >= 0) close(fd);
+    a->reply.fd = -1;
+    finish(a, err); /* the owner is gone: there may be a home all the same */
+}
+
+static bool is_sound(const struct remote *r, const struct homes_range *q) {
+    unsigned asks = 0;
+    weft_list_for_each(it, &r->map_asks) asks++;
+    return asks < ASKS_MAX && q->pages && q->pages <= SHARE_PAGES_MAX && q->offset % SHARE_PAGE == 0 &&
+           q->offset < OFFSET_END && !(q->prot & ~(uint32_t)(SCIF_PROT_READ | SCIF_PROT_WRITE)) &&
+           !homes_have_view(r, q->number);
+}
+
+void asks_on_map(struct remote *r, struct link *l, struct weft_reader *in) {
+    struct homes_range range = {.number = weft_get_u32(in)};
+    range.offset = weft_get_u64(in);
+    range.pages = weft_get_u32(in);
+    range.prot = weft_get_u8(in);
+    if (in->failed || !is_sound(r, &range)) {
+        far_fail(r, "a bad mapping");
+        return;
+    }
+    struct ask *a = calloc(1, sizeof *a);
+    if (!a) {
+        far_fail(r, "no memory");
+        return;
+    }
+    *a = (struct ask){.remote = r, .key = l ? l->key : 0, .range = range, .reply.fd = -1};
+    weft_list_push_back(&r->map_asks, &a->link);
+    if (l && l->state == LINK_OPEN)
+        start(a, l);
+    else
+        finish(a, ENOMEM);
+}
+
+static void forget(const struct service *s, const struct ask *a) {
+    weft_list_for_each(it, &s->lines) {
+        struct line *l = weft_list_entry(it, struct line, link);
+        if (!l->pages) continue;
+        weft_list_for_each(i, pages_shows(l)) {
+            struct show *w = weft_list_entry(i, struct show, link);
+            if (w->ask == a) w->ask = NULL;
+        }
+    }
+}
+
+void asks_lost(struct remote *r) {
+    while (!weft_list_empty(&r->map_asks)) {
+        struct ask *a = weft_list_entry(r->map_asks.next, struct ask, link);
+        if (a->reply.fd >= 0) service_unwatch(r->far->s, &a->reply);
+        forget(r->far->s, a);
+        ask_free(a);
+    }
+}
