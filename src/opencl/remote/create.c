@@ -28,6 +28,7 @@ static bool add_devices(struct wire_out *out, cl_uint count, const cl_uint *devi
 
 cl_int remote_create_context(struct backend *b, cl_uint device_count, const cl_uint *devices, bk_ref *out) {
     struct remote_node *n = remote_node_of(b);
+    remote_node_retry(n);
     uint64_t handle = remote_handle(n, BK_CONTEXT, NULL);
     if (!handle) return CL_OUT_OF_HOST_MEMORY;
     struct wire_out msg;

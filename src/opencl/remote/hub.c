@@ -68,7 +68,7 @@ void remote_on_peer_down(void *hub, struct ep_peer *peer, int status) {
         if (ep_peer_context(peer) == at) n = at;
     }
     pthread_mutex_unlock(&h->lock);
-    if (n) remote_node_lost(n, weft_error_text(status));
+    if (n && remote_node_has_peer(n, peer)) remote_node_lost(n, weft_error_text(status));
 }
 
 void remote_on_process_down(void *hub, struct node_process p, const char *reason) {

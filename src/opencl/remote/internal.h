@@ -63,6 +63,7 @@ struct remote_node {
     struct ep_peer *peer;
     struct weft_list unsent; /* commands waiting for the connection, or for room in the endpoint */
     bool retry_armed;
+    bool settled; /* LOST, and everything that was under way has its end */
 
     pthread_mutex_t lock; /* all below, and records and queues */
     struct remote_slot *slots;
@@ -155,6 +156,9 @@ bool remote_send_copy(struct remote_node *n, const struct wire_out *out, const v
 void remote_node_connect(struct remote_node *n);
 void remote_node_lost(struct remote_node *n, const char *reason);
 bool remote_node_is_lost(struct remote_node *n);
+bool remote_node_has_peer(struct remote_node *n, const struct ep_peer *peer); /* it is not an earlier one */
+/* Another executor may be started for a lost node. What the lost one had is unknown to it, and refused. */
+void remote_node_retry(struct remote_node *n);
 
 /* ---- table.c; under the node's lock ---- */
 uint64_t remote_slot_take(struct remote_node *n, enum bk_kind kind,
@@ -221,6 +225,7 @@ void remote_reuse_end(struct remote_node *n, struct remote_reuse_choice *choice,
 void remote_reuse_stored(struct remote_node *n, uint64_t slot,
                          bool stored);                           /* the endpoint is done with the write */
 void remote_reuse_refused(struct remote_node *n, uint64_t slot); /* the executor keeps nothing there */
+void remote_reuse_lost(struct remote_node *n);                   /* the executor is gone with what it kept */
 void remote_rate_begin(struct remote_rate *r, uint64_t now);
 void remote_rate_end(struct remote_rate *r, uint64_t now, size_t bytes);
 

@@ -221,6 +221,20 @@ bool remote_node_is_lost(struct remote_node *n) {
     return lost;
 }
 
+bool remote_node_has_peer(struct remote_node *n, const struct ep_peer *peer) {
+    pthread_mutex_lock(&n->send_lock);
+    bool has = n->peer == peer;
+    pthread_mutex_unlock(&n->send_lock);
+    return has;
+}
+
+void remote_node_retry(struct remote_node *n) {
+    if (!n->hub->client || atomic_load(&n->hub->closing)) return;
+    pthread_mutex_lock(&n->send_lock);
+    if (n->state == REMOTE_LOST && n->settled) n->state = REMOTE_IDLE;
+    pthread_mutex_unlock(&n->send_lock);
+}
+
 /* The endpoint is told first: after that it writes nothing into the program's memory any more. */
 void remote_node_lost(struct remote_node *n, const char *reason) {
     struct weft_list unsent;
@@ -231,6 +245,7 @@ void remote_node_lost(struct remote_node *n, const char *reason) {
     n->state = REMOTE_LOST;
     if (news) {
         n->peer = NULL;
+        n->settled = false;
         weft_list_splice(&unsent, &n->unsent);
     }
     pthread_mutex_unlock(&n->send_lock);
@@ -253,5 +268,9 @@ void remote_node_lost(struct remote_node *n, const char *reason) {
     remote_arriving_lost(n);
     remote_records_lost(n);
     remote_requests_lost(n);
+    remote_reuse_lost(n);
     ep_wake(n->hub->ep);
+    pthread_mutex_lock(&n->send_lock);
+    n->settled = true;
+    pthread_mutex_unlock(&n->send_lock);
 }

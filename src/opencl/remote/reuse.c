@@ -159,6 +159,13 @@ void remote_reuse_stored(struct remote_node *n, uint64_t slot, bool stored) {
         atomic_store(&n->reuse.kept[slot - 1].state, REMOTE_KEPT_LOST);
 }
 
+void remote_reuse_lost(struct remote_node *n) {
+    for (size_t i = 0; i < WIRE_KEPT_MAX; i++) {
+        int was = REMOTE_KEPT_THERE;
+        atomic_compare_exchange_strong(&n->reuse.kept[i].state, &was, REMOTE_KEPT_LOST);
+    }
+}
+
 void remote_reuse_refused(struct remote_node *n, uint64_t slot) {
     if (slot < 1 || slot > WIRE_KEPT_MAX) return;
     int was = REMOTE_KEPT_ON_ITS_WAY;

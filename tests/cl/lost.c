@@ -1,0 +1,232 @@
+/* A program whose node, or whose executor, is killed while it waits in every way there is: each wait ends
+ * with an error, the other nodes go on and are right, and a new context has what is there again. It says
+ * "ready" when the time has come, and goes on when the first wait has ended. */
+#include "cltest.h"
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#define BYTES       ((size_t)32 << 20)
+#define SPIN_ROUNDS 2000000000 /* of one work item: seconds */
+#define SPINS       20
+#define STEPS       200
+#define TOGETHER_S  10.0 /* from the first wait that ended to the last one */
+
+static const char usage[] = "Usage: cllost back|gone\n"
+                            "Waits for the death of the executor of the device under test, or of its node.\n"
+                            "\n"
+                            "  back  a new context works on that device, too\n"
+                            "  gone  it does not, and says so\n"
+                            "\n"
+                            "environment: CLTEST_PLATFORM, CLTEST_NODE, CLTEST_TIMEOUT\n";
+
+static bool comes_back;
+
+/* What hangs on the device that dies. */
+static struct {
+    cl_mem mem, other;
+    cl_event behind, elsewhere;
+    char *host;
+    atomic_int told; /* by the callback: its status */
+} w;
+
+static double seconds(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
+}
+
+/* --- waiting, each way in a thread of its own --- */
+
+struct wait {
+    const char *name;
+    cl_int (*run)(struct cltest *t);
+    struct cltest *t;
+    pthread_t thread;
+    cl_int result;
+    double at;
+};
+
+static cl_int wait_for_event(struct cltest *t) { return clWaitForEvents(1, &w.behind); }
+static cl_int wait_elsewhere(struct cltest *t) { return clWaitForEvents(1, &w.elsewhere); }
+static cl_int wait_finish(struct cltest *t) { return clFinish(t->queue[0]); }
+static cl_int wait_read(struct cltest *t) {
+    return clEnqueueReadBuffer(t->queue[0], w.mem, CL_TRUE, 0, BYTES, w.host, 0, NULL, NULL);
+}
+static cl_int wait_write(struct cltest *t) {
+    return clEnqueueWriteBuffer(t->queue[0], w.mem, CL_TRUE, 0, 4, "text", 1, &w.behind, NULL);
+}
+static cl_int wait_map(struct cltest *t) {
+    cl_int err;
+    clEnqueueMapBuffer(t->queue[0], w.mem, CL_TRUE, CL_MAP_READ, 0, BYTES, 0, NULL, NULL, &err);
+    return err;
+}
+
+static struct wait waits[] = {
+    {"clWaitForEvents", wait_for_event},
+    {"clWaitForEvents for another device's command", wait_elsewhere},
+    {"clFinish", wait_finish},
+    {"clEnqueueReadBuffer", wait_read},
+    {"clEnqueueWriteBuffer", wait_write},
+    {"clEnqueueMapBuffer", wait_map},
+};
+#define WAITS (sizeof waits / sizeof *waits)
+
+static void *wait_in_thread(void *arg) {
+    struct wait *a = arg;
+    a->result = a->run(a->t);
+    a->at = seconds();
+    return NULL;
+}
+
+/* --- the test --- */
+
+static void CL_CALLBACK on_end(cl_event e, cl_int status, void *arg) { atomic_store(&w.told, status); }
+
+static void append(struct cltest *t, unsigned device, cl_mem m, cl_int value, cl_uint n, const cl_event *wait,
+                   cl_event *event) {
+    cl_kernel k = cltest_kernel(t, "append");
+    OK(clSetKernelArg(k, 0, sizeof m, &m));
+    OK(clSetKernelArg(k, 1, sizeof value, &value));
+    cltest_launch(t->queue[device], k, 1, n, wait, event);
+    OK(clReleaseKernel(k));
+}
+
+/* Kernels that take long, and commands here and elsewhere that wait for them. */
+static void hang(struct cltest *t) {
+    cl_kernel k = cltest_kernel(t, "spin");
+    cl_int rounds = SPIN_ROUNDS;
+    w.host = malloc(BYTES);
+    CHECK(w.host);
+    w.mem = cltest_buffer(t, CL_MEM_READ_WRITE, BYTES, NULL);
+    w.other = cltest_buffer(t, CL_MEM_READ_WRITE, 64, NULL);
+    OK(clSetKernelArg(k, 0, sizeof w.mem, &w.mem));
+    OK(clSetKernelArg(k, 1, sizeof rounds, &rounds));
+    for (int i = 0; i < SPINS; i++) cltest_launch(t->queue[0], k, 1, 0, NULL, NULL);
+    append(t, 0, w.mem, 1, 0, NULL, &w.behind);
+    cl_command_queue q = cltest_queue(t, t->other, 0);
+    OK(clEnqueueFillBuffer(q, w.other, "abcd", 4, 0, 64, 1, &w.behind, &w.elsewhere));
+    OK(clFlush(q));
+    OK(clReleaseCommandQueue(q));
+    OK(clSetEventCallback(w.behind, CL_COMPLETE, on_end, NULL));
+    OK(clFlush(t->queue[0]));
+    OK(clReleaseKernel(k));
+}
+
+/* A chain of kernels on a device that lives, one after the other. */
+static void go_on(struct cltest *t, unsigned device) {
+    cl_int value = 0, expected = 0;
+    cl_mem m = cltest_buffer(t, CL_MEM_READ_WRITE, 64, NULL);
+    OK(clEnqueueWriteBuffer(t->queue[device], m, CL_TRUE, 0, sizeof value, &value, 0, NULL, NULL));
+    for (cl_int i = 0; i < STEPS; i++) {
+        append(t, device, m, i, 0, NULL, NULL);
+        expected = (cl_int)((cl_uint)expected * 3u + (cl_uint)i);
+    }
+    OK(clEnqueueReadBuffer(t->queue[device], m, CL_TRUE, 0, sizeof value, &value, 0, NULL, NULL));
+    CHECK_EQ(value, expected);
+    OK(clReleaseMemObject(m));
+}
+
+static void lose(struct cltest *t) {
+    CHECK(t->other != 0);
+    hang(t);
+    go_on(t, t->other);
+    for (size_t i = 0; i < WAITS; i++) {
+        waits[i].t = t;
+        CHECK_EQ(pthread_create(&waits[i].thread, NULL, wait_in_thread, &waits[i]), 0);
+    }
+    puts("ready");
+    double first = 0, last = 0;
+    for (size_t i = 0; i < WAITS; i++) {
+        pthread_join(waits[i].thread, NULL);
+        cltest_note("%s gives %s", waits[i].name, clerror_name(waits[i].result));
+        first = !i || waits[i].at < first ? waits[i].at : first;
+        last = waits[i].at > last ? waits[i].at : last;
+    }
+    for (size_t i = 0; i < WAITS; i++) CHECK(waits[i].result < 0);
+    cltest_note("all within %.3f s", last - first);
+    CHECK(last - first < TOGETHER_S);
+}
+
+static void events_tell(struct cltest *t) {
+    cl_int behind = cltest_status(w.behind), elsewhere = cltest_status(w.elsewhere);
+    cltest_note("the event gives %s, the one elsewhere %s", clerror_name(behind), clerror_name(elsewhere));
+    CHECK_EQ(behind, CL_DEVICE_NOT_AVAILABLE);
+    CHECK(elsewhere < 0);
+    double until = seconds() + TOGETHER_S;
+    while (!atomic_load(&w.told) && seconds() < until) nanosleep(&(struct timespec){0, 1000000}, NULL);
+    CHECK_EQ(atomic_load(&w.told), CL_DEVICE_NOT_AVAILABLE);
+}
+
+static void others_go_on(struct cltest *t) {
+    for (unsigned i = 1; i < t->n_devices; i++)
+        if (t->info[i].node != t->info[0].node) go_on(t, i);
+}
+
+/* Whatever it is given, it gives an error. */
+static void old_context_is_refused(struct cltest *t) {
+    cl_int value = 1;
+    cl_int err = clEnqueueWriteBuffer(t->queue[0], w.mem, CL_TRUE, 0, sizeof value, &value, 0, NULL, NULL);
+    cltest_note("a write gives %s", clerror_name(err));
+    CHECK(err < 0);
+}
+
+static void open_again(struct cltest *t, struct cltest *again) {
+    cl_int err;
+    *again = *t;
+    again->ctx = clCreateContext(NULL, t->n_devices, t->dev, NULL, NULL, &err);
+    OK(err);
+    const char *source = cltest_source;
+    again->prog = clCreateProgramWithSource(again->ctx, 1, &source, NULL, &err);
+    OK(err);
+    for (unsigned i = 0; i < t->n_devices; i++) again->queue[i] = cltest_queue(again, i, 0);
+    OK(clBuildProgram(again->prog, t->n_devices, t->dev, "", NULL, NULL));
+}
+
+static void close_again(struct cltest *again) {
+    for (unsigned i = 0; i < again->n_devices; i++) OK(clReleaseCommandQueue(again->queue[i]));
+    OK(clReleaseProgram(again->prog));
+    OK(clReleaseContext(again->ctx));
+}
+
+static void new_context(struct cltest *t) {
+    struct cltest again;
+    if (comes_back) {
+        open_again(t, &again);
+        for (unsigned i = 0; i < t->n_devices; i++) go_on(&again, i);
+        old_context_is_refused(t);
+        go_on(&again, 0); /* which has not hurt it */
+        close_again(&again);
+        return;
+    }
+    cl_int err;
+    cl_context c = clCreateContext(NULL, 1, t->dev, NULL, NULL, &err);
+    cl_command_queue q = err ? NULL : clCreateCommandQueue(c, t->dev[0], 0, &err);
+    if (!err) err = clFinish(q);
+    cltest_note("a context of that device gives %s", clerror_name(err));
+    CHECK(err < 0);
+    if (q) clReleaseCommandQueue(q);
+    if (c) clReleaseContext(c);
+}
+
+static const struct cltest_case cases[] = {
+    {"every wait ends with an error", lose}, {"events and callbacks tell", events_tell},
+    {"the other nodes go on", others_go_on}, {"the old context is refused", old_context_is_refused},
+    {"a new context", new_context},          {"the other nodes go on still", others_go_on},
+};
+
+int main(int argc, char **argv) {
+    static struct cltest t;
+    comes_back = argc == 2 && !strcmp(argv[1], "back");
+    if (!comes_back && (argc != 2 || strcmp(argv[1], "gone") != 0)) {
+        fputs(usage, stderr);
+        return 2;
+    }
+    int none = cltest_open(&t);
+    if (none) return none;
+    bool good = true;
+    for (size_t i = 0; good && i < sizeof cases / sizeof *cases; i++) good = cltest_run(&cases[i], &t);
+    return !good;
+}
