@@ -9,7 +9,8 @@ END_S=60
 
 # shellcheck disable=SC2317
 is_ready() { grep -q '^ready' "$scratch/out"; }
-# The executor of node 1: the one that computes. shellcheck disable=SC2317
+# The executor of node 1: the one that computes.
+# shellcheck disable=SC2317
 computes() {
     for executor in $(marked weft-exec); do
         has_computed "$executor" && return 0
