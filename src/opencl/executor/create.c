@@ -22,6 +22,7 @@ cl_int carry_out_create_context(struct call *c) {
     struct context_info *info = calloc(1, sizeof *info + count * sizeof(cl_device_id));
     if (!info) return CL_OUT_OF_HOST_MEMORY;
     info->holds = 1;
+    info->quota = &c->x->quota;
     info->platform = p;
     for (size_t i = 0; i < count; i++) {
         uint64_t device = c->in->array[0][i];
@@ -78,6 +79,10 @@ cl_int carry_out_create_buffer(struct call *c) {
     cl_mem m =
         DRIVER(info->context)->clCreateBuffer(info->context, flags, c->in->create_buffer.size, NULL, &err);
     if (!m) return err;
+    if (!quota_charge(info->quota, c->object[0], c->in->create_buffer.size)) {
+        DRIVER(m)->clReleaseMemObject(m);
+        return CL_MEM_OBJECT_ALLOCATION_FAILURE;
+    }
     c->object[0]->size = c->in->create_buffer.size;
     keep_handle(c->object[0], m, info);
     return CL_SUCCESS;

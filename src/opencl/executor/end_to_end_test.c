@@ -408,6 +408,21 @@ static void executor__keeps_nothing_where_data_travels_fast(void **state) {
     assert_true(write_travels(w, m, 0, MIB, 2));
 }
 
+static void executor__refuses_buffers_over_its_quota(void **state) {
+    struct world *w = *state;
+    char text[4] = "abc";
+    bk_ref first = buffer(w, 3 * MIB), second = buffer(w, 2 * MIB);
+    assert_int_equal(put(w, first, 4, text), 0);
+    assert_int_equal(put(w, second, 4, text), CL_MEM_OBJECT_ALLOCATION_FAILURE);
+    w->b->ops->release(w->b, BK_MEM, second);
+    bk_ref small = buffer(w, MIB), none = buffer(w, 4);
+    assert_int_equal(put(w, small, 4, text), 0);
+    assert_int_equal(put(w, none, 4, text), CL_MEM_OBJECT_ALLOCATION_FAILURE);
+    w->b->ops->release(w->b, BK_MEM, first);
+    bk_ref again = buffer(w, 3 * MIB);
+    assert_int_equal(put(w, again, 4, text), 0);
+}
+
 static void executor__copies_fills_and_cuts(void **state) {
     struct world *w = *state;
     int data[16], got[16], seven = 7;
@@ -628,6 +643,12 @@ static int set_up_narrow(void **state) {
     weft_option_set("exec_staging_bytes", NULL);
     return failed;
 }
+static int set_up_quota(void **state) {
+    weft_option_set("exec_buffer_bytes", "4M");
+    int failed = set_up(state);
+    weft_option_set("exec_buffer_bytes", NULL);
+    return failed;
+}
 static int set_up_fast(void **state) {
     weft_option_set("opencl_reuse_bytes", "64M");
     weft_option_set("opencl_reuse_rate", "1");
@@ -649,6 +670,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(executor__forgets_contents_over_its_room, set_up_reuse, tear_down),
         cmocka_unit_test_setup_teardown(executor__keeps_nothing_where_data_travels_fast, set_up_fast,
                                         tear_down),
+        cmocka_unit_test_setup_teardown(executor__refuses_buffers_over_its_quota, set_up_quota, tear_down),
         TEST(executor__copies_fills_and_cuts),
         TEST(executor__honours_host_pitches),
         TEST(executor__waits_for_user_events),

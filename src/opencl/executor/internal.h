@@ -24,7 +24,8 @@ struct executor {
     uint8_t token[NODE_TOKEN_BYTES];
     atomic_bool ended;
 
-    struct objects objects;   /* the serving thread only */
+    struct objects objects; /* the serving thread only */
+    struct quota quota;
     struct weft_list orphans; /* the serving thread only */
 
     pthread_mutex_t in_lock;   /* for the fields below */

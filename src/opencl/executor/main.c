@@ -2,6 +2,7 @@
  * serves one client of the cluster, for whom the node's daemon started it: the client's token comes on
  * standard input. */
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -58,8 +59,9 @@ static bool read_token(uint8_t token[NODE_TOKEN_BYTES]) {
     return true;
 }
 
-/* The daemon has died (the kernel says so by SIGTERM, see launch() in src/node/executor.c): the client is told at
- * once rather than left to find out by silence. Whatever a driver does meanwhile, the process ends soon. */
+/* The daemon has died (the kernel says so by SIGTERM, see launch() in src/node/executor.c): the client is
+ * told at once rather than left to find out by silence. Whatever a driver does meanwhile, the process ends
+ * soon. */
 static int terminated_fd = -1;
 static volatile sig_atomic_t terminated;
 
@@ -104,8 +106,17 @@ static int announce(struct node_client **client, struct ep *ep, struct executor 
     return err;
 }
 
+/* A client that fills the node's memory shall lose its executor before the node loses a daemon. */
+static void be_first_to_go(void) {
+    int fd = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
+    if (fd < 0 || write(fd, "500", 3) != 3)
+        weft_info("executor", "no oom_score_adj here: %s", strerror(errno));
+    if (fd >= 0) close(fd);
+}
+
 static int serve(void) {
     uint8_t token[NODE_TOKEN_BYTES];
+    be_first_to_go();
     if (!handle_sigterm()) return EXIT_FAILURE;
     if (!read_token(token)) {
         weft_error("executor", "no token on standard input: weft-exec is started by weftd");

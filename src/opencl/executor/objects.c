@@ -1,6 +1,9 @@
 /* Objects: a table by index in chunks, whose entries never move. */
 #include "opencl/executor/internal.h"
 
+#include "base/log.h"
+
+#include <inttypes.h>
 #include <stdlib.h>
 
 void context_info_hold(struct context_info *c) { atomic_fetch_add(&c->holds, 1); }
@@ -60,7 +63,21 @@ static void release_handle(struct object *o) {
     }
 }
 
+bool quota_charge(struct quota *q, struct object *o, uint64_t bytes) {
+    if (q->most && bytes > q->most - q->used) {
+        weft_warn("executor",
+                  "a buffer of %" PRIu64 " bytes beside %" PRIu64 " is refused: %" PRIu64
+                  " are allowed (WEFT_EXEC_BUFFER_BYTES)",
+                  bytes, q->used, q->most);
+        return false;
+    }
+    q->used += bytes;
+    o->charged = bytes;
+    return true;
+}
+
 void object_drop(struct object *o) {
+    if (o->charged) o->context->quota->used -= o->charged;
     if (o->handle) release_handle(o);
     lane_release(o->lane);
     context_info_release(o->context);

@@ -12,10 +12,16 @@
 
 #define OBJECT_CHUNK 1024u
 
+/* Memory in the client's buffers, bytes. The serving thread only. */
+struct quota {
+    uint64_t used, most; /* most 0: no limit but the driver's */
+};
+
 /* What a context's objects need to know of it; lives as long as any of them. */
 struct context_info {
     atomic_uint holds;
     const struct driver_platform *platform;
+    struct quota *quota; /* the executor's */
     cl_context context;
     cl_uint device_count;
     cl_device_id devices[];
@@ -31,6 +37,7 @@ struct object {
     uint32_t arg_index;
     void *handle;                 /* the driver's object; NULL when the creation failed */
     size_t size;                  /* memory */
+    uint64_t charged;             /* memory: of the quota */
     struct context_info *context; /* held */
     struct lane *lane;            /* queues: held */
     struct weft_list dirty;       /* queues: in the executor's list of those to be flushed */
@@ -38,6 +45,10 @@ struct object {
 struct objects {
     struct object *chunks[WIRE_HANDLES_MAX / OBJECT_CHUNK];
 };
+
+/* Charges the object's memory; it is given back when the object is dropped. False: it is more than there may
+ * be. */
+bool quota_charge(struct quota *q, struct object *o, uint64_t bytes);
 
 void context_info_hold(struct context_info *c);
 void context_info_release(struct context_info *c); /* NULL is nothing */

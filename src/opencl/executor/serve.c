@@ -285,6 +285,7 @@ struct executor *executor_create(const struct drivers *drivers, const uint8_t to
     pthread_mutex_init(&x->in_lock, NULL);
     weft_list_init(&x->outbox);
     weft_list_init(&x->dirty);
+    x->quota.most = (uint64_t)weft_option_int("exec_buffer_bytes");
     staging_init(&x->staging, (size_t)weft_option_int("exec_staging_bytes"));
     pthread_mutex_init(&x->lock, NULL);
     pthread_mutex_init(&x->done_lock, NULL);
