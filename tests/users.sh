@@ -96,7 +96,7 @@ section "with the way open: the other user's way to ours"
 chmod -R a+rwX "$XDG_RUNTIME_DIR" "$scratch"
 refused "weft nodes" 'runs as user 0, this program as 65534' theirs env WEFT_NODE_SOCKET="$ours_socket" "$weft" nodes
 check "the daemon has turned it away, too" \
-    grep -q 'a process of another user is turned away' "$XDG_RUNTIME_DIR"/weft/default/weftd-0-*.log
+    grep -q 'is turned away: it is another user.s' "$XDG_RUNTIME_DIR"/weft/default/weftd-0-*.log
 chmod -R go-rwx "$XDG_RUNTIME_DIR"
 
 section "all is as it was"

@@ -143,6 +143,7 @@ struct node_daemon {
     struct weft_map processes;    /* id → struct process */
     uint32_t next_process;
     unsigned connections;         /* sockets, HELLO or not */
+    unsigned connections_max, connections_each;  /* how many there may be; of one process */
     struct weft_list connecting;  /* struct process that have not said HELLO */
     struct weft_list departed;    /* processes that have closed their line, until they are dead (process.c) */
     struct node_ports ports;

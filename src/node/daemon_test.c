@@ -3,6 +3,7 @@
 #include "node/daemon_fixture.h"
 #include "node/usage.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
@@ -179,6 +180,31 @@ static void client__of_another_version_is_told_so(void **state) {
     assert_non_null(strstr(reason, "99"));
     assert_hangs_up(dup(s.fd));
     node_stream_fini(&s);
+}
+
+static bool is_open(int fd) {
+    char byte;
+    return recv(fd, &byte, 1, MSG_DONTWAIT) < 0 && errno == EAGAIN;
+}
+
+/* One that opens connections without end is turned away before others are. */
+static void client__without_end_is_turned_away_alone(void **state) {
+    static int fds[4096];
+    size_t n = 0;
+    cluster(1);
+    struct node_client *c = client(0, NULL);
+    do {
+        assert_true(n < 4096);
+        fds[n++] = raw_connect(0);
+        assert_int_equal(node_client_nodes(c, NULL, 0, 10000), 1); /* so that it has been looked at */
+    } while (is_open(fds[n - 1]));
+    assert_true(n > 10);
+    struct started s = {0};
+    start(c, 0, &s); /* an executor is another process */
+    assert_int_equal(s.status, WEFT_OK);
+    while (n) close(fds[--n]);
+    node_client_close(client(0, NULL));
+    node_client_close(c);
 }
 
 static void client__that_breaks_the_protocol_is_dropped_alone(void **state) {
@@ -647,6 +673,7 @@ int main(void) {
         T(join__a_wrong_token_is_refused),
         T(news__of_a_node_that_comes_and_goes),
         T(client__of_another_version_is_told_so),
+        T(client__without_end_is_turned_away_alone),
         T(client__that_breaks_the_protocol_is_dropped_alone),
         T(client__random_frames),
         T(port__is_found_from_another_node_and_ends_with_its_process),

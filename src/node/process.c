@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/un.h>
@@ -322,25 +323,49 @@ static void adopt(struct node_daemon *d, int fd, const struct ucred *who) {
     if (rc != WEFT_OK) process_end(p, "");
 }
 
+/* Each takes two descriptors; a quarter is left for executors, other daemons and files. */
+static void set_limits(struct node_daemon *d) {
+    struct rlimit l;
+    d->connections_max = PROCESSES_MAX;
+    if (getrlimit(RLIMIT_NOFILE, &l) == 0 && l.rlim_cur / 8 * 3 < PROCESSES_MAX)
+        d->connections_max = (unsigned)(l.rlim_cur / 8 * 3);
+    d->connections_each = d->connections_max / 4;
+}
+
+static unsigned count_of(struct node_daemon *d, pid_t pid) {
+    unsigned n = 0;
+    size_t it = 0;
+    uint64_t key;
+    for (struct process *p; (p = weft_map_next(&d->processes, &it, &key));) n += p->pid == pid;
+    weft_list_for_each(at, &d->connecting) n += weft_list_entry(at, struct process, connecting)->pid == pid;
+    return n;
+}
+
+/* NULL: it may connect. */
+static const char *refusal(struct node_daemon *d, const struct ucred *who) {
+    if (who->uid != geteuid()) return "it is another user's";
+    if (d->connections >= d->connections_max) return "too many processes are connected";
+    return count_of(d, who->pid) >= d->connections_each ? "it has too many connections" : NULL;
+}
+
 static void on_listen(void *arg, uint32_t events) {
     struct node_daemon *d = arg;
     int fd = accept4(d->listen_fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
     if (fd < 0) return;
-    struct ucred who;
+    struct ucred who = {0};
     socklen_t len = sizeof who;
-    bool ours = getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &who, &len) == 0 && who.uid == geteuid();
-    if (ours && d->connections < PROCESSES_MAX) {
+    const char *why =
+        getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &who, &len) == 0 ? refusal(d, &who) : strerror(errno);
+    if (!why) {
         adopt(d, fd, &who);
         return;
     }
-    weft_warn("node",
-              ours ? "more than %u processes: one is turned away"
-                   : "a process of another user is turned away (limit %u)",
-              PROCESSES_MAX);
+    weft_warn("node", "process %d of user %u is turned away: %s", (int)who.pid, (unsigned)who.uid, why);
     close(fd);
 }
 
 int process_listen(struct node_daemon *d) {
+    set_limits(d);
     struct sockaddr_un at = {.sun_family = AF_UNIX};
     int n = snprintf(d->socket_path, sizeof d->socket_path, "%s/socket", d->dir.node);
     if (n >= (int)sizeof at.sun_path) {
