@@ -43,4 +43,12 @@ for adapter in udp shm; do
     kill -9 "$(sed -n 's/^PPid:[[:space:]]*//p' "/proc/$executor/status")"
     ends_well
 done
+
+if [ -z "$sanitizer" ]; then # which would report it
+    section "a kernel crashes its device"
+    prlimit --core=0 "$weft" run --nodes 3 -- "$program" crash >"$scratch/out" 2>"$scratch/err" &
+    runner=$!
+    ends_well
+    check "its executor's end is told" grep -q 'node 1 .* is lost: ' "$scratch/err"
+fi
 finish

@@ -7,7 +7,7 @@ program=$build/bin/test/clshare
 need "$weft" "$program"
 export WEFT_ADAPTER="${2-udp}" CLTEST_PLATFORM=weft CLTEST_NODE=1
 STEPS=5000
-LONGEST_MS=$((4000 * slowdown)) # of one step, on a machine that others use, too
+LONGEST_MS=$((2000 * slowdown)) # of one step, on a machine that others use, too
 QUOTA_MIB=512
 
 is_ready() { grep -qs '^ready' "$scratch/flood.$1"; }

@@ -14,20 +14,22 @@
 #define STEPS       200
 #define TOGETHER_S  10.0 /* from the first wait that ended to the last one */
 
-static const char usage[] = "Usage: cllost back|gone\n"
+static const char usage[] = "Usage: cllost back|gone|crash\n"
                             "Waits for the death of the executor of the device under test, or of its node.\n"
                             "\n"
-                            "  back  a new context works on that device, too\n"
-                            "  gone  it does not, and says so\n"
+                            "  back   a new context works on that device, too\n"
+                            "  gone   it does not, and says so\n"
+                            "  crash  as back, but a kernel of its own is the death\n"
                             "\n"
                             "environment: CLTEST_PLATFORM, CLTEST_NODE, CLTEST_TIMEOUT\n";
 
-static bool comes_back;
+static const char crashing[] = "__kernel void crash(__global int *p) { p[(ulong)1 << 42] = 1; }\n";
+static bool comes_back, crashes;
 
 /* What hangs on the device that dies. */
 static struct {
     cl_mem mem, other;
-    cl_event behind, elsewhere;
+    cl_event behind, elsewhere, go;
     char *host;
     atomic_int told; /* by the callback: its status */
 } w;
@@ -94,17 +96,40 @@ static void append(struct cltest *t, unsigned device, cl_mem m, cl_int value, cl
     OK(clReleaseKernel(k));
 }
 
-/* Kernels that take long, and commands here and elsewhere that wait for them. */
-static void hang(struct cltest *t) {
+/* A kernel that crashes its device when `go` comes. */
+static void prepare_crash(struct cltest *t) {
+    cl_int err;
+    const char *source = crashing;
+    cl_program p = clCreateProgramWithSource(t->ctx, 1, &source, NULL, &err);
+    OK(err);
+    OK(clBuildProgram(p, 1, t->dev, "", NULL, NULL));
+    cl_kernel k = clCreateKernel(p, "crash", &err);
+    OK(err);
+    w.go = clCreateUserEvent(t->ctx, &err);
+    OK(err);
+    OK(clSetKernelArg(k, 0, sizeof w.mem, &w.mem));
+    cltest_launch(t->queue[0], k, 1, 1, &w.go, NULL);
+}
+
+static void prepare_spins(struct cltest *t) {
     cl_kernel k = cltest_kernel(t, "spin");
     cl_int rounds = SPIN_ROUNDS;
+    OK(clSetKernelArg(k, 0, sizeof w.mem, &w.mem));
+    OK(clSetKernelArg(k, 1, sizeof rounds, &rounds));
+    for (int i = 0; i < SPINS; i++) cltest_launch(t->queue[0], k, 1, 0, NULL, NULL);
+    OK(clReleaseKernel(k));
+}
+
+/* Kernels that take long, and commands here and elsewhere that wait for them. */
+static void hang(struct cltest *t) {
     w.host = malloc(BYTES);
     CHECK(w.host);
     w.mem = cltest_buffer(t, CL_MEM_READ_WRITE, BYTES, NULL);
     w.other = cltest_buffer(t, CL_MEM_READ_WRITE, 64, NULL);
-    OK(clSetKernelArg(k, 0, sizeof w.mem, &w.mem));
-    OK(clSetKernelArg(k, 1, sizeof rounds, &rounds));
-    for (int i = 0; i < SPINS; i++) cltest_launch(t->queue[0], k, 1, 0, NULL, NULL);
+    if (crashes)
+        prepare_crash(t);
+    else
+        prepare_spins(t);
     append(t, 0, w.mem, 1, 0, NULL, &w.behind);
     cl_command_queue q = cltest_queue(t, t->other, 0);
     OK(clEnqueueFillBuffer(q, w.other, "abcd", 4, 0, 64, 1, &w.behind, &w.elsewhere));
@@ -112,7 +137,6 @@ static void hang(struct cltest *t) {
     OK(clReleaseCommandQueue(q));
     OK(clSetEventCallback(w.behind, CL_COMPLETE, on_end, NULL));
     OK(clFlush(t->queue[0]));
-    OK(clReleaseKernel(k));
 }
 
 /* A chain of kernels on a device that lives, one after the other. */
@@ -138,6 +162,7 @@ static void lose(struct cltest *t) {
         CHECK_EQ(pthread_create(&waits[i].thread, NULL, wait_in_thread, &waits[i]), 0);
     }
     puts("ready");
+    if (crashes) OK(clSetUserEventStatus(w.go, CL_COMPLETE));
     double first = 0, last = 0;
     for (size_t i = 0; i < WAITS; i++) {
         pthread_join(waits[i].thread, NULL);
@@ -219,7 +244,8 @@ static const struct cltest_case cases[] = {
 
 int main(int argc, char **argv) {
     static struct cltest t;
-    comes_back = argc == 2 && !strcmp(argv[1], "back");
+    crashes = argc == 2 && !strcmp(argv[1], "crash");
+    comes_back = crashes || (argc == 2 && !strcmp(argv[1], "back"));
     if (!comes_back && (argc != 2 || strcmp(argv[1], "gone") != 0)) {
         fputs(usage, stderr);
         return 2;
