@@ -1,4 +1,5 @@
 #include "scif/door.h"
+#include "base/clock.h"
 #include "scif/file.h"
 #include "scif/intercept.h"
 
@@ -6,11 +7,25 @@
 #include <poll.h>
 #include <sys/socket.h>
 
-/* A door whose process has ended hangs up. */
+#define PATIENCE_NS     (5 * WEFT_NS_PER_S)
+#define PATIENCE_MIB_NS (10 * WEFT_NS_PER_MS) /* moving a MiB takes 1 ms, with the processor to itself */
+
+uint64_t door_patience_ns(uint64_t bytes) { return PATIENCE_NS + (bytes >> 20) * PATIENCE_MIB_NS; }
+
+uint64_t door_cookie(int fd) {
+    uint64_t cookie = 0;
+    socklen_t len = sizeof cookie;
+    return getsockopt(fd, SOL_SOCKET, SO_COOKIE, &cookie, &len) ? 0 : cookie;
+}
+
+/* What the service has under that number may be another socket by now, in which a question does harm. A door
+ * whose process has ended hangs up. */
 static int fetch_one(const struct scif_windows *w, uint32_t owner) {
-    int fd = owner < SCIF_OWNERS_MAX ? kept_fetch(&w->door[owner]) : -1;
+    if (owner >= SCIF_OWNERS_MAX) return -1;
+    struct scif_door said = w->door[owner];
+    int fd = kept_fetch(&said.kept);
     struct pollfd p = {.fd = fd};
-    if (fd < 0 || poll(&p, 1, 0) == 0) return fd;
+    if (fd < 0 || (said.cookie && door_cookie(fd) == said.cookie && poll(&p, 1, 0) == 0)) return fd;
     close_descriptor(fd);
     return -1;
 }

@@ -16,4 +16,10 @@ int door_fetch(const struct scif_windows *w, uint32_t owner);
  * it ends without if the owner does. -ESRCH: nobody is there, -ENOMEM. flags: of sendmsg(). */
 int door_ask(const struct scif_windows *w, uint32_t owner, const struct scif_question *q, int flags);
 
+/* How long its answer may take when the question is about so many bytes; who is stopped gives none. */
+uint64_t door_patience_ns(uint64_t bytes);
+
+/* For an owner: what names its door. 0: it cannot be named. */
+uint64_t door_cookie(int fd);
+
 #endif

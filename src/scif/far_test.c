@@ -549,6 +549,89 @@ static void mappings__without_end_are_refused(void **state) {
     close_all(fd, 5);
 }
 
+/* Whose questions are taken by nobody: it is stopped. */
+static void mapping__of_owner_that_says_nothing_is_ENOMEM(void **state) {
+    int fd[5], door[2];
+    uint64_t cookie = 0;
+    socklen_t len = sizeof cookie;
+    make_connection(1, fd);
+    int s = share_window(fd);
+    assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, door), 0);
+    assert_int_equal(getsockopt(door[1], SOL_SOCKET, SO_COOKIE, &cookie, &len), 0);
+    struct scif_memory *m = mmap(NULL, sizeof *m, PROT_READ | PROT_WRITE, MAP_SHARED, fd[2], 0);
+    assert_true(m != MAP_FAILED);
+    m->shared.windows.door[0] = (struct scif_door){{(uint32_t)getpid(), (uint32_t)door[1]}, cookie};
+    atomic_store(&m->shared.windows.owners, 1);
+    munmap(m, sizeof *m);
+    for (uint32_t n = 1; n <= 64; n++) TELL(FAR_MAP, 1, "wlwb", n, 0, 1, SCIF_PROT_READ);
+    uint64_t before = weft_now_ns();
+    assert_int_equal(map_window(65, 1), ENOMEM); /* more than may wait: at once */
+    assert_true(weft_now_ns() - before < WEFT_NS_PER_S * TEST_SLOWDOWN);
+    for (unsigned all = other.got + 64; other.got != all;) await_op(FAR_MAPPED);
+    assert_int_equal(other.rest[4], ENOMEM);
+    close_all(door, 2);
+    close(s);
+    close_all(fd, 5);
+    await_op(FAR_CLOSE);
+}
+
+/* ---- A program here that breaks the rules: its line ends, and nothing else ---- */
+static void program__with_nonsense_loses_its_line_only(void **state) {
+    static const struct scif_pages map[] = {{.pages = 0},
+                                            {.pages = 1, .offset = 1},
+                                            {.pages = 1, .offset = UINT64_C(1) << 63},
+                                            {.pages = SHARE_PAGES_MAX + 1},
+                                            {.pages = 1, .prot = 4}};
+    static const struct scif_rma rma[] = {{.offset = 8, .whole = 8},
+                                          {.offset = 8, .from = 16, .whole = 8},
+                                          {.offset = 1, .whole = 8},
+                                          {.whole = 7}};
+    int fd[5], file = memfd_create("pages", MFD_CLOEXEC);
+    make_connection(1, fd);
+    for (size_t i = 0; i < sizeof rma / sizeof *rma; i++) {
+        struct scif_rma q = rma[i];
+        struct scif_record out = {.data = &q, .bytes = sizeof q};
+        q.endpoint = accepted;
+        q.needs = SCIF_PROT_WRITE;
+        q.bytes = 8;
+        q.write = 1;
+        open_writer();
+        assert_int_equal(scif_record_send(writer, &out, 0), 0);
+        assert_true(hangs_up(writer));
+        close(writer);
+    }
+    for (size_t i = 0; i < sizeof map / sizeof *map; i++) {
+        struct scif_pages q = map[i];
+        struct scif_record out = {.data = &q, .bytes = sizeof q, .fd = {file}, .fds = 1};
+        int s = open_pages_line();
+        q.op = SCIF_PAGES_MAP;
+        q.endpoint = accepted;
+        assert_int_equal(scif_record_send(s, &out, 0), 0);
+        assert_true(hangs_up(s));
+        close(s);
+    }
+    close(file);
+    nothing_comes();
+    close_all(fd, 5);
+    await_op(FAR_CLOSE);
+}
+
+/* Before its connection is accepted. */
+static void program__with_an_RMA_too_early_is_ENXIO(void **state) {
+    struct scif_answer a;
+    int fd[3];
+    assert_int_equal(ask((struct scif_request){.op = SCIF_OP_OPEN}, &a, fd, 3), 0);
+    accepted = a.endpoint;
+    assert_int_equal(
+        ask((struct scif_request){.op = SCIF_OP_CONNECT, .endpoint = accepted, .peer = {1, 77}}, &a, NULL, 0),
+        EINPROGRESS);
+    open_writer();
+    request(0, SCIF_PROT_WRITE, 0);
+    assert_int_equal(answer_to(0).error, ENXIO);
+    close(writer);
+    close_all(fd, 3);
+}
+
 /* ---- Wrong ones: the connection of the services ends, with all that is in it, and nothing else ---- */
 static void still_serves(void) {
     int fd[5];
@@ -692,6 +775,9 @@ int main(void) {
         T(connection__of_another_process_than_before_ends_all),
         T(mapping__that_comes_too_late_is_given_back),
         T(mappings__without_end_are_refused),
+        T(mapping__of_owner_that_says_nothing_is_ENOMEM),
+        T(program__with_nonsense_loses_its_line_only),
+        T(program__with_an_RMA_too_early_is_ENXIO),
         T(message__that_is_none_ends_all),
         T(message__of_junk_harms_nobody),
     };

@@ -88,6 +88,12 @@ struct scif_kept {
     uint32_t holder, fd;
 };
 
+/* Where an owner is asked to move pages (watch.h). */
+struct scif_door {
+    struct scif_kept kept;
+    uint64_t cookie; /* the system's name of that socket: the service may have another one under that number */
+};
+
 /* Where the words of a ring are in its mapping, as the system gave them, and the turn to use it. */
 struct scif_ring_words {
     uint32_t entries, sq_head, sq_tail, sq_mask, sq_array, cq_head, cq_tail, cq_mask, cqes;
@@ -124,7 +130,7 @@ struct scif_windows {
     _Atomic uint64_t name; /* random: how its owners know which one is meant; 0: it has no owner yet */
     struct scif_ring ring[SCIF_RINGS_MAX];
     struct scif_file file[SCIF_FILES_MAX];
-    struct scif_kept door[SCIF_OWNERS_MAX]; /* where an owner is asked to move pages (watch.h) */
+    struct scif_door door[SCIF_OWNERS_MAX];
     struct scif_user user[SCIF_USERS_MAX];
     _Alignas(SCIF_PAGE) struct scif_piece piece[SCIF_PIECES_MAX];
 };

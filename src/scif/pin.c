@@ -1,6 +1,7 @@
 #include "scif/pin.h"
 #include "base/log.h"
 #include "scif/coherent.h"
+#include "scif/door.h"
 #include "scif/intercept.h"
 #include "scif/line.h"
 #include "scif/pages.h"
@@ -69,7 +70,8 @@ void pin_become_owner(struct endpoint *e) {
     for (uint64_t name; !atomic_load(&w->name); atomic_store(&w->name, name)) /* at once: others look */
         if (getrandom(&name, sizeof name, 0) < 0) return;
     int err = i < SCIF_OWNERS_MAX ? watch_start() : ENOMEM;
-    if (!err) err = keep(e, watch_door(), &w->door[i]);
+    if (!err) err = keep(e, watch_door(), &w->door[i].kept);
+    if (!err) w->door[i].cookie = door_cookie(watch_door());
     if (err) {
         weft_warn("scif", "the windows of this process cannot be mapped: %s", strerror(err));
         return;

@@ -1,4 +1,5 @@
 #include "scif/watch.h"
+#include "base/clock.h"
 #include "base/log.h"
 #include "scif/coherent.h"
 #include "scif/door.h"
@@ -191,15 +192,27 @@ int watch_start(void) {
 int watch_door(void) { return door; }
 
 /* ---- Asking ---- */
+/* False: nothing comes in that time. */
+static bool await_answer(int reply, uint64_t patience_ns) {
+    struct pollfd p = {.fd = reply, .events = POLLIN};
+    uint64_t end = weft_now_ns() + patience_ns, now;
+    int n = 0;
+    while (n <= 0 && (now = weft_now_ns()) < end) n = poll(&p, 1, (int)((end - now) / WEFT_NS_PER_MS) + 1);
+    return n > 0;
+}
+
 int watch_ask(const struct scif_windows *w, uint32_t owner, uint64_t offset, uint64_t bytes) {
     struct scif_question q = {w->name, offset, bytes, SCIF_QUESTION_MOVE, 0};
     int reply = door_ask(w, owner, &q, 0);
     if (reply < 0) return -reply;
     int32_t answer = 0;
-    ssize_t n;
-    do n = recv(reply, &answer, sizeof answer, 0);
-    while (n < 0 && errno == EINTR);
+    int kept = errno;
+    bool answered = await_answer(reply, door_patience_ns(bytes));
+    ssize_t n = answered ? recv(reply, &answer, sizeof answer, MSG_DONTWAIT) : 0;
     close_descriptor(reply);
+    errno = kept;
+    if (!answered) weft_error("scif", "a window is not mapped: the program that has it does not answer");
+    if (!answered) return ENOMEM;
     if (n != sizeof answer) return ESRCH;
     return answer == 0 || answer == ENXIO ? answer : ENOMEM;
 }

@@ -171,6 +171,8 @@ bool rma_ask(struct service *s, struct line *l, const struct scif_rma *q);
 void rma_on_message(struct remote *r, struct link *l, uint64_t key, struct weft_reader *in, enum far_op op,
                     const struct ep_msg *msg, struct ep_sink *sink);
 void rma_lost(struct remote *r); /* it goes */
+/* Its id may be another one's next: the other service gives them. */
+void rma_link_gone(const struct link *l);
 
 /* ---- pages.c: lines of programs for shared pages, and what programs here have mapped there ---- */
 struct pages_record {

@@ -2,6 +2,7 @@
  * in memory. The owner's program is asked first (its watch's thread, coherent.c): its own addresses become
  * sharers. A mapping from elsewhere is a view: runs of pages of one file each, each a sharer. */
 #include "base/clock.h"
+#include "base/log.h"
 #include "scif/door.h"
 #include "scif/service/far.h"
 
@@ -38,7 +39,7 @@ struct run {
 struct view {
     struct remote *remote;
     uint32_t number;
-    uint32_t cost;
+    uint32_t cost, prot;
     unsigned runs;
     struct run *run;
 };
@@ -49,6 +50,7 @@ struct map_ask {           /* an owner has been asked */
     uint64_t key; /* of the link */
     uint64_t offset;
     uint32_t number, pages, prot;
+    uint64_t until_ns;
 };
 
 /* ---- Homes ---- */
@@ -153,8 +155,8 @@ static void view_destroy(struct view *v) {
     weft_map_remove(&v->remote->far->views, view_key(v->remote, v->number));
     for (unsigned i = 0; i < v->runs; i++) {
         struct run *r = &v->run[i];
+        leave(r->home, r->sharer); /* what waited for it is done while the pages are known to be in use */
         if (r->shown != MAP_FAILED) munmap(r->shown, (size_t)r->count * SHARE_PAGE);
-        leave(r->home, r->sharer);
     }
     v->remote->view_cost -= v->cost;
     free(v->run);
@@ -212,7 +214,7 @@ static int make_view(const struct map_ask *a) {
     if (u) atomic_store(&u->mapped, 1);
     if (u) space_leave(u);
     if (!v) return ENOMEM;
-    *v = (struct view){.remote = r, .number = a->number};
+    *v = (struct view){.remote = r, .number = a->number, .prot = a->prot};
     if (weft_map_put(&r->far->views, view_key(r, a->number), v)) {
         free(v);
         return ENOMEM;
@@ -266,6 +268,7 @@ static void start(struct map_ask *a, struct link *l) {
     int err = table_check(l->space.table, a->offset, (uint64_t)a->pages * SHARE_PAGE, (int)a->prot);
     int fd = err ? -1 : ask_owner(l, a);
     a->reply = (struct watch){fd, on_reply};
+    a->until_ns = weft_now_ns() + door_patience_ns((uint64_t)a->pages * SHARE_PAGE);
     if (fd >= 0 && !service_watch(s, &a->reply, EPOLLIN)) return;
     if (fd >= 0) close(fd);
     if (!err) err = make_view(a); /* the owner is gone: there may be a home all the same */
@@ -280,13 +283,12 @@ void homes_on_map(struct remote *r, struct link *l, struct weft_reader *in) {
     uint32_t pages = weft_get_u32(in), prot = weft_get_u8(in);
     unsigned asks = 0;
     weft_list_for_each(it, &r->map_asks) asks++;
-    bool good = !in->failed && asks < ASKS_MAX && pages && pages <= SHARE_PAGES_MAX &&
-                offset % SHARE_PAGE == 0 && offset < OFFSET_END &&
-                !(prot & ~(uint32_t)(SCIF_PROT_READ | SCIF_PROT_WRITE)) &&
+    bool good = !in->failed && share_is_mappable(offset, pages, prot) &&
                 !weft_map_get(&r->far->views, view_key(r, number));
+    bool can = a && asks < ASKS_MAX && l && l->state == LINK_OPEN;
     if (!good) far_fail(r, "a bad mapping");
-    if (good && (!a || !l || l->state != LINK_OPEN)) answer(r, number, ENOMEM);
-    if (!good || !a || !l || l->state != LINK_OPEN) {
+    if (good && !can) answer(r, number, ENOMEM);
+    if (!good || !can) {
         free(a);
         return;
     }
@@ -310,8 +312,8 @@ void homes_on_page(struct remote *r, uint32_t number, const struct share_message
         view_destroy(v);
         return;
     }
-    int err = EPROTO;
-    for (unsigned i = 0; i < v->runs; i++) {
+    int err = EPROTO; /* also for one that asks for pages of a mapping that allows nothing */
+    for (unsigned i = 0; v->prot && i < v->runs; i++) {
         struct run *run = &v->run[i];
         struct share_message in = *m;
         in.page = m->page - run->first;
@@ -334,12 +336,33 @@ void homes_lost(struct remote *r) {
 }
 
 /* ---- Time, end ---- */
+/* Owners that do not answer: they are stopped. When to look again. */
+static uint64_t expire_asks(const struct remote *r, uint64_t now) {
+    uint64_t next = WEFT_TIME_NEVER;
+    weft_list_for_each_safe(it, &r->map_asks) {
+        struct map_ask *a = weft_list_entry(it, struct map_ask, link);
+        if (a->until_ns > now) {
+            if (a->until_ns < next) next = a->until_ns;
+            continue;
+        }
+        weft_warn("scif", "a window is not mapped: the program that has it does not answer");
+        service_unwatch(r->far->s, &a->reply);
+        answer(a->remote, a->number, ENOMEM);
+        ask_free(a);
+    }
+    return next;
+}
+
 uint64_t homes_expire(struct far *f, uint64_t now) {
     uint64_t next = WEFT_TIME_NEVER;
+    weft_list_for_each(it, &f->remotes) {
+        uint64_t at = expire_asks(weft_list_entry(it, struct remote, link), now);
+        if (at < next) next = at;
+    }
     weft_list_for_each_safe(it, &f->homes) {
         struct home_of *h = weft_list_entry(it, struct home_of, link);
         if (!h->home.busy.count) continue;
-        next = now + LOOK_NS;
+        if (now + LOOK_NS < next) next = now + LOOK_NS;
         struct sharer *late = home_late(&h->home, now, PATIENCE_NS);
         if (!late) continue;
         end_view(((struct run *)late->user)->view);

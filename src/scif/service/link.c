@@ -66,6 +66,7 @@ static void reach(struct link *l, int error) {
 static void detach(struct link *l) {
     if (!l->remote) return;
     reach(l, ECONNRESET);
+    rma_link_gone(l);
     weft_map_remove(&l->remote->far->links, l->key);
     weft_list_remove(&l->link);
     weft_list_remove(&l->due);

@@ -229,9 +229,15 @@ void pages_leave(struct line *l) {
     l->pages = NULL;
 }
 
+/* As the other service will see it, which would end all connections with this one for what a program says. */
+static bool is_sound(const struct scif_pages *q) {
+    if (q->op == SCIF_PAGES_OWN) return true; /* it is of this host only */
+    return q->op == SCIF_PAGES_MAP && share_is_mappable(q->offset, q->pages, q->prot);
+}
+
 bool pages_ask(struct service *s, struct line *l, const struct scif_pages *q, int file) {
-    bool own = q->op == SCIF_PAGES_OWN, known = own || q->op == SCIF_PAGES_MAP;
-    if (file < 0 || !known || find_guest(l, q->mapping) || find_local(l, q->mapping)) {
+    bool own = q->op == SCIF_PAGES_OWN;
+    if (file < 0 || !is_sound(q) || find_guest(l, q->mapping) || find_local(l, q->mapping)) {
         if (file >= 0) close(file);
         return false;
     }

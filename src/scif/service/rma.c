@@ -19,6 +19,7 @@
 #define FENCES     (SCIF_RMA_FENCE_PEER | SCIF_RMA_FORGET) /* which the other service answers */
 #define NEEDS_FAR  (SCIF_PROT_READ | SCIF_PROT_WRITE | SCIF_RMA_ONE_WINDOW | FENCES)
 #define NEEDS_ALL  (NEEDS_FAR | SCIF_RMA_LEFT | SCIF_RMA_FENCE_SELF)
+#define NO_LINK    UINT64_MAX
 #define COPY_BYTES 4096u /* so much is copied rather than lent until it is acknowledged */
 
 /* Both go on while transfers use their memory. */
@@ -32,7 +33,7 @@ struct stage {
 struct rma {               /* of a program here */
     struct weft_list link; /* in remote.rmas */
     struct stage *stage;
-    uint64_t key; /* of the link */
+    uint64_t key; /* of the link; NO_LINK: it is gone */
     struct scif_rma what;
     unsigned users; /* its slot, and the transport while it has the block */
     bool coming;    /* the bytes of a read are on their way */
@@ -172,10 +173,18 @@ static void go_on(struct remote *r) {
     }
 }
 
+/* The part lies in the range. */
+static bool is_within(const struct scif_rma *q) {
+    uint64_t at = q->offset - q->from;
+    return q->whole && q->offset >= q->from && at <= q->whole && q->bytes <= q->whole - at;
+}
+
+/* As the other service will see it, which would end all connections with this one for what a program says. */
 static bool is_sound(const struct stage *st, const struct scif_rma *q) {
     bool fence = q->needs & (FENCES | SCIF_RMA_FENCE_SELF);
     return q->write <= 1 && !(q->needs & ~NEEDS_ALL) && q->block < SCIF_STAGE_BLOCKS && !st->busy[q->block] &&
-           q->bytes <= SCIF_BLOCK_BYTES && (q->bytes || q->write) && !(fence && (q->bytes || !q->write));
+           q->bytes <= SCIF_BLOCK_BYTES && (q->bytes || q->write) && !(fence && (q->bytes || !q->write)) &&
+           is_within(q);
 }
 
 static void on_reached(void *arg, int error) { finish(arg, error); }
@@ -209,7 +218,9 @@ bool rma_ask(struct service *s, struct line *line, const struct scif_rma *q) {
     if (l && l->state == LINK_OPEN)
         start(l, m);
     else
-        finish(m, !l ? ENXIO : atomic_load(&l->from->queue.far) == SCIF_FAR_LOST ? ENODEV : ECONNRESET);
+        finish(m, !l || !l->from                                      ? ENXIO
+                  : atomic_load(&l->from->queue.far) == SCIF_FAR_LOST ? ENODEV
+                                                                      : ECONNRESET);
     return true;
 }
 
@@ -327,6 +338,8 @@ static void on_shared_moved(void *arg, int error);
 static bool move_shared(struct served *v) {
     struct link *l = link_of(v);
     if (!v->what.bytes || !homes_have(l, v->what.offset, v->what.bytes) || check(l, &v->what)) return false;
+    struct scif_user *u = space_enter(&l->space);
+    if (!u) return false;
     v->busy = v->waits = true;
     homes_rma(l, &(struct homes_rma){.write = v->what.write != 0,
                                      .offset = v->what.offset,
@@ -334,6 +347,7 @@ static bool move_shared(struct served *v) {
                                      .memory = v->memory,
                                      .done = on_shared_moved,
                                      .arg = v});
+    space_leave(u);
     return true;
 }
 
@@ -431,11 +445,11 @@ static bool get_request(struct weft_reader *in, unsigned *slot, bool read, struc
     out->offset = weft_get_u64(in);
     out->from = weft_get_u64(in);
     out->whole = weft_get_u64(in);
-    bool within = out->offset >= out->from && out->offset - out->from <= out->whole &&
-                  out->bytes <= out->whole - (out->offset - out->from);
     bool sound = !(out->needs & FENCES) || (!read && !out->bytes);
-    return !in->failed && !(out->needs & ~NEEDS_FAR) && out->bytes <= SCIF_BLOCK_BYTES && out->whole &&
-           within && sound;
+    bool good = !in->failed && !(out->needs & ~NEEDS_FAR) && out->bytes <= SCIF_BLOCK_BYTES &&
+                is_within(out) && sound;
+    if (out->bytes) out->needs |= read ? SCIF_PROT_READ : SCIF_PROT_WRITE; /* whatever it says */
+    return good;
 }
 
 static void on_request(struct remote *r, struct link *l, const struct served *from, struct weft_reader *in,
@@ -496,6 +510,15 @@ static void lose_rma(struct remote *r, struct rma *m) {
     weft_list_remove(&m->order.link);
     if (l) count_left(l, m, r->lost);
     finish(m, r->lost);
+}
+
+static void forget_link(struct rma *m, uint64_t key) {
+    if (m && m->key == key) m->key = NO_LINK;
+}
+
+void rma_link_gone(const struct link *l) {
+    for (unsigned i = 0; i < FAR_SLOTS; i++) forget_link(l->remote->asked_for[i], l->key);
+    weft_list_for_each(it, &l->remote->rmas) forget_link(weft_list_entry(it, struct rma, link), l->key);
 }
 
 void rma_lost(struct remote *r) {
