@@ -36,7 +36,10 @@ static struct host {
     char dir[32];
     struct node_daemon *d;
     pthread_t thread;
-} host[2] = {{.dir = "/tmp/weft-far-test-XXXXXX"}, {.dir = "/tmp/weft-far-test-XXXXXX"}};
+} host[3] = {{.dir = "/tmp/weft-far-test-XXXXXX"},
+             {.dir = "/tmp/weft-far-test-XXXXXX"},
+             {.dir = "/tmp/weft-far-test-XXXXXX"}};
+static char join[NODE_JOIN_TEXT_MAX];
 static char service[WEFT_PATH_MAX];
 
 static void *loop(void *arg) {
@@ -46,14 +49,20 @@ static void *loop(void *arg) {
     return NULL;
 }
 
-static void up(struct host *h, const char *join) {
+static void up(struct host *h, const char *to) {
     assert_non_null(mkdtemp(h->dir));
     struct node_daemon_config cfg = {
-        .run_dir = h->dir, .executor = "/bin/true", .no_inventory = true, .wanted_node = -1, .join = join};
+        .run_dir = h->dir, .executor = "/bin/true", .no_inventory = true, .wanted_node = -1, .join = to};
     assert_int_equal(node_daemon_open(&h->d, &cfg), WEFT_OK);
     while (node_daemon_state(h->d) != NODE_DAEMON_READY)
         assert_int_equal(node_daemon_step(h->d, -1), WEFT_OK);
     assert_int_equal(pthread_create(&h->thread, NULL, loop, h), 0);
+}
+
+static void down(struct host *h) {
+    node_daemon_stop(h->d);
+    pthread_join(h->thread, NULL);
+    node_daemon_close(h->d);
 }
 
 static void start_service(void) {
@@ -222,7 +231,6 @@ static bool hangs_up(int fd) {
 }
 
 static int group_setup(void **state) {
-    char join[NODE_JOIN_TEXT_MAX];
     setenv("WEFT_ADAPTER", "udp", 1);
     setenv("WEFT_LOG", getenv("TEST_LOG") ? getenv("TEST_LOG") : "error", 1);
     up(&host[0], NULL);
@@ -242,15 +250,11 @@ static int group_teardown(void **state) {
     ep_close(other.ep, 0);
     node_client_endpoint_closed(other.client);
     node_client_close(other.client);
-    for (int i = 1; i >= 0; i--) {
-        node_daemon_stop(host[i].d);
-        pthread_join(host[i].thread, NULL);
-        node_daemon_close(host[i].d);
-    }
+    for (int i = 1; i >= 0; i--) down(&host[i]);
     uint64_t end = weft_now_ns() + LONG_NS;
     while (access(service, F_OK) == 0 && weft_now_ns() < end) poll(NULL, 0, 10); /* it ends with its daemon */
     int left = access(service, F_OK) == 0;
-    for (int i = 0; i < 2; i++) weft_dir_remove(host[i].dir);
+    for (int i = 0; i < 3; i++) weft_dir_remove(host[i].dir);
     return left ? -1 : 0;
 }
 
@@ -575,6 +579,58 @@ static void mapping__of_owner_that_says_nothing_is_ENOMEM(void **state) {
     await_op(FAR_CLOSE);
 }
 
+/* ---- News of nodes ---- */
+static int greeted(void) {
+    int kept = line;
+    open_line();
+    int s = line;
+    line = kept;
+    return s;
+}
+
+/* Asks so often, and takes none of the answers; how often before the line ended. */
+static int ask_for_news(int s, int times) {
+    struct scif_request q = {.op = SCIF_OP_NEWS};
+    struct scif_record out = {.data = &q, .bytes = sizeof q};
+    struct scif_answer a;
+    int n = 0;
+    for (; n < times && !scif_record_send(s, &out, 0); n++)
+        ask((struct scif_request){.op = SCIF_OP_HELLO, .value = SCIF_PROTOCOL}, &a, NULL,
+            0); /* it is served */
+    return n;
+}
+
+static unsigned last_news(int s, unsigned wanted) {
+    struct {
+        struct scif_answer head;
+        uint16_t node[SCIF_NODES_MAX];
+    } in = {0};
+    while (in.head.value != wanted) {
+        struct pollfd p = {.fd = s, .events = POLLIN};
+        struct scif_record r = {.data = &in, .bytes = sizeof in};
+        if (poll(&p, 1, (int)(LONG_NS / WEFT_NS_PER_MS)) != 1 || scif_record_receive(s, &r, 0)) break;
+    }
+    return in.head.value;
+}
+
+/* A handler of the program's takes its time. */
+static void news__for_a_slow_program_wait_for_it(void **state) {
+    int s = greeted(), most = ask_for_news(s, 100000);
+    assert_in_range(most, 10, 99999);
+    close(s);
+    s = greeted();
+    int other_one = greeted();
+    ask_for_news(s, most - 1);
+    ask_for_news(other_one, 1);
+    up(&host[2], join);
+    assert_int_equal(last_news(other_one, 3), 3);
+    assert_int_equal(last_news(s, 3), 3);
+    down(&host[2]);
+    assert_int_equal(last_news(s, 2), 2);
+    close(other_one);
+    close(s);
+}
+
 /* ---- A program here that breaks the rules: its line ends, and nothing else ---- */
 static void program__with_nonsense_loses_its_line_only(void **state) {
     static const struct scif_pages map[] = {{.pages = 0},
@@ -776,6 +832,7 @@ int main(void) {
         T(mapping__that_comes_too_late_is_given_back),
         T(mappings__without_end_are_refused),
         T(mapping__of_owner_that_says_nothing_is_ENOMEM),
+        T(news__for_a_slow_program_wait_for_it),
         T(program__with_nonsense_loses_its_line_only),
         T(program__with_an_RMA_too_early_is_ENXIO),
         T(message__that_is_none_ends_all),

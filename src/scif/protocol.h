@@ -25,8 +25,8 @@ enum scif_op {
     SCIF_OP_LISTEN,  /* endpoint, value: backlog */
     SCIF_OP_CONNECT, /* endpoint, peer: a listener, value: 1: only ask how it went. Answer: port; EINPROGRESS
                       */
-    SCIF_OP_ACCEPT,  /* endpoint. Answer: as of OPEN and STATE, or EAGAIN; value: bytes to be taken from the
-                        descriptor */
+    SCIF_OP_ACCEPT,  /* endpoint. Answer: as of OPEN and STATE, or EAGAIN; value: if this byte is in the
+                        descriptor it is to be taken, 0: none */
     SCIF_OP_STATE,   /* endpoint. Answer: value, an enum scif_state; connected: peer; descriptors: its memory,
                         its far end */
     SCIF_OP_KEEP,    /* endpoint, value: a descriptor of the program's, which the service takes a copy of, and

@@ -512,6 +512,7 @@ void world_open(void) {
     weft_list_init(&s.lines);
     weft_list_init(&s.connecting);
     now_ns = WEFT_NS_PER_S;
+    s.spare = -1;
     s.epoll = epoll_create1(EPOLL_CLOEXEC);
     FUZZ_CHECK(node_ports_init(&s.ports) == 0 && far_open(&s) == 0);
     FUZZ_CHECK(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, door) == 0);

@@ -44,6 +44,14 @@ int end_make_memory(void) {
     return fd;
 }
 
+bool end_is_memory(int fd) {
+    const int needed = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL;
+    struct stat is;
+    int seals = fcntl(fd, F_GET_SEALS);
+    return seals >= 0 && (seals & needed) == needed && fstat(fd, &is) == 0 &&
+           is.st_size == (off_t)sizeof(struct scif_memory);
+}
+
 /* ---- Life ---- */
 /* It hangs up when the program closes its end, and when the peer's end went (connect_end), which left a byte
  * unread in the program's socket: while that is there the program is too. Then only changes count: a socket
