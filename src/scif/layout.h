@@ -24,7 +24,8 @@
 enum queue_mark {
     QUEUE_MARK_NONE,
     QUEUE_MARK_SET,
-    QUEUE_MARK_BUSY /* being set */
+    QUEUE_MARK_BUSY, /* being set, by the process whose number is in the bits above: 0: it is not known */
+    QUEUE_MARK_BITS
 };
 
 /* Whose queue it is: a peer's on this host, or the service's, which stands for a peer on another host. */
@@ -91,7 +92,8 @@ struct scif_kept {
 /* Where an owner is asked to move pages (watch.h). */
 struct scif_door {
     struct scif_kept kept;
-    uint64_t cookie; /* the system's name of that socket: the service may have another one under that number */
+    uint64_t
+        cookie; /* the system's name of that socket: the service may have another one under that number */
 };
 
 /* Where the words of a ring are in its mapping, as the system gave them, and the turn to use it. */
@@ -137,7 +139,9 @@ struct scif_windows {
 
 struct scif_private {
     _Alignas(64) atomic_uint sending, receiving; /* turn.h */
-    _Alignas(64) pthread_mutex_t window_lock;    /* robust, between processes */
+    atomic_uint shared; /* more than one process has it, or had it: each says so to the service, which looks
+                           after what it was at when it ends */
+    _Alignas(64) pthread_mutex_t window_lock; /* robust, between processes */
     uint64_t next_window;
     uint32_t next_mark, gone;                             /* gone: pieces of that kind */
     uint32_t slots[SCIF_RINGS_MAX][SCIF_RING_SLOTS / 32]; /* a bit for each buffer in use */

@@ -154,6 +154,34 @@ struct end *end_find(struct service *s, uint64_t id) {
     return weft_map_get(&s->ends, id);
 }
 
+/* ---- Processes that go ---- */
+static bool free_turn(atomic_uint *turn, unsigned process) {
+    return atomic_compare_exchange_strong(turn, &process, 0);
+}
+
+static void free_rings(struct scif_windows *w, unsigned process) {
+    for (unsigned i = 0; i < SCIF_RINGS_MAX; i++) (void)free_turn(&w->ring[i].turn, process);
+}
+
+void end_process_gone(const struct end *e, pid_t pid) {
+    unsigned process = (unsigned)pid;
+    if (e->peer_inner < 0) return;
+    struct scif_memory *m = mmap(NULL, sizeof *m, PROT_READ | PROT_WRITE, MAP_SHARED, e->memory, 0);
+    struct scif_shared *p =
+        mmap(NULL, SCIF_SHARED_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, e->peer_memory, SCIF_SHARED_AT);
+    if (m != MAP_FAILED && p != MAP_FAILED) {
+        bool received = atomic_load(&m->own.receiving) == process;
+        queue_receiver_ended(&m->shared.queue, process, received, e->inner.fd, e->peer_inner);
+        queue_sender_ended(&p->queue, process, e->peer_inner, e->inner.fd);
+        (void)free_turn(&m->own.receiving, process);
+        (void)free_turn(&m->own.sending, process);
+        free_rings(&m->shared.windows, process);
+        free_rings(&p->windows, process);
+    }
+    if (m != MAP_FAILED) munmap(m, sizeof *m);
+    if (p != MAP_FAILED) munmap(p, SCIF_SHARED_BYTES);
+}
+
 /* ---- Ports ---- */
 int end_bind(struct service *s, struct end *e, uint16_t wanted, bool privileged) {
     if (e->state != SCIF_STATE_UNBOUND && e->state != SCIF_STATE_BOUND) return EISCONN;

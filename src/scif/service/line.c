@@ -16,12 +16,21 @@
 
 #define PAUSE_MS 10
 
+static void leave_shared(struct service *s, struct line *l) {
+    for (unsigned i = 0; i < l->shared_count; i++) {
+        struct end *e = end_find(s, l->shared[i]);
+        if (e) end_process_gone(e, l->pid);
+    }
+    free(l->shared);
+}
+
 void line_close(struct service *s, struct line *l) {
     if (l->request) request_drop(s, l->request);
     if (l->stage) rma_leave(l);
     if (l->pages) pages_leave(l);
     weft_list_remove(&l->link);
     service_unwatch(s, &l->watch);
+    leave_shared(s, l);
     free(l);
 }
 
@@ -100,6 +109,20 @@ static int serve_keep(struct end *e, struct line *l, uint32_t fd, struct reply *
     return 0;
 }
 
+/* Those that are gone make room: a process says it of each endpoint once. */
+static int serve_shared(struct service *s, struct line *l, uint64_t id) {
+    unsigned n = l->shared_count;
+    if (n && (n & (n - 1)) == 0)
+        for (unsigned i = n = 0; i < l->shared_count; i++)
+            if (l->shared[i] != id && end_find(s, l->shared[i])) l->shared[n++] = l->shared[i];
+    l->shared_count = n;
+    uint64_t *more = (n & (n - 1)) == 0 ? realloc(l->shared, (n ? 2 * n : 1) * sizeof *more) : l->shared;
+    if (!more) return ENOMEM;
+    l->shared = more;
+    l->shared[l->shared_count++] = id;
+    return 0;
+}
+
 static int serve(struct service *s, struct line *l, const struct scif_request *q, struct reply *r) {
     r->head.peer.node = s->node;
     switch (q->op) {
@@ -123,6 +146,7 @@ static int serve(struct service *s, struct line *l, const struct scif_request *q
     case SCIF_OP_ACCEPT: return serve_accept(s, e, r);
     case SCIF_OP_STATE: return serve_state(e, r);
     case SCIF_OP_KEEP: return serve_keep(e, l, q->value, r);
+    case SCIF_OP_SHARED: return serve_shared(s, l, e->id);
     default: return EPROTO;
     }
     if (e->port) r->head.port = e->port->number;

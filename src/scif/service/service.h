@@ -85,6 +85,8 @@ struct line { /* of a program, or of another node's service, for one request */
     bool news;     /* is told of nodes that come and go */
     bool news_due; /* ... as soon as there is room */
     pid_t pid;
+    uint64_t *shared; /* endpoints of which the process is one of several (SCIF_OP_SHARED) */
+    unsigned shared_count;
     struct request *request; /* of another node's */
     struct stage *stage;     /* it is for RMAs; else NULL */
     struct pages *pages;     /* it is for shared pages; else NULL */
@@ -148,6 +150,8 @@ int end_listen(struct end *e, uint32_t backlog);
 /* Takes a copy of a descriptor of that process; the copy's number, or -errno. */
 int end_keep(struct end *e, pid_t pid, uint32_t fd);
 void end_leave_port(struct service *s, struct end *e);
+/* One of the processes that have it is gone, or executes another program: what it was at is seen to. */
+void end_process_gone(const struct end *e, pid_t pid);
 
 /* ---- connect.c: connections ---- */
 /* EINPROGRESS, or the answer, which is given once: 0 makes it connected. */
