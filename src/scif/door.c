@@ -19,21 +19,26 @@ uint64_t door_cookie(int fd) {
 }
 
 /* What the service has under that number may be another socket by now, in which a question does harm. A door
- * whose process has ended hangs up. */
-static int fetch_one(const struct scif_windows *w, uint32_t owner) {
+ * whose process has ended hangs up. *ended: it is one of these. */
+static int fetch_one(const struct scif_windows *w, uint32_t owner, bool *ended) {
+    *ended = false;
     if (owner >= SCIF_OWNERS_MAX) return -1;
     struct scif_door said = w->door[owner];
-    int fd = kept_fetch(&said.kept);
+    int kept = errno, fd = kept_fetch(&said.kept);
     struct pollfd p = {.fd = fd};
+    *ended = fd < 0 && errno == EBADF;
+    errno = kept;
     if (fd < 0 || (said.cookie && door_cookie(fd) == said.cookie && poll(&p, 1, 0) == 0)) return fd;
+    *ended = true;
     close_descriptor(fd);
     return -1;
 }
 
 int door_fetch(const struct scif_windows *w, uint32_t owner) {
-    int fd = fetch_one(w, owner);
+    bool ended;
+    int fd = fetch_one(w, owner, &ended);
     for (uint32_t i = 0; fd < 0 && i < SCIF_OWNERS_MAX && i < atomic_load(&w->owners); i++)
-        if (i != owner) fd = fetch_one(w, i);
+        if (i != owner) fd = fetch_one(w, i, &ended);
     return fd;
 }
 
@@ -54,7 +59,15 @@ int door_ask(const struct scif_windows *w, uint32_t owner, const struct scif_que
 }
 
 bool door_is_open(const struct scif_windows *w, uint32_t owner) {
-    int fd = fetch_one(w, owner);
+    bool ended;
+    int fd = fetch_one(w, owner, &ended);
     if (fd >= 0) close_descriptor(fd);
     return fd >= 0;
+}
+
+bool door_has_ended(const struct scif_windows *w, uint32_t owner) {
+    bool ended;
+    int fd = fetch_one(w, owner, &ended);
+    if (fd >= 0) close_descriptor(fd);
+    return ended;
 }

@@ -9,6 +9,8 @@
 
 /* Whether that owner is there. */
 bool door_is_open(const struct scif_windows *w, uint32_t owner);
+/* Whether it certainly is not any more. */
+bool door_has_ended(const struct scif_windows *w, uint32_t owner);
 /* The owner's door, or, if it is not there any more, that of another one that has the windows, by fork(); the
  * caller's to close. -1: nobody is there. */
 int door_fetch(const struct scif_windows *w, uint32_t owner);

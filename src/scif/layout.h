@@ -65,7 +65,8 @@ struct scif_queue {
 #define SCIF_RING_SLOTS  1024u /* buffers of a ring */
 #define SCIF_FILES_MAX   64u
 #define SCIF_OWNERS_MAX  32u /* processes that register at one endpoint, which they share by fork */
-#define SCIF_USERS_MAX   64u /* processes that reach the windows */
+#define SCIF_OWNER_GONE  (SCIF_OWNERS_MAX + 1) /* of a piece: it has ended, and another one has its place */
+#define SCIF_USERS_MAX   64u                   /* processes that reach the windows */
 
 enum piece_kind {
     PIECE_PINNED,

@@ -60,11 +60,30 @@ int pin_file(struct endpoint *e, struct file *f, uint32_t *out) {
     return 0;
 }
 
+/* What it has registered stays, and is nobody's. Readers see the one or the other. */
+static void disown(struct scif_windows *w, uint32_t owner) {
+    for (unsigned i = 0; i < table_count(w); i++)
+        if (w->piece[i].owner == owner)
+            __atomic_store_n(&w->piece[i].owner, SCIF_OWNER_GONE, __ATOMIC_RELAXED);
+}
+
+/* A new place, or that of a process that has ended. SCIF_OWNERS_MAX: none. */
+static unsigned find_place(struct scif_windows *w) {
+    unsigned n = atomic_load(&w->owners);
+    if (n < SCIF_OWNERS_MAX) return n;
+    for (unsigned i = 0; i < SCIF_OWNERS_MAX; i++) {
+        if (!door_has_ended(w, i)) continue;
+        disown(w, i);
+        return i;
+    }
+    return SCIF_OWNERS_MAX;
+}
+
 /* This process becomes one of the owners: whoever maps its windows asks it. Without, none can be mapped. */
 void pin_become_owner(struct endpoint *e) {
     struct scif_windows *w = e->own.table;
     if (e->owner_of == line_process()) return;
-    unsigned i = atomic_load(&w->owners);
+    unsigned i = find_place(w);
     e->owner = SCIF_OWNERS_MAX;
     e->owner_of = line_process();
     for (uint64_t name; !atomic_load(&w->name); atomic_store(&w->name, name)) /* at once: others look */
@@ -77,7 +96,7 @@ void pin_become_owner(struct endpoint *e) {
         return;
     }
     e->owner = i;
-    atomic_store(&w->owners, i + 1);
+    if (i >= atomic_load(&w->owners)) atomic_store(&w->owners, i + 1);
 }
 
 /* ---- Slots ---- */

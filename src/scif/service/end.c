@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/sockios.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -137,7 +138,21 @@ struct end *end_find_inode(struct service *s, uint64_t inode) {
     return NULL;
 }
 
+/* Doors of processes that have ended. */
+static void let_go_of_ended(struct end *e) {
+    unsigned n = 0;
+    for (unsigned i = 0; i < e->kept_count; i++) {
+        struct pollfd p = {.fd = e->kept[i]};
+        if (poll(&p, 1, 0) == 1 && (p.revents & POLLHUP))
+            close(e->kept[i]);
+        else
+            e->kept[n++] = e->kept[i];
+    }
+    e->kept_count = n;
+}
+
 int end_keep(struct end *e, pid_t pid, uint32_t fd) {
+    if (e->kept_count == SCIF_KEPT_MAX) let_go_of_ended(e);
     if (e->kept_count == SCIF_KEPT_MAX) return -ENOSPC;
     int *room = realloc(e->kept, (e->kept_count + 1) * sizeof *room);
     if (!room) return -ENOMEM;
