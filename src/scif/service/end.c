@@ -1,6 +1,7 @@
 /* Endpoints by themselves: their sockets, their memory, their ports. */
 #include "scif/queue.h"
 #include "scif/service/service.h"
+#include "scif/turn.h"
 
 #include "base/error.h"
 #include <errno.h>
@@ -170,12 +171,12 @@ struct end *end_find(struct service *s, uint64_t id) {
 }
 
 /* ---- Processes that go ---- */
-static bool free_turn(atomic_uint *turn, unsigned process) {
-    return atomic_compare_exchange_strong(turn, &process, 0);
+static bool pass_turn(atomic_uint *turn, unsigned from, unsigned to) {
+    return atomic_compare_exchange_strong(turn, &from, to);
 }
 
 static void free_rings(struct scif_windows *w, unsigned process) {
-    for (unsigned i = 0; i < SCIF_RINGS_MAX; i++) (void)free_turn(&w->ring[i].turn, process);
+    for (unsigned i = 0; i < SCIF_RINGS_MAX; i++) (void)pass_turn(&w->ring[i].turn, process, 0);
 }
 
 void end_process_gone(const struct end *e, pid_t pid) {
@@ -185,11 +186,13 @@ void end_process_gone(const struct end *e, pid_t pid) {
     struct scif_shared *p =
         mmap(NULL, SCIF_SHARED_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, e->peer_memory, SCIF_SHARED_AT);
     if (m != MAP_FAILED && p != MAP_FAILED) {
-        bool received = atomic_load(&m->own.receiving) == process;
+        unsigned own = (unsigned)getpid(); /* who has its turn does what it has left */
+        bool received = pass_turn(&m->own.receiving, process, own);
+        bool sent = pass_turn(&m->own.sending, process, own);
         queue_receiver_ended(&m->shared.queue, process, received, e->inner.fd, e->peer_inner);
         queue_sender_ended(&p->queue, process, e->peer_inner, e->inner.fd);
-        (void)free_turn(&m->own.receiving, process);
-        (void)free_turn(&m->own.sending, process);
+        if (received) turn_give(&m->own.receiving);
+        if (sent) turn_give(&m->own.sending);
         free_rings(&m->shared.windows, process);
         free_rings(&p->windows, process);
     }
