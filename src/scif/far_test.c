@@ -476,6 +476,29 @@ static void write_that_was_left__ends_with_peer(void **state) {
     reach();
 }
 
+/* The other service gives the connection's id to the next one, and answers then. */
+static void write_that_was_left__of_an_id_that_is_another_ones(void **state) {
+    int fd[5], next[5];
+    make_connection(1, fd);
+    open_writer();
+    struct scif_shared *peer = peer_of(fd);
+    uint8_t slot = leave_write(peer);
+    TELL(FAR_CLOSE, 1, "", 0);
+    ask_to_connect(1, PORT);
+    TELL(FAR_DONE, 1, "bhll", slot, 0, 0, 0);
+    struct scif_answer a = {.error = EAGAIN};
+    struct scif_request accept = {.op = SCIF_OP_ACCEPT, .endpoint = listener};
+    for (uint64_t end = weft_now_ns() + LONG_NS; ask(accept, &a, next, 5) && weft_now_ns() < end;) turn();
+    assert_int_equal(a.error, 0);
+    assert_int_equal(answer_to(0).error, 0);
+    munmap(peer, SCIF_SHARED_BYTES);
+    close(writer);
+    close_all(fd, 5);
+    close_all(next, 5);
+    while (other.op != FAR_CLOSE && !other.down) turn();
+    assert_int_equal(other.down, 0);
+}
+
 /* ---- Shared pages ---- */
 /* A program that has asked for the mapping is gone; the home did not know of it when it was. */
 static void mapping__that_comes_too_late_is_given_back(void **state) {
@@ -527,6 +550,38 @@ static int share_window(const int fd[5]) {
     munmap(m, sizeof *m);
     close(file);
     return s;
+}
+
+/* What an RMA does needs the right to do it, whatever the request says that it needs. */
+static void rma__against_the_protection_of_a_window_is_EPERM(void **state) {
+    static const uint32_t prot[] = {SCIF_PROT_WRITE, SCIF_PROT_READ};
+    static const uint8_t data[8];
+    int fd[5];
+    make_connection(1, fd);
+    int s = share_window(fd);
+    struct scif_memory *m = mmap(NULL, sizeof *m, PROT_READ | PROT_WRITE, MAP_SHARED, fd[2], 0);
+    assert_true(m != MAP_FAILED);
+    for (int i = 0; i < 2; i++) {
+        uint8_t buf[64];
+        struct weft_writer w;
+        m->shared.windows.piece[0].prot = prot[i];
+        weft_writer_init(&w, buf, sizeof buf);
+        weft_put_u8(&w, i ? FAR_WRITE : FAR_READ);
+        weft_put_u8(&w, 1);
+        weft_put_u32(&w, 1);
+        weft_put_u8(&w, 0);
+        weft_put_u16(&w, 0);
+        weft_put_u32(&w, sizeof data);
+        for (int k = 0; k < 2; k++) weft_put_u64(&w, 0);
+        weft_put_u64(&w, sizeof data);
+        say(&w, i ? data : NULL, i ? sizeof data : 0);
+        await_op(i ? FAR_DONE : FAR_BYTES);
+        assert_int_equal(other.rest[1], EPERM);
+    }
+    munmap(m, sizeof *m);
+    close(s);
+    close_all(fd, 5);
+    await_op(FAR_CLOSE);
 }
 
 static unsigned map_window(uint32_t number, uint32_t pages) {
@@ -839,6 +894,8 @@ int main(void) {
         T(write_that_was_left__holds_close_back),
         T(write_that_was_left__holds_fence_of_peer_back),
         T(write_that_was_left__ends_with_peer),
+        T(write_that_was_left__of_an_id_that_is_another_ones),
+        T(rma__against_the_protection_of_a_window_is_EPERM),
         T(data__beyond_the_window_ends_all),
         T(taken__what_was_not_sent_ends_all),
         T(connection__with_known_id_ends_all),

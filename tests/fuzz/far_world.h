@@ -36,6 +36,11 @@ void world_process_down(uint32_t node, uint32_t process);
 void world_node_down(uint32_t node);
 void world_refuse_next(void); /* the next message cannot be sent */
 
+/* What is around the service (far_outside.c): for far_world.c alone. */
+void outside_open(void);
+void outside_close(void);
+void outside_turn(void); /* peers that the service has failed go down */
+
 /* ---- Programs here ---- */
 enum world_line { WORLD_LINE, WORLD_STAGE, WORLD_PAGES_LINE, WORLD_LINES };
 struct world_end {
