@@ -26,7 +26,9 @@ struct device {
     struct object object;
     struct platform *platform;
     struct backend *backend;
-    cl_uint number; /* in backend->platform->devices */
+    cl_uint number;         /* in backend->platform->devices */
+    cl_uint place;          /* among all devices of its node */
+    _Atomic unsigned usage; /* usage.c's; 0: not counted yet */
     const struct inventory_device *own;
     const char *host;
     cl_device_type type; /* as presented */
@@ -38,6 +40,8 @@ struct device {
 struct backend_entry {
     struct backend *backend;
     const char *host;
+    cl_uint first; /* the place of its first device among its node's */
+    size_t *rank;  /* heap; its devices' places among all, or CHOICE_LEFT_OUT; NULL: as they come */
 };
 
 /* All platforms; discovers at the first call. */
