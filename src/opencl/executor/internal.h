@@ -13,6 +13,12 @@
 #define EXECUTOR_TEXT_MAX   ((uint64_t)4 << 20)   /* options, a kernel's name, an argument */
 #define EXECUTOR_HELD_MAX   ((size_t)256 << 20)   /* bytes of commands held back */
 
+/* Contents that the client may write again by naming their slot. */
+struct kept {
+    struct staging *data; /* held; NULL: none */
+    size_t bytes;
+};
+
 struct executor {
     const struct drivers *drivers;
     uint8_t token[NODE_TOKEN_BYTES];
@@ -28,6 +34,7 @@ struct executor {
     size_t held_bytes;         /* of incoming */
 
     struct staging_pool staging;
+    struct kept kept[WIRE_KEPT_MAX]; /* the serving thread only */
 
     pthread_mutex_t lock;    /* for the fields below; taken last, may be held while sending */
     struct ep *ep;           /* from executor_attach to the end of executor_run */
@@ -39,10 +46,10 @@ struct executor {
     pthread_cond_t done_cond;  /* in_flight is 0 */
     unsigned long in_flight;   /* completions that a driver still owes, or that are being told */
     struct weft_list under_way, zombies, untold; /* untold: have ended */
-    struct weft_map named; /* of what is under way: the client's event -> completion */
-    uint64_t seq;          /* of the latest command that is watched */
-    bool telling;          /* a thread passes ends on */
-    atomic_bool look; /* time to look at them */
+    struct weft_map named;                       /* of what is under way: the client's event -> completion */
+    uint64_t seq;                                /* of the latest command that is watched */
+    bool telling;                                /* a thread passes ends on */
+    atomic_bool look;                            /* time to look at them */
 
     uint64_t look_timer; /* the serving thread's */
     struct builder *builder;
@@ -114,10 +121,20 @@ void results_send(struct executor *x, const struct wire_out *out, const void *da
 void results_reply(struct executor *x, uint64_t request, cl_int status, void *data,
                    size_t bytes); /* frees data */
 void results_event(struct executor *x, uint64_t event, cl_int status, const uint64_t *times);
+void results_not_kept(struct executor *x, uint64_t slot);
 void results_queue_error(struct executor *x, uint64_t queue, cl_int status);
 void results_retry(struct executor *x); /* sends what is kept, if it can now */
 bool results_congested(struct executor *x);
 void results_drop(struct executor *x); /* the client is gone */
+
+/* ---- transfer.c ---- */
+/* Writes to the call's buffer, and takes the data over if it succeeds. */
+cl_int enqueue_write(struct call *c, size_t offset, struct staging *s, size_t size);
+
+/* ---- kept.c ---- */
+/* Keeps the data, beside whoever has it, in place of what was in the slot. Slot 0: not. */
+void kept_put(struct executor *x, uint64_t slot, struct staging *s, size_t bytes);
+void kept_drop_all(struct executor *x);
 
 /* ---- build.c ---- */
 void builder_destroy(struct builder *b); /* waits for the build under way; NULL is nothing */

@@ -427,6 +427,7 @@ void executor_destroy(struct executor *x) {
     completion_wait_all(x);
     objects_fini(&x->objects);
     capture_destroy(x);
+    kept_drop_all(x);
     staging_fini(&x->staging);
     weft_map_fini(&x->named);
     pthread_cond_destroy(&x->done_cond);

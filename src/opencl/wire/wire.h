@@ -12,7 +12,7 @@
 
 #include "transport/endpoint.h"
 
-#define WIRE_VERSION         1u
+#define WIRE_VERSION         2u
 #define WIRE_HANDLER_COMMAND 16 /* the executor's endpoint handler */
 #define WIRE_HANDLER_RESULT  17 /* the client's */
 #define WIRE_CHANNEL         1
@@ -22,6 +22,7 @@
 #define WIRE_WAITS_MAX       64u  /* events of one command; more are gathered by markers */
 #define WIRE_INLINE_BYTES    512u /* argument bytes that travel in the header */
 #define WIRE_PATTERN_BYTES   128u
+#define WIRE_KEPT_MAX        256u /* slots for contents that an executor keeps, from 1 on */
 #define WIRE_HANDLES_MAX     (1u << 20)
 
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "words travel in little-endian order");
