@@ -123,14 +123,17 @@ static struct {
     struct ep *ep;
     struct node_client *client;
     struct ep_peer *peer;
-    int down; /* how the peer went; 0: it is up */
-    uint8_t op, rest[FAR_HEADER_MAX];
+    int down;                                       /* how the peer went; 0: it is up */
+    uint8_t op, rest[FAR_HEADER_MAX];               /* the last message */
+    uint8_t op_before, rest_before[FAR_HEADER_MAX]; /* the one before it */
     unsigned got;
 } other;
 
 static void on_message(void *ctx, struct ep_peer *peer, const struct ep_msg *msg, struct ep_sink *sink) {
     struct weft_reader r;
     weft_reader_init(&r, msg->header, msg->header_bytes);
+    other.op_before = other.op;
+    memcpy(other.rest_before, other.rest, sizeof other.rest);
     other.op = weft_get_u8(&r);
     weft_get_u8(&r);
     weft_get_u32(&r);
@@ -161,6 +164,15 @@ static void await_op(enum far_op op) {
     for (unsigned before = other.got; other.got == before && !other.down && weft_now_ns() < end;) turn();
     assert_int_equal(other.down, 0);
     assert_int_equal(other.op, op);
+}
+
+/* The next two, which may come at once. */
+static void await_ops(enum far_op first, enum far_op second) {
+    uint64_t end = weft_now_ns() + LONG_NS;
+    for (unsigned all = other.got + 2; other.got != all && !other.down && weft_now_ns() < end;) turn();
+    assert_int_equal(other.down, 0);
+    assert_int_equal(other.op_before, first);
+    assert_int_equal(other.op, second);
 }
 
 static void say(const struct weft_writer *w, const void *data, size_t bytes) {
@@ -448,9 +460,8 @@ static void write_that_waits_for_a_slot__holds_message_and_close_back(void **sta
     close_all(line_of, 3);
     nothing_comes();
     TELL(FAR_DONE, 1, "bhll", slot[3], 0, 0, 0);
-    await_op(FAR_WRITE);
-    assert_int_equal(other.rest[0], slot[3]);
-    await_op(FAR_CLOSE); /* its queue has gone with it */
+    await_ops(FAR_WRITE, FAR_CLOSE); /* its queue has gone with it */
+    assert_int_equal(other.rest_before[0], slot[3]);
     munmap(peer, SCIF_SHARED_BYTES);
 }
 
@@ -627,13 +638,34 @@ static unsigned map_window(uint32_t number, uint32_t pages) {
     return map_window_for(number, pages, SCIF_PROT_READ);
 }
 
-/* Whose questions are taken by nobody: it is stopped. */
-static void mapping__of_owner_that_says_nothing_is_ENOMEM(void **state) {
-    int fd[5], door[2];
-    uint64_t cookie = 0;
-    socklen_t len = sizeof cookie;
+static void await_last(enum far_op op) {
+    uint64_t end = weft_now_ns() + LONG_NS;
+    for (other.op = 0; other.op != op && !other.down && weft_now_ns() < end;) turn();
+    assert_int_equal(other.down, 0);
+    assert_int_equal(other.op, op);
+}
+
+static void await_page_of(enum share_kind kind) {
+    await_last(FAR_PAGE);
+    assert_int_equal(other.rest[5], kind);
+}
+
+static void mapping__that_allows_nothing_gets_no_page(void **state) {
+    int fd[5];
     make_connection(1, fd);
     int s = share_window(fd);
+    assert_int_equal(map_window_for(7, PAGES, 0), 0);
+    TELL(FAR_PAGE, 0, "wbbw", 7, 1, SHARE_WANT_READ, 0);
+    await_page_of(SHARE_END);
+    close(s);
+    close_all(fd, 5);
+    await_op(FAR_CLOSE);
+}
+
+/* The owner of that connection's windows is asked there. */
+static void open_door(const int fd[5], int door[2]) {
+    uint64_t cookie = 0;
+    socklen_t len = sizeof cookie;
     assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, door), 0);
     assert_int_equal(getsockopt(door[1], SOL_SOCKET, SO_COOKIE, &cookie, &len), 0);
     struct scif_memory *m = mmap(NULL, sizeof *m, PROT_READ | PROT_WRITE, MAP_SHARED, fd[2], 0);
@@ -641,6 +673,48 @@ static void mapping__of_owner_that_says_nothing_is_ENOMEM(void **state) {
     m->shared.windows.door[0] = (struct scif_door){{(uint32_t)getpid(), (uint32_t)door[1]}, cookie};
     atomic_store(&m->shared.windows.owners, 1);
     munmap(m, sizeof *m);
+}
+
+static void await_record(int fd, struct scif_record *r) {
+    struct pollfd p = {.fd = fd, .events = POLLIN};
+    uint64_t end = weft_now_ns() + LONG_NS;
+    while (poll(&p, 1, 0) == 0 && weft_now_ns() < end) turn();
+    assert_int_equal(scif_record_receive(fd, r, MSG_DONTWAIT), 0);
+    assert_int_equal(r->fds, 1);
+}
+
+/* The owner says that a program has the same memory, which is stopped: it does not answer. */
+static void mapping__of_memory_that_a_stopped_program_has_is_ENOMEM(void **state) {
+    int fd[5], door[2];
+    struct scif_question q;
+    struct scif_pages p;
+    struct scif_record r = {.data = &q, .bytes = sizeof q}, asked = {.data = &p, .bytes = sizeof p};
+    struct scif_shown shown = {.count = 1, .process = {(uint32_t)getpid()}};
+    make_connection(1, fd);
+    int s = share_window(fd);
+    open_door(fd, door);
+    TELL(FAR_MAP, 1, "wlwb", 1, 0, 1, SCIF_PROT_READ);
+    await_record(door[0], &r);
+    assert_int_equal(q.op, SCIF_QUESTION_SHARE);
+    assert_int_equal(send(r.fd[0], &shown, sizeof shown, MSG_NOSIGNAL), sizeof shown);
+    await_record(s, &asked);
+    assert_int_equal(p.op, SCIF_PAGES_SHOW);
+    await_last(FAR_MAPPED);
+    assert_int_equal(other.rest[4], ENOMEM);
+    close(asked.fd[0]);
+    close(r.fd[0]);
+    close_all(door, 2);
+    close(s);
+    close_all(fd, 5);
+    await_op(FAR_CLOSE);
+}
+
+/* Whose questions are taken by nobody: it is stopped. */
+static void mapping__of_owner_that_says_nothing_is_ENOMEM(void **state) {
+    int fd[5], door[2];
+    make_connection(1, fd);
+    int s = share_window(fd);
+    open_door(fd, door);
     for (uint32_t n = 1; n <= 64; n++) TELL(FAR_MAP, 1, "wlwb", n, 0, 1, SCIF_PROT_READ);
     uint64_t before = weft_now_ns();
     assert_int_equal(map_window(65, 1), ENOMEM); /* more than may wait: at once */
@@ -670,18 +744,6 @@ static void mappings__without_end_are_refused(void **state) {
 }
 
 /* ---- What comes behind a write that is not complete ---- */
-static void await_last(enum far_op op) {
-    uint64_t end = weft_now_ns() + LONG_NS;
-    for (other.op = 0; other.op != op && !other.down && weft_now_ns() < end;) turn();
-    assert_int_equal(other.down, 0);
-    assert_int_equal(other.op, op);
-}
-
-static void await_page_of(enum share_kind kind) {
-    await_last(FAR_PAGE);
-    assert_int_equal(other.rest[5], kind);
-}
-
 /* The owner's program is asked for its page, and gives it. */
 static void give_own_page(int pages) {
     struct share_message m;
@@ -1079,7 +1141,9 @@ int main(void) {
         T(connection__with_known_id_ends_all),
         T(connection__of_another_process_than_before_ends_all),
         T(mapping__that_comes_too_late_is_given_back),
+        T(mapping__that_allows_nothing_gets_no_page),
         T(mapping__of_owner_that_says_nothing_is_ENOMEM),
+        T(mapping__of_memory_that_a_stopped_program_has_is_ENOMEM),
         T(mappings__without_end_are_refused),
         T(news__for_a_slow_program_wait_for_it),
         T(program__with_nonsense_loses_its_line_only),

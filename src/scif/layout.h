@@ -90,7 +90,7 @@ struct scif_kept {
     uint32_t holder, fd;
 };
 
-/* Where an owner is asked to move pages (watch.h). */
+/* Where an owner is asked to move pages (mover.h). */
 struct scif_door {
     struct scif_kept kept;
     uint64_t
