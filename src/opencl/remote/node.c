@@ -251,8 +251,9 @@ void remote_node_lost(struct remote_node *n, const char *reason) {
     pthread_mutex_unlock(&n->send_lock);
     if (!news) return;
     if (!atomic_load(&n->hub->closing) && used) {
-        weft_error("opencl", "node %u (%s) is lost: %s; its devices are not available any more", n->id,
-                   n->host, reason);
+        weft_error("opencl",
+                   "node %u (%s) is lost: %s; its devices are not available to the contexts made so far",
+                   n->id, n->host, reason);
     }
     if (peer && atomic_load(&n->hub->closing))
         ep_disconnect(peer);
