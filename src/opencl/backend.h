@@ -34,7 +34,9 @@ enum bk_op {
     BK_NDRANGE, BK_READ, BK_WRITE, BK_READ_RECT, BK_WRITE_RECT, BK_COPY, BK_COPY_RECT, BK_FILL,
     BK_MARKER, BK_BARRIER,   /* with an empty wait list: wait for all before them */
     BK_MIGRATE,              /* a hint; flags as in clEnqueueMigrateMemObjects */
-    BK_MAP, BK_UNMAP         /* direct only (caps.map): the driver's own mapping */
+    BK_MAP, BK_UNMAP,        /* direct only (caps.map): the driver's own mapping */
+    BK_READ_IMAGE, BK_WRITE_IMAGE, BK_COPY_IMAGE, BK_FILL_IMAGE, BK_COPY_IMAGE_TO_BUFFER, BK_COPY_BUFFER_TO_IMAGE,
+    BK_MAP_IMAGE             /* as BK_MAP; ended by BK_UNMAP */
 };
 
 struct bk_command {
@@ -42,7 +44,7 @@ struct bk_command {
     bk_ref queue;
     cl_uint wait_count;
     const bk_ref *waits;         /* events of this backend only (user events bridge to others) */
-    bool blocking;               /* READ, WRITE, their rects and MAP: return when done; the result is the command's */
+    bool blocking;               /* READ, WRITE, their rects and images, and MAP: return when done; the result is the command's */
     bool want_event;             /* *event is set, to be released by the caller */
     bk_complete_fn *on_complete; /* optional */
     void *arg;
@@ -66,6 +68,25 @@ struct bk_command {
         struct { cl_uint count; const bk_ref *mems; cl_mem_migration_flags flags; } migrate;
         struct { bk_ref mem; cl_map_flags flags; size_t offset, size; void **out; } map;
         struct { bk_ref mem; void *ptr; } unmap;
+        /* Images: origins and regions in elements, as OpenCL's calls have them (unused dimensions: origin 0, region 1). */
+        struct {
+            bk_ref mem;
+            size_t origin[3], region[3];
+            size_t element_bytes;
+            size_t row_pitch, slice_pitch; /* of the host memory: from one [1] to the next, from one [2] to the next; slice_pitch
+                                              0 for images without slices; of a 1D array both are from layer to layer */
+            void *host;
+            const void *host_src;
+        } image;
+        struct { bk_ref src, dst; size_t src_origin[3], dst_origin[3], region[3]; } copy_image;
+        struct { bk_ref image, buffer; size_t origin[3], region[3], offset; } image_buffer; /* either way */
+        struct { bk_ref mem; size_t origin[3], region[3]; uint32_t color[4]; } fill_image;  /* color: the bits of its channels */
+        struct {
+            bk_ref mem;
+            cl_map_flags flags;
+            size_t origin[3], region[3], *row_pitch, *slice_pitch; /* the pitches are set */
+            void **out;
+        } map_image;
     } u;
 };
 
@@ -77,6 +98,22 @@ struct bk_arg {
     size_t size;          /* as the program gave it */
     const void *bytes;    /* BYTES */
     bk_ref ref;           /* MEM (0: a NULL buffer), SAMPLER */
+};
+
+/* An image to be made. */
+struct bk_image {
+    cl_mem_flags flags;
+    cl_image_format format;
+    cl_image_desc desc; /* pitches 0 unless of host or of the parent; mem_object is not looked at */
+    bk_ref parent;      /* buffer or image that it shares memory with; 0: none */
+    void *host;         /* as in create_buffer */
+    bool check;         /* wait for the device's own verdict */
+};
+
+struct bk_sampler {
+    cl_bool normalized_coords;
+    cl_addressing_mode addressing;
+    cl_filter_mode filter;
 };
 
 /* The result of a build (and of taking binaries): everything that the program may ask about later. NULL meta: the
@@ -92,6 +129,11 @@ struct backend_ops {
     cl_int (*create_buffer)(struct backend *b, bk_ref context, cl_mem_flags flags, size_t size, void *host, bk_ref *out);
     cl_int (*create_sub_buffer)(struct backend *b, bk_ref parent, cl_mem_flags flags, size_t origin, size_t size,
                                 bk_ref *out);
+    cl_int (*create_image)(struct backend *b, bk_ref context, const struct bk_image *image, bk_ref *out);
+    /* Waits for the answer. Heap; caller frees (NULL, 0: none). */
+    cl_int (*image_formats)(struct backend *b, bk_ref context, cl_mem_flags flags, cl_mem_object_type type,
+                            cl_image_format **out, cl_uint *count);
+    cl_int (*create_sampler)(struct backend *b, bk_ref context, const struct bk_sampler *sampler, bk_ref *out);
     cl_int (*create_program_source)(struct backend *b, bk_ref context, const char *source, size_t bytes, bk_ref *out);
     /* Waits for the answer: binary_status (may be NULL) and the result depend on it. */
     cl_int (*create_program_binary)(struct backend *b, bk_ref context, cl_uint device_count, const cl_uint *devices,

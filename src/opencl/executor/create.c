@@ -4,8 +4,7 @@
 
 #include "opencl/executor/internal.h"
 
-/* Objects share their context's info, so that it lives as long as they do. */
-static void keep_handle(struct object *o, void *handle, struct context_info *context) {
+void object_keep(struct object *o, void *handle, struct context_info *context) {
     context_info_hold(context);
     o->context = context;
     o->handle = handle;
@@ -65,7 +64,7 @@ cl_int carry_out_create_queue(struct call *c) {
     cl_command_queue q = create_queue(info, info->platform->devices[device], props, &err);
     if (!q) return err;
     c->object[0]->profiles = props & CL_QUEUE_PROFILING_ENABLE;
-    keep_handle(c->object[0], q, info);
+    object_keep(c->object[0], q, info);
     return CL_SUCCESS;
 }
 
@@ -79,7 +78,7 @@ cl_int carry_out_create_buffer(struct call *c) {
         DRIVER(info->context)->clCreateBuffer(info->context, flags, c->in->create_buffer.size, NULL, &err);
     if (!m) return err;
     c->object[0]->size = c->in->create_buffer.size;
-    keep_handle(c->object[0], m, info);
+    object_keep(c->object[0], m, info);
     return CL_SUCCESS;
 }
 
@@ -88,11 +87,12 @@ cl_int carry_out_create_sub_buffer(struct call *c) {
     cl_buffer_region region = {c->in->create_sub_buffer.origin, c->in->create_sub_buffer.size};
     cl_mem_flags flags = c->in->create_sub_buffer.flags;
     cl_int err = CL_OUT_OF_RESOURCES;
+    if (c->object[1]->image_type) return CL_INVALID_MEM_OBJECT;
     if (!DRIVER(parent)->clCreateSubBuffer) return CL_INVALID_OPERATION;
     cl_mem m = DRIVER(parent)->clCreateSubBuffer(parent, flags, CL_BUFFER_CREATE_TYPE_REGION, &region, &err);
     if (!m) return err;
     c->object[0]->size = region.size;
-    keep_handle(c->object[0], m, c->object[1]->context);
+    object_keep(c->object[0], m, c->object[1]->context);
     return CL_SUCCESS;
 }
 
@@ -105,7 +105,7 @@ cl_int carry_out_create_program_source(struct call *c) {
     cl_program p = DRIVER(info->context)->clCreateProgramWithSource(info->context, 1, &source, &bytes, &err);
     if (!p) return err;
     c->object[0]->from_source = true;
-    keep_handle(c->object[0], p, info);
+    object_keep(c->object[0], p, info);
     return CL_SUCCESS;
 }
 
@@ -119,7 +119,7 @@ cl_int carry_out_create_kernel(struct call *c) {
     cl_kernel k = DRIVER(program)->clCreateKernel(program, name, &err);
     free(name);
     if (!k) return err;
-    keep_handle(c->object[0], k, c->object[1]->context);
+    object_keep(c->object[0], k, c->object[1]->context);
     return CL_SUCCESS;
 }
 
@@ -160,7 +160,7 @@ cl_int carry_out_create_user_event(struct call *c) {
         e = DRIVER(info->context)->clCreateUserEvent(info->context, &err);
     if (!e) return err;
     c->object[0]->user = true;
-    keep_handle(c->object[0], e, info);
+    object_keep(c->object[0], e, info);
     return CL_SUCCESS;
 }
 

@@ -39,10 +39,10 @@ struct executor {
     pthread_cond_t done_cond;  /* in_flight is 0 */
     unsigned long in_flight;   /* completions that a driver still owes, or that are being told */
     struct weft_list under_way, zombies, untold; /* untold: have ended */
-    struct weft_map named; /* of what is under way: the client's event -> completion */
-    uint64_t seq;          /* of the latest command that is watched */
-    bool telling;          /* a thread passes ends on */
-    atomic_bool look; /* time to look at them */
+    struct weft_map named;                       /* of what is under way: the client's event -> completion */
+    uint64_t seq;                                /* of the latest command that is watched */
+    bool telling;                                /* a thread passes ends on */
+    atomic_bool look;                            /* time to look at them */
 
     uint64_t look_timer; /* the serving thread's */
     struct builder *builder;
@@ -71,6 +71,22 @@ void executor_carry_out(struct executor *x, struct call *c);
 void executor_refuse(struct executor *x, const struct wire_in *in, cl_int error);
 #define CALL(NAME, name, ...) cl_int carry_out_##name(struct call *c);
 #include "opencl/wire/calls.def"
+
+/* What kind of transfer a command is. */
+bool executor_is_read(unsigned call);
+bool executor_is_write(unsigned call);
+
+/* ---- create.c ---- */
+/* The driver's object behind a claimed slot. Objects share their context's info, which lives as long as they
+ * do.
+ */
+void object_keep(struct object *o, void *handle, struct context_info *context);
+
+/* ---- transfer.c ---- */
+/* The data in staging memory: what was received there, or a copy of what came with the header; NULL: no
+ * memory.
+ */
+struct staging *transfer_data(struct call *c);
 
 /* ---- completion.c ---- */
 /* The watched commands of a queue, in the order of enqueueing: their ends are told so that none comes before

@@ -29,11 +29,13 @@ struct object {
     cl_int error;                          /* the creation failed: uses give this */
     cl_int arg_error;                      /* kernels: the last refused argument's error and index */
     uint32_t arg_index;
-    void *handle;                 /* the driver's object; NULL when the creation failed */
-    size_t size;                  /* memory */
-    struct context_info *context; /* held */
-    struct lane *lane;            /* queues: held */
-    struct weft_list dirty;       /* queues: in the executor's list of those to be flushed */
+    void *handle;                    /* the driver's object; NULL when the creation failed */
+    size_t size;                     /* buffers */
+    cl_mem_object_type image_type;   /* images; else 0 */
+    size_t extent[3], element_bytes; /* images: as origins and regions count, and bytes of an element */
+    struct context_info *context;    /* held */
+    struct lane *lane;               /* queues: held */
+    struct weft_list dirty;          /* queues: in the executor's list of those to be flushed */
 };
 struct objects {
     struct object *chunks[WIRE_HANDLES_MAX / OBJECT_CHUNK];

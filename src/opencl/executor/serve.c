@@ -42,10 +42,6 @@ static void free_incoming(struct incoming *m) {
 }
 
 /* ---- carrying out ---- */
-static bool is_write(const struct wire_in *in) {
-    return in->call == WIRE_WRITE || in->call == WIRE_WRITE_RECT;
-}
-
 /* A user event of the write's context; NULL: the driver has none, or the queue is not known. */
 static cl_event create_gate(struct executor *x, const struct wire_in *in) {
     struct object *queue;
@@ -91,7 +87,7 @@ static struct incoming *next_command(struct executor *x, struct wire_in *in) {
     pthread_mutex_unlock(&x->in_lock);
     if (!m) return NULL;
     wire_decode(in, m->words, m->word_count * 8, m->data_bytes, false); /* held before */
-    if (arriving && is_write(in)) m->gate = create_gate(x, in);
+    if (arriving && executor_is_write(in->call)) m->gate = create_gate(x, in);
     bool stuck = arriving && !m->gate;
     pthread_mutex_lock(&x->in_lock);
     m->stuck = stuck;
@@ -148,9 +144,8 @@ static void on_data(void *arg, int status) {
 }
 
 static uint64_t data_limit(const struct executor *x, const struct wire_in *in) {
+    if (executor_is_write(in->call)) return x->staging.cap_bytes;
     switch (in->call) {
-    case WIRE_WRITE:
-    case WIRE_WRITE_RECT: return x->staging.cap_bytes;
     case WIRE_CREATE_PROGRAM_SOURCE:
     case WIRE_CREATE_PROGRAM_BINARY: return EXECUTOR_SOURCE_MAX;
     default: return EXECUTOR_TEXT_MAX;
@@ -172,7 +167,7 @@ static struct incoming *create_incoming(struct executor *x, const struct wire_in
     if (!m) return NULL;
     *m = (struct incoming){.x = x, .word_count = in->word_count};
     memcpy(m->words, in->words, in->word_count * 8);
-    full = full && !is_write(in);
+    full = full && !executor_is_write(in->call);
     if (data_bytes && !full && data_bytes <= data_limit(x, in))
         m->data = staging_get(&x->staging, data_bytes);
     if (m->data)

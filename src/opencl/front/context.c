@@ -6,6 +6,7 @@
 
 #include "opencl/front/callback.h"
 #include "opencl/front/entries.h"
+#include "opencl/front/image.h"
 
 cl_uint context_device_index(const struct context *c, const struct device *d) {
     cl_uint i = 0;
@@ -30,6 +31,7 @@ static void context_end(void *object) {
         free(s->devices);
     }
     if (c->callbacks) callback_post(run_context_callbacks, c->callbacks);
+    image_formats_forget(c);
     free(c->slots);
     free(c->devices);
     free(c->device_slot);

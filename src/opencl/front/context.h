@@ -34,9 +34,10 @@ struct context {
     cl_context_properties *properties;
     size_t property_count;     /* words, the ending 0 included */
     pthread_mutex_t lock;      /* parts, versions and the order of enqueuing in a tracked context */
-    pthread_mutex_t list_lock; /* leaf: queues, callbacks */
+    pthread_mutex_t list_lock; /* leaf: queues, callbacks, formats */
     struct weft_list queues;
     struct context_callback *callbacks;
+    struct image_formats *formats; /* heap; NULL: not asked for yet; list_lock (image_format.c) */
 };
 
 struct queue {

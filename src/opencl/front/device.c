@@ -38,31 +38,11 @@ cl_int weft_clGetDeviceIDs(cl_platform_id platform, cl_device_type type, cl_uint
     return found ? CL_SUCCESS : CL_DEVICE_NOT_FOUND;
 }
 
-/* Parameters of things that are not forwarded: images, SVM, pipes, device queues, sub-devices, intermediate
+/* Parameters of things that are not forwarded: SVM, pipes, device queues, sub-devices, intermediate
  * languages, sub-groups' host queries, native kernels, linking. Those that the device itself knows are
  * answered with "none". */
-static bool is_zero_size(cl_device_info param) {
-    switch (param) {
-    case CL_DEVICE_IMAGE2D_MAX_WIDTH:
-    case CL_DEVICE_IMAGE2D_MAX_HEIGHT:
-    case CL_DEVICE_IMAGE3D_MAX_WIDTH:
-    case CL_DEVICE_IMAGE3D_MAX_HEIGHT:
-    case CL_DEVICE_IMAGE3D_MAX_DEPTH:
-    case CL_DEVICE_IMAGE_MAX_BUFFER_SIZE:
-    case CL_DEVICE_IMAGE_MAX_ARRAY_SIZE: return true;
-    default: return false;
-    }
-}
-
 static bool is_zero_uint(cl_device_info param) {
     switch (param) {
-    case CL_DEVICE_IMAGE_SUPPORT:
-    case CL_DEVICE_MAX_READ_IMAGE_ARGS:
-    case CL_DEVICE_MAX_WRITE_IMAGE_ARGS:
-    case CL_DEVICE_MAX_READ_WRITE_IMAGE_ARGS:
-    case CL_DEVICE_MAX_SAMPLERS:
-    case CL_DEVICE_IMAGE_PITCH_ALIGNMENT:
-    case CL_DEVICE_IMAGE_BASE_ADDRESS_ALIGNMENT:
     case CL_DEVICE_PIPE_SUPPORT:
     case CL_DEVICE_MAX_PIPE_ARGS:
     case CL_DEVICE_PIPE_MAX_ACTIVE_RESERVATIONS:
@@ -107,8 +87,6 @@ static bool withheld(cl_device_info param, struct info_out out, cl_int *rc) {
     const cl_device_partition_property no_partition = 0;
     if (is_zero_uint(param))
         *rc = info_uint(out, 0);
-    else if (is_zero_size(param))
-        *rc = info_size(out, 0);
     else if (is_zero_ulong(param))
         *rc = info_ulong(out, 0);
     else if (is_empty(param))

@@ -9,6 +9,9 @@
 
 static const char *const kept[] = {
     "cl_khr_byte_addressable_store",
+    "cl_khr_3d_image_writes",
+    "cl_khr_image2d_from_buffer",
+    "cl_khr_depth_images",
     "cl_khr_global_int32_base_atomics",
     "cl_khr_global_int32_extended_atomics",
     "cl_khr_local_int32_base_atomics",
@@ -48,8 +51,9 @@ static const char *const kept[] = {
     "cl_clang_storage_class_specifiers",
 };
 static const char *const dropped_features[] = {
-    "__opencl_c_images", "__opencl_c_3d_image_writes", "__opencl_c_read_write_images",
-    "__opencl_c_pipes",  "__opencl_c_device_enqueue",  "__opencl_c_subgroups",
+    "__opencl_c_pipes",
+    "__opencl_c_device_enqueue",
+    "__opencl_c_subgroups",
 };
 
 static bool is_in(const char *name, const char *const *list, size_t count) {

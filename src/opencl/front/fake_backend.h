@@ -20,12 +20,13 @@ struct fake_object {
     unsigned char *data;
     size_t size, origin;
     uint32_t parent;
+    size_t extent[3], element, row; /* images */
     /* QUEUE */
     bool out_of_order;
     /* KERNEL */
     struct bk_arg args[FAKE_ARGS];
     unsigned set_args;
-    bool adds; /* "add": adds its value to every byte of its buffer; else "copy" */
+    bool adds; /* "add": adds its value to every byte of its buffer; else "copy", and "shade" for images */
     /* EVENT, and every command has one */
     bool user;
     enum fake_state state;
@@ -52,7 +53,7 @@ struct fake {
     uint32_t object_count, live;
     struct fake_command *commands;
     unsigned command_count, room, done_count;
-    unsigned builds;
+    unsigned builds, format_questions;
     cl_int build_status;
 };
 

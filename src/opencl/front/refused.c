@@ -24,64 +24,6 @@
 
 /* clang-format off: it takes the macros for functions */
 
-/* ---- Images and samplers ---- */
-REFUSE_MAKE(cl_mem, clCreateImage2D, context_from(context), CL_INVALID_CONTEXT, CL_INVALID_OPERATION,
-            (cl_context context, cl_mem_flags flags, const cl_image_format *image_format, size_t image_width,
-             size_t image_height, size_t image_row_pitch, void *host_ptr, cl_int *errcode_ret))
-REFUSE_MAKE(cl_mem, clCreateImage3D, context_from(context), CL_INVALID_CONTEXT, CL_INVALID_OPERATION,
-            (cl_context context, cl_mem_flags flags, const cl_image_format *image_format, size_t image_width,
-             size_t image_height, size_t image_depth, size_t image_row_pitch, size_t image_slice_pitch,
-             void *host_ptr, cl_int *errcode_ret))
-REFUSE(clGetImageInfo, true, CL_INVALID_MEM_OBJECT, CL_INVALID_MEM_OBJECT,
-       (cl_mem image, cl_image_info param, size_t room, void *value, size_t *size_ret))
-REFUSE_MAKE(cl_sampler, clCreateSampler, context_from(context), CL_INVALID_CONTEXT, CL_INVALID_OPERATION,
-            (cl_context context, cl_bool normalized_coords, cl_addressing_mode addressing_mode,
-             cl_filter_mode filter_mode, cl_int *errcode_ret))
-REFUSE(clRetainSampler, true, CL_INVALID_SAMPLER, CL_INVALID_SAMPLER, (cl_sampler sampler))
-REFUSE(clReleaseSampler, true, CL_INVALID_SAMPLER, CL_INVALID_SAMPLER, (cl_sampler sampler))
-REFUSE(clGetSamplerInfo, true, CL_INVALID_SAMPLER, CL_INVALID_SAMPLER,
-       (cl_sampler sampler, cl_sampler_info param, size_t room, void *value, size_t *size_ret))
-REFUSE(clEnqueueReadImage, queue_from(queue), CL_INVALID_COMMAND_QUEUE, CL_INVALID_OPERATION,
-       (cl_command_queue queue, cl_mem image, cl_bool blocking_read, const size_t *origin,
-        const size_t *region, size_t row_pitch, size_t slice_pitch, void *ptr, cl_uint waits,
-        const cl_event *wait_list, cl_event *event))
-REFUSE(clEnqueueWriteImage, queue_from(queue), CL_INVALID_COMMAND_QUEUE, CL_INVALID_OPERATION,
-       (cl_command_queue queue, cl_mem image, cl_bool blocking_write, const size_t *origin,
-        const size_t *region, size_t input_row_pitch, size_t input_slice_pitch, const void *ptr,
-        cl_uint waits, const cl_event *wait_list, cl_event *event))
-REFUSE(clEnqueueCopyImage, queue_from(queue), CL_INVALID_COMMAND_QUEUE, CL_INVALID_OPERATION,
-       (cl_command_queue queue, cl_mem src_image, cl_mem dst_image, const size_t *src_origin,
-        const size_t *dst_origin, const size_t *region, cl_uint waits, const cl_event *wait_list,
-        cl_event *event))
-REFUSE(clEnqueueCopyImageToBuffer, queue_from(queue), CL_INVALID_COMMAND_QUEUE, CL_INVALID_OPERATION,
-       (cl_command_queue queue, cl_mem src_image, cl_mem dst_buffer, const size_t *src_origin,
-        const size_t *region, size_t dst_offset, cl_uint waits, const cl_event *wait_list, cl_event *event))
-REFUSE(clEnqueueCopyBufferToImage, queue_from(queue), CL_INVALID_COMMAND_QUEUE, CL_INVALID_OPERATION,
-       (cl_command_queue queue, cl_mem src_buffer, cl_mem dst_image, size_t src_offset,
-        const size_t *dst_origin, const size_t *region, cl_uint waits, const cl_event *wait_list,
-        cl_event *event))
-REFUSE_MAKE(void *, clEnqueueMapImage, queue_from(queue), CL_INVALID_COMMAND_QUEUE, CL_INVALID_OPERATION,
-            (cl_command_queue queue, cl_mem image, cl_bool blocking_map, cl_map_flags map_flags,
-             const size_t *origin, const size_t *region, size_t *image_row_pitch, size_t *image_slice_pitch,
-             cl_uint waits, const cl_event *wait_list, cl_event *event, cl_int *errcode_ret))
-REFUSE_MAKE(cl_mem, clCreateImage, context_from(context), CL_INVALID_CONTEXT, CL_INVALID_OPERATION,
-            (cl_context context, cl_mem_flags flags, const cl_image_format *image_format,
-             const cl_image_desc *image_desc, void *host_ptr, cl_int *errcode_ret))
-REFUSE(clEnqueueFillImage, queue_from(queue), CL_INVALID_COMMAND_QUEUE, CL_INVALID_OPERATION,
-       (cl_command_queue queue, cl_mem image, const void *fill_color, const size_t origin[3],
-        const size_t region[3], cl_uint waits, const cl_event *wait_list, cl_event *event))
-REFUSE_MAKE(cl_mem, clCreateFromEGLImageKHR, context_from(context), CL_INVALID_CONTEXT, CL_INVALID_OPERATION,
-            (cl_context context, CLeglDisplayKHR display, CLeglImageKHR image, cl_mem_flags flags,
-             const cl_egl_image_properties_khr *properties, cl_int *errcode_ret))
-REFUSE_MAKE(cl_sampler, clCreateSamplerWithProperties, context_from(context), CL_INVALID_CONTEXT,
-            CL_INVALID_OPERATION,
-            (cl_context context, const cl_sampler_properties *properties, cl_int *errcode_ret))
-REFUSE_MAKE(cl_mem, clCreateImageWithProperties, context_from(context), CL_INVALID_CONTEXT,
-            CL_INVALID_OPERATION,
-            (cl_context context, const cl_mem_properties *properties, cl_mem_flags flags,
-             const cl_image_format *image_format, const cl_image_desc *image_desc, void *host_ptr,
-             cl_int *errcode_ret))
-
 /* ---- Pipes ---- */
 REFUSE_MAKE(cl_mem, clCreatePipe, context_from(context), CL_INVALID_CONTEXT, CL_INVALID_OPERATION,
             (cl_context context, cl_mem_flags flags, cl_uint packet_size, cl_uint max_packets,
@@ -123,6 +65,9 @@ void weft_clSVMFree(cl_context context, void *pointer) {
 }
 
 /* ---- Sharing with OpenGL and EGL ---- */
+REFUSE_MAKE(cl_mem, clCreateFromEGLImageKHR, context_from(context), CL_INVALID_CONTEXT, CL_INVALID_OPERATION,
+            (cl_context context, CLeglDisplayKHR display, CLeglImageKHR image, cl_mem_flags flags,
+             const cl_egl_image_properties_khr *properties, cl_int *errcode_ret))
 REFUSE_MAKE(cl_mem, clCreateFromGLBuffer, context_from(context), CL_INVALID_CONTEXT, CL_INVALID_OPERATION,
             (cl_context context, cl_mem_flags flags, cl_GLuint bufobj, int *errcode_ret))
 REFUSE_MAKE(cl_mem, clCreateFromGLTexture2D, context_from(context), CL_INVALID_CONTEXT, CL_INVALID_OPERATION,

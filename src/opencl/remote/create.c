@@ -5,8 +5,7 @@
 
 #include "opencl/remote/internal.h"
 
-/* Sends a command that makes `handle`; takes the handle back when it cannot be sent. */
-static cl_int send_creation(struct remote_node *n, uint64_t handle, const struct wire_out *msg,
+cl_int remote_send_creation(struct remote_node *n, uint64_t handle, const struct wire_out *msg,
                             const void *data, size_t bytes, bk_ref *out) {
     if (remote_send_copy(n, msg, data, bytes)) {
         *out = handle;
@@ -33,7 +32,7 @@ cl_int remote_create_context(struct backend *b, cl_uint device_count, const cl_u
     struct wire_out msg;
     wire_begin(&msg, CREATE_CONTEXT, create_context, .context = handle,
                .platform = ((struct remote_backend *)b)->platform);
-    if (add_devices(&msg, device_count, devices)) return send_creation(n, handle, &msg, NULL, 0, out);
+    if (add_devices(&msg, device_count, devices)) return remote_send_creation(n, handle, &msg, NULL, 0, out);
     pthread_mutex_lock(&n->lock);
     remote_slot_free(n, handle);
     pthread_mutex_unlock(&n->lock);
@@ -56,7 +55,7 @@ cl_int remote_create_queue(struct backend *b, bk_ref context, cl_uint device,
     struct wire_out msg;
     wire_begin(&msg, CREATE_QUEUE, create_queue, .queue = handle, .context = context, .device = device,
                .properties = props);
-    cl_int err = send_creation(n, handle, &msg, NULL, 0, out);
+    cl_int err = remote_send_creation(n, handle, &msg, NULL, 0, out);
     if (err) free(q);
     return err;
 }
@@ -69,7 +68,7 @@ cl_int remote_create_buffer(struct backend *b, bk_ref context, cl_mem_flags flag
     struct wire_out msg;
     wire_begin(&msg, CREATE_BUFFER, create_buffer, .mem = handle, .context = context, .flags = flags,
                .size = size);
-    return send_creation(n, handle, &msg, NULL, 0, out);
+    return remote_send_creation(n, handle, &msg, NULL, 0, out);
 }
 
 cl_int remote_create_sub_buffer(struct backend *b, bk_ref parent, cl_mem_flags flags, size_t origin,
@@ -80,7 +79,7 @@ cl_int remote_create_sub_buffer(struct backend *b, bk_ref parent, cl_mem_flags f
     struct wire_out msg;
     wire_begin(&msg, CREATE_SUB_BUFFER, create_sub_buffer, .mem = handle, .parent = parent, .flags = flags,
                .origin = origin, .size = size);
-    return send_creation(n, handle, &msg, NULL, 0, out);
+    return remote_send_creation(n, handle, &msg, NULL, 0, out);
 }
 
 cl_int remote_create_program_source(struct backend *b, bk_ref context, const char *source, size_t bytes,
@@ -90,7 +89,7 @@ cl_int remote_create_program_source(struct backend *b, bk_ref context, const cha
     if (!handle) return CL_OUT_OF_HOST_MEMORY;
     struct wire_out msg;
     wire_begin(&msg, CREATE_PROGRAM_SOURCE, create_program_source, .program = handle, .context = context);
-    return send_creation(n, handle, &msg, source, bytes, out);
+    return remote_send_creation(n, handle, &msg, source, bytes, out);
 }
 
 cl_int remote_create_kernel(struct backend *b, bk_ref program, const char *name, bk_ref *out) {
@@ -99,7 +98,7 @@ cl_int remote_create_kernel(struct backend *b, bk_ref program, const char *name,
     if (!handle) return CL_OUT_OF_HOST_MEMORY;
     struct wire_out msg;
     wire_begin(&msg, CREATE_KERNEL, create_kernel, .kernel = handle, .program = program);
-    return send_creation(n, handle, &msg, name, strlen(name), out);
+    return remote_send_creation(n, handle, &msg, name, strlen(name), out);
 }
 
 /* ---- binaries ---- */

@@ -67,6 +67,12 @@ struct remote_queue {
     struct weft_list sends, deferred;
 };
 
+/* A box of host memory: bytes of a row, rows, slices; bytes from row to row and from slice to slice. */
+struct remote_box {
+    char *host; /* its first byte */
+    size_t region[3], row, slice, bytes;
+};
+
 /* A command under way, or an event. */
 struct remote_record {
     struct weft_list link; /* in queue->sends or queue->deferred */
@@ -81,9 +87,9 @@ struct remote_record {
     cl_ulong times[4];
     bk_complete_fn *fn;
     void *arg;
-    void *host, *packed; /* READ: where the data goes (packed: first, then spread over host) */
+    void *host, *packed; /* READ: where the data goes (packed: first, then spread over box) */
     size_t bytes;
-    size_t region[3], host_row, host_slice;
+    struct remote_box box;
 };
 
 /* A question that is answered by a REPLY. */
@@ -164,13 +170,24 @@ void remote_arriving_lost(struct remote_node *n); /* after the disconnect, which
 void remote_on_result(void *hub, struct ep_peer *peer, const struct ep_msg *msg, struct ep_sink *sink);
 
 /* ---- rect.c ---- */
-bool remote_rect_is_packed(const struct bk_command *c);
-size_t remote_rect_bytes(const struct bk_command *c); /* 0: overflow */
-size_t remote_rect_host_offset(const struct bk_command *c);
-void remote_rect_pack(void *packed, const void *host, const size_t region[3], size_t row, size_t slice);
-void remote_rect_spread(void *host, const void *packed, const size_t region[3], size_t row, size_t slice);
+/* What a rect or image transfer moves. False: nothing, or more than there can be. */
+bool remote_box_of(const struct bk_command *c, struct remote_box *out);
+bool remote_box_is_packed(const struct remote_box *b);
+void remote_box_pack(void *packed, const struct remote_box *b);
+void remote_box_spread(const struct remote_box *b, const void *packed);
+
+/* ---- image.c ---- */
+cl_int remote_create_image(struct backend *b, bk_ref context, const struct bk_image *image, bk_ref *out);
+cl_int remote_image_formats(struct backend *b, bk_ref context, cl_mem_flags flags, cl_mem_object_type type,
+                            cl_image_format **out, cl_uint *count);
+cl_int remote_create_sampler(struct backend *b, bk_ref context, const struct bk_sampler *sampler,
+                             bk_ref *out);
+cl_int remote_encode_image(struct wire_out *m, const struct bk_command *c, uint64_t event, uint32_t options);
 
 /* ---- create.c, command.c: operations ---- */
+/* Sends a command that makes `handle`; takes the handle back when it cannot be sent. */
+cl_int remote_send_creation(struct remote_node *n, uint64_t handle, const struct wire_out *msg,
+                            const void *data, size_t bytes, bk_ref *out);
 cl_int remote_create_context(struct backend *b, cl_uint device_count, const cl_uint *devices, bk_ref *out);
 cl_int remote_create_queue(struct backend *b, bk_ref context, cl_uint device,
                            cl_command_queue_properties props, bk_ref *out);

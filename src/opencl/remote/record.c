@@ -56,9 +56,7 @@ static bool is_blocked(const struct remote_record *r) {
 static void announce(struct remote_record *r) {
     struct remote_node *n = r->node;
     weft_trace(WEFT_TRACE_CL_EVENT, r->handle, (uint64_t)(int64_t)r->status, 0, 0);
-    if (r->packed && r->status == CL_COMPLETE) {
-        remote_rect_spread(r->host, r->packed, r->region, r->host_row, r->host_slice);
-    }
+    if (r->packed && r->status == CL_COMPLETE) remote_box_spread(&r->box, r->packed);
     pthread_mutex_lock(&n->lock);
     bk_complete_fn *fn = r->fn;
     r->fn = NULL;

@@ -12,7 +12,7 @@
 
 #include "transport/endpoint.h"
 
-#define WIRE_VERSION         1u
+#define WIRE_VERSION         2u
 #define WIRE_HANDLER_COMMAND 16 /* the executor's endpoint handler */
 #define WIRE_HANDLER_RESULT  17 /* the client's */
 #define WIRE_CHANNEL         1

@@ -1,0 +1,441 @@
+/* Images in use: maps, the host's memory, kernels with samplers, and several devices. */
+#include "image.h"
+#include <stdlib.h>
+#include <string.h>
+
+static const size_t zero3[3];
+
+static const char source[] =
+    "__constant sampler_t near = CLK_NORMALIZED_COORDS_FALSE | CLK_ADDRESS_CLAMP | CLK_FILTER_NEAREST;\n"
+    "__kernel void plus(read_only image2d_t in, write_only image2d_t out, uint v) {\n"
+    "    int2 p = (int2)(get_global_id(0), get_global_id(1));\n"
+    "    write_imageui(out, p, read_imageui(in, near, p) + v); }\n"
+    "__kernel void sample(read_only image2d_t in, sampler_t s, __global float *out, float x, float step) {\n"
+    "    size_t i = get_global_id(0); out[i] = read_imagef(in, s, (float2)(x + i * step, 0.5f)).x; }\n"
+    "__kernel void every(read_only image1d_t a, read_only image1d_array_t b, read_only image2d_array_t c,\n"
+    "                    read_only image3d_t d, read_only image1d_buffer_t e, __global uint *out) {\n"
+    "    out[0] = read_imageui(a, near, 5).x; out[1] = read_imageui(b, near, (int2)(5, 3)).x;\n"
+    "    out[2] = read_imageui(c, near, (int4)(5, 4, 3, 0)).x;\n"
+    "    out[3] = read_imageui(d, near, (int4)(5, 4, 3, 0)).x; out[4] = read_imageui(e, 5).x; }\n"
+    "__kernel void sizes(read_only image2d_t in, __global int *out) {\n"
+    "    out[0] = get_image_width(in); out[1] = get_image_height(in);\n"
+    "    out[2] = get_image_channel_data_type(in); out[3] = get_image_channel_order(in); }\n";
+
+static cl_program program(struct cltest *t) {
+    const char *text = source;
+    cl_int err;
+    cl_program p = clCreateProgramWithSource(t->ctx, 1, &text, NULL, &err);
+    OK(err);
+    OK(clBuildProgram(p, 0, NULL, "-cl-kernel-arg-info", NULL, NULL));
+    return p;
+}
+
+static cl_kernel kernel(cl_program p, const char *name) {
+    cl_int err;
+    cl_kernel k = clCreateKernel(p, name, &err);
+    OK(err);
+    return k;
+}
+
+/* ---- maps ---- */
+static void map_one(struct cltest *t, cl_mem_object_type type, cl_map_flags flags, cl_mem_flags mem_flags,
+                    cl_bool blocking) {
+    struct shape s = shape_of(type);
+    unsigned char want[24 * 10 * 5 * 4], back[sizeof want];
+    cl_mem m = image_make(t, &s, &image_rgba8, CL_MEM_READ_WRITE | mem_flags, NULL);
+    size_t high = s.extent[1] > 1, deep = s.extent[2] > 1, row = 0, slice = 77, plane = s.row * s.extent[1];
+    size_t origin[3] = {3, high * 2, deep}, region[3] = {9, high ? 4 : 1, deep ? 3 : 1};
+    bool layers = type == CL_MEM_OBJECT_IMAGE1D_ARRAY;
+    cl_int err;
+    cl_event ev;
+    cltest_pattern(want, s.bytes, (uint32_t)flags);
+    image_write(t, 0, m, &s, want);
+    unsigned char *p =
+        clEnqueueMapImage(t->queue[0], m, blocking, flags, origin, region, &row, &slice, 0, NULL, &ev, &err);
+    OK(err);
+    CHECK(p);
+    OK(clWaitForEvents(1, &ev));
+    CHECK(row >= region[0] * s.element);
+    CHECK(deep || layers ? slice >= row : slice == 0);
+    size_t line = layers ? slice : row;
+    for (size_t z = 0; z < region[2]; z++)
+        for (size_t y = 0; y < region[1]; y++) {
+            unsigned char *here = p + z * slice + y * line,
+                          *there = want + (origin[2] + z) * plane + (origin[1] + y) * s.row + origin[0] * 4;
+            size_t bytes = region[0] * s.element;
+            if (flags != CL_MAP_WRITE_INVALIDATE_REGION) CHECK(!memcmp(here, there, bytes));
+            if (flags == CL_MAP_READ) continue;
+            cltest_pattern(here, bytes, (uint32_t)(100 + y + 10 * z));
+            memcpy(there, here, bytes);
+        }
+    OK(clEnqueueUnmapMemObject(t->queue[0], m, p, 0, NULL, NULL));
+    OK(clFinish(t->queue[0]));
+    image_read(t, t->other, m, &s, back);
+    CHECK(!memcmp(want, back, s.bytes));
+    OK(clReleaseEvent(ev));
+    OK(clReleaseMemObject(m));
+}
+
+void image__map(struct cltest *t) {
+    static const cl_mem_object_type types[] = {CL_MEM_OBJECT_IMAGE1D, CL_MEM_OBJECT_IMAGE1D_ARRAY,
+                                               CL_MEM_OBJECT_IMAGE2D, CL_MEM_OBJECT_IMAGE2D_ARRAY,
+                                               CL_MEM_OBJECT_IMAGE3D};
+    static const cl_map_flags flags[] = {CL_MAP_READ, CL_MAP_WRITE, CL_MAP_READ | CL_MAP_WRITE,
+                                         CL_MAP_WRITE_INVALIDATE_REGION};
+    if (!image_support(t)) return;
+    for (unsigned i = 0; i < 5; i++)
+        for (unsigned f = 0; f < 4; f++)
+            for (cl_bool blocking = 0; blocking < 2; blocking++)
+                map_one(t, types[i], flags[f], f % 2 ? CL_MEM_ALLOC_HOST_PTR : 0, blocking);
+}
+
+void image__map_several(struct cltest *t) {
+    enum { N = 5 };
+    if (!image_support(t)) return;
+    struct shape s = shape_of(CL_MEM_OBJECT_IMAGE2D);
+    unsigned char data[24 * 10 * 4], back[sizeof data], *p[N];
+    cl_mem m = image_make(t, &s, &image_rgba8, CL_MEM_READ_WRITE, NULL);
+    size_t row[N], region[3] = {24, 2, 1};
+    cl_uint count = 99;
+    cl_int err;
+    memset(data, 0, sizeof data);
+    image_write(t, 0, m, &s, data);
+    for (size_t i = 0; i < N; i++) {
+        size_t origin[3] = {0, 2 * i, 0};
+        p[i] = clEnqueueMapImage(t->queue[0], m, CL_TRUE, CL_MAP_WRITE, origin, region, &row[i], NULL, 0,
+                                 NULL, NULL, &err);
+        OK(err);
+    }
+    OK(clGetMemObjectInfo(m, CL_MEM_MAP_COUNT, sizeof count, &count, NULL));
+    CHECK_EQ(count, N);
+    for (size_t i = N; i-- > 0;)
+        for (size_t y = 0; y < 2; y++) {
+            cltest_pattern(p[i] + y * row[i], s.row, (uint32_t)(2 * i + y));
+            cltest_pattern(data + (2 * i + y) * s.row, s.row, (uint32_t)(2 * i + y));
+        }
+    for (size_t i = 0; i < N; i++) OK(clEnqueueUnmapMemObject(t->queue[0], m, p[i], 0, NULL, NULL));
+    OK(clFinish(t->queue[0]));
+    OK(clGetMemObjectInfo(m, CL_MEM_MAP_COUNT, sizeof count, &count, NULL));
+    CHECK_EQ(count, 0);
+    image_read(t, 0, m, &s, back);
+    CHECK(!memcmp(data, back, sizeof data));
+    OK(clReleaseMemObject(m));
+}
+
+/* ---- the host's memory, with pitches ---- */
+enum { W = 24, H = 10, D = 5, ROW = 128, SLICE = ROW * 12 };
+
+static cl_mem of_host(struct cltest *t, cl_mem_object_type type, cl_mem_flags flags, void *host) {
+    struct shape s = shape_of(type);
+    cl_int err;
+    s.desc.image_row_pitch = ROW;
+    s.desc.image_slice_pitch = type == CL_MEM_OBJECT_IMAGE3D ? SLICE : 0;
+    cl_mem m = clCreateImage(t->ctx, CL_MEM_READ_WRITE | flags, &image_rgba8, &s.desc, host, &err);
+    OK(err);
+    return m;
+}
+
+void image__copy_host_ptr(struct cltest *t) {
+    static unsigned char host[SLICE * D], back[W * 4 * H * D];
+    if (!image_support(t)) return;
+    for (int deep = 0; deep < 2; deep++) {
+        cltest_pattern(host, sizeof host, 8);
+        cl_mem m =
+            of_host(t, deep ? CL_MEM_OBJECT_IMAGE3D : CL_MEM_OBJECT_IMAGE2D, CL_MEM_COPY_HOST_PTR, host);
+        memset(host, 0, sizeof host);
+        const size_t region[3] = {W, H, deep ? D : 1};
+        OK(clEnqueueReadImage(t->queue[t->other], m, CL_TRUE, zero3, region, 0, 0, back, 0, NULL, NULL));
+        cltest_pattern(host, sizeof host, 8);
+        for (size_t z = 0; z < region[2]; z++)
+            for (size_t y = 0; y < H; y++)
+                CHECK(!memcmp(back + (z * H + y) * W * 4, host + z * SLICE + y * ROW, W * 4));
+        OK(clReleaseMemObject(m));
+    }
+}
+
+void image__use_host_ptr(struct cltest *t) {
+    unsigned char *host = aligned_alloc(4096, (SLICE * D + 4095) / 4096 * 4096), back[W * 4 * H];
+    size_t origin[3] = {2, 3, 0}, region[3] = {5, 4, 1}, row = 0;
+    const size_t all[3] = {W, H, 1};
+    cl_int err;
+    if (!image_support(t)) {
+        free(host);
+        return;
+    }
+    cltest_pattern(host, SLICE * D, 9);
+    cl_mem m = of_host(t, CL_MEM_OBJECT_IMAGE2D, CL_MEM_USE_HOST_PTR, host);
+    void *told = NULL;
+    OK(clGetMemObjectInfo(m, CL_MEM_HOST_PTR, sizeof told, &told, NULL));
+    CHECK(told == host);
+    unsigned char *p = clEnqueueMapImage(t->queue[0], m, CL_TRUE, CL_MAP_READ | CL_MAP_WRITE, origin, region,
+                                         &row, NULL, 0, NULL, NULL, &err);
+    OK(err);
+    CHECK(p == host + 3 * ROW + 2 * 4); /* a mapping of such an image lies inside the host's memory */
+    CHECK_EQ(row, ROW);
+    for (size_t y = 0; y < 4; y++) memset(p + y * ROW, (int)(200 + y), 5 * 4);
+    OK(clEnqueueUnmapMemObject(t->queue[0], m, p, 0, NULL, NULL));
+    OK(clFinish(t->queue[0]));
+    OK(clEnqueueReadImage(t->queue[t->other], m, CL_TRUE, zero3, all, 0, 0, back, 0, NULL, NULL));
+    for (size_t y = 0; y < H; y++) CHECK(!memcmp(back + y * W * 4, host + y * ROW, W * 4));
+    CHECK_EQ(back[3 * W * 4 + 8], 200);
+    OK(clReleaseMemObject(m));
+    free(host);
+}
+
+/* The calls of OpenCL 1.0. */
+void image__old_calls(struct cltest *t) {
+    unsigned char host[24 * 4 * 10 * 5], back[sizeof host];
+    size_t v = 0;
+    cl_int err;
+    if (!image_support(t)) return;
+    cltest_pattern(host, sizeof host, 10);
+    cl_mem flat = clCreateImage2D(t->ctx, CL_MEM_COPY_HOST_PTR, &image_rgba8, 24, 10, 0, host, &err);
+    OK(err);
+    cl_mem deep = clCreateImage3D(t->ctx, CL_MEM_COPY_HOST_PTR, &image_rgba8, 24, 10, 5, 0, 0, host, &err);
+    OK(err);
+    struct shape s2 = shape_of(CL_MEM_OBJECT_IMAGE2D), s3 = shape_of(CL_MEM_OBJECT_IMAGE3D);
+    OK(clGetImageInfo(deep, CL_IMAGE_SLICE_PITCH, sizeof v, &v, NULL));
+    CHECK_EQ(v, 24 * 4 * 10);
+    image_read(t, 0, flat, &s2, back);
+    CHECK(!memcmp(host, back, 24 * 4 * 10));
+    image_read(t, 0, deep, &s3, back);
+    CHECK(!memcmp(host, back, sizeof host));
+    OK(clReleaseMemObject(flat));
+    OK(clReleaseMemObject(deep));
+}
+
+/* ---- kernels ---- */
+static void plus(struct cltest *t, unsigned dev, cl_kernel k, cl_mem in, cl_mem out, cl_uint v, cl_uint waits,
+                 const cl_event *list, cl_event *ev) {
+    static const size_t global[2] = {24, 10};
+    OK(clSetKernelArg(k, 0, sizeof in, &in));
+    OK(clSetKernelArg(k, 1, sizeof out, &out));
+    OK(clSetKernelArg(k, 2, sizeof v, &v));
+    OK(clEnqueueNDRangeKernel(t->queue[dev], k, 2, NULL, global, NULL, waits, list, ev));
+}
+
+void image__kernel(struct cltest *t) {
+    unsigned char data[24 * 10 * 4], back[sizeof data];
+    if (!image_support(t)) return;
+    struct shape s = shape_of(CL_MEM_OBJECT_IMAGE2D);
+    cl_program p = program(t);
+    cl_kernel k = kernel(p, "plus"), sizes = kernel(p, "sizes");
+    cl_mem in = image_make(t, &s, &image_rgba8, CL_MEM_READ_ONLY, NULL),
+           out = image_make(t, &s, &image_rgba8, CL_MEM_WRITE_ONLY, NULL),
+           told = cltest_buffer(t, CL_MEM_READ_WRITE, 16, NULL);
+    for (size_t i = 0; i < sizeof data; i++) data[i] = (unsigned char)(i % 200);
+    image_write(t, 0, in, &s, data);
+    plus(t, 0, k, in, out, 5, 0, NULL, NULL);
+    image_read(t, 0, out, &s, back);
+    for (size_t i = 0; i < sizeof data; i++) CHECK_EQ(back[i], data[i] + 5);
+    cl_int got[4];
+    OK(clSetKernelArg(sizes, 0, sizeof in, &in));
+    OK(clSetKernelArg(sizes, 1, sizeof told, &told));
+    cltest_launch(t->queue[0], sizes, 1, 0, NULL, NULL);
+    OK(clEnqueueReadBuffer(t->queue[0], told, CL_TRUE, 0, sizeof got, got, 0, NULL, NULL));
+    CHECK(got[0] == 24 && got[1] == 10 && got[2] == CL_UNSIGNED_INT8 && got[3] == CL_RGBA);
+    OK(clReleaseMemObject(in));
+    OK(clReleaseMemObject(out));
+    OK(clReleaseMemObject(told));
+    OK(clReleaseKernel(k));
+    OK(clReleaseKernel(sizes));
+    OK(clReleaseProgram(p));
+}
+
+void image__kernel_types(struct cltest *t) {
+    static const cl_mem_object_type types[] = {CL_MEM_OBJECT_IMAGE1D, CL_MEM_OBJECT_IMAGE1D_ARRAY,
+                                               CL_MEM_OBJECT_IMAGE2D_ARRAY, CL_MEM_OBJECT_IMAGE3D,
+                                               CL_MEM_OBJECT_IMAGE1D_BUFFER};
+    static const size_t element[5] = {5, 3 * 24 + 5, 3 * 240 + 4 * 24 + 5, 3 * 240 + 4 * 24 + 5, 5};
+    unsigned char data[24 * 10 * 5 * 4];
+    cl_uint got[5];
+    cl_mem m[5];
+    if (!image_support(t)) return;
+    cl_program p = program(t);
+    cl_kernel k = kernel(p, "every");
+    cltest_pattern(data, sizeof data, 11);
+    for (cl_uint i = 0; i < 5; i++) {
+        struct shape s = shape_of(types[i]);
+        m[i] = image_make(t, &s, &image_rgba8, CL_MEM_READ_ONLY, NULL);
+        image_write(t, t->other, m[i], &s, data);
+        OK(clSetKernelArg(k, i, sizeof m[i], &m[i]));
+    }
+    cl_mem out = cltest_buffer(t, CL_MEM_READ_WRITE, sizeof got, NULL);
+    OK(clSetKernelArg(k, 5, sizeof out, &out));
+    cltest_launch(t->queue[0], k, 1, 0, NULL, NULL);
+    OK(clEnqueueReadBuffer(t->queue[0], out, CL_TRUE, 0, sizeof got, got, 0, NULL, NULL));
+    for (int i = 0; i < 5; i++) {
+        CHECK_EQ(got[i], data[element[i] * 4]);
+        OK(clReleaseMemObject(m[i]));
+    }
+    OK(clReleaseMemObject(out));
+    OK(clReleaseKernel(k));
+    OK(clReleaseProgram(p));
+}
+
+static void sample(struct cltest *t, unsigned dev, cl_kernel k, cl_mem image, const cl_sampler s, float x,
+                   float step, const float want[4]) {
+    float got[4];
+    cl_mem out = cltest_buffer(t, CL_MEM_WRITE_ONLY, sizeof got, NULL);
+    OK(clSetKernelArg(k, 0, sizeof image, &image));
+    OK(clSetKernelArg(k, 1, sizeof s, &s));
+    OK(clSetKernelArg(k, 2, sizeof out, &out));
+    OK(clSetKernelArg(k, 3, sizeof x, &x));
+    OK(clSetKernelArg(k, 4, sizeof step, &step));
+    cltest_launch(t->queue[dev], k, 4, 0, NULL, NULL);
+    OK(clEnqueueReadBuffer(t->queue[dev], out, CL_TRUE, 0, sizeof got, got, 0, NULL, NULL));
+    for (int i = 0; i < 4; i++) {
+        float off = got[i] - want[i];
+        if (off > 0.01f || off < -0.01f)
+            cltest_fail(__FILE__, __LINE__, "sample %d is %f, must be %f", i, got[i], want[i]);
+    }
+    OK(clReleaseMemObject(out));
+}
+
+/* One row, 10 20 30 40, seen through several samplers on two devices. */
+void sampler__kernel(struct cltest *t) {
+    static const cl_image_format f = {CL_RGBA, CL_FLOAT};
+    static const float row[16] = {10, 0, 0, 0, 20, 0, 0, 0, 30, 0, 0, 0, 40};
+    static const struct {
+        cl_bool normalized;
+        cl_addressing_mode addressing;
+        cl_filter_mode filter;
+        float x, step, want[4];
+    } cases[] = {
+        {CL_FALSE, CL_ADDRESS_CLAMP_TO_EDGE, CL_FILTER_NEAREST, -0.5f, 1, {10, 10, 20, 30}},
+        {CL_FALSE, CL_ADDRESS_CLAMP, CL_FILTER_NEAREST, -0.5f, 1, {0, 10, 20, 30}},
+        {CL_FALSE, CL_ADDRESS_CLAMP_TO_EDGE, CL_FILTER_LINEAR, 1, 1, {15, 25, 35, 40}},
+        {CL_TRUE, CL_ADDRESS_REPEAT, CL_FILTER_NEAREST, 0.625f, 0.25f, {30, 40, 10, 20}},
+        {CL_TRUE, CL_ADDRESS_MIRRORED_REPEAT, CL_FILTER_NEAREST, 0.625f, 0.25f, {30, 40, 40, 30}},
+    };
+    cl_image_desc d = {.image_type = CL_MEM_OBJECT_IMAGE2D, .image_width = 4, .image_height = 1};
+    cl_int err;
+    if (!image_support(t)) return;
+    cl_program p = program(t);
+    cl_kernel k = kernel(p, "sample");
+    cl_mem m = clCreateImage(t->ctx, CL_MEM_READ_ONLY | CL_MEM_COPY_HOST_PTR, &f, &d, (void *)row, &err);
+    OK(err);
+    for (unsigned i = 0; i < sizeof cases / sizeof *cases; i++) {
+        cl_sampler s =
+            clCreateSampler(t->ctx, cases[i].normalized, cases[i].addressing, cases[i].filter, &err);
+        OK(err);
+        sample(t, 0, k, m, s, cases[i].x, cases[i].step, cases[i].want);
+        sample(t, t->other, k, m, s, cases[i].x, cases[i].step, cases[i].want);
+        OK(clReleaseSampler(s));
+    }
+    OK(clReleaseMemObject(m));
+    OK(clReleaseKernel(k));
+    OK(clReleaseProgram(p));
+}
+
+void sampler__info(struct cltest *t) {
+    cl_uint v = 0;
+    cl_context c = NULL;
+    cl_int err;
+    if (!image_support(t)) return;
+    cl_sampler s = clCreateSampler(t->ctx, CL_FALSE, CL_ADDRESS_CLAMP, CL_FILTER_LINEAR, &err);
+    OK(err);
+    OK(clGetSamplerInfo(s, CL_SAMPLER_NORMALIZED_COORDS, sizeof v, &v, NULL));
+    CHECK_EQ(v, CL_FALSE);
+    OK(clGetSamplerInfo(s, CL_SAMPLER_ADDRESSING_MODE, sizeof v, &v, NULL));
+    CHECK_EQ(v, CL_ADDRESS_CLAMP);
+    OK(clGetSamplerInfo(s, CL_SAMPLER_FILTER_MODE, sizeof v, &v, NULL));
+    CHECK_EQ(v, CL_FILTER_LINEAR);
+    OK(clGetSamplerInfo(s, CL_SAMPLER_CONTEXT, sizeof(cl_context), &c, NULL));
+    CHECK(c == t->ctx);
+    OK(clRetainSampler(s));
+    OK(clGetSamplerInfo(s, CL_SAMPLER_REFERENCE_COUNT, sizeof v, &v, NULL));
+    CHECK_EQ(v, 2);
+    OK(clReleaseSampler(s));
+    OK(clReleaseSampler(s));
+}
+
+/* ---- several devices ---- */
+/* Two images that kernels on two devices compute from each other in turn, ordered by events alone. */
+void image__across_devices(struct cltest *t) {
+    enum { ROUNDS = 12 };
+    unsigned char back[24 * 10 * 4];
+    if (!image_support(t)) return;
+    struct shape s = shape_of(CL_MEM_OBJECT_IMAGE2D);
+    cl_program p = program(t);
+    cl_kernel k = kernel(p, "plus");
+    cl_mem m[2];
+    cl_event before, after;
+    memset(back, 0, sizeof back);
+    for (int i = 0; i < 2; i++) m[i] = image_make(t, &s, &image_rgba8, CL_MEM_READ_WRITE, NULL);
+    OK(clEnqueueWriteImage(t->queue[0], m[0], CL_FALSE, zero3, s.extent, 0, 0, back, 0, NULL, &before));
+    for (int i = 0; i < ROUNDS; i++, before = after) {
+        unsigned dev = i % 2 ? 0 : t->other;
+        plus(t, dev, k, m[i % 2], m[1 - i % 2], (cl_uint)i, 1, &before, &after);
+        OK(clFlush(t->queue[dev]));
+        OK(clReleaseEvent(before));
+    }
+    OK(clEnqueueMigrateMemObjects(t->queue[t->other], 2, m, 0, 1, &before, NULL));
+    OK(clEnqueueReadImage(t->queue[0], m[0], CL_TRUE, zero3, s.extent, 0, 0, back, 1, &before, NULL));
+    for (size_t i = 0; i < sizeof back; i++) CHECK_EQ(back[i], ROUNDS * (ROUNDS - 1) / 2);
+    OK(clReleaseEvent(before));
+    for (int i = 0; i < 2; i++) OK(clReleaseMemObject(m[i]));
+    OK(clReleaseKernel(k));
+    OK(clReleaseProgram(p));
+}
+
+/* An image of a buffer and the buffer are one memory, on whichever device either is used. */
+void image__of_buffer(struct cltest *t) {
+    enum { N = 24, INTS = 64 };
+    static const cl_image_format f = {CL_R, CL_SIGNED_INT32};
+    cl_int host[INTS], back[INTS], err;
+    if (!image_support(t)) return;
+    for (int i = 0; i < INTS; i++) host[i] = i;
+    cl_mem buffer = cltest_buffer(t, CL_MEM_READ_WRITE | CL_MEM_COPY_HOST_PTR, sizeof host, host), up = NULL;
+    cl_image_desc d = {.image_type = CL_MEM_OBJECT_IMAGE1D_BUFFER, .image_width = N, .buffer = buffer};
+    cl_image_format any = f;
+    cl_mem m = clCreateImage(t->ctx, 0, &any, &d, NULL, &err);
+    if (err == CL_IMAGE_FORMAT_NOT_SUPPORTED) any = (cl_image_format){CL_RGBA, CL_UNSIGNED_INT8};
+    if (err == CL_IMAGE_FORMAT_NOT_SUPPORTED) m = clCreateImage(t->ctx, 0, &any, &d, NULL, &err);
+    OK(err);
+    OK(clGetImageInfo(m, CL_IMAGE_BUFFER, sizeof up, &up, NULL));
+    CHECK(up == buffer);
+    cl_kernel add = cltest_kernel(t, "add");
+    size_t origin[3] = {0}, region[3] = {N, 1, 1};
+    for (int round = 0; round < 6; round++) {
+        unsigned writes = round % 2 ? t->other : 0, reads = round % 3 ? t->other : 0;
+        cl_int v = 100;
+        OK(clSetKernelArg(add, 0, sizeof buffer, &buffer));
+        OK(clSetKernelArg(add, 1, sizeof v, &v));
+        cltest_launch(t->queue[writes], add, INTS, 0, NULL, NULL);
+        OK(clFinish(t->queue[writes]));
+        OK(clEnqueueReadImage(t->queue[reads], m, CL_TRUE, origin, region, 0, 0, back, 0, NULL, NULL));
+        for (int i = 0; i < N; i++) CHECK_EQ(back[i], i + 100 * (round + 1) - round);
+        for (int i = 0; i < N; i++) back[i]--;
+        OK(clEnqueueWriteImage(t->queue[reads], m, CL_TRUE, origin, region, 0, 0, back, 0, NULL, NULL));
+    }
+    OK(clReleaseMemObject(buffer)); /* the image keeps it */
+    OK(clEnqueueReadImage(t->queue[t->other], m, CL_TRUE, origin, region, 0, 0, back, 0, NULL, NULL));
+    for (int i = 0; i < N; i++) CHECK_EQ(back[i], i + 600 - 6);
+    OK(clReleaseMemObject(m));
+    OK(clReleaseKernel(add));
+}
+
+/* All of it once more in a context of the device under test alone: an implementation may go other ways there.
+ */
+void image__one_device(struct cltest *t) {
+    static void (*const tests[])(struct cltest *) = {
+        image__formats,       image__formats_required, image__info,      image__boxes,  image__large,
+        image__copy,          image__copy_with_buffer, image__fill,      image__map,    image__map_several,
+        image__copy_host_ptr, image__use_host_ptr,     image__old_calls, image__kernel, image__kernel_types,
+        sampler__kernel,      image__of_buffer,
+    };
+    struct cltest one = {.n_devices = 1, .info = {t->info[0]}, .dev = {t->dev[0]}, .platform = t->platform};
+    const char *text = cltest_source;
+    cl_int err;
+    one.ctx = clCreateContext(NULL, 1, one.dev, NULL, NULL, &err);
+    OK(err);
+    one.queue[0] = cltest_queue(&one, 0, 0);
+    one.prog = clCreateProgramWithSource(one.ctx, 1, &text, NULL, &err);
+    OK(err);
+    OK(clBuildProgram(one.prog, 0, NULL, "", NULL, NULL));
+    for (unsigned i = 0; i < sizeof tests / sizeof *tests; i++) tests[i](&one);
+    OK(clReleaseProgram(one.prog));
+    OK(clReleaseCommandQueue(one.queue[0]));
+    OK(clReleaseContext(one.ctx));
+}
