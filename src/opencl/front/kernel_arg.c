@@ -20,11 +20,22 @@ static bool holds_buffer(size_t size, const void *value) {
     return mem_from(handle) != NULL;
 }
 
-static cl_int kind_of(const struct arg_meta *m, size_t size, const void *value, enum bk_arg_kind *kind) {
-    if (!m->known) {
+/* Without the qualifiers: as what the argument takes was found out, else as the value looks. */
+static cl_int kind_untold(const struct arg_meta *m, size_t size, const void *value, enum bk_arg_kind *kind) {
+    switch (m->takes) {
+    case TAKES_VALUE: *kind = BK_ARG_BYTES; return CL_SUCCESS;
+    case TAKES_MEM: *kind = BK_ARG_MEM; return CL_SUCCESS;
+    case TAKES_LOCAL: *kind = BK_ARG_LOCAL; return CL_SUCCESS;
+    case TAKES_SAMPLER: return CL_INVALID_SAMPLER;
+    case TAKES_QUEUE: return CL_INVALID_DEVICE_QUEUE;
+    default:
         *kind = holds_buffer(size, value) ? BK_ARG_MEM : value ? BK_ARG_BYTES : BK_ARG_LOCAL;
         return CL_SUCCESS;
     }
+}
+
+static cl_int kind_of(const struct arg_meta *m, size_t size, const void *value, enum bk_arg_kind *kind) {
+    if (!m->known) return kind_untold(m, size, value, kind);
     if (m->address == CL_KERNEL_ARG_ADDRESS_LOCAL)
         *kind = BK_ARG_LOCAL;
     else if (m->address != CL_KERNEL_ARG_ADDRESS_PRIVATE)
