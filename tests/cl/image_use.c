@@ -1,4 +1,5 @@
 /* Images in use: maps, the host's memory, kernels with samplers, and several devices. */
+#define CL_USE_DEPRECATED_OPENCL_1_1_APIS
 #include "image.h"
 #include <stdlib.h>
 #include <string.h>
@@ -21,12 +22,12 @@ static const char source[] =
     "    out[0] = get_image_width(in); out[1] = get_image_height(in);\n"
     "    out[2] = get_image_channel_data_type(in); out[3] = get_image_channel_order(in); }\n";
 
-static cl_program program(struct cltest *t) {
+static cl_program program(struct cltest *t, const char *options) {
     const char *text = source;
     cl_int err;
     cl_program p = clCreateProgramWithSource(t->ctx, 1, &text, NULL, &err);
     OK(err);
-    OK(clBuildProgram(p, 0, NULL, "-cl-kernel-arg-info", NULL, NULL));
+    OK(clBuildProgram(p, 0, NULL, options, NULL, NULL));
     return p;
 }
 
@@ -218,7 +219,7 @@ void image__kernel(struct cltest *t) {
     unsigned char data[24 * 10 * 4], back[sizeof data];
     if (!image_support(t)) return;
     struct shape s = shape_of(CL_MEM_OBJECT_IMAGE2D);
-    cl_program p = program(t);
+    cl_program p = program(t, ""); /* what the arguments are may have to be found out */
     cl_kernel k = kernel(p, "plus"), sizes = kernel(p, "sizes");
     cl_mem in = image_make(t, &s, &image_rgba8, CL_MEM_READ_ONLY, NULL),
            out = image_make(t, &s, &image_rgba8, CL_MEM_WRITE_ONLY, NULL),
@@ -251,7 +252,7 @@ void image__kernel_types(struct cltest *t) {
     cl_uint got[5];
     cl_mem m[5];
     if (!image_support(t)) return;
-    cl_program p = program(t);
+    cl_program p = program(t, "-cl-kernel-arg-info");
     cl_kernel k = kernel(p, "every");
     cltest_pattern(data, sizeof data, 11);
     for (cl_uint i = 0; i < 5; i++) {
@@ -311,7 +312,7 @@ void sampler__kernel(struct cltest *t) {
     cl_image_desc d = {.image_type = CL_MEM_OBJECT_IMAGE2D, .image_width = 4, .image_height = 1};
     cl_int err;
     if (!image_support(t)) return;
-    cl_program p = program(t);
+    cl_program p = program(t, "");
     cl_kernel k = kernel(p, "sample");
     cl_mem m = clCreateImage(t->ctx, CL_MEM_READ_ONLY | CL_MEM_COPY_HOST_PTR, &f, &d, (void *)row, &err);
     OK(err);
@@ -357,7 +358,7 @@ void image__across_devices(struct cltest *t) {
     unsigned char back[24 * 10 * 4];
     if (!image_support(t)) return;
     struct shape s = shape_of(CL_MEM_OBJECT_IMAGE2D);
-    cl_program p = program(t);
+    cl_program p = program(t, "-cl-kernel-arg-info");
     cl_kernel k = kernel(p, "plus");
     cl_mem m[2];
     cl_event before, after;

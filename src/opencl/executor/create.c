@@ -4,7 +4,7 @@
 
 #include "opencl/executor/internal.h"
 
-void object_keep(struct object *o, void *handle, struct context_info *context) {
+void keep_handle(struct object *o, void *handle, struct context_info *context) {
     context_info_hold(context);
     o->context = context;
     o->handle = handle;
@@ -64,7 +64,7 @@ cl_int carry_out_create_queue(struct call *c) {
     cl_command_queue q = create_queue(info, info->platform->devices[device], props, &err);
     if (!q) return err;
     c->object[0]->profiles = props & CL_QUEUE_PROFILING_ENABLE;
-    object_keep(c->object[0], q, info);
+    keep_handle(c->object[0], q, info);
     return CL_SUCCESS;
 }
 
@@ -78,7 +78,7 @@ cl_int carry_out_create_buffer(struct call *c) {
         DRIVER(info->context)->clCreateBuffer(info->context, flags, c->in->create_buffer.size, NULL, &err);
     if (!m) return err;
     c->object[0]->size = c->in->create_buffer.size;
-    object_keep(c->object[0], m, info);
+    keep_handle(c->object[0], m, info);
     return CL_SUCCESS;
 }
 
@@ -92,7 +92,7 @@ cl_int carry_out_create_sub_buffer(struct call *c) {
     cl_mem m = DRIVER(parent)->clCreateSubBuffer(parent, flags, CL_BUFFER_CREATE_TYPE_REGION, &region, &err);
     if (!m) return err;
     c->object[0]->size = region.size;
-    object_keep(c->object[0], m, c->object[1]->context);
+    keep_handle(c->object[0], m, c->object[1]->context);
     return CL_SUCCESS;
 }
 
@@ -105,8 +105,16 @@ cl_int carry_out_create_program_source(struct call *c) {
     cl_program p = DRIVER(info->context)->clCreateProgramWithSource(info->context, 1, &source, &bytes, &err);
     if (!p) return err;
     c->object[0]->from_source = true;
-    object_keep(c->object[0], p, info);
+    keep_handle(c->object[0], p, info);
     return CL_SUCCESS;
+}
+
+static cl_int count_args(struct object *o, cl_kernel k) {
+    cl_uint count = 0;
+    DRIVER(k)->clGetKernelInfo(k, CL_KERNEL_NUM_ARGS, sizeof count, &count, NULL);
+    o->arg_takes = calloc((size_t)count + 1, 1);
+    o->arg_count = o->arg_takes ? count : 0;
+    return o->arg_takes ? CL_SUCCESS : CL_OUT_OF_HOST_MEMORY;
 }
 
 /* The kernel's name without the NUL travels as data. */
@@ -119,8 +127,27 @@ cl_int carry_out_create_kernel(struct call *c) {
     cl_kernel k = DRIVER(program)->clCreateKernel(program, name, &err);
     free(name);
     if (!k) return err;
-    object_keep(c->object[0], k, c->object[1]->context);
-    return CL_SUCCESS;
+    keep_handle(c->object[0], k, c->object[1]->context);
+    return count_args(c->object[0], k);
+}
+
+/* A driver follows what it is given for a handle: what is no handle must not get there. */
+static cl_int check_arg(struct object *kernel, cl_uint index, uint64_t kind) {
+    static const enum arg_takes wanted[] = {[BK_ARG_BYTES] = TAKES_VALUE,
+                                            [BK_ARG_MEM] = TAKES_MEM,
+                                            [BK_ARG_LOCAL] = TAKES_LOCAL,
+                                            [BK_ARG_SAMPLER] = TAKES_SAMPLER};
+    if (index >= kernel->arg_count) return CL_INVALID_ARG_INDEX;
+    if (kind >= sizeof wanted / sizeof *wanted) return CL_INVALID_VALUE;
+    uint8_t *takes = &kernel->arg_takes[index];
+    if (!*takes) *takes = (uint8_t)(1 + meta_arg_takes(kernel->handle, index));
+    if (*takes == 1 + TAKES_UNKNOWN || *takes == 1 + wanted[kind]) return CL_SUCCESS;
+    switch (*takes - 1) {
+    case TAKES_MEM: return CL_INVALID_MEM_OBJECT;
+    case TAKES_SAMPLER: return CL_INVALID_SAMPLER;
+    case TAKES_QUEUE: return CL_INVALID_DEVICE_QUEUE;
+    default: return CL_INVALID_ARG_VALUE;
+    }
 }
 
 static cl_int set_arg(struct call *c, cl_kernel k, cl_uint index) {
@@ -145,7 +172,8 @@ cl_int carry_out_set_arg(struct call *c) {
     cl_uint index = (cl_uint)c->in->set_arg.index;
     bool handle = c->in->set_arg.kind == BK_ARG_MEM || c->in->set_arg.kind == BK_ARG_SAMPLER;
     if (handle && c->in->set_arg.size != sizeof(cl_mem)) return CL_INVALID_ARG_SIZE;
-    cl_int err = set_arg(c, kernel->handle, index);
+    cl_int err = check_arg(kernel, index, c->in->set_arg.kind);
+    if (!err) err = set_arg(c, kernel->handle, index);
     if (err) return err;
     if (kernel->arg_index == index) kernel->arg_error = CL_SUCCESS;
     if (c->in->set_arg.request) results_reply(c->x, c->in->set_arg.request, CL_SUCCESS, NULL, 0);
@@ -160,7 +188,7 @@ cl_int carry_out_create_user_event(struct call *c) {
         e = DRIVER(info->context)->clCreateUserEvent(info->context, &err);
     if (!e) return err;
     c->object[0]->user = true;
-    object_keep(c->object[0], e, info);
+    keep_handle(c->object[0], e, info);
     return CL_SUCCESS;
 }
 

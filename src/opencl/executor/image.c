@@ -89,7 +89,7 @@ cl_int carry_out_create_image(struct call *c) {
         return CL_INVALID_IMAGE_SIZE;
     }
     o->image_type = i.desc.image_type;
-    object_keep(o, m, info);
+    keep_handle(o, m, info);
     if (c->in->create_image.request) results_reply(c->x, c->in->create_image.request, CL_SUCCESS, NULL, 0);
     return CL_SUCCESS;
 }
@@ -113,7 +113,7 @@ cl_int carry_out_create_sampler(struct call *c) {
     cl_int err;
     cl_sampler s = driver_create_sampler(info->context, &what, &err);
     if (!s) return err ? err : CL_OUT_OF_RESOURCES;
-    object_keep(c->object[0], s, info);
+    keep_handle(c->object[0], s, info);
     return CL_SUCCESS;
 }
 

@@ -80,7 +80,7 @@ bool executor_is_write(unsigned call);
 /* The driver's object behind a claimed slot. Objects share their context's info, which lives as long as they
  * do.
  */
-void object_keep(struct object *o, void *handle, struct context_info *context);
+void keep_handle(struct object *o, void *handle, struct context_info *context);
 
 /* ---- transfer.c ---- */
 /* The data in staging memory: what was received there, or a copy of what came with the header; NULL: no

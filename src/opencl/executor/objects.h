@@ -29,6 +29,8 @@ struct object {
     cl_int error;                          /* the creation failed: uses give this */
     cl_int arg_error;                      /* kernels: the last refused argument's error and index */
     uint32_t arg_index;
+    uint8_t *arg_takes; /* kernels: enum arg_takes + 1 of each argument; 0: not asked yet */
+    cl_uint arg_count;
     void *handle;                    /* the driver's object; NULL when the creation failed */
     size_t size;                     /* buffers */
     cl_mem_object_type image_type;   /* images; else 0 */

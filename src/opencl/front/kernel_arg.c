@@ -24,18 +24,37 @@ static bool holds(size_t size, const void *value, enum object_kind kind) {
     return object_check(handle, kind) != NULL;
 }
 
-static enum bk_arg_kind guess_kind(size_t size, const void *value) {
-    if (holds(size, value, OBJECT_MEM)) return BK_ARG_MEM;
-    if (holds(size, value, OBJECT_SAMPLER)) return BK_ARG_SAMPLER;
-    return value ? BK_ARG_BYTES : BK_ARG_LOCAL;
+/* Without the qualifiers: as what the argument takes was found out, else as the value looks. */
+static cl_int kind_untold(const struct arg_meta *m, size_t size, const void *value, enum bk_arg_kind *kind) {
+    switch (m->takes) {
+    case TAKES_VALUE: *kind = BK_ARG_BYTES; return CL_SUCCESS;
+    case TAKES_MEM: *kind = BK_ARG_MEM; return CL_SUCCESS;
+    case TAKES_LOCAL: *kind = BK_ARG_LOCAL; return CL_SUCCESS;
+    case TAKES_SAMPLER: *kind = BK_ARG_SAMPLER; return CL_SUCCESS;
+    case TAKES_QUEUE: return CL_INVALID_DEVICE_QUEUE;
+    default: break;
+    }
+    bool sampler = holds(size, value, OBJECT_SAMPLER);
+    *kind = holds(size, value, OBJECT_MEM) ? BK_ARG_MEM
+            : sampler                      ? BK_ARG_SAMPLER
+            : value                        ? BK_ARG_BYTES
+                                           : BK_ARG_LOCAL;
+    return CL_SUCCESS;
 }
 
-static enum bk_arg_kind kind_of(const struct arg_meta *m, size_t size, const void *value) {
-    if (!m->known) return guess_kind(size, value);
-    if (is_sampler(m)) return BK_ARG_SAMPLER;
-    if (kernel_arg_is_image(m)) return BK_ARG_MEM;
-    if (m->address == CL_KERNEL_ARG_ADDRESS_LOCAL) return BK_ARG_LOCAL;
-    return m->address == CL_KERNEL_ARG_ADDRESS_PRIVATE ? BK_ARG_BYTES : BK_ARG_MEM;
+static cl_int kind_of(const struct arg_meta *m, size_t size, const void *value, enum bk_arg_kind *kind) {
+    if (!m->known) return kind_untold(m, size, value, kind);
+    if (is_sampler(m))
+        *kind = BK_ARG_SAMPLER;
+    else if (kernel_arg_is_image(m))
+        *kind = BK_ARG_MEM;
+    else if (m->address == CL_KERNEL_ARG_ADDRESS_LOCAL)
+        *kind = BK_ARG_LOCAL;
+    else if (m->address != CL_KERNEL_ARG_ADDRESS_PRIVATE)
+        *kind = BK_ARG_MEM;
+    else
+        *kind = BK_ARG_BYTES;
+    return CL_SUCCESS;
 }
 
 /* The same object again changes nothing for the backends. */
@@ -126,8 +145,9 @@ static cl_int ask_device(struct kernel *k, cl_uint index, enum bk_arg_kind kind,
 static cl_int set_arg(struct kernel *k, cl_uint index, size_t size, const void *value) {
     const struct arg_meta *m = &k->meta->args[index];
     struct kernel_arg *a = &k->args[index];
-    enum bk_arg_kind kind = kind_of(m, size, value);
-    cl_int rc = CL_SUCCESS;
+    enum bk_arg_kind kind;
+    cl_int rc = kind_of(m, size, value, &kind);
+    if (rc != CL_SUCCESS) return rc;
     size_t wanted = __atomic_load_n(&m->size, __ATOMIC_RELAXED);
     if (kind == BK_ARG_BYTES && wanted && size != wanted) return CL_INVALID_ARG_SIZE;
     if (kind == BK_ARG_BYTES && !value) return CL_INVALID_ARG_VALUE;
