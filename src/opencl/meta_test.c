@@ -114,11 +114,26 @@ static void program_meta__keeps_the_log_of_a_failed_build(void **state) {
     program_meta_free(m);
 }
 
+/* A driver that refuses a build without a word: nothing but empty strings. */
+static void program_meta__of_one_silent_device(void **state) {
+    struct program_device_meta device = {.status = CL_BUILD_ERROR, .log = (char *)"", .options = (char *)""};
+    const struct program_meta m = {.device_count = 1, .devices = &device};
+    size_t bytes;
+    void *blob = program_meta_encode(&m, &bytes);
+    struct program_meta *got = program_meta_decode(blob, bytes);
+    assert_non_null(got);
+    assert_int_equal(got->devices[0].status, CL_BUILD_ERROR);
+    assert_string_equal(got->devices[0].log, "");
+    program_meta_free(got);
+    free(blob);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(meta_arg_size__knows_opencl_types),
         cmocka_unit_test(meta_arg_takes__finds_out),
         cmocka_unit_test(program_meta__survives_a_round_trip),
+        cmocka_unit_test(program_meta__of_one_silent_device),
         cmocka_unit_test(program_meta__keeps_the_log_of_a_failed_build),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
