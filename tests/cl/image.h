@@ -1,7 +1,7 @@
 /* What the image tests share. */
 #ifndef TESTS_CL_IMAGE_H
 #define TESTS_CL_IMAGE_H
-#include "func.h"
+#include "cltest.h"
 
 /* An image's sizes; those of its elements once it is made. */
 struct shape {

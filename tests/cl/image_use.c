@@ -1,5 +1,6 @@
 /* Images in use: maps, the host's memory, kernels with samplers, and several devices. */
 #define CL_USE_DEPRECATED_OPENCL_1_1_APIS
+#include "func.h"
 #include "image.h"
 #include <stdlib.h>
 #include <string.h>
