@@ -209,10 +209,15 @@ static void executor__refuses_bad_descriptions(void **state) {
     for (size_t i = 0; i < sizeof descs / sizeof *descs; i++)
         assert_int_not_equal(create_image(OTHER, descs[i], 8, 0), 0);
     assert_int_equal(create_image(OTHER, descs[0], 7, 0), CL_INVALID_VALUE);
-    /* Larger than the buffer that it is to lie in. */
-    const uint64_t row[] = {CL_RGBA, CL_UNSIGNED_INT8, CL_MEM_OBJECT_IMAGE1D_BUFFER, BYTES / 4 + 1, 0, 0, 0,
-                            0};
+    /* Larger than the buffer that it is to lie in: for the driver, and for the executor, should a driver not
+     * look. */
+    uint64_t row[8] = {CL_RGBA, CL_UNSIGNED_INT8, CL_MEM_OBJECT_IMAGE1D_BUFFER, BYTES / 4 + 1};
     assert_int_not_equal(create_image(OTHER, row, 8, HANDLE_OF(BUFFER)), 0);
+    row[3] = BYTES / 4;
+    object_at(BUFFER)->size = BYTES - 4;
+    assert_int_equal(create_image(OTHER, row, 8, HANDLE_OF(BUFFER)), CL_INVALID_IMAGE_SIZE);
+    object_at(BUFFER)->size = BYTES;
+    assert_int_equal(create_image(OTHER, row, 8, HANDLE_OF(BUFFER)), 0);
 }
 
 #define CASE(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
