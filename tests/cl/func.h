@@ -47,6 +47,8 @@ void sampler__info(struct cltest *t);
 void image__across_devices(struct cltest *t);
 void image__of_buffer(struct cltest *t);
 void image__one_device(struct cltest *t);
+/* image_random.c */
+void image__random(struct cltest *t);
 /* kernel.c */
 void kernel__values(struct cltest *t);
 void kernel__struct(struct cltest *t);

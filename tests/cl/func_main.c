@@ -45,6 +45,7 @@ static const struct cltest_case cases[] = {
     CASE(image__across_devices),
     CASE(image__of_buffer),
     CASE(image__one_device),
+    CASE(image__random),
     CASE(kernel__values),
     CASE(kernel__struct),
     CASE(kernel__null_buffer),
