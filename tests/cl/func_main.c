@@ -44,6 +44,7 @@ static const struct cltest_case cases[] = {
     CASE(sampler__info),
     CASE(image__across_devices),
     CASE(image__of_buffer),
+    CASE(image__command_types),
     CASE(image__one_device),
     CASE(image__random),
     CASE(kernel__values),
