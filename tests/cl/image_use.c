@@ -301,10 +301,24 @@ void image__of_buffer(struct cltest *t) {
  */
 void image__one_device(struct cltest *t) {
     static void (*const tests[])(struct cltest *) = {
-        image__formats,       image__formats_required, image__info,      image__boxes,  image__large,
-        image__copy,          image__copy_with_buffer, image__fill,      image__map,    image__map_several,
-        image__copy_host_ptr, image__use_host_ptr,     image__old_calls, image__kernel, image__kernel_types,
-        sampler__kernel,      image__of_buffer,
+        image__formats,
+        image__formats_required,
+        image__info,
+        image__boxes,
+        image__large,
+        image__copy,
+        image__copy_with_buffer,
+        image__fill,
+        image__map,
+        image__map_several,
+        image__copy_host_ptr,
+        image__use_host_ptr,
+        image__old_calls,
+        image__kernel,
+        image__kernel_types,
+        sampler__kernel,
+        image__of_buffer,
+        image__command_types,
     };
     struct cltest one = {.n_devices = 1, .info = {t->info[0]}, .dev = {t->dev[0]}, .platform = t->platform};
     const char *text = cltest_source;

@@ -10,7 +10,7 @@
 #include "fuzz.h"
 #include "opencl/executor/internal.h"
 
-#define SLOTS        3u /* objects of a kind */
+#define SLOTS        4u /* objects of a kind */
 #define COMMANDS_MAX 64
 #define STAGING_MAX  ((size_t)1 << 14)
 
@@ -261,6 +261,8 @@ static void one_command(struct executor *x, struct input *i) {
     struct wire_in in;
     out.head.call = (uint16_t)call;
     for (unsigned f = 0; f < d->field_count; f++) out.words[out.word_count++] = field_of(i, &d->fields[f]);
+    /* Else the few events would soon be taken. */
+    if (d->fields[0].type == WIRE_EVENT_OUT && byte_of(i) < 224) out.words[3] |= WIRE_TRANSIENT;
     for (unsigned a = 0; a < d->array_count; a++) {
         bool numbers = d->arrays[a].type == WIRE_NUMBERS;
         size_t count = numbers ? commands[which].numbers : 0;
