@@ -146,19 +146,20 @@ static cl_int get(struct context *c, cl_mem_flags flags, cl_mem_object_type type
     cl_uint asked_count = 0;
     pthread_mutex_lock(&c->list_lock);
     if (!c->formats) c->formats = calloc(1, sizeof *c->formats);
-    bool known = c->formats && c->formats->of[u][t].known;
+    struct image_formats *all = c->formats;
+    bool known = all && all->of[u][t].known;
     pthread_mutex_unlock(&c->list_lock);
-    if (!c->formats) return CL_OUT_OF_HOST_MEMORY;
+    if (!all) return CL_OUT_OF_HOST_MEMORY;
     cl_int rc = known ? CL_SUCCESS : ask(c, uses[u], type, &asked, &asked_count);
     pthread_mutex_lock(&c->list_lock);
-    if (rc == CL_SUCCESS && !c->formats->of[u][t].known) { /* else another thread was first */
-        c->formats->of[u][t].at = asked;
-        c->formats->of[u][t].count = asked_count;
-        c->formats->of[u][t].known = true;
+    if (rc == CL_SUCCESS && !all->of[u][t].known) { /* else another thread was first */
+        all->of[u][t].at = asked;
+        all->of[u][t].count = asked_count;
+        all->of[u][t].known = true;
         asked = NULL;
     }
-    *list = c->formats->of[u][t].at;
-    *count = c->formats->of[u][t].count;
+    *list = all->of[u][t].at;
+    *count = all->of[u][t].count;
     pthread_mutex_unlock(&c->list_lock);
     free(asked);
     return rc;
