@@ -102,6 +102,27 @@ struct backend_ops {
                     const char *options, bk_built_fn *built, void *arg);
     /* Waits for the answer. One heap blob a device of the program's context, in its order (NULL, 0: none); caller frees. */
     cl_int (*get_binaries)(struct backend *b, bk_ref program, cl_uint device_count, unsigned char **blobs, size_t *sizes);
+    /* As build. names: as the program includes the headers. */
+    cl_int (*compile)(struct backend *b, bk_ref program, cl_uint device_count, const cl_uint *devices,
+                      const char *options, cl_uint header_count, const bk_ref *headers, const char *const *names,
+                      bk_built_fn *built, void *arg);
+    /* Makes a program; *out is set before `built` is called, and 0 if there is none. */
+    cl_int (*link)(struct backend *b, bk_ref context, cl_uint device_count, const cl_uint *devices,
+                   const char *options, cl_uint input_count, const bk_ref *inputs, bk_built_fn *built, void *arg,
+                   bk_ref *out);
+    cl_int (*create_program_builtin)(struct backend *b, bk_ref context, cl_uint device_count, const cl_uint *devices,
+                                     const char *names, bk_built_fn *built, void *arg, bk_ref *out);
+    /* Wait for the answer. */
+    cl_int (*create_program_il)(struct backend *b, bk_ref context, const void *il, size_t bytes, bk_ref *out);
+    cl_int (*set_specialization)(struct backend *b, bk_ref program, cl_uint id, size_t size, const void *value);
+    /* Waits for the answer. Sub-devices have numbers of the backend's, from *first on, to be used as a device's is, and
+     * released one by one; *out tells what they are, in its one platform. out NULL: only their count. */
+    cl_int (*create_sub_devices)(struct backend *b, cl_uint device, const cl_device_partition_property *properties,
+                                 size_t property_count, cl_uint *count, cl_uint *first, struct inventory **out);
+    void (*release_sub_device)(struct backend *b, cl_uint number);
+    /* Waits for the answer: *size bytes of it, at most room in `value`. */
+    cl_int (*sub_group_info)(struct backend *b, bk_ref kernel, cl_uint device, cl_kernel_sub_group_info param,
+                             size_t input_count, const size_t *input, size_t room, void *value, size_t *size);
     cl_int (*create_kernel)(struct backend *b, bk_ref program, const char *name, bk_ref *out);
     /* check: wait for the device's own verdict (an argument whose size the meta data does not tell). */
     cl_int (*set_arg)(struct backend *b, bk_ref kernel, const struct bk_arg *a, bool check);

@@ -9,7 +9,7 @@
 
 #define META_MAGIC          0x4d505457u /* "WTPM" */
 #define META_VERSION        2u
-#define DEVICE_BYTES        32u /* the least that each takes, encoded */
+#define DEVICE_BYTES        24u /* the least that each takes, encoded */
 #define KERNEL_BYTES        12u
 #define KERNEL_DEVICE_BYTES 56u
 #define ARG_BYTES           33u

@@ -56,7 +56,8 @@ static cl_int find_in_parts(struct kernel *k, const char *name) {
     return k->meta ? CL_SUCCESS : CL_INVALID_KERNEL_NAME;
 }
 
-static cl_int make_part(struct kernel *k, cl_uint slot) {
+cl_int kernel_part(struct kernel *k, cl_uint slot) {
+    if (k->parts[slot].ref) return CL_SUCCESS;
     struct program *p = k->program;
     struct backend *b = p->context->slots[slot].backend;
     if (!k->parts[slot].meta) return CL_INVALID_PROGRAM_EXECUTABLE;
@@ -74,7 +75,7 @@ static cl_int create(struct program *p, const char *name, struct kernel **out) {
         if (!k->args) rc = CL_OUT_OF_HOST_MEMORY;
         k->arg_count = k->args ? k->meta->arg_count : 0;
     }
-    if (rc == CL_SUCCESS && !p->context->tracked) rc = make_part(k, 0);
+    if (rc == CL_SUCCESS && !p->context->tracked) rc = kernel_part(k, 0);
     if (rc == CL_SUCCESS)
         *out = k;
     else
@@ -195,7 +196,7 @@ static cl_int apply_arg(struct kernel *k, struct backend *b, struct kernel_part 
 cl_int kernel_apply(struct kernel *k, cl_uint slot, bk_ref *out) {
     struct backend *b = k->program->context->slots[slot].backend;
     struct kernel_part *part = &k->parts[slot];
-    cl_int rc = part->ref ? CL_SUCCESS : make_part(k, slot);
+    cl_int rc = kernel_part(k, slot);
     for (cl_uint i = 0; i < k->arg_count && rc == CL_SUCCESS; i++)
         if (part->applied[i] != k->args[i].version) rc = apply_arg(k, b, part, slot, i);
     *out = part->ref;

@@ -38,6 +38,8 @@ struct kernel {
 };
 
 static inline struct kernel *kernel_from(cl_kernel h) { return object_check(h, OBJECT_KERNEL); }
+/* Makes the backend's kernel of a slot, if it is not there. Lock held. */
+cl_int kernel_part(struct kernel *k, cl_uint slot);
 /* The backend's kernel of a slot with all arguments given. Lock held. */
 cl_int kernel_apply(struct kernel *k, cl_uint slot, bk_ref *out);
 /* What the program's meta data tells of a kernel on a device; NULL: not built for it. */

@@ -169,48 +169,16 @@ REFUSE(clSetCommandQueueProperty, queue_from(queue), CL_INVALID_COMMAND_QUEUE, C
 REFUSE(clCreateSubDevicesEXT, device_from(device), CL_INVALID_DEVICE, CL_INVALID_VALUE,
        (cl_device_id device, const cl_device_partition_property_ext *partition_properties,
         cl_uint num_entries, cl_device_id *out_devices, cl_uint *num_devices))
-REFUSE(clCreateSubDevices, device_from(device), CL_INVALID_DEVICE, CL_INVALID_VALUE,
-       (cl_device_id device, const cl_device_partition_property *partition_properties, cl_uint num_entries,
-        cl_device_id *out_devices, cl_uint *num_devices))
 REFUSE(clSetDefaultDeviceCommandQueue, context_from(context), CL_INVALID_CONTEXT, CL_INVALID_OPERATION,
        (cl_context context, cl_device_id device, cl_command_queue queue))
-
-/* ---- Programs ---- */
-REFUSE_MAKE(cl_program, clCreateProgramWithBuiltInKernels, context_from(context), CL_INVALID_CONTEXT,
-            CL_INVALID_VALUE,
-            (cl_context context, cl_uint num_devices, const cl_device_id *device_list,
-             const char *kernel_names, cl_int *errcode_ret))
-REFUSE(clCompileProgram, program_from(program), CL_INVALID_PROGRAM, CL_COMPILER_NOT_AVAILABLE,
-       (cl_program program, cl_uint num_devices, const cl_device_id *device_list, const char *options,
-        cl_uint num_input_headers, const cl_program *input_headers, const char **header_include_names,
-        void(CL_CALLBACK *pfn_notify)(cl_program program, void *user_data), void *user_data))
-REFUSE_MAKE(cl_program, clLinkProgram, context_from(context), CL_INVALID_CONTEXT, CL_LINKER_NOT_AVAILABLE,
-            (cl_context context, cl_uint num_devices, const cl_device_id *device_list, const char *options,
-             cl_uint num_input_programs, const cl_program *input_programs,
-             void(CL_CALLBACK *pfn_notify)(cl_program program, void *user_data), void *user_data,
-             cl_int *errcode_ret))
-REFUSE_MAKE(cl_program, clCreateProgramWithIL, context_from(context), CL_INVALID_CONTEXT,
-            CL_INVALID_OPERATION, (cl_context context, const void *il, size_t length, cl_int *errcode_ret))
-REFUSE(clSetProgramReleaseCallback, program_from(program), CL_INVALID_PROGRAM, CL_INVALID_OPERATION,
-       (cl_program program, void(CL_CALLBACK *pfn_notify)(cl_program program, void *user_data),
-        void *user_data))
-REFUSE(clSetProgramSpecializationConstant, program_from(program), CL_INVALID_PROGRAM, CL_INVALID_OPERATION,
-       (cl_program program, cl_uint spec_id, size_t spec_size, const void *spec_value))
 
 /* ---- Kernels ---- */
 REFUSE(clEnqueueNativeKernel, queue_from(queue), CL_INVALID_COMMAND_QUEUE, CL_INVALID_OPERATION,
        (cl_command_queue queue, void(CL_CALLBACK *user_func)(void *), void *args, size_t cb_args,
         cl_uint num_mem_objects, const cl_mem *mem_list, const void **args_mem_loc, cl_uint waits,
         const cl_event *wait_list, cl_event *event))
-REFUSE(clGetKernelSubGroupInfoKHR, kernel_from(kernel), CL_INVALID_KERNEL, CL_INVALID_OPERATION,
-       (cl_kernel kernel, cl_device_id device, cl_kernel_sub_group_info param, size_t input_size,
-        const void *input, size_t room, void *value, size_t *size_ret))
-REFUSE(clGetKernelSubGroupInfo, kernel_from(kernel), CL_INVALID_KERNEL, CL_INVALID_OPERATION,
-       (cl_kernel kernel, cl_device_id device, cl_kernel_sub_group_info param, size_t input_value_size,
-        const void *input_value, size_t room, void *value, size_t *size_ret))
 
 /* clang-format on */
 
-/* Root devices are not counted; there are no others. */
 cl_int weft_clRetainDeviceEXT(cl_device_id device) { return weft_clRetainDevice(device); }
 cl_int weft_clReleaseDeviceEXT(cl_device_id device) { return weft_clReleaseDevice(device); }

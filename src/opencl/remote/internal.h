@@ -41,6 +41,7 @@ struct remote_node {
     uint32_t slot_count, first_free; /* 0: none free; slot 0 is not used */
     struct weft_map requests;
     uint64_t last_request;
+    uint32_t next_sub_device;
     struct weft_list arriving; /* results whose data is on its way */
 };
 
@@ -170,7 +171,32 @@ size_t remote_rect_host_offset(const struct bk_command *c);
 void remote_rect_pack(void *packed, const void *host, const size_t region[3], size_t row, size_t slice);
 void remote_rect_spread(void *host, const void *packed, const size_t region[3], size_t row, size_t slice);
 
-/* ---- create.c, command.c: operations ---- */
+/* ---- create.c ---- */
+/* Sends a command that makes `handle`; takes the handle back when it cannot be sent. */
+cl_int remote_send_creation(struct remote_node *n, uint64_t handle, const struct wire_out *msg, const void *data,
+                            size_t bytes, bk_ref *out);
+/* Device numbers as the wire wants them; false: too many. */
+bool remote_add_devices(struct wire_out *out, cl_uint count, const cl_uint *devices);
+
+/* ---- create.c, program.c, device.c, command.c: operations ---- */
+cl_int remote_compile(struct backend *b, bk_ref program, cl_uint device_count, const cl_uint *devices,
+                      const char *options, cl_uint header_count, const bk_ref *headers,
+                      const char *const *names, bk_built_fn *built, void *arg);
+cl_int remote_link(struct backend *b, bk_ref context, cl_uint device_count, const cl_uint *devices,
+                   const char *options, cl_uint input_count, const bk_ref *inputs, bk_built_fn *built,
+                   void *arg, bk_ref *out);
+cl_int remote_create_program_builtin(struct backend *b, bk_ref context, cl_uint device_count,
+                                     const cl_uint *devices, const char *names, bk_built_fn *built, void *arg,
+                                     bk_ref *out);
+cl_int remote_create_program_il(struct backend *b, bk_ref context, const void *il, size_t bytes, bk_ref *out);
+cl_int remote_set_specialization(struct backend *b, bk_ref program, cl_uint id, size_t size,
+                                 const void *value);
+cl_int remote_create_sub_devices(struct backend *b, cl_uint device,
+                                 const cl_device_partition_property *properties, size_t property_count,
+                                 cl_uint *count, cl_uint *first, struct inventory **out);
+void remote_release_sub_device(struct backend *b, cl_uint number);
+cl_int remote_sub_group_info(struct backend *b, bk_ref kernel, cl_uint device, cl_kernel_sub_group_info param,
+                             size_t input_count, const size_t *input, size_t room, void *value, size_t *size);
 cl_int remote_create_context(struct backend *b, cl_uint device_count, const cl_uint *devices, bk_ref *out);
 cl_int remote_create_queue(struct backend *b, bk_ref context, cl_uint device,
                            cl_command_queue_properties props, bk_ref *out);
