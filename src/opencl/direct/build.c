@@ -25,26 +25,19 @@ cl_int direct_create_program_binary(struct backend *b, bk_ref context, cl_uint c
     return rc;
 }
 
-/* The devices of the program's context, in its order (heap). */
-static cl_device_id *context_devices(const cl_icd_dispatch *d, cl_program program, cl_uint *count) {
+/* The devices of the program's context, as they were named (heap). */
+static cl_device_id *context_devices(struct backend *b, cl_program program, cl_uint *count) {
     cl_context context = NULL;
-    size_t bytes = 0;
+    const cl_icd_dispatch *d = direct_driver(b)->dispatch;
     if (d->clGetProgramInfo(program, CL_PROGRAM_CONTEXT, sizeof(cl_context), &context, NULL)) return NULL;
-    if (d->clGetContextInfo(context, CL_CONTEXT_DEVICES, 0, NULL, &bytes) || !bytes) return NULL;
-    cl_device_id *ids = malloc(bytes);
-    if (ids && d->clGetContextInfo(context, CL_CONTEXT_DEVICES, bytes, ids, NULL)) {
-        free(ids);
-        return NULL;
-    }
-    *count = (cl_uint)(bytes / sizeof(cl_device_id));
-    return ids;
+    return direct_context_devices(b, context, count);
 }
 
 /* Tells the end of a build; the build's own status is rc. */
-static void tell_built(const cl_icd_dispatch *d, cl_program p, cl_int rc, const char *builtin,
-                       bk_built_fn *built, void *arg) {
+static void tell_built(struct backend *b, cl_program p, cl_int rc, const char *builtin, bk_built_fn *built,
+                       void *arg) {
     cl_uint all = 0;
-    cl_device_id *of_context = p ? context_devices(d, p, &all) : NULL;
+    cl_device_id *of_context = p ? context_devices(b, p, &all) : NULL;
     struct program_meta *meta = NULL;
     if (of_context)
         meta = builtin ? program_meta_collect_builtin(p, builtin, all, of_context)
@@ -62,7 +55,7 @@ cl_int direct_build(struct backend *b, bk_ref program, cl_uint count, const cl_u
     if (devices && !ids) return CL_OUT_OF_HOST_MEMORY;
     cl_int rc = d->clBuildProgram(p, devices ? count : 0, ids, options, NULL, NULL);
     free(ids);
-    tell_built(d, p, rc, NULL, built, arg);
+    tell_built(b, p, rc, NULL, built, arg);
     return CL_SUCCESS;
 }
 
@@ -80,7 +73,7 @@ cl_int direct_compile(struct backend *b, bk_ref program, cl_uint count, const cl
                                     header_count ? (const cl_program *)headers : NULL,
                                     header_count ? (const char **)names : NULL, NULL, NULL);
     free(ids);
-    tell_built(d, p, rc, NULL, built, arg);
+    tell_built(b, p, rc, NULL, built, arg);
     return CL_SUCCESS;
 }
 
@@ -95,7 +88,7 @@ cl_int direct_link(struct backend *b, bk_ref context, cl_uint count, const cl_ui
                                 ids, options, input_count, (const cl_program *)inputs, &rc);
     free(ids);
     *out = to_ref(p);
-    tell_built(d, p, rc, NULL, built, arg);
+    tell_built(b, p, rc, NULL, built, arg);
     return CL_SUCCESS;
 }
 
@@ -110,7 +103,7 @@ cl_int direct_create_program_builtin(struct backend *b, bk_ref context, cl_uint 
     free(ids);
     if (!p) return rc;
     *out = to_ref(p);
-    tell_built(d, p, CL_SUCCESS, names, built, arg);
+    tell_built(b, p, CL_SUCCESS, names, built, arg);
     return CL_SUCCESS;
 }
 
@@ -144,7 +137,7 @@ cl_int direct_get_binaries(struct backend *b, bk_ref program, cl_uint count, uns
                            size_t *sizes) {
     cl_program p = HANDLE(cl_program, program);
     cl_uint all = 0;
-    cl_device_id *of_context = context_devices(direct_driver(b)->dispatch, p, &all);
+    cl_device_id *of_context = context_devices(b, p, &all);
     if (!of_context) return CL_OUT_OF_HOST_MEMORY;
     cl_int rc = program_binaries(p, all < count ? all : count, of_context, SIZE_MAX, blobs, sizes);
     free(of_context);

@@ -19,6 +19,61 @@ cl_device_id *direct_pick(struct backend *b, cl_uint count, const cl_uint *numbe
     return ids;
 }
 
+/* ---- contexts ---- */
+struct direct_context {
+    struct weft_list link;
+    cl_context context;
+    cl_uint count;
+    cl_device_id *ids;
+};
+
+/* Lock held. */
+static struct direct_context *find(struct direct_backend *d, cl_context context) {
+    weft_list_for_each(it, &d->contexts) {
+        struct direct_context *c = weft_list_entry(it, struct direct_context, link);
+        if (c->context == context) return c;
+    }
+    return NULL;
+}
+
+cl_int direct_context_add(struct backend *b, cl_context context, cl_uint count, cl_device_id *ids) {
+    struct direct_backend *d = (struct direct_backend *)b;
+    struct direct_context *c = malloc(sizeof *c);
+    if (!c) {
+        free(ids);
+        return CL_OUT_OF_HOST_MEMORY;
+    }
+    *c = (struct direct_context){.context = context, .count = count, .ids = ids};
+    pthread_mutex_lock(&d->lock);
+    weft_list_push_back(&d->contexts, &c->link);
+    pthread_mutex_unlock(&d->lock);
+    return CL_SUCCESS;
+}
+
+void direct_context_remove(struct backend *b, cl_context context) {
+    struct direct_backend *d = (struct direct_backend *)b;
+    pthread_mutex_lock(&d->lock);
+    struct direct_context *c = find(d, context);
+    if (c) weft_list_remove(&c->link);
+    pthread_mutex_unlock(&d->lock);
+    if (c) free(c->ids);
+    free(c);
+}
+
+cl_device_id *direct_context_devices(struct backend *b, cl_context context, cl_uint *count) {
+    struct direct_backend *d = (struct direct_backend *)b;
+    cl_device_id *ids = NULL;
+    pthread_mutex_lock(&d->lock);
+    const struct direct_context *c = find(d, context);
+    if (c && (ids = malloc(c->count * sizeof(cl_device_id)))) {
+        memcpy(ids, c->ids, c->count * sizeof(cl_device_id));
+        *count = c->count;
+    }
+    pthread_mutex_unlock(&d->lock);
+    return ids;
+}
+
+/* ---- sub-devices ---- */
 /* Numbers for new sub-devices. */
 static cl_int add(struct direct_backend *d, cl_uint count, const cl_device_id *ids, cl_uint *first) {
     pthread_mutex_lock(&d->lock);

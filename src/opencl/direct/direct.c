@@ -9,8 +9,16 @@ static cl_int create_context(struct backend *b, cl_uint count, const cl_uint *de
     if (!ids) return CL_OUT_OF_HOST_MEMORY;
     const cl_context_properties properties[] = {CL_CONTEXT_PLATFORM, (cl_context_properties)d->id, 0};
     cl_int rc = CL_OUT_OF_RESOURCES;
-    *out = to_ref(d->dispatch->clCreateContext(properties, count, ids, NULL, NULL, &rc));
-    free(ids);
+    cl_context c = d->dispatch->clCreateContext(properties, count, ids, NULL, NULL, &rc);
+    if (!c) {
+        free(ids);
+        return rc;
+    }
+    rc = direct_context_add(b, c, count, ids);
+    if (rc == CL_SUCCESS)
+        *out = to_ref(c);
+    else
+        d->dispatch->clReleaseContext(c);
     return rc;
 }
 
@@ -78,7 +86,10 @@ static cl_int finish(struct backend *b, bk_ref queue) {
 static void release(struct backend *b, enum bk_kind kind, bk_ref ref) {
     const cl_icd_dispatch *d = direct_driver(b)->dispatch;
     switch (kind) {
-    case BK_CONTEXT: d->clReleaseContext(HANDLE(cl_context, ref)); break;
+    case BK_CONTEXT:
+        direct_context_remove(b, HANDLE(cl_context, ref));
+        d->clReleaseContext(HANDLE(cl_context, ref));
+        break;
     case BK_QUEUE: d->clReleaseCommandQueue(HANDLE(cl_command_queue, ref)); break;
     case BK_MEM: d->clReleaseMemObject(HANDLE(cl_mem, ref)); break;
     case BK_PROGRAM: d->clReleaseProgram(HANDLE(cl_program, ref)); break;
@@ -134,5 +145,6 @@ struct backend *direct_backend_open(const struct driver_platform *driver, uint32
     d->base = (struct backend){.ops = &direct_ops, .node = node, .platform = own, .direct = true};
     d->driver = driver;
     pthread_mutex_init(&d->lock, NULL);
+    weft_list_init(&d->contexts);
     return &d->base;
 }

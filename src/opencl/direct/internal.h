@@ -3,12 +3,14 @@
 #define WEFT_OPENCL_DIRECT_INTERNAL_H
 #include <pthread.h>
 
+#include "base/list.h"
 #include "opencl/direct/direct.h"
 
 struct direct_backend {
     struct backend base;
     const struct driver_platform *driver;
     pthread_mutex_t lock;
+    struct weft_list contexts; /* direct_context; lock */
     cl_device_id *sub_devices; /* by number - DIRECT_SUB_DEVICES; lock */
     cl_uint sub_device_count;
 };
@@ -25,6 +27,11 @@ static inline bk_ref to_ref(const void *handle) { return (bk_ref)(uintptr_t)hand
 cl_device_id direct_device(struct backend *b, cl_uint number);
 /* The same of several, on the heap. */
 cl_device_id *direct_pick(struct backend *b, cl_uint count, const cl_uint *numbers);
+/* A context with its devices as they were named, which a driver may tell otherwise (PoCL, of sub-devices). Takes ids. */
+cl_int direct_context_add(struct backend *b, cl_context context, cl_uint count, cl_device_id *ids);
+void direct_context_remove(struct backend *b, cl_context context);
+/* On the heap; NULL: no memory. */
+cl_device_id *direct_context_devices(struct backend *b, cl_context context, cl_uint *count);
 cl_int direct_create_sub_devices(struct backend *b, cl_uint device,
                                  const cl_device_partition_property *properties, size_t property_count,
                                  cl_uint *count, cl_uint *first, struct inventory **out);
