@@ -34,7 +34,9 @@ enum bk_op {
     BK_NDRANGE, BK_READ, BK_WRITE, BK_READ_RECT, BK_WRITE_RECT, BK_COPY, BK_COPY_RECT, BK_FILL,
     BK_MARKER, BK_BARRIER,   /* with an empty wait list: wait for all before them */
     BK_MIGRATE,              /* a hint; flags as in clEnqueueMigrateMemObjects */
-    BK_MAP, BK_UNMAP         /* direct only (caps.map): the driver's own mapping */
+    BK_MAP, BK_UNMAP,        /* direct only (caps.map): the driver's own mapping */
+    /* direct only: */
+    BK_NATIVE, BK_SVM_COPY, BK_SVM_FILL, BK_SVM_MAP, BK_SVM_UNMAP, BK_SVM_MIGRATE
 };
 
 struct bk_command {
@@ -66,17 +68,29 @@ struct bk_command {
         struct { cl_uint count; const bk_ref *mems; cl_mem_migration_flags flags; } migrate;
         struct { bk_ref mem; cl_map_flags flags; size_t offset, size; void **out; } map;
         struct { bk_ref mem; void *ptr; } unmap;
+        struct {
+            void(CL_CALLBACK *fn)(void *);
+            void *args;
+            size_t bytes;
+            cl_uint count;
+            const bk_ref *mems;
+            const void **places;
+        } native;
+        /* As the calls have them: COPY dst, src, size; FILL dst, pattern, size; MAP dst, size, map_flags; UNMAP dst. */
+        struct { void *dst; const void *src, *pattern; size_t pattern_size, size; cl_map_flags map_flags; } svm;
+        struct { cl_uint count; const void **ptrs; const size_t *sizes; cl_mem_migration_flags flags; } svm_migrate;
     } u;
 };
 
 /* A kernel argument's value. */
-enum bk_arg_kind { BK_ARG_BYTES, BK_ARG_MEM, BK_ARG_LOCAL, BK_ARG_SAMPLER };
+enum bk_arg_kind { BK_ARG_BYTES, BK_ARG_MEM, BK_ARG_LOCAL, BK_ARG_SAMPLER, BK_ARG_SVM };
 struct bk_arg {
     enum bk_arg_kind kind;
     cl_uint index;
     size_t size;          /* as the program gave it */
     const void *bytes;    /* BYTES */
-    bk_ref ref;           /* MEM (0: a NULL buffer), SAMPLER */
+    bk_ref ref;           /* MEM (0: a NULL buffer), SAMPLER; SVM: the allocation's, if it has one */
+    const void *pointer;  /* SVM; its offset in the allocation is in size */
 };
 
 /* The result of a build (and of taking binaries): everything that the program may ask about later. NULL meta: the
@@ -123,6 +137,14 @@ struct backend_ops {
     /* Waits for the answer: *size bytes of it, at most room in `value`. */
     cl_int (*sub_group_info)(struct backend *b, bk_ref kernel, cl_uint device, cl_kernel_sub_group_info param,
                              size_t input_count, const size_t *input, size_t room, void *value, size_t *size);
+    /* Shared virtual memory, of the device's coarse-grained kind where the backend is remote: the same addresses are taken
+     * in this process and hold the host's contents; *out is a BK_MEM of the device's contents. Direct: *out is 0, and the
+     * BK_SVM commands do the rest. Waits for the answer. */
+    cl_int (*svm_alloc)(struct backend *b, bk_ref context, cl_svm_mem_flags flags, size_t size, cl_uint alignment,
+                        void **ptr, bk_ref *out);
+    void (*svm_free)(struct backend *b, bk_ref context, void *ptr, size_t size, bk_ref ref);
+    /* What a kernel uses without having it as an argument. */
+    cl_int (*set_exec_svm)(struct backend *b, bk_ref kernel, cl_uint count, void *const *ptrs, const bk_ref *refs);
     cl_int (*create_kernel)(struct backend *b, bk_ref program, const char *name, bk_ref *out);
     /* check: wait for the device's own verdict (an argument whose size the meta data does not tell). */
     cl_int (*set_arg)(struct backend *b, bk_ref kernel, const struct bk_arg *a, bool check);

@@ -25,6 +25,15 @@ void calls__sub_group_info(struct cltest *t);
 void calls__sub_devices(struct cltest *t);
 void calls__sub_device_errors(struct cltest *t);
 void calls__sub_device_lifetime(struct cltest *t);
+/* calls_svm.c */
+void calls__svm_map(struct cltest *t);
+void calls__svm_pointers(struct cltest *t);
+void calls__svm_copy_and_fill(struct cltest *t);
+void calls__svm_free(struct cltest *t);
+void calls__svm_many(struct cltest *t);
+void calls__svm_errors(struct cltest *t);
+void calls__native_kernel(struct cltest *t);
+void calls__printf(struct cltest *t);
 
 /* A number that the device tells; 0 if it does not. */
 cl_ulong calls_number(cl_device_id d, cl_device_info param);

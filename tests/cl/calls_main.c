@@ -5,11 +5,29 @@
 #define CASE(name)                                                                                           \
     { #name, name }
 static const struct cltest_case cases[] = {
-    CASE(calls__compile_and_link),     CASE(calls__link_library),      CASE(calls__link_for_one_device),
-    CASE(calls__compile_errors),       CASE(calls__link_callback),     CASE(calls__linked_binary),
-    CASE(calls__binary_of_one_device), CASE(calls__built_in_kernels),  CASE(calls__intermediate_language),
-    CASE(calls__release_callback),     CASE(calls__clone_kernel),      CASE(calls__sub_group_info),
-    CASE(calls__sub_devices),          CASE(calls__sub_device_errors), CASE(calls__sub_device_lifetime),
+    CASE(calls__compile_and_link),
+    CASE(calls__link_library),
+    CASE(calls__link_for_one_device),
+    CASE(calls__compile_errors),
+    CASE(calls__link_callback),
+    CASE(calls__linked_binary),
+    CASE(calls__binary_of_one_device),
+    CASE(calls__built_in_kernels),
+    CASE(calls__intermediate_language),
+    CASE(calls__release_callback),
+    CASE(calls__clone_kernel),
+    CASE(calls__sub_group_info),
+    CASE(calls__sub_devices),
+    CASE(calls__sub_device_errors),
+    CASE(calls__sub_device_lifetime),
+    CASE(calls__svm_map),
+    CASE(calls__svm_pointers),
+    CASE(calls__svm_copy_and_fill),
+    CASE(calls__svm_free),
+    CASE(calls__svm_many),
+    CASE(calls__svm_errors),
+    CASE(calls__native_kernel),
+    CASE(calls__printf),
 };
 
 cl_ulong calls_number(cl_device_id d, cl_device_info param) {

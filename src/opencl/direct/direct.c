@@ -59,6 +59,7 @@ static cl_int set_arg(struct backend *b, bk_ref kernel, const struct bk_arg *a, 
     cl_kernel k = HANDLE(cl_kernel, kernel);
     if (a->kind == BK_ARG_BYTES) return d->clSetKernelArg(k, a->index, a->size, a->bytes);
     if (a->kind == BK_ARG_LOCAL) return d->clSetKernelArg(k, a->index, a->size, NULL);
+    if (a->kind == BK_ARG_SVM) return d->clSetKernelArgSVMPointer(k, a->index, a->pointer);
     void *object = HANDLE(void *, a->ref);
     return d->clSetKernelArg(k, a->index, a->size, &object);
 }
@@ -123,6 +124,9 @@ static const struct backend_ops direct_ops = {
     .create_sub_devices = direct_create_sub_devices,
     .release_sub_device = direct_release_sub_device,
     .sub_group_info = direct_sub_group_info,
+    .svm_alloc = direct_svm_alloc,
+    .svm_free = direct_svm_free,
+    .set_exec_svm = direct_set_exec_svm,
     .create_kernel = create_kernel,
     .set_arg = set_arg,
     .create_user_event = create_user_event,

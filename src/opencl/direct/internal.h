@@ -38,6 +38,14 @@ cl_int direct_create_sub_devices(struct backend *b, cl_uint device,
 void direct_release_sub_device(struct backend *b, cl_uint number);
 cl_int direct_sub_group_info(struct backend *b, bk_ref kernel, cl_uint device, cl_kernel_sub_group_info param,
                              size_t input_count, const size_t *input, size_t room, void *value, size_t *size);
+/* svm.c */
+cl_int direct_svm_alloc(struct backend *b, bk_ref context, cl_svm_mem_flags flags, size_t size, cl_uint alignment,
+                        void **ptr, bk_ref *out);
+void direct_svm_free(struct backend *b, bk_ref context, void *ptr, size_t size, bk_ref ref);
+cl_int direct_set_exec_svm(struct backend *b, bk_ref kernel, cl_uint count, void *const *ptrs, const bk_ref *refs);
+/* The commands; event: where to put the driver's, NULL: not wanted. */
+cl_int direct_run_svm(struct backend *b, const struct bk_command *c, cl_event *event);
+cl_int direct_run_native(struct backend *b, const struct bk_command *c, cl_event *event);
 /* command.c */
 cl_int direct_enqueue(struct backend *b, const struct bk_command *c, bk_ref *event);
 /* event.c */

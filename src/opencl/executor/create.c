@@ -145,7 +145,8 @@ static cl_int check_arg(struct object *kernel, cl_uint index, uint64_t kind) {
     static const enum arg_takes wanted[] = {[BK_ARG_BYTES] = TAKES_VALUE,
                                             [BK_ARG_MEM] = TAKES_MEM,
                                             [BK_ARG_LOCAL] = TAKES_LOCAL,
-                                            [BK_ARG_SAMPLER] = TAKES_SAMPLER};
+                                            [BK_ARG_SAMPLER] = TAKES_SAMPLER,
+                                            [BK_ARG_SVM] = TAKES_MEM};
     if (index >= kernel->arg_count) return CL_INVALID_ARG_INDEX;
     if (kind >= sizeof wanted / sizeof *wanted) return CL_INVALID_VALUE;
     uint8_t *takes = &kernel->arg_takes[index];
@@ -166,6 +167,7 @@ static cl_int set_arg(struct call *c, cl_kernel k, cl_uint index) {
     size_t inline_bytes = c->in->count[0] * 8;
     switch (a->kind) {
     case BK_ARG_MEM: return d->clSetKernelArg(k, index, a->size, mem ? &mem->handle : NULL);
+    case BK_ARG_SVM: return executor_set_svm_arg(k, index, mem, a->size);
     case BK_ARG_SAMPLER:
         return sampler ? d->clSetKernelArg(k, index, a->size, &sampler->handle) : CL_INVALID_SAMPLER;
     case BK_ARG_LOCAL: return d->clSetKernelArg(k, index, a->size, NULL);

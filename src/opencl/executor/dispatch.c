@@ -102,6 +102,7 @@ static cl_int look_up_array(struct call *c, unsigned a) {
             c->programs[c->mem_count++] = o->handle;
         else
             c->mems[c->mem_count++] = o->handle;
+        if (kind == BK_MEM) c->mem_objects[i] = o;
     }
     return CL_SUCCESS;
 }

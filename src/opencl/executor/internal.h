@@ -66,7 +66,8 @@ struct call {
         cl_mem mems[WIRE_WORDS_MAX];
         cl_program programs[WIRE_WORDS_MAX];
     };
-    cl_uint mem_count; /* of either */
+    struct object *mem_objects[WIRE_WORDS_MAX]; /* of mems */
+    cl_uint mem_count;                          /* of either */
     cl_event waits[WIRE_WORDS_MAX + 1]; /* the gate, too */
     cl_uint wait_count;
 };
@@ -129,6 +130,10 @@ void results_drop(struct executor *x); /* the client is gone */
 /* A platform's device, or a sub-device of one, by the client's number; NULL: there is none. */
 cl_device_id executor_device(struct executor *x, const struct driver_platform *p, uint64_t number);
 void executor_release_sub_devices(struct executor *x);
+
+/* ---- svm.c ---- */
+/* A pointer into shared virtual memory, or NULL if mem is. */
+cl_int executor_set_svm_arg(cl_kernel k, cl_uint index, const struct object *mem, uint64_t offset);
 
 /* ---- link.c ---- */
 void executor_take_linked(struct executor *x);

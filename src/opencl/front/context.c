@@ -6,6 +6,7 @@
 
 #include "opencl/front/callback.h"
 #include "opencl/front/entries.h"
+#include "opencl/front/svm.h"
 
 cl_uint context_device_index(const struct context *c, const struct device *d) {
     cl_uint i = 0;
@@ -23,6 +24,7 @@ static void run_context_callbacks(void *arg) {
 
 static void context_end(void *object) {
     struct context *c = object;
+    svm_free_all(c);
     for (cl_uint i = 0; i < c->slot_count; i++) {
         struct context_slot *s = &c->slots[i];
         if (s->service) s->backend->ops->release(s->backend, BK_QUEUE, s->service);
@@ -91,6 +93,7 @@ static struct context *context_new(cl_uint device_room) {
     pthread_mutex_init(&c->lock, NULL);
     pthread_mutex_init(&c->list_lock, NULL);
     weft_list_init(&c->queues);
+    weft_list_init(&c->svms);
     c->devices = calloc(device_room, sizeof(struct device *));
     c->device_slot = calloc(device_room, sizeof *c->device_slot);
     c->device_place = calloc(device_room, sizeof *c->device_place);

@@ -4,6 +4,7 @@
 
 #include "CL/cl_weft.h"
 #include "opencl/front/entries.h"
+#include "opencl/front/svm.h"
 
 bool device_type_valid(cl_device_type t) {
     const cl_device_type all = CL_DEVICE_TYPE_DEFAULT | CL_DEVICE_TYPE_CPU | CL_DEVICE_TYPE_GPU |
@@ -38,7 +39,7 @@ cl_int weft_clGetDeviceIDs(cl_platform_id platform, cl_device_type type, cl_uint
     return found ? CL_SUCCESS : CL_DEVICE_NOT_FOUND;
 }
 
-/* Parameters of things that are not forwarded: images, SVM, pipes, device queues. Those that the device
+/* Parameters of things that are not forwarded: images, pipes, device queues. Those that the device
  * itself knows are answered with "none". */
 static bool is_zero_size(cl_device_info param) {
     switch (param) {
@@ -76,7 +77,6 @@ static bool is_zero_uint(cl_device_info param) {
 
 static bool is_zero_ulong(cl_device_info param) {
     switch (param) {
-    case CL_DEVICE_SVM_CAPABILITIES:
     case CL_DEVICE_DEVICE_ENQUEUE_CAPABILITIES:
     case CL_DEVICE_QUEUE_ON_DEVICE_PROPERTIES: return true;
     default: return false;
@@ -124,6 +124,7 @@ static cl_int narrowed(const struct device *d, cl_device_info param, const struc
     if (param == CL_DEVICE_HOST_UNIFIED_MEMORY && !d->backend->direct) return info_uint(out, CL_FALSE);
     if (param == CL_DEVICE_EXECUTION_CAPABILITIES && !d->backend->direct)
         return info_ulong(out, CL_EXEC_KERNEL);
+    if (param == CL_DEVICE_SVM_CAPABILITIES) return info_ulong(out, svm_capabilities(d));
     if (withheld(param, out, &rc)) return rc;
     return info_bytes(out, own->value, own->size);
 }

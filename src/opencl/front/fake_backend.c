@@ -211,6 +211,29 @@ static cl_int sub_group_info(struct backend *b, bk_ref kernel, cl_uint device, c
     return CL_SUCCESS;
 }
 
+/* The memory is the fake's own: addresses are shared with everyone. */
+static cl_int svm_alloc(struct backend *b, bk_ref context, cl_svm_mem_flags flags, size_t size,
+                        cl_uint alignment, void **ptr, bk_ref *out) {
+    object(of(b), context, BK_CONTEXT);
+    cl_int rc = create_buffer(b, context, 0, size, NULL, out);
+    *ptr = calloc(1, size);
+    return rc;
+}
+
+static void svm_free(struct backend *b, bk_ref context, void *ptr, size_t size, bk_ref ref) {
+    object(of(b), ref, BK_MEM)->live = false;
+    of(b)->live--;
+    free(ptr);
+}
+
+static cl_int set_exec_svm(struct backend *b, bk_ref kernel, cl_uint count, void *const *ptrs,
+                           const bk_ref *refs) {
+    object(of(b), kernel, BK_KERNEL);
+    for (cl_uint i = 0; i < count; i++) object(of(b), refs[i], BK_MEM);
+    of(b)->exec_svm = count;
+    return CL_SUCCESS;
+}
+
 static cl_int get_binaries(struct backend *b, bk_ref program, cl_uint n, unsigned char **blobs,
                            size_t *sizes) {
     return CL_SUCCESS;
@@ -361,6 +384,9 @@ static const struct backend_ops fake_ops = {
     .create_sub_devices = create_sub_devices,
     .release_sub_device = release_sub_device,
     .sub_group_info = sub_group_info,
+    .svm_alloc = svm_alloc,
+    .svm_free = svm_free,
+    .set_exec_svm = set_exec_svm,
     .create_kernel = create_kernel,
     .set_arg = set_arg,
     .create_user_event = create_user_event,
@@ -474,8 +500,11 @@ void fakes_setup(void) {
     static char version[] = "OpenCL 3.0 fake", extensions[] = "cl_khr_fp64 cl_khr_gl_sharing";
     static char il[] = "SPIR-V_1.0", builtin[] = "add;copy";
     static const cl_uint sub_groups = 4;
+    static const cl_device_svm_capabilities svm =
+        CL_DEVICE_SVM_COARSE_GRAIN_BUFFER | CL_DEVICE_SVM_FINE_GRAIN_BUFFER;
     static const cl_device_partition_property parts[] = {CL_DEVICE_PARTITION_EQUALLY};
     static struct inventory_info infos[] = {
+        {CL_DEVICE_SVM_CAPABILITIES, sizeof svm, (void *)&svm},
         {CL_DEVICE_IL_VERSION, sizeof il, il},
         {CL_DEVICE_BUILT_IN_KERNELS, sizeof builtin, builtin},
         {CL_DEVICE_MAX_NUM_SUB_GROUPS, sizeof sub_groups, (void *)&sub_groups},

@@ -53,7 +53,7 @@ struct fake {
     uint32_t object_count, live;
     struct fake_command *commands;
     unsigned command_count, room, done_count;
-    unsigned builds, headers;
+    unsigned builds, headers, exec_svm;
     cl_uint specialized; /* the last constant set */
     cl_int build_status;
 };

@@ -89,39 +89,6 @@ REFUSE_MAKE(cl_mem, clCreatePipe, context_from(context), CL_INVALID_CONTEXT, CL_
 REFUSE(clGetPipeInfo, true, CL_INVALID_MEM_OBJECT, CL_INVALID_MEM_OBJECT,
        (cl_mem pipe, cl_pipe_info param, size_t room, void *value, size_t *size_ret))
 
-/* ---- Shared virtual memory ---- */
-REFUSE(clEnqueueSVMFree, queue_from(queue), CL_INVALID_COMMAND_QUEUE, CL_INVALID_OPERATION,
-       (cl_command_queue queue, cl_uint count, void **pointers,
-        void(CL_CALLBACK *pfn_free_func)(cl_command_queue, cl_uint, void **, void *), void *data,
-        cl_uint waits, const cl_event *wait_list, cl_event *event))
-REFUSE(clEnqueueSVMMemcpy, queue_from(queue), CL_INVALID_COMMAND_QUEUE, CL_INVALID_OPERATION,
-       (cl_command_queue queue, cl_bool blocking, void *dst, const void *src, size_t size, cl_uint waits,
-        const cl_event *wait_list, cl_event *event))
-REFUSE(clEnqueueSVMMemFill, queue_from(queue), CL_INVALID_COMMAND_QUEUE, CL_INVALID_OPERATION,
-       (cl_command_queue queue, void *ptr, const void *pattern, size_t pattern_size, size_t size,
-        cl_uint waits, const cl_event *wait_list, cl_event *event))
-REFUSE(clEnqueueSVMMap, queue_from(queue), CL_INVALID_COMMAND_QUEUE, CL_INVALID_OPERATION,
-       (cl_command_queue queue, cl_bool blocking, cl_map_flags flags, void *ptr, size_t size, cl_uint waits,
-        const cl_event *wait_list, cl_event *event))
-REFUSE(clEnqueueSVMUnmap, queue_from(queue), CL_INVALID_COMMAND_QUEUE, CL_INVALID_OPERATION,
-       (cl_command_queue queue, void *ptr, cl_uint waits, const cl_event *wait_list, cl_event *event))
-REFUSE(clSetKernelArgSVMPointer, kernel_from(kernel), CL_INVALID_KERNEL, CL_INVALID_OPERATION,
-       (cl_kernel kernel, cl_uint index, const void *value))
-REFUSE(clSetKernelExecInfo, kernel_from(kernel), CL_INVALID_KERNEL, CL_INVALID_OPERATION,
-       (cl_kernel kernel, cl_kernel_exec_info param, size_t size, const void *value))
-REFUSE(clEnqueueSVMMigrateMem, queue_from(queue), CL_INVALID_COMMAND_QUEUE, CL_INVALID_OPERATION,
-       (cl_command_queue queue, cl_uint num_svm_pointers, const void **svm_pointers, const size_t *sizes,
-        cl_mem_migration_flags flags, cl_uint waits, const cl_event *wait_list, cl_event *event))
-
-void *weft_clSVMAlloc(cl_context context, cl_svm_mem_flags flags, size_t size, unsigned int alignment) {
-    entry_refused("clSVMAlloc");
-    return NULL;
-}
-
-void weft_clSVMFree(cl_context context, void *pointer) {
-    if (pointer) entry_refused("clSVMFree");
-}
-
 /* ---- Sharing with OpenGL and EGL ---- */
 REFUSE_MAKE(cl_mem, clCreateFromGLBuffer, context_from(context), CL_INVALID_CONTEXT, CL_INVALID_OPERATION,
             (cl_context context, cl_mem_flags flags, cl_GLuint bufobj, int *errcode_ret))
@@ -171,12 +138,6 @@ REFUSE(clCreateSubDevicesEXT, device_from(device), CL_INVALID_DEVICE, CL_INVALID
         cl_uint num_entries, cl_device_id *out_devices, cl_uint *num_devices))
 REFUSE(clSetDefaultDeviceCommandQueue, context_from(context), CL_INVALID_CONTEXT, CL_INVALID_OPERATION,
        (cl_context context, cl_device_id device, cl_command_queue queue))
-
-/* ---- Kernels ---- */
-REFUSE(clEnqueueNativeKernel, queue_from(queue), CL_INVALID_COMMAND_QUEUE, CL_INVALID_OPERATION,
-       (cl_command_queue queue, void(CL_CALLBACK *user_func)(void *), void *args, size_t cb_args,
-        cl_uint num_mem_objects, const cl_mem *mem_list, const void **args_mem_loc, cl_uint waits,
-        const cl_event *wait_list, cl_event *event))
 
 /* clang-format on */
 
