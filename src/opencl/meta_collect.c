@@ -146,19 +146,53 @@ static bool collect_kernels(struct program_meta *m, cl_program program, const cl
     return ok;
 }
 
-struct program_meta *program_meta_collect(cl_program program, cl_uint device_count,
-                                          const cl_device_id *devices) {
+/* By their names: some drivers do not tell built-in kernels otherwise. */
+static bool collect_named(struct program_meta *m, cl_program program, const cl_device_id *devices,
+                          const char *names) {
+    size_t room = 1;
+    for (const char *at = names; *at; at++) room += *at == ';';
+    char *copy = strdup(names), *save = NULL;
+    m->kernels = calloc(room, sizeof *m->kernels);
+    bool ok = copy && m->kernels;
+    for (char *name = ok ? strtok_r(copy, ";", &save) : NULL; ok && name; name = strtok_r(NULL, ";", &save)) {
+        cl_kernel k = DRIVER(program)->clCreateKernel(program, name, NULL);
+        if (!k) continue;
+        ok = collect_kernel(&m->kernels[m->kernel_count++], k, m, devices);
+        DRIVER(k)->clReleaseKernel(k);
+    }
+    for (cl_uint i = 0; !m->kernel_count && i < m->device_count; i++) m->devices[i].status = CL_BUILD_ERROR;
+    free(copy);
+    return ok;
+}
+
+/* builtin: the names of built-in kernels; NULL: an ordinary program. */
+static struct program_meta *collect(cl_program program, cl_uint device_count, const cl_device_id *devices,
+                                    const char *builtin) {
     struct program_meta *m = calloc(1, sizeof *m);
     if (!m) return NULL;
     m->devices = calloc((size_t)device_count + 1, sizeof *m->devices);
-    bool ok = m->devices, built = false;
+    bool ok = m->devices, executable = false;
     for (cl_uint i = 0; ok && i < device_count; i++) {
         m->device_count++;
         ok = collect_device(&m->devices[i], program, devices[i]);
-        if (m->devices[i].status == CL_BUILD_SUCCESS) built = true;
+        if (builtin) m->devices[i].status = CL_BUILD_SUCCESS;
+        if (program_meta_executable(&m->devices[i])) executable = true;
     }
-    if (ok && built) ok = collect_kernels(m, program, devices);
+    if (ok && builtin)
+        ok = collect_named(m, program, devices, builtin);
+    else if (ok && executable)
+        ok = collect_kernels(m, program, devices);
     if (ok) return m;
     program_meta_free(m);
     return NULL;
+}
+
+struct program_meta *program_meta_collect(cl_program program, cl_uint device_count,
+                                          const cl_device_id *devices) {
+    return collect(program, device_count, devices, NULL);
+}
+
+struct program_meta *program_meta_collect_builtin(cl_program program, const char *names, cl_uint device_count,
+                                                  const cl_device_id *devices) {
+    return collect(program, device_count, devices, names);
 }

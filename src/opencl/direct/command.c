@@ -64,7 +64,8 @@ static cl_int sync(const cl_icd_dispatch *d, const struct bk_command *c, const s
     return CL_INVALID_OPERATION;
 }
 
-static cl_int run(const cl_icd_dispatch *d, const struct bk_command *c, const struct direct_tail *t) {
+static cl_int run(struct backend *b, const struct bk_command *c, const struct direct_tail *t) {
+    const cl_icd_dispatch *d = direct_driver(b)->dispatch;
     switch (c->op) {
     case BK_NDRANGE: return ndrange(d, c, t);
     case BK_READ:
@@ -86,6 +87,12 @@ static cl_int run(const cl_icd_dispatch *d, const struct bk_command *c, const st
     case BK_UNMAP:
         return d->clEnqueueUnmapMemObject(t->queue, HANDLE(cl_mem, c->u.unmap.mem), c->u.unmap.ptr, t->count,
                                           t->waits, t->event);
+    case BK_NATIVE: return direct_run_native(b, c, t->event);
+    case BK_SVM_COPY:
+    case BK_SVM_FILL:
+    case BK_SVM_MAP:
+    case BK_SVM_UNMAP:
+    case BK_SVM_MIGRATE: return direct_run_svm(b, c, t->event);
     default: return direct_image_command(d, c, t);
     }
 }
@@ -96,7 +103,7 @@ cl_int direct_enqueue(struct backend *b, const struct bk_command *c, bk_ref *eve
     bool wants = c->want_event || c->on_complete;
     struct direct_tail t = {HANDLE(cl_command_queue, c->queue), c->wait_count,
                             c->wait_count ? (const cl_event *)c->waits : NULL, wants ? &e : NULL};
-    cl_int rc = run(d, c, &t);
+    cl_int rc = run(b, c, &t);
     if (rc != CL_SUCCESS || !wants) return rc;
     if (c->want_event) *event = to_ref(e);
     /* The command is enqueued: without memory to watch it, it is waited for, for its completion must come. */

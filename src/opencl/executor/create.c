@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "opencl/executor/internal.h"
+#include "opencl/programs.h"
 
 void keep_handle(struct object *o, void *handle, struct context_info *context) {
     context_info_hold(context);
@@ -23,12 +24,12 @@ cl_int carry_out_create_context(struct call *c) {
     info->holds = 1;
     info->platform = p;
     for (size_t i = 0; i < count; i++) {
-        uint64_t device = c->in->array[0][i];
-        if (device >= p->device_count) {
+        cl_device_id device = executor_device(c->x, p, c->in->array[0][i]);
+        if (!device) {
             free(info);
             return CL_INVALID_DEVICE;
         }
-        info->devices[info->device_count++] = p->devices[device];
+        info->devices[info->device_count++] = device;
     }
     cl_context_properties props[] = {CL_CONTEXT_PLATFORM, (cl_context_properties)p->id, 0};
     cl_int err = CL_SUCCESS;
@@ -53,15 +54,23 @@ static cl_command_queue create_queue(const struct context_info *info, cl_device_
     return d->clCreateCommandQueueWithProperties(info->context, device, list, err);
 }
 
+/* PoCL ends when it is asked for one. */
+static bool has_device_queues(cl_device_id device) {
+    cl_uint most = 0;
+    DRIVER(device)->clGetDeviceInfo(device, CL_DEVICE_MAX_ON_DEVICE_QUEUES, sizeof most, &most, NULL);
+    return most > 0;
+}
+
 cl_int carry_out_create_queue(struct call *c) {
     struct context_info *info = c->object[1]->context;
-    uint64_t device = c->in->create_queue.device;
-    if (device >= info->platform->device_count) return CL_INVALID_DEVICE;
+    cl_device_id device = executor_device(c->x, info->platform, c->in->create_queue.device);
+    if (!device) return CL_INVALID_DEVICE;
     cl_command_queue_properties props = c->in->create_queue.properties;
+    if ((props & CL_QUEUE_ON_DEVICE) && !has_device_queues(device)) return CL_INVALID_QUEUE_PROPERTIES;
     c->object[0]->lane = lane_create(!(props & CL_QUEUE_OUT_OF_ORDER_EXEC_MODE_ENABLE));
     if (!c->object[0]->lane) return CL_OUT_OF_HOST_MEMORY;
     cl_int err = CL_OUT_OF_RESOURCES;
-    cl_command_queue q = create_queue(info, info->platform->devices[device], props, &err);
+    cl_command_queue q = create_queue(info, device, props, &err);
     if (!q) return err;
     c->object[0]->profiles = props & CL_QUEUE_PROFILING_ENABLE;
     keep_handle(c->object[0], q, info);
@@ -136,7 +145,8 @@ static cl_int check_arg(struct object *kernel, cl_uint index, uint64_t kind) {
     static const enum arg_takes wanted[] = {[BK_ARG_BYTES] = TAKES_VALUE,
                                             [BK_ARG_MEM] = TAKES_MEM,
                                             [BK_ARG_LOCAL] = TAKES_LOCAL,
-                                            [BK_ARG_SAMPLER] = TAKES_SAMPLER};
+                                            [BK_ARG_SAMPLER] = TAKES_SAMPLER,
+                                            [BK_ARG_SVM] = TAKES_MEM};
     if (index >= kernel->arg_count) return CL_INVALID_ARG_INDEX;
     if (kind >= sizeof wanted / sizeof *wanted) return CL_INVALID_VALUE;
     uint8_t *takes = &kernel->arg_takes[index];
@@ -157,6 +167,7 @@ static cl_int set_arg(struct call *c, cl_kernel k, cl_uint index) {
     size_t inline_bytes = c->in->count[0] * 8;
     switch (a->kind) {
     case BK_ARG_MEM: return d->clSetKernelArg(k, index, a->size, mem ? &mem->handle : NULL);
+    case BK_ARG_SVM: return executor_set_svm_arg(k, index, mem, a->size);
     case BK_ARG_SAMPLER:
         return sampler ? d->clSetKernelArg(k, index, a->size, &sampler->handle) : CL_INVALID_SAMPLER;
     case BK_ARG_LOCAL: return d->clSetKernelArg(k, index, a->size, NULL);
@@ -192,21 +203,14 @@ cl_int carry_out_create_user_event(struct call *c) {
     return CL_SUCCESS;
 }
 
-/* See completion.c. */
-static bool failing_is_fatal(const struct context_info *info) {
-    char name[64] = "";
-    info->platform->dispatch->clGetPlatformInfo(info->platform->id, CL_PLATFORM_NAME, sizeof name, name,
-                                                NULL);
-    return !strcmp(name, "Portable Computing Language");
-}
-
 cl_int carry_out_set_user_event(struct call *c) {
     struct object *o = c->object[0];
     cl_int status = (cl_int)(int64_t)c->in->set_user_event.status;
     if (!o->user || status > CL_COMPLETE) return CL_INVALID_VALUE;
     if (o->set) return CL_INVALID_OPERATION;
     o->set = true;
-    if (status < 0 && failing_is_fatal(o->context)) {
+    /* Failing is fatal there: see completion.c. */
+    if (status < 0 && driver_is_pocl(o->context->platform->dispatch, o->context->platform->id)) {
         completion_poison(c->x, c->in->set_user_event.event);
         o->error = status; /* for commands that come to wait for it later */
         status = CL_COMPLETE;

@@ -106,8 +106,11 @@ static cl_int look_up_array(struct call *c, unsigned a) {
         if (err) return err;
         if (kind == BK_EVENT)
             c->waits[c->wait_count++] = o->handle;
+        else if (kind == BK_PROGRAM)
+            c->programs[c->mem_count++] = o->handle;
         else
             c->mems[c->mem_count++] = o->handle;
+        if (kind == BK_MEM) c->mem_objects[i] = o;
     }
     return CL_SUCCESS;
 }

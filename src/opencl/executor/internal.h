@@ -19,12 +19,15 @@ struct executor {
     atomic_bool ended;
 
     struct objects objects;   /* the serving thread only */
+    cl_device_id *sub_devices; /* by number - WIRE_SUB_DEVICES; the serving thread only */
+    size_t sub_device_room;
     struct weft_list orphans; /* the serving thread only */
 
     pthread_mutex_t in_lock;   /* for the fields below */
     struct weft_list incoming; /* commands not carried out yet, in order */
     struct weft_list gated;    /* writes that were carried out, and whose data is on its way */
     struct weft_list arrived;  /* gated ones whose data has come */
+    struct weft_list linked;   /* build jobs whose program is for the serving thread to take */
     size_t held_bytes;         /* of incoming */
 
     struct staging_pool staging;
@@ -59,8 +62,12 @@ struct call {
         *staging;  /* the data's, if it is there already: the function may take it over (sets NULL) */
     cl_event gate; /* writes with data to come: set when it has come; NULL otherwise */
     struct object *object[WIRE_FIELDS_MAX]; /* by field; NULL for numbers and absent ones */
-    cl_mem mems[WIRE_WORDS_MAX];
-    cl_uint mem_count;
+    union {
+        cl_mem mems[WIRE_WORDS_MAX];
+        cl_program programs[WIRE_WORDS_MAX];
+    };
+    struct object *mem_objects[WIRE_WORDS_MAX]; /* of mems */
+    cl_uint mem_count;                          /* of either */
     cl_event waits[WIRE_WORDS_MAX + 1]; /* the gate, too */
     cl_uint wait_count;
 };
@@ -134,6 +141,19 @@ void results_queue_error(struct executor *x, uint64_t queue, cl_int status);
 void results_retry(struct executor *x); /* sends what is kept, if it can now */
 bool results_congested(struct executor *x);
 void results_drop(struct executor *x); /* the client is gone */
+
+/* ---- devices.c ---- */
+/* A platform's device, or a sub-device of one, by the client's number; NULL: there is none. */
+cl_device_id executor_device(struct executor *x, const struct driver_platform *p, uint64_t number);
+void executor_release_sub_devices(struct executor *x);
+
+/* ---- svm.c ---- */
+/* A pointer into shared virtual memory, or NULL if mem is. */
+cl_int executor_set_svm_arg(cl_kernel k, cl_uint index, const struct object *mem, uint64_t offset);
+
+/* ---- link.c ---- */
+void executor_take_linked(struct executor *x);
+void executor_drop_linked(struct executor *x);
 
 /* ---- build.c ---- */
 void builder_destroy(struct builder *b); /* waits for the build under way; NULL is nothing */

@@ -147,6 +147,7 @@ static uint64_t data_limit(const struct executor *x, const struct wire_in *in) {
     if (executor_is_write(in->call)) return x->staging.cap_bytes;
     switch (in->call) {
     case WIRE_CREATE_PROGRAM_SOURCE:
+    case WIRE_CREATE_PROGRAM_IL:
     case WIRE_CREATE_PROGRAM_BINARY: return EXECUTOR_SOURCE_MAX;
     default: return EXECUTOR_TEXT_MAX;
     }
@@ -272,6 +273,7 @@ struct executor *executor_create(const struct drivers *drivers, const uint8_t to
     weft_list_init(&x->incoming);
     weft_list_init(&x->gated);
     weft_list_init(&x->arrived);
+    weft_list_init(&x->linked);
     weft_list_init(&x->under_way);
     weft_list_init(&x->orphans);
     weft_list_init(&x->zombies);
@@ -312,7 +314,8 @@ static bool has_work(void *arg) {
     pthread_mutex_lock(&x->in_lock);
     struct incoming *m =
         weft_list_empty(&x->incoming) ? NULL : weft_list_entry(x->incoming.next, struct incoming, link);
-    bool work = (m && !(m->stuck && m->arriving)) || !weft_list_empty(&x->arrived);
+    bool work = (m && !(m->stuck && m->arriving)) || !weft_list_empty(&x->arrived) ||
+                !weft_list_empty(&x->linked);
     pthread_mutex_unlock(&x->in_lock);
     return work;
 }
@@ -343,6 +346,7 @@ void executor_run(struct executor *x, unsigned client_timeout_ms) {
     while (!atomic_load(&x->ended)) {
         run_commands(x);
         run_arrived(x);
+        executor_take_linked(x);
         look_regularly(x);
         capture_resume(x);
         if (has_work(x) || (ep_progress(x->ep) && has_work(x))) continue;
@@ -415,12 +419,14 @@ void executor_destroy(struct executor *x) {
     atomic_store(&x->ended, true);
     results_drop(x);
     builder_destroy(x->builder);
+    executor_drop_linked(x);
     objects_visit(&x->objects, BK_EVENT, set_user_event, NULL);
     set_orphans(x);
     drop_incoming(x);
     objects_visit(&x->objects, BK_QUEUE, flush_queue, NULL);
     completion_wait_all(x);
     objects_fini(&x->objects);
+    executor_release_sub_devices(x);
     capture_destroy(x);
     staging_fini(&x->staging);
     weft_map_fini(&x->named);

@@ -36,6 +36,7 @@ struct context {
     pthread_mutex_t lock;      /* parts, versions and the order of enqueuing in a tracked context */
     pthread_mutex_t list_lock; /* leaf: queues, callbacks, formats */
     struct weft_list queues;
+    struct weft_list svms; /* struct svm (svm.h); list_lock */
     struct context_callback *callbacks;
     struct image_formats *formats; /* heap; NULL: not asked for yet; list_lock (image_format.c) */
 };

@@ -6,6 +6,7 @@
 #include "opencl/front/command.h"
 #include "opencl/front/entries.h"
 #include "opencl/front/kernel.h"
+#include "opencl/front/svm.h"
 
 #define USES_SMALL 16
 
@@ -96,6 +97,14 @@ static bool writes_to(const struct kernel *k, cl_uint index, const struct mem *m
     return a->address != CL_KERNEL_ARG_ADDRESS_CONSTANT && !(a->type_qualifier & CL_KERNEL_ARG_TYPE_CONST);
 }
 
+/* A pointer's allocation may have been freed since. */
+static bool svm_is_there(const struct kernel *k, const struct kernel_arg *a) {
+    struct svm s;
+    const void *ptr;
+    memcpy(&ptr, a->small, sizeof ptr);
+    return !ptr || svm_find(k->program->context, ptr, &s);
+}
+
 /* All arguments set, their objects alive; what they use. Kernel lock held. `uses` has room for all arguments.
  */
 static cl_int collect_args(const struct kernel *k, const struct queue *q, struct mem_use *uses,
@@ -103,7 +112,7 @@ static cl_int collect_args(const struct kernel *k, const struct queue *q, struct
     *count = 0;
     for (cl_uint i = 0; i < k->arg_count; i++) {
         const struct kernel_arg *a = &k->args[i];
-        if (!a->set) return CL_INVALID_KERNEL_ARGS;
+        if (!a->set || (a->kind == BK_ARG_SVM && !svm_is_there(k, a))) return CL_INVALID_KERNEL_ARGS;
         if ((a->kind != BK_ARG_MEM && a->kind != BK_ARG_SAMPLER) || !a->object) continue;
         if (!atomic_load_explicit(&a->object->refs, memory_order_acquire) || a->object->serial != a->serial)
             return CL_INVALID_KERNEL_ARGS;

@@ -31,6 +31,22 @@ static const char *const kept[] = {
     "cl_khr_pci_bus_info",
     "cl_khr_work_group_uniform_arithmetic",
     "cl_khr_kernel_clock",
+    "cl_khr_il_program",
+    "cl_khr_spir",
+    "cl_khr_subgroups",
+    "cl_khr_subgroup_ballot",
+    "cl_khr_subgroup_clustered_reduce",
+    "cl_khr_subgroup_extended_types",
+    "cl_khr_subgroup_named_barrier",
+    "cl_khr_subgroup_non_uniform_arithmetic",
+    "cl_khr_subgroup_non_uniform_vote",
+    "cl_khr_subgroup_rotate",
+    "cl_khr_subgroup_shuffle",
+    "cl_khr_subgroup_shuffle_relative",
+    "cl_intel_subgroups",
+    "cl_intel_subgroups_short",
+    "cl_intel_subgroups_char",
+    "cl_intel_subgroups_long",
     "cl_ext_float_atomics",
     "cl_ext_cxx_for_opencl",
     "cl_nv_device_attribute_query",
@@ -53,7 +69,6 @@ static const char *const kept[] = {
 static const char *const dropped_features[] = {
     "__opencl_c_pipes",
     "__opencl_c_device_enqueue",
-    "__opencl_c_subgroups",
 };
 
 static bool is_in(const char *name, const char *const *list, size_t count) {

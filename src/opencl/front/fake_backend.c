@@ -191,6 +191,115 @@ static cl_int build(struct backend *b, bk_ref program, cl_uint n, const cl_uint 
     return CL_SUCCESS;
 }
 
+/* What is compiled is no executable; a linked program is one. */
+static void set_type(struct program_meta *m, cl_program_binary_type type) {
+    m->devices[0].binary_type = type;
+}
+
+static cl_int compile(struct backend *b, bk_ref program, cl_uint n, const cl_uint *devices,
+                      const char *options, cl_uint header_count, const bk_ref *headers,
+                      const char *const *names, bk_built_fn *built, void *arg) {
+    object(of(b), program, BK_PROGRAM);
+    for (cl_uint i = 0; i < header_count; i++) object(of(b), headers[i], BK_PROGRAM);
+    of(b)->headers = header_count;
+    struct program_meta *m = program_meta(of(b)->build_status);
+    set_type(m, CL_PROGRAM_BINARY_TYPE_COMPILED_OBJECT);
+    built(arg, of(b)->build_status, m);
+    return CL_SUCCESS;
+}
+
+static cl_int link(struct backend *b, bk_ref context, cl_uint n, const cl_uint *devices, const char *options,
+                   cl_uint input_count, const bk_ref *inputs, bk_built_fn *built, void *arg, bk_ref *out) {
+    for (cl_uint i = 0; i < input_count; i++) object(of(b), inputs[i], BK_PROGRAM);
+    *out = make(of(b), BK_PROGRAM);
+    struct program_meta *m = program_meta(of(b)->build_status);
+    set_type(m, CL_PROGRAM_BINARY_TYPE_EXECUTABLE);
+    built(arg, of(b)->build_status ? CL_LINK_PROGRAM_FAILURE : CL_SUCCESS, m);
+    return CL_SUCCESS;
+}
+
+static cl_int create_program_builtin(struct backend *b, bk_ref context, cl_uint n, const cl_uint *devices,
+                                     const char *names, bk_built_fn *built, void *arg, bk_ref *out) {
+    *out = make(of(b), BK_PROGRAM);
+    built(arg, CL_SUCCESS, program_meta(CL_SUCCESS));
+    return CL_SUCCESS;
+}
+
+static cl_int create_program_il(struct backend *b, bk_ref context, const void *il, size_t bytes,
+                                bk_ref *out) {
+    *out = make(of(b), BK_PROGRAM);
+    return CL_SUCCESS;
+}
+
+static cl_int set_specialization(struct backend *b, bk_ref program, cl_uint id, size_t size,
+                                 const void *value) {
+    object(of(b), program, BK_PROGRAM);
+    of(b)->specialized = id;
+    return id == FAKE_NO_CONSTANT ? CL_INVALID_SPEC_ID : CL_SUCCESS;
+}
+
+/* Two parts, like the whole. */
+static cl_int create_sub_devices(struct backend *b, cl_uint device,
+                                 const cl_device_partition_property *properties, size_t property_count,
+                                 cl_uint *count, cl_uint *first, struct inventory **out) {
+    *count = 2;
+    if (!out) return CL_SUCCESS;
+    *first = 100;
+    of(b)->live += 2;
+    struct inventory *inv = calloc(1, sizeof *inv);
+    inv->host = strdup("");
+    inv->platform_count = 1;
+    inv->platforms = calloc(1, sizeof *inv->platforms);
+    inv->platforms[0].device_count = 2;
+    inv->platforms[0].devices = calloc(2, sizeof *inv->platforms[0].devices);
+    for (int i = 0; i < 2; i++) {
+        inv->platforms[0].devices[i] = of(b)->device[0];
+        inv->platforms[0].devices[i].infos = (struct inventory_infos){0};
+        inv->platforms[0].devices[i].name = strdup("part");
+    }
+    *out = inv;
+    return CL_SUCCESS;
+}
+
+static void release_sub_device(struct backend *b, cl_uint number) {
+    assert_true(number == 100 || number == 101);
+    of(b)->live--;
+}
+
+static cl_int sub_group_info(struct backend *b, bk_ref kernel, cl_uint device, cl_kernel_sub_group_info param,
+                             size_t input_count, const size_t *input, size_t room, void *value,
+                             size_t *size) {
+    object(of(b), kernel, BK_KERNEL);
+    size_t answer = input_count ? input[0] : 7;
+    *size = sizeof answer;
+    if (room < sizeof answer) return CL_INVALID_VALUE;
+    memcpy(value, &answer, sizeof answer);
+    return CL_SUCCESS;
+}
+
+/* The memory is the fake's own: addresses are shared with everyone. */
+static cl_int svm_alloc(struct backend *b, bk_ref context, cl_svm_mem_flags flags, size_t size,
+                        cl_uint alignment, void **ptr, bk_ref *out) {
+    object(of(b), context, BK_CONTEXT);
+    cl_int rc = create_buffer(b, context, 0, size, NULL, out);
+    *ptr = calloc(1, size);
+    return rc;
+}
+
+static void svm_free(struct backend *b, bk_ref context, void *ptr, size_t size, bk_ref ref) {
+    object(of(b), ref, BK_MEM)->live = false;
+    of(b)->live--;
+    free(ptr);
+}
+
+static cl_int set_exec_svm(struct backend *b, bk_ref kernel, cl_uint count, void *const *ptrs,
+                           const bk_ref *refs) {
+    object(of(b), kernel, BK_KERNEL);
+    for (cl_uint i = 0; i < count; i++) object(of(b), refs[i], BK_MEM);
+    of(b)->exec_svm = count;
+    return CL_SUCCESS;
+}
+
 static cl_int get_binaries(struct backend *b, bk_ref program, cl_uint n, unsigned char **blobs,
                            size_t *sizes) {
     return CL_SUCCESS;
@@ -336,6 +445,17 @@ static const struct backend_ops fake_ops = {
     .create_program_binary = create_program_binary,
     .build = build,
     .get_binaries = get_binaries,
+    .compile = compile,
+    .link = link,
+    .create_program_builtin = create_program_builtin,
+    .create_program_il = create_program_il,
+    .set_specialization = set_specialization,
+    .create_sub_devices = create_sub_devices,
+    .release_sub_device = release_sub_device,
+    .sub_group_info = sub_group_info,
+    .svm_alloc = svm_alloc,
+    .svm_free = svm_free,
+    .set_exec_svm = set_exec_svm,
     .create_kernel = create_kernel,
     .set_arg = set_arg,
     .create_user_event = create_user_event,
@@ -470,7 +590,17 @@ void fakes_setup(void) {
     static const cl_bool yes = CL_TRUE;
     static const size_t side = 64, layers = 8;
     static const cl_uint pitch = 4;
+    static char il[] = "SPIR-V_1.0", builtin[] = "add;copy";
+    static const cl_uint sub_groups = 4;
+    static const cl_device_svm_capabilities svm =
+        CL_DEVICE_SVM_COARSE_GRAIN_BUFFER | CL_DEVICE_SVM_FINE_GRAIN_BUFFER;
+    static const cl_device_partition_property parts[] = {CL_DEVICE_PARTITION_EQUALLY};
     static struct inventory_info infos[] = {
+        {CL_DEVICE_SVM_CAPABILITIES, sizeof svm, (void *)&svm},
+        {CL_DEVICE_IL_VERSION, sizeof il, il},
+        {CL_DEVICE_BUILT_IN_KERNELS, sizeof builtin, builtin},
+        {CL_DEVICE_MAX_NUM_SUB_GROUPS, sizeof sub_groups, (void *)&sub_groups},
+        {CL_DEVICE_PARTITION_PROPERTIES, sizeof parts, (void *)parts},
         {CL_DEVICE_IMAGE_SUPPORT, sizeof yes, (void *)&yes},
         {CL_DEVICE_IMAGE2D_MAX_WIDTH, sizeof side, (void *)&side},
         {CL_DEVICE_IMAGE2D_MAX_HEIGHT, sizeof side, (void *)&side},

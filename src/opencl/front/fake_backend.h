@@ -7,9 +7,10 @@
 #include "opencl/front/entries.h"
 #include "opencl/front/platform.h"
 
-#define FAKE_OBJECTS 8192
-#define FAKE_WAITS   64
-#define FAKE_ARGS    8
+#define FAKE_OBJECTS     8192
+#define FAKE_WAITS       64
+#define FAKE_ARGS        8
+#define FAKE_NO_CONSTANT 99 /* a constant's id that is refused */
 
 enum fake_state { FAKE_PENDING, FAKE_DONE };
 
@@ -53,7 +54,8 @@ struct fake {
     uint32_t object_count, live;
     struct fake_command *commands;
     unsigned command_count, room, done_count;
-    unsigned builds, format_questions;
+    unsigned builds, headers, exec_svm, format_questions;
+    cl_uint specialized; /* the last constant set */
     cl_int build_status;
 };
 

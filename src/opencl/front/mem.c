@@ -8,6 +8,7 @@
 #include "opencl/front/coherence.h"
 #include "opencl/front/entries.h"
 #include "opencl/front/image.h"
+#include "opencl/front/svm.h"
 
 #define ACCESS_FLAGS      (CL_MEM_READ_WRITE | CL_MEM_WRITE_ONLY | CL_MEM_READ_ONLY)
 #define HOST_PTR_FLAGS    (CL_MEM_USE_HOST_PTR | CL_MEM_ALLOC_HOST_PTR | CL_MEM_COPY_HOST_PTR)
@@ -338,6 +339,7 @@ static cl_uint map_count(struct mem *m) {
 cl_int weft_clGetMemObjectInfo(cl_mem mem, cl_mem_info param, size_t room, void *value, size_t *size_ret) {
     struct mem *m = mem_from(mem);
     struct info_out out = {room, value, size_ret};
+    struct svm svm;
     if (!m) return CL_INVALID_MEM_OBJECT;
     switch (param) {
     case CL_MEM_TYPE: return info_uint(out, m->image ? m->image->desc.image_type : CL_MEM_OBJECT_BUFFER);
@@ -349,7 +351,8 @@ cl_int weft_clGetMemObjectInfo(cl_mem mem, cl_mem_info param, size_t room, void 
     case CL_MEM_CONTEXT: return info_pointer(out, m->context);
     case CL_MEM_ASSOCIATED_MEMOBJECT: return info_pointer(out, m->parent);
     case CL_MEM_OFFSET: return info_size(out, m->origin);
-    case CL_MEM_USES_SVM_POINTER: return info_uint(out, CL_FALSE);
+    case CL_MEM_USES_SVM_POINTER:
+        return info_uint(out, m->host_ptr && svm_find(m->context, m->host_ptr, &svm));
     case CL_MEM_PROPERTIES: return info_bytes(out, m->properties, m->property_bytes);
     default: return CL_INVALID_VALUE;
     }

@@ -31,39 +31,6 @@ REFUSE_MAKE(cl_mem, clCreatePipe, context_from(context), CL_INVALID_CONTEXT, CL_
 REFUSE(clGetPipeInfo, true, CL_INVALID_MEM_OBJECT, CL_INVALID_MEM_OBJECT,
        (cl_mem pipe, cl_pipe_info param, size_t room, void *value, size_t *size_ret))
 
-/* ---- Shared virtual memory ---- */
-REFUSE(clEnqueueSVMFree, queue_from(queue), CL_INVALID_COMMAND_QUEUE, CL_INVALID_OPERATION,
-       (cl_command_queue queue, cl_uint count, void **pointers,
-        void(CL_CALLBACK *pfn_free_func)(cl_command_queue, cl_uint, void **, void *), void *data,
-        cl_uint waits, const cl_event *wait_list, cl_event *event))
-REFUSE(clEnqueueSVMMemcpy, queue_from(queue), CL_INVALID_COMMAND_QUEUE, CL_INVALID_OPERATION,
-       (cl_command_queue queue, cl_bool blocking, void *dst, const void *src, size_t size, cl_uint waits,
-        const cl_event *wait_list, cl_event *event))
-REFUSE(clEnqueueSVMMemFill, queue_from(queue), CL_INVALID_COMMAND_QUEUE, CL_INVALID_OPERATION,
-       (cl_command_queue queue, void *ptr, const void *pattern, size_t pattern_size, size_t size,
-        cl_uint waits, const cl_event *wait_list, cl_event *event))
-REFUSE(clEnqueueSVMMap, queue_from(queue), CL_INVALID_COMMAND_QUEUE, CL_INVALID_OPERATION,
-       (cl_command_queue queue, cl_bool blocking, cl_map_flags flags, void *ptr, size_t size, cl_uint waits,
-        const cl_event *wait_list, cl_event *event))
-REFUSE(clEnqueueSVMUnmap, queue_from(queue), CL_INVALID_COMMAND_QUEUE, CL_INVALID_OPERATION,
-       (cl_command_queue queue, void *ptr, cl_uint waits, const cl_event *wait_list, cl_event *event))
-REFUSE(clSetKernelArgSVMPointer, kernel_from(kernel), CL_INVALID_KERNEL, CL_INVALID_OPERATION,
-       (cl_kernel kernel, cl_uint index, const void *value))
-REFUSE(clSetKernelExecInfo, kernel_from(kernel), CL_INVALID_KERNEL, CL_INVALID_OPERATION,
-       (cl_kernel kernel, cl_kernel_exec_info param, size_t size, const void *value))
-REFUSE(clEnqueueSVMMigrateMem, queue_from(queue), CL_INVALID_COMMAND_QUEUE, CL_INVALID_OPERATION,
-       (cl_command_queue queue, cl_uint num_svm_pointers, const void **svm_pointers, const size_t *sizes,
-        cl_mem_migration_flags flags, cl_uint waits, const cl_event *wait_list, cl_event *event))
-
-void *weft_clSVMAlloc(cl_context context, cl_svm_mem_flags flags, size_t size, unsigned int alignment) {
-    entry_refused("clSVMAlloc");
-    return NULL;
-}
-
-void weft_clSVMFree(cl_context context, void *pointer) {
-    if (pointer) entry_refused("clSVMFree");
-}
-
 /* ---- Sharing with OpenGL and EGL ---- */
 REFUSE_MAKE(cl_mem, clCreateFromEGLImageKHR, context_from(context), CL_INVALID_CONTEXT, CL_INVALID_OPERATION,
             (cl_context context, CLeglDisplayKHR display, CLeglImageKHR image, cl_mem_flags flags,
@@ -114,48 +81,10 @@ REFUSE(clSetCommandQueueProperty, queue_from(queue), CL_INVALID_COMMAND_QUEUE, C
 REFUSE(clCreateSubDevicesEXT, device_from(device), CL_INVALID_DEVICE, CL_INVALID_VALUE,
        (cl_device_id device, const cl_device_partition_property_ext *partition_properties,
         cl_uint num_entries, cl_device_id *out_devices, cl_uint *num_devices))
-REFUSE(clCreateSubDevices, device_from(device), CL_INVALID_DEVICE, CL_INVALID_VALUE,
-       (cl_device_id device, const cl_device_partition_property *partition_properties, cl_uint num_entries,
-        cl_device_id *out_devices, cl_uint *num_devices))
 REFUSE(clSetDefaultDeviceCommandQueue, context_from(context), CL_INVALID_CONTEXT, CL_INVALID_OPERATION,
        (cl_context context, cl_device_id device, cl_command_queue queue))
 
-/* ---- Programs ---- */
-REFUSE_MAKE(cl_program, clCreateProgramWithBuiltInKernels, context_from(context), CL_INVALID_CONTEXT,
-            CL_INVALID_VALUE,
-            (cl_context context, cl_uint num_devices, const cl_device_id *device_list,
-             const char *kernel_names, cl_int *errcode_ret))
-REFUSE(clCompileProgram, program_from(program), CL_INVALID_PROGRAM, CL_COMPILER_NOT_AVAILABLE,
-       (cl_program program, cl_uint num_devices, const cl_device_id *device_list, const char *options,
-        cl_uint num_input_headers, const cl_program *input_headers, const char **header_include_names,
-        void(CL_CALLBACK *pfn_notify)(cl_program program, void *user_data), void *user_data))
-REFUSE_MAKE(cl_program, clLinkProgram, context_from(context), CL_INVALID_CONTEXT, CL_LINKER_NOT_AVAILABLE,
-            (cl_context context, cl_uint num_devices, const cl_device_id *device_list, const char *options,
-             cl_uint num_input_programs, const cl_program *input_programs,
-             void(CL_CALLBACK *pfn_notify)(cl_program program, void *user_data), void *user_data,
-             cl_int *errcode_ret))
-REFUSE_MAKE(cl_program, clCreateProgramWithIL, context_from(context), CL_INVALID_CONTEXT,
-            CL_INVALID_OPERATION, (cl_context context, const void *il, size_t length, cl_int *errcode_ret))
-REFUSE(clSetProgramReleaseCallback, program_from(program), CL_INVALID_PROGRAM, CL_INVALID_OPERATION,
-       (cl_program program, void(CL_CALLBACK *pfn_notify)(cl_program program, void *user_data),
-        void *user_data))
-REFUSE(clSetProgramSpecializationConstant, program_from(program), CL_INVALID_PROGRAM, CL_INVALID_OPERATION,
-       (cl_program program, cl_uint spec_id, size_t spec_size, const void *spec_value))
-
-/* ---- Kernels ---- */
-REFUSE(clEnqueueNativeKernel, queue_from(queue), CL_INVALID_COMMAND_QUEUE, CL_INVALID_OPERATION,
-       (cl_command_queue queue, void(CL_CALLBACK *user_func)(void *), void *args, size_t cb_args,
-        cl_uint num_mem_objects, const cl_mem *mem_list, const void **args_mem_loc, cl_uint waits,
-        const cl_event *wait_list, cl_event *event))
-REFUSE(clGetKernelSubGroupInfoKHR, kernel_from(kernel), CL_INVALID_KERNEL, CL_INVALID_OPERATION,
-       (cl_kernel kernel, cl_device_id device, cl_kernel_sub_group_info param, size_t input_size,
-        const void *input, size_t room, void *value, size_t *size_ret))
-REFUSE(clGetKernelSubGroupInfo, kernel_from(kernel), CL_INVALID_KERNEL, CL_INVALID_OPERATION,
-       (cl_kernel kernel, cl_device_id device, cl_kernel_sub_group_info param, size_t input_value_size,
-        const void *input_value, size_t room, void *value, size_t *size_ret))
-
 /* clang-format on */
 
-/* Root devices are not counted; there are no others. */
 cl_int weft_clRetainDeviceEXT(cl_device_id device) { return weft_clRetainDevice(device); }
 cl_int weft_clReleaseDeviceEXT(cl_device_id device) { return weft_clReleaseDevice(device); }

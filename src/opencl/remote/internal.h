@@ -41,6 +41,7 @@ struct remote_node {
     uint32_t slot_count, first_free; /* 0: none free; slot 0 is not used */
     struct weft_map requests;
     uint64_t last_request;
+    uint32_t next_sub_device;
     struct weft_list arriving; /* results whose data is on its way */
 };
 
@@ -184,10 +185,37 @@ cl_int remote_create_sampler(struct backend *b, bk_ref context, const struct bk_
                              bk_ref *out);
 cl_int remote_encode_image(struct wire_out *m, const struct bk_command *c, uint64_t event, uint32_t options);
 
-/* ---- create.c, command.c: operations ---- */
+/* ---- create.c ---- */
 /* Sends a command that makes `handle`; takes the handle back when it cannot be sent. */
-cl_int remote_send_creation(struct remote_node *n, uint64_t handle, const struct wire_out *msg,
-                            const void *data, size_t bytes, bk_ref *out);
+cl_int remote_send_creation(struct remote_node *n, uint64_t handle, const struct wire_out *msg, const void *data,
+                            size_t bytes, bk_ref *out);
+/* Device numbers as the wire wants them; false: too many. */
+bool remote_add_devices(struct wire_out *out, cl_uint count, const cl_uint *devices);
+
+/* ---- create.c, program.c, device.c, svm.c, command.c: operations ---- */
+cl_int remote_compile(struct backend *b, bk_ref program, cl_uint device_count, const cl_uint *devices,
+                      const char *options, cl_uint header_count, const bk_ref *headers,
+                      const char *const *names, bk_built_fn *built, void *arg);
+cl_int remote_link(struct backend *b, bk_ref context, cl_uint device_count, const cl_uint *devices,
+                   const char *options, cl_uint input_count, const bk_ref *inputs, bk_built_fn *built,
+                   void *arg, bk_ref *out);
+cl_int remote_create_program_builtin(struct backend *b, bk_ref context, cl_uint device_count,
+                                     const cl_uint *devices, const char *names, bk_built_fn *built, void *arg,
+                                     bk_ref *out);
+cl_int remote_create_program_il(struct backend *b, bk_ref context, const void *il, size_t bytes, bk_ref *out);
+cl_int remote_set_specialization(struct backend *b, bk_ref program, cl_uint id, size_t size,
+                                 const void *value);
+cl_int remote_create_sub_devices(struct backend *b, cl_uint device,
+                                 const cl_device_partition_property *properties, size_t property_count,
+                                 cl_uint *count, cl_uint *first, struct inventory **out);
+cl_int remote_svm_alloc(struct backend *b, bk_ref context, cl_svm_mem_flags flags, size_t size, cl_uint alignment,
+                        void **ptr, bk_ref *out);
+void remote_svm_free(struct backend *b, bk_ref context, void *ptr, size_t size, bk_ref ref);
+cl_int remote_set_exec_svm(struct backend *b, bk_ref kernel, cl_uint count, void *const *ptrs,
+                           const bk_ref *refs);
+void remote_release_sub_device(struct backend *b, cl_uint number);
+cl_int remote_sub_group_info(struct backend *b, bk_ref kernel, cl_uint device, cl_kernel_sub_group_info param,
+                             size_t input_count, const size_t *input, size_t room, void *value, size_t *size);
 cl_int remote_create_context(struct backend *b, cl_uint device_count, const cl_uint *devices, bk_ref *out);
 cl_int remote_create_queue(struct backend *b, bk_ref context, cl_uint device,
                            cl_command_queue_properties props, bk_ref *out);
