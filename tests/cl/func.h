@@ -51,6 +51,7 @@ void image__command_types(struct cltest *t);
 void image__one_device(struct cltest *t);
 /* image_random.c */
 void image__random(struct cltest *t);
+void image__threads(struct cltest *t);
 /* kernel.c */
 void kernel__values(struct cltest *t);
 void kernel__struct(struct cltest *t);

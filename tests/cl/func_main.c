@@ -47,6 +47,7 @@ static const struct cltest_case cases[] = {
     CASE(image__command_types),
     CASE(image__one_device),
     CASE(image__random),
+    CASE(image__threads),
     CASE(kernel__values),
     CASE(kernel__struct),
     CASE(kernel__null_buffer),

@@ -2,6 +2,7 @@
  * the one before by its event alone, against a model in host memory. CLTEST_SEED begins elsewhere. */
 #include "func.h"
 #include "image.h"
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -194,4 +195,50 @@ void image__random(struct cltest *t) {
     if (!image_support(t)) return;
     m.t = t;
     for (uint32_t i = 0; i < PROGRAMS; i++) run(&m, types[i % 5], seed + i);
+}
+
+/* ---- threads ---- */
+struct worker {
+    struct cltest *t;
+    unsigned number;
+    bool good;
+};
+
+/* Images of its own, on queues that all threads share. */
+static void *work(void *arg) {
+    struct worker *w = arg;
+    const cl_image_desc d = {.image_type = CL_MEM_OBJECT_IMAGE2D, .image_width = 24, .image_height = 10};
+    const size_t zero[3] = {0}, all[3] = {24, 10, 1};
+    unsigned char data[24 * 10 * 4], back[sizeof data];
+    for (uint32_t round = 0; round < 60; round++) {
+        cl_command_queue a = w->t->queue[round % 2 ? w->t->other : 0],
+                         b = w->t->queue[round % 3 ? w->t->other : 0];
+        cl_int err[2], rc = 0;
+        cl_event copied = NULL;
+        cltest_pattern(data, sizeof data, round * 16 + w->number);
+        cl_mem from = clCreateImage(w->t->ctx, CL_MEM_COPY_HOST_PTR, &image_rgba8, &d, data, &err[0]),
+               to = clCreateImage(w->t->ctx, 0, &image_rgba8, &d, NULL, &err[1]);
+        if (err[0] || err[1]) return NULL;
+        rc |= clEnqueueCopyImage(a, from, to, zero, zero, all, 0, NULL, &copied);
+        rc |= clFlush(a);
+        if (!rc) rc = clEnqueueReadImage(b, to, CL_TRUE, zero, all, 0, 0, back, 1, &copied, NULL);
+        rc |= clReleaseMemObject(from) | clReleaseMemObject(to);
+        if (copied) rc |= clReleaseEvent(copied);
+        if (rc || !cltest_has_pattern(back, sizeof back, round * 16 + w->number)) return NULL;
+    }
+    w->good = true;
+    return NULL;
+}
+
+void image__threads(struct cltest *t) {
+    enum { THREADS = 4 };
+    struct worker w[THREADS];
+    pthread_t thread[THREADS];
+    if (!image_support(t)) return;
+    for (unsigned i = 0; i < THREADS; i++) {
+        w[i] = (struct worker){t, i, false};
+        CHECK(!pthread_create(&thread[i], NULL, work, &w[i]));
+    }
+    for (unsigned i = 0; i < THREADS; i++) pthread_join(thread[i], NULL);
+    for (unsigned i = 0; i < THREADS; i++) CHECK(w[i].good);
 }
