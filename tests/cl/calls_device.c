@@ -141,3 +141,18 @@ void calls__timers(struct cltest *t) {
     CHECK_EQ(clGetHostTimer(t->dev[0], &host), resolution ? CL_SUCCESS : CL_INVALID_OPERATION);
     CHECK_EQ(clGetDeviceAndHostTimer(NULL, &device, &host), CL_INVALID_DEVICE);
 }
+
+/* Functions of extensions are those of the platform. */
+void calls__extension_functions(struct cltest *t) {
+    typedef cl_int retain_fn(cl_device_id);
+    CHECK(!clGetExtensionFunctionAddressForPlatform(t->platform, "clNoSuchFunctionKHR"));
+    if (calls_fragile(t)) return;
+    static const char *const there[] = {"clCreateCommandQueueWithPropertiesKHR", "clCreateProgramWithILKHR",
+                                        "clGetKernelSubGroupInfoKHR", "clReleaseDeviceEXT"};
+    for (size_t i = 0; i < sizeof there / sizeof *there; i++)
+        CHECK(clGetExtensionFunctionAddressForPlatform(t->platform, there[i]));
+    retain_fn *retain =
+        (retain_fn *)clGetExtensionFunctionAddressForPlatform(t->platform, "clRetainDeviceEXT");
+    OK(retain(t->dev[0]));
+    CHECK_EQ(retain(NULL), CL_INVALID_DEVICE);
+}

@@ -22,6 +22,7 @@ static const struct cltest_case cases[] = {
     CASE(calls__sub_device_lifetime),
     CASE(calls__profiling_clock),
     CASE(calls__timers),
+    CASE(calls__extension_functions),
     CASE(calls__svm_map),
     CASE(calls__svm_pointers),
     CASE(calls__svm_copy_and_fill),

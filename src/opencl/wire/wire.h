@@ -24,7 +24,7 @@
 #define WIRE_PATTERN_BYTES   128u
 #define WIRE_HANDLES_MAX     (1u << 20)
 #define WIRE_SUB_DEVICES     (1u << 16) /* the first number of a sub-device */
-#define WIRE_SUB_DEVICES_MAX (1u << 12)
+#define WIRE_SUB_DEVICES_MAX (1u << 20) /* in all: a number is not used twice */
 
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "words travel in little-endian order");
 _Static_assert(sizeof(size_t) == 8, "sizes travel as 64-bit words");
