@@ -187,6 +187,8 @@ struct backend_ops {
     void (*svm_free)(struct backend *b, bk_ref context, void *ptr, size_t size, bk_ref ref);
     /* What a kernel uses without having it as an argument. */
     cl_int (*set_exec_svm)(struct backend *b, bk_ref kernel, cl_uint count, void *const *ptrs, const bk_ref *refs);
+    /* Both clocks at one moment; device_ns NULL: only the host's. */
+    cl_int (*timers)(struct backend *b, cl_uint device, cl_ulong *device_ns, cl_ulong *host_ns);
     cl_int (*create_kernel)(struct backend *b, bk_ref program, const char *name, bk_ref *out);
     /* check: wait for the device's own verdict (an argument whose size the meta data does not tell). */
     cl_int (*set_arg)(struct backend *b, bk_ref kernel, const struct bk_arg *a, bool check);

@@ -25,6 +25,9 @@ void calls__sub_group_info(struct cltest *t);
 void calls__sub_devices(struct cltest *t);
 void calls__sub_device_errors(struct cltest *t);
 void calls__sub_device_lifetime(struct cltest *t);
+void calls__profiling_clock(struct cltest *t);
+void calls__extension_functions(struct cltest *t);
+void calls__timers(struct cltest *t);
 /* calls_svm.c */
 void calls__svm_map(struct cltest *t);
 void calls__svm_pointers(struct cltest *t);

@@ -1,6 +1,7 @@
-/* Sub-devices. */
+/* Sub-devices and clocks. */
 #include "calls.h"
 #include <string.h>
+#include <time.h>
 
 static bool can(struct cltest *t, cl_device_partition_property how) {
     cl_device_partition_property able[8] = {0};
@@ -99,4 +100,59 @@ void calls__sub_device_lifetime(struct cltest *t) {
     OK(clFinish(q));
     OK(clReleaseCommandQueue(q));
     OK(clReleaseContext(c));
+}
+
+static cl_ulong now_ns(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (cl_ulong)t.tv_sec * 1000000000 + (cl_ulong)t.tv_nsec;
+}
+
+/* The times of all devices are of one clock, this machine's: what ran between two looks at it says so. */
+void calls__profiling_clock(struct cltest *t) {
+    static const cl_profiling_info what[4] = {CL_PROFILING_COMMAND_QUEUED, CL_PROFILING_COMMAND_SUBMIT,
+                                              CL_PROFILING_COMMAND_START, CL_PROFILING_COMMAND_END};
+    if (calls_fragile(t)) return; /* the driver's own */
+    cl_kernel k = cltest_kernel(t, "noop");
+    for (unsigned d = 0; d < t->n_devices; d++) {
+        for (int round = 0; round < 3; round++) {
+            cl_event e;
+            cl_ulong before = now_ns(), at[4];
+            cltest_launch(t->queue[d], k, 1, 0, NULL, &e);
+            OK(clWaitForEvents(1, &e));
+            cl_ulong after = now_ns();
+            for (int i = 0; i < 4; i++) OK(clGetEventProfilingInfo(e, what[i], sizeof *at, &at[i], NULL));
+            OK(clReleaseEvent(e));
+            /* A driver's clock that is not the machine's is known to about the time of an enqueue call. */
+            const cl_ulong slack = 50000000;
+            CHECK(at[0] + slack >= before && at[0] <= at[1] && at[1] <= at[2] && at[2] <= at[3]);
+            CHECK(at[3] <= after + slack);
+        }
+    }
+    OK(clReleaseKernel(k));
+}
+
+void calls__timers(struct cltest *t) {
+    cl_ulong device = 0, host = 0, resolution = 0;
+    OK(clGetPlatformInfo(t->platform, CL_PLATFORM_HOST_TIMER_RESOLUTION, sizeof resolution, &resolution,
+                         NULL));
+    cl_int rc = clGetDeviceAndHostTimer(t->dev[0], &device, &host);
+    CHECK_EQ(rc, resolution ? CL_SUCCESS : CL_INVALID_OPERATION);
+    CHECK_EQ(clGetHostTimer(t->dev[0], &host), resolution ? CL_SUCCESS : CL_INVALID_OPERATION);
+    CHECK_EQ(clGetDeviceAndHostTimer(NULL, &device, &host), CL_INVALID_DEVICE);
+}
+
+/* Functions of extensions are those of the platform. */
+void calls__extension_functions(struct cltest *t) {
+    typedef cl_int retain_fn(cl_device_id);
+    CHECK(!clGetExtensionFunctionAddressForPlatform(t->platform, "clNoSuchFunctionKHR"));
+    if (calls_fragile(t)) return;
+    static const char *const there[] = {"clCreateCommandQueueWithPropertiesKHR", "clCreateProgramWithILKHR",
+                                        "clGetKernelSubGroupInfoKHR", "clReleaseDeviceEXT"};
+    for (size_t i = 0; i < sizeof there / sizeof *there; i++)
+        CHECK(clGetExtensionFunctionAddressForPlatform(t->platform, there[i]));
+    retain_fn *retain =
+        (retain_fn *)clGetExtensionFunctionAddressForPlatform(t->platform, "clRetainDeviceEXT");
+    OK(retain(t->dev[0]));
+    CHECK_EQ(retain(NULL), CL_INVALID_DEVICE);
 }

@@ -113,6 +113,13 @@ void direct_release_sub_device(struct backend *b, cl_uint number) {
     direct_driver(b)->dispatch->clReleaseDevice(id);
 }
 
+cl_int direct_timers(struct backend *b, cl_uint device, cl_ulong *device_ns, cl_ulong *host_ns) {
+    const cl_icd_dispatch *d = direct_driver(b)->dispatch;
+    cl_device_id id = direct_device(b, device);
+    if (!d->clGetDeviceAndHostTimer || !d->clGetHostTimer) return CL_INVALID_OPERATION;
+    return device_ns ? d->clGetDeviceAndHostTimer(id, device_ns, host_ns) : d->clGetHostTimer(id, host_ns);
+}
+
 cl_int direct_sub_group_info(struct backend *b, bk_ref kernel, cl_uint device, cl_kernel_sub_group_info param,
                              size_t input_count, const size_t *input, size_t room, void *value,
                              size_t *size) {

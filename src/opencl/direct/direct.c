@@ -130,6 +130,7 @@ static const struct backend_ops direct_ops = {
     .svm_alloc = direct_svm_alloc,
     .svm_free = direct_svm_free,
     .set_exec_svm = direct_set_exec_svm,
+    .timers = direct_timers,
     .create_kernel = create_kernel,
     .set_arg = set_arg,
     .create_user_event = create_user_event,

@@ -45,6 +45,7 @@ cl_int direct_create_sub_devices(struct backend *b, cl_uint device,
                                  const cl_device_partition_property *properties, size_t property_count,
                                  cl_uint *count, cl_uint *first, struct inventory **out);
 void direct_release_sub_device(struct backend *b, cl_uint number);
+cl_int direct_timers(struct backend *b, cl_uint device, cl_ulong *device_ns, cl_ulong *host_ns);
 cl_int direct_sub_group_info(struct backend *b, bk_ref kernel, cl_uint device, cl_kernel_sub_group_info param,
                              size_t input_count, const size_t *input, size_t room, void *value, size_t *size);
 /* svm.c */

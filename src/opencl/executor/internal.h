@@ -101,6 +101,8 @@ struct staging *transfer_data(struct call *c);
 struct lane {
     atomic_uint holds; /* the queue's and its commands' */
     bool in_order;
+    bool clock_known; /* of the thread that tells ends, with the next */
+    int64_t to_clock; /* from the device's clock to this machine's, ns */
     uint64_t barrier;     /* commands from now on wait for those before this number; done_lock */
     struct weft_list all; /* done_lock */
 };

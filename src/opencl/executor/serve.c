@@ -222,7 +222,8 @@ static bool token_fits(const struct executor *x, const struct wire_open *o) {
 
 static void answer_open(struct executor *x, int status) {
     struct wire_out out;
-    wire_begin(&out, OPENED, opened, .version = WIRE_VERSION, .status = (uint64_t)(int64_t)status);
+    wire_begin(&out, OPENED, opened, .version = WIRE_VERSION, .status = (uint64_t)(int64_t)status,
+               .clock = weft_now_ns(), .boot = wire_boot());
     results_send(x, &out, NULL, 0, NULL, NULL);
 }
 

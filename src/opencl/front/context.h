@@ -49,6 +49,8 @@ struct queue {
     cl_uint slot;
     bk_ref ref;
     cl_command_queue_properties properties;
+    atomic_bool clock_known;    /* with the next, once a command of a direct backend's told its times */
+    _Atomic int64_t to_clock;   /* from the device's clock to this machine's, ns */
     cl_queue_properties *array; /* as given to clCreateCommandQueueWithProperties; NULL: none */
     size_t array_bytes;
     struct weft_list link; /* context->queues */

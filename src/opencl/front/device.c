@@ -135,14 +135,28 @@ cl_int weft_clReleaseDevice(cl_device_id device) {
     return CL_SUCCESS;
 }
 
-/* CL_DEVICE_HOST_TIMER_RESOLUTION is 0: no common time base of device and host. */
-cl_int weft_clGetDeviceAndHostTimer(cl_device_id device, cl_ulong *device_timestamp,
-                                    cl_ulong *host_timestamp) {
-    if (!device_from(device)) return CL_INVALID_DEVICE;
-    return device_timestamp && host_timestamp ? CL_INVALID_OPERATION : CL_INVALID_VALUE;
+/* ---- Clocks ---- */
+/* Where the device's platform has timers. */
+static bool has_timers(const struct device *d) {
+    cl_ulong resolution = 0;
+    const struct inventory_info *info =
+        inventory_find(&d->backend->platform->infos, CL_PLATFORM_HOST_TIMER_RESOLUTION);
+    if (info && info->size == sizeof resolution) memcpy(&resolution, info->value, sizeof resolution);
+    return resolution > 0;
 }
 
-cl_int weft_clGetHostTimer(cl_device_id device, cl_ulong *host_timestamp) {
+static cl_int timers(cl_device_id device, cl_ulong *device_ns, cl_ulong *host_ns) {
+    const struct device *d = device_from(device);
+    return has_timers(d) ? d->backend->ops->timers(d->backend, d->number, device_ns, host_ns)
+                         : CL_INVALID_OPERATION;
+}
+
+cl_int weft_clGetDeviceAndHostTimer(cl_device_id device, cl_ulong *device_ns, cl_ulong *host_ns) {
     if (!device_from(device)) return CL_INVALID_DEVICE;
-    return host_timestamp ? CL_INVALID_OPERATION : CL_INVALID_VALUE;
+    return device_ns && host_ns ? timers(device, device_ns, host_ns) : CL_INVALID_VALUE;
+}
+
+cl_int weft_clGetHostTimer(cl_device_id device, cl_ulong *host_ns) {
+    if (!device_from(device)) return CL_INVALID_DEVICE;
+    return host_ns ? timers(device, NULL, host_ns) : CL_INVALID_VALUE;
 }

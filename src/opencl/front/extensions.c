@@ -31,6 +31,7 @@ static const char *const kept[] = {
     "cl_khr_pci_bus_info",
     "cl_khr_work_group_uniform_arithmetic",
     "cl_khr_kernel_clock",
+    "cl_khr_create_command_queue",
     "cl_khr_il_program",
     "cl_khr_spir",
     "cl_khr_subgroups",

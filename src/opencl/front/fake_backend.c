@@ -300,6 +300,12 @@ static cl_int set_exec_svm(struct backend *b, bk_ref kernel, cl_uint count, void
     return CL_SUCCESS;
 }
 
+static cl_int timers(struct backend *b, cl_uint device, cl_ulong *device_ns, cl_ulong *host_ns) {
+    *host_ns = 1000;
+    if (device_ns) *device_ns = 2000;
+    return CL_SUCCESS;
+}
+
 static cl_int get_binaries(struct backend *b, bk_ref program, cl_uint n, unsigned char **blobs,
                            size_t *sizes) {
     return CL_SUCCESS;
@@ -456,6 +462,7 @@ static const struct backend_ops fake_ops = {
     .svm_alloc = svm_alloc,
     .svm_free = svm_free,
     .set_exec_svm = set_exec_svm,
+    .timers = timers,
     .create_kernel = create_kernel,
     .set_arg = set_arg,
     .create_user_event = create_user_event,
@@ -614,7 +621,10 @@ void fakes_setup(void) {
         {CL_DEVICE_VERSION, sizeof version, version},
         {CL_DEVICE_EXTENSIONS, sizeof extensions, extensions},
     };
-    static struct inventory_info platform_infos[] = {{CL_PLATFORM_VERSION, sizeof version, version}};
+    static const cl_ulong timer_ns = 50;
+    static struct inventory_info platform_infos[] = {
+        {CL_PLATFORM_VERSION, sizeof version, version},
+        {CL_PLATFORM_HOST_TIMER_RESOLUTION, sizeof timer_ns, (void *)&timer_ns}};
     struct backend_entry entries[3];
     for (unsigned i = 0; i < 3; i++) {
         struct fake *f = &fakes[i];
@@ -629,7 +639,7 @@ void fakes_setup(void) {
                                                  .max_dims = 3,
                                                  .address_align_bits = 128};
         f->platform = (struct inventory_platform){
-            .infos = {platform_infos, 1}, .devices = f->device, .device_count = 1};
+            .infos = {platform_infos, 2}, .devices = f->device, .device_count = 1};
         f->base = (struct backend){.ops = &fake_ops, .node = i, .platform = &f->platform};
         entries[i] = (struct backend_entry){&f->base, "host"};
     }

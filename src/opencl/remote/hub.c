@@ -145,6 +145,7 @@ static const struct backend_ops operations = {
     .svm_alloc = remote_svm_alloc,
     .svm_free = remote_svm_free,
     .set_exec_svm = remote_set_exec_svm,
+    .timers = remote_timers,
     .create_kernel = remote_create_kernel,
     .set_arg = remote_set_arg,
     .create_user_event = remote_create_user_event,

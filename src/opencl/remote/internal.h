@@ -39,6 +39,8 @@ struct remote_node {
     pthread_mutex_t lock; /* all below, and records and queues */
     struct remote_slot *slots;
     uint32_t slot_count, first_free; /* 0: none free; slot 0 is not used */
+    uint64_t opened_ns;   /* when OPEN was sent; send_lock */
+    int64_t clock_offset; /* the executor's clock less this process's, ns */
     struct weft_map requests;
     uint64_t last_request;
     uint32_t next_sub_device;
@@ -167,6 +169,9 @@ void remote_request_drop(struct remote_node *n, struct remote_request *r);
 void remote_requests_lost(struct remote_node *n);
 
 /* ---- results.c ---- */
+/* The executor's clock less this process's. On one machine it is one clock; else it is taken to be read in the middle
+ * between the question and the answer. */
+int64_t remote_clock_offset(uint64_t asked_ns, uint64_t answered_ns, uint64_t clock, bool same_machine);
 void remote_arriving_lost(struct remote_node *n); /* after the disconnect, which ends them without a word */
 void remote_on_result(void *hub, struct ep_peer *peer, const struct ep_msg *msg, struct ep_sink *sink);
 
@@ -214,6 +219,7 @@ void remote_svm_free(struct backend *b, bk_ref context, void *ptr, size_t size, 
 cl_int remote_set_exec_svm(struct backend *b, bk_ref kernel, cl_uint count, void *const *ptrs,
                            const bk_ref *refs);
 void remote_release_sub_device(struct backend *b, cl_uint number);
+cl_int remote_timers(struct backend *b, cl_uint device, cl_ulong *device_ns, cl_ulong *host_ns);
 cl_int remote_sub_group_info(struct backend *b, bk_ref kernel, cl_uint device, cl_kernel_sub_group_info param,
                              size_t input_count, const size_t *input, size_t room, void *value, size_t *size);
 cl_int remote_create_context(struct backend *b, cl_uint device_count, const cl_uint *devices, bk_ref *out);
