@@ -32,9 +32,9 @@ struct object {
     uint32_t arg_index;
     uint8_t *arg_takes; /* kernels: enum arg_takes + 1 of each argument; 0: not asked yet */
     cl_uint arg_count;
-    void *handle;                 /* the driver's object; NULL when the creation failed */
-    size_t size;                  /* memory */
-    void *svm, *svm_whole;        /* memory over shared virtual memory: where it begins, what the driver gave */
+    void *handle;          /* the driver's object; NULL when the creation failed */
+    size_t size;           /* memory */
+    void *svm, *svm_whole; /* memory over shared virtual memory: where it begins, what the driver gave */
     struct context_info *context; /* held */
     struct lane *lane;            /* queues: held */
     struct weft_list dirty;       /* queues: in the executor's list of those to be flushed */
