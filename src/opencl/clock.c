@@ -7,6 +7,7 @@
 #include "base/clock.h"
 
 #define NEAR_NS (int64_t)(100 * WEFT_NS_PER_MS) /* how far off an enqueue may be seen, on a busy machine */
+#define READ_NS 10000                           /* between two looks at the clocks */
 
 static int64_t read_ns(clockid_t id) {
     struct timespec t;
@@ -18,11 +19,11 @@ int64_t clock_difference(uint64_t enqueued_ns, uint64_t queued_ns) {
     static const clockid_t clocks[] = {CLOCK_MONOTONIC, CLOCK_MONOTONIC_RAW, CLOCK_BOOTTIME, CLOCK_REALTIME};
     int64_t best = (int64_t)(enqueued_ns - queued_ns), off = NEAR_NS;
     for (unsigned i = 0; i < sizeof clocks / sizeof *clocks; i++) {
-        int64_t differs = read_ns(CLOCK_MONOTONIC) - read_ns(clocks[i]);
+        int64_t differs = i ? read_ns(CLOCK_MONOTONIC) - read_ns(clocks[i]) : 0;
         int64_t now_off = llabs((int64_t)(enqueued_ns - queued_ns) - differs);
-        if (now_off >= off) continue;
+        if (now_off + READ_NS >= off) continue; /* two that differ by no more are one: the first */
         off = now_off;
-        best = i ? differs : 0;
+        best = differs;
     }
     return best;
 }

@@ -36,7 +36,8 @@ struct direct_tail {
 cl_device_id direct_device(struct backend *b, cl_uint number);
 /* The same of several, on the heap. */
 cl_device_id *direct_pick(struct backend *b, cl_uint count, const cl_uint *numbers);
-/* A context with its devices as they were named, which a driver may tell otherwise (PoCL, of sub-devices). Takes ids. */
+/* A context with its devices as they were named, which a driver may tell otherwise (PoCL, of sub-devices).
+ * Takes ids. */
 cl_int direct_context_add(struct backend *b, cl_context context, cl_uint count, cl_device_id *ids);
 void direct_context_remove(struct backend *b, cl_context context);
 /* On the heap; NULL: no memory. */
@@ -49,10 +50,11 @@ cl_int direct_timers(struct backend *b, cl_uint device, cl_ulong *device_ns, cl_
 cl_int direct_sub_group_info(struct backend *b, bk_ref kernel, cl_uint device, cl_kernel_sub_group_info param,
                              size_t input_count, const size_t *input, size_t room, void *value, size_t *size);
 /* svm.c */
-cl_int direct_svm_alloc(struct backend *b, bk_ref context, cl_svm_mem_flags flags, size_t size, cl_uint alignment,
-                        void **ptr, bk_ref *out);
+cl_int direct_svm_alloc(struct backend *b, bk_ref context, cl_svm_mem_flags flags, size_t size,
+                        cl_uint alignment, void **ptr, bk_ref *out);
 void direct_svm_free(struct backend *b, bk_ref context, void *ptr, size_t size, bk_ref ref);
-cl_int direct_set_exec_svm(struct backend *b, bk_ref kernel, cl_uint count, void *const *ptrs, const bk_ref *refs);
+cl_int direct_set_exec_svm(struct backend *b, bk_ref kernel, cl_uint count, void *const *ptrs,
+                           const bk_ref *refs);
 /* The commands; event: where to put the driver's, NULL: not wanted. */
 cl_int direct_run_svm(struct backend *b, const struct bk_command *c, cl_event *event);
 cl_int direct_run_native(struct backend *b, const struct bk_command *c, cl_event *event);

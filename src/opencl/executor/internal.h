@@ -18,7 +18,7 @@ struct executor {
     uint8_t token[NODE_TOKEN_BYTES];
     atomic_bool ended;
 
-    struct objects objects;   /* the serving thread only */
+    struct objects objects;    /* the serving thread only */
     cl_device_id *sub_devices; /* by number - WIRE_SUB_DEVICES; the serving thread only */
     size_t sub_device_room;
     struct weft_list orphans; /* the serving thread only */
@@ -68,7 +68,7 @@ struct call {
     };
     struct object *mem_objects[WIRE_WORDS_MAX]; /* of mems */
     cl_uint mem_count;                          /* of either */
-    cl_event waits[WIRE_WORDS_MAX + 1]; /* the gate, too */
+    cl_event waits[WIRE_WORDS_MAX + 1];         /* the gate, too */
     cl_uint wait_count;
 };
 /* Carries out a decoded command; every error goes back to the client. Does not free staging that was not
@@ -101,8 +101,8 @@ struct staging *transfer_data(struct call *c);
 struct lane {
     atomic_uint holds; /* the queue's and its commands' */
     bool in_order;
-    bool clock_known; /* of the thread that tells ends, with the next */
-    int64_t to_clock; /* from the device's clock to this machine's, ns */
+    bool clock_known;     /* of the thread that tells ends, with the next */
+    int64_t to_clock;     /* from the device's clock to this machine's, ns */
     uint64_t barrier;     /* commands from now on wait for those before this number; done_lock */
     struct weft_list all; /* done_lock */
 };

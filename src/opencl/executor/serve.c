@@ -315,8 +315,8 @@ static bool has_work(void *arg) {
     pthread_mutex_lock(&x->in_lock);
     struct incoming *m =
         weft_list_empty(&x->incoming) ? NULL : weft_list_entry(x->incoming.next, struct incoming, link);
-    bool work = (m && !(m->stuck && m->arriving)) || !weft_list_empty(&x->arrived) ||
-                !weft_list_empty(&x->linked);
+    bool work =
+        (m && !(m->stuck && m->arriving)) || !weft_list_empty(&x->arrived) || !weft_list_empty(&x->linked);
     pthread_mutex_unlock(&x->in_lock);
     return work;
 }

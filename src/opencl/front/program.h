@@ -35,7 +35,7 @@ struct program {
     void *il; /* IL only */
     size_t il_bytes;
     struct program_callback *callbacks; /* on release; program's lock */
-    struct program_part *parts; /* one a slot */
+    struct program_part *parts;         /* one a slot */
     cl_uint device_count;
     struct program_device *devices;
     pthread_mutex_t lock; /* leaf, but for program_part_ref: statuses, meta data, builds */

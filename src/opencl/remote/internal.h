@@ -39,8 +39,8 @@ struct remote_node {
     pthread_mutex_t lock; /* all below, and records and queues */
     struct remote_slot *slots;
     uint32_t slot_count, first_free; /* 0: none free; slot 0 is not used */
-    uint64_t opened_ns;   /* when OPEN was sent; send_lock */
-    int64_t clock_offset; /* the executor's clock less this process's, ns */
+    uint64_t opened_ns;              /* when OPEN was sent; send_lock */
+    int64_t clock_offset;            /* the executor's clock less this process's, ns */
     struct weft_map requests;
     uint64_t last_request;
     uint32_t next_sub_device;
@@ -169,8 +169,8 @@ void remote_request_drop(struct remote_node *n, struct remote_request *r);
 void remote_requests_lost(struct remote_node *n);
 
 /* ---- results.c ---- */
-/* The executor's clock less this process's. On one machine it is one clock; else it is taken to be read in the middle
- * between the question and the answer. */
+/* The executor's clock less this process's. On one machine it is one clock; else it is taken to be read in
+ * the middle between the question and the answer. */
 int64_t remote_clock_offset(uint64_t asked_ns, uint64_t answered_ns, uint64_t clock, bool same_machine);
 void remote_arriving_lost(struct remote_node *n); /* after the disconnect, which ends them without a word */
 void remote_on_result(void *hub, struct ep_peer *peer, const struct ep_msg *msg, struct ep_sink *sink);
@@ -192,8 +192,8 @@ cl_int remote_encode_image(struct wire_out *m, const struct bk_command *c, uint6
 
 /* ---- create.c ---- */
 /* Sends a command that makes `handle`; takes the handle back when it cannot be sent. */
-cl_int remote_send_creation(struct remote_node *n, uint64_t handle, const struct wire_out *msg, const void *data,
-                            size_t bytes, bk_ref *out);
+cl_int remote_send_creation(struct remote_node *n, uint64_t handle, const struct wire_out *msg,
+                            const void *data, size_t bytes, bk_ref *out);
 /* Device numbers as the wire wants them; false: too many. */
 bool remote_add_devices(struct wire_out *out, cl_uint count, const cl_uint *devices);
 
@@ -213,8 +213,8 @@ cl_int remote_set_specialization(struct backend *b, bk_ref program, cl_uint id, 
 cl_int remote_create_sub_devices(struct backend *b, cl_uint device,
                                  const cl_device_partition_property *properties, size_t property_count,
                                  cl_uint *count, cl_uint *first, struct inventory **out);
-cl_int remote_svm_alloc(struct backend *b, bk_ref context, cl_svm_mem_flags flags, size_t size, cl_uint alignment,
-                        void **ptr, bk_ref *out);
+cl_int remote_svm_alloc(struct backend *b, bk_ref context, cl_svm_mem_flags flags, size_t size,
+                        cl_uint alignment, void **ptr, bk_ref *out);
 void remote_svm_free(struct backend *b, bk_ref context, void *ptr, size_t size, bk_ref ref);
 cl_int remote_set_exec_svm(struct backend *b, bk_ref kernel, cl_uint count, void *const *ptrs,
                            const bk_ref *refs);

@@ -29,7 +29,8 @@
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "words travel in little-endian order");
 _Static_assert(sizeof(size_t) == 8, "sizes travel as 64-bit words");
 
-/* Which boot of which machine this is: processes with the same number have one monotonic clock. 0: not known. */
+/* Which boot of which machine this is: processes with the same number have one monotonic clock. 0: not known.
+ */
 uint64_t wire_boot(void);
 
 /* Handles: made by the client, index in the low half, generation (never 0) in the high half. 0 is none. */
