@@ -62,6 +62,8 @@ static void release_handle(struct object *o) {
 
 void object_drop(struct object *o) {
     if (o->handle) release_handle(o);
+    if (o->svm_whole) DRIVER(o->context->context)->clSVMFree(o->context->context, o->svm_whole);
+    free(o->arg_takes);
     lane_release(o->lane);
     context_info_release(o->context);
     *o = (struct object){0};

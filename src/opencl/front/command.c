@@ -1,6 +1,7 @@
 /* Commands: see command.h. */
 #include "opencl/front/command.h"
 
+#include "opencl/front/image.h"
 #include "opencl/front/usage.h"
 
 cl_int command_check(struct queue *q, cl_uint wait_count, const cl_event *wait_list) {
@@ -21,6 +22,19 @@ cl_int command_mem(struct queue *q, cl_mem handle, struct mem **out) {
     return CL_SUCCESS;
 }
 
+cl_int command_buffer(struct queue *q, cl_mem handle, struct mem **out) {
+    cl_int rc = command_mem(q, handle, out);
+    return rc == CL_SUCCESS && (*out)->image ? CL_INVALID_MEM_OBJECT : rc;
+}
+
+cl_int command_image(struct queue *q, cl_mem handle, struct mem **out) {
+    cl_int rc = command_mem(q, handle, out);
+    if (rc != CL_SUCCESS) return rc;
+    if (!(*out)->image) return CL_INVALID_MEM_OBJECT;
+    if (!device_has_images(q->device)) return CL_INVALID_OPERATION;
+    return image_fits(q->device, (*out)->image) ? CL_SUCCESS : CL_INVALID_IMAGE_SIZE;
+}
+
 cl_int command_host_access(const struct mem *m, bool read) {
     cl_mem_flags barred = CL_MEM_HOST_NO_ACCESS | (read ? CL_MEM_HOST_WRITE_ONLY : CL_MEM_HOST_READ_ONLY);
     return m->flags & barred ? CL_INVALID_OPERATION : CL_SUCCESS;
@@ -28,7 +42,9 @@ cl_int command_host_access(const struct mem *m, bool read) {
 
 cl_int command_alignment(const struct queue *q, const struct mem *m) {
     size_t align = q->device->own->address_align_bits / 8;
-    return m->parent && align && m->origin % align ? CL_MISALIGNED_SUB_BUFFER_OFFSET : CL_SUCCESS;
+    for (; align && m->parent; m = m->parent)
+        if (m->origin % align) return CL_MISALIGNED_SUB_BUFFER_OFFSET;
+    return CL_SUCCESS;
 }
 
 /* The event's object is made before the enqueue: afterwards nothing may fail. */

@@ -185,8 +185,22 @@ static void take_queue_error(struct remote_node *n, const struct wire_in *in) {
               (int)(int64_t)in->queue_error.status);
 }
 
+int64_t remote_clock_offset(uint64_t asked_ns, uint64_t answered_ns, uint64_t clock, bool same_machine) {
+    return same_machine ? 0 : (int64_t)(clock - (asked_ns + (answered_ns - asked_ns) / 2));
+}
+
 static void take_opened(struct remote_node *n, const struct wire_in *in) {
-    if (!in->opened.status) return;
+    if (!in->opened.status) {
+        uint64_t boot = wire_boot();
+        pthread_mutex_lock(&n->send_lock);
+        uint64_t asked_ns = n->opened_ns;
+        pthread_mutex_unlock(&n->send_lock);
+        pthread_mutex_lock(&n->lock);
+        n->clock_offset =
+            remote_clock_offset(asked_ns, weft_now_ns(), in->opened.clock, boot && boot == in->opened.boot);
+        pthread_mutex_unlock(&n->lock);
+        return;
+    }
     char reason[96];
     snprintf(reason, sizeof reason, "its executor speaks protocol %u, this side %u",
              (unsigned)in->opened.version, WIRE_VERSION);

@@ -12,7 +12,7 @@
 
 #include "transport/endpoint.h"
 
-#define WIRE_VERSION         1u
+#define WIRE_VERSION         2u
 #define WIRE_HANDLER_COMMAND 16 /* the executor's endpoint handler */
 #define WIRE_HANDLER_RESULT  17 /* the client's */
 #define WIRE_CHANNEL         1
@@ -23,9 +23,15 @@
 #define WIRE_INLINE_BYTES    512u /* argument bytes that travel in the header */
 #define WIRE_PATTERN_BYTES   128u
 #define WIRE_HANDLES_MAX     (1u << 20)
+#define WIRE_SUB_DEVICES     (1u << 16) /* the first number of a sub-device */
+#define WIRE_SUB_DEVICES_MAX (1u << 20) /* in all: a number is not used twice */
 
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "words travel in little-endian order");
 _Static_assert(sizeof(size_t) == 8, "sizes travel as 64-bit words");
+
+/* Which boot of which machine this is: processes with the same number have one monotonic clock. 0: not known.
+ */
+uint64_t wire_boot(void);
 
 /* Handles: made by the client, index in the low half, generation (never 0) in the high half. 0 is none. */
 static inline uint64_t wire_handle(uint32_t index, uint32_t generation) {
