@@ -47,4 +47,18 @@ run "veth" "0 1" "$net"
         --jitter 200 --
     did lost
 }
+
+section "weft top sees what the other host's executor does"
+rm -rf "$scratch/hosts"
+mkdir -m 700 "$scratch/hosts"
+# shellcheck disable=SC2016 # that shell's own
+"$net" "$tests/lab/two-hosts.sh" "$weft" "$scratch/hosts" sh -c '
+    "$1" 2048 128 >/dev/null 2>&1 &
+    looks=0
+    until "$2" top --json --interval 0.3 | grep -E "\"executor\",\"node\":1,.*\"kernels_per_s\":[0-9.]*[1-9]"; do
+        looks=$((looks + 1))
+        [ "$looks" -lt 60 ] || break
+    done
+    kill -9 $!' sh "$build/bin/matmul" "$weft" >"$scratch/top" 2>"$scratch/err"
+check "kernels and bytes" grep -q '"received_Bps":[0-9.]*[1-9].*"in_Bps":[0-9.]*[1-9]' "$scratch/top"
 finish

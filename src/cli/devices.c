@@ -1,11 +1,8 @@
 /* weft devices: every OpenCL device of every node. */
-#include "base/error.h"
-#include "cli/cluster.h"
 #include "cli/command.h"
+#include "cli/device_list.h"
 #include "cli/output.h"
-#include "opencl/inventory.h"
 
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,16 +11,9 @@
 
 struct view {
     bool json;
+    const char *list; /* which; NULL: all */
     struct table table;
-    unsigned devices;
 };
-
-static const char *type_name(cl_device_type type) {
-    if (type & CL_DEVICE_TYPE_GPU) return "gpu";
-    if (type & CL_DEVICE_TYPE_CPU) return "cpu";
-    if (type & CL_DEVICE_TYPE_ACCELERATOR) return "accelerator";
-    return "custom";
-}
 
 static uint32_t compute_units(const struct inventory_device *d) {
     const struct inventory_info *i = inventory_find(&d->infos, CL_DEVICE_MAX_COMPUTE_UNITS);
@@ -32,67 +22,69 @@ static uint32_t compute_units(const struct inventory_device *d) {
     return n;
 }
 
-static void show(struct view *v, const struct node_info *n, const char *host,
-                 const struct inventory_platform *p, const struct inventory_device *d) {
-    v->devices++;
+static void show(struct view *v, const struct choice_device *c, const struct inventory_platform *p) {
+    const struct inventory_device *d = c->device;
+    const char *type = choice_type_name(d->type);
     if (v->json) {
-        json_line(json_pack("{s:i, s:s, s:s, s:s, s:s, s:i, s:I}", "node", (int)n->id, "host", host,
-                            "platform", p->name, "device", d->name, "type", type_name(d->type),
-                            "compute_units", (int)compute_units(d), "memory_B",
+        json_line(json_pack("{s:i, s:i, s:s, s:s, s:s, s:s, s:i, s:I}", "number", (int)c->number, "node",
+                            (int)c->node, "host", c->host, "platform", p->name, "device", d->name, "type",
+                            type, "compute_units", (int)compute_units(d), "memory_B",
                             (json_int_t)d->global_mem_bytes));
         return;
     }
-    table_add(&v->table, "%u", n->id);
-    table_add(&v->table, "%s", host);
+    table_add(&v->table, "%zu", c->number);
+    table_add(&v->table, "%u", c->node);
+    table_add(&v->table, "%s", c->host);
     table_add(&v->table, "%s", p->name);
     table_add(&v->table, "%s", d->name);
-    table_add(&v->table, "%s", type_name(d->type));
+    table_add(&v->table, "%s", type);
     table_add(&v->table, "%u", compute_units(d));
     table_add(&v->table, "%.1f GiB", (double)d->global_mem_bytes / (1u << 30));
 }
 
-static int show_node(struct view *v, struct node_client *c, const struct node_info *n) {
-    void *blob = NULL;
-    size_t bytes = 0;
-    int rc = node_client_inventory(c, n->id, &blob, &bytes, INVENTORY_TIMEOUT_MS);
-    if (rc != WEFT_OK) {
-        fprintf(stderr, "weft: no inventory of node %u (%s): %s\n", n->id, n->host, weft_error_text(rc));
-        return rc;
+static void show_chosen(struct view *v, const struct device_list *l, const size_t *rank, size_t chosen) {
+    const char *const heading[] = {"NUMBER", "NODE", "HOST", "PLATFORM", "DEVICE", "TYPE", "UNITS", "MEMORY"};
+    size_t columns = sizeof heading / sizeof *heading;
+    table_init(&v->table, columns);
+    for (size_t i = 0; !v->json && i < columns; i++) table_add(&v->table, "%s", heading[i]);
+    for (size_t place = 0; place < chosen; place++)
+        for (size_t i = 0; i < l->count; i++)
+            if (rank[i] == place) show(v, &l->devices[i], l->platforms[i]);
+    if (!v->json && chosen) table_print(&v->table);
+    table_fini(&v->table);
+}
+
+static int show_list(struct view *v, const struct device_list *l) {
+    size_t *rank = calloc(l->count + 1, sizeof *rank);
+    if (!rank) return 1;
+    size_t chosen = choice_make(v->list, 0, l->devices, l->count, rank);
+    show_chosen(v, l, rank, chosen);
+    free(rank);
+    if (!chosen && v->list && l->count) {
+        device_list_no_match(l, v->list);
+        return 1;
     }
-    struct inventory *inv = bytes ? inventory_decode(blob, bytes) : NULL;
-    if (bytes && !inv)
-        fprintf(stderr, "weft: the inventory of node %u (%s) cannot be read\n", n->id, n->host);
-    for (uint32_t i = 0; inv && i < inv->platform_count; i++)
-        for (uint32_t k = 0; k < inv->platforms[i].device_count; k++)
-            show(v, n, n->host, &inv->platforms[i], &inv->platforms[i].devices[k]);
-    rc = bytes && !inv ? WEFT_E_PROTO : WEFT_OK;
-    if (inv) inventory_free(inv);
-    free(blob);
-    return rc;
+    if (!chosen && !l->incomplete && !v->json) printf("no OpenCL device on any node\n");
+    return l->incomplete;
 }
 
 static int show_all(struct view *v) {
+    struct device_list l;
     struct node_client *c = cluster_open();
     if (!c) return 1;
-    struct node_info *nodes = NULL;
-    int count = cluster_nodes(c, &nodes), failed = count < 0;
-    table_init(&v->table, 7);
-    const char *const heading[] = {"NODE", "HOST", "PLATFORM", "DEVICE", "TYPE", "UNITS", "MEMORY"};
-    for (size_t i = 0; !v->json && i < 7; i++) table_add(&v->table, "%s", heading[i]);
-    for (int i = 0; i < count; i++)
-        if (nodes[i].online && show_node(v, c, &nodes[i]) != WEFT_OK) failed = 1;
-    if (!v->json && v->devices) table_print(&v->table);
-    table_fini(&v->table);
-    if (!v->devices && !failed && !v->json) printf("no OpenCL device on any node\n");
-    free(nodes);
+    int status = device_list_get(&l, c, INVENTORY_TIMEOUT_MS, true) ? show_list(v, &l) : 1;
+    device_list_free(&l);
     node_client_close(c);
-    return failed;
+    return status;
 }
 
 static int run(int argc, char **argv) {
     struct view v = {0};
-    int status = command_options(&command_devices, argc, argv, &v.json, NULL);
+    char why[80];
+    int status = command_options(&command_devices, argc, argv, &v.json, &v.list);
     if (status >= 0) return status;
+    if (v.list && !choice_check(v.list, why, sizeof why))
+        return command_misuse(&command_devices, "%s: %s", v.list, why);
     return show_all(&v);
 }
 
@@ -100,8 +92,9 @@ const struct command command_devices = {
     .name = "devices",
     .summary = "list the OpenCL devices of all nodes",
     .usage =
-        "Usage: weft devices [--json]\n"
-        "Lists every OpenCL device of every node of the cluster. Waits for nodes that are still looking.\n\n"
-        "  --json   one object a line: node, host, platform, device, type, compute_units, memory_B\n",
+        "Usage: weft devices [--json] [LIST]\n"
+        "Lists every OpenCL device of every node of the cluster, or those that LIST chooses, as `weft run\n"
+        "--devices LIST` would (`weft help run` explains it). Waits for nodes that are still looking.\n\n"
+        "  --json   one object a line: number, node, host, platform, device, type, compute_units, memory_B\n",
     .run = run,
 };

@@ -1,6 +1,8 @@
 /* Tables and JSON lines. */
 #include "cli/output.h"
 
+#include "base/printable.h"
+
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -21,6 +23,7 @@ void table_add(struct table *t, const char *fmt, ...) {
     char *text = NULL;
     if (vasprintf(&text, fmt, args) < 0) text = NULL;
     va_end(args);
+    if (text) weft_printable(text); /* much of it comes from other nodes */
     t->cell[t->cells++] = text;
 }
 
@@ -41,19 +44,21 @@ static int width_of(const struct table *t, size_t column) {
     return (int)width;
 }
 
-void table_print(struct table *t) {
+void table_write(struct table *t, FILE *f) {
     int *width = calloc(t->columns, sizeof *width); /* without memory for it the columns are not in line */
     for (size_t column = 0; width && column < t->columns; column++) width[column] = width_of(t, column);
     for (size_t i = 0; i < t->cells; i++) {
         size_t column = i % t->columns;
         if (column == t->columns - 1)
-            printf("%s\n", cell_text(t, i));
+            fprintf(f, "%s\n", cell_text(t, i));
         else
-            printf("%-*s  ", width ? width[column] : 0, cell_text(t, i));
+            fprintf(f, "%-*s  ", width ? width[column] : 0, cell_text(t, i));
     }
     free(width);
     table_fini(t);
 }
+
+void table_print(struct table *t) { table_write(t, stdout); }
 
 void json_line(json_t *object) {
     if (!object) return;

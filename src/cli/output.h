@@ -3,13 +3,15 @@
 #define WEFT_CLI_OUTPUT_H
 #include <jansson.h>
 #include <stddef.h>
+#include <stdio.h>
 
 struct table { size_t columns, cells, cap; char **cell; };
 
 void table_init(struct table *t, size_t columns);
 /* The next cell, row by row; the first row is the heading. */
 void table_add(struct table *t, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
-void table_print(struct table *t);   /* and frees it */
+void table_write(struct table *t, FILE *f);   /* and frees it */
+void table_print(struct table *t);   /* to standard output */
 void table_fini(struct table *t);    /* for one that is not printed; nothing after table_print() */
 
 /* Prints one object on a line, and gives it back. */

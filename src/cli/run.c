@@ -8,8 +8,10 @@
 #include "cli/run.h"
 #include "base/clock.h"
 #include "base/error.h"
+#include "base/option.h"
 #include "cli/cluster.h"
 #include "cli/command.h"
+#include "cli/device_list.h"
 #include "cli/temporary.h"
 #include "node/rundir.h"
 
@@ -179,7 +181,25 @@ static int early_signal(const struct run *r) {
     return (int)s.ssi_signo;
 }
 
+/* Whether --devices names any device; those of nodes that do not tell in time are the program's to wait for.
+ */
+static bool devices_fit(const struct run *r) {
+    struct device_list l = {0};
+    struct node_client *c;
+    if (!r->a.devices || node_client_open(&c, NULL, r->socket, NODE_TOOL, NULL) != WEFT_OK) return true;
+    bool fit =
+        !device_list_get(&l, c, (unsigned)weft_option_int("opencl_discovery_ms"), true) || l.incomplete;
+    size_t *rank = calloc(l.count + 1, sizeof *rank);
+    fit = fit || !rank || choice_make(r->a.devices, 0, l.devices, l.count, rank);
+    if (!fit) device_list_no_match(&l, r->a.devices);
+    free(rank);
+    device_list_free(&l);
+    node_client_close(c);
+    return fit;
+}
+
 static int run_attached(struct run *r) {
+    if (!devices_fit(r)) return EXIT_NO_CLUSTER;
     if (run_environment_set(&r->a, r->dir, r->socket) != WEFT_OK) return EXIT_NO_CLUSTER;
     await_children_too(r);
     pid_t pid = start_program(r);
@@ -213,9 +233,12 @@ static int run(int argc, char **argv) {
     static const struct option options[] = {
         {"nodes", required_argument, NULL, 'n'},   {"node", required_argument, NULL, 'k'},
         {"adapter", required_argument, NULL, 'a'}, {"platforms", required_argument, NULL, 'p'},
+        {"devices", required_argument, NULL, 'd'}, {"cap", required_argument, NULL, 'c'},
         {"help", no_argument, NULL, 'h'},          {0}};
     const struct command *c = &command_run;
     struct run_arguments a = {.node = -1};
+    char why[80];
+    long cap;
     for (int o; (o = getopt_long(argc, argv, "+h", options, NULL)) != -1;) {
         switch (o) {
         case 'n':
@@ -235,6 +258,15 @@ static int run(int argc, char **argv) {
                 return command_misuse(c, "--platforms %s: one or per-node is wanted", optarg);
             a.platforms = optarg;
             break;
+        case 'd':
+            if (!choice_check(optarg, why, sizeof why))
+                return command_misuse(c, "--devices %s: %s", optarg, why);
+            a.devices = optarg;
+            break;
+        case 'c':
+            if (!command_number(c, "--cap", optarg, 1, 1000000, &cap)) return EXIT_USAGE;
+            a.cap = optarg;
+            break;
         case 'h': return command_help(c);
         default: return command_misuse(c, NULL);
         }
@@ -250,8 +282,8 @@ const struct command command_run = {
     .name = "run",
     .summary = "run a program attached to a cluster",
     .usage =
-        "Usage: weft run [--nodes N] [--node K] [--adapter LIST] [--platforms one|per-node] [--] CMD "
-        "[ARG]...\n"
+        "Usage: weft run [--nodes N] [--node K] [--adapter LIST] [--platforms one|per-node]\n"
+        "                [--devices LIST] [--cap N] [--] CMD [ARG]...\n"
         "Runs CMD so that its OpenCL library shows it the devices of every node. Uses the cluster of `weft "
         "up`; if\n"
         "there is none, or with --nodes, a temporary one on this machine, which ends with CMD. In a Slurm\n"
@@ -262,8 +294,14 @@ const struct command command_run = {
         "                    sim (udp over a bad network: WEFT_SIM), or several, separated by commas; ofi "
         "and\n"
         "                    sim are never used unless named\n"
-        "  --platforms HOW   one: one platform with all devices; per-node: a platform for each node\n\n"
+        "  --platforms HOW   one: one platform with all devices; per-node: a platform for each node\n"
+        "  --devices LIST    show CMD these devices only, in this order; LIST is one or more of the "
+        "following,\n"
+        "                    separated by commas, with ! or - before what is to be left out:\n"
+        "                    gpu, cpu, accelerator; 0, 2-3 (a number of `weft devices`); h100 (a part of a\n"
+        "                    name); @alpha, node:2 (a host, a node); gpu@alpha (both); 0@alpha (its first)\n"
+        "  --cap N           show CMD at most N devices, the first ones\n\n"
         "Exit status: CMD's; 128+n if signal n killed it; 127 if CMD is not found, 126 if it cannot be run,\n"
-        "125 if there is no cluster to run it on.\n",
+        "125 if there is no cluster to run it on, or no device fits LIST.\n",
     .run = run,
 };

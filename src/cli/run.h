@@ -9,6 +9,8 @@ struct run_arguments {
     long nodes;                  /* 0: the cluster that is up, or a temporary one of one node */
     long node;                   /* -1: the cluster's first node on this host */
     const char *adapter, *platforms;
+    const char *devices;         /* a list as in opencl/choice.h; NULL: not said */
+    const char *cap;             /* a number, checked; NULL: not said */
     char **argv;                 /* CMD and its arguments */
 };
 

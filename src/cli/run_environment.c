@@ -1,6 +1,6 @@
-/* The environment of CMD: an ICD vendor directory in which weft's library is the only driver. The directory
- * that was in force before goes on to weft itself, which loads the drivers from there. Nothing in /etc is
- * touched. */
+/* The environment of CMD: an ICD vendor directory in which weft's library is the only driver, and that
+ * library for programs that were linked with --wrap. The directory that was in force before goes on to weft
+ * itself, which loads the drivers from there. Nothing in /etc is touched. */
 #include "cli/run.h"
 
 #include "base/error.h"
@@ -21,6 +21,8 @@ void run_environment_prepare(const struct run_arguments *a) {
     setenv("WEFT_OPENCL_VENDORS", vendors, 1);
     if (a->adapter) setenv("WEFT_ADAPTER", a->adapter, 1);
     if (a->platforms) setenv("WEFT_OPENCL_PLATFORMS", a->platforms, 1);
+    if (a->devices) setenv("WEFT_OPENCL_DEVICES", a->devices, 1);
+    if (a->cap) setenv("WEFT_OPENCL_CAP", a->cap, 1);
 }
 
 /* lib/ beside the bin/ in which this program lies. */
@@ -48,6 +50,7 @@ static int set_vendors(const char *dir) {
                         "machine's devices only\n");
         return WEFT_OK;
     }
+    setenv("WEFT_OPENCL_LIBRARY", library, 1);
     if (snprintf(vendors, sizeof vendors, "%s/vendors/", dir) >= (int)sizeof vendors) return WEFT_E_TOO_BIG;
     vendors[strlen(vendors) - 1] = 0;
     int rc = weft_dir_make_private(vendors);

@@ -15,7 +15,7 @@
 #define NODE_TOKEN_BYTES 16
 #define NODE_MAX 1024            /* nodes of a cluster */
 
-enum node_kind { NODE_PROGRAM = 1, NODE_EXECUTOR, NODE_TOOL };
+enum node_kind { NODE_PROGRAM = 1, NODE_EXECUTOR, NODE_TOOL, NODE_DAEMON };   /* no client is a NODE_DAEMON */
 
 struct node_process { uint32_t node, process; };
 
@@ -73,6 +73,8 @@ int node_client_descriptor(const struct node_client *c);
 int node_client_nodes(struct node_client *c, struct node_info *out, size_t cap, unsigned timeout_ms);
 /* The node's inventory blob (heap, caller frees). Waits at most timeout_ms for a node that is still collecting it. */
 int node_client_inventory(struct node_client *c, uint32_t node, void **blob, size_t *bytes, unsigned timeout_ms);
+/* What the node's processes have counted (heap, caller frees), for node_usage_read. */
+int node_client_usage(struct node_client *c, uint32_t node, void **blob, size_t *bytes, unsigned timeout_ms);
 /* Starts an executor for this process on a node; the callback comes once, within some seconds at most. */
 int node_client_start_executor(struct node_client *c, uint32_t node,
                                void (*fn)(void *arg, int status, const char *reason, const struct node_executor *x),

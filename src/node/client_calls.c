@@ -47,16 +47,17 @@ int node_client_nodes(struct node_client *c, struct node_info *out, size_t cap, 
     return rc;
 }
 
-int node_client_inventory(struct node_client *c, uint32_t node, void **blob, size_t *bytes,
-                          unsigned timeout_ms) {
+/* A request about a node that is answered with a blob. */
+static int blob_call(struct node_client *c, enum node_request type, uint32_t node, void **blob, size_t *bytes,
+                     unsigned timeout_ms) {
     uint8_t buf[16];
     struct weft_writer body;
     fields(&body, buf);
     weft_put_u32(&body, node);
     struct client_waiter w = {0};
-    int rc = client_call(c, NODE_INVENTORY, &body, timeout_ms, &w);
+    int rc = client_call(c, type, &body, timeout_ms, &w);
     if (rc == WEFT_OK) {
-        if (!w.body) w.body = malloc(1); /* a node without an inventory: an empty blob */
+        if (!w.body) w.body = malloc(1); /* an empty blob, as of a node without an inventory */
         if (!w.body) return WEFT_E_NOMEM;
         *blob = w.body;
         *bytes = w.body_bytes;
@@ -64,6 +65,15 @@ int node_client_inventory(struct node_client *c, uint32_t node, void **blob, siz
     }
     free(w.body);
     return rc;
+}
+
+int node_client_inventory(struct node_client *c, uint32_t node, void **blob, size_t *bytes,
+                          unsigned timeout_ms) {
+    return blob_call(c, NODE_INVENTORY, node, blob, bytes, timeout_ms);
+}
+
+int node_client_usage(struct node_client *c, uint32_t node, void **blob, size_t *bytes, unsigned timeout_ms) {
+    return blob_call(c, NODE_USAGE, node, blob, bytes, timeout_ms);
 }
 
 static void executor_started(struct node_client *c, struct client_waiter *w) {

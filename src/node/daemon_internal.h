@@ -4,7 +4,7 @@
  *   daemon.c     the loop, opening and closing          process.c    local processes and their sockets
  *   member.c     the table of nodes, joining            request.c    what local processes ask for
  *   mesh.c       messages between daemons               executor.c   executors of this node
- *                                                       inventory.c  what devices this node has */
+ *   counts.c     what its processes count                inventory.c  what devices this node has */
 #ifndef WEFT_NODE_DAEMON_INTERNAL_H
 #define WEFT_NODE_DAEMON_INTERNAL_H
 #include "base/list.h"
@@ -91,7 +91,7 @@ struct executor {
     const char *why;              /* NULL; else the reason for which we killed it */
 };
 
-enum pending_kind { PENDING_EXECUTOR = 1, PENDING_PORT, PENDING_INVENTORY };
+enum pending_kind { PENDING_EXECUTOR = 1, PENDING_PORT, PENDING_INVENTORY, PENDING_USAGE };
 
 /* A local process's request that is not answered yet. */
 struct pending {
@@ -213,8 +213,12 @@ void pending_port_found(struct node_daemon *d, uint32_t id, uint32_t node, uint3
 void pending_fail(struct node_daemon *d, uint32_t id, uint32_t node, enum pending_kind kind, int status, const char *reason);
 void pending_inventory(struct node_daemon *d, uint32_t node);          /* has come */
 int pending_inventory_from(struct node_daemon *d, uint32_t from_node, uint32_t request);
+void pending_usage(struct node_daemon *d, uint32_t id, uint32_t node, const void *blob, size_t bytes);
 void pending_drop_process(struct node_daemon *d, uint32_t process);
 void pending_drop_node(struct node_daemon *d, uint32_t node, const char *reason);
+
+/* counts.c */
+void counts_collect(struct node_daemon *d, struct weft_writer *w);     /* of all processes of this node, for node_usage_read */
 
 /* executor.c */
 void executor_start(struct node_daemon *d, uint32_t owner_node, uint32_t owner_process, uint32_t request);

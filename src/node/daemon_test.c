@@ -1,6 +1,7 @@
 /* Daemons of a cluster in one process, each on a thread of its own, with real clients and a stand-in for
  * weft-exec. */
 #include "node/daemon_fixture.h"
+#include "node/usage.h"
 
 #include <fcntl.h>
 #include <poll.h>
@@ -454,6 +455,36 @@ static void inventory__timeout_of_the_caller(void **state) {
 
 static bool is_done(void *arg) { return atomic_load((atomic_uint *)arg) > 0; }
 
+static unsigned daemons_told, others_told;
+
+static void count_told(void *ctx, const struct node_usage *u) {
+    bool is_daemon = u->who.kind == NODE_DAEMON;
+    daemons_told += is_daemon;
+    others_told += !is_daemon;
+    assert_int_equal(u->who.pid, getpid());
+    assert_true(u->up_ms > 0 && u->counters > 0);
+}
+
+/* Daemons and their clients are one process here; it has a client with two lines on node 1. */
+static void usage__is_told_by_each_node(void **state) {
+    void *blob;
+    size_t bytes;
+    cluster(2);
+    struct node_client *c = client(0, NULL), *d = client(1, NULL), *e = client(1, NULL);
+    for (uint32_t node = 0; node < 2; node++) {
+        daemons_told = others_told = 0;
+        assert_int_equal(node_client_usage(c, node, &blob, &bytes, 20000), WEFT_OK);
+        assert_int_equal(node_usage_read(blob, bytes, count_told, NULL), WEFT_OK);
+        assert_int_equal(daemons_told, 1);
+        assert_int_equal(others_told, 1);
+        free(blob);
+    }
+    assert_int_equal(node_client_usage(c, 9, &blob, &bytes, 20000), WEFT_E_UNREACHABLE);
+    node_client_close(c);
+    node_client_close(d);
+    node_client_close(e);
+}
+
 static void client__with_an_endpoint(void **state) {
     cluster(2);
     struct ep *ep;
@@ -635,6 +666,7 @@ int main(void) {
         T(inventory__that_hangs_is_empty),
         T(inventory__that_is_too_big_is_empty),
         T(inventory__timeout_of_the_caller),
+        T(usage__is_told_by_each_node),
         T(client__with_an_endpoint),
         T(stop__ordered_by_a_daemon_that_is_gone_at_once),
     };

@@ -1,6 +1,6 @@
 /* Messages between daemons: active messages over the endpoint, all on one channel, so that they are handled
- * in the order they were sent. Only an inventory has data. A connection that has not shown the cluster's
- * token may ping and join, and nothing else. */
+ * in the order they were sent. Only an inventory and what processes count have data. A connection that has
+ * not shown the cluster's token may ping and join, and nothing else. */
 #include "base/error.h"
 #include "base/log.h"
 #include "node/daemon_internal.h"
@@ -75,9 +75,10 @@ void mesh_keep_alive(struct node_daemon *d) {
 
 /* --- receiving --- */
 
-struct incoming_inventory {
+struct incoming_blob {
     struct node_daemon *d;
-    uint32_t node;
+    enum node_mesh type;
+    uint32_t node, request;
     size_t bytes;
     uint8_t data[];
 };
@@ -95,33 +96,50 @@ static void keep_inventory(struct node_daemon *d, uint32_t node, void *blob, siz
     pending_inventory(d, node);
 }
 
-static void on_inventory_data(void *arg, int status) {
-    struct incoming_inventory *in = arg;
-    if (status == WEFT_OK) {
-        void *blob = malloc(in->bytes);
-        if (blob) memcpy(blob, in->data, in->bytes);
-        if (blob) keep_inventory(in->d, in->node, blob, in->bytes);
+static void take_blob(struct incoming_blob *in) {
+    if (in->type == NODE_M_USAGE) {
+        pending_usage(in->d, in->request, in->node, in->data, in->bytes);
+        return;
     }
+    void *blob = in->bytes ? malloc(in->bytes) : NULL;
+    if (blob) memcpy(blob, in->data, in->bytes);
+    if (blob || !in->bytes) keep_inventory(in->d, in->node, blob, in->bytes);
+}
+
+static void on_blob_data(void *arg, int status) {
+    struct incoming_blob *in = arg;
+    if (status == WEFT_OK) take_blob(in);
     free(in);
 }
 
-static void on_inventory(struct mesh_link *l, struct weft_reader *r, const struct ep_msg *msg,
-                         struct ep_sink *sink) {
-    weft_get_u32(r);
-    if (r->failed || msg->data_bytes > NODE_INVENTORY_MAX) return;
-    if (msg->data_bytes == 0) {
-        keep_inventory(l->d, l->node, NULL, 0);
-        return;
-    }
-    struct incoming_inventory *in = malloc(sizeof *in + msg->data_bytes);
+static void on_blob(struct mesh_link *l, enum node_mesh type, struct weft_reader *r, const struct ep_msg *msg,
+                    struct ep_sink *sink) {
+    uint32_t request = weft_get_u32(r);
+    size_t most = type == NODE_M_USAGE ? NODE_USAGE_MAX : NODE_INVENTORY_MAX;
+    if (r->failed || msg->data_bytes > most) return;
+    struct incoming_blob *in = malloc(sizeof *in + msg->data_bytes);
     if (!in) return;
-    *in = (struct incoming_inventory){.d = l->d, .node = l->node, .bytes = msg->data_bytes};
-    if (msg->data) {
-        memcpy(in->data, msg->data, in->bytes);
-        on_inventory_data(in, WEFT_OK);
+    *in = (struct incoming_blob){
+        .d = l->d, .type = type, .node = l->node, .request = request, .bytes = msg->data_bytes};
+    if (msg->data || !msg->data_bytes) {
+        if (msg->data) memcpy(in->data, msg->data, in->bytes);
+        on_blob_data(in, WEFT_OK);
     } else {
-        *sink = (struct ep_sink){.buf = in->data, .on_data = on_inventory_data, .arg = in};
+        *sink = (struct ep_sink){.buf = in->data, .on_data = on_blob_data, .arg = in};
     }
+}
+
+static void tell_usage(struct mesh_link *l, struct weft_reader *r) {
+    struct mesh_message m;
+    struct weft_writer w;
+    uint32_t request = weft_get_u32(r);
+    if (r->failed) return;
+    mesh_begin(&m, NODE_M_USAGE);
+    weft_put_u32(&m.w, request);
+    weft_writer_init_heap(&w, 4096);
+    counts_collect(l->d, &w);
+    mesh_send_blob(l->d, l->node, &m, w.data, w.failed ? 0 : w.len);
+    weft_writer_fini(&w);
 }
 
 static void on_executor_answer(struct mesh_link *l, enum node_mesh type, struct weft_reader *r) {
@@ -199,7 +217,9 @@ static void on_trusted(struct mesh_link *l, enum node_mesh type, struct weft_rea
         a = weft_get_u32(r);
         if (!r->failed) pending_inventory_from(d, l->node, a);
         break;
-    case NODE_M_INVENTORY: on_inventory(l, r, msg, sink); break;
+    case NODE_M_INVENTORY:
+    case NODE_M_USAGE: on_blob(l, type, r, msg, sink); break;
+    case NODE_M_USAGE_GET: tell_usage(l, r); break;
     case NODE_M_EXEC_START:
         a = weft_get_u32(r);
         b = weft_get_u32(r);

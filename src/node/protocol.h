@@ -12,9 +12,10 @@
 #include "node/name.h"
 
 #define NODE_PROTOCOL_MAGIC 0x54464557u   /* "WEFT" */
-#define NODE_PROTOCOL_VERSION 2u
+#define NODE_PROTOCOL_VERSION 3u
 #define NODE_REASON_MAX 200               /* bytes of a reason, NUL included */
 #define NODE_INVENTORY_MAX (4u << 20)
+#define NODE_USAGE_MAX (2u << 20)         /* beyond it processes are left out */
 #define NODE_CLIENT_FRAME_MAX 2048u       /* from a process to its daemon */
 #define NODE_DAEMON_FRAME_MAX (NODE_INVENTORY_MAX + 65536u)
 
@@ -35,6 +36,7 @@ enum node_request {
     NODE_WITHDRAW,        /* name string → nothing */
     NODE_FIND,            /* node u32, what is sought → process, address */
     NODE_ENDPOINT,        /* magic u32, version u16 → bind host, job key blob (32 bytes, or none): for an endpoint to open */
+    NODE_USAGE,           /* node u32 → blob of node/usage.h */
 };
 
 /* Frames from a daemon. */
@@ -47,7 +49,7 @@ enum node_push {
 
 /* Handlers of a daemon's endpoint. */
 enum node_handler {
-    NODE_ON_MESH = 1,     /* daemon to daemon: header is type u8 and the fields; data only with NODE_M_INVENTORY */
+    NODE_ON_MESH = 1,     /* daemon to daemon: header is type u8 and the fields; data only with NODE_M_INVENTORY and NODE_M_USAGE */
     NODE_ON_PING,         /* from anyone: answered with the same header and data to NODE_ON_PONG */
     NODE_ON_PONG,
 };
@@ -76,6 +78,8 @@ enum node_mesh {
     NODE_M_PORT_LOOKUP,   /* request u32, port u16 */
     NODE_M_PORT_REPLY,    /* request u32, status u32, process u32, address blob; also to NODE_M_FIND */
     NODE_M_FIND,          /* request u32, what is sought */
+    NODE_M_USAGE_GET,     /* request u32 */
+    NODE_M_USAGE,         /* request u32; the blob as data */
 };
 
 /* What is sought at a node, beside ports: kind u8, then process u32 or name string. */

@@ -119,6 +119,12 @@ int pending_inventory_from(struct node_daemon *d, uint32_t from_node, uint32_t r
     return WEFT_OK;
 }
 
+void pending_usage(struct node_daemon *d, uint32_t id, uint32_t node, const void *blob, size_t bytes) {
+    struct pending *q = pending_find(d, id, node, PENDING_USAGE);
+    struct weft_writer rest = {.data = (uint8_t *)blob, .len = bytes, .cap = bytes};
+    if (q) answer(d, q, WEFT_OK, NULL, &rest);
+}
+
 void pending_drop_process(struct node_daemon *d, uint32_t process) {
     size_t it = 0;
     uint64_t key;
@@ -245,6 +251,29 @@ static int on_inventory(struct process *p, struct node_frame *f) {
         m->inventory_asked = mesh_send_node(d, node, &msg) == WEFT_OK;
         if (!m->inventory_asked) answer(d, q, WEFT_E_UNREACHABLE, "its node cannot be reached", NULL);
     }
+    return WEFT_OK;
+}
+
+static int on_usage(struct process *p, struct node_frame *f) {
+    struct node_daemon *d = p->d;
+    uint32_t node = weft_get_u32(&f->body);
+    if (f->body.failed) return WEFT_E_PROTO;
+    if (!member_online(d, node)) return refuse_unknown(p, f, node);
+    if (node == d->self) {
+        struct weft_writer w;
+        weft_writer_init_heap(&w, 4096);
+        counts_collect(d, &w);
+        process_reply(p, f->request, w.failed ? WEFT_E_NOMEM : WEFT_OK, NULL, &w);
+        weft_writer_fini(&w);
+        return WEFT_OK;
+    }
+    struct pending *q = pending_add(d, PENDING_USAGE, p, f->request, node);
+    if (!q) return refuse_limit(p, f);
+    struct mesh_message m;
+    mesh_begin(&m, NODE_M_USAGE_GET);
+    weft_put_u32(&m.w, q->id);
+    if (mesh_send_node(d, node, &m) != WEFT_OK)
+        answer(d, q, WEFT_E_UNREACHABLE, "its node cannot be reached", NULL);
     return WEFT_OK;
 }
 
@@ -407,6 +436,7 @@ int request_handle(struct process *p, struct node_frame *f) {
     case NODE_PUBLISH: return on_publish(p, f);
     case NODE_WITHDRAW: return on_withdraw(p, f);
     case NODE_FIND: return on_find(p, f);
+    case NODE_USAGE: return on_usage(p, f);
     default: return WEFT_E_PROTO;
     }
 }

@@ -211,18 +211,18 @@ static void on_alarm(int sig) {
     _exit(1);
 }
 
-static bool run_guarded(const char *name, void (*run)(struct cltest *), struct cltest *t) {
+bool cltest_run(const struct cltest_case *c, struct cltest *t) {
     const char *limit = getenv("CLTEST_TIMEOUT");
-    running = name;
+    running = c->name;
     fflush(stdout);
     alarm(limit ? (unsigned)atoi(limit) : 600);
     bool good = false;
     if (!setjmp(out_of_test)) {
-        run(t);
+        c->run(t);
         good = true;
     }
     alarm(0);
-    printf("%-4s %s\n", good ? "ok" : "FAIL", name);
+    if (!good || !c->quiet) printf("%-4s %s\n", good ? "ok" : "FAIL", c->name);
     fflush(stdout);
     return good;
 }
@@ -246,23 +246,32 @@ static int list_or_refuse(const char *option, const char *what, const struct clt
     return to == stdout ? 0 : 2;
 }
 
+int cltest_open(struct cltest *t) {
+    setvbuf(stdout, NULL, _IOLBF, 0); /* a crash must not swallow what came before it */
+    signal(SIGALRM, on_alarm);
+    int none = choose_devices(t);
+    if (none) return none;
+    for (unsigned i = 0; i < t->n_devices; i++)
+        printf("device %u: %s, node %u, host %s\n", i, t->info[i].name, t->info[i].node, t->info[i].host);
+    return !cltest_run(&(struct cltest_case){"open: context, queues, program", open_common}, t);
+}
+
+bool cltest_close(struct cltest *t) {
+    return cltest_run(&(struct cltest_case){"close: program, queues, context", close_common}, t);
+}
+
 int cltest_main(int argc, char **argv, const char *what, const struct cltest_case *cases, unsigned n_cases) {
     static struct cltest t;
     if (argc > 1 && argv[1][0] == '-') return list_or_refuse(argv[1], what, cases, n_cases);
-    setvbuf(stdout, NULL, _IOLBF, 0); /* a crash must not swallow what came before it */
-    signal(SIGALRM, on_alarm);
-    int none = choose_devices(&t);
+    int none = cltest_open(&t);
     if (none) return none;
-    for (unsigned i = 0; i < t.n_devices; i++)
-        printf("device %u: %s, node %u, host %s\n", i, t.info[i].name, t.info[i].node, t.info[i].host);
-    if (!run_guarded("open: context, queues, program", open_common, &t)) return 1;
     unsigned ran = 0, failed = 0;
     for (unsigned i = 0; i < n_cases; i++) {
         if (!selected(cases[i].name, argc, argv)) continue;
         ran++;
-        failed += !run_guarded(cases[i].name, cases[i].run, &t);
+        failed += !cltest_run(&cases[i], &t);
     }
-    if (!failed) failed += !run_guarded("close: program, queues, context", close_common, &t);
+    if (!failed) failed += !cltest_close(&t);
     printf("%s: %u run, %u failed\n", what, ran, failed);
     return failed || !ran ? 1 : 0;
 }

@@ -34,6 +34,7 @@ struct cltest {
 struct cltest_case {
     const char *name;
     void (*run)(struct cltest *t);
+    bool quiet; /* nothing is said if it holds */
 };
 
 /* The kernels of all tests. */
@@ -42,6 +43,11 @@ extern const char cltest_source[];
 /* Runs the cases whose names contain one of the arguments, all without arguments; --list names them. Returns
  * the program's exit status: 0, 1 after failures, 2 for wrong usage, 77 where there is no device. */
 int cltest_main(int argc, char **argv, const char *what, const struct cltest_case *cases, unsigned n_cases);
+
+/* For programs that have no table of cases: devices, context, queues and program; 0, 1 or 77 as above. */
+int cltest_open(struct cltest *t);
+bool cltest_run(const struct cltest_case *c, struct cltest *t); /* whether it held */
+bool cltest_close(struct cltest *t);
 
 /* Ends the running test as failed. Only from the thread that runs it. */
 _Noreturn void cltest_fail(const char *file, int line, const char *fmt, ...)

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "opencl/front/usage.h"
 
 #define USES_KEPT 16 /* beyond it, uses that have ended are looked for before the list grows */
 
@@ -58,6 +59,7 @@ static cl_int enqueue_write(struct transfer *t, bk_ref *event) {
     c.u.rw.mem = t->to_part;
     c.u.rw.size = t->mem->size;
     c.u.rw.host_src = data;
+    if (rc == CL_SUCCESS) usage_transfer(t->mem->context, t->to, &c);
     if (rc == CL_SUCCESS) rc = b->ops->enqueue(b, &c, event);
     waits_fini(&w);
     return rc;
@@ -189,6 +191,7 @@ static cl_int enqueue_read(struct transfer *t, cl_uint from, bk_ref queue) {
     if (rc == CL_SUCCESS) rc = b->ops->enqueue(b, &c, &read->ref);
     waits_fini(&w);
     if (rc == CL_SUCCESS) {
+        usage_transfer(m->context, from, &c);
         read->slot = from;
         read->backend = b;
         note_use(p, NULL, false, read);

@@ -1,6 +1,8 @@
 /* Commands: see command.h. */
 #include "opencl/front/command.h"
 
+#include "opencl/front/usage.h"
+
 cl_int command_check(struct queue *q, cl_uint wait_count, const cl_event *wait_list) {
     if (!wait_list != !wait_count) return CL_INVALID_EVENT_WAIT_LIST;
     for (cl_uint i = 0; i < wait_count; i++) {
@@ -35,6 +37,7 @@ static cl_int enqueue(struct command *c, struct event *e) {
     c->bk.queue = q->ref;
     c->bk.want_event = e != NULL;
     cl_int rc = q->backend->ops->enqueue(q->backend, &c->bk, e ? &e->ref : NULL);
+    if (rc == CL_SUCCESS) usage_command(q->device, &c->bk);
     if (rc == CL_SUCCESS && e) {
         e->slot = q->slot;
         e->backend = q->backend;

@@ -177,31 +177,50 @@ static cl_int add_bridge(struct event *e, cl_uint slot, bk_ref *out) {
     return CL_SUCCESS;
 }
 
-void waits_fini(struct waits *w) {
-    if (w->refs != w->small) free(w->refs);
+static void waits_free(struct waits *w) {
+    if (w->at != w->small) free(w->at);
+    if (w->refs != w->small_refs) free(w->refs);
 }
 
-static cl_int waits_push(struct waits *w, bk_ref ref) {
-    if (w->count == w->room) {
-        bk_ref *more = malloc(w->room * 2 * sizeof *more);
-        if (!more) return CL_OUT_OF_HOST_MEMORY;
-        memcpy(more, w->refs, w->count * sizeof *more);
-        waits_fini(w);
-        w->refs = more;
-        w->room *= 2;
+void waits_fini(struct waits *w) {
+    for (cl_uint i = 0; i < w->count; i++) object_drop(w->at[i]);
+    waits_free(w);
+}
+
+static cl_int waits_grow(struct waits *w) {
+    struct event **at = malloc(w->room * 2 * sizeof(struct event *));
+    bk_ref *refs = malloc(w->room * 2 * sizeof *refs);
+    if (!at || !refs) {
+        free(at);
+        free(refs);
+        return CL_OUT_OF_HOST_MEMORY;
     }
-    w->refs[w->count++] = ref;
+    memcpy(at, w->at, w->count * sizeof(struct event *));
+    memcpy(refs, w->refs, w->count * sizeof *refs);
+    waits_free(w);
+    w->at = at;
+    w->refs = refs;
+    w->room *= 2;
     return CL_SUCCESS;
 }
 
+static cl_int waits_push(struct waits *w, struct event *e, bk_ref ref) {
+    cl_int rc = w->count == w->room ? waits_grow(w) : CL_SUCCESS;
+    if (rc != CL_SUCCESS) return rc;
+    object_hold(e);
+    w->at[w->count] = e;
+    w->refs[w->count++] = ref;
+    return rc;
+}
+
 cl_int waits_add(struct waits *w, struct event *e) {
-    if (e->backend && e->slot == w->slot) return waits_push(w, e->ref);
+    if (e->backend && e->slot == w->slot) return waits_push(w, e, e->ref);
     if (!w->keep && event_status(e) == CL_COMPLETE) return CL_SUCCESS;
     pthread_mutex_lock(&lock);
     bk_ref ref = find_bridge(e, w->slot);
     pthread_mutex_unlock(&lock);
     cl_int rc = ref ? CL_SUCCESS : add_bridge(e, w->slot, &ref);
-    return rc == CL_SUCCESS ? waits_push(w, ref) : rc;
+    return rc == CL_SUCCESS ? waits_push(w, e, ref) : rc;
 }
 
 cl_int waits_add_list(struct waits *w, struct context *c, cl_uint count, const cl_event *list) {

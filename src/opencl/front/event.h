@@ -53,23 +53,24 @@ cl_int event_wait(struct event *e);
 /* Adds a callback, or runs it soon if the event has ended. Takes over cb. Any thread, no lock held. */
 void event_add_callback(struct event *e, struct event_callback *cb);
 
-/* What a command waits for, as references of its backend. */
+/* What a command waits for, as references of its backend; the events are held, so that these stay valid. */
 #define WAITS_SMALL 16
 struct waits {
     cl_uint slot, count, room;
     bool keep; /* also those that have ended */
-    bk_ref *refs, small[WAITS_SMALL];
+    bk_ref *refs, small_refs[WAITS_SMALL];
+    struct event **at, *small[WAITS_SMALL];
 };
 static inline void waits_init(struct waits *w, cl_uint slot) {
     w->slot = slot;
     w->count = 0;
     w->keep = false;
     w->room = WAITS_SMALL;
-    w->refs = w->small;
+    w->refs = w->small_refs;
+    w->at = w->small;
 }
 void waits_fini(struct waits *w);
-/* Adds an event, by a bridge if need be; one that is complete adds nothing. The event must be held until
- * enqueued. */
+/* Adds an event, by a bridge if need be; one of another backend that is complete adds nothing. */
 cl_int waits_add(struct waits *w, struct event *e);
 /* Checks a program's wait list for a command in a context, and adds it. */
 cl_int waits_add_list(struct waits *w, struct context *c, cl_uint count, const cl_event *list);

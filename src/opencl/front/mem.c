@@ -8,6 +8,7 @@
 #include "opencl/front/coherence.h"
 #include "opencl/front/entries.h"
 #include "opencl/front/svm.h"
+#include "opencl/front/usage.h"
 
 #define ACCESS_FLAGS      (CL_MEM_READ_WRITE | CL_MEM_WRITE_ONLY | CL_MEM_READ_ONLY)
 #define HOST_PTR_FLAGS    (CL_MEM_USE_HOST_PTR | CL_MEM_ALLOC_HOST_PTR | CL_MEM_COPY_HOST_PTR)
@@ -31,6 +32,7 @@ static void mem_end(void *object) {
         struct backend *b = m->context->slots[i].backend;
         coherence_forget(&m->parts[i]);
         free(m->parts[i].uses);
+        if (m->parts[i].ref && !m->parent) usage_memory(m->context, i, m->size, false);
         if (m->parts[i].ref) b->ops->release(b, BK_MEM, m->parts[i].ref);
     }
     if (m->parts != &m->first_part) free(m->parts);
@@ -68,7 +70,9 @@ static cl_int make_buffer(struct mem *m, cl_uint slot, void *host, bk_ref *out) 
     bool plain = s->backend->direct && !m->context->tracked;
     cl_mem_flags flags =
         plain ? m->flags : m->flags & ~(HOST_ACCESS_FLAGS | CL_MEM_USE_HOST_PTR | CL_MEM_COPY_HOST_PTR);
-    return s->backend->ops->create_buffer(s->backend, s->ref, flags, m->size, plain ? host : NULL, out);
+    cl_int rc = s->backend->ops->create_buffer(s->backend, s->ref, flags, m->size, plain ? host : NULL, out);
+    if (rc == CL_SUCCESS) usage_memory(m->context, slot, m->size, true);
+    return rc;
 }
 
 static cl_int make_sub_buffer(struct mem *m, cl_uint slot, bk_ref *out) {

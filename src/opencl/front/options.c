@@ -14,6 +14,22 @@ WEFT_OPTIONS(
      .value = "own",
      .choices = "own|cpu|gpu|accelerator",
      .help = "Presents all OpenCL devices as this type, for programs that ask for one type only."},
+    {.name = "opencl_devices",
+     .type = WEFT_OPTION_STRING,
+     .help =
+         "The OpenCL devices that programs see, as \"gpu@alpha,!2\": types, numbers, parts of names, hosts "
+         "(weft-run(1), --devices); unset: all."},
+    {.name = "opencl_cap",
+     .type = WEFT_OPTION_INT,
+     .value = "0",
+     .max = 1000000,
+     .unit = "devices",
+     .help = "Most OpenCL devices that programs see, the first ones of their order; 0: all."},
+    {.name = "opencl_library",
+     .type = WEFT_OPTION_STRING,
+     .help =
+         "The libweft_opencl.so of programs that were linked with --wrap, read from the environment only; "
+         "off: they run without weft."},
     {.name = "opencl_local",
      .type = WEFT_OPTION_ENUM,
      .value = "direct",

@@ -31,6 +31,7 @@ static void discover(void) {
     size_t count = 0;
     discovery_run(&entries, &count);
     set(entries, count, view && strcmp(view, "per-node") == 0);
+    for (size_t i = 0; i < count; i++) free(entries[i].rank);
     free(entries);
 }
 

@@ -34,7 +34,9 @@ struct device {
     struct sub_devices *sub_devices; /* of a sub-device: what `own` is in */
     struct platform *platform;
     struct backend *backend;
-    cl_uint number; /* the backend's */
+    cl_uint number;         /* the backend's */
+    cl_uint place;          /* among all devices of its node */
+    _Atomic unsigned usage; /* usage.c's; 0: not counted yet */
     const struct inventory_device *own;
     const char *host;
     cl_device_type type; /* as presented */
@@ -46,6 +48,8 @@ struct device {
 struct backend_entry {
     struct backend *backend;
     const char *host;
+    cl_uint first; /* the place of its first device among its node's */
+    size_t *rank;  /* heap; its devices' places among all, or CHOICE_LEFT_OUT; NULL: as they come */
 };
 
 /* All platforms; discovers at the first call. */
@@ -61,7 +65,7 @@ void discovery_run(struct backend_entry **entries, size_t *count);
 
 /* A device with one reference; NULL: no memory (platform_make.c). */
 struct device *device_make(struct platform *p, struct backend *b, const char *host, cl_uint number,
-                           const struct inventory_device *own);
+                           cl_uint place, const struct inventory_device *own);
 
 static inline struct platform *platform_from(cl_platform_id h) { return object_check(h, OBJECT_PLATFORM); }
 static inline struct device *device_from(cl_device_id h) { return object_check(h, OBJECT_DEVICE); }

@@ -7,6 +7,7 @@
 
 #include "CL/cl_weft.h"
 #include "base/option.h"
+#include "opencl/choice.h"
 
 #define WEFT_VERSION_TEXT "weft 0.1.0"
 
@@ -44,12 +45,13 @@ static void device_end(void *object) {
 }
 
 struct device *device_make(struct platform *p, struct backend *b, const char *host, cl_uint number,
-                           const struct inventory_device *own) {
+                           cl_uint place, const struct inventory_device *own) {
     struct device *d = object_new(OBJECT_DEVICE, sizeof *d, device_end);
     if (!d) return NULL;
     d->platform = p;
     d->backend = b;
     d->number = number;
+    d->place = place;
     d->own = own;
     d->host = host;
     cl_device_type as = presented_type();
@@ -66,21 +68,18 @@ struct device *device_make(struct platform *p, struct backend *b, const char *ho
     return NULL;
 }
 
-static cl_int add_backend(struct platform *p, const struct backend_entry *e) {
-    const struct inventory_platform *own = e->backend->platform;
-    struct device **more =
-        realloc(p->devices, (p->device_count + own->device_count) * sizeof(struct device *));
-    if (!more && own->device_count) return CL_OUT_OF_HOST_MEMORY;
-    if (more) p->devices = more;
-    for (cl_uint i = 0; i < own->device_count; i++) {
-        struct device *d = device_make(p, e->backend, e->host, i, &e->backend->platform->devices[i]);
-        if (!d) return CL_OUT_OF_HOST_MEMORY;
-        struct name_list common = p->device_count ? names_common(&p->extensions, &d->extensions)
-                                                  : names_common(&d->extensions, &d->extensions);
-        free(p->extensions.at);
-        p->extensions = common;
-        p->devices[p->device_count++] = d;
-    }
+static cl_int add_device(struct platform *p, const struct backend_entry *e, cl_uint number) {
+    struct device **more = realloc(p->devices, (p->device_count + 1) * sizeof(struct device *));
+    if (!more) return CL_OUT_OF_HOST_MEMORY;
+    p->devices = more;
+    struct device *d = device_make(p, e->backend, e->host, number, e->first + number,
+                                   &e->backend->platform->devices[number]);
+    if (!d) return CL_OUT_OF_HOST_MEMORY;
+    struct name_list common = p->device_count ? names_common(&p->extensions, &d->extensions)
+                                              : names_common(&d->extensions, &d->extensions);
+    free(p->extensions.at);
+    p->extensions = common;
+    p->devices[p->device_count++] = d;
     cl_version v = backend_version(e->backend);
     if (!p->version || v < p->version) p->version = v;
     return CL_SUCCESS;
@@ -106,23 +105,56 @@ static struct platform *make_platform(const struct backend_entry *e, bool per_no
     return p->host && p->name ? p : NULL;
 }
 
+/* A device that programs are to see. */
+struct seen {
+    const struct backend_entry *entry;
+    cl_uint number;
+    size_t rank;
+};
+
+static int by_rank(const void *a, const void *b) {
+    size_t x = ((const struct seen *)a)->rank, y = ((const struct seen *)b)->rank;
+    return x < y ? -1 : x > y;
+}
+
+static struct seen *all_seen(const struct backend_entry *entries, size_t count, size_t *out_count) {
+    size_t room = 1, n = 0;
+    for (size_t i = 0; i < count; i++) room += entries[i].backend->platform->device_count;
+    struct seen *all = calloc(room, sizeof *all);
+    for (size_t i = 0; all && i < count; i++) {
+        const size_t *rank = entries[i].rank;
+        for (cl_uint k = 0; k < entries[i].backend->platform->device_count; k++)
+            if (!rank || rank[k] != CHOICE_LEFT_OUT)
+                all[n] = (struct seen){&entries[i], k, rank ? rank[k] : n}, n++;
+    }
+    if (all) qsort(all, n, sizeof *all, by_rank);
+    *out_count = n;
+    return all;
+}
+
+/* The platform for an entry's devices: made by the first of them. */
+static struct platform *platform_for(struct platform **list, cl_uint *made, const struct backend_entry *e,
+                                     bool per_node) {
+    for (cl_uint i = 0; i < *made; i++)
+        if (!per_node || list[i]->node == e->backend->node) return list[i];
+    list[*made] = make_platform(e, per_node);
+    return list[*made] ? list[(*made)++] : NULL;
+}
+
 cl_int platforms_make(const struct backend_entry *entries, size_t count, bool per_node,
                       struct platform ***out, cl_uint *out_count) {
+    size_t seen_count;
     struct platform **list = calloc(count ? count : 1, sizeof *list);
+    struct seen *seen = all_seen(entries, count, &seen_count);
     cl_uint made = 0;
-    if (!list) return CL_OUT_OF_HOST_MEMORY;
-    for (size_t i = 0; i < count; i++) {
-        const struct backend_entry *e = &entries[i];
-        if (!e->backend->platform->device_count) continue; /* a driver without a device */
-        if (!made || (per_node && list[made - 1]->node != e->backend->node)) {
-            list[made] = make_platform(e, per_node);
-            if (!list[made]) return CL_OUT_OF_HOST_MEMORY;
-            made++;
-        }
-        if (add_backend(list[made - 1], e)) return CL_OUT_OF_HOST_MEMORY;
+    cl_int rc = list && seen ? CL_SUCCESS : CL_OUT_OF_HOST_MEMORY;
+    for (size_t i = 0; !rc && i < seen_count; i++) {
+        struct platform *p = platform_for(list, &made, seen[i].entry, per_node);
+        rc = p ? add_device(p, seen[i].entry, seen[i].number) : CL_OUT_OF_HOST_MEMORY;
     }
-    for (cl_uint i = 0; i < made; i++)
-        if (finish_platform(list[i])) return CL_OUT_OF_HOST_MEMORY;
+    for (cl_uint i = 0; !rc && i < made; i++) rc = finish_platform(list[i]);
+    free(seen);
+    if (rc) return rc;
     *out = list;
     *out_count = made;
     return CL_SUCCESS;

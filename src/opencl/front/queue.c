@@ -4,12 +4,14 @@
 
 #include "opencl/front/context.h"
 #include "opencl/front/entries.h"
+#include "opencl/front/usage.h"
 
 static void queue_end(void *object) {
     struct queue *q = object;
     pthread_mutex_lock(&q->context->list_lock);
     if (q->link.next) weft_list_remove(&q->link);
     pthread_mutex_unlock(&q->context->list_lock);
+    if (q->ref) usage_queue(q->device, false);
     if (q->ref) q->backend->ops->release(q->backend, BK_QUEUE, q->ref);
     free(q->array);
     object_drop(q->context);
@@ -47,6 +49,7 @@ static cl_int create(struct context *c, struct device *d, cl_command_queue_prope
         object_drop(q);
         return rc;
     }
+    usage_queue(d, true);
     pthread_mutex_lock(&c->list_lock);
     weft_list_push_back(&c->queues, &q->link);
     pthread_mutex_unlock(&c->list_lock);

@@ -40,7 +40,7 @@ static cl_int make(struct device *parent, cl_uint count, cl_uint first, struct i
         atomic_init(&together->refs, 1);
     }
     for (; together && made < count; made++) {
-        struct device *d = device_make(parent->platform, b, parent->host, first + made,
+        struct device *d = device_make(parent->platform, b, parent->host, first + made, parent->place,
                                        &inventory->platforms[0].devices[made]);
         if (!d) break;
         object_hold(parent);

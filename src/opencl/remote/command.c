@@ -236,8 +236,8 @@ static cl_int send_with(struct backend *b, const struct bk_command *c, struct pa
     return err;
 }
 
-/* From here on a loss of the node completes the record: it may end while the command is being sent, so this call has a
- * hold of its own, which remote_enqueue gives back. */
+/* From here on a loss of the node completes the record: it may end while the command is being sent, so this
+ * call has a hold of its own, which remote_enqueue gives back. */
 static void expect_result(struct remote_record *r, const struct bk_command *c, bool read) {
     pthread_mutex_lock(&r->node->lock);
     r->want_result = c->want_event || c->on_complete || c->blocking || read;
@@ -279,6 +279,7 @@ cl_int remote_enqueue(struct backend *b, const struct bk_command *c, bk_ref *eve
     }
     if (!err && read) err = prepare_read(c, r);
     if (r) expect_result(r, c, read);
+    if (!err) remote_put_after(n, c, r, read || p.borrowed);
     if (!err) err = send_with(b, c, &p, r);
     free(p.owned);
     if (err)
@@ -301,19 +302,20 @@ cl_int remote_flush(struct backend *b, bk_ref queue) {
 struct finish {
     struct remote_node *node;
     struct remote_request *request;
-    uint64_t queue, order;
+    uint64_t queue;
+    struct remote_after after;
 };
 
 static bool is_finished(void *arg) {
     struct finish *f = arg;
-    return atomic_load(&f->request->done) && remote_queue_may_finish(f->node, f->queue, f->order);
+    return atomic_load(&f->request->done) && remote_queue_may_finish(f->node, f->queue, &f->after);
 }
 
 cl_int remote_finish(struct backend *b, bk_ref queue) {
     struct remote_node *n = remote_node_of(b);
     struct remote_request *r = remote_request_create(n);
     if (!r) return CL_OUT_OF_HOST_MEMORY;
-    struct finish f = {.node = n, .request = r, .queue = queue, .order = remote_queue_order(n, queue)};
+    struct finish f = {.node = n, .request = r, .queue = queue, .after = remote_queue_after(n, queue)};
     struct wire_out msg;
     wire_begin(&msg, FINISH, finish, .queue = queue, .request = r->id);
     bool sent = remote_send(n, &msg, NULL, 0, NULL, NULL);

@@ -50,8 +50,7 @@ cl_int remote_create_queue(struct backend *b, bk_ref context, cl_uint device,
     }
     q->handle = handle;
     q->holds = 1;
-    weft_list_init(&q->sends);
-    weft_list_init(&q->deferred);
+    weft_list_init(&q->transfers);
     struct wire_out msg;
     wire_begin(&msg, CREATE_QUEUE, create_queue, .queue = handle, .context = context, .device = device,
                .properties = props);

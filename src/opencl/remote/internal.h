@@ -45,6 +45,8 @@ struct remote_node {
     uint64_t last_request;
     uint32_t next_sub_device;
     struct weft_list arriving; /* results whose data is on its way */
+    uint64_t last_transfer;
+    struct weft_list transfers, deferred; /* of records: by in_node; by link */
 };
 
 struct remote_backend {
@@ -61,21 +63,30 @@ struct remote_hub {
     atomic_bool closing;
 };
 
-/* A queue: its sticky error, and the writes whose data the endpoint still reads from the program's memory. */
+/* Transfers are reads, and writes from the program's memory; they are numbered in a node. One is under way as
+ * long as the endpoint uses that memory: until a write is acknowledged, or from a read's first word to its
+ * last byte. The end of a command is a small message, which may overtake the data of those before it: the
+ * program is told after them. Which those are: all up to a number, of its own queue, and of any. */
+struct remote_after {
+    uint64_t own, any;
+};
+
 struct remote_queue {
     uint64_t handle;
-    unsigned holds; /* the handle, and records */
-    cl_int error;
-    uint64_t order; /* of commands in this queue that have records */
-    struct weft_list sends, deferred;
+    unsigned holds;             /* the handle, and records */
+    cl_int error;               /* sticky */
+    struct remote_after after;  /* what the next command comes after */
+    struct weft_list transfers; /* under way */
 };
 
 /* A command under way, or an event. */
 struct remote_record {
-    struct weft_list link; /* in queue->sends or queue->deferred */
+    struct weft_list link; /* in queue->transfers or node->deferred */
+    struct weft_list in_node;
     struct remote_node *node;
     struct remote_queue *queue; /* held; NULL for user events */
-    uint64_t handle, order;
+    uint64_t handle, transfer;  /* transfer 0: none */
+    struct remote_after after;
     unsigned holds; /* the caller's event, the command under way, a waiter */
     atomic_bool done;
     bool want_result; /* an EVENT or READ_DATA comes */
@@ -134,16 +145,22 @@ void remote_record_put(struct remote_record *r); /* gives up a hold */
 /* The result is in: completes, or waits until the endpoint is done with the program's memory; either takes
  * over the hold of the command under way. False: there was a result before. */
 bool remote_record_result(struct remote_record *r, cl_int status, const uint64_t *times);
-/* Starts and ends the time during which the endpoint reads the program's memory. */
+/* A command is about to be sent: what it comes after. r: its record, or NULL; transfers: it is a transfer. */
+void remote_put_after(struct remote_node *n, const struct bk_command *c, struct remote_record *r,
+                      bool transfers);
+/* Starts and ends the time during which the endpoint uses the program's memory. */
 void remote_record_sending(struct remote_record *r);
 void remote_record_sent(void *record, int status);
+void remote_record_arriving(struct remote_record *r);
+void remote_record_arrived(struct remote_record *r, cl_int status,
+                           const uint64_t *times); /* with its result */
 /* Takes back a record whose command could not be sent. False: it completed already. */
 bool remote_record_abandon(struct remote_record *r);
 void remote_records_lost(struct remote_node *n);
 cl_int remote_record_wait(struct remote_record *r);
 cl_int remote_queue_take_error(struct remote_node *n, uint64_t queue);
-bool remote_queue_may_finish(struct remote_node *n, uint64_t queue, uint64_t order);
-uint64_t remote_queue_order(struct remote_node *n, uint64_t queue);
+struct remote_after remote_queue_after(struct remote_node *n, uint64_t queue);
+bool remote_queue_may_finish(struct remote_node *n, uint64_t queue, const struct remote_after *after);
 cl_int remote_create_user_event(struct backend *b, bk_ref context, bk_ref *out);
 cl_int remote_set_user_event(struct backend *b, bk_ref event, cl_int status);
 cl_int remote_wait_event(struct backend *b, bk_ref event);

@@ -30,6 +30,8 @@ struct remote_node *remote_node_create(struct remote_hub *h, uint32_t id, const 
     pthread_mutex_init(&n->lock, NULL);
     weft_list_init(&n->unsent);
     weft_list_init(&n->arriving);
+    weft_list_init(&n->transfers);
+    weft_list_init(&n->deferred);
     weft_map_init(&n->requests);
     return n;
 }
@@ -236,8 +238,10 @@ void remote_node_lost(struct remote_node *n, const char *reason) {
         weft_error("opencl", "node %u (%s) is lost: %s; its devices are not available any more", n->id,
                    n->host, reason);
     }
-    if (peer && atomic_load(&n->hub->closing)) ep_disconnect(peer);
-    else if (peer) ep_abort(peer);
+    if (peer && atomic_load(&n->hub->closing))
+        ep_disconnect(peer);
+    else if (peer)
+        ep_abort(peer);
     struct weft_list *it;
     while ((it = weft_list_pop_front(&unsent))) {
         struct unsent *u = weft_list_entry(it, struct unsent, link);

@@ -11,6 +11,7 @@ static void put_locked(struct remote_record *r) {
     struct remote_node *n = r->node;
     if (--r->holds) return;
     weft_list_remove(&r->link);
+    weft_list_remove(&r->in_node);
     remote_slot_free(n, r->handle);
     if (r->queue && !--r->queue->holds) free(r->queue);
     free(r->packed);
@@ -23,13 +24,11 @@ struct remote_record *remote_record_create(struct remote_node *n, uint64_t queue
     r->node = n;
     r->holds = 1;
     weft_list_init(&r->link);
+    weft_list_init(&r->in_node);
     pthread_mutex_lock(&n->lock);
     r->queue = queue ? remote_slot_record(n, queue, BK_QUEUE) : NULL;
     if (!queue || r->queue) r->handle = remote_slot_take(n, BK_EVENT, r);
-    if (r->handle && r->queue) {
-        r->queue->holds++;
-        r->order = ++r->queue->order;
-    }
+    if (r->handle && r->queue) r->queue->holds++;
     pthread_mutex_unlock(&n->lock);
     if (r->handle) return r;
     free(r);
@@ -43,15 +42,59 @@ void remote_record_put(struct remote_record *r) {
     pthread_mutex_unlock(&n->lock);
 }
 
-/* ---- completion ---- */
-/* An earlier write of the queue may still be read by the endpoint (its acknowledgement is late): the program,
- * told of this command's end, could free that memory. */
-static bool is_blocked(const struct remote_record *r) {
-    if (r->sending) return true;
-    if (!r->queue || weft_list_empty(&r->queue->sends)) return false;
-    return weft_list_entry(r->queue->sends.next, struct remote_record, link)->order < r->order;
+/* ---- what comes after what ---- */
+static void at_least(uint64_t *number, uint64_t other) {
+    if (*number < other) *number = other;
 }
 
+void remote_put_after(struct remote_node *n, const struct bk_command *c, struct remote_record *r,
+                      bool transfers) {
+    pthread_mutex_lock(&n->lock);
+    struct remote_queue *q = remote_slot_record(n, c->queue, BK_QUEUE);
+    for (cl_uint i = 0; q && i < c->wait_count; i++) {
+        const struct remote_record *w = remote_slot_record(n, c->waits[i], BK_EVENT);
+        if (w) at_least(&q->after.any, w->after.any);
+        if (w && w->queue != q) at_least(&q->after.any, w->after.own);
+    }
+    if (q && transfers) q->after.own = r->transfer = ++n->last_transfer;
+    if (q && r) r->after = q->after;
+    pthread_mutex_unlock(&n->lock);
+}
+
+/* Of a list by transfers, the first. */
+static bool is_any_up_to(const struct weft_list *queue, const struct weft_list *node,
+                         const struct remote_after *a) {
+    return (!weft_list_empty(queue) &&
+            weft_list_entry(queue->next, struct remote_record, link)->transfer <= a->own) ||
+           (!weft_list_empty(node) &&
+            weft_list_entry(node->next, struct remote_record, in_node)->transfer <= a->any);
+}
+
+/* Under the lock, as all here. */
+static bool is_blocked(const struct remote_record *r) {
+    return r->queue && is_any_up_to(&r->queue->transfers, &r->node->transfers, &r->after);
+}
+
+/* By number: enqueues of several threads may cross, and reads come as they are done. */
+static void begin_transfer(struct remote_record *r) {
+    struct weft_list *at = r->queue->transfers.prev;
+    while (at != &r->queue->transfers &&
+           weft_list_entry(at, struct remote_record, link)->transfer > r->transfer)
+        at = at->prev;
+    weft_list_push_front(at, &r->link);
+    at = r->node->transfers.prev;
+    while (at != &r->node->transfers &&
+           weft_list_entry(at, struct remote_record, in_node)->transfer > r->transfer)
+        at = at->prev;
+    weft_list_push_front(at, &r->in_node);
+}
+
+static void end_transfer(struct remote_record *r) {
+    weft_list_remove(&r->link);
+    weft_list_remove(&r->in_node);
+}
+
+/* ---- completion ---- */
 /* Calls the completion function without the lock; consumes the hold of the command under way. */
 static void announce(struct remote_record *r) {
     struct remote_node *n = r->node;
@@ -82,7 +125,7 @@ bool remote_record_result(struct remote_record *r, cl_int status, const uint64_t
         r->status = status;
         for (int i = 0; times && i < 4; i++) r->times[i] = times[i] - (uint64_t)n->clock_offset;
         blocked = is_blocked(r);
-        if (blocked && !r->sending) weft_list_push_back(&r->queue->deferred, &r->link);
+        if (blocked && !r->sending) weft_list_push_back(&n->deferred, &r->link);
     }
     pthread_mutex_unlock(&n->lock);
     if (first && !blocked) announce(r);
@@ -94,36 +137,49 @@ void remote_record_sending(struct remote_record *r) {
     pthread_mutex_lock(&n->lock);
     r->sending = true;
     r->holds++;
-    struct weft_list *at = r->queue->sends.prev; /* by order: enqueues of several threads may cross */
-    while (at != &r->queue->sends && weft_list_entry(at, struct remote_record, link)->order > r->order)
-        at = at->prev;
-    weft_list_push_front(at, &r->link);
+    begin_transfer(r);
     pthread_mutex_unlock(&n->lock);
 }
 
-/* Moves those that need wait no longer to `ready`. Under the lock. */
-static void unblock(struct remote_queue *q, struct weft_list *ready) {
-    weft_list_for_each_safe(it, &q->deferred) {
-        if (is_blocked(weft_list_entry(it, struct remote_record, link))) continue;
-        weft_list_remove(it);
-        weft_list_push_back(ready, it);
+/* Those that nothing keeps back any more; without the lock. */
+static void release_deferred(struct remote_node *n) {
+    struct weft_list ready, *it;
+    weft_list_init(&ready);
+    pthread_mutex_lock(&n->lock);
+    weft_list_for_each_safe(at, &n->deferred) {
+        if (is_blocked(weft_list_entry(at, struct remote_record, link))) continue;
+        weft_list_remove(at);
+        weft_list_push_back(&ready, at);
     }
+    pthread_mutex_unlock(&n->lock);
+    while ((it = weft_list_pop_front(&ready))) announce(weft_list_entry(it, struct remote_record, link));
 }
 
 void remote_record_sent(void *record, int status) {
     struct remote_record *r = record;
     struct remote_node *n = r->node;
-    struct weft_list ready;
-    weft_list_init(&ready);
     pthread_mutex_lock(&n->lock);
     r->sending = false;
-    weft_list_remove(&r->link);
-    if (r->result_in) weft_list_push_back(&r->queue->deferred, &r->link);
-    unblock(r->queue, &ready);
+    end_transfer(r);
+    if (r->result_in) weft_list_push_back(&n->deferred, &r->link);
     put_locked(r);
     pthread_mutex_unlock(&n->lock);
-    struct weft_list *it;
-    while ((it = weft_list_pop_front(&ready))) announce(weft_list_entry(it, struct remote_record, link));
+    release_deferred(n);
+}
+
+void remote_record_arriving(struct remote_record *r) {
+    pthread_mutex_lock(&r->node->lock);
+    begin_transfer(r);
+    pthread_mutex_unlock(&r->node->lock);
+}
+
+void remote_record_arrived(struct remote_record *r, cl_int status, const uint64_t *times) {
+    struct remote_node *n = r->node;
+    pthread_mutex_lock(&n->lock);
+    end_transfer(r);
+    pthread_mutex_unlock(&n->lock);
+    remote_record_result(r, status, times);
+    release_deferred(n);
 }
 
 bool remote_record_abandon(struct remote_record *r) {
@@ -169,19 +225,18 @@ cl_int remote_queue_take_error(struct remote_node *n, uint64_t queue) {
     return error;
 }
 
-uint64_t remote_queue_order(struct remote_node *n, uint64_t queue) {
+struct remote_after remote_queue_after(struct remote_node *n, uint64_t queue) {
     pthread_mutex_lock(&n->lock);
     struct remote_queue *q = remote_slot_record(n, queue, BK_QUEUE);
-    uint64_t order = q ? ++q->order : 0;
+    struct remote_after after = q ? q->after : (struct remote_after){0};
     pthread_mutex_unlock(&n->lock);
-    return order;
+    return after;
 }
 
-bool remote_queue_may_finish(struct remote_node *n, uint64_t queue, uint64_t order) {
+bool remote_queue_may_finish(struct remote_node *n, uint64_t queue, const struct remote_after *after) {
     pthread_mutex_lock(&n->lock);
     struct remote_queue *q = remote_slot_record(n, queue, BK_QUEUE);
-    bool may = !q || weft_list_empty(&q->sends) ||
-               weft_list_entry(q->sends.next, struct remote_record, link)->order > order;
+    bool may = !q || !is_any_up_to(&q->transfers, &n->transfers, after);
     pthread_mutex_unlock(&n->lock);
     return may;
 }

@@ -42,7 +42,10 @@ void remote_arriving_lost(struct remote_node *n) {
         pthread_mutex_unlock(&n->lock);
         if (!it) return;
         struct arriving *a = weft_list_entry(it, struct arriving, link);
-        if (a->record) remote_record_put(a->record);
+        if (a->record) {
+            remote_record_arrived(a->record, CL_DEVICE_NOT_AVAILABLE, NULL);
+            remote_record_put(a->record);
+        }
         free(a->buf);
         free(a);
     }
@@ -67,7 +70,7 @@ static void on_read_data(void *arg, int status) {
     struct arriving *a = arg;
     unlink_arriving(a);
     cl_int result = status ? CL_DEVICE_NOT_AVAILABLE : a->status;
-    remote_record_result(a->record, result, a->has_times ? a->times : NULL);
+    remote_record_arrived(a->record, result, a->has_times ? a->times : NULL);
     remote_record_put(a->record);
     free(a);
 }
@@ -87,6 +90,7 @@ static void take_read(struct remote_node *n, const struct wire_in *in, const str
             *a = (struct arriving){.node = n, .record = r, .has_times = times};
             weft_list_init(&a->link);
             if (times) memcpy(a->times, times, sizeof a->times);
+            remote_record_arriving(r);
             await_data(a, to, on_read_data, sink);
             return;
         }

@@ -1,0 +1,72 @@
+/* Usage: see usage.h. */
+#include "opencl/front/usage.h"
+
+#include "base/counter.h"
+
+#define SETS   10
+#define BEYOND (SETS + 1) /* of device.usage: it has no set */
+
+enum { ID, OPENED, CLOSED, KERNELS, BYTES_IN, BYTES_OUT, TAKEN, GIVEN_BACK, IN_A_SET };
+#define SET(n)                                                                                               \
+    {"opencl_device" #n "_id", "", "Which device: 1 + node * 2^32 + its number on the node."},               \
+        {"opencl_device" #n "_queues_opened", "queues", "Queues made for that device."},                     \
+        {"opencl_device" #n "_queues_closed", "queues", "Of those the ones that have ended."},               \
+        {"opencl_device" #n "_kernels", "kernels", "Kernels started on that device."},                       \
+        {"opencl_device" #n "_bytes_in", "bytes", "Bytes written to that device."},                          \
+        {"opencl_device" #n "_bytes_out", "bytes", "Bytes read from that device."},                          \
+        {"opencl_device" #n "_memory_taken", "bytes", "Bytes of buffers made for that device."}, {           \
+        "opencl_device" #n "_memory_given_back", "bytes", "Of those the ones that have been given back."     \
+    }
+WEFT_COUNTERS(usage, SET(0), SET(1), SET(2), SET(3), SET(4), SET(5), SET(6), SET(7), SET(8), SET(9))
+_Static_assert(sizeof usage_counters / sizeof *usage_counters == SETS * IN_A_SET, "one set for each number");
+
+static unsigned claim(struct device *d) {
+    static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+    static unsigned claimed;
+    pthread_mutex_lock(&lock);
+    unsigned set = atomic_load(&d->usage);
+    if (!set) {
+        set = claimed < SETS ? ++claimed : BEYOND;
+        if (set != BEYOND)
+            weft_counter_add(&usage_counters[(set - 1) * IN_A_SET + ID],
+                             1 + ((uint64_t)d->backend->node << 32 | d->place));
+        atomic_store(&d->usage, set);
+    }
+    pthread_mutex_unlock(&lock);
+    return set;
+}
+
+static void count(struct device *d, unsigned which, uint64_t n) {
+    unsigned set = atomic_load_explicit(&d->usage, memory_order_relaxed);
+    if (!set) set = claim(d);
+    if (set != BEYOND) weft_counter_add(&usage_counters[(set - 1) * IN_A_SET + which], n);
+}
+
+void usage_queue(struct device *d, bool opened) { count(d, opened ? OPENED : CLOSED, 1); }
+
+static size_t rect_bytes(const size_t region[3]) { return region[0] * region[1] * region[2]; }
+
+void usage_command(struct device *d, const struct bk_command *c) {
+    switch (c->op) {
+    case BK_NDRANGE: count(d, KERNELS, 1); break;
+    case BK_WRITE: count(d, BYTES_IN, c->u.rw.size); break;
+    case BK_READ: count(d, BYTES_OUT, c->u.rw.size); break;
+    case BK_WRITE_RECT: count(d, BYTES_IN, rect_bytes(c->u.rect.region)); break;
+    case BK_READ_RECT: count(d, BYTES_OUT, rect_bytes(c->u.rect.region)); break;
+    default: break; /* moves nothing between host and device */
+    }
+}
+
+static struct device *first_device(const struct context *c, cl_uint slot) {
+    cl_uint i = 0;
+    while (c->device_slot[i] != slot) i++; /* a slot has devices */
+    return c->devices[i];
+}
+
+void usage_memory(const struct context *c, cl_uint slot, size_t bytes, bool taken) {
+    count(first_device(c, slot), taken ? TAKEN : GIVEN_BACK, bytes);
+}
+
+void usage_transfer(const struct context *c, cl_uint slot, const struct bk_command *b) {
+    usage_command(first_device(c, slot), b);
+}
