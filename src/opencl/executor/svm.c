@@ -9,13 +9,15 @@
 
 /* Whole pages, which the client can take at the same address: one more page is asked for to begin at a whole
  * one. */
-static cl_int allocate(struct object *o, const struct context_info *info, cl_mem_flags flags, size_t size) {
+static cl_int allocate(struct object *o, const struct context_info *info, cl_mem_flags flags, size_t size,
+                       uint64_t room) {
     const cl_icd_dispatch *d = DRIVER(info->context);
     size_t page = (size_t)sysconf(_SC_PAGESIZE);
     cl_int err = CL_OUT_OF_RESOURCES;
     if (!d->clSVMAlloc || !d->clSVMFree) return CL_INVALID_OPERATION;
     if (!size || size % page || size > SIZE_MAX - page) return CL_INVALID_VALUE;
-    void *whole = d->clSVMAlloc(info->context, flags & ACCESS, size + page, 0);
+    size_t bytes = size + page < room ? room : size + page;
+    void *whole = d->clSVMAlloc(info->context, flags & ACCESS, bytes, 0);
     if (!whole) return CL_OUT_OF_RESOURCES;
     void *at = (void *)(((uintptr_t)whole + page - 1) / page * page);
     cl_mem m = d->clCreateBuffer(info->context, CL_MEM_USE_HOST_PTR | (flags & ACCESS), size, at, &err);
@@ -34,7 +36,8 @@ cl_int carry_out_svm_alloc(struct call *c) {
     struct context_info *info = c->object[1]->context;
     uint64_t *address = malloc(sizeof *address);
     if (!address) return CL_OUT_OF_HOST_MEMORY;
-    cl_int err = allocate(c->object[0], info, c->in->svm_alloc.flags, c->in->svm_alloc.size);
+    cl_int err =
+        allocate(c->object[0], info, c->in->svm_alloc.flags, c->in->svm_alloc.size, c->in->svm_alloc.room);
     if (err) {
         free(address);
         return err;

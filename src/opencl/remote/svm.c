@@ -8,15 +8,17 @@
 #include "opencl/remote/internal.h"
 
 #define TRIES 8
+#define LARGE                                                                                                \
+    (4u << 20) /* allocators give so much from elsewhere than from their heap, which this process has too */
 
 /* One allocation there; *address is whole pages. */
 static cl_int ask(struct remote_node *n, bk_ref handle, bk_ref context, cl_svm_mem_flags flags, size_t bytes,
-                  uint64_t *address) {
+                  uint32_t room, uint64_t *address) {
     struct remote_request *r = remote_request_create(n);
     if (!r) return CL_OUT_OF_HOST_MEMORY;
     struct wire_out msg;
     wire_begin(&msg, SVM_ALLOC, svm_alloc, .mem = handle, .context = context, .request = r->id,
-               .flags = flags, .size = bytes);
+               .flags = flags, .size = bytes, .room = room);
     cl_int err = remote_request_wait(n, r, remote_send(n, &msg, NULL, 0, NULL, NULL));
     if (!err && (!r->data || r->bytes != sizeof *address)) err = CL_OUT_OF_RESOURCES;
     if (!err) memcpy(address, r->data, sizeof *address);
@@ -51,7 +53,8 @@ cl_int remote_svm_alloc(struct backend *b, bk_ref context, cl_svm_mem_flags flag
         uint64_t address = 0;
         refs[tried] = remote_handle(n, BK_MEM, NULL);
         if (!refs[tried]) break;
-        err = ask(n, refs[tried++], context, flags, bytes, &address);
+        uint32_t room = tried ? LARGE : 0;
+        err = ask(n, refs[tried++], context, flags, bytes, room, &address);
         if (err) break;
         if (address && address % page == 0 && take_address(address, bytes)) *ptr = (void *)(uintptr_t)address;
     }
