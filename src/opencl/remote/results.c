@@ -83,7 +83,6 @@ static void take_read(struct remote_node *n, const struct wire_in *in, const str
     if (!r) return;
     bool fits = r->reading && msg->data_bytes == r->bytes;
     if (status >= 0 && !fits) status = CL_OUT_OF_RESOURCES; /* not what was asked for */
-    void *to = r->packed ? r->packed : r->host;
     if (status == CL_COMPLETE && !msg->data) {
         struct arriving *a = calloc(1, sizeof *a);
         if (a) {
@@ -91,12 +90,15 @@ static void take_read(struct remote_node *n, const struct wire_in *in, const str
             weft_list_init(&a->link);
             if (times) memcpy(a->times, times, sizeof a->times);
             remote_record_arriving(r);
-            await_data(a, to, on_read_data, sink);
+            await_data(a, r->packed ? r->packed : r->host, on_read_data, sink);
             return;
         }
         status = CL_OUT_OF_HOST_MEMORY;
     }
-    if (status == CL_COMPLETE) memcpy(to, msg->data, msg->data_bytes);
+    if (status == CL_COMPLETE && r->packed)
+        remote_box_spread(&r->box, msg->data);
+    else if (status == CL_COMPLETE)
+        memcpy(r->host, msg->data, msg->data_bytes);
     remote_record_result(r, status, times);
     remote_record_put(r);
 }
