@@ -1,4 +1,4 @@
-/* Linking, and programs of built-in kernels, by a driver. */
+/* Linking, and programs of built-in kernels and of intermediate languages, by a driver. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -59,4 +59,11 @@ cl_program program_builtin(cl_context context, bool pocl, cl_uint count, const c
     if (!p && !*err) *err = CL_OUT_OF_RESOURCES;
     if (p && pocl) d->clBuildProgram(p, count, devices, "", NULL, NULL);
     return p;
+}
+
+create_il_fn *program_find_create_il(const struct driver_platform *p) {
+    if (p->dispatch->clCreateProgramWithIL) return p->dispatch->clCreateProgramWithIL;
+    if (!p->dispatch->clGetExtensionFunctionAddressForPlatform) return NULL;
+    return (create_il_fn *)p->dispatch->clGetExtensionFunctionAddressForPlatform(p->id,
+                                                                                 "clCreateProgramWithILKHR");
 }

@@ -19,4 +19,8 @@ cl_program program_builtin(cl_context context, bool pocl, cl_uint count, const c
 cl_program program_link(cl_context context, bool pocl, cl_uint count, const cl_device_id *devices,
                         const char *options, cl_uint input_count, const cl_program *inputs, cl_int *err);
 
+/* clCreateProgramWithIL, or the extension's that it came from; NULL: the driver has neither. */
+typedef cl_program create_il_fn(cl_context context, const void *il, size_t bytes, cl_int *err);
+create_il_fn *program_find_create_il(const struct driver_platform *p);
+
 #endif

@@ -107,19 +107,9 @@ cl_int direct_create_program_builtin(struct backend *b, bk_ref context, cl_uint 
     return CL_SUCCESS;
 }
 
-typedef cl_program create_il_fn(cl_context context, const void *il, size_t bytes, cl_int *err);
-
-/* The function, or the extension's that it came from. */
-static create_il_fn *find_create_il(const struct driver_platform *p) {
-    if (p->dispatch->clCreateProgramWithIL) return p->dispatch->clCreateProgramWithIL;
-    if (!p->dispatch->clGetExtensionFunctionAddressForPlatform) return NULL;
-    return (create_il_fn *)p->dispatch->clGetExtensionFunctionAddressForPlatform(p->id,
-                                                                                 "clCreateProgramWithILKHR");
-}
-
 cl_int direct_create_program_il(struct backend *b, bk_ref context, const void *il, size_t bytes,
                                 bk_ref *out) {
-    create_il_fn *create = find_create_il(direct_driver(b));
+    create_il_fn *create = program_find_create_il(direct_driver(b));
     cl_int rc = CL_OUT_OF_RESOURCES;
     if (!create) return CL_INVALID_OPERATION;
     *out = to_ref(create(HANDLE(cl_context, context), il, bytes, &rc));

@@ -138,20 +138,9 @@ static void take_program(struct object *o, cl_program p, struct context_info *in
     o->handle = p;
 }
 
-typedef cl_program create_il_fn(cl_context context, const void *il, size_t bytes, cl_int *err);
-
-/* The function, or the extension's that it came from. */
-static create_il_fn *find_create_il(const struct context_info *info) {
-    const cl_icd_dispatch *d = info->platform->dispatch;
-    if (d->clCreateProgramWithIL) return d->clCreateProgramWithIL;
-    if (!d->clGetExtensionFunctionAddressForPlatform) return NULL;
-    return (create_il_fn *)d->clGetExtensionFunctionAddressForPlatform(info->platform->id,
-                                                                       "clCreateProgramWithILKHR");
-}
-
 cl_int carry_out_create_program_il(struct call *c) {
     struct context_info *info = c->object[1]->context;
-    create_il_fn *create = find_create_il(info);
+    create_il_fn *create = program_find_create_il(info->platform);
     cl_int err = CL_OUT_OF_RESOURCES;
     if (!create) return CL_INVALID_OPERATION;
     if (!c->data_bytes) return CL_INVALID_VALUE;

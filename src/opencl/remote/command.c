@@ -59,11 +59,6 @@ static cl_int prepare_waits(struct remote_node *n, const struct bk_command *c, s
 }
 
 /* ---- encoding ---- */
-static size_t put3(uint64_t *to, const size_t from[3]) {
-    for (int i = 0; i < 3; i++) to[i] = from[i];
-    return 3;
-}
-
 static cl_int encode_ndrange(struct wire_out *m, const struct bk_command *c, uint64_t event,
                              uint32_t options) {
     uint64_t geometry[9];
@@ -81,8 +76,8 @@ static cl_int encode_ndrange(struct wire_out *m, const struct bk_command *c, uin
 
 static cl_int encode_rect(struct wire_out *m, const struct bk_command *c, uint64_t event, uint32_t options) {
     uint64_t rect[8];
-    put3(rect, c->u.rect.buffer_origin);
-    put3(rect + 3, c->u.rect.region);
+    remote_put3(rect, c->u.rect.buffer_origin);
+    remote_put3(rect + 3, c->u.rect.region);
     rect[6] = c->u.rect.buffer_row_pitch;
     rect[7] = c->u.rect.buffer_slice_pitch;
     if (c->op == BK_READ_RECT) {
@@ -98,9 +93,9 @@ static cl_int encode_rect(struct wire_out *m, const struct bk_command *c, uint64
 static cl_int encode_copy_rect(struct wire_out *m, const struct bk_command *c, uint64_t event,
                                uint32_t options) {
     uint64_t rect[13];
-    put3(rect, c->u.copy_rect.src_origin);
-    put3(rect + 3, c->u.copy_rect.dst_origin);
-    put3(rect + 6, c->u.copy_rect.region);
+    remote_put3(rect, c->u.copy_rect.src_origin);
+    remote_put3(rect + 3, c->u.copy_rect.dst_origin);
+    remote_put3(rect + 6, c->u.copy_rect.region);
     rect[9] = c->u.copy_rect.src_row_pitch;
     rect[10] = c->u.copy_rect.src_slice_pitch;
     rect[11] = c->u.copy_rect.dst_row_pitch;

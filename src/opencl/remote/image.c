@@ -83,15 +83,11 @@ cl_int remote_image_formats(struct backend *b, bk_ref context, cl_mem_flags flag
 }
 
 /* ---- commands ---- */
-static void put3(uint64_t *to, const size_t from[3]) {
-    for (int i = 0; i < 3; i++) to[i] = from[i];
-}
-
 static void encode_copy(struct wire_out *m, const struct bk_command *c, uint64_t event, uint32_t options) {
     uint64_t boxes[9];
-    put3(boxes, c->u.copy_image.src_origin);
-    put3(boxes + 3, c->u.copy_image.dst_origin);
-    put3(boxes + 6, c->u.copy_image.region);
+    remote_put3(boxes, c->u.copy_image.src_origin);
+    remote_put3(boxes + 3, c->u.copy_image.dst_origin);
+    remote_put3(boxes + 6, c->u.copy_image.region);
     wire_begin(m, COPY_IMAGE, copy_image, .event = event, .queue = c->queue, .options = options,
                .src = c->u.copy_image.src, .dst = c->u.copy_image.dst);
     wire_add_array(m, boxes, 9);
@@ -99,8 +95,8 @@ static void encode_copy(struct wire_out *m, const struct bk_command *c, uint64_t
 
 static void encode_fill(struct wire_out *m, const struct bk_command *c, uint64_t event, uint32_t options) {
     uint64_t fill[8];
-    put3(fill, c->u.fill_image.origin);
-    put3(fill + 3, c->u.fill_image.region);
+    remote_put3(fill, c->u.fill_image.origin);
+    remote_put3(fill + 3, c->u.fill_image.region);
     memcpy(fill + 6, c->u.fill_image.color, sizeof c->u.fill_image.color);
     wire_begin(m, FILL_IMAGE, fill_image, .event = event, .queue = c->queue, .options = options,
                .mem = c->u.fill_image.mem);
@@ -110,8 +106,8 @@ static void encode_fill(struct wire_out *m, const struct bk_command *c, uint64_t
 static void encode_transfer(struct wire_out *m, const struct bk_command *c, uint64_t event,
                             uint32_t options) {
     uint64_t box[6];
-    put3(box, c->u.image.origin);
-    put3(box + 3, c->u.image.region);
+    remote_put3(box, c->u.image.origin);
+    remote_put3(box + 3, c->u.image.region);
     if (c->op == BK_READ_IMAGE) {
         wire_begin(m, READ_IMAGE, read_image, .event = event, .queue = c->queue, .options = options,
                    .mem = c->u.image.mem);
@@ -125,8 +121,8 @@ static void encode_transfer(struct wire_out *m, const struct bk_command *c, uint
 static void encode_with_buffer(struct wire_out *m, const struct bk_command *c, uint64_t event,
                                uint32_t options) {
     uint64_t box[6];
-    put3(box, c->u.image_buffer.origin);
-    put3(box + 3, c->u.image_buffer.region);
+    remote_put3(box, c->u.image_buffer.origin);
+    remote_put3(box + 3, c->u.image_buffer.region);
     if (c->op == BK_COPY_IMAGE_TO_BUFFER) {
         wire_begin(m, COPY_IMAGE_TO_BUFFER, copy_image_to_buffer, .event = event, .queue = c->queue,
                    .options = options, .image = c->u.image_buffer.image, .buffer = c->u.image_buffer.buffer,

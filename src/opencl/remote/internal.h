@@ -199,6 +199,11 @@ bool remote_box_is_packed(const struct remote_box *b);
 void remote_box_pack(void *packed, const struct remote_box *b);
 void remote_box_spread(const struct remote_box *b, const void *packed);
 
+/* An origin or a region, as the wire has it. */
+static inline void remote_put3(uint64_t *to, const size_t from[3]) {
+    for (int i = 0; i < 3; i++) to[i] = from[i];
+}
+
 /* ---- image.c ---- */
 cl_int remote_create_image(struct backend *b, bk_ref context, const struct bk_image *image, bk_ref *out);
 cl_int remote_image_formats(struct backend *b, bk_ref context, cl_mem_flags flags, cl_mem_object_type type,
