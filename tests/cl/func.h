@@ -12,6 +12,10 @@ void transfer__fill(struct cltest *t);
 void transfer__rect_2d(struct cltest *t);
 void transfer__rect_3d(struct cltest *t);
 void transfer__rect_default_pitch(struct cltest *t);
+void handover__by_event(struct cltest *t);
+void handover__in_one_queue(struct cltest *t);
+void handover__by_the_program(struct cltest *t);
+void handover__rect(struct cltest *t);
 /* memory.c */
 void memory__flags(struct cltest *t);
 void memory__use_host_ptr(struct cltest *t);

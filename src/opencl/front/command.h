@@ -20,6 +20,8 @@ struct command {
 cl_int command_check(struct queue *q, cl_uint wait_count, const cl_event *wait_list);
 /* Runs it. Blocking: the result is the command's. *c->event is set on success only. */
 cl_int command_run(struct command *c);
+/* Runs and waits for one that has no blocking form of its own. */
+cl_int command_run_to_end(struct command *c);
 /* One with nothing to do (no bytes) but to wait for its wait list, in its queue's order. */
 cl_int command_run_empty(struct command *c);
 /* A memory object of an enqueue call: live, and of the queue's context. */

@@ -29,6 +29,7 @@ static void context_end(void *object) {
     for (cl_uint i = 0; i < c->slot_count; i++) {
         struct context_slot *s = &c->slots[i];
         if (s->service) s->backend->ops->release(s->backend, BK_QUEUE, s->service);
+        if (s->late) s->backend->ops->release(s->backend, BK_QUEUE, s->late);
         if (s->ref) s->backend->ops->release(s->backend, BK_CONTEXT, s->ref);
         free(s->devices);
     }
@@ -96,6 +97,7 @@ static struct context *context_new(cl_uint device_room) {
     pthread_mutex_init(&c->list_lock, NULL);
     weft_list_init(&c->queues);
     weft_list_init(&c->svms);
+    weft_list_init(&c->arrivals);
     c->devices = calloc(device_room, sizeof(struct device *));
     c->device_slot = calloc(device_room, sizeof *c->device_slot);
     c->device_place = calloc(device_room, sizeof *c->device_place);
@@ -238,19 +240,28 @@ cl_int weft_clSetContextDestructorCallback(cl_context context, void(CL_CALLBACK 
     return CL_SUCCESS;
 }
 
+/* A queue of weft's own in a slot, made at first use. */
+static cl_int own_queue(struct context *c, cl_uint slot, bk_ref *queue) {
+    const struct context_slot *s = &c->slots[slot];
+    cl_uint first = 0;
+    if (*queue) return CL_SUCCESS;
+    while (c->device_slot[first] != slot) first++;
+    const struct inventory_info *info =
+        inventory_find(&c->devices[first]->own->infos, CL_DEVICE_QUEUE_ON_HOST_PROPERTIES);
+    cl_command_queue_properties able = 0;
+    if (info && info->size == sizeof able) memcpy(&able, info->value, sizeof able);
+    return s->backend->ops->create_queue(s->backend, s->ref, s->devices[0],
+                                         able & CL_QUEUE_OUT_OF_ORDER_EXEC_MODE_ENABLE, queue);
+}
+
 cl_int context_service(struct context *c, cl_uint slot, bk_ref *queue) {
-    struct context_slot *s = &c->slots[slot];
-    if (!s->service) {
-        cl_uint first = 0;
-        while (c->device_slot[first] != slot) first++;
-        const struct inventory_info *info =
-            inventory_find(&c->devices[first]->own->infos, CL_DEVICE_QUEUE_ON_HOST_PROPERTIES);
-        cl_command_queue_properties able = 0;
-        if (info && info->size == sizeof able) memcpy(&able, info->value, sizeof able);
-        cl_int rc = s->backend->ops->create_queue(s->backend, s->ref, s->devices[0],
-                                                  able & CL_QUEUE_OUT_OF_ORDER_EXEC_MODE_ENABLE, &s->service);
-        if (rc != CL_SUCCESS) return rc;
-    }
-    *queue = s->service;
-    return CL_SUCCESS;
+    cl_int rc = own_queue(c, slot, &c->slots[slot].service);
+    *queue = c->slots[slot].service;
+    return rc;
+}
+
+cl_int context_late(struct context *c, cl_uint slot, bk_ref *queue) {
+    cl_int rc = own_queue(c, slot, &c->slots[slot].late);
+    *queue = c->slots[slot].late;
+    return rc;
 }

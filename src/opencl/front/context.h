@@ -15,6 +15,7 @@ struct context_slot {
     bk_ref ref;
     cl_uint device_count, *devices; /* numbers in the backend's platform */
     bk_ref service;                 /* queue that moves data; made at first use; context lock */
+    bk_ref late;                    /* the same for late writes (late.h) */
 };
 
 struct context_callback {
@@ -36,7 +37,8 @@ struct context {
     pthread_mutex_t lock;      /* parts, versions and the order of enqueuing in a tracked context */
     pthread_mutex_t list_lock; /* leaf: queues, callbacks, formats */
     struct weft_list queues;
-    struct weft_list svms; /* struct svm (svm.h); list_lock */
+    struct weft_list svms;     /* struct svm (svm.h); list_lock */
+    struct weft_list arrivals; /* host memory that commands under way write (late.c); list_lock */
     struct context_callback *callbacks;
     struct image_formats *formats; /* heap; NULL: not asked for yet; list_lock (image_format.c) */
 };
@@ -65,5 +67,7 @@ static inline bool queue_out_of_order(const struct queue *q) {
 cl_uint context_device_index(const struct context *c, const struct device *d);
 /* The slot's queue for moving data. Context lock held. */
 cl_int context_service(struct context *c, cl_uint slot, bk_ref *queue);
+/* The slot's queue for late writes. Context lock held. */
+cl_int context_late(struct context *c, cl_uint slot, bk_ref *queue);
 
 #endif

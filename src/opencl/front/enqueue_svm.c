@@ -57,19 +57,6 @@ static cl_int copy_remote(struct command *c, void *dst, const void *src, size_t 
     return CL_SUCCESS;
 }
 
-/* A copy has no blocking form of its own. */
-static cl_int run_copy(struct command *c) {
-    cl_event own = NULL;
-    bool blocking = c->bk.blocking && c->bk.op == BK_COPY;
-    if (!blocking) return command_run(c);
-    if (!c->event) c->event = &own;
-    c->bk.blocking = false;
-    cl_int rc = command_run(c);
-    if (rc == CL_SUCCESS) rc = event_wait((struct event *)*c->event);
-    if (own) object_drop(own);
-    return rc;
-}
-
 cl_int weft_clEnqueueSVMMemcpy(cl_command_queue queue, cl_bool blocking, void *dst, const void *src,
                                size_t size, cl_uint waits, const cl_event *wait_list, cl_event *event) {
     struct queue *q = queue_from(queue);
@@ -89,7 +76,8 @@ cl_int weft_clEnqueueSVMMemcpy(cl_command_queue queue, cl_bool blocking, void *d
     c.bk.u.svm.src = src;
     c.bk.u.svm.size = size;
     if (!q->backend->direct) rc = copy_remote(&c, dst, src, size);
-    return rc == CL_SUCCESS ? run_copy(&c) : rc;
+    if (rc != CL_SUCCESS) return rc;
+    return blocking && c.bk.op == BK_COPY ? command_run_to_end(&c) : command_run(&c);
 }
 
 static bool pattern_fits(const void *ptr, const void *pattern, size_t pattern_size, size_t size) {

@@ -386,6 +386,10 @@ static cl_int enqueue(struct backend *b, const struct bk_command *command, bk_re
     }
     if (command->on_complete) add_notify(&f->objects[e], command->on_complete, command->arg);
     if (command->op == BK_NDRANGE) snapshot_kernel(f, c);
+    if (command->op == BK_WRITE) {
+        c->sent = malloc(command->u.rw.size);
+        memcpy(c->sent, command->u.rw.host_src, command->u.rw.size);
+    }
     unsigned seed = 1;
     if (command->blocking) {
         while (f->objects[e].state == FAKE_PENDING)
@@ -516,7 +520,7 @@ static void move_box(struct fake *f, const struct bk_command *c) {
 
 static void carry_out(struct fake *f, const struct fake_command *fc) {
     const struct bk_command *c = &fc->c;
-    if (c->op == BK_WRITE) memcpy(memory(f, c->u.rw.mem) + c->u.rw.offset, c->u.rw.host_src, c->u.rw.size);
+    if (c->op == BK_WRITE) memcpy(memory(f, c->u.rw.mem) + c->u.rw.offset, fc->sent, c->u.rw.size);
     if (c->op == BK_READ) memcpy(c->u.rw.host, memory(f, c->u.rw.mem) + c->u.rw.offset, c->u.rw.size);
     if (c->op == BK_COPY)
         memmove(memory(f, c->u.copy.dst) + c->u.copy.dst_offset,
@@ -581,6 +585,7 @@ void fakes_reset(void) {
     for (int i = 0; i < 3; i++) {
         struct fake *f = &fakes[i];
         for (uint32_t o = 0; o < f->object_count; o++) free(f->objects[o].data);
+        for (unsigned c = 0; c < f->command_count; c++) free(f->commands[c].sent);
         free(f->commands);
         f->commands = NULL;
         f->command_count = f->room = f->done_count = f->builds = f->format_questions = 0;

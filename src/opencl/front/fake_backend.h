@@ -42,7 +42,8 @@ struct fake_command {
     bk_ref waits[FAKE_WAITS];
     uint32_t event;
     bool done;
-    unsigned char add; /* kernel arguments as they were */
+    unsigned char *sent; /* WRITE: the data, which is taken when the command is enqueued */
+    unsigned char add;   /* kernel arguments as they were */
     bk_ref args[FAKE_ARGS];
 };
 
