@@ -53,7 +53,7 @@ struct bk_command {
     union {
         struct { bk_ref kernel; cl_uint dims; size_t offset[3], global[3], local[3]; bool has_offset, has_local; } ndrange;
         /* READ, WRITE: `host` must stay until the command completes (READ: is written until then; WRITE: may be read as
-         * soon as the command is enqueued, unless the backend is direct). */
+         * soon as the command is enqueued). The data of two READs under way may come in any order. Both unless direct. */
         struct { bk_ref mem; size_t offset, size; void *host; const void *host_src; } rw;
         struct {
             bk_ref mem;

@@ -16,6 +16,7 @@ void handover__by_event(struct cltest *t);
 void handover__in_one_queue(struct cltest *t);
 void handover__by_the_program(struct cltest *t);
 void handover__rect(struct cltest *t);
+void handover__of_the_same_memory(struct cltest *t);
 /* memory.c */
 void memory__flags(struct cltest *t);
 void memory__use_host_ptr(struct cltest *t);

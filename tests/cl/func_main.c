@@ -17,6 +17,7 @@ static const struct cltest_case cases[] = {
     CASE(handover__in_one_queue),
     CASE(handover__by_the_program),
     CASE(handover__rect),
+    CASE(handover__of_the_same_memory),
     CASE(memory__flags),
     CASE(memory__use_host_ptr),
     CASE(memory__map_flags),

@@ -100,3 +100,32 @@ void handover__rect(struct cltest *t) {
     OK(clReleaseEvent(filled));
     free(wide);
 }
+
+/* What is read later stays. */
+void handover__of_the_same_memory(struct cltest *t) {
+    static const size_t parts[] = {64, 6000, 1u << 20};
+    enum { BYTES = 4u << 20, TIMES = 20 };
+    cl_command_queue q = t->queue[0];
+    unsigned char *host = malloc(BYTES);
+    CHECK(host);
+    for (unsigned i = 0; i < sizeof parts / sizeof *parts; i++) {
+        cl_mem all = cltest_buffer(t, CL_MEM_READ_WRITE, BYTES, NULL),
+               part = cltest_buffer(t, CL_MEM_READ_WRITE, parts[i], NULL);
+        cltest_pattern(host, BYTES, SEED);
+        OK(clEnqueueWriteBuffer(q, all, CL_TRUE, 0, BYTES, host, 0, NULL, NULL));
+        cltest_pattern(host, parts[i], SEED + 1);
+        OK(clEnqueueWriteBuffer(q, part, CL_TRUE, 0, parts[i], host, 0, NULL, NULL));
+        for (int k = 0; k < TIMES; k++) {
+            size_t at = BYTES - parts[i];
+            memset(host, 0, BYTES);
+            OK(clEnqueueReadBuffer(q, all, CL_FALSE, 0, BYTES, host, 0, NULL, NULL));
+            OK(clEnqueueReadBuffer(q, part, CL_FALSE, 0, parts[i], host + at, 0, NULL, NULL));
+            OK(clFinish(q));
+            CHECK(cltest_has_pattern(host, at, SEED));
+            CHECK(cltest_has_pattern(host + at, parts[i], SEED + 1));
+        }
+        OK(clReleaseMemObject(all));
+        OK(clReleaseMemObject(part));
+    }
+    free(host);
+}

@@ -71,7 +71,7 @@ static cl_int begin_late(struct command *c, struct waits *w) {
     return rc == CL_SUCCESS ? late_begin(c, w, own_queue) : rc;
 }
 
-/* With data to be put in place, or a write that is held back: the backend's call must not wait under the
+/* With data to be put in place, or a transfer that is held back: the backend's call must not wait under the
  * lock, so that a blocking command is enqueued first and waited for after. */
 static cl_int enqueue_under_lock(struct command *c, bool coherent, bool late, struct waits *w,
                                  struct event *e) {

@@ -15,7 +15,7 @@ struct context_slot {
     bk_ref ref;
     cl_uint device_count, *devices; /* numbers in the backend's platform */
     bk_ref service;                 /* queue that moves data; made at first use; context lock */
-    bk_ref late;                    /* the same for late writes (late.h) */
+    bk_ref late;                    /* the same for late transfers (late.h) */
 };
 
 struct context_callback {
@@ -67,7 +67,7 @@ static inline bool queue_out_of_order(const struct queue *q) {
 cl_uint context_device_index(const struct context *c, const struct device *d);
 /* The slot's queue for moving data. Context lock held. */
 cl_int context_service(struct context *c, cl_uint slot, bk_ref *queue);
-/* The slot's queue for late writes. Context lock held. */
+/* The slot's queue for late transfers. Context lock held. */
 cl_int context_late(struct context *c, cl_uint slot, bk_ref *queue);
 
 #endif

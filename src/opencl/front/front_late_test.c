@@ -1,4 +1,4 @@
-/* Late writes, over fake backends that take a write's data when it is enqueued. */
+/* Late transfers, over fake backends that take a write's data when it is enqueued. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -104,6 +104,19 @@ static void late__write_follows_the_program(void **state) {
     check_contents(0);
 }
 
+/* Its data could overtake the first one's. */
+static void late__read_follows_a_read_into_the_same_memory(void **state) {
+    cl_event first = start_read(), second;
+    assert_int_equal(
+        weft_clEnqueueReadBuffer(queue[0], to, CL_FALSE, 0, 8, host + SIZE - 8, 0, NULL, &second),
+        CL_SUCCESS);
+    int at = fake_find(&fakes[0], BK_READ, 0);
+    assert_int_equal(fake_find(&fakes[0], BK_READ, (unsigned)at + 1), -1);
+    assert_int_equal(end_of(second), CL_COMPLETE);
+    assert_true(fake_find(&fakes[0], BK_READ, (unsigned)at + 1) > at);
+    weft_clReleaseEvent(first);
+}
+
 /* Nothing is held back without need: a write that waits for commands which leave its memory alone. */
 static void late__data_that_is_there_is_sent_ahead(void **state) {
     cl_event first = start_write(1, 0, 0, NULL), second = start_write(1, 0, 1, &first);
@@ -138,6 +151,7 @@ int main(void) {
         T(late__write_follows_a_read_of_its_queue),
         T(late__blocking_write_waits),
         T(late__write_follows_the_program),
+        T(late__read_follows_a_read_into_the_same_memory),
         T(late__data_that_is_there_is_sent_ahead),
         T(late__failure_is_passed_on),
     };

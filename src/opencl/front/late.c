@@ -1,4 +1,4 @@
-/* Late writes: see late.h. */
+/* Late transfers: see late.h. */
 #include "opencl/front/late.h"
 
 #include <stdlib.h>
@@ -22,7 +22,7 @@ struct late {
     struct mem *mem; /* held; NULL: shared virtual memory's */
     struct backend *backend;
     cl_uint slot;
-    struct bk_command write;
+    struct bk_command held;
     struct event *gate; /* held */
 };
 
@@ -126,7 +126,7 @@ static bool is_arriving(struct context *c, struct range r) {
     return found;
 }
 
-/* ---- writes ---- */
+/* ---- what is held back ---- */
 static bool waits_for_program(const struct command *c) {
     for (cl_uint i = 0; i < c->wait_count; i++) {
         struct event *e = event_from(c->wait_list[i]);
@@ -138,12 +138,14 @@ static bool waits_for_program(const struct command *c) {
 bool late_is_due(const struct command *c) {
     const struct queue *q = c->queue;
     struct range r;
-    if (q->backend->direct || !sent(&c->bk, &r)) return false;
+    if (q->backend->direct) return false;
+    bool sends = sent(&c->bk, &r);
+    if (!sends && !written(&c->bk, &r)) return false;
     if (queue_out_of_order(q) && !c->wait_count) return false; /* comes after nothing */
-    return waits_for_program(c) || is_arriving(q->context, r);
+    return (sends && waits_for_program(c)) || is_arriving(q->context, r);
 }
 
-/* The write's end, or that it cannot be. */
+/* The transfer's end, or that it cannot be. */
 static void end(struct late *l, cl_int status) {
     event_end(l->gate, status);
     object_drop(l->gate);
@@ -151,19 +153,19 @@ static void end(struct late *l, cl_int status) {
     free(l);
 }
 
-static void on_written(void *arg, cl_int status, const cl_ulong times[4]) { end(arg, status); }
+static void on_done(void *arg, cl_int status, const cl_ulong times[4]) { end(arg, status); }
 
-/* All is done that the write comes after. */
+/* All is done that the transfer comes after. */
 static void on_ready(void *arg, cl_int status, const cl_ulong times[4]) {
     struct late *l = arg;
     struct backend *b = l->backend;
-    bk_ref queue = l->write.queue;
+    bk_ref queue = l->held.queue;
     if (status >= 0) {
-        usage_transfer(l->gate->context, l->slot, &l->write);
-        status = b->ops->enqueue(b, &l->write, NULL);
+        usage_transfer(l->gate->context, l->slot, &l->held);
+        status = b->ops->enqueue(b, &l->held, NULL);
     }
     if (status < 0)
-        end(l, status); /* else on_written does, and l may be gone */
+        end(l, status); /* else on_done does, and l may be gone */
     else
         b->ops->flush(b, queue);
 }
@@ -181,13 +183,13 @@ static struct late *make(const struct command *c, bk_ref own_queue) {
     l->slot = c->queue->slot;
     l->mem = c->use_count ? c->uses[0].mem : NULL;
     if (l->mem) object_hold(l->mem);
-    l->write = c->bk;
-    l->write.queue = own_queue;
-    l->write.wait_count = 0;
-    l->write.waits = NULL;
-    l->write.blocking = l->write.want_event = false;
-    l->write.on_complete = on_written;
-    l->write.arg = l;
+    l->held = c->bk;
+    l->held.queue = own_queue;
+    l->held.wait_count = 0;
+    l->held.waits = NULL;
+    l->held.blocking = l->held.want_event = false;
+    l->held.on_complete = on_done;
+    l->held.arg = l;
     return l;
 }
 

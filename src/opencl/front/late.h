@@ -1,15 +1,16 @@
-/* Late writes: host memory that is not ready yet when a command that sends it is enqueued.
+/* Late transfers: host memory that is not ready yet when a command that sends or fills it is enqueued.
  *
- * DESIGN NOTES. A backend on another node takes the host memory of a write when the write is enqueued. That
- * is too early where something before it has yet to put the data there: a read of any device, which comes
- * before it in its queue or by its wait list; or the program, until it sets a user event in that list. So
- * reads under way are known by their range of host memory, and a write that meets one is late: in its queue
- * stand two markers for it. The first tells when all is done that the write comes after; then the write goes
- * out, on a queue of its own kind in which nothing ever waits, and its end opens the gate, an event of weft's
- * own that the second marker waits for: this one is the write for all who wait for it. A write is not late
- * without need, since data sent ahead is what hides the network.
+ * DESIGN NOTES. A backend on another node takes the host memory of a write when the write is enqueued, and
+ * fills that of a read when the data comes, which may overtake that of reads before it. Both are too early
+ * where something before it has yet to put data there: a read of any device, which comes before it in its
+ * queue or by its wait list; for a write also the program, until it sets a user event in that list. So reads
+ * under way are known by their range of host memory, and a transfer that meets one is late: in its queue
+ * stand two markers for it. The first tells when all is done that the transfer comes after; then the transfer
+ * is enqueued, on a queue in which nothing ever waits, and its end opens the gate, an event of weft's own
+ * that the second marker waits for: this one is the transfer for all who wait for it. None is late without
+ * need, since what is under way at the same time is what hides the network.
  *
- * Not seen: a user event that the write waits for only by way of other commands, and host memory that kernels
+ * Not seen: a user event that a write waits for only by way of other commands, and host memory that kernels
  * of local devices write (CL_MEM_USE_HOST_PTR, shared virtual memory). */
 #ifndef WEFT_OPENCL_FRONT_LATE_H
 #define WEFT_OPENCL_FRONT_LATE_H
@@ -19,10 +20,10 @@
 cl_int late_note(struct command *c);
 /* It was not enqueued. */
 void late_forget(struct command *c);
-/* Whether a command is a write that must be held back. */
+/* Whether a command is a transfer that must be held back. Before late_note, or it would meet itself. */
 bool late_is_due(const struct command *c);
 /* Enqueues the first marker, which waits for `w`; then the command has become the second, and the gate is in
- * `w`. Where the context lock is held, so that nothing comes between. */
+ * `w`. Context lock held, so that nothing comes between. */
 cl_int late_begin(struct command *c, struct waits *w, bk_ref own_queue);
 
 #endif
