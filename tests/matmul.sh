@@ -11,7 +11,8 @@ run() {
     shift 2
     section "$name"
     out=$scratch/out.json
-    "$@" "$build/bin/matmul" "$N" "$SLICE" --json >"$out" 2>"$scratch/err"
+    # shellcheck disable=SC2086
+    "$@" "$build/bin/matmul" "$N" "$SLICE" --json ${AHEAD-} >"$out" 2>"$scratch/err"
     same "exit status" "$?" 0
     [ ! -s "$scratch/err" ] || sed 's/^/      /' "$scratch/err"
     check "verified" json_verified "$out"
@@ -26,6 +27,7 @@ run "one node" 0 "$weft" run --nodes 1 --
 run "two nodes over udp" "0 1" "$weft" run --nodes 2 --adapter udp --
 run "two nodes over shm" "0 1" "$weft" run --nodes 2 --adapter shm --
 run "two nodes, a platform a node" "0 1" "$weft" run --nodes 2 --platforms per-node --
+AHEAD="--prefetch --tail-aware" run "two nodes, each block's data sent ahead" "0 1" "$weft" run --nodes 2 --
 run "three nodes" "0 1 2" "$weft" run --nodes 3 --
 
 section "the program"

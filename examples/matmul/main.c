@@ -88,6 +88,8 @@ int main(int argc, char **argv) {
     struct job j = {
         .n = o.n,
         .slice = o.slice,
+        .prefetch = o.prefetch,
+        .tail_aware = o.tail_aware,
         .blocks_a_side = (o.n + o.slice - 1) / o.slice,
         .lock = PTHREAD_MUTEX_INITIALIZER,
         .change = PTHREAD_COND_INITIALIZER,

@@ -2,7 +2,8 @@
  *
  * C = A * B for square matrices is cut into blocks of slice x slice. One thread a device takes block after
  * block from a shared counter, sends the rows of A and the columns of B to its device, runs the kernel and
- * fetches the block of C. Faster devices so take more blocks. */
+ * fetches the block of C. Faster devices so take more blocks. With --prefetch the rows and columns of a
+ * device's next block are on their way while it computes. */
 #ifndef MATMUL_H
 #define MATMUL_H
 #include "cldevice.h"
@@ -12,9 +13,11 @@
 #include <stdint.h>
 #include <stdio.h>
 
+#define MATMUL_DEVICES_MAX 256 /* that --tail-aware thinks about */
+
 struct options {
     int n, slice;
-    bool json;
+    bool json, prefetch, tail_aware;
     struct cldevice_filter filter;
 };
 
@@ -29,6 +32,9 @@ struct worker {
     const struct cldevice *device;
     const struct platform *platform;
     pthread_t thread;
+    /* What it is expected to do; job->lock. */
+    double block_s, done_s,
+        due_s; /* what a block takes; end of the latest; expected end of those under way */
     /* Results, read after the thread has ended. */
     uint64_t blocks;
     double flops;      /* floating-point operations done */
@@ -50,11 +56,12 @@ struct job {
     struct cldevice *devices;
     struct platform *platforms;
     struct worker *workers;
-    atomic_ullong next_block;
-    atomic_bool stop; /* a thread failed: take no further block */
-    double seconds;   /* wall-clock time of the product, without building and checking */
+    bool prefetch, tail_aware;
+    uint64_t next_block; /* lock */
+    atomic_bool stop;    /* a thread failed: take no further block */
+    double seconds;      /* wall-clock time of the product, without building and checking */
 
-    pthread_mutex_t lock; /* failure, running */
+    pthread_mutex_t lock; /* failure, running, next_block */
     pthread_cond_t change;
     struct failure failure;
     unsigned running; /* threads that have not ended */
@@ -68,6 +75,13 @@ void options_parse(int argc, char **argv, struct options *o);
  * set. */
 int platforms_open(struct job *j);
 void platforms_close(struct job *j);
+
+/* share.c */
+double now_s(void);
+/* The next block. False: there is none for it now; with may_wait: there will be none any more. */
+bool share_take(struct worker *w, uint64_t *index, bool may_wait);
+/* It has done a block that was taken at that time; so many more are under way. */
+void share_done(struct worker *w, double started_s, unsigned under_way);
 
 /* product.c: computes C on all devices. 0, or -1 with the failure set. A device that does not come back after
  * another one failed is not waited for: then *hung is set and nothing may be released. */

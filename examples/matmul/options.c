@@ -7,7 +7,8 @@
 #include <stdlib.h>
 
 static const char help[] =
-    "usage: matmul N SLICE [--json] [--devices TEXT] [--platform TEXT] [--node K]\n"
+    "usage: matmul N SLICE [--json] [--prefetch] [--tail-aware] [--devices TEXT] [--platform TEXT] [--node "
+    "K]\n"
     "\n"
     "Multiplies two N x N matrices in single precision on every OpenCL device that there is, in blocks of\n"
     "SLICE x SLICE that the devices take from a shared counter, and checks the result exactly.\n"
@@ -15,6 +16,8 @@ static const char help[] =
     "  N                order of the matrices, 1 or more\n"
     "  SLICE            order of a block, 1 or more; it need not divide N, and more than N means N\n"
     "  --json           print one JSON object instead of the table\n"
+    "  --prefetch       send a device its next block's data while it computes\n"
+    "  --tail-aware     let no device take one of the last blocks that others would have done before it\n"
     "  --devices TEXT   use only devices with TEXT in their name (any case)\n"
     "  --platform TEXT  use only platforms with TEXT in their name (any case)\n"
     "  --node K         use only devices of node K, where the OpenCL implementation spans several\n"
@@ -45,12 +48,15 @@ void options_parse(int argc, char **argv, struct options *o) {
     static const struct option longs[] = {
         {"json", no_argument, NULL, 'j'},           {"devices", required_argument, NULL, 'd'},
         {"platform", required_argument, NULL, 'p'}, {"node", required_argument, NULL, 'n'},
+        {"prefetch", no_argument, NULL, 'f'},       {"tail-aware", no_argument, NULL, 't'},
         {"help", no_argument, NULL, 'h'},           {0},
     };
     *o = (struct options){.filter.node = -1};
     for (int c; (c = getopt_long(argc, argv, "h", longs, NULL)) != -1;) {
         switch (c) {
         case 'j': o->json = true; break;
+        case 'f': o->prefetch = true; break;
+        case 't': o->tail_aware = true; break;
         case 'd': o->filter.device = optarg; break;
         case 'p': o->filter.platform = optarg; break;
         case 'n': o->filter.node = number("--node", optarg, 0, 65535); break;

@@ -6,19 +6,21 @@
 
 #define STOP_WAIT_S 2 /* for the threads to end after one has failed */
 
-/* What one thread holds on its device. */
+#define LANES_MAX 2
+
+/* What a block needs on its device. With --prefetch a thread has two, and uses them in turn. */
 struct lane {
     cl_command_queue queue;
     cl_kernel kernel;
     cl_mem sub_a, sub_b, sub_c;
     float *block; /* where the device's block of C arrives */
+    /* of the block under way */
+    bool busy;
+    int row, col;
+    size_t size[2];
+    double taken_s;
+    cl_event event[4];
 };
-
-static double now_s(void) {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
-}
 
 static cl_int set_arguments(struct lane *l, const struct job *j) {
     cl_int n = j->n, slice = j->slice;
@@ -57,7 +59,18 @@ static int lane_open(struct lane *l, struct worker *w) {
     return err ? job_fail(j, w->device, "clSetKernelArg", err) : 0;
 }
 
+static void drop_events(struct lane *l) {
+    for (int i = 0; i < 4; i++) {
+        if (l->event[i]) clReleaseEvent(l->event[i]);
+        l->event[i] = NULL;
+    }
+    l->busy = false;
+}
+
+/* Data of a block that failed may still be on its way. */
 static void lane_close(struct lane *l) {
+    if (l->busy) clFinish(l->queue);
+    drop_events(l);
     if (l->sub_a) clReleaseMemObject(l->sub_a);
     if (l->sub_b) clReleaseMemObject(l->sub_b);
     if (l->sub_c) clReleaseMemObject(l->sub_c);
@@ -74,44 +87,53 @@ static double event_s(cl_event e, cl_int *err) {
     return *err || end < start ? 0 : (double)(end - start) * 1e-9;
 }
 
-/* Sends rows and columns, runs the kernel, fetches the block. The commands follow one another in the in-order
- * queue; only the last one is waited for. Events of all four are left in ev[]. */
-static int run_block(struct worker *w, struct lane *l, int row, int col, const size_t size[2],
-                     cl_event ev[4]) {
+/* Sends rows and columns, runs the kernel, fetches the block: the commands follow one another in the in-order
+ * queue, and none is waited for. */
+static int start_block(struct worker *w, struct lane *l, uint64_t index) {
     struct job *j = w->job;
     size_t line = (size_t)j->n * sizeof(float);
-    const float *a = j->a + (size_t)row * j->n, *b = j->bt + (size_t)col * j->n;
-    cl_int err = clEnqueueWriteBuffer(l->queue, l->sub_a, CL_FALSE, 0, size[0] * line, a, 0, NULL, &ev[0]);
-    if (!err) err = clEnqueueWriteBuffer(l->queue, l->sub_b, CL_FALSE, 0, size[1] * line, b, 0, NULL, &ev[1]);
+    l->busy = true;
+    l->taken_s = now_s();
+    l->row = (int)(index / (uint64_t)j->blocks_a_side) * j->slice;
+    l->col = (int)(index % (uint64_t)j->blocks_a_side) * j->slice;
+    l->size[0] = (size_t)(j->n - l->row < j->slice ? j->n - l->row : j->slice);
+    l->size[1] = (size_t)(j->n - l->col < j->slice ? j->n - l->col : j->slice);
+    const float *a = j->a + (size_t)l->row * j->n, *b = j->bt + (size_t)l->col * j->n;
+    cl_event *ev = l->event;
+    cl_int err = clEnqueueWriteBuffer(l->queue, l->sub_a, CL_FALSE, 0, l->size[0] * line, a, 0, NULL, &ev[0]);
+    if (!err)
+        err = clEnqueueWriteBuffer(l->queue, l->sub_b, CL_FALSE, 0, l->size[1] * line, b, 0, NULL, &ev[1]);
     if (err) return job_fail(j, w->device, "clEnqueueWriteBuffer", err);
-    err = clEnqueueNDRangeKernel(l->queue, l->kernel, 2, NULL, size, NULL, 0, NULL, &ev[2]);
+    err = clEnqueueNDRangeKernel(l->queue, l->kernel, 2, NULL, l->size, NULL, 0, NULL, &ev[2]);
     if (err) return job_fail(j, w->device, "clEnqueueNDRangeKernel", err);
-    size_t bytes = size[0] * (size_t)j->slice * sizeof(float);
-    err = clEnqueueReadBuffer(l->queue, l->sub_c, CL_TRUE, 0, bytes, l->block, 0, NULL, &ev[3]);
+    size_t bytes = l->size[0] * (size_t)j->slice * sizeof(float);
+    err = clEnqueueReadBuffer(l->queue, l->sub_c, CL_FALSE, 0, bytes, l->block, 0, NULL, &ev[3]);
     if (err) return job_fail(j, w->device, "clEnqueueReadBuffer", err);
-
-    w->transfer_s += event_s(ev[0], &err) + event_s(ev[1], &err) + event_s(ev[3], &err);
-    w->kernel_s += event_s(ev[2], &err);
-    if (err) return job_fail(j, w->device, "clGetEventProfilingInfo", err);
-    return 0;
+    err = clFlush(l->queue);
+    return err ? job_fail(j, w->device, "clFlush", err) : 0;
 }
 
-static int do_block(struct worker *w, struct lane *l, uint64_t index) {
+static int wait_for_block(struct worker *w, struct lane *l) {
     struct job *j = w->job;
-    int row = (int)(index / (uint64_t)j->blocks_a_side) * j->slice;
-    int col = (int)(index % (uint64_t)j->blocks_a_side) * j->slice;
-    int rows = j->n - row < j->slice ? j->n - row : j->slice;
-    int cols = j->n - col < j->slice ? j->n - col : j->slice;
-    cl_event ev[4] = {NULL};
-    int failed = run_block(w, l, row, col, (const size_t[]){(size_t)rows, (size_t)cols}, ev);
-    for (int i = 0; i < 4; i++)
-        if (ev[i]) clReleaseEvent(ev[i]);
+    cl_event *ev = l->event;
+    cl_int err = clWaitForEvents(1, &ev[3]);
+    if (err) return job_fail(j, w->device, "clWaitForEvents", err);
+    w->transfer_s += event_s(ev[0], &err) + event_s(ev[1], &err) + event_s(ev[3], &err);
+    w->kernel_s += event_s(ev[2], &err);
+    return err ? job_fail(j, w->device, "clGetEventProfilingInfo", err) : 0;
+}
+
+static int finish_block(struct worker *w, struct lane *l, unsigned under_way) {
+    struct job *j = w->job;
+    int failed = wait_for_block(w, l);
+    drop_events(l);
     if (failed) return -1;
-    for (int r = 0; r < rows; r++)
-        memcpy(j->c + (size_t)(row + r) * j->n + col, l->block + (size_t)r * j->slice,
-               (size_t)cols * sizeof(float));
+    for (size_t r = 0; r < l->size[0]; r++)
+        memcpy(j->c + ((size_t)l->row + r) * (size_t)j->n + l->col, l->block + r * (size_t)j->slice,
+               l->size[1] * sizeof(float));
     w->blocks++;
-    w->flops += 2.0 * rows * cols * j->n;
+    w->flops += 2.0 * (double)l->size[0] * (double)l->size[1] * j->n;
+    share_done(w, l->taken_s, under_way);
     return 0;
 }
 
@@ -123,21 +145,41 @@ static void wait_until_ready(struct job *j) {
     pthread_mutex_unlock(&j->lock);
 }
 
+/* Before the next block's data is sent: the device has that of this one, and computes. Others may be waiting
+ * for their first. */
+static int wait_for_data(struct worker *w, struct lane *l) {
+    cl_int err = clWaitForEvents(1, &l->event[1]);
+    return err ? job_fail(w->job, w->device, "clWaitForEvents", err) : 0;
+}
+
+/* Fills the lanes in turn and empties them in the same order, until there is no block left. */
+static int do_blocks(struct worker *w, struct lane *lanes, unsigned count) {
+    struct job *j = w->job;
+    unsigned first = 0, busy = 0;
+    uint64_t index;
+    double start = now_s();
+    for (;;) {
+        while (busy < count && !atomic_load(&j->stop) && share_take(w, &index, !busy)) {
+            if (start_block(w, &lanes[(first + busy) % count], index)) return -1;
+            if (++busy < count && wait_for_data(w, &lanes[(first + busy - 1) % count])) return -1;
+        }
+        if (!busy) return 0;
+        if (finish_block(w, &lanes[first], --busy)) return -1;
+        first = (first + 1) % count;
+        w->busy_s = now_s() - start;
+    }
+}
+
 static void *work(void *arg) {
     struct worker *w = arg;
     struct job *j = w->job;
-    struct lane lane = {0};
-    int failed = lane_open(&lane, w);
+    struct lane lanes[LANES_MAX] = {{0}};
+    unsigned count = j->prefetch ? LANES_MAX : 1;
+    int failed = 0;
+    for (unsigned i = 0; !failed && i < count; i++) failed = lane_open(&lanes[i], w);
     wait_until_ready(j);
-    double start = now_s();
-    uint64_t total = (uint64_t)j->blocks_a_side * (uint64_t)j->blocks_a_side;
-    while (!failed && !atomic_load(&j->stop)) {
-        uint64_t index = atomic_fetch_add(&j->next_block, 1);
-        if (index >= total) break;
-        failed = do_block(w, &lane, index);
-        w->busy_s = now_s() - start;
-    }
-    lane_close(&lane);
+    if (!failed) do_blocks(w, lanes, count);
+    for (unsigned i = 0; i < count; i++) lane_close(&lanes[i]);
     pthread_mutex_lock(&j->lock);
     j->running--;
     pthread_cond_broadcast(&j->change);

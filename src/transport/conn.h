@@ -22,6 +22,7 @@
 #include "transport/secure.h"
 #include "transport/sent.h"
 #include "transport/stats.h"
+#include "transport/turn.h"
 #include "transport/wire.h"
 
 #define CONN_HALF_OPEN_MAX    256u /* answered INITs whose sender has not spoken yet */
@@ -93,6 +94,7 @@ struct superpacket {
 struct push_out {
     struct weft_list node; /* conn->bulk while something may be to send; else empty */
     struct tx *tx;         /* NULL: over, kept only for the packets still flying */
+    struct turn turn;      /* in engine->line from the start until all has left, if it must wait its turn */
     uint64_t base_tag, segment_offset, segment_bytes;
     uint32_t count;  /* superpackets of the segment */
     uint32_t low;    /* all below are acknowledged */
@@ -274,7 +276,8 @@ struct conn {
     unsigned probe_credit;         /* packets that may leave beyond the windows */
     uint64_t largest_acked;        /* plus one; 0: nothing yet */
     struct weft_list queue, again; /* contents; again goes first */
-    struct weft_list bulk;         /* push_out with data to send */
+    struct weft_list bulk;         /* push_out with data to send, whose turn has come */
+    uint32_t turns_awaited;        /* push_out whose turn has not */
     struct weft_list txs;
     uint32_t tx_count, rendezvous_open;
     uint64_t queued_bytes;
@@ -386,6 +389,8 @@ struct engine {
     struct conn *touched; /* packets of it came, and its timer is still to be set; NULL: none */
     struct limit answers, cookie_answers; /* to strangers */
     struct cookie_jar cookies;
+    struct turn_line line; /* of bulk over links that are not reliable: they share the network card */
+    uint64_t turns_at_ns;  /* when to look whose turn it is */
     uint64_t small_ns; /* when an eager message was last sent or delivered */
     uint64_t refusals, refusals_said, refusals_said_ns;
     struct burst burst;
@@ -500,6 +505,8 @@ void push_cut(struct push_out *p, uint32_t superpacket, uint32_t chunk_bytes); /
 void push_acked(struct push_out *p, uint32_t superpacket, uint8_t chunk, uint32_t chunk_bytes);
 void push_lost(struct push_out *p, uint32_t superpacket, uint8_t chunk, uint32_t chunk_bytes);
 void push_dropped(struct push_out *p);
+void push_look_at_turns(struct engine *e, uint64_t now); /* lets those begin whose turn has come */
+void push_has_left(struct push_out *p, uint32_t bytes);  /* in a packet */
 void push_detach(
     struct push_out *p); /* the transfer is over; frees it when no packet points to it any more */
 

@@ -52,6 +52,8 @@ int engine_create(struct engine **out, const struct engine_config *cfg) {
     e->next_token = 1;
     weft_list_init(&e->conns);
     weft_list_init(&e->ready);
+    turn_line_init(&e->line, cfg->bulk_patience_ns);
+    e->turns_at_ns = WEFT_TIME_NEVER;
     weft_list_init(&e->events);
     weft_list_init(&e->pulls);
     heap_init(&e->timers);

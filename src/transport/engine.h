@@ -77,8 +77,9 @@ struct engine_config {
     bool patient; /* as in struct ep_config */
     uint32_t eager_bytes;         /* messages with at most that much data are sent at once */
     uint32_t window_superpackets; /* that a receiver grants a sender at once: 1 to 64 */
-    uint64_t queue_bytes;         /* cap of what one peer's queue may copy */
-    uint64_t keepalive_ns;        /* silence after which a PING is sent */
+    uint64_t bulk_patience_ns; /* that transfers wait for their turn on the line at most; 0: they share it */
+    uint64_t queue_bytes;      /* cap of what one peer's queue may copy */
+    uint64_t keepalive_ns;     /* silence after which a PING is sent */
     uint64_t connect_timeout_ns;
     uint64_t dead_ns;              /* least silence with data outstanding after which a peer is lost */
     uint32_t tags_per_peer;        /* tag entries; 0: CONN_TAGS_MAX */
@@ -130,7 +131,8 @@ bool engine_holds_back(const struct conn *c);
 void engine_flush(struct engine *e, struct conn *c);
 void engine_flush_all(struct engine *e);
 /* Starts an orderly close: queued messages are still delivered, new ones are refused, incoming ones are not
- * taken, which the peer is told; then the connection is down with WEFT_E_CLOSED, at the latest at `deadline_ns`. */
+ * taken, which the peer is told; then the connection is down with WEFT_E_CLOSED, at the latest at
+ * `deadline_ns`. */
 void engine_close(struct engine *e, uint64_t now, struct conn *c, uint64_t deadline_ns);
 /* Ends a connection at once; tells the peer if it can (one packet, best effort). */
 void engine_abort(struct engine *e, uint64_t now, struct conn *c, int status);

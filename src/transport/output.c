@@ -482,6 +482,7 @@ static void build_data(struct conn *c, struct push_out *p, uint32_t superpacket,
     pk->chunk_bytes = (uint16_t)chunk_bytes;
     p->super[superpacket % p->room].todo &= ~(1ull << chunk);
     p->flying++;
+    push_has_left(p, d.length);
 }
 
 /* A superpacket's worth of one transfer. Waits for room for several chunks rather than sending one by one. */
@@ -517,13 +518,20 @@ static int output_superpacket(struct conn *c, uint64_t now, struct push_out *p, 
     return rc < 0 || (size_t)rc < count ? -1 : built;
 }
 
-/* Bulk transfers go first come, first served; one whose window is used up lets the next one in. */
+/* Bulk transfers go first come, first served; one whose window is used up lets the next one in. Where nobody
+ * waits for a turn, they share the line, those of one connection too. */
 static int output_bulk(struct conn *c, uint64_t now) {
+    push_look_at_turns(c->engine, now);
     weft_list_for_each_safe(it, &c->bulk) {
         struct push_out *p = weft_list_entry(it, struct push_out, node);
         uint32_t superpacket;
-        if (push_next(p, &superpacket)) return output_superpacket(c, now, p, superpacket);
         weft_list_remove(&p->node);
+        if (!push_next(p, &superpacket)) continue;
+        if (c->engine->cfg.bulk_patience_ns)
+            weft_list_push_front(&c->bulk, &p->node);
+        else
+            weft_list_push_back(&c->bulk, &p->node);
+        return output_superpacket(c, now, p, superpacket);
     }
     return 0;
 }

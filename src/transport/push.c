@@ -1,5 +1,8 @@
 /* Push: bulk data on its way out, in superpackets of 61,440 bytes. Two bits a chunk say whether it is still
- * to be sent and whether it has arrived; lost chunks simply become `todo` again and leave in new packets. */
+ * to be sent and whether it has arrived; lost chunks simply become `todo` again and leave in new packets.
+ *
+ * Transfers to several peers take turns (turn.h). Those of Method 2 do not, they are small; nor does what was
+ * lost, which was somebody's turn before. */
 #include "base/error.h"
 #include "transport/conn.h"
 
@@ -23,13 +26,61 @@ static bool all_acked(const struct push_out *p, uint32_t superpacket) {
     return s->chunk_bytes && s->acked == wire_chunk_map(bytes, s->chunk_bytes);
 }
 
+/* ---- turns ---- */
+
+static struct push_out *push_of(struct weft_list *turn) {
+    return weft_list_entry(turn, struct push_out, turn.node);
+}
+static bool waits(const struct push_out *p) { return !weft_list_empty(&p->turn.node) && !p->turn.granted; }
+
+static void join(struct push_out *p) {
+    struct conn *c = p->tx->conn;
+    struct engine *e = c->engine;
+    if (p->staged || c->reliable || !e->cfg.bulk_patience_ns) return;
+    turn_join(&e->line, &p->turn, p->segment_bytes, c->last_heard_ns);
+    c->turns_awaited++;
+    e->turns_at_ns = 0;
+    conn_mark_ready(c);
+}
+
+static void leave(struct push_out *p) {
+    struct engine *e = p->tx->conn->engine;
+    if (weft_list_empty(&p->turn.node)) return;
+    if (!p->turn.granted) p->tx->conn->turns_awaited--;
+    turn_leave(&p->turn);
+    e->turns_at_ns = 0;
+    weft_list_for_each(it, &e->line.turns) if (waits(push_of(it))) conn_mark_ready(push_of(it)->tx->conn);
+}
+
+static void begin(struct push_out *p) {
+    struct conn *c = p->tx->conn;
+    if (p->low < p->opened && weft_list_empty(&p->node)) weft_list_push_back(&c->bulk, &p->node);
+    conn_mark_ready(c);
+}
+
+void push_look_at_turns(struct engine *e, uint64_t now) {
+    if (now < e->turns_at_ns) return;
+    for (struct turn *t; (t = turn_next(&e->line, now));) {
+        struct push_out *p = push_of(&t->node);
+        p->tx->conn->turns_awaited--;
+        begin(p);
+    }
+    e->turns_at_ns = turn_any_waits(&e->line) ? now + TURN_LOOK_NS : WEFT_TIME_NEVER;
+}
+
+void push_has_left(struct push_out *p, uint32_t bytes) {
+    uint32_t superpacket;
+    p->turn.left_bytes -= bytes < p->turn.left_bytes ? bytes : p->turn.left_bytes;
+    if (p->opened == p->count && !push_next(p, &superpacket)) leave(p);
+}
+
+/* ---- a transfer ---- */
+
 static void open_window(struct push_out *p) {
     uint32_t to = p->limit < p->count ? p->limit : p->count;
     for (; p->opened < to; p->opened++)
         p->super[p->opened % p->room] = (struct superpacket){.todo = 1}; /* cut when it is sent */
-    struct conn *c = p->tx->conn;
-    if (p->low < p->opened && weft_list_empty(&p->node)) weft_list_push_back(&c->bulk, &p->node);
-    conn_mark_ready(c);
+    if (!waits(p)) begin(p);
 }
 
 int push_start(struct tx *tx, const struct wire_oktosend *o) {
@@ -52,8 +103,10 @@ int push_start(struct tx *tx, const struct wire_oktosend *o) {
                            .staged = staged,
                            .room = room};
     weft_list_init(&p->node);
+    turn_init(&p->turn);
     if (tx->push) push_detach(tx->push);
     tx->push = p;
+    join(p);
     open_window(p);
     return 0;
 }
@@ -132,6 +185,7 @@ void push_acked(struct push_out *p, uint32_t superpacket, uint8_t chunk, uint32_
     struct superpacket *s = tx && superpacket >= p->low ? &p->super[superpacket % p->room] : NULL;
     if (s && s->chunk_bytes == chunk_bytes) {
         s->acked |= 1ull << chunk;
+        turn_arrived(&p->turn, chunk_bytes);
         s->todo &= ~(1ull << chunk);
         advance(p);
         slide(p, p->low); /* what is acknowledged is stored: no need to wait for WINDOW, which may be lost */
@@ -159,6 +213,7 @@ void push_announced(struct tx *tx) {
 }
 
 void push_detach(struct push_out *p) {
+    leave(p);
     weft_list_remove(&p->node);
     if (p->staged) end_staged(p);
     p->tx = NULL;

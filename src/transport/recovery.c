@@ -269,6 +269,7 @@ void recovery_tick(struct conn *c, uint64_t now) {
     recovery_relax(c, now);
     if (c->held && now >= c->hold_until_ns) conn_mark_ready(c);
     if (c->blocked && now >= c->retry_at_ns) conn_mark_ready(c);
+    if (c->turns_awaited) push_look_at_turns(c->engine, now);
     if (c->received.due_ns <= now || mtu_deadline(c) <= now) conn_mark_ready(c);
     if (c->reliable || c->state != CONN_UP) return;
     if (c->loss_at_ns <= now) detect_losses(c, now);
@@ -292,6 +293,7 @@ uint64_t recovery_deadline(const struct conn *c) {
     if (c->reliable) return t;
     if (!c->blocked) t = least(t, c->received.due_ns);
     if (!c->blocked) t = least(t, mtu_deadline(c));
+    if (c->turns_awaited) t = least(t, c->engine->turns_at_ns);
     t = least(t, c->loss_at_ns);
     t = least(t, probe_at(c));
     t = least(t, keepalive_at(c));

@@ -253,6 +253,7 @@ int network_start_node(struct sim *s, int index) {
                                 .accept = true,
                                 .eager_bytes = p->eager_bytes,
                                 .window_superpackets = p->window_superpackets,
+                                .bulk_patience_ns = p->bulk_patience_ns,
                                 .queue_bytes = 64u << 20,
                                 .keepalive_ns = WEFT_NS_PER_S,
                                 .connect_timeout_ns = 10 * WEFT_NS_PER_S,

@@ -30,6 +30,7 @@ static void choose_limits(struct sim *s) {
     p->tag_superpackets = (uint32_t)SIM_PICK(s, 0, 1, 3);
     p->eager_bytes = (uint32_t)SIM_PICK(s, 0, 1000, 16384, 65536);
     p->window_superpackets = (uint32_t)SIM_PICK(s, 1, 4, 16, 64);
+    p->bulk_patience_ns = s->seed / 3 % 3 * 5 * WEFT_NS_PER_MS;
     p->in_flight = (int)SIM_PICK(s, 1, 8, 24, 100);
     p->keyed = sim_chance(s, 0.5);
     p->true_ciphers = s->seed / 2 % 8 == 7;
@@ -116,7 +117,8 @@ void scenario_describe(const struct sim_params *p) {
         p->messages, p->bulk_max, p->one_way ? " (one way)" : "", p->eager_bytes, p->window_superpackets,
         p->tag_superpackets, p->tags_per_peer, p->tags_all, p->tag_entries,
         p->no_tags ? " (which has none)" : "", p->keyed ? "a" : "no");
-    printf("staged: %s, messages up to %u, %u superpackets, %u bytes of a peer, %u in all\n",
+    printf("staged: %s, messages up to %u, %u superpackets, %u bytes of a peer, %u in all; turns awaited "
+           "%.0f ms\n",
            p->no_staging ? "nothing" : "some", p->method2_bytes, p->method2_superpackets,
-           p->staging_peer_bytes, p->staging_bytes);
+           p->staging_peer_bytes, p->staging_bytes, (double)p->bulk_patience_ns / 1e6);
 }

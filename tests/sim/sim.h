@@ -39,6 +39,7 @@ struct sim_params {
     size_t packet_bytes, burst_max, window_bytes;
     uint32_t tag_superpackets, eager_bytes, window_superpackets;
     uint32_t tags_per_peer, tags_all, tag_entries, tag_min_bytes; /* as in the engine's and the adapter's */
+    uint64_t bulk_patience_ns;
     uint32_t method2_bytes, method2_superpackets, staging_peer_bytes, staging_bytes;
     bool no_staging;
     bool no_tags;      /* the adapter has none */

@@ -45,6 +45,7 @@ const struct bench_kind_info bench_kinds[BENCH_KINDS] = {
                     .compares = true,
                     .run = bench_run_scif},
     [BENCH_CLAIMS] = {.name = "claims", .compares = true, .run = bench_run_claims},
+    [BENCH_PAPER] = {.name = "paper002", .run = bench_run_paper},
 };
 
 atomic_bool bench_interrupted;
@@ -92,7 +93,13 @@ const struct command command_bench = {
         "                   each beside what it is compared with, and the goal; some half a minute\n"
         "  claims           every figure that the documents promise of the fabric: what was wanted, what "
         "was\n"
-        "                   measured, met or not; some minutes\n\n"
+        "                   measured, met or not; some minutes\n"
+        "  paper002         matmul on the device combinations of the paper on clOpenCL, in network "
+        "namespaces\n"
+        "                   with paced devices and scaled links: times and speed-ups beside the paper's, "
+        "the\n"
+        "                   model's and the ideal ones; a quarter of an hour, and only where weft was "
+        "built\n\n"
         "  --adapter NAME   one that `weft info` lists (default: shm); with self, a process and itself\n"
         "  --size S[,S...]  bytes of data in a message; K, M and G are 2^10, 2^20 and 2^30\n"
         "  --peers          let the tools of other message layers that are installed take turns with weft: "
@@ -115,9 +122,10 @@ const struct command command_bench = {
         "  --hosts A,B      listen on these addresses; B@NAME: the other process runs in the network\n"
         "                   namespace of that name (ip netns)\n"
         "  --no-pin         let the processes run on any CPU\n"
-        "  --quick          for claims: shorter and fewer turns\n"
+        "  --quick          for claims: shorter and fewer turns; for paper002: three combinations\n"
         "  --only NAME      for claims: only those whose names begin so; a name that there is not lists "
-        "them\n"
+        "them;\n"
+        "                   for paper002: only that order of the matrices, 8K, 16K or 24K\n"
         "  --json           one object a line\n"
         "  --csv            comma-separated values, with a heading\n",
     .run = run,

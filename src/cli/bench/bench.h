@@ -33,6 +33,7 @@ enum bench_kind {
     BENCH_MEMORY,
     BENCH_SCIF,
     BENCH_CLAIMS,
+    BENCH_PAPER,
     BENCH_KINDS
 };
 
@@ -71,7 +72,7 @@ struct bench_options {
     bool data_given;
     bool peers; /* other message layers' tools take turns with weft */
     bool quick;
-    const char *only; /* claims: those whose names begin so; NULL: all */
+    const char *only; /* claims: those whose names begin so; paper002: that order; NULL: all */
     bool pin;
     int cpu[2]; /* of this process and the other; -1: only one CPU */
 };
@@ -135,6 +136,7 @@ int bench_run_floor(struct bench_options *o);      /* floor.c */
 int bench_run_memory(struct bench_options *o);     /* memory.c */
 int bench_run_scif(struct bench_options *o);       /* scif.c */
 int bench_run_claims(struct bench_options *o);     /* claims.c */
+int bench_run_paper(struct bench_options *o);      /* paper.c */
 int bench_run_contest(struct bench_options *o);    /* contest.c: any of them, with --peers */
 
 #endif

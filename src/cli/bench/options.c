@@ -211,23 +211,25 @@ static void set_defaults(struct bench_options *o) {
     if (o->filter == BENCH_DEFAULT) o->filter = kind->compares || o->peers ? BENCH_EACH : BENCH_ALL;
 }
 
-static int check_claims(const struct bench_options *o) {
+/* Those that have adapters, sizes and so on of their own. */
+static int check_own(const struct bench_options *o) {
     const struct command *c = &command_bench;
-    if (o->kind != BENCH_CLAIMS)
+    if (o->kind != BENCH_CLAIMS && o->kind != BENCH_PAPER)
         return o->only || o->quick
-                   ? command_misuse(c, "--only and --quick are for claims, not for %s", o->name)
+                   ? command_misuse(c, "--only and --quick are for claims and paper002, not for %s", o->name)
                    : 0;
     if (o->adapter || o->sizes || o->security || o->data_given || o->peers)
         return command_misuse(c,
-                              "claims has adapters, sizes, data, security and peers of its own; --only NAME "
-                              "chooses");
+                              "%s has adapters, sizes, data, security and peers of its own; --only NAME "
+                              "chooses",
+                              o->name);
     return 0;
 }
 
 static int check(struct bench_options *o) {
     const struct command *c = &command_bench;
     const struct bench_kind_info *kind = &bench_kinds[o->kind];
-    int status = check_claims(o);
+    int status = check_own(o);
     if (status) return status;
     set_defaults(o);
     status = check_adapter(o->adapter);

@@ -12,7 +12,7 @@
 
 struct tool {
     const char *argv[TOOL_ARGS_MAX]; /* argv[0] is looked for on PATH */
-    const char *env[4];              /* "NAME=value", beside the present environment */
+    const char *env[8];              /* "NAME=value", beside the present environment */
     const char *input;               /* for its standard input; NULL: none */
     int cpu;                         /* -1: any */
     pid_t pid;                       /* 0: not running */

@@ -45,6 +45,7 @@ static void mark_failed(struct executor *x, uint64_t handle, unsigned kind, cl_i
 static void refuse_queued(struct executor *x, const struct wire_in *in, cl_int error) {
     uint64_t event = in->words[1], queue = in->words[2], options = in->words[3];
     bool read = executor_is_read(in->call);
+    if (in->call == WIRE_WRITE && in->write.keep) results_not_kept(x, in->write.keep);
     if (event && !(options & WIRE_TRANSIENT)) mark_failed(x, event, BK_EVENT, error);
     if (read && event) {
         struct wire_out out;

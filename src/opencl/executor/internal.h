@@ -13,6 +13,12 @@
 #define EXECUTOR_TEXT_MAX   ((uint64_t)4 << 20)   /* options, a kernel's name, an argument */
 #define EXECUTOR_HELD_MAX   ((size_t)256 << 20)   /* bytes of commands held back */
 
+/* Contents that the client may write again by naming their slot. */
+struct kept {
+    struct staging *data; /* held; NULL: none */
+    size_t bytes;
+};
+
 struct executor {
     const struct drivers *drivers;
     uint8_t token[NODE_TOKEN_BYTES];
@@ -31,6 +37,7 @@ struct executor {
     size_t held_bytes;         /* of incoming */
 
     struct staging_pool staging;
+    struct kept kept[WIRE_KEPT_MAX]; /* the serving thread only */
 
     pthread_mutex_t lock;    /* for the fields below; taken last, may be held while sending */
     struct ep *ep;           /* from executor_attach to the end of executor_run */
@@ -91,9 +98,10 @@ void keep_handle(struct object *o, void *handle, struct context_info *context);
 
 /* ---- transfer.c ---- */
 /* The data in staging memory: what was received there, or a copy of what came with the header; NULL: no
- * memory.
- */
+ * memory. */
 struct staging *transfer_data(struct call *c);
+/* Writes to the call's buffer, and takes the data over if it succeeds. */
+cl_int enqueue_write(struct call *c, size_t offset, struct staging *s, size_t size);
 
 /* ---- completion.c ---- */
 /* The watched commands of a queue, in the order of enqueueing: their ends are told so that none comes before
@@ -139,6 +147,7 @@ void results_send(struct executor *x, const struct wire_out *out, const void *da
 void results_reply(struct executor *x, uint64_t request, cl_int status, void *data,
                    size_t bytes); /* frees data */
 void results_event(struct executor *x, uint64_t event, cl_int status, const uint64_t *times);
+void results_not_kept(struct executor *x, uint64_t slot);
 void results_queue_error(struct executor *x, uint64_t queue, cl_int status);
 void results_retry(struct executor *x); /* sends what is kept, if it can now */
 bool results_congested(struct executor *x);
@@ -156,6 +165,11 @@ cl_int executor_set_svm_arg(cl_kernel k, cl_uint index, const struct object *mem
 /* ---- link.c ---- */
 void executor_take_linked(struct executor *x);
 void executor_drop_linked(struct executor *x);
+
+/* ---- kept.c ---- */
+/* Keeps the data, beside whoever has it, in place of what was in the slot. Slot 0: not. */
+void kept_put(struct executor *x, uint64_t slot, struct staging *s, size_t bytes);
+void kept_drop_all(struct executor *x);
 
 /* ---- build.c ---- */
 void builder_destroy(struct builder *b); /* waits for the build under way; NULL is nothing */

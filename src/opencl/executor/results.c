@@ -114,6 +114,12 @@ void results_event(struct executor *x, uint64_t event, cl_int status, const uint
     results_send(x, &out, NULL, 0, NULL, NULL);
 }
 
+void results_not_kept(struct executor *x, uint64_t slot) {
+    struct wire_out out;
+    wire_begin(&out, NOT_KEPT, not_kept, .slot = slot);
+    results_send(x, &out, NULL, 0, NULL, NULL);
+}
+
 void results_queue_error(struct executor *x, uint64_t queue, cl_int status) {
     struct wire_out out;
     wire_begin(&out, QUEUE_ERROR, queue_error, .queue = queue, .status = (uint64_t)(int64_t)status);

@@ -429,6 +429,7 @@ void executor_destroy(struct executor *x) {
     objects_fini(&x->objects);
     executor_release_sub_devices(x);
     capture_destroy(x);
+    kept_drop_all(x);
     staging_fini(&x->staging);
     weft_map_fini(&x->named);
     pthread_cond_destroy(&x->done_cond);

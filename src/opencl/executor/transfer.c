@@ -21,21 +21,23 @@ static bool outside(const struct object *mem, uint64_t offset, uint64_t size) {
     return offset > mem->size || size > mem->size - offset;
 }
 
-cl_int carry_out_write(struct call *c) {
+cl_int enqueue_write(struct call *c, size_t offset, struct staging *s, size_t size) {
     struct object *mem = c->object[3];
     cl_command_queue q = c->object[1]->handle;
-    size_t offset = c->in->write.offset, size = c->data_bytes;
     if (!size || outside(mem, offset, size)) return CL_INVALID_VALUE;
-    struct staging *s = transfer_data(c);
-    if (!s) return CL_OUT_OF_HOST_MEMORY;
     cl_event event, *out = enqueue_event(c, &event, true);
     cl_int err = DRIVER(q)->clEnqueueWriteBuffer(q, mem->handle, CL_FALSE, offset, size, s->mem, WAITS, out);
-    if (err) {
-        c->staging = s;
-        return err;
-    }
-    enqueue_track(c, event, COMPLETION_FREE, s, size);
-    return CL_SUCCESS;
+    if (!err) enqueue_track(c, event, COMPLETION_FREE, s, size);
+    return err;
+}
+
+cl_int carry_out_write(struct call *c) {
+    struct staging *s = transfer_data(c);
+    if (!s) return CL_OUT_OF_HOST_MEMORY;
+    kept_put(c->x, c->in->write.keep, s, c->data_bytes);
+    cl_int err = enqueue_write(c, c->in->write.offset, s, c->data_bytes);
+    if (err) c->staging = s;
+    return err;
 }
 
 cl_int carry_out_read(struct call *c) {

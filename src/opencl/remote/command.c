@@ -123,17 +123,28 @@ static cl_int encode_migrate(struct wire_out *m, const struct bk_command *c, uin
     return wire_add_array(m, c->u.migrate.mems, count) ? CL_SUCCESS : CL_OUT_OF_RESOURCES;
 }
 
-static cl_int encode(struct wire_out *m, const struct bk_command *c, uint64_t event, uint32_t options) {
+/* With the data, or with the name of what the executor has. */
+static cl_int encode_write(struct wire_out *m, const struct bk_command *c, uint64_t event, uint32_t options,
+                           const struct remote_reuse_choice *reuse) {
+    if (reuse->known) {
+        wire_begin(m, WRITE_KEPT, write_kept, .event = event, .queue = c->queue, .options = options,
+                   .mem = c->u.rw.mem, .offset = c->u.rw.offset, .slot = reuse->slot);
+    } else {
+        wire_begin(m, WRITE, write, .event = event, .queue = c->queue, .options = options, .mem = c->u.rw.mem,
+                   .offset = c->u.rw.offset, .keep = reuse->slot);
+    }
+    return CL_SUCCESS;
+}
+
+static cl_int encode(struct wire_out *m, const struct bk_command *c, uint64_t event, uint32_t options,
+                     const struct remote_reuse_choice *reuse) {
     switch (c->op) {
     case BK_NDRANGE: return encode_ndrange(m, c, event, options);
     case BK_READ:
         wire_begin(m, READ, read, .event = event, .queue = c->queue, .options = options, .mem = c->u.rw.mem,
                    .offset = c->u.rw.offset, .size = c->u.rw.size);
         return CL_SUCCESS;
-    case BK_WRITE:
-        wire_begin(m, WRITE, write, .event = event, .queue = c->queue, .options = options, .mem = c->u.rw.mem,
-                   .offset = c->u.rw.offset);
-        return CL_SUCCESS;
+    case BK_WRITE: return encode_write(m, c, event, options, reuse);
     case BK_READ_RECT:
     case BK_WRITE_RECT: return encode_rect(m, c, event, options);
     case BK_COPY:
@@ -161,6 +172,7 @@ struct payload {
     void *owned;
     size_t bytes;
     bool borrowed;
+    struct remote_reuse_choice reuse;
 };
 
 static bool is_read(enum bk_op op) { return op == BK_READ || op == BK_READ_RECT || op == BK_READ_IMAGE; }
@@ -203,6 +215,15 @@ static cl_int prepare_read(const struct bk_command *c, struct remote_record *r) 
     return r->packed ? CL_SUCCESS : CL_OUT_OF_HOST_MEMORY;
 }
 
+/* Contents that the executor has already do not travel. */
+static void look_for_reuse(struct remote_node *n, struct payload *p) {
+    remote_reuse_begin(n, &p->reuse, p->data, p->bytes);
+    if (!p->reuse.known) return;
+    p->data = NULL;
+    p->bytes = 0;
+    p->borrowed = false;
+}
+
 /* ---- enqueue ---- */
 static bool send_command(struct remote_node *n, const struct wire_out *m, struct payload *p,
                          struct remote_record *r) {
@@ -227,7 +248,7 @@ static cl_int send_with(struct backend *b, const struct bk_command *c, struct pa
     bool told = r && r->want_result;
     uint32_t options = (told ? WIRE_NOTIFY : 0) | (c->want_event ? 0 : WIRE_TRANSIENT);
     struct wire_out m;
-    if (!err) err = encode(&m, c, told ? r->handle : 0, options);
+    if (!err) err = encode(&m, c, told ? r->handle : 0, options, &p->reuse);
     if (!err && !wire_add_array(&m, waits.at, waits.count)) err = CL_OUT_OF_RESOURCES;
     if (!err && !send_command(n, &m, p, r)) err = CL_OUT_OF_RESOURCES;
     release_waits(b, &waits);
@@ -269,6 +290,7 @@ cl_int remote_enqueue(struct backend *b, const struct bk_command *c, bk_ref *eve
     struct payload p = {0};
     cl_int err = is_write(c->op) ? prepare_write(c, &p) : CL_SUCCESS;
     if (err) return err;
+    if (c->op == BK_WRITE && p.borrowed) look_for_reuse(n, &p);
     struct remote_record *r = NULL;
     if (c->want_event || c->on_complete || c->blocking || read || p.borrowed) {
         r = remote_record_create(n, c->queue);
@@ -276,8 +298,11 @@ cl_int remote_enqueue(struct backend *b, const struct bk_command *c, bk_ref *eve
     }
     if (!err && read) err = prepare_read(c, r);
     if (r) expect_result(r, c, read);
+    if (r && p.borrowed) r->bytes = p.bytes;
+    if (r && p.reuse.slot && !p.reuse.known) r->keep_slot = p.reuse.slot;
     if (!err) remote_put_after(n, c, r, read || p.borrowed);
     if (!err) err = send_with(b, c, &p, r);
+    remote_reuse_end(n, &p.reuse, !err);
     free(p.owned);
     if (err)
         err = give_up(r, c, err);

@@ -22,6 +22,34 @@ struct remote_slot {
     void *record;
 };
 
+/* Contents that the executor has (reuse.c). */
+#define REMOTE_HASH_BYTES 32
+enum { REMOTE_KEPT_FREE, REMOTE_KEPT_ON_ITS_WAY, REMOTE_KEPT_REFUSED, REMOTE_KEPT_THERE, REMOTE_KEPT_LOST };
+struct remote_kept {
+    atomic_int state;
+    uint8_t hash[REMOTE_HASH_BYTES];
+    size_t bytes;
+    uint64_t used; /* by the clock */
+};
+struct remote_reuse {
+    pthread_mutex_t lock; /* taken before the node's; not for `state` */
+    struct remote_kept kept[WIRE_KEPT_MAX];
+    size_t cap_bytes, used_bytes;
+    uint64_t least_Bps, clock;
+    uint64_t missed_bytes; /* looked for in vain since something was found */
+    unsigned skipped;
+};
+/* What was done about one write. */
+struct remote_reuse_choice {
+    uint64_t slot;      /* where the data is, or shall be kept; 0: neither */
+    bool known, locked; /* known: it is there, and need not travel */
+};
+/* How fast large data travels to the node while some does. */
+struct remote_rate {
+    uint64_t bytes, busy_ns, since_ns;
+    unsigned under_way;
+};
+
 struct remote_node {
     struct weft_list link; /* in the hub */
     struct remote_hub *hub;
@@ -44,9 +72,12 @@ struct remote_node {
     struct weft_map requests;
     uint64_t last_request;
     uint32_t next_sub_device;
+    struct remote_rate rate;
     struct weft_list arriving; /* results whose data is on its way */
     uint64_t last_transfer;
     struct weft_list transfers, deferred; /* of records: by in_node; by link */
+
+    struct remote_reuse reuse;
 };
 
 struct remote_backend {
@@ -101,6 +132,7 @@ struct remote_record {
     cl_ulong times[4];
     bk_complete_fn *fn;
     void *arg;
+    uint64_t keep_slot;  /* WRITE: where the executor keeps the data, or 0 */
     void *host, *packed; /* READ: where the data goes (packed: first, then spread over box) */
     size_t bytes;
     struct remote_box box;
@@ -191,6 +223,18 @@ void remote_requests_lost(struct remote_node *n);
 int64_t remote_clock_offset(uint64_t asked_ns, uint64_t answered_ns, uint64_t clock, bool same_machine);
 void remote_arriving_lost(struct remote_node *n); /* after the disconnect, which ends them without a word */
 void remote_on_result(void *hub, struct ep_peer *peer, const struct ep_msg *msg, struct ep_sink *sink);
+
+/* ---- reuse.c ---- */
+void remote_reuse_init(struct remote_reuse *u);
+/* Around the sending of a write that has an end which the endpoint tells: what may be done. */
+void remote_reuse_begin(struct remote_node *n, struct remote_reuse_choice *choice, const void *data,
+                        size_t bytes);
+void remote_reuse_end(struct remote_node *n, struct remote_reuse_choice *choice, bool sent);
+void remote_reuse_stored(struct remote_node *n, uint64_t slot,
+                         bool stored);                           /* the endpoint is done with the write */
+void remote_reuse_refused(struct remote_node *n, uint64_t slot); /* the executor keeps nothing there */
+void remote_rate_begin(struct remote_rate *r, uint64_t now);
+void remote_rate_end(struct remote_rate *r, uint64_t now, size_t bytes);
 
 /* ---- rect.c ---- */
 /* What a rect or image transfer moves. False: nothing, or more than there can be. */

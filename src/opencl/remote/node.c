@@ -33,6 +33,7 @@ struct remote_node *remote_node_create(struct remote_hub *h, uint32_t id, const 
     weft_list_init(&n->transfers);
     weft_list_init(&n->deferred);
     weft_map_init(&n->requests);
+    remote_reuse_init(&n->reuse);
     return n;
 }
 
@@ -57,6 +58,7 @@ static void drop_slots(struct remote_node *n) {
 void remote_node_destroy(struct remote_node *n) {
     drop_slots(n);
     weft_map_fini(&n->requests);
+    pthread_mutex_destroy(&n->reuse.lock);
     pthread_mutex_destroy(&n->lock);
     pthread_mutex_destroy(&n->send_lock);
     free(n);

@@ -134,6 +134,7 @@ void remote_record_sending(struct remote_record *r) {
     pthread_mutex_lock(&n->lock);
     r->sending = true;
     r->holds++;
+    remote_rate_begin(&n->rate, weft_now_ns());
     begin_transfer(r);
     pthread_mutex_unlock(&n->lock);
 }
@@ -155,8 +156,10 @@ static void release_deferred(struct remote_node *n) {
 void remote_record_sent(void *record, int status) {
     struct remote_record *r = record;
     struct remote_node *n = r->node;
+    if (r->keep_slot) remote_reuse_stored(n, r->keep_slot, status == 0);
     pthread_mutex_lock(&n->lock);
     r->sending = false;
+    remote_rate_end(&n->rate, weft_now_ns(), status ? 0 : r->bytes);
     end_transfer(r);
     if (r->result_in) weft_list_push_back(&n->deferred, &r->link);
     put_locked(r);

@@ -223,6 +223,7 @@ void remote_on_result(void *hub, struct ep_peer *peer, const struct ep_msg *msg,
     case WIRE_EVENT: take_event(n, &in); break;
     case WIRE_READ_DATA: take_read(n, &in, msg, sink); break;
     case WIRE_QUEUE_ERROR: take_queue_error(n, &in); break;
+    case WIRE_NOT_KEPT: remote_reuse_refused(n, in.not_kept.slot); break;
     case WIRE_PRINTF: take_print(n, msg, sink); break;
     }
 }

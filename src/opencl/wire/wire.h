@@ -22,6 +22,7 @@
 #define WIRE_WAITS_MAX       64u  /* events of one command; more are gathered by markers */
 #define WIRE_INLINE_BYTES    512u /* argument bytes that travel in the header */
 #define WIRE_PATTERN_BYTES   128u
+#define WIRE_KEPT_MAX        256u /* slots for contents that an executor keeps, from 1 on */
 #define WIRE_HANDLES_MAX     (1u << 20)
 #define WIRE_SUB_DEVICES     (1u << 16) /* the first number of a sub-device */
 #define WIRE_SUB_DEVICES_MAX (1u << 20) /* in all: a number is not used twice */
