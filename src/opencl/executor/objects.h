@@ -36,10 +36,10 @@ struct object {
     size_t size;                     /* buffers */
     cl_mem_object_type image_type;   /* images; else 0 */
     size_t extent[3], element_bytes; /* images: as origins and regions count, and bytes of an element */
-    void *svm, *svm_whole;           /* memory over shared virtual memory: where it begins, what the driver gave */
-    struct context_info *context;    /* held */
-    struct lane *lane;               /* queues: held */
-    struct weft_list dirty;          /* queues: in the executor's list of those to be flushed */
+    void *svm, *svm_whole; /* memory over shared virtual memory: where it begins, what the driver gave */
+    struct context_info *context; /* held */
+    struct lane *lane;            /* queues: held */
+    struct weft_list dirty;       /* queues: in the executor's list of those to be flushed */
 };
 struct objects {
     struct object *chunks[WIRE_HANDLES_MAX / OBJECT_CHUNK];
