@@ -90,7 +90,7 @@ void handover__rect(struct cltest *t) {
     unsigned char *wide = calloc(1, 64 * 64);
     struct handover h;
     cl_event filled;
-    cl_command_queue q = t->queue[t->other];
+    cl_command_queue q = cltest_queue(t, 0, 0);
     CHECK(wide);
     begin(t, &h, 1000);
     OK(clEnqueueReadBufferRect(t->queue[0], h.from, CL_FALSE, zero, at, region, 50, 0, 64, 0, wide, 1,
@@ -98,6 +98,7 @@ void handover__rect(struct cltest *t) {
     OK(clEnqueueWriteBufferRect(q, h.to, CL_FALSE, zero, at, region, 50, 0, 64, 0, wide, 1, &filled, NULL));
     end(t, &h, q);
     OK(clReleaseEvent(filled));
+    OK(clReleaseCommandQueue(q));
     free(wide);
 }
 
