@@ -35,7 +35,9 @@ if [ -n "$sanitizer" ]; then
     export LSAN_OPTIONS="suppressions=$tests/lsan.supp:print_suppressions=0${LSAN_OPTIONS:+:$LSAN_OPTIONS}"
     # Without TSan's second of sleep at every end: some tests look at how soon a program ends. A child of a process with
     # threads may start some too.
-    export ASAN_OPTIONS="log_path=$scratch/report${ASAN_OPTIONS:+:$ASAN_OPTIONS}"
+    # Of variables of threads in libraries that are loaded late, ASan guesses where their memory begins, from what lies
+    # before it, and where it guesses wrong its search for leaks crashes; it finds that memory without, too.
+    export ASAN_OPTIONS="log_path=$scratch/report:intercept_tls_get_addr=0${ASAN_OPTIONS:+:$ASAN_OPTIONS}"
     export TSAN_OPTIONS="log_path=$scratch/report:atexit_sleep_ms=0:die_after_fork=0${TSAN_OPTIONS:+:$TSAN_OPTIONS}"
 fi
 

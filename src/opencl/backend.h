@@ -34,7 +34,11 @@ enum bk_op {
     BK_NDRANGE, BK_READ, BK_WRITE, BK_READ_RECT, BK_WRITE_RECT, BK_COPY, BK_COPY_RECT, BK_FILL,
     BK_MARKER, BK_BARRIER,   /* with an empty wait list: wait for all before them */
     BK_MIGRATE,              /* a hint; flags as in clEnqueueMigrateMemObjects */
-    BK_MAP, BK_UNMAP         /* direct only (caps.map): the driver's own mapping */
+    BK_MAP, BK_UNMAP,        /* direct only (caps.map): the driver's own mapping */
+    BK_READ_IMAGE, BK_WRITE_IMAGE, BK_COPY_IMAGE, BK_FILL_IMAGE, BK_COPY_IMAGE_TO_BUFFER, BK_COPY_BUFFER_TO_IMAGE,
+    BK_MAP_IMAGE,            /* as BK_MAP; ended by BK_UNMAP */
+    /* direct only: */
+    BK_NATIVE, BK_SVM_COPY, BK_SVM_FILL, BK_SVM_MAP, BK_SVM_UNMAP, BK_SVM_MIGRATE
 };
 
 struct bk_command {
@@ -42,13 +46,14 @@ struct bk_command {
     bk_ref queue;
     cl_uint wait_count;
     const bk_ref *waits;         /* events of this backend only (user events bridge to others) */
-    bool blocking;               /* READ, WRITE, their rects and MAP: return when done; the result is the command's */
+    bool blocking;               /* READ, WRITE, their rects and images, and MAP: return when done; the result is the command's */
     bool want_event;             /* *event is set, to be released by the caller */
     bk_complete_fn *on_complete; /* optional */
     void *arg;
     union {
         struct { bk_ref kernel; cl_uint dims; size_t offset[3], global[3], local[3]; bool has_offset, has_local; } ndrange;
-        /* READ, WRITE: `host` must stay until the command completes (READ: is written until then). */
+        /* READ, WRITE: `host` must stay until the command completes (READ: is written until then; WRITE: may be read as
+         * soon as the command is enqueued). The data of two READs under way may come in any order. Both unless direct. */
         struct { bk_ref mem; size_t offset, size; void *host; const void *host_src; } rw;
         struct {
             bk_ref mem;
@@ -66,17 +71,64 @@ struct bk_command {
         struct { cl_uint count; const bk_ref *mems; cl_mem_migration_flags flags; } migrate;
         struct { bk_ref mem; cl_map_flags flags; size_t offset, size; void **out; } map;
         struct { bk_ref mem; void *ptr; } unmap;
+        /* Images: origins and regions in elements, as OpenCL's calls have them (unused dimensions: origin 0, region 1). */
+        struct {
+            bk_ref mem;
+            size_t origin[3], region[3];
+            size_t element_bytes;
+            size_t row_pitch, slice_pitch; /* of the host memory: from one [1] to the next, from one [2] to the next; slice_pitch
+                                              0 for images without slices; of a 1D array both are from layer to layer */
+            void *host;
+            const void *host_src;
+        } image;
+        struct { bk_ref src, dst; size_t src_origin[3], dst_origin[3], region[3]; } copy_image;
+        struct { bk_ref image, buffer; size_t origin[3], region[3], offset; } image_buffer; /* either way */
+        struct { bk_ref mem; size_t origin[3], region[3]; uint32_t color[4]; } fill_image;  /* color: the bits of its channels */
+        struct {
+            bk_ref mem;
+            cl_map_flags flags;
+            size_t origin[3], region[3], *row_pitch, *slice_pitch; /* the pitches are set */
+            void **out;
+        } map_image;
+        struct {
+            void(CL_CALLBACK *fn)(void *);
+            void *args;
+            size_t bytes;
+            cl_uint count;
+            const bk_ref *mems;
+            const void **places;
+        } native;
+        /* As the calls have them: COPY dst, src, size; FILL dst, pattern, size; MAP dst, size, map_flags; UNMAP dst. */
+        struct { void *dst; const void *src, *pattern; size_t pattern_size, size; cl_map_flags map_flags; } svm;
+        struct { cl_uint count; const void **ptrs; const size_t *sizes; cl_mem_migration_flags flags; } svm_migrate;
     } u;
 };
 
 /* A kernel argument's value. */
-enum bk_arg_kind { BK_ARG_BYTES, BK_ARG_MEM, BK_ARG_LOCAL, BK_ARG_SAMPLER };
+enum bk_arg_kind { BK_ARG_BYTES, BK_ARG_MEM, BK_ARG_LOCAL, BK_ARG_SAMPLER, BK_ARG_SVM };
 struct bk_arg {
     enum bk_arg_kind kind;
     cl_uint index;
     size_t size;          /* as the program gave it */
     const void *bytes;    /* BYTES */
-    bk_ref ref;           /* MEM (0: a NULL buffer), SAMPLER */
+    bk_ref ref;           /* MEM (0: a NULL buffer), SAMPLER; SVM: the allocation's, if it has one */
+    const void *pointer;  /* SVM; its offset in the allocation is in size */
+};
+
+/* An image to be made. */
+struct bk_image {
+    cl_mem_flags flags;
+    cl_image_format format;
+    cl_image_desc desc; /* pitches 0 unless of host or of the parent; mem_object is not looked at */
+    bk_ref parent;      /* buffer or image that it shares memory with; 0: none */
+    void *host;         /* as in create_buffer */
+    bool check;         /* wait for the device's own verdict */
+};
+
+struct bk_sampler {
+    cl_bool normalized_coords;
+    cl_addressing_mode addressing;
+    cl_filter_mode filter;
 };
 
 /* The result of a build (and of taking binaries): everything that the program may ask about later. NULL meta: the
@@ -92,6 +144,11 @@ struct backend_ops {
     cl_int (*create_buffer)(struct backend *b, bk_ref context, cl_mem_flags flags, size_t size, void *host, bk_ref *out);
     cl_int (*create_sub_buffer)(struct backend *b, bk_ref parent, cl_mem_flags flags, size_t origin, size_t size,
                                 bk_ref *out);
+    cl_int (*create_image)(struct backend *b, bk_ref context, const struct bk_image *image, bk_ref *out);
+    /* Waits for the answer. Heap; caller frees (NULL, 0: none). */
+    cl_int (*image_formats)(struct backend *b, bk_ref context, cl_mem_flags flags, cl_mem_object_type type,
+                            cl_image_format **out, cl_uint *count);
+    cl_int (*create_sampler)(struct backend *b, bk_ref context, const struct bk_sampler *sampler, bk_ref *out);
     cl_int (*create_program_source)(struct backend *b, bk_ref context, const char *source, size_t bytes, bk_ref *out);
     /* Waits for the answer: binary_status (may be NULL) and the result depend on it. */
     cl_int (*create_program_binary)(struct backend *b, bk_ref context, cl_uint device_count, const cl_uint *devices,
@@ -102,6 +159,37 @@ struct backend_ops {
                     const char *options, bk_built_fn *built, void *arg);
     /* Waits for the answer. One heap blob a device of the program's context, in its order (NULL, 0: none); caller frees. */
     cl_int (*get_binaries)(struct backend *b, bk_ref program, cl_uint device_count, unsigned char **blobs, size_t *sizes);
+    /* As build. names: as the program includes the headers. */
+    cl_int (*compile)(struct backend *b, bk_ref program, cl_uint device_count, const cl_uint *devices,
+                      const char *options, cl_uint header_count, const bk_ref *headers, const char *const *names,
+                      bk_built_fn *built, void *arg);
+    /* Makes a program; *out is set before `built` is called, and 0 if there is none. */
+    cl_int (*link)(struct backend *b, bk_ref context, cl_uint device_count, const cl_uint *devices,
+                   const char *options, cl_uint input_count, const bk_ref *inputs, bk_built_fn *built, void *arg,
+                   bk_ref *out);
+    cl_int (*create_program_builtin)(struct backend *b, bk_ref context, cl_uint device_count, const cl_uint *devices,
+                                     const char *names, bk_built_fn *built, void *arg, bk_ref *out);
+    /* Wait for the answer. */
+    cl_int (*create_program_il)(struct backend *b, bk_ref context, const void *il, size_t bytes, bk_ref *out);
+    cl_int (*set_specialization)(struct backend *b, bk_ref program, cl_uint id, size_t size, const void *value);
+    /* Waits for the answer. Sub-devices have numbers of the backend's, from *first on, to be used as a device's is, and
+     * released one by one; *out tells what they are, in its one platform. out NULL: only their count. */
+    cl_int (*create_sub_devices)(struct backend *b, cl_uint device, const cl_device_partition_property *properties,
+                                 size_t property_count, cl_uint *count, cl_uint *first, struct inventory **out);
+    void (*release_sub_device)(struct backend *b, cl_uint number);
+    /* Waits for the answer: *size bytes of it, at most room in `value`. */
+    cl_int (*sub_group_info)(struct backend *b, bk_ref kernel, cl_uint device, cl_kernel_sub_group_info param,
+                             size_t input_count, const size_t *input, size_t room, void *value, size_t *size);
+    /* Shared virtual memory, of the device's coarse-grained kind where the backend is remote: the same addresses are taken
+     * in this process and hold the host's contents; *out is a BK_MEM of the device's contents. Direct: *out is 0, and the
+     * BK_SVM commands do the rest. Waits for the answer. */
+    cl_int (*svm_alloc)(struct backend *b, bk_ref context, cl_svm_mem_flags flags, size_t size, cl_uint alignment,
+                        void **ptr, bk_ref *out);
+    void (*svm_free)(struct backend *b, bk_ref context, void *ptr, size_t size, bk_ref ref);
+    /* What a kernel uses without having it as an argument. */
+    cl_int (*set_exec_svm)(struct backend *b, bk_ref kernel, cl_uint count, void *const *ptrs, const bk_ref *refs);
+    /* Both clocks at one moment; device_ns NULL: only the host's. */
+    cl_int (*timers)(struct backend *b, cl_uint device, cl_ulong *device_ns, cl_ulong *host_ns);
     cl_int (*create_kernel)(struct backend *b, bk_ref program, const char *name, bk_ref *out);
     /* check: wait for the device's own verdict (an argument whose size the meta data does not tell). */
     cl_int (*set_arg)(struct backend *b, bk_ref kernel, const struct bk_arg *a, bool check);

@@ -35,6 +35,8 @@ struct inventory {
 struct drivers;
 /* Asks all drivers; a query that a driver refuses is left out. NULL only without memory. */
 struct inventory *inventory_collect(const struct drivers *drivers);
+/* The same of these devices alone, as one platform. */
+struct inventory *inventory_collect_devices(cl_uint count, const cl_device_id *devices);
 void inventory_free(struct inventory *inv);
 /* Heap blob; caller frees. NULL: no memory. */
 void *inventory_encode(const struct inventory *inv, size_t *bytes);

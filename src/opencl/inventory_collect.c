@@ -63,18 +63,33 @@ static void ask_ranges(struct inventory_infos *infos, query_fn *query, const voi
     }
 }
 
-static bool collect_platform(struct inventory_platform *out, const struct driver_platform *p) {
-    ask_ranges(&out->infos, query_platform, p, platform_params,
-               sizeof platform_params / sizeof *platform_params);
-    out->devices = calloc(p->device_count + 1, sizeof *out->devices);
+static bool collect_devices(struct inventory_platform *out, cl_uint count, const cl_device_id *devices) {
+    out->devices = calloc((size_t)count + 1, sizeof *out->devices);
     if (!out->devices) return false;
-    for (cl_uint i = 0; i < p->device_count && i < INVENTORY_COUNT_MAX; i++) {
+    for (cl_uint i = 0; i < count && i < INVENTORY_COUNT_MAX; i++) {
         struct inventory_device *d = &out->devices[out->device_count++];
-        ask_ranges(&d->infos, query_device, p->devices[i], device_params,
+        ask_ranges(&d->infos, query_device, devices[i], device_params,
                    sizeof device_params / sizeof *device_params);
         if (!inventory_pick_device(d)) return false;
     }
     return inventory_pick_platform(out);
+}
+
+static bool collect_platform(struct inventory_platform *out, const struct driver_platform *p) {
+    ask_ranges(&out->infos, query_platform, p, platform_params,
+               sizeof platform_params / sizeof *platform_params);
+    return collect_devices(out, p->device_count, p->devices);
+}
+
+struct inventory *inventory_collect_devices(cl_uint count, const cl_device_id *devices) {
+    struct inventory *inv = calloc(1, sizeof *inv);
+    if (!inv) return NULL;
+    inv->host = strdup("");
+    inv->platforms = calloc(1, sizeof *inv->platforms);
+    if (inv->platforms) inv->platform_count = 1;
+    if (inv->host && inv->platforms && collect_devices(inv->platforms, count, devices)) return inv;
+    inventory_free(inv);
+    return NULL;
 }
 
 struct inventory *inventory_collect(const struct drivers *drivers) {

@@ -8,7 +8,14 @@
 #define CL_TARGET_OPENCL_VERSION 300
 #include <CL/cl.h>
 
+/* What clSetKernelArg takes for an argument. */
+enum arg_takes {
+    TAKES_UNKNOWN, TAKES_VALUE, TAKES_MEM, TAKES_LOCAL, TAKES_SAMPLER, TAKES_QUEUE,
+    TAKES_KINDS
+};
+
 struct arg_meta {
+    enum arg_takes takes;
     cl_kernel_arg_address_qualifier address;
     cl_kernel_arg_access_qualifier access;
     cl_kernel_arg_type_qualifier type_qualifier;
@@ -41,9 +48,20 @@ struct program_meta {
 struct _cl_icd_dispatch;
 /* Asks the driver. devices: those of the program's context, in its order. NULL: no memory. */
 struct program_meta *program_meta_collect(cl_program program, cl_uint device_count, const cl_device_id *devices);
+/* The same of a program of built-in kernels, which is never built and yet executable. names: with semicolons between. */
+struct program_meta *program_meta_collect_builtin(cl_program program, const char *names, cl_uint device_count,
+                                                  const cl_device_id *devices);
 void program_meta_free(struct program_meta *m);
 void *program_meta_encode(const struct program_meta *m, size_t *bytes);
 struct program_meta *program_meta_decode(const void *blob, size_t bytes);   /* checks everything */
+/* What an argument of a driver's kernel takes, told by the driver; where it does not tell, found out by setting the
+ * argument to nothing: only for an argument that was not set before. */
+enum arg_takes meta_arg_takes(cl_kernel kernel, cl_uint index);
+/* Whether kernels can be made of what was built for a device: it is not only compiled, nor a library. */
+static inline bool program_meta_executable(const struct program_device_meta *d) {
+    return d->status == CL_BUILD_SUCCESS && d->binary_type != CL_PROGRAM_BINARY_TYPE_COMPILED_OBJECT &&
+           d->binary_type != CL_PROGRAM_BINARY_TYPE_LIBRARY;
+}
 const struct kernel_meta *program_meta_kernel(const struct program_meta *m, const char *name);
 
 #endif

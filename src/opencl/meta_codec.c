@@ -8,11 +8,11 @@
 #include "opencl/meta_private.h"
 
 #define META_MAGIC          0x4d505457u /* "WTPM" */
-#define META_VERSION        1u
-#define DEVICE_BYTES        32u /* the least that each takes, encoded */
+#define META_VERSION        2u
+#define DEVICE_BYTES        24u /* the least that each takes, encoded */
 #define KERNEL_BYTES        12u
 #define KERNEL_DEVICE_BYTES 56u
-#define ARG_BYTES           32u
+#define ARG_BYTES           33u
 
 /* Strings that may be NULL carry a flag. */
 static void put_optional(struct weft_writer *w, const char *s) {
@@ -26,6 +26,7 @@ static void put_kernel(struct weft_writer *w, const struct kernel_meta *k, cl_ui
     weft_put_u32(w, k->arg_count);
     for (cl_uint i = 0; i < k->arg_count; i++) {
         const struct arg_meta *a = &k->args[i];
+        weft_put_u8(w, a->takes);
         weft_put_u8(w, a->known);
         weft_put_u32(w, a->address);
         weft_put_u32(w, a->access);
@@ -86,6 +87,8 @@ static char *get_optional(struct weft_reader *r) {
 }
 
 static void get_arg(struct weft_reader *r, struct arg_meta *a) {
+    a->takes = weft_get_u8(r);
+    if (a->takes >= TAKES_KINDS) r->failed = true;
     a->known = weft_get_u8(r);
     a->address = weft_get_u32(r);
     a->access = weft_get_u32(r);

@@ -42,12 +42,49 @@ static bool collect_device(struct program_device_meta *out, cl_program program, 
     return out->log && out->options;
 }
 
+/* Setting to nothing: a NULL handle, and no value at all, each of a handle's size. A buffer may be either,
+ * local memory must have no value, a value must be one. PoCL takes a NULL image or sampler, so that one of
+ * these looks like a value of eight bytes; but of a struct, it takes less than all. */
+enum arg_takes meta_try_arg(cl_kernel kernel, cl_uint i) {
+    const void *none = NULL;
+    cl_int handle = DRIVER(kernel)->clSetKernelArg(kernel, i, sizeof none, &none);
+    cl_int absent = DRIVER(kernel)->clSetKernelArg(kernel, i, sizeof none, NULL);
+    if (absent == CL_SUCCESS) return handle == CL_SUCCESS ? TAKES_MEM : TAKES_LOCAL;
+    switch (handle) {
+    case CL_SUCCESS:
+        handle = DRIVER(kernel)->clSetKernelArg(kernel, i, sizeof none / 2, &none);
+        return handle == CL_SUCCESS ? TAKES_VALUE : TAKES_UNKNOWN;
+    case CL_INVALID_ARG_SIZE: return TAKES_VALUE;
+    case CL_INVALID_MEM_OBJECT: return TAKES_MEM;
+    case CL_INVALID_SAMPLER: return TAKES_SAMPLER;
+    case CL_INVALID_DEVICE_QUEUE: return TAKES_QUEUE;
+    default: return TAKES_UNKNOWN;
+    }
+}
+
+static cl_int ask_address(cl_kernel kernel, cl_uint i, cl_kernel_arg_address_qualifier *out) {
+    const cl_icd_dispatch *d = DRIVER(kernel);
+    if (!d->clGetKernelArgInfo) return CL_KERNEL_ARG_INFO_NOT_AVAILABLE;
+    return d->clGetKernelArgInfo(kernel, i, CL_KERNEL_ARG_ADDRESS_QUALIFIER, sizeof *out, out, NULL);
+}
+
+enum arg_takes meta_arg_takes(cl_kernel kernel, cl_uint i) {
+    const cl_icd_dispatch *d = DRIVER(kernel);
+    cl_kernel_arg_address_qualifier address = CL_KERNEL_ARG_ADDRESS_PRIVATE;
+    if (ask_address(kernel, i, &address)) return meta_try_arg(kernel, i);
+    if (address != CL_KERNEL_ARG_ADDRESS_PRIVATE) return meta_type_takes(address, NULL);
+    char *type = ASK_STRING(d->clGetKernelArgInfo(kernel, i, CL_KERNEL_ARG_TYPE_NAME, room, text, &size));
+    enum arg_takes takes = meta_type_takes(address, type);
+    free(type);
+    return takes == TAKES_UNKNOWN ? meta_try_arg(kernel, i) : takes;
+}
+
 static void collect_arg(struct arg_meta *a, cl_kernel kernel, cl_uint i) {
     const cl_icd_dispatch *d = DRIVER(kernel);
-    if (!d->clGetKernelArgInfo) return;
-    cl_int err = d->clGetKernelArgInfo(kernel, i, CL_KERNEL_ARG_ADDRESS_QUALIFIER, sizeof a->address,
-                                       &a->address, NULL);
-    if (err) return;
+    if (ask_address(kernel, i, &a->address)) {
+        a->takes = meta_try_arg(kernel, i);
+        return;
+    }
     a->known = true;
     a->access = CL_KERNEL_ARG_ACCESS_NONE;
     d->clGetKernelArgInfo(kernel, i, CL_KERNEL_ARG_ACCESS_QUALIFIER, sizeof a->access, &a->access, NULL);
@@ -56,6 +93,7 @@ static void collect_arg(struct arg_meta *a, cl_kernel kernel, cl_uint i) {
     a->type_name = ASK_STRING(d->clGetKernelArgInfo(kernel, i, CL_KERNEL_ARG_TYPE_NAME, room, text, &size));
     a->name = ASK_STRING(d->clGetKernelArgInfo(kernel, i, CL_KERNEL_ARG_NAME, room, text, &size));
     a->size = meta_arg_size(a->address, a->type_name);
+    a->takes = meta_type_takes(a->address, a->type_name);
 }
 
 static void collect_group(struct kernel_device_meta *out, cl_kernel kernel, cl_device_id device) {
@@ -108,19 +146,53 @@ static bool collect_kernels(struct program_meta *m, cl_program program, const cl
     return ok;
 }
 
-struct program_meta *program_meta_collect(cl_program program, cl_uint device_count,
-                                          const cl_device_id *devices) {
+/* By their names: some drivers do not tell built-in kernels otherwise. */
+static bool collect_named(struct program_meta *m, cl_program program, const cl_device_id *devices,
+                          const char *names) {
+    size_t room = 1;
+    for (const char *at = names; *at; at++) room += *at == ';';
+    char *copy = strdup(names), *save = NULL;
+    m->kernels = calloc(room, sizeof *m->kernels);
+    bool ok = copy && m->kernels;
+    for (char *name = ok ? strtok_r(copy, ";", &save) : NULL; ok && name; name = strtok_r(NULL, ";", &save)) {
+        cl_kernel k = DRIVER(program)->clCreateKernel(program, name, NULL);
+        if (!k) continue;
+        ok = collect_kernel(&m->kernels[m->kernel_count++], k, m, devices);
+        DRIVER(k)->clReleaseKernel(k);
+    }
+    for (cl_uint i = 0; !m->kernel_count && i < m->device_count; i++) m->devices[i].status = CL_BUILD_ERROR;
+    free(copy);
+    return ok;
+}
+
+/* builtin: the names of built-in kernels; NULL: an ordinary program. */
+static struct program_meta *collect(cl_program program, cl_uint device_count, const cl_device_id *devices,
+                                    const char *builtin) {
     struct program_meta *m = calloc(1, sizeof *m);
     if (!m) return NULL;
     m->devices = calloc((size_t)device_count + 1, sizeof *m->devices);
-    bool ok = m->devices, built = false;
+    bool ok = m->devices, executable = false;
     for (cl_uint i = 0; ok && i < device_count; i++) {
         m->device_count++;
         ok = collect_device(&m->devices[i], program, devices[i]);
-        if (m->devices[i].status == CL_BUILD_SUCCESS) built = true;
+        if (builtin) m->devices[i].status = CL_BUILD_SUCCESS;
+        if (program_meta_executable(&m->devices[i])) executable = true;
     }
-    if (ok && built) ok = collect_kernels(m, program, devices);
+    if (ok && builtin)
+        ok = collect_named(m, program, devices, builtin);
+    else if (ok && executable)
+        ok = collect_kernels(m, program, devices);
     if (ok) return m;
     program_meta_free(m);
     return NULL;
+}
+
+struct program_meta *program_meta_collect(cl_program program, cl_uint device_count,
+                                          const cl_device_id *devices) {
+    return collect(program, device_count, devices, NULL);
+}
+
+struct program_meta *program_meta_collect_builtin(cl_program program, const char *names, cl_uint device_count,
+                                                  const cl_device_id *devices) {
+    return collect(program, device_count, devices, names);
 }

@@ -30,6 +30,30 @@ static void meta_arg_size__knows_opencl_types(void **state) {
     assert_int_equal(meta_arg_size(by_value, "sampler_t"), sizeof(cl_sampler));
 }
 
+/* What is found out by setting an argument to nothing is what the type says; what is as large as a handle may
+ * be one. */
+static void meta_arg_takes__finds_out(void **state) {
+    static const enum arg_takes wanted[] = {TAKES_MEM,     TAKES_LOCAL, TAKES_VALUE,   TAKES_VALUE,
+                                            TAKES_UNKNOWN, TAKES_MEM,   TAKES_UNKNOWN, TAKES_UNKNOWN};
+    const char *source =
+        "kernel void k(global float *a, local int *l, float4 v, int n, long m, constant int *c, "
+        "read_only image2d_t i, sampler_t s) { a[n] = m + read_imagef(i, s, (int2)(0)).x; }";
+    const struct drivers *drivers = drivers_load();
+    if (!drivers->count || !drivers->platforms[0].device_count) skip();
+    const struct driver_platform *p = &drivers->platforms[0];
+    cl_context c = p->dispatch->clCreateContext(NULL, 1, p->devices, NULL, NULL, NULL);
+    cl_program program = p->dispatch->clCreateProgramWithSource(c, 1, &source, NULL, NULL);
+    assert_int_equal(p->dispatch->clBuildProgram(program, 1, p->devices, "", NULL, NULL), CL_SUCCESS);
+    cl_kernel k = p->dispatch->clCreateKernel(program, "k", NULL);
+    for (cl_uint i = 0; i < 8; i++) {
+        assert_int_equal(meta_try_arg(k, i), wanted[i]);
+        assert_int_equal(meta_arg_takes(k, i), wanted[i]);
+    }
+    p->dispatch->clReleaseKernel(k);
+    p->dispatch->clReleaseProgram(program);
+    p->dispatch->clReleaseContext(c);
+}
+
 static struct program_meta *build(const char *source) {
     const struct drivers *drivers = drivers_load();
     if (!drivers->count || !drivers->platforms[0].device_count) return NULL;
@@ -90,10 +114,26 @@ static void program_meta__keeps_the_log_of_a_failed_build(void **state) {
     program_meta_free(m);
 }
 
+/* A driver that refuses a build without a word: nothing but empty strings. */
+static void program_meta__of_one_silent_device(void **state) {
+    struct program_device_meta device = {.status = CL_BUILD_ERROR, .log = (char *)"", .options = (char *)""};
+    const struct program_meta m = {.device_count = 1, .devices = &device};
+    size_t bytes;
+    void *blob = program_meta_encode(&m, &bytes);
+    struct program_meta *got = program_meta_decode(blob, bytes);
+    assert_non_null(got);
+    assert_int_equal(got->devices[0].status, CL_BUILD_ERROR);
+    assert_string_equal(got->devices[0].log, "");
+    program_meta_free(got);
+    free(blob);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(meta_arg_size__knows_opencl_types),
+        cmocka_unit_test(meta_arg_takes__finds_out),
         cmocka_unit_test(program_meta__survives_a_round_trip),
+        cmocka_unit_test(program_meta__of_one_silent_device),
         cmocka_unit_test(program_meta__keeps_the_log_of_a_failed_build),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

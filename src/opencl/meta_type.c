@@ -18,6 +18,21 @@ static const char *const handles[] = {
     "image1d_t",       "image1d_array_t", "image1d_buffer_t",      "image2d_t",
     "image2d_array_t", "image2d_depth_t", "image2d_array_depth_t", "image3d_t"};
 
+static bool is_image(const char *type) {
+    for (size_t i = 0; i < sizeof handles / sizeof *handles; i++)
+        if (!strcmp(type, handles[i])) return true;
+    return false;
+}
+
+enum arg_takes meta_type_takes(cl_kernel_arg_address_qualifier address, const char *type_name) {
+    if (address == CL_KERNEL_ARG_ADDRESS_LOCAL) return TAKES_LOCAL;
+    if (address != CL_KERNEL_ARG_ADDRESS_PRIVATE) return TAKES_MEM;
+    if (!type_name) return TAKES_UNKNOWN;
+    if (!strcmp(type_name, "sampler_t")) return TAKES_SAMPLER;
+    if (!strcmp(type_name, "queue_t")) return TAKES_QUEUE;
+    return is_image(type_name) ? TAKES_MEM : TAKES_VALUE;
+}
+
 /* Elements that a vector of n takes room for; 0: there is none of n. */
 static size_t vector_room(const char *n) {
     char *end;
@@ -40,9 +55,10 @@ size_t meta_arg_size(cl_kernel_arg_address_qualifier address, const char *type_n
     if (address == CL_KERNEL_ARG_ADDRESS_GLOBAL || address == CL_KERNEL_ARG_ADDRESS_CONSTANT)
         return sizeof(cl_mem);
     if (address != CL_KERNEL_ARG_ADDRESS_PRIVATE || !type_name) return 0;
-    if (!strcmp(type_name, "sampler_t")) return sizeof(cl_sampler);
-    for (size_t i = 0; i < sizeof handles / sizeof *handles; i++) {
-        if (!strcmp(type_name, handles[i])) return sizeof(cl_mem);
+    switch (meta_type_takes(address, type_name)) {
+    case TAKES_SAMPLER: return sizeof(cl_sampler);
+    case TAKES_QUEUE: return sizeof(cl_command_queue);
+    case TAKES_MEM: return sizeof(cl_mem);
+    default: return value_size(type_name);
     }
-    return value_size(type_name);
 }

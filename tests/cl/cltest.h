@@ -5,6 +5,7 @@
  *   CLTEST_PLATFORM  substring of the platform's name; default: the first platform with devices
  *   CLTEST_NODE      the device under test is the first one on this node; default: the first of all
  *   CLTEST_TIMEOUT   seconds after which a test counts as hung; default 120
+ *   CLTEST_SEED      where random tests begin; default 1
  *   CLTEST_STRICT    1: known deviations from the specification are failures too; risky: only those of the
  * group of that name in the error test */
 #ifndef TESTS_CLTEST_H

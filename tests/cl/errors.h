@@ -25,6 +25,8 @@ void errors_sub_buffer(struct cltest *t);
 void errors_transfer(struct cltest *t);
 void errors_rect(struct cltest *t);
 void errors_map(struct cltest *t);
+void errors_image(struct cltest *t);
+void errors_image_command(struct cltest *t);
 void errors_event(struct cltest *t);
 void errors_query(struct cltest *t);
 void errors_null_handle(struct cltest *t);

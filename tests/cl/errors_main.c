@@ -53,10 +53,11 @@ static void child(struct cltest *t) { child_status = risky_run(t, child_case); }
 #define CASE(name)                                                                                           \
     { #name, name }
 static const struct cltest_case cases[] = {
-    CASE(errors_platform), CASE(errors_context),     CASE(errors_queue),  CASE(errors_program),
-    CASE(errors_kernel),   CASE(errors_range),       CASE(errors_buffer), CASE(errors_sub_buffer),
-    CASE(errors_transfer), CASE(errors_rect),        CASE(errors_map),    CASE(errors_event),
-    CASE(errors_query),    CASE(errors_null_handle), CASE(errors_risky),  CASE(errors_after_errors),
+    CASE(errors_platform),      CASE(errors_context),      CASE(errors_queue),  CASE(errors_program),
+    CASE(errors_kernel),        CASE(errors_range),        CASE(errors_buffer), CASE(errors_sub_buffer),
+    CASE(errors_transfer),      CASE(errors_rect),         CASE(errors_map),    CASE(errors_image),
+    CASE(errors_image_command), CASE(errors_event),        CASE(errors_query),  CASE(errors_null_handle),
+    CASE(errors_risky),         CASE(errors_after_errors),
 };
 
 /* Runs the groups chosen on the command line and then the verdict. */
@@ -71,9 +72,9 @@ int main(int argc, char **argv) {
     struct cltest_case with_verdict[N + 1];
     memcpy(with_verdict, cases, sizeof cases);
     with_verdict[N] = (struct cltest_case){"all codes as specified", all_codes_right};
-    char *with_all[16] = {argv[0]};
+    char *with_all[20] = {argv[0]};
     int n = 1;
-    for (; n < argc && n < 14; n++) with_all[n] = argv[n];
+    for (; n < argc && n < 18; n++) with_all[n] = argv[n];
     if (argc > 1 && argv[1][0] != '-') with_all[n++] = "all codes";
     return cltest_main(n, with_all, "OpenCL error test", with_verdict, N + 1);
 }

@@ -12,6 +12,11 @@ void transfer__fill(struct cltest *t);
 void transfer__rect_2d(struct cltest *t);
 void transfer__rect_3d(struct cltest *t);
 void transfer__rect_default_pitch(struct cltest *t);
+void handover__by_event(struct cltest *t);
+void handover__in_one_queue(struct cltest *t);
+void handover__by_the_program(struct cltest *t);
+void handover__rect(struct cltest *t);
+void handover__of_the_same_memory(struct cltest *t);
 /* memory.c */
 void memory__flags(struct cltest *t);
 void memory__use_host_ptr(struct cltest *t);
@@ -25,6 +30,33 @@ void memory__migrate(struct cltest *t);
 void memory__across_devices(struct cltest *t);
 void memory__across_devices_partial(struct cltest *t);
 void memory__across_all_devices(struct cltest *t);
+/* image.c */
+void image__formats(struct cltest *t);
+void image__formats_required(struct cltest *t);
+void image__info(struct cltest *t);
+void image__boxes(struct cltest *t);
+void image__large(struct cltest *t);
+void image__copy(struct cltest *t);
+void image__copy_with_buffer(struct cltest *t);
+void image__fill(struct cltest *t);
+/* image_map.c */
+void image__map(struct cltest *t);
+void image__map_several(struct cltest *t);
+void image__copy_host_ptr(struct cltest *t);
+void image__use_host_ptr(struct cltest *t);
+void image__old_calls(struct cltest *t);
+/* image_use.c */
+void image__kernel(struct cltest *t);
+void image__kernel_types(struct cltest *t);
+void sampler__kernel(struct cltest *t);
+void sampler__info(struct cltest *t);
+void image__across_devices(struct cltest *t);
+void image__of_buffer(struct cltest *t);
+void image__command_types(struct cltest *t);
+void image__one_device(struct cltest *t);
+/* image_random.c */
+void image__random(struct cltest *t);
+void image__threads(struct cltest *t);
 /* kernel.c */
 void kernel__values(struct cltest *t);
 void kernel__struct(struct cltest *t);

@@ -3,16 +3,9 @@
 
 #include "opencl/direct/internal.h"
 
-/* The driver's wait list has the same shape as ours: references are its handles. */
-struct tail {
-    cl_command_queue queue;
-    cl_uint count;
-    const cl_event *waits;
-    cl_event *event;
-};
 _Static_assert(sizeof(bk_ref) == sizeof(cl_event), "references are handles");
 
-static cl_int transfer(const cl_icd_dispatch *d, const struct bk_command *c, const struct tail *t) {
+static cl_int transfer(const cl_icd_dispatch *d, const struct bk_command *c, const struct direct_tail *t) {
     cl_mem mem = HANDLE(cl_mem, c->u.rw.mem);
     if (c->op == BK_READ)
         return d->clEnqueueReadBuffer(t->queue, mem, c->blocking, c->u.rw.offset, c->u.rw.size, c->u.rw.host,
@@ -21,7 +14,8 @@ static cl_int transfer(const cl_icd_dispatch *d, const struct bk_command *c, con
                                    t->count, t->waits, t->event);
 }
 
-static cl_int transfer_rect(const cl_icd_dispatch *d, const struct bk_command *c, const struct tail *t) {
+static cl_int transfer_rect(const cl_icd_dispatch *d, const struct bk_command *c,
+                            const struct direct_tail *t) {
     cl_mem mem = HANDLE(cl_mem, c->u.rect.mem);
     if (c->op == BK_READ_RECT)
         return d->clEnqueueReadBufferRect(
@@ -34,7 +28,7 @@ static cl_int transfer_rect(const cl_icd_dispatch *d, const struct bk_command *c
         c->u.rect.host_slice_pitch, c->u.rect.host_src, t->count, t->waits, t->event);
 }
 
-static cl_int copy(const cl_icd_dispatch *d, const struct bk_command *c, const struct tail *t) {
+static cl_int copy(const cl_icd_dispatch *d, const struct bk_command *c, const struct direct_tail *t) {
     if (c->op == BK_COPY)
         return d->clEnqueueCopyBuffer(t->queue, HANDLE(cl_mem, c->u.copy.src), HANDLE(cl_mem, c->u.copy.dst),
                                       c->u.copy.src_offset, c->u.copy.dst_offset, c->u.copy.size, t->count,
@@ -46,14 +40,14 @@ static cl_int copy(const cl_icd_dispatch *d, const struct bk_command *c, const s
         c->u.copy_rect.dst_slice_pitch, t->count, t->waits, t->event);
 }
 
-static cl_int ndrange(const cl_icd_dispatch *d, const struct bk_command *c, const struct tail *t) {
+static cl_int ndrange(const cl_icd_dispatch *d, const struct bk_command *c, const struct direct_tail *t) {
     return d->clEnqueueNDRangeKernel(t->queue, HANDLE(cl_kernel, c->u.ndrange.kernel), c->u.ndrange.dims,
                                      c->u.ndrange.has_offset ? c->u.ndrange.offset : NULL,
                                      c->u.ndrange.global, c->u.ndrange.has_local ? c->u.ndrange.local : NULL,
                                      t->count, t->waits, t->event);
 }
 
-static cl_int map(const cl_icd_dispatch *d, const struct bk_command *c, const struct tail *t) {
+static cl_int map(const cl_icd_dispatch *d, const struct bk_command *c, const struct direct_tail *t) {
     cl_int rc = CL_MAP_FAILURE;
     *c->u.map.out = d->clEnqueueMapBuffer(t->queue, HANDLE(cl_mem, c->u.map.mem), c->blocking, c->u.map.flags,
                                           c->u.map.offset, c->u.map.size, t->count, t->waits, t->event, &rc);
@@ -62,7 +56,7 @@ static cl_int map(const cl_icd_dispatch *d, const struct bk_command *c, const st
 
 /* Before OpenCL 1.2 a platform has markers and barriers without wait lists only; such drivers fill these
  * slots or are left with the error. */
-static cl_int sync(const cl_icd_dispatch *d, const struct bk_command *c, const struct tail *t) {
+static cl_int sync(const cl_icd_dispatch *d, const struct bk_command *c, const struct direct_tail *t) {
     if (c->op == BK_MARKER && d->clEnqueueMarkerWithWaitList)
         return d->clEnqueueMarkerWithWaitList(t->queue, t->count, t->waits, t->event);
     if (c->op == BK_BARRIER && d->clEnqueueBarrierWithWaitList)
@@ -70,7 +64,8 @@ static cl_int sync(const cl_icd_dispatch *d, const struct bk_command *c, const s
     return CL_INVALID_OPERATION;
 }
 
-static cl_int run(const cl_icd_dispatch *d, const struct bk_command *c, const struct tail *t) {
+static cl_int run(struct backend *b, const struct bk_command *c, const struct direct_tail *t) {
+    const cl_icd_dispatch *d = direct_driver(b)->dispatch;
     switch (c->op) {
     case BK_NDRANGE: return ndrange(d, c, t);
     case BK_READ:
@@ -92,17 +87,23 @@ static cl_int run(const cl_icd_dispatch *d, const struct bk_command *c, const st
     case BK_UNMAP:
         return d->clEnqueueUnmapMemObject(t->queue, HANDLE(cl_mem, c->u.unmap.mem), c->u.unmap.ptr, t->count,
                                           t->waits, t->event);
+    case BK_NATIVE: return direct_run_native(b, c, t->event);
+    case BK_SVM_COPY:
+    case BK_SVM_FILL:
+    case BK_SVM_MAP:
+    case BK_SVM_UNMAP:
+    case BK_SVM_MIGRATE: return direct_run_svm(b, c, t->event);
+    default: return direct_image_command(d, c, t);
     }
-    return CL_INVALID_OPERATION;
 }
 
 cl_int direct_enqueue(struct backend *b, const struct bk_command *c, bk_ref *event) {
     const cl_icd_dispatch *d = direct_driver(b)->dispatch;
     cl_event e = NULL;
     bool wants = c->want_event || c->on_complete;
-    struct tail t = {HANDLE(cl_command_queue, c->queue), c->wait_count,
-                     c->wait_count ? (const cl_event *)c->waits : NULL, wants ? &e : NULL};
-    cl_int rc = run(d, c, &t);
+    struct direct_tail t = {HANDLE(cl_command_queue, c->queue), c->wait_count,
+                            c->wait_count ? (const cl_event *)c->waits : NULL, wants ? &e : NULL};
+    cl_int rc = run(b, c, &t);
     if (rc != CL_SUCCESS || !wants) return rc;
     if (c->want_event) *event = to_ref(e);
     /* The command is enqueued: without memory to watch it, it is waited for, for its completion must come. */

@@ -3,22 +3,22 @@
 
 #include "opencl/direct/internal.h"
 
-/* The driver's devices by their numbers (heap). */
-static cl_device_id *pick_devices(const struct backend *b, cl_uint count, const cl_uint *numbers) {
-    const struct driver_platform *d = direct_driver(b);
-    cl_device_id *out = calloc(count ? count : 1, sizeof(cl_device_id));
-    for (cl_uint i = 0; out && i < count; i++) out[i] = d->devices[numbers[i]];
-    return out;
-}
-
 static cl_int create_context(struct backend *b, cl_uint count, const cl_uint *devices, bk_ref *out) {
     const struct driver_platform *d = direct_driver(b);
-    cl_device_id *ids = pick_devices(b, count, devices);
+    cl_device_id *ids = direct_pick(b, count, devices);
     if (!ids) return CL_OUT_OF_HOST_MEMORY;
     const cl_context_properties properties[] = {CL_CONTEXT_PLATFORM, (cl_context_properties)d->id, 0};
     cl_int rc = CL_OUT_OF_RESOURCES;
-    *out = to_ref(d->dispatch->clCreateContext(properties, count, ids, NULL, NULL, &rc));
-    free(ids);
+    cl_context c = d->dispatch->clCreateContext(properties, count, ids, NULL, NULL, &rc);
+    if (!c) {
+        free(ids);
+        return rc;
+    }
+    rc = direct_context_add(b, c, count, ids);
+    if (rc == CL_SUCCESS)
+        *out = to_ref(c);
+    else
+        d->dispatch->clReleaseContext(c);
     return rc;
 }
 
@@ -27,7 +27,7 @@ static cl_int create_queue(struct backend *b, bk_ref context, cl_uint device,
     const struct driver_platform *d = direct_driver(b);
     cl_context c = HANDLE(cl_context, context);
     cl_int rc = CL_OUT_OF_RESOURCES;
-    *out = to_ref(d->dispatch->clCreateCommandQueue(c, d->devices[device], properties, &rc));
+    *out = to_ref(d->dispatch->clCreateCommandQueue(c, direct_device(b, device), properties, &rc));
     return rc;
 }
 
@@ -59,6 +59,7 @@ static cl_int set_arg(struct backend *b, bk_ref kernel, const struct bk_arg *a, 
     cl_kernel k = HANDLE(cl_kernel, kernel);
     if (a->kind == BK_ARG_BYTES) return d->clSetKernelArg(k, a->index, a->size, a->bytes);
     if (a->kind == BK_ARG_LOCAL) return d->clSetKernelArg(k, a->index, a->size, NULL);
+    if (a->kind == BK_ARG_SVM) return d->clSetKernelArgSVMPointer(k, a->index, a->pointer);
     void *object = HANDLE(void *, a->ref);
     return d->clSetKernelArg(k, a->index, a->size, &object);
 }
@@ -86,7 +87,10 @@ static cl_int finish(struct backend *b, bk_ref queue) {
 static void release(struct backend *b, enum bk_kind kind, bk_ref ref) {
     const cl_icd_dispatch *d = direct_driver(b)->dispatch;
     switch (kind) {
-    case BK_CONTEXT: d->clReleaseContext(HANDLE(cl_context, ref)); break;
+    case BK_CONTEXT:
+        direct_context_remove(b, HANDLE(cl_context, ref));
+        d->clReleaseContext(HANDLE(cl_context, ref));
+        break;
     case BK_QUEUE: d->clReleaseCommandQueue(HANDLE(cl_command_queue, ref)); break;
     case BK_MEM: d->clReleaseMemObject(HANDLE(cl_mem, ref)); break;
     case BK_PROGRAM: d->clReleaseProgram(HANDLE(cl_program, ref)); break;
@@ -96,17 +100,37 @@ static void release(struct backend *b, enum bk_kind kind, bk_ref ref) {
     }
 }
 
-static void destroy(struct backend *b) { free(b); }
+static void destroy(struct backend *b) {
+    struct direct_backend *d = (struct direct_backend *)b;
+    pthread_mutex_destroy(&d->lock);
+    free(d->sub_devices);
+    free(d);
+}
 
 static const struct backend_ops direct_ops = {
     .create_context = create_context,
     .create_queue = create_queue,
     .create_buffer = create_buffer,
     .create_sub_buffer = create_sub_buffer,
+    .create_image = direct_create_image,
+    .image_formats = direct_image_formats,
+    .create_sampler = direct_create_sampler,
     .create_program_source = direct_create_program_source,
     .create_program_binary = direct_create_program_binary,
     .build = direct_build,
     .get_binaries = direct_get_binaries,
+    .compile = direct_compile,
+    .link = direct_link,
+    .create_program_builtin = direct_create_program_builtin,
+    .create_program_il = direct_create_program_il,
+    .set_specialization = direct_set_specialization,
+    .create_sub_devices = direct_create_sub_devices,
+    .release_sub_device = direct_release_sub_device,
+    .sub_group_info = direct_sub_group_info,
+    .svm_alloc = direct_svm_alloc,
+    .svm_free = direct_svm_free,
+    .set_exec_svm = direct_set_exec_svm,
+    .timers = direct_timers,
     .create_kernel = create_kernel,
     .set_arg = set_arg,
     .create_user_event = create_user_event,
@@ -128,5 +152,7 @@ struct backend *direct_backend_open(const struct driver_platform *driver, uint32
     if (!d) return NULL;
     d->base = (struct backend){.ops = &direct_ops, .node = node, .platform = own, .direct = true};
     d->driver = driver;
+    pthread_mutex_init(&d->lock, NULL);
+    weft_list_init(&d->contexts);
     return &d->base;
 }

@@ -4,25 +4,15 @@
 #include <string.h>
 
 #include "base/log.h"
-#include "opencl/executor/internal.h"
+#include "opencl/executor/build.h"
+#include "opencl/programs.h"
 
 /* Arguments' types are asked for on every build: without them each clSetKernelArg of the client would have to
- * wait for the driver's verdict. NVIDIA's compiler makes assembly that it cannot read of a kernel without arguments if
- * it is asked for them (seen with 580.159), so a build that fails is tried once more as the program asked for it: its
- * result, log included, is the one that counts. */
+ * wait for the driver's verdict. NVIDIA's compiler makes assembly that it cannot read of a kernel without
+ * arguments if it is asked for them (seen with 580.159), so a build that fails is tried once more as the
+ * program asked for it: its result, log included, is the one that counts. */
 #define OPTION_ARG_INFO "-cl-kernel-arg-info"
 
-struct build_job {
-    struct weft_list link;
-    bool binaries; /* take binaries instead of building */
-    bool from_source;
-    uint64_t request;
-    cl_program program;           /* held */
-    struct context_info *context; /* held */
-    char *options;
-    cl_uint device_count; /* 0: all */
-    cl_device_id *devices;
-};
 struct builder {
     struct executor *x;
     pthread_t thread;
@@ -32,11 +22,15 @@ struct builder {
     bool stop;
 };
 
-static void free_job(struct build_job *j) {
-    DRIVER(j->program)->clReleaseProgram(j->program);
+void build_job_free(struct build_job *j) {
+    if (j->program) DRIVER(j->program)->clReleaseProgram(j->program);
+    for (cl_uint i = 0; i < j->input_count; i++) DRIVER(j->inputs[i])->clReleaseProgram(j->inputs[i]);
     context_info_release(j->context);
     free(j->options);
     free(j->devices);
+    free(j->inputs);
+    free(j->names);
+    free(j->blob);
     free(j);
 }
 
@@ -47,11 +41,11 @@ static cl_int build_program(const struct build_job *j) {
     bool ask = j->from_source && !strstr(j->options, OPTION_ARG_INFO) &&
                (more = malloc(strlen(j->options) + sizeof " " OPTION_ARG_INFO));
     if (ask) strcat(strcpy(more, j->options), " " OPTION_ARG_INFO);
-    cl_int err = ask ? d->clBuildProgram(j->program, j->device_count, j->devices, more, NULL, NULL)
+    cl_int err = ask ? d->clBuildProgram(j->program, j->device_count, BUILD_DEVICES(j), more, NULL, NULL)
                      : CL_INVALID_BUILD_OPTIONS;
     free(more);
     if (err != CL_INVALID_BUILD_OPTIONS && err != CL_BUILD_PROGRAM_FAILURE) return err;
-    return d->clBuildProgram(j->program, j->device_count, j->devices, j->options, NULL, NULL);
+    return d->clBuildProgram(j->program, j->device_count, BUILD_DEVICES(j), j->options, NULL, NULL);
 }
 
 /* The program's own options are what it may ask for later. */
@@ -64,11 +58,14 @@ static void restore_options(struct program_meta *m, const char *options) {
     }
 }
 
-static void do_build(struct executor *x, struct build_job *j) {
-    cl_int err = build_program(j);
-    struct program_meta *m = program_meta_collect(j->program, j->context->device_count, j->context->devices);
+void build_job_reply(struct executor *x, struct build_job *j, cl_int err) {
+    struct program_meta *m =
+        j->what == BUILD_BUILTIN
+            ? program_meta_collect_builtin(j->program, j->options, j->context->device_count,
+                                           j->context->devices)
+            : program_meta_collect(j->program, j->context->device_count, j->context->devices);
     size_t bytes = 0;
-    if (m) restore_options(m, j->options);
+    if (m && j->what != BUILD_BUILTIN) restore_options(m, j->options);
     void *blob = m ? program_meta_encode(m, &bytes) : NULL;
     program_meta_free(m);
     capture_drain(x);
@@ -76,32 +73,41 @@ static void do_build(struct executor *x, struct build_job *j) {
 }
 
 /* ---- binaries ---- */
+/* Sizes, then the binaries; NULL: no memory. */
+static unsigned char *join(cl_uint count, unsigned char *const *parts, const size_t *sizes, size_t *total) {
+    size_t at = *total = count * sizeof *sizes;
+    for (cl_uint i = 0; i < count; i++) *total += sizes[i];
+    unsigned char *blob = malloc(*total);
+    if (!blob) return NULL;
+    memcpy(blob, sizes, at);
+    for (cl_uint i = 0; i < count; at += sizes[i++])
+        if (sizes[i]) memcpy(blob + at, parts[i], sizes[i]);
+    return blob;
+}
+
 static void do_binaries(struct executor *x, struct build_job *j) {
-    const cl_icd_dispatch *d = DRIVER(j->program);
     cl_uint count = j->context->device_count;
-    size_t *sizes = calloc(count, sizeof *sizes), total = count * sizeof *sizes;
+    size_t *sizes = calloc(count, sizeof *sizes), total = 0;
     unsigned char **parts = calloc(count, sizeof *parts), *blob = NULL;
     cl_int err = CL_OUT_OF_HOST_MEMORY;
     if (sizes && parts)
-        err = d->clGetProgramInfo(j->program, CL_PROGRAM_BINARY_SIZES, count * sizeof *sizes, sizes, NULL);
-    for (cl_uint i = 0; !err && i < count; i++) {
-        if (sizes[i] > EXECUTOR_SOURCE_MAX) err = CL_OUT_OF_RESOURCES;
-        total += sizes[i];
-    }
-    if (!err && !(blob = calloc(1, total))) err = CL_OUT_OF_HOST_MEMORY;
-    if (!err) {
-        size_t at = count * sizeof *sizes;
-        memcpy(blob, sizes, at);
-        for (cl_uint i = 0; i < count; at += sizes[i++]) parts[i] = sizes[i] ? blob + at : NULL;
-        err = d->clGetProgramInfo(j->program, CL_PROGRAM_BINARIES, count * sizeof *parts, parts, NULL);
-    }
-    if (err) {
-        free(blob);
-        blob = NULL;
-    }
+        err = program_binaries(j->program, count, j->context->devices, EXECUTOR_SOURCE_MAX, parts, sizes);
+    if (!err && !(blob = join(count, parts, sizes, &total))) err = CL_OUT_OF_HOST_MEMORY;
     results_reply(x, j->request, err, blob, blob ? total : 0);
+    for (cl_uint i = 0; parts && i < count; i++) free(parts[i]);
     free(sizes);
     free(parts);
+}
+
+static void run_job(struct executor *x, struct build_job *j) {
+    switch (j->what) {
+    case BUILD_BUILD: build_job_reply(x, j, build_program(j)); break;
+    case BUILD_COMPILE: build_job_reply(x, j, build_compile(j)); break;
+    case BUILD_BUILTIN: build_job_reply(x, j, CL_SUCCESS); break;
+    case BUILD_BINARIES: do_binaries(x, j); break;
+    case BUILD_LINK: build_link(x, j); return;
+    }
+    build_job_free(j);
 }
 
 /* ---- the thread ---- */
@@ -116,11 +122,7 @@ static void *builder_main(void *arg) {
         }
         pthread_mutex_unlock(&b->lock);
         struct build_job *j = weft_list_entry(it, struct build_job, link);
-        if (j->binaries)
-            do_binaries(b->x, j);
-        else
-            do_build(b->x, j);
-        free_job(j);
+        run_job(b->x, j);
         pthread_mutex_lock(&b->lock);
     }
     pthread_mutex_unlock(&b->lock);
@@ -149,17 +151,16 @@ void builder_destroy(struct builder *b) {
     pthread_mutex_unlock(&b->lock);
     pthread_join(b->thread, NULL);
     struct weft_list *it;
-    while ((it = weft_list_pop_front(&b->jobs))) free_job(weft_list_entry(it, struct build_job, link));
+    while ((it = weft_list_pop_front(&b->jobs))) build_job_free(weft_list_entry(it, struct build_job, link));
     pthread_cond_destroy(&b->wake);
     pthread_mutex_destroy(&b->lock);
     free(b);
 }
 
-static cl_int submit(struct call *c, struct build_job *j) {
-    struct executor *x = c->x;
+cl_int build_job_submit(struct executor *x, struct build_job *j) {
     if (!x->builder) x->builder = builder_create(x);
     if (!x->builder) {
-        free_job(j);
+        build_job_free(j);
         return CL_OUT_OF_RESOURCES;
     }
     pthread_mutex_lock(&x->builder->lock);
@@ -169,44 +170,51 @@ static cl_int submit(struct call *c, struct build_job *j) {
     return CL_SUCCESS;
 }
 
-static struct build_job *create_job(struct call *c, uint64_t request) {
+struct build_job *build_job_create(enum build_what what, struct context_info *context, struct object *program,
+                                   uint64_t request) {
     struct build_job *j = calloc(1, sizeof *j);
     if (!j) return NULL;
-    struct object *program = c->object[0];
+    j->what = what;
     j->request = request;
-    j->from_source = program->from_source;
-    j->program = program->handle;
-    DRIVER(j->program)->clRetainProgram(j->program);
-    j->context = program->context;
+    if (program) {
+        j->from_source = program->from_source;
+        j->program = program->handle;
+        DRIVER(j->program)->clRetainProgram(j->program);
+    }
+    j->context = context;
     context_info_hold(j->context);
     return j;
 }
 
-cl_int carry_out_build(struct call *c) {
-    struct build_job *j = create_job(c, c->in->build.request);
-    if (!j) return CL_OUT_OF_HOST_MEMORY;
+cl_int build_job_fill(struct build_job *j, struct call *c) {
     size_t count = c->in->count[0];
     j->options = calloc(1, c->data_bytes + 1);
-    if (count) j->devices = calloc(count, sizeof *j->devices);
-    cl_int err = j->options && (j->devices || !count) ? CL_SUCCESS : CL_OUT_OF_HOST_MEMORY;
-    if (!err && c->data_bytes) memcpy(j->options, c->data, c->data_bytes);
-    for (size_t i = 0; !err && i < count; i++) {
-        uint64_t device = c->in->array[0][i];
-        if (device >= j->context->platform->device_count)
-            err = CL_INVALID_DEVICE;
-        else
-            j->devices[j->device_count++] = j->context->platform->devices[device];
+    j->devices = calloc(count + 1, sizeof *j->devices);
+    if (!j->options || !j->devices) return CL_OUT_OF_HOST_MEMORY;
+    if (c->data_bytes) memcpy(j->options, c->data, c->data_bytes);
+    for (size_t i = 0; i < count; i++) {
+        cl_device_id device = executor_device(c->x, j->context->platform, c->in->array[0][i]);
+        if (!device) return CL_INVALID_DEVICE;
+        j->devices[j->device_count++] = device;
     }
-    if (!err) return submit(c, j);
-    free_job(j);
+    return CL_SUCCESS;
+}
+
+cl_int carry_out_build(struct call *c) {
+    struct object *program = c->object[0];
+    struct build_job *j = build_job_create(BUILD_BUILD, program->context, program, c->in->build.request);
+    if (!j) return CL_OUT_OF_HOST_MEMORY;
+    cl_int err = build_job_fill(j, c);
+    if (!err) return build_job_submit(c->x, j);
+    build_job_free(j);
     return err;
 }
 
 cl_int carry_out_get_binaries(struct call *c) {
-    struct build_job *j = create_job(c, c->in->get_binaries.request);
-    if (!j) return CL_OUT_OF_HOST_MEMORY;
-    j->binaries = true;
-    return submit(c, j);
+    struct object *program = c->object[0];
+    struct build_job *j =
+        build_job_create(BUILD_BINARIES, program->context, program, c->in->get_binaries.request);
+    return j ? build_job_submit(c->x, j) : CL_OUT_OF_HOST_MEMORY;
 }
 
 /* ---- programs from binaries ---- */
@@ -216,10 +224,10 @@ static cl_int create_from_binaries(struct call *c, cl_uint count, const unsigned
     const unsigned char *at = c->data;
     size_t left = c->data_bytes;
     for (cl_uint i = 0; i < count; i++) {
-        uint64_t device = c->in->array[0][i], size = c->in->array[1][i];
-        if (device >= info->platform->device_count) return CL_INVALID_DEVICE;
+        uint64_t size = c->in->array[1][i];
+        devices[i] = executor_device(c->x, info->platform, c->in->array[0][i]);
+        if (!devices[i]) return CL_INVALID_DEVICE;
         if (!size || size > left) return CL_INVALID_VALUE;
-        devices[i] = info->platform->devices[device];
         parts[i] = at;
         sizes[i] = size;
         at += size;

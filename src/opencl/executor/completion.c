@@ -12,23 +12,28 @@
 #include <string.h>
 #include <time.h>
 
+#include "base/clock.h"
 #include "base/log.h"
+#include "opencl/clock.h"
 #include "opencl/executor/internal.h"
 
 #define DESTROY_LOOK_NS 10000000L
 
 /* A command under way that something hangs on: news for the client, or memory. */
+#define OTHER_CLOCK_NS (int64_t) WEFT_NS_PER_S /* clocks that differ by less are one */
+
 struct completion {
     struct weft_list link; /* in x->under_way, later perhaps in x->zombies */
     struct weft_list in_lane, in_untold, on_stack;
     struct executor *x;
     struct lane *lane; /* held */
     enum completion_what what;
-    uint64_t name;     /* the client's event, or its request */
-    uint64_t seq;      /* in the order of enqueueing */
-    uint64_t floor;    /* commands of the lane before this one end before it */
-    cl_event event;    /* held */
+    uint64_t name;  /* the client's event, or its request */
+    uint64_t seq;   /* in the order of enqueueing */
+    uint64_t floor; /* commands of the lane before this one end before it */
+    cl_event event; /* held */
     bool profiles;
+    uint64_t enqueued_ns;     /* this machine's clock, when it was enqueued */
     bool ended, called, told; /* its end was seen; by the callback; and passed on; done_lock */
     cl_int status;            /* when ended */
     cl_int poison;            /* negative: this is its end, whatever the driver says */
@@ -63,11 +68,19 @@ static void send_read(struct completion *c, cl_int status, const uint64_t *times
     c->staging = NULL;
 }
 
-static void tell(struct completion *c, cl_int status) {
+/* The first command of a queue decides, so that its times stay comparable to the nanosecond. */
+static void bring_to_clock(const struct completion *c, struct lane *l, uint64_t times[4]) {
+    if (!l->clock_known) l->to_clock = clock_difference(c->enqueued_ns, times[0]);
+    l->clock_known = true;
+    for (int i = 0; i < 4; i++) times[i] += (uint64_t)l->to_clock;
+}
+
+static void tell(struct completion *c, struct lane *lane, cl_int status) {
     uint64_t at[4], *times = NULL;
     if (c->poison && status == CL_COMPLETE) status = c->poison;
     if (c->profiles && status == CL_COMPLETE && c->what != COMPLETION_FREE && read_times(c->event, at))
         times = at;
+    if (times) bring_to_clock(c, lane, times);
     if (c->what != COMPLETION_FREE) capture_drain(c->x);
     switch (c->what) {
     case COMPLETION_FREE: break;
@@ -123,6 +136,8 @@ static void forget(struct completion *c) {
 /* Under done_lock, which is free while the driver and the client are spoken to. */
 static void tell_one(struct completion *c) {
     struct executor *x = c->x;
+    struct lane *lane = c->lane;
+    atomic_fetch_add(&lane->holds, 1);
     forget(c);
     c->told = true;
     bool ended = c->ended;
@@ -133,11 +148,14 @@ static void tell_one(struct completion *c) {
                                                       sizeof status, &status, NULL);
         if (err || status > CL_COMPLETE) status = CL_COMPLETE;
     }
-    tell(c, status);
+    tell(c, lane, status);
+    lane_release(lane);
     if (status < 0) look_soon(x);
     pthread_mutex_lock(&x->done_lock);
-    if (!c->called) weft_list_push_back(&x->zombies, &c->link); /* the callback still needs it */
-    else free(c);
+    if (!c->called)
+        weft_list_push_back(&x->zombies, &c->link); /* the callback still needs it */
+    else
+        free(c);
     if (!--x->in_flight) pthread_cond_broadcast(&x->done_cond);
 }
 
@@ -211,15 +229,20 @@ void lane_barrier(struct executor *x, struct lane *l) {
 }
 
 /* ---- watching ---- */
-static struct completion *create(struct executor *x, enum completion_what what, uint64_t name,
-                                 cl_event event, struct object *queue) {
+static struct completion *create(struct executor *x, enum completion_what what, uint64_t name, cl_event event,
+                                 struct object *queue) {
     struct completion *c = calloc(1, sizeof *c);
     if (!c) {
         weft_error("executor", "no memory to watch a command: its end will not be told");
         return NULL;
     }
-    *c = (struct completion){
-        .x = x, .lane = queue->lane, .what = what, .name = name, .event = event, .profiles = queue->profiles};
+    *c = (struct completion){.x = x,
+                             .lane = queue->lane,
+                             .what = what,
+                             .name = name,
+                             .event = event,
+                             .profiles = queue->profiles,
+                             .enqueued_ns = queue->profiles ? weft_now_ns() : 0};
     atomic_fetch_add(&c->lane->holds, 1);
     weft_list_init(&c->link);
     weft_list_init(&c->in_lane);
@@ -359,8 +382,7 @@ void enqueue_track(struct call *c, cl_event event, enum completion_what what, st
         DRIVER(event)->clRetainEvent(event);
     }
     if (what == COMPLETION_FREE && name && (options & WIRE_NOTIFY)) what = COMPLETION_EVENT;
-    struct completion *done =
-        what == COMPLETION_FREE && !s ? NULL : create(c->x, what, name, event, queue);
+    struct completion *done = what == COMPLETION_FREE && !s ? NULL : create(c->x, what, name, event, queue);
     if (!done) {
         DRIVER(event)->clReleaseEvent(event);
         return; /* staging memory, if any, is given up: the driver uses it */

@@ -3,9 +3,9 @@
 #include <string.h>
 
 #include "opencl/executor/internal.h"
+#include "opencl/programs.h"
 
-/* Objects share their context's info, so that it lives as long as they do. */
-static void keep_handle(struct object *o, void *handle, struct context_info *context) {
+void keep_handle(struct object *o, void *handle, struct context_info *context) {
     context_info_hold(context);
     o->context = context;
     o->handle = handle;
@@ -25,12 +25,12 @@ cl_int carry_out_create_context(struct call *c) {
     info->quota = &c->x->quota;
     info->platform = p;
     for (size_t i = 0; i < count; i++) {
-        uint64_t device = c->in->array[0][i];
-        if (device >= p->device_count) {
+        cl_device_id device = executor_device(c->x, p, c->in->array[0][i]);
+        if (!device) {
             free(info);
             return CL_INVALID_DEVICE;
         }
-        info->devices[info->device_count++] = p->devices[device];
+        info->devices[info->device_count++] = device;
     }
     cl_context_properties props[] = {CL_CONTEXT_PLATFORM, (cl_context_properties)p->id, 0};
     cl_int err = CL_SUCCESS;
@@ -55,15 +55,23 @@ static cl_command_queue create_queue(const struct context_info *info, cl_device_
     return d->clCreateCommandQueueWithProperties(info->context, device, list, err);
 }
 
+/* PoCL ends when it is asked for one. */
+static bool has_device_queues(cl_device_id device) {
+    cl_uint most = 0;
+    DRIVER(device)->clGetDeviceInfo(device, CL_DEVICE_MAX_ON_DEVICE_QUEUES, sizeof most, &most, NULL);
+    return most > 0;
+}
+
 cl_int carry_out_create_queue(struct call *c) {
     struct context_info *info = c->object[1]->context;
-    uint64_t device = c->in->create_queue.device;
-    if (device >= info->platform->device_count) return CL_INVALID_DEVICE;
+    cl_device_id device = executor_device(c->x, info->platform, c->in->create_queue.device);
+    if (!device) return CL_INVALID_DEVICE;
     cl_command_queue_properties props = c->in->create_queue.properties;
+    if ((props & CL_QUEUE_ON_DEVICE) && !has_device_queues(device)) return CL_INVALID_QUEUE_PROPERTIES;
     c->object[0]->lane = lane_create(!(props & CL_QUEUE_OUT_OF_ORDER_EXEC_MODE_ENABLE));
     if (!c->object[0]->lane) return CL_OUT_OF_HOST_MEMORY;
     cl_int err = CL_OUT_OF_RESOURCES;
-    cl_command_queue q = create_queue(info, info->platform->devices[device], props, &err);
+    cl_command_queue q = create_queue(info, device, props, &err);
     if (!q) return err;
     c->object[0]->profiles = props & CL_QUEUE_PROFILING_ENABLE;
     keep_handle(c->object[0], q, info);
@@ -93,6 +101,7 @@ cl_int carry_out_create_sub_buffer(struct call *c) {
     cl_buffer_region region = {c->in->create_sub_buffer.origin, c->in->create_sub_buffer.size};
     cl_mem_flags flags = c->in->create_sub_buffer.flags;
     cl_int err = CL_OUT_OF_RESOURCES;
+    if (c->object[1]->image_type) return CL_INVALID_MEM_OBJECT;
     if (!DRIVER(parent)->clCreateSubBuffer) return CL_INVALID_OPERATION;
     cl_mem m = DRIVER(parent)->clCreateSubBuffer(parent, flags, CL_BUFFER_CREATE_TYPE_REGION, &region, &err);
     if (!m) return err;
@@ -114,6 +123,14 @@ cl_int carry_out_create_program_source(struct call *c) {
     return CL_SUCCESS;
 }
 
+static cl_int count_args(struct object *o, cl_kernel k) {
+    cl_uint count = 0;
+    DRIVER(k)->clGetKernelInfo(k, CL_KERNEL_NUM_ARGS, sizeof count, &count, NULL);
+    o->arg_takes = calloc((size_t)count + 1, 1);
+    o->arg_count = o->arg_takes ? count : 0;
+    return o->arg_takes ? CL_SUCCESS : CL_OUT_OF_HOST_MEMORY;
+}
+
 /* The kernel's name without the NUL travels as data. */
 cl_int carry_out_create_kernel(struct call *c) {
     char *name = calloc(1, c->data_bytes + 1);
@@ -125,7 +142,27 @@ cl_int carry_out_create_kernel(struct call *c) {
     free(name);
     if (!k) return err;
     keep_handle(c->object[0], k, c->object[1]->context);
-    return CL_SUCCESS;
+    return count_args(c->object[0], k);
+}
+
+/* A driver follows what it is given for a handle: what is no handle must not get there. */
+static cl_int check_arg(struct object *kernel, cl_uint index, uint64_t kind) {
+    static const enum arg_takes wanted[] = {[BK_ARG_BYTES] = TAKES_VALUE,
+                                            [BK_ARG_MEM] = TAKES_MEM,
+                                            [BK_ARG_LOCAL] = TAKES_LOCAL,
+                                            [BK_ARG_SAMPLER] = TAKES_SAMPLER,
+                                            [BK_ARG_SVM] = TAKES_MEM};
+    if (index >= kernel->arg_count) return CL_INVALID_ARG_INDEX;
+    if (kind >= sizeof wanted / sizeof *wanted) return CL_INVALID_VALUE;
+    uint8_t *takes = &kernel->arg_takes[index];
+    if (!*takes) *takes = (uint8_t)(1 + meta_arg_takes(kernel->handle, index));
+    if (*takes == 1 + TAKES_UNKNOWN || *takes == 1 + wanted[kind]) return CL_SUCCESS;
+    switch (*takes - 1) {
+    case TAKES_MEM: return CL_INVALID_MEM_OBJECT;
+    case TAKES_SAMPLER: return CL_INVALID_SAMPLER;
+    case TAKES_QUEUE: return CL_INVALID_DEVICE_QUEUE;
+    default: return CL_INVALID_ARG_VALUE;
+    }
 }
 
 static cl_int set_arg(struct call *c, cl_kernel k, cl_uint index) {
@@ -135,6 +172,7 @@ static cl_int set_arg(struct call *c, cl_kernel k, cl_uint index) {
     size_t inline_bytes = c->in->count[0] * 8;
     switch (a->kind) {
     case BK_ARG_MEM: return d->clSetKernelArg(k, index, a->size, mem ? &mem->handle : NULL);
+    case BK_ARG_SVM: return executor_set_svm_arg(k, index, mem, a->size);
     case BK_ARG_SAMPLER:
         return sampler ? d->clSetKernelArg(k, index, a->size, &sampler->handle) : CL_INVALID_SAMPLER;
     case BK_ARG_LOCAL: return d->clSetKernelArg(k, index, a->size, NULL);
@@ -150,7 +188,8 @@ cl_int carry_out_set_arg(struct call *c) {
     cl_uint index = (cl_uint)c->in->set_arg.index;
     bool handle = c->in->set_arg.kind == BK_ARG_MEM || c->in->set_arg.kind == BK_ARG_SAMPLER;
     if (handle && c->in->set_arg.size != sizeof(cl_mem)) return CL_INVALID_ARG_SIZE;
-    cl_int err = set_arg(c, kernel->handle, index);
+    cl_int err = check_arg(kernel, index, c->in->set_arg.kind);
+    if (!err) err = set_arg(c, kernel->handle, index);
     if (err) return err;
     if (kernel->arg_index == index) kernel->arg_error = CL_SUCCESS;
     if (c->in->set_arg.request) results_reply(c->x, c->in->set_arg.request, CL_SUCCESS, NULL, 0);
@@ -169,21 +208,14 @@ cl_int carry_out_create_user_event(struct call *c) {
     return CL_SUCCESS;
 }
 
-/* See completion.c. */
-static bool failing_is_fatal(const struct context_info *info) {
-    char name[64] = "";
-    info->platform->dispatch->clGetPlatformInfo(info->platform->id, CL_PLATFORM_NAME, sizeof name, name,
-                                                NULL);
-    return !strcmp(name, "Portable Computing Language");
-}
-
 cl_int carry_out_set_user_event(struct call *c) {
     struct object *o = c->object[0];
     cl_int status = (cl_int)(int64_t)c->in->set_user_event.status;
     if (!o->user || status > CL_COMPLETE) return CL_INVALID_VALUE;
     if (o->set) return CL_INVALID_OPERATION;
     o->set = true;
-    if (status < 0 && failing_is_fatal(o->context)) {
+    /* Failing is fatal there: see completion.c. */
+    if (status < 0 && driver_is_pocl(o->context->platform->dispatch, o->context->platform->id)) {
         completion_poison(c->x, c->in->set_user_event.event);
         o->error = status; /* for commands that come to wait for it later */
         status = CL_COMPLETE;

@@ -12,6 +12,14 @@ static carry_out_fn *const functions[WIRE_CALL_END] = {
 #include "opencl/wire/calls.def"
 };
 
+bool executor_is_read(unsigned call) {
+    return call == WIRE_READ || call == WIRE_READ_RECT || call == WIRE_READ_IMAGE;
+}
+
+bool executor_is_write(unsigned call) {
+    return call == WIRE_WRITE || call == WIRE_WRITE_RECT || call == WIRE_WRITE_IMAGE;
+}
+
 /* The first field of that type; 0: none, or none given. */
 static uint64_t field_of(const struct wire_in *in, unsigned type, unsigned kind) {
     for (unsigned i = 0; i < in->desc->field_count; i++) {
@@ -36,7 +44,7 @@ static void mark_failed(struct executor *x, uint64_t handle, unsigned kind, cl_i
 
 static void refuse_queued(struct executor *x, const struct wire_in *in, cl_int error) {
     uint64_t event = in->words[1], queue = in->words[2], options = in->words[3];
-    bool read = in->call == WIRE_READ || in->call == WIRE_READ_RECT;
+    bool read = executor_is_read(in->call);
     if (in->call == WIRE_WRITE && in->write.keep) results_not_kept(x, in->write.keep);
     if (event && !(options & WIRE_TRANSIENT)) mark_failed(x, event, BK_EVENT, error);
     if (read && event) {
@@ -99,8 +107,11 @@ static cl_int look_up_array(struct call *c, unsigned a) {
         if (err) return err;
         if (kind == BK_EVENT)
             c->waits[c->wait_count++] = o->handle;
+        else if (kind == BK_PROGRAM)
+            c->programs[c->mem_count++] = o->handle;
         else
             c->mems[c->mem_count++] = o->handle;
+        if (kind == BK_MEM) c->mem_objects[i] = o;
     }
     return CL_SUCCESS;
 }

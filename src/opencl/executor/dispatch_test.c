@@ -48,6 +48,43 @@ static void make_field(uint64_t *word, const struct wire_field *f) {
     }
 }
 
+/* How many numbers a call takes; `other` where it is free. */
+static size_t numbers_of(unsigned call, size_t other) {
+    switch (call) {
+    case WIRE_COPY_RECT: return 13;
+    case WIRE_COPY_IMAGE: return 9;
+    case WIRE_READ_RECT:
+    case WIRE_WRITE_RECT:
+    case WIRE_CREATE_IMAGE:
+    case WIRE_FILL_IMAGE: return 8;
+    case WIRE_READ_IMAGE:
+    case WIRE_WRITE_IMAGE:
+    case WIRE_COPY_IMAGE_TO_BUFFER:
+    case WIRE_COPY_BUFFER_TO_IMAGE: return 6;
+    default: return other;
+    }
+}
+
+/* Mostly a description that the driver takes: the other words are sizes. */
+static uint64_t word_of_desc(size_t i) {
+    static const uint64_t orders[] = {CL_R, CL_RGBA}, types[] = {CL_UNSIGNED_INT8, CL_FLOAT};
+    if (random() % 30 == 0) return some_number();
+    if (i == 0) return orders[random() % 2];
+    if (i == 1) return types[random() % 2];
+    if (i == 2) return CL_MEM_OBJECT_IMAGE2D + (uint64_t)random() % 5; /* not of buffers: PoCL 3.1 crashes */
+    return i < 7 ? 1 + (uint64_t)random() % 8 : 0;
+}
+
+/* Boxes mostly begin near 0 and are not empty. */
+static uint64_t word_of_array(unsigned call, size_t i) {
+    if (call == WIRE_CREATE_IMAGE) return word_of_desc(i);
+    if (call == WIRE_NDRANGE) return 1 + (uint64_t)random() % 8;
+    bool image = call == WIRE_READ_IMAGE || call == WIRE_WRITE_IMAGE || call == WIRE_COPY_IMAGE ||
+                 call == WIRE_FILL_IMAGE || call == WIRE_COPY_IMAGE_TO_BUFFER ||
+                 call == WIRE_COPY_BUFFER_TO_IMAGE;
+    return image && random() % 4 ? (i < 3 ? 0 : 1) : some_number();
+}
+
 /* Global and local sizes are kept small: a driver may take its time for large ones. Returns the words. */
 static size_t make(struct wire_out *out, unsigned call) {
     const struct wire_desc *d = wire_describe(call);
@@ -58,13 +95,11 @@ static size_t make(struct wire_out *out, unsigned call) {
     for (unsigned i = 0; i < d->field_count; i++) make_field(&words[n++], &d->fields[i]);
     for (unsigned a = 0; a < d->array_count; a++) {
         size_t count = (size_t)random() % 4;
-        if (call == WIRE_COPY_RECT && !a) count = 13;
-        if ((call == WIRE_READ_RECT || call == WIRE_WRITE_RECT) && !a) count = 8;
+        if (!a && random() % 20) count = numbers_of(call, count);
         out->head.count[a] = (uint16_t)count;
         for (size_t i = 0; i < count; i++) {
-            words[n++] = d->arrays[a].type == WIRE_REFS ? some_handle(d->arrays[a].kind)
-                         : call == WIRE_NDRANGE         ? 1 + (uint64_t)random() % 8
-                                                        : some_number();
+            words[n++] =
+                d->arrays[a].type == WIRE_REFS ? some_handle(d->arrays[a].kind) : word_of_array(call, i);
         }
     }
     return n;

@@ -15,7 +15,7 @@
 #include "base/option.h"
 #include "opencl/driver_leaks.h"
 #include "opencl/executor/executor.h"
-#include "opencl/remote/remote.h"
+#include "opencl/remote/internal.h"
 
 #define TOKEN "0123456789abcdef"
 #define MIB   ((size_t)1 << 20)
@@ -656,8 +656,15 @@ static int set_up_fast(void **state) {
 }
 
 #define TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
+static void remote_clock_offset__is_of_the_middle_of_the_question(void **state) {
+    assert_int_equal(remote_clock_offset(1000, 3000, 52000, false), 50000);
+    assert_int_equal(remote_clock_offset(91000, 93000, 2000, false), -90000);
+    assert_int_equal(remote_clock_offset(1000, 3000, 52000, true), 0);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(remote_clock_offset__is_of_the_middle_of_the_question),
         TEST(executor__runs_a_kernel),
         TEST(executor__takes_local_and_struct_arguments),
         TEST(executor__reports_build_errors_and_meta_data),

@@ -38,6 +38,7 @@ void executor_flush_dirty(struct executor *x) {
 #define WAITS c->wait_count, c->wait_count ? c->waits : NULL
 
 static cl_command_queue handle_of_queue(struct call *c) { return c->object[1]->handle; }
+static bool is_image(struct call *c, unsigned field) { return c->object[field]->image_type != 0; }
 
 cl_int carry_out_ndrange(struct call *c) {
     const struct wire_ndrange *n = &c->in->ndrange;
@@ -57,14 +58,18 @@ cl_int carry_out_ndrange(struct call *c) {
 cl_int carry_out_copy(struct call *c) {
     const struct wire_copy *w = &c->in->copy;
     cl_command_queue q = handle_of_queue(c);
+    if (is_image(c, 3) || is_image(c, 4)) return CL_INVALID_MEM_OBJECT;
     ENQUEUE(DRIVER(q)->clEnqueueCopyBuffer(q, c->object[3]->handle, c->object[4]->handle, w->src_offset,
                                            w->dst_offset, w->size, WAITS, out));
 }
 
 cl_int carry_out_copy_rect(struct call *c) {
     if (c->in->count[0] != 13) return CL_INVALID_VALUE;
+    if (is_image(c, 3) || is_image(c, 4)) return CL_INVALID_MEM_OBJECT;
     size_t r[13];
     for (int i = 0; i < 13; i++) r[i] = c->in->array[0][i];
+    for (int i = 6; i < 13; i++)
+        if (!r[i]) return CL_INVALID_VALUE; /* some drivers divide by them */
     cl_command_queue q = handle_of_queue(c);
     if (!DRIVER(q)->clEnqueueCopyBufferRect) return CL_INVALID_OPERATION;
     ENQUEUE(DRIVER(q)->clEnqueueCopyBufferRect(q, c->object[3]->handle, c->object[4]->handle, r, r + 3, r + 6,
@@ -74,6 +79,7 @@ cl_int carry_out_copy_rect(struct call *c) {
 cl_int carry_out_fill(struct call *c) {
     const struct wire_fill *f = &c->in->fill;
     cl_command_queue q = handle_of_queue(c);
+    if (is_image(c, 3)) return CL_INVALID_MEM_OBJECT;
     if (f->pattern_size > c->in->count[0] * 8) return CL_INVALID_VALUE;
     if (!DRIVER(q)->clEnqueueFillBuffer) return CL_INVALID_OPERATION;
     ENQUEUE(DRIVER(q)->clEnqueueFillBuffer(q, c->object[3]->handle, c->in->array[0], f->pattern_size,

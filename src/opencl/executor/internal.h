@@ -26,12 +26,15 @@ struct executor {
 
     struct objects objects; /* the serving thread only */
     struct quota quota;
+    cl_device_id *sub_devices; /* by number - WIRE_SUB_DEVICES; the serving thread only */
+    size_t sub_device_room;
     struct weft_list orphans; /* the serving thread only */
 
     pthread_mutex_t in_lock;   /* for the fields below */
     struct weft_list incoming; /* commands not carried out yet, in order */
     struct weft_list gated;    /* writes that were carried out, and whose data is on its way */
     struct weft_list arrived;  /* gated ones whose data has come */
+    struct weft_list linked;   /* build jobs whose program is for the serving thread to take */
     size_t held_bytes;         /* of incoming */
 
     struct staging_pool staging;
@@ -67,9 +70,13 @@ struct call {
         *staging;  /* the data's, if it is there already: the function may take it over (sets NULL) */
     cl_event gate; /* writes with data to come: set when it has come; NULL otherwise */
     struct object *object[WIRE_FIELDS_MAX]; /* by field; NULL for numbers and absent ones */
-    cl_mem mems[WIRE_WORDS_MAX];
-    cl_uint mem_count;
-    cl_event waits[WIRE_WORDS_MAX + 1]; /* the gate, too */
+    union {
+        cl_mem mems[WIRE_WORDS_MAX];
+        cl_program programs[WIRE_WORDS_MAX];
+    };
+    struct object *mem_objects[WIRE_WORDS_MAX]; /* of mems */
+    cl_uint mem_count;                          /* of either */
+    cl_event waits[WIRE_WORDS_MAX + 1];         /* the gate, too */
     cl_uint wait_count;
 };
 /* Carries out a decoded command; every error goes back to the client. Does not free staging that was not
@@ -80,12 +87,31 @@ void executor_refuse(struct executor *x, const struct wire_in *in, cl_int error)
 #define CALL(NAME, name, ...) cl_int carry_out_##name(struct call *c);
 #include "opencl/wire/calls.def"
 
+/* What kind of transfer a command is. */
+bool executor_is_read(unsigned call);
+bool executor_is_write(unsigned call);
+
+/* ---- create.c ---- */
+/* The driver's object behind a claimed slot. Objects share their context's info, which lives as long as they
+ * do.
+ */
+void keep_handle(struct object *o, void *handle, struct context_info *context);
+
+/* ---- transfer.c ---- */
+/* The data in staging memory: what was received there, or a copy of what came with the header; NULL: no
+ * memory. */
+struct staging *transfer_data(struct call *c);
+/* Writes to the call's buffer, and takes the data over if it succeeds. */
+cl_int enqueue_write(struct call *c, size_t offset, struct staging *s, size_t size);
+
 /* ---- completion.c ---- */
 /* The watched commands of a queue, in the order of enqueueing: their ends are told so that none comes before
  * one that it implies. */
 struct lane {
     atomic_uint holds; /* the queue's and its commands' */
     bool in_order;
+    bool clock_known;     /* of the thread that tells ends, with the next */
+    int64_t to_clock;     /* from the device's clock to this machine's, ns */
     uint64_t barrier;     /* commands from now on wait for those before this number; done_lock */
     struct weft_list all; /* done_lock */
 };
@@ -128,9 +154,18 @@ void results_retry(struct executor *x); /* sends what is kept, if it can now */
 bool results_congested(struct executor *x);
 void results_drop(struct executor *x); /* the client is gone */
 
-/* ---- transfer.c ---- */
-/* Writes to the call's buffer, and takes the data over if it succeeds. */
-cl_int enqueue_write(struct call *c, size_t offset, struct staging *s, size_t size);
+/* ---- devices.c ---- */
+/* A platform's device, or a sub-device of one, by the client's number; NULL: there is none. */
+cl_device_id executor_device(struct executor *x, const struct driver_platform *p, uint64_t number);
+void executor_release_sub_devices(struct executor *x);
+
+/* ---- svm.c ---- */
+/* A pointer into shared virtual memory, or NULL if mem is. */
+cl_int executor_set_svm_arg(cl_kernel k, cl_uint index, const struct object *mem, uint64_t offset);
+
+/* ---- link.c ---- */
+void executor_take_linked(struct executor *x);
+void executor_drop_linked(struct executor *x);
 
 /* ---- kept.c ---- */
 /* Keeps the data, beside whoever has it, in place of what was in the slot. Slot 0: not. */

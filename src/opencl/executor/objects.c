@@ -66,7 +66,7 @@ static void release_handle(struct object *o) {
 bool quota_charge(struct quota *q, struct object *o, uint64_t bytes) {
     if (q->most && bytes > q->most - q->used) {
         weft_warn("executor",
-                  "a buffer of %" PRIu64 " bytes beside %" PRIu64 " is refused: %" PRIu64
+                  "memory of %" PRIu64 " bytes beside %" PRIu64 " is refused: %" PRIu64
                   " are allowed (WEFT_EXEC_BUFFER_BYTES)",
                   bytes, q->used, q->most);
         return false;
@@ -79,6 +79,8 @@ bool quota_charge(struct quota *q, struct object *o, uint64_t bytes) {
 void object_drop(struct object *o) {
     if (o->charged) o->context->quota->used -= o->charged;
     if (o->handle) release_handle(o);
+    if (o->svm_whole) DRIVER(o->context->context)->clSVMFree(o->context->context, o->svm_whole);
+    free(o->arg_takes);
     lane_release(o->lane);
     context_info_release(o->context);
     *o = (struct object){0};

@@ -30,14 +30,20 @@ struct context_info {
 struct lane;
 struct object {
     uint32_t generation;
-    uint8_t kind;                          /* enum bk_kind; 0: free */
-    bool profiles, user, from_source, set; /* queues; events; programs; user events whose status was set */
-    cl_int error;                          /* the creation failed: uses give this */
-    cl_int arg_error;                      /* kernels: the last refused argument's error and index */
+    uint8_t kind; /* enum bk_kind; 0: free */
+    bool profiles, user, from_source, from_il,
+        set;          /* queues; events; programs; user events whose status was set */
+    cl_int error;     /* the creation failed: uses give this */
+    cl_int arg_error; /* kernels: the last refused argument's error and index */
     uint32_t arg_index;
-    void *handle;                 /* the driver's object; NULL when the creation failed */
-    size_t size;                  /* memory */
-    uint64_t charged;             /* memory: of the quota */
+    uint8_t *arg_takes; /* kernels: enum arg_takes + 1 of each argument; 0: not asked yet */
+    cl_uint arg_count;
+    void *handle;                    /* the driver's object; NULL when the creation failed */
+    size_t size;                     /* buffers */
+    uint64_t charged;                /* memory: of the quota */
+    cl_mem_object_type image_type;   /* images; else 0 */
+    size_t extent[3], element_bytes; /* images: as origins and regions count, and bytes of an element */
+    void *svm, *svm_whole; /* memory over shared virtual memory: where it begins, what the driver gave */
     struct context_info *context; /* held */
     struct lane *lane;            /* queues: held */
     struct weft_list dirty;       /* queues: in the executor's list of those to be flushed */

@@ -42,10 +42,6 @@ static void free_incoming(struct incoming *m) {
 }
 
 /* ---- carrying out ---- */
-static bool is_write(const struct wire_in *in) {
-    return in->call == WIRE_WRITE || in->call == WIRE_WRITE_RECT;
-}
-
 /* A user event of the write's context; NULL: the driver has none, or the queue is not known. */
 static cl_event create_gate(struct executor *x, const struct wire_in *in) {
     struct object *queue;
@@ -91,7 +87,7 @@ static struct incoming *next_command(struct executor *x, struct wire_in *in) {
     pthread_mutex_unlock(&x->in_lock);
     if (!m) return NULL;
     wire_decode(in, m->words, m->word_count * 8, m->data_bytes, false); /* held before */
-    if (arriving && is_write(in)) m->gate = create_gate(x, in);
+    if (arriving && executor_is_write(in->call)) m->gate = create_gate(x, in);
     bool stuck = arriving && !m->gate;
     pthread_mutex_lock(&x->in_lock);
     m->stuck = stuck;
@@ -148,10 +144,10 @@ static void on_data(void *arg, int status) {
 }
 
 static uint64_t data_limit(const struct executor *x, const struct wire_in *in) {
+    if (executor_is_write(in->call)) return x->staging.cap_bytes;
     switch (in->call) {
-    case WIRE_WRITE:
-    case WIRE_WRITE_RECT: return x->staging.cap_bytes;
     case WIRE_CREATE_PROGRAM_SOURCE:
+    case WIRE_CREATE_PROGRAM_IL:
     case WIRE_CREATE_PROGRAM_BINARY: return EXECUTOR_SOURCE_MAX;
     default: return EXECUTOR_TEXT_MAX;
     }
@@ -172,7 +168,7 @@ static struct incoming *create_incoming(struct executor *x, const struct wire_in
     if (!m) return NULL;
     *m = (struct incoming){.x = x, .word_count = in->word_count};
     memcpy(m->words, in->words, in->word_count * 8);
-    full = full && !is_write(in);
+    full = full && !executor_is_write(in->call);
     if (data_bytes && !full && data_bytes <= data_limit(x, in))
         m->data = staging_get(&x->staging, data_bytes);
     if (m->data)
@@ -226,7 +222,8 @@ static bool token_fits(const struct executor *x, const struct wire_open *o) {
 
 static void answer_open(struct executor *x, int status) {
     struct wire_out out;
-    wire_begin(&out, OPENED, opened, .version = WIRE_VERSION, .status = (uint64_t)(int64_t)status);
+    wire_begin(&out, OPENED, opened, .version = WIRE_VERSION, .status = (uint64_t)(int64_t)status,
+               .clock = weft_now_ns(), .boot = wire_boot());
     results_send(x, &out, NULL, 0, NULL, NULL);
 }
 
@@ -277,6 +274,7 @@ struct executor *executor_create(const struct drivers *drivers, const uint8_t to
     weft_list_init(&x->incoming);
     weft_list_init(&x->gated);
     weft_list_init(&x->arrived);
+    weft_list_init(&x->linked);
     weft_list_init(&x->under_way);
     weft_list_init(&x->orphans);
     weft_list_init(&x->zombies);
@@ -318,7 +316,8 @@ static bool has_work(void *arg) {
     pthread_mutex_lock(&x->in_lock);
     struct incoming *m =
         weft_list_empty(&x->incoming) ? NULL : weft_list_entry(x->incoming.next, struct incoming, link);
-    bool work = (m && !(m->stuck && m->arriving)) || !weft_list_empty(&x->arrived);
+    bool work =
+        (m && !(m->stuck && m->arriving)) || !weft_list_empty(&x->arrived) || !weft_list_empty(&x->linked);
     pthread_mutex_unlock(&x->in_lock);
     return work;
 }
@@ -349,6 +348,7 @@ void executor_run(struct executor *x, unsigned client_timeout_ms) {
     while (!atomic_load(&x->ended)) {
         run_commands(x);
         run_arrived(x);
+        executor_take_linked(x);
         look_regularly(x);
         capture_resume(x);
         if (has_work(x) || (ep_progress(x->ep) && has_work(x))) continue;
@@ -421,12 +421,14 @@ void executor_destroy(struct executor *x) {
     atomic_store(&x->ended, true);
     results_drop(x);
     builder_destroy(x->builder);
+    executor_drop_linked(x);
     objects_visit(&x->objects, BK_EVENT, set_user_event, NULL);
     set_orphans(x);
     drop_incoming(x);
     objects_visit(&x->objects, BK_QUEUE, flush_queue, NULL);
     completion_wait_all(x);
     objects_fini(&x->objects);
+    executor_release_sub_devices(x);
     capture_destroy(x);
     kept_drop_all(x);
     staging_fini(&x->staging);

@@ -8,8 +8,7 @@
 
 #define WAITS c->wait_count, c->wait_count ? c->waits : NULL
 
-/* The data in staging memory: what was received there, or a copy of what came with the header. */
-static struct staging *written_data(struct call *c) {
+struct staging *transfer_data(struct call *c) {
     struct staging *s = c->staging;
     c->staging = NULL;
     if (s) return s;
@@ -33,7 +32,7 @@ cl_int enqueue_write(struct call *c, size_t offset, struct staging *s, size_t si
 }
 
 cl_int carry_out_write(struct call *c) {
-    struct staging *s = written_data(c);
+    struct staging *s = transfer_data(c);
     if (!s) return CL_OUT_OF_HOST_MEMORY;
     kept_put(c->x, c->in->write.keep, s, c->data_bytes);
     cl_int err = enqueue_write(c, c->in->write.offset, s, c->data_bytes);
@@ -83,7 +82,7 @@ cl_int carry_out_write_rect(struct call *c) {
     cl_command_queue q = c->object[1]->handle;
     if (!err && (r.bytes != c->data_bytes || !DRIVER(q)->clEnqueueWriteBufferRect)) err = CL_INVALID_VALUE;
     if (err) return err;
-    struct staging *s = written_data(c);
+    struct staging *s = transfer_data(c);
     if (!s) return CL_OUT_OF_HOST_MEMORY;
     cl_event event, *out = enqueue_event(c, &event, true);
     err = DRIVER(q)->clEnqueueWriteBufferRect(q, c->object[3]->handle, CL_FALSE, r.buffer_origin, r.zero,

@@ -1,35 +1,25 @@
-/* Building programs: on all backends concerned at once; the end is that of the slowest, its result the first
- * error. */
+/* Building programs: see build.h. */
+#include "opencl/front/build.h"
+
 #include <stdlib.h>
 #include <string.h>
 
 #include "opencl/front/callback.h"
 #include "opencl/front/entries.h"
-#include "opencl/front/program.h"
-
-struct build {
-    struct program *program; /* held */
-    _Atomic cl_uint refs;    /* parts under way, and the call that started them */
-    cl_int status;           /* the first error; program's lock */
-    cl_uint pending;         /* program's lock */
-    bool *wanted;            /* one a device of the program */
-    void(CL_CALLBACK *fn)(cl_program, void *);
-    void *data;
-    struct build_part *parts; /* one a slot */
-    cl_uint *numbers;         /* room for start_parts */
-};
 
 struct build_part {
     struct build *build;
     cl_uint slot;
 };
 
-static void build_drop(struct build *b) {
+void build_drop(struct build *b) {
     if (atomic_fetch_sub(&b->refs, 1) != 1) return;
     object_drop(b->program);
     free(b->wanted);
     free(b->parts);
     free(b->numbers);
+    free(b->inputs);
+    free(b->refs_of_inputs);
     free(b);
 }
 
@@ -84,8 +74,39 @@ static cl_uint slot_devices(const struct build *b, cl_uint slot, cl_uint *number
     return n;
 }
 
+static cl_int find_inputs(struct build *b, cl_uint slot) {
+    for (cl_uint i = 0; i < b->input_count; i++) {
+        b->refs_of_inputs[i] = b->inputs[i]->parts[slot].ref;
+        if (!b->refs_of_inputs[i])
+            return CL_INVALID_OPERATION; /* of binaries, and none of them for this slot */
+    }
+    return CL_SUCCESS;
+}
+
+static cl_int start_part(struct build *b, cl_uint slot, cl_uint count) {
+    const struct context_slot *s = &b->program->context->slots[slot];
+    const struct backend_ops *ops = s->backend->ops;
+    bk_ref *own = &b->program->parts[slot].ref;
+    struct build_part *part = &b->parts[slot];
+    cl_int rc = find_inputs(b, slot);
+    if (rc != CL_SUCCESS) return rc;
+    switch (b->what) {
+    case BUILD_WHOLE: return ops->build(s->backend, *own, count, b->numbers, b->options, on_built, part);
+    case BUILD_COMPILE:
+        return ops->compile(s->backend, *own, count, b->numbers, b->options, b->input_count,
+                            b->refs_of_inputs, b->names, on_built, part);
+    case BUILD_LINK:
+        return ops->link(s->backend, s->ref, count, b->numbers, b->options, b->input_count, b->refs_of_inputs,
+                         on_built, part, own);
+    case BUILD_BUILTIN:
+        return ops->create_program_builtin(s->backend, s->ref, count, b->numbers, b->options, on_built, part,
+                                           own);
+    }
+    return CL_INVALID_OPERATION;
+}
+
 /* Remote parts first: a direct driver may build within the call, and they go on meanwhile. */
-static void start_parts(struct build *b, const char *options, bool direct) {
+static void start_parts(struct build *b, bool direct) {
     struct program *p = b->program;
     for (cl_uint slot = 0; slot < p->context->slot_count; slot++) {
         struct backend *backend = p->context->slots[slot].backend;
@@ -93,8 +114,7 @@ static void start_parts(struct build *b, const char *options, bool direct) {
         if (!n) continue;
         b->parts[slot] = (struct build_part){.build = b, .slot = slot};
         atomic_fetch_add(&b->refs, 1);
-        cl_int rc = backend->ops->build(backend, p->parts[slot].ref, n, b->numbers, options, on_built,
-                                        &b->parts[slot]);
+        cl_int rc = start_part(b, slot, n);
         if (rc != CL_SUCCESS) on_built(&b->parts[slot], rc, NULL);
     }
 }
@@ -112,14 +132,14 @@ static cl_uint slots_wanted(const struct build *b) {
 }
 
 /* Marks the devices as being built. */
-static cl_int begin(struct build *b, const char *options) {
+static cl_int begin(struct build *b) {
     struct program *p = b->program;
     cl_int rc = CL_SUCCESS;
     pthread_mutex_lock(&p->lock);
     if (p->building || atomic_load(&p->kernels)) rc = CL_INVALID_OPERATION;
     for (cl_uint i = 0; rc == CL_SUCCESS && i < p->device_count; i++) {
         if (!b->wanted[i]) continue;
-        char *copy = strdup(options ? options : "");
+        char *copy = strdup(b->options && b->what != BUILD_BUILTIN ? b->options : "");
         if (!copy) rc = CL_OUT_OF_HOST_MEMORY;
         free(p->devices[i].options);
         p->devices[i].options = copy;
@@ -139,7 +159,7 @@ static cl_int finish(struct build *b) {
     return rc;
 }
 
-static cl_int want_devices(struct build *b, cl_uint count, const cl_device_id *devices) {
+cl_int build_want(struct build *b, cl_uint count, const cl_device_id *devices) {
     struct program *p = b->program;
     for (cl_uint i = 0; i < count; i++) {
         struct device *d = device_from(devices[i]);
@@ -153,17 +173,32 @@ static cl_int want_devices(struct build *b, cl_uint count, const cl_device_id *d
         const struct inventory_info *info =
             inventory_find(&p->devices[i].device->own->infos, CL_DEVICE_COMPILER_AVAILABLE);
         if (info && info->size == sizeof compiler) memcpy(&compiler, info->value, sizeof compiler);
-        if (b->wanted[i] && p->source && !compiler) return CL_COMPILER_NOT_AVAILABLE;
+        if (b->wanted[i] && p->origin == PROGRAM_SOURCE && !compiler) return CL_COMPILER_NOT_AVAILABLE;
     }
     return CL_SUCCESS;
 }
 
-static struct build *build_new(struct program *p) {
+cl_int build_inputs(struct build *b, cl_uint count) {
+    b->inputs = calloc((size_t)count + 1, sizeof *b->inputs);
+    b->refs_of_inputs = calloc((size_t)count + 1, sizeof *b->refs_of_inputs);
+    return b->inputs && b->refs_of_inputs ? CL_SUCCESS : CL_OUT_OF_HOST_MEMORY;
+}
+
+cl_int build_run(struct build *b) {
+    cl_int rc = begin(b);
+    if (rc != CL_SUCCESS) return rc;
+    start_parts(b, false);
+    start_parts(b, true);
+    return b->fn ? CL_SUCCESS : finish(b);
+}
+
+struct build *build_new(struct program *p, enum build_what what) {
     struct build *b = calloc(1, sizeof *b);
     if (!b) return NULL;
     atomic_init(&b->refs, 1);
     object_hold(p);
     b->program = p;
+    b->what = what;
     b->wanted = calloc(p->device_count, sizeof *b->wanted);
     b->parts = calloc(p->context->slot_count, sizeof *b->parts);
     b->numbers = calloc(p->device_count, sizeof *b->numbers);
@@ -173,21 +208,20 @@ static struct build *build_new(struct program *p) {
 }
 
 cl_int weft_clBuildProgram(cl_program program, cl_uint count, const cl_device_id *devices,
-                           const char *options, void(CL_CALLBACK *fn)(cl_program, void *), void *data) {
+                           const char *options, build_notify_fn *fn, void *data) {
     struct program *p = program_from(program);
     if (!p) return CL_INVALID_PROGRAM;
     if (!devices != !count || (!fn && data)) return CL_INVALID_VALUE;
-    struct build *b = build_new(p);
+    if (p->origin == PROGRAM_LINKED) return CL_INVALID_OPERATION;
+    /* It needs none, and programs for PoCL build it all the same. */
+    if (p->origin == PROGRAM_BUILTIN) return fn ? CL_INVALID_OPERATION : CL_SUCCESS;
+    struct build *b = build_new(p, BUILD_WHOLE);
     if (!b) return CL_OUT_OF_HOST_MEMORY;
-    cl_int rc = want_devices(b, count, devices);
-    if (rc == CL_SUCCESS) rc = begin(b, options);
-    if (rc == CL_SUCCESS) {
-        b->fn = fn;
-        b->data = data;
-        start_parts(b, options, false);
-        start_parts(b, options, true);
-        if (!fn) rc = finish(b);
-    }
+    b->options = options;
+    b->fn = fn;
+    b->data = data;
+    cl_int rc = build_want(b, count, devices);
+    if (rc == CL_SUCCESS) rc = build_run(b);
     build_drop(b);
     return rc;
 }

@@ -33,7 +33,7 @@ static void transfer_free(struct transfer *t) {
 
 static void transfer_end(struct transfer *t, cl_int status) {
     if (status < 0)
-        weft_warn("opencl", "moving a buffer of %zu bytes between nodes failed: OpenCL error %d",
+        weft_warn("opencl", "moving a memory object of %zu bytes between nodes failed: OpenCL error %d",
                   t->mem->size, status);
     event_end(t->done, status);
     transfer_free(t);
@@ -48,17 +48,14 @@ static cl_int enqueue_write(struct transfer *t, bk_ref *event) {
     waits_init(&w, t->to);
     cl_int rc = CL_SUCCESS;
     for (unsigned i = 0; i < t->after_count && rc == CL_SUCCESS; i++) rc = waits_add(&w, t->after[i]);
-    const void *data = t->initial ? t->initial->data : t->staging;
-    struct bk_command c = {.op = BK_WRITE,
-                           .queue = t->to_queue,
+    struct bk_command c = {.queue = t->to_queue,
                            .wait_count = w.count,
                            .waits = w.refs,
                            .want_event = event,
                            .on_complete = on_written,
                            .arg = t};
-    c.u.rw.mem = t->to_part;
-    c.u.rw.size = t->mem->size;
-    c.u.rw.host_src = data;
+    const struct mem_region whole = mem_whole(t->mem);
+    mem_transfer(&c, t->mem, t->to_part, false, &whole, t->initial ? (void *)t->initial->data : t->staging);
     if (rc == CL_SUCCESS) usage_transfer(t->mem->context, t->to, &c);
     if (rc == CL_SUCCESS) rc = b->ops->enqueue(b, &c, event);
     waits_fini(&w);
@@ -178,16 +175,14 @@ static cl_int enqueue_read(struct transfer *t, cl_uint from, bk_ref queue) {
     cl_int rc = p->in ? waits_add(&w, p->in) : CL_SUCCESS;
     for (unsigned i = 0; i < p->use_count && rc == CL_SUCCESS; i++)
         if (p->uses[i].writes) rc = waits_add(&w, p->uses[i].event);
-    struct bk_command c = {.op = BK_READ,
-                           .queue = queue,
+    struct bk_command c = {.queue = queue,
                            .wait_count = w.count,
                            .waits = w.refs,
                            .want_event = true,
                            .on_complete = on_read,
                            .arg = t};
-    c.u.rw.mem = p->ref;
-    c.u.rw.size = m->size;
-    c.u.rw.host = t->staging;
+    const struct mem_region whole = mem_whole(m);
+    mem_transfer(&c, m, p->ref, true, &whole, t->staging);
     if (rc == CL_SUCCESS) rc = b->ops->enqueue(b, &c, &read->ref);
     waits_fini(&w);
     if (rc == CL_SUCCESS) {

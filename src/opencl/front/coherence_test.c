@@ -307,7 +307,7 @@ static void step(struct draw *d, unsigned s) {
     unsigned char *model = d->model[r / 2] + (r % 2) * SIZE / 2;
     size_t size = count * SIZE / 2;
     int q = (int)draw(d, 3);
-    cl_event list[2 * STEPS + 2], *wait = list;
+    cl_event list[2 * STEPS + 3], *wait = list;
     cl_uint n = dependencies(d, r, count, op != 0, list);
     if (!n) wait = NULL;
     if (op == 0) {
@@ -316,10 +316,15 @@ static void step(struct draw *d, unsigned s) {
         assert_int_equal(
             weft_clEnqueueReadBuffer(w.queue[q], m, CL_FALSE, 0, size, d->got[s], n, wait, &d->events[s]), 0);
     } else if (op == 1) {
-        for (size_t i = 0; i < size; i++) model[i] = d->data[s][i] = (unsigned char)draw(d, 256);
-        assert_int_equal(
-            weft_clEnqueueWriteBuffer(w.queue[q], m, CL_FALSE, 0, size, d->data[s], n, wait, &d->events[s]),
-            0);
+        unsigned from = draw(d, s + 1); /* a step that read as much: what it reads is written */
+        bool handed = d->read_size[from] >= size;
+        for (size_t i = 0; i < size; i++)
+            model[i] = d->data[s][i] = handed ? d->want[from][i] : (unsigned char)draw(d, 256);
+        if (handed) list[n++] = d->events[from];
+        assert_int_equal(weft_clEnqueueWriteBuffer(w.queue[q], m, CL_FALSE, 0, size,
+                                                   handed ? d->got[from] : d->data[s], n, n ? list : NULL,
+                                                   &d->events[s]),
+                         0);
     } else {
         unsigned char value = (unsigned char)(1 + draw(d, 9));
         for (size_t i = 0; i < size; i++) model[i] = (unsigned char)(model[i] + value);

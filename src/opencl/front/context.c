@@ -6,6 +6,8 @@
 
 #include "opencl/front/callback.h"
 #include "opencl/front/entries.h"
+#include "opencl/front/image.h"
+#include "opencl/front/svm.h"
 
 cl_uint context_device_index(const struct context *c, const struct device *d) {
     cl_uint i = 0;
@@ -23,13 +25,17 @@ static void run_context_callbacks(void *arg) {
 
 static void context_end(void *object) {
     struct context *c = object;
+    svm_free_all(c);
     for (cl_uint i = 0; i < c->slot_count; i++) {
         struct context_slot *s = &c->slots[i];
         if (s->service) s->backend->ops->release(s->backend, BK_QUEUE, s->service);
+        if (s->late) s->backend->ops->release(s->backend, BK_QUEUE, s->late);
         if (s->ref) s->backend->ops->release(s->backend, BK_CONTEXT, s->ref);
         free(s->devices);
     }
+    for (cl_uint i = 0; c->devices && i < c->device_count; i++) object_drop(c->devices[i]);
     if (c->callbacks) callback_post(run_context_callbacks, c->callbacks);
+    image_formats_forget(c);
     free(c->slots);
     free(c->devices);
     free(c->device_slot);
@@ -60,21 +66,22 @@ static cl_int check_properties(const cl_context_properties *p, struct platform *
     return CL_SUCCESS;
 }
 
-static struct context_slot *slot_of(struct context *c, struct backend *b) {
+static struct context_slot *slot_of(struct context *c, struct backend *b, cl_uint device_room) {
     for (cl_uint i = 0; i < c->slot_count; i++)
         if (c->slots[i].backend == b) return &c->slots[i];
     struct context_slot *s = &c->slots[c->slot_count];
-    s->devices = calloc(b->platform->device_count, sizeof *s->devices);
+    s->devices = calloc(device_room, sizeof *s->devices);
     if (!s->devices) return NULL;
     s->backend = b;
     c->slot_count++;
     return s;
 }
 
-static cl_int add_device(struct context *c, struct device *d) {
+static cl_int add_device(struct context *c, struct device *d, cl_uint device_room) {
     if (context_device_index(c, d) < c->device_count) return CL_SUCCESS;
-    struct context_slot *s = slot_of(c, d->backend);
+    struct context_slot *s = slot_of(c, d->backend, device_room);
     if (!s) return CL_OUT_OF_HOST_MEMORY;
+    object_hold(d);
     c->devices[c->device_count] = d;
     c->device_slot[c->device_count] = (cl_uint)(s - c->slots);
     c->device_place[c->device_count] = s->device_count;
@@ -89,6 +96,8 @@ static struct context *context_new(cl_uint device_room) {
     pthread_mutex_init(&c->lock, NULL);
     pthread_mutex_init(&c->list_lock, NULL);
     weft_list_init(&c->queues);
+    weft_list_init(&c->svms);
+    weft_list_init(&c->arrivals);
     c->devices = calloc(device_room, sizeof(struct device *));
     c->device_slot = calloc(device_room, sizeof *c->device_slot);
     c->device_place = calloc(device_room, sizeof *c->device_place);
@@ -115,7 +124,7 @@ static cl_int create(struct context **out, const cl_context_properties *properti
     c->platform = devices[0]->platform;
     cl_int rc = CL_SUCCESS;
     for (cl_uint i = 0; i < count && rc == CL_SUCCESS; i++)
-        rc = devices[i]->platform == c->platform ? add_device(c, devices[i]) : CL_INVALID_DEVICE;
+        rc = devices[i]->platform == c->platform ? add_device(c, devices[i], count) : CL_INVALID_DEVICE;
     if (rc == CL_SUCCESS && properties) {
         c->properties = malloc(property_count * sizeof *properties);
         if (c->properties)
@@ -231,17 +240,28 @@ cl_int weft_clSetContextDestructorCallback(cl_context context, void(CL_CALLBACK 
     return CL_SUCCESS;
 }
 
+/* A queue of weft's own in a slot, made at first use. */
+static cl_int own_queue(struct context *c, cl_uint slot, bk_ref *queue) {
+    const struct context_slot *s = &c->slots[slot];
+    cl_uint first = 0;
+    if (*queue) return CL_SUCCESS;
+    while (c->device_slot[first] != slot) first++;
+    const struct inventory_info *info =
+        inventory_find(&c->devices[first]->own->infos, CL_DEVICE_QUEUE_ON_HOST_PROPERTIES);
+    cl_command_queue_properties able = 0;
+    if (info && info->size == sizeof able) memcpy(&able, info->value, sizeof able);
+    return s->backend->ops->create_queue(s->backend, s->ref, s->devices[0],
+                                         able & CL_QUEUE_OUT_OF_ORDER_EXEC_MODE_ENABLE, queue);
+}
+
 cl_int context_service(struct context *c, cl_uint slot, bk_ref *queue) {
-    struct context_slot *s = &c->slots[slot];
-    if (!s->service) {
-        const struct inventory_device *d = &s->backend->platform->devices[s->devices[0]];
-        const struct inventory_info *info = inventory_find(&d->infos, CL_DEVICE_QUEUE_ON_HOST_PROPERTIES);
-        cl_command_queue_properties able = 0;
-        if (info && info->size == sizeof able) memcpy(&able, info->value, sizeof able);
-        cl_int rc = s->backend->ops->create_queue(s->backend, s->ref, s->devices[0],
-                                                  able & CL_QUEUE_OUT_OF_ORDER_EXEC_MODE_ENABLE, &s->service);
-        if (rc != CL_SUCCESS) return rc;
-    }
-    *queue = s->service;
-    return CL_SUCCESS;
+    cl_int rc = own_queue(c, slot, &c->slots[slot].service);
+    *queue = c->slots[slot].service;
+    return rc;
+}
+
+cl_int context_late(struct context *c, cl_uint slot, bk_ref *queue) {
+    cl_int rc = own_queue(c, slot, &c->slots[slot].late);
+    *queue = c->slots[slot].late;
+    return rc;
 }

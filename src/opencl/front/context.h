@@ -15,6 +15,7 @@ struct context_slot {
     bk_ref ref;
     cl_uint device_count, *devices; /* numbers in the backend's platform */
     bk_ref service;                 /* queue that moves data; made at first use; context lock */
+    bk_ref late;                    /* the same for late transfers (late.h) */
 };
 
 struct context_callback {
@@ -34,9 +35,12 @@ struct context {
     cl_context_properties *properties;
     size_t property_count;     /* words, the ending 0 included */
     pthread_mutex_t lock;      /* parts, versions and the order of enqueuing in a tracked context */
-    pthread_mutex_t list_lock; /* leaf: queues, callbacks */
+    pthread_mutex_t list_lock; /* leaf: queues, callbacks, formats */
     struct weft_list queues;
+    struct weft_list svms;     /* struct svm (svm.h); list_lock */
+    struct weft_list arrivals; /* host memory that commands under way write (late.c); list_lock */
     struct context_callback *callbacks;
+    struct image_formats *formats; /* heap; NULL: not asked for yet; list_lock (image_format.c) */
 };
 
 struct queue {
@@ -47,6 +51,8 @@ struct queue {
     cl_uint slot;
     bk_ref ref;
     cl_command_queue_properties properties;
+    atomic_bool clock_known;    /* with the next, once a command of a direct backend's told its times */
+    _Atomic int64_t to_clock;   /* from the device's clock to this machine's, ns */
     cl_queue_properties *array; /* as given to clCreateCommandQueueWithProperties; NULL: none */
     size_t array_bytes;
     struct weft_list link; /* context->queues */
@@ -61,5 +67,7 @@ static inline bool queue_out_of_order(const struct queue *q) {
 cl_uint context_device_index(const struct context *c, const struct device *d);
 /* The slot's queue for moving data. Context lock held. */
 cl_int context_service(struct context *c, cl_uint slot, bk_ref *queue);
+/* The slot's queue for late transfers. Context lock held. */
+cl_int context_late(struct context *c, cl_uint slot, bk_ref *queue);
 
 #endif

@@ -4,6 +4,7 @@
 
 #include "CL/cl_weft.h"
 #include "opencl/front/entries.h"
+#include "opencl/front/svm.h"
 
 bool device_type_valid(cl_device_type t) {
     const cl_device_type all = CL_DEVICE_TYPE_DEFAULT | CL_DEVICE_TYPE_CPU | CL_DEVICE_TYPE_GPU |
@@ -38,31 +39,10 @@ cl_int weft_clGetDeviceIDs(cl_platform_id platform, cl_device_type type, cl_uint
     return found ? CL_SUCCESS : CL_DEVICE_NOT_FOUND;
 }
 
-/* Parameters of things that are not forwarded: images, SVM, pipes, device queues, sub-devices, intermediate
- * languages, sub-groups' host queries, native kernels, linking. Those that the device itself knows are
+/* Parameters of things that are not forwarded: pipes, device queues. Those that the device itself knows are
  * answered with "none". */
-static bool is_zero_size(cl_device_info param) {
-    switch (param) {
-    case CL_DEVICE_IMAGE2D_MAX_WIDTH:
-    case CL_DEVICE_IMAGE2D_MAX_HEIGHT:
-    case CL_DEVICE_IMAGE3D_MAX_WIDTH:
-    case CL_DEVICE_IMAGE3D_MAX_HEIGHT:
-    case CL_DEVICE_IMAGE3D_MAX_DEPTH:
-    case CL_DEVICE_IMAGE_MAX_BUFFER_SIZE:
-    case CL_DEVICE_IMAGE_MAX_ARRAY_SIZE: return true;
-    default: return false;
-    }
-}
-
 static bool is_zero_uint(cl_device_info param) {
     switch (param) {
-    case CL_DEVICE_IMAGE_SUPPORT:
-    case CL_DEVICE_MAX_READ_IMAGE_ARGS:
-    case CL_DEVICE_MAX_WRITE_IMAGE_ARGS:
-    case CL_DEVICE_MAX_READ_WRITE_IMAGE_ARGS:
-    case CL_DEVICE_MAX_SAMPLERS:
-    case CL_DEVICE_IMAGE_PITCH_ALIGNMENT:
-    case CL_DEVICE_IMAGE_BASE_ADDRESS_ALIGNMENT:
     case CL_DEVICE_PIPE_SUPPORT:
     case CL_DEVICE_MAX_PIPE_ARGS:
     case CL_DEVICE_PIPE_MAX_ACTIVE_RESERVATIONS:
@@ -70,55 +50,25 @@ static bool is_zero_uint(cl_device_info param) {
     case CL_DEVICE_QUEUE_ON_DEVICE_PREFERRED_SIZE:
     case CL_DEVICE_QUEUE_ON_DEVICE_MAX_SIZE:
     case CL_DEVICE_MAX_ON_DEVICE_QUEUES:
-    case CL_DEVICE_MAX_ON_DEVICE_EVENTS:
-    case CL_DEVICE_PARTITION_MAX_SUB_DEVICES:
-    case CL_DEVICE_LINKER_AVAILABLE:
-    case CL_DEVICE_MAX_NUM_SUB_GROUPS:
-    case CL_DEVICE_SUB_GROUP_INDEPENDENT_FORWARD_PROGRESS: return true;
+    case CL_DEVICE_MAX_ON_DEVICE_EVENTS: return true;
     default: return false;
     }
 }
 
 static bool is_zero_ulong(cl_device_info param) {
     switch (param) {
-    case CL_DEVICE_SVM_CAPABILITIES:
     case CL_DEVICE_DEVICE_ENQUEUE_CAPABILITIES:
-    case CL_DEVICE_QUEUE_ON_DEVICE_PROPERTIES:
-    case CL_DEVICE_PARTITION_AFFINITY_DOMAIN: return true;
+    case CL_DEVICE_QUEUE_ON_DEVICE_PROPERTIES: return true;
     default: return false;
     }
-}
-
-static bool is_empty(cl_device_info param) {
-    switch (param) {
-    case CL_DEVICE_PARTITION_TYPE:
-    case CL_DEVICE_ILS_WITH_VERSION:
-    case CL_DEVICE_BUILT_IN_KERNELS_WITH_VERSION: return true;
-    default: return false;
-    }
-}
-
-static bool is_empty_text(cl_device_info param) {
-    return param == CL_DEVICE_IL_VERSION || param == CL_DEVICE_BUILT_IN_KERNELS;
 }
 
 /* True: answered with "none" in the parameter's type. */
 static bool withheld(cl_device_info param, struct info_out out, cl_int *rc) {
-    const cl_device_partition_property no_partition = 0;
     if (is_zero_uint(param))
         *rc = info_uint(out, 0);
-    else if (is_zero_size(param))
-        *rc = info_size(out, 0);
     else if (is_zero_ulong(param))
         *rc = info_ulong(out, 0);
-    else if (is_empty(param))
-        *rc = info_bytes(out, NULL, 0);
-    else if (is_empty_text(param))
-        *rc = info_string(out, "");
-    else if (param == CL_DEVICE_PARTITION_PROPERTIES)
-        *rc = info_bytes(out, &no_partition, sizeof no_partition);
-    else if (param == CL_DEVICE_EXECUTION_CAPABILITIES)
-        *rc = info_ulong(out, CL_EXEC_KERNEL);
     else
         return false;
     return true;
@@ -130,8 +80,10 @@ static bool overridden(const struct device *d, cl_device_info param, struct info
     case CL_DEVICE_PLATFORM: *rc = info_pointer(out, d->platform); return true;
     case CL_DEVICE_NAME: *rc = info_string(out, d->name); return true;
     case CL_DEVICE_TYPE: *rc = info_bytes(out, &d->type, sizeof d->type); return true;
-    case CL_DEVICE_REFERENCE_COUNT: *rc = info_uint(out, 1); return true;
-    case CL_DEVICE_PARENT_DEVICE: *rc = info_pointer(out, NULL); return true;
+    case CL_DEVICE_REFERENCE_COUNT:
+        *rc = info_uint(out, d->parent ? atomic_load(&d->object.refs) : 1);
+        return true;
+    case CL_DEVICE_PARENT_DEVICE: *rc = info_pointer(out, d->parent); return true;
     case CL_DEVICE_EXTENSIONS: *rc = info_string(out, d->extension_text); return true;
     case CL_DEVICE_HOSTNAME_WEFT: *rc = info_string(out, d->host); return true;
     case CL_DEVICE_NODE_WEFT: *rc = info_uint(out, d->backend->node); return true;
@@ -148,6 +100,9 @@ static cl_int narrowed(const struct device *d, cl_device_info param, const struc
     if (param == CL_DEVICE_OPENCL_C_FEATURES)
         return info_bytes(out, d->features.at, d->features.count * sizeof *d->features.at);
     if (param == CL_DEVICE_HOST_UNIFIED_MEMORY && !d->backend->direct) return info_uint(out, CL_FALSE);
+    if (param == CL_DEVICE_EXECUTION_CAPABILITIES && !d->backend->direct)
+        return info_ulong(out, CL_EXEC_KERNEL);
+    if (param == CL_DEVICE_SVM_CAPABILITIES) return info_ulong(out, svm_capabilities(d));
     if (withheld(param, out, &rc)) return rc;
     return info_bytes(out, own->value, own->size);
 }
@@ -167,20 +122,41 @@ cl_int weft_clGetDeviceInfo(cl_device_id device, cl_device_info param, size_t ro
 
 /* Root devices are not counted. */
 cl_int weft_clRetainDevice(cl_device_id device) {
-    return device_from(device) ? CL_SUCCESS : CL_INVALID_DEVICE;
+    struct device *d = device_from(device);
+    if (!d) return CL_INVALID_DEVICE;
+    if (d->parent) object_retain(d);
+    return CL_SUCCESS;
 }
+
 cl_int weft_clReleaseDevice(cl_device_id device) {
-    return device_from(device) ? CL_SUCCESS : CL_INVALID_DEVICE;
+    struct device *d = device_from(device);
+    if (!d) return CL_INVALID_DEVICE;
+    if (d->parent && object_release(d)) object_drop(d);
+    return CL_SUCCESS;
 }
 
-/* CL_DEVICE_HOST_TIMER_RESOLUTION is 0: no common time base of device and host. */
-cl_int weft_clGetDeviceAndHostTimer(cl_device_id device, cl_ulong *device_timestamp,
-                                    cl_ulong *host_timestamp) {
-    if (!device_from(device)) return CL_INVALID_DEVICE;
-    return device_timestamp && host_timestamp ? CL_INVALID_OPERATION : CL_INVALID_VALUE;
+/* ---- Clocks ---- */
+/* Where the device's platform has timers. */
+static bool has_timers(const struct device *d) {
+    cl_ulong resolution = 0;
+    const struct inventory_info *info =
+        inventory_find(&d->backend->platform->infos, CL_PLATFORM_HOST_TIMER_RESOLUTION);
+    if (info && info->size == sizeof resolution) memcpy(&resolution, info->value, sizeof resolution);
+    return resolution > 0;
 }
 
-cl_int weft_clGetHostTimer(cl_device_id device, cl_ulong *host_timestamp) {
+static cl_int timers(cl_device_id device, cl_ulong *device_ns, cl_ulong *host_ns) {
+    const struct device *d = device_from(device);
+    return has_timers(d) ? d->backend->ops->timers(d->backend, d->number, device_ns, host_ns)
+                         : CL_INVALID_OPERATION;
+}
+
+cl_int weft_clGetDeviceAndHostTimer(cl_device_id device, cl_ulong *device_ns, cl_ulong *host_ns) {
     if (!device_from(device)) return CL_INVALID_DEVICE;
-    return host_timestamp ? CL_INVALID_OPERATION : CL_INVALID_VALUE;
+    return device_ns && host_ns ? timers(device, device_ns, host_ns) : CL_INVALID_VALUE;
+}
+
+cl_int weft_clGetHostTimer(cl_device_id device, cl_ulong *host_ns) {
+    if (!device_from(device)) return CL_INVALID_DEVICE;
+    return host_ns ? timers(device, NULL, host_ns) : CL_INVALID_VALUE;
 }

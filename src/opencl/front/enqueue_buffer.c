@@ -17,7 +17,7 @@ static cl_int read_or_write(enum bk_op op, cl_command_queue queue, cl_mem mem, c
     struct mem *m;
     if (!q) return CL_INVALID_COMMAND_QUEUE;
     bool read = op == BK_READ;
-    cl_int rc = command_mem(q, mem, &m);
+    cl_int rc = command_buffer(q, mem, &m);
     if (rc == CL_SUCCESS) rc = command_check(q, waits, wait_list);
     if (rc != CL_SUCCESS) return rc;
     if (!host || !range_inside(m, offset, size)) return CL_INVALID_VALUE;
@@ -67,8 +67,8 @@ cl_int weft_clEnqueueCopyBuffer(cl_command_queue queue, cl_mem src, cl_mem dst, 
     struct queue *q = queue_from(queue);
     struct mem *s, *d;
     if (!q) return CL_INVALID_COMMAND_QUEUE;
-    cl_int rc = command_mem(q, src, &s);
-    if (rc == CL_SUCCESS) rc = command_mem(q, dst, &d);
+    cl_int rc = command_buffer(q, src, &s);
+    if (rc == CL_SUCCESS) rc = command_buffer(q, dst, &d);
     if (rc == CL_SUCCESS) rc = command_check(q, waits, wait_list);
     if (rc != CL_SUCCESS) return rc;
     if (!range_inside(s, src_offset, size) || !range_inside(d, dst_offset, size)) return CL_INVALID_VALUE;
@@ -102,7 +102,7 @@ cl_int weft_clEnqueueFillBuffer(cl_command_queue queue, cl_mem mem, const void *
     struct queue *q = queue_from(queue);
     struct mem *m;
     if (!q) return CL_INVALID_COMMAND_QUEUE;
-    cl_int rc = command_mem(q, mem, &m);
+    cl_int rc = command_buffer(q, mem, &m);
     if (rc == CL_SUCCESS) rc = command_check(q, waits, wait_list);
     if (rc != CL_SUCCESS) return rc;
     if (!pattern || !pattern_valid(pattern_size) || !range_inside(m, offset, size)) return CL_INVALID_VALUE;

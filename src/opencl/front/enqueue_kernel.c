@@ -6,6 +6,7 @@
 #include "opencl/front/command.h"
 #include "opencl/front/entries.h"
 #include "opencl/front/kernel.h"
+#include "opencl/front/svm.h"
 
 #define USES_SMALL 16
 
@@ -92,20 +93,30 @@ static bool writes_to(const struct kernel *k, cl_uint index, const struct mem *m
     const struct arg_meta *a = &k->meta->args[index];
     if (m->flags & CL_MEM_READ_ONLY) return false;
     if (!a->known) return true;
+    if (m->image) return a->access != CL_KERNEL_ARG_ACCESS_READ_ONLY;
     return a->address != CL_KERNEL_ARG_ADDRESS_CONSTANT && !(a->type_qualifier & CL_KERNEL_ARG_TYPE_CONST);
 }
 
-/* All arguments set, buffers alive; what they use. Kernel lock held. `uses` has room for all arguments. */
+/* A pointer's allocation may have been freed since. */
+static bool svm_is_there(const struct kernel *k, const struct kernel_arg *a) {
+    struct svm s;
+    const void *ptr;
+    memcpy(&ptr, a->small, sizeof ptr);
+    return !ptr || svm_find(k->program->context, ptr, &s);
+}
+
+/* All arguments set, their objects alive; what they use. Kernel lock held. `uses` has room for all arguments.
+ */
 static cl_int collect_args(const struct kernel *k, const struct queue *q, struct mem_use *uses,
                            cl_uint *count) {
     *count = 0;
     for (cl_uint i = 0; i < k->arg_count; i++) {
         const struct kernel_arg *a = &k->args[i];
-        if (!a->set) return CL_INVALID_KERNEL_ARGS;
-        if (a->kind != BK_ARG_MEM || !a->mem) continue;
-        if (!atomic_load_explicit(&a->mem->object.refs, memory_order_acquire) ||
-            a->mem->object.serial != a->mem_serial)
+        if (!a->set || (a->kind == BK_ARG_SVM && !svm_is_there(k, a))) return CL_INVALID_KERNEL_ARGS;
+        if ((a->kind != BK_ARG_MEM && a->kind != BK_ARG_SAMPLER) || !a->object) continue;
+        if (!atomic_load_explicit(&a->object->refs, memory_order_acquire) || a->object->serial != a->serial)
             return CL_INVALID_KERNEL_ARGS;
+        if (a->kind == BK_ARG_SAMPLER) continue;
         cl_int rc = command_alignment(q, a->mem);
         if (rc != CL_SUCCESS) return rc;
         uses[(*count)++] = (struct mem_use){.mem = a->mem, .writes = writes_to(k, i, a->mem)};

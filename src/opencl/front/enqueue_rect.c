@@ -46,7 +46,7 @@ static cl_int rect(enum bk_op op, cl_command_queue queue, cl_mem mem, cl_bool bl
     struct mem *m;
     if (!q) return CL_INVALID_COMMAND_QUEUE;
     bool read = op == BK_READ_RECT;
-    cl_int rc = command_mem(q, mem, &m);
+    cl_int rc = command_buffer(q, mem, &m);
     if (rc == CL_SUCCESS) rc = command_check(q, waits, wait_list);
     if (rc != CL_SUCCESS) return rc;
     if (!ptr || !buffer.origin || !host.origin || !region_valid(region)) return CL_INVALID_VALUE;
@@ -128,8 +128,8 @@ cl_int weft_clEnqueueCopyBufferRect(cl_command_queue queue, cl_mem src_mem, cl_m
     struct mem *s, *d;
     struct layout src = {src_origin, src_row, src_slice}, dst = {dst_origin, dst_row, dst_slice};
     if (!q) return CL_INVALID_COMMAND_QUEUE;
-    cl_int rc = command_mem(q, src_mem, &s);
-    if (rc == CL_SUCCESS) rc = command_mem(q, dst_mem, &d);
+    cl_int rc = command_buffer(q, src_mem, &s);
+    if (rc == CL_SUCCESS) rc = command_buffer(q, dst_mem, &d);
     if (rc == CL_SUCCESS) rc = command_check(q, waits, wait_list);
     if (rc == CL_SUCCESS) rc = check_copy(s, &src, d, &dst, region);
     if (rc == CL_SUCCESS) rc = command_alignment(q, s);

@@ -35,10 +35,20 @@ static const char *const names[] = {
 #define OWN_MARKER "clWeftMarkerWEFT"
 static void own_marker(void) {}
 
+/* Names that extensions have for what became calls of their own. */
+static const struct {
+    const char *name, *call;
+} aliases[] = {
+    {"clCreateCommandQueueWithPropertiesKHR", "clCreateCommandQueueWithProperties"},
+    {"clCreateProgramWithILKHR", "clCreateProgramWithIL"},
+};
+
 void *weft_clGetExtensionFunctionAddress(const char *name) {
     if (!name) return NULL;
     if (strcmp(name, OWN_MARKER) == 0) return (void *)own_marker;
     if (strcmp(name, "clIcdGetPlatformIDsKHR") == 0) return (void *)weft_clIcdGetPlatformIDsKHR;
+    for (size_t i = 0; i < sizeof aliases / sizeof *aliases; i++)
+        if (strcmp(name, aliases[i].name) == 0) name = aliases[i].call;
     for (size_t i = 0; i < ENTRY_COUNT; i++)
         if (strcmp(name, names[i]) == 0) return ((void *const *)&front_dispatch)[i];
     return NULL;

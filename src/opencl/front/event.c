@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "opencl/front/callback.h"
 
 /* One leaf lock for the lists and ends of all events: taken only for bridges, callbacks and user events. */
@@ -34,6 +35,8 @@ struct event *event_new(struct context *c, struct queue *q, cl_command_type type
     e->context = c;
     if (q) object_hold(q);
     e->queue = q;
+    if (q && q->backend->direct && (q->properties & CL_QUEUE_PROFILING_ENABLE))
+        e->enqueued_ns = weft_now_ns();
     e->type = type;
     atomic_store_explicit(&e->status, CL_QUEUED, memory_order_relaxed);
     return e;

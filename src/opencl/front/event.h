@@ -30,8 +30,9 @@ struct event {
     cl_uint slot;
     struct backend *backend; /* NULL: user event: `status` is all there is */
     bk_ref ref;
-    atomic_int status;   /* final once 0 or negative; before, only user events' is kept here */
-    bool watched, ended; /* the backend was asked to tell the end; event_end was called. Lock of events */
+    uint64_t enqueued_ns; /* of direct backends' commands in queues that profile; else 0 */
+    atomic_int status;    /* final once 0 or negative; before, only user events' is kept here */
+    bool watched, ended;  /* the backend was asked to tell the end; event_end was called. Lock of events */
     struct event_bridge *bridges;     /* lock of events to add, then constant */
     struct event_callback *callbacks; /* lock of events */
 };

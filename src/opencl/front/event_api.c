@@ -1,6 +1,7 @@
 /* Events as programs see them: waiting, information, profiling, user events, callbacks. */
 #include <stdlib.h>
 
+#include "opencl/clock.h"
 #include "opencl/front/entries.h"
 #include "opencl/front/event.h"
 
@@ -55,6 +56,17 @@ cl_int weft_clReleaseEvent(cl_event event) {
     return CL_SUCCESS;
 }
 
+/* As the executor does for its devices: the first command of a queue decides. */
+static void bring_to_clock(struct event *e, cl_ulong times[4]) {
+    struct queue *q = e->queue;
+    if (!atomic_load(&q->clock_known)) {
+        int64_t unknown = 0;
+        atomic_compare_exchange_strong(&q->to_clock, &unknown, clock_difference(e->enqueued_ns, times[0]));
+        atomic_store(&q->clock_known, true);
+    }
+    for (int i = 0; i < 4; i++) times[i] += (cl_ulong)atomic_load(&q->to_clock);
+}
+
 cl_int weft_clGetEventProfilingInfo(cl_event event, cl_profiling_info param, size_t room, void *value,
                                     size_t *size_ret) {
     struct event *e = event_from(event);
@@ -65,6 +77,7 @@ cl_int weft_clGetEventProfilingInfo(cl_event event, cl_profiling_info param, siz
     cl_ulong times[4];
     cl_int rc = e->backend->ops->event_times(e->backend, e->ref, times);
     if (rc != CL_SUCCESS) return rc;
+    if (e->enqueued_ns) bring_to_clock(e, times);
     switch (param) {
     case CL_PROFILING_COMMAND_QUEUED: return info_ulong(out, times[0]);
     case CL_PROFILING_COMMAND_SUBMIT: return info_ulong(out, times[1]);

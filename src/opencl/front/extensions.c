@@ -9,6 +9,9 @@
 
 static const char *const kept[] = {
     "cl_khr_byte_addressable_store",
+    "cl_khr_3d_image_writes",
+    "cl_khr_image2d_from_buffer",
+    "cl_khr_depth_images",
     "cl_khr_global_int32_base_atomics",
     "cl_khr_global_int32_extended_atomics",
     "cl_khr_local_int32_base_atomics",
@@ -28,6 +31,23 @@ static const char *const kept[] = {
     "cl_khr_pci_bus_info",
     "cl_khr_work_group_uniform_arithmetic",
     "cl_khr_kernel_clock",
+    "cl_khr_create_command_queue",
+    "cl_khr_il_program",
+    "cl_khr_spir",
+    "cl_khr_subgroups",
+    "cl_khr_subgroup_ballot",
+    "cl_khr_subgroup_clustered_reduce",
+    "cl_khr_subgroup_extended_types",
+    "cl_khr_subgroup_named_barrier",
+    "cl_khr_subgroup_non_uniform_arithmetic",
+    "cl_khr_subgroup_non_uniform_vote",
+    "cl_khr_subgroup_rotate",
+    "cl_khr_subgroup_shuffle",
+    "cl_khr_subgroup_shuffle_relative",
+    "cl_intel_subgroups",
+    "cl_intel_subgroups_short",
+    "cl_intel_subgroups_char",
+    "cl_intel_subgroups_long",
     "cl_ext_float_atomics",
     "cl_ext_cxx_for_opencl",
     "cl_nv_device_attribute_query",
@@ -48,8 +68,8 @@ static const char *const kept[] = {
     "cl_clang_storage_class_specifiers",
 };
 static const char *const dropped_features[] = {
-    "__opencl_c_images", "__opencl_c_3d_image_writes", "__opencl_c_read_write_images",
-    "__opencl_c_pipes",  "__opencl_c_device_enqueue",  "__opencl_c_subgroups",
+    "__opencl_c_pipes",
+    "__opencl_c_device_enqueue",
 };
 
 static bool is_in(const char *name, const char *const *list, size_t count) {

@@ -66,6 +66,51 @@ static cl_int create_sub_buffer(struct backend *b, bk_ref parent, cl_mem_flags f
     return CL_SUCCESS;
 }
 
+/* Its memory is the parent's, or its own with packed rows. */
+static cl_int create_image(struct backend *b, bk_ref context, const struct bk_image *i, bk_ref *out) {
+    object(of(b), context, BK_CONTEXT);
+    assert_null(i->host);
+    assert_null(i->desc.mem_object);
+    const cl_image_desc *d = &i->desc;
+    size_t last = d->image_depth ? d->image_depth : d->image_height ? d->image_array_size : 1;
+    struct fake_object made = {.kind = BK_MEM, .live = true, .element = 1};
+    if (i->format.image_channel_order == CL_RGBA) made.element = 4;
+    made.extent[0] = d->image_width;
+    made.extent[1] = d->image_height ? d->image_height : d->image_array_size ? d->image_array_size : 1;
+    made.extent[2] = last ? last : 1;
+    made.row = d->image_row_pitch ? d->image_row_pitch : made.extent[0] * made.element;
+    made.size = made.row * made.extent[1] * made.extent[2];
+    made.parent = (uint32_t)i->parent;
+    if (i->parent)
+        assert_true(object(of(b), i->parent, BK_MEM)->size >= made.size);
+    else
+        made.data = malloc(made.size), memset(made.data, 0xee, made.size);
+    *out = make(of(b), BK_MEM);
+    of(b)->objects[*out] = made;
+    return CL_SUCCESS;
+}
+
+/* Each fake has one of its own; one that all have; and one that nobody knows the size of. */
+static cl_int image_formats(struct backend *b, bk_ref context, cl_mem_flags flags, cl_mem_object_type type,
+                            cl_image_format **out, cl_uint *count) {
+    static const cl_image_format own[] = {
+        {CL_R, CL_UNSIGNED_INT8}, {CL_A, CL_UNSIGNED_INT8}, {CL_R, CL_SNORM_INT8}};
+    object(of(b), context, BK_CONTEXT);
+    of(b)->format_questions++;
+    *count = 3;
+    *out = calloc(3, sizeof **out);
+    (*out)[0] = own[b->node];
+    (*out)[1] = (cl_image_format){CL_RGBA, CL_UNSIGNED_INT8};
+    (*out)[2] = (cl_image_format){0x4242, CL_UNSIGNED_INT8};
+    return CL_SUCCESS;
+}
+
+static cl_int create_sampler(struct backend *b, bk_ref context, const struct bk_sampler *s, bk_ref *out) {
+    object(of(b), context, BK_CONTEXT);
+    *out = make(of(b), BK_SAMPLER);
+    return CL_SUCCESS;
+}
+
 static cl_int create_program_source(struct backend *b, bk_ref context, const char *s, size_t n, bk_ref *out) {
     *out = make(of(b), BK_PROGRAM);
     return CL_SUCCESS;
@@ -94,7 +139,24 @@ static struct kernel_meta kernel_meta(const char *name, cl_uint args) {
     return k;
 }
 
-/* add(global uchar *b, uchar value), copy(const global uchar *from, global uchar *to) */
+static struct arg_meta image_arg(cl_kernel_arg_access_qualifier access) {
+    return (struct arg_meta){.address = CL_KERNEL_ARG_ADDRESS_GLOBAL,
+                             .access = access,
+                             .known = true,
+                             .type_name = strdup("image2d_t"),
+                             .size = sizeof(cl_mem)};
+}
+
+static struct arg_meta sampler_arg(void) {
+    return (struct arg_meta){.address = CL_KERNEL_ARG_ADDRESS_PRIVATE,
+                             .access = CL_KERNEL_ARG_ACCESS_NONE,
+                             .known = true,
+                             .type_name = strdup("sampler_t"),
+                             .size = sizeof(cl_sampler)};
+}
+
+/* add(global uchar *b, uchar value), copy(const global uchar *from, global uchar *to),
+ * shade(read_only image2d_t from, write_only image2d_t to, sampler_t s) */
 static struct program_meta *program_meta(cl_int status) {
     struct program_meta *m = calloc(1, sizeof *m);
     m->device_count = 1;
@@ -103,8 +165,8 @@ static struct program_meta *program_meta(cl_int status) {
     m->devices[0].log = strdup(status == CL_SUCCESS ? "" : "error: fake");
     m->devices[0].options = strdup("");
     if (status != CL_SUCCESS) return m;
-    m->kernel_count = 2;
-    m->kernels = calloc(2, sizeof *m->kernels);
+    m->kernel_count = 3;
+    m->kernels = calloc(3, sizeof *m->kernels);
     m->kernels[0] = kernel_meta("add", 2);
     m->kernels[0].args[0] = buffer_arg(false);
     m->kernels[0].args[1] = (struct arg_meta){.address = CL_KERNEL_ARG_ADDRESS_PRIVATE,
@@ -114,6 +176,10 @@ static struct program_meta *program_meta(cl_int status) {
     m->kernels[1] = kernel_meta("copy", 2);
     m->kernels[1].args[0] = buffer_arg(true);
     m->kernels[1].args[1] = buffer_arg(false);
+    m->kernels[2] = kernel_meta("shade", 3);
+    m->kernels[2].args[0] = image_arg(CL_KERNEL_ARG_ACCESS_READ_ONLY);
+    m->kernels[2].args[1] = image_arg(CL_KERNEL_ARG_ACCESS_WRITE_ONLY);
+    m->kernels[2].args[2] = sampler_arg();
     return m;
 }
 
@@ -122,6 +188,121 @@ static cl_int build(struct backend *b, bk_ref program, cl_uint n, const cl_uint 
     object(of(b), program, BK_PROGRAM);
     of(b)->builds++;
     built(arg, of(b)->build_status, program_meta(of(b)->build_status));
+    return CL_SUCCESS;
+}
+
+/* What is compiled is no executable; a linked program is one. */
+static void set_type(struct program_meta *m, cl_program_binary_type type) {
+    m->devices[0].binary_type = type;
+}
+
+static cl_int compile(struct backend *b, bk_ref program, cl_uint n, const cl_uint *devices,
+                      const char *options, cl_uint header_count, const bk_ref *headers,
+                      const char *const *names, bk_built_fn *built, void *arg) {
+    object(of(b), program, BK_PROGRAM);
+    for (cl_uint i = 0; i < header_count; i++) object(of(b), headers[i], BK_PROGRAM);
+    of(b)->headers = header_count;
+    struct program_meta *m = program_meta(of(b)->build_status);
+    set_type(m, CL_PROGRAM_BINARY_TYPE_COMPILED_OBJECT);
+    built(arg, of(b)->build_status, m);
+    return CL_SUCCESS;
+}
+
+static cl_int link(struct backend *b, bk_ref context, cl_uint n, const cl_uint *devices, const char *options,
+                   cl_uint input_count, const bk_ref *inputs, bk_built_fn *built, void *arg, bk_ref *out) {
+    for (cl_uint i = 0; i < input_count; i++) object(of(b), inputs[i], BK_PROGRAM);
+    *out = make(of(b), BK_PROGRAM);
+    struct program_meta *m = program_meta(of(b)->build_status);
+    set_type(m, CL_PROGRAM_BINARY_TYPE_EXECUTABLE);
+    built(arg, of(b)->build_status ? CL_LINK_PROGRAM_FAILURE : CL_SUCCESS, m);
+    return CL_SUCCESS;
+}
+
+static cl_int create_program_builtin(struct backend *b, bk_ref context, cl_uint n, const cl_uint *devices,
+                                     const char *names, bk_built_fn *built, void *arg, bk_ref *out) {
+    *out = make(of(b), BK_PROGRAM);
+    built(arg, CL_SUCCESS, program_meta(CL_SUCCESS));
+    return CL_SUCCESS;
+}
+
+static cl_int create_program_il(struct backend *b, bk_ref context, const void *il, size_t bytes,
+                                bk_ref *out) {
+    *out = make(of(b), BK_PROGRAM);
+    return CL_SUCCESS;
+}
+
+static cl_int set_specialization(struct backend *b, bk_ref program, cl_uint id, size_t size,
+                                 const void *value) {
+    object(of(b), program, BK_PROGRAM);
+    of(b)->specialized = id;
+    return id == FAKE_NO_CONSTANT ? CL_INVALID_SPEC_ID : CL_SUCCESS;
+}
+
+/* Two parts, like the whole. */
+static cl_int create_sub_devices(struct backend *b, cl_uint device,
+                                 const cl_device_partition_property *properties, size_t property_count,
+                                 cl_uint *count, cl_uint *first, struct inventory **out) {
+    *count = 2;
+    if (!out) return CL_SUCCESS;
+    *first = 100;
+    of(b)->live += 2;
+    struct inventory *inv = calloc(1, sizeof *inv);
+    inv->host = strdup("");
+    inv->platform_count = 1;
+    inv->platforms = calloc(1, sizeof *inv->platforms);
+    inv->platforms[0].device_count = 2;
+    inv->platforms[0].devices = calloc(2, sizeof *inv->platforms[0].devices);
+    for (int i = 0; i < 2; i++) {
+        inv->platforms[0].devices[i] = of(b)->device[0];
+        inv->platforms[0].devices[i].infos = (struct inventory_infos){0};
+        inv->platforms[0].devices[i].name = strdup("part");
+    }
+    *out = inv;
+    return CL_SUCCESS;
+}
+
+static void release_sub_device(struct backend *b, cl_uint number) {
+    assert_true(number == 100 || number == 101);
+    of(b)->live--;
+}
+
+static cl_int sub_group_info(struct backend *b, bk_ref kernel, cl_uint device, cl_kernel_sub_group_info param,
+                             size_t input_count, const size_t *input, size_t room, void *value,
+                             size_t *size) {
+    object(of(b), kernel, BK_KERNEL);
+    size_t answer = input_count ? input[0] : 7;
+    *size = sizeof answer;
+    if (room < sizeof answer) return CL_INVALID_VALUE;
+    memcpy(value, &answer, sizeof answer);
+    return CL_SUCCESS;
+}
+
+/* The memory is the fake's own: addresses are shared with everyone. */
+static cl_int svm_alloc(struct backend *b, bk_ref context, cl_svm_mem_flags flags, size_t size,
+                        cl_uint alignment, void **ptr, bk_ref *out) {
+    object(of(b), context, BK_CONTEXT);
+    cl_int rc = create_buffer(b, context, 0, size, NULL, out);
+    *ptr = calloc(1, size);
+    return rc;
+}
+
+static void svm_free(struct backend *b, bk_ref context, void *ptr, size_t size, bk_ref ref) {
+    object(of(b), ref, BK_MEM)->live = false;
+    of(b)->live--;
+    free(ptr);
+}
+
+static cl_int set_exec_svm(struct backend *b, bk_ref kernel, cl_uint count, void *const *ptrs,
+                           const bk_ref *refs) {
+    object(of(b), kernel, BK_KERNEL);
+    for (cl_uint i = 0; i < count; i++) object(of(b), refs[i], BK_MEM);
+    of(b)->exec_svm = count;
+    return CL_SUCCESS;
+}
+
+static cl_int timers(struct backend *b, cl_uint device, cl_ulong *device_ns, cl_ulong *host_ns) {
+    *host_ns = 1000;
+    if (device_ns) *device_ns = 2000;
     return CL_SUCCESS;
 }
 
@@ -205,6 +386,10 @@ static cl_int enqueue(struct backend *b, const struct bk_command *command, bk_re
     }
     if (command->on_complete) add_notify(&f->objects[e], command->on_complete, command->arg);
     if (command->op == BK_NDRANGE) snapshot_kernel(f, c);
+    if (command->op == BK_WRITE) {
+        c->sent = malloc(command->u.rw.size);
+        memcpy(c->sent, command->u.rw.host_src, command->u.rw.size);
+    }
     unsigned seed = 1;
     if (command->blocking) {
         while (f->objects[e].state == FAKE_PENDING)
@@ -263,10 +448,25 @@ static const struct backend_ops fake_ops = {
     .create_queue = create_queue,
     .create_buffer = create_buffer,
     .create_sub_buffer = create_sub_buffer,
+    .create_image = create_image,
+    .image_formats = image_formats,
+    .create_sampler = create_sampler,
     .create_program_source = create_program_source,
     .create_program_binary = create_program_binary,
     .build = build,
     .get_binaries = get_binaries,
+    .compile = compile,
+    .link = link,
+    .create_program_builtin = create_program_builtin,
+    .create_program_il = create_program_il,
+    .set_specialization = set_specialization,
+    .create_sub_devices = create_sub_devices,
+    .release_sub_device = release_sub_device,
+    .sub_group_info = sub_group_info,
+    .svm_alloc = svm_alloc,
+    .svm_free = svm_free,
+    .set_exec_svm = set_exec_svm,
+    .timers = timers,
     .create_kernel = create_kernel,
     .set_arg = set_arg,
     .create_user_event = create_user_event,
@@ -295,17 +495,37 @@ bool fake_runnable(struct fake *f, unsigned command) {
 }
 
 static unsigned char *memory(struct fake *f, bk_ref ref) {
+    size_t offset = 0;
     struct fake_object *o = &f->objects[ref];
-    return o->parent ? f->objects[o->parent].data + o->origin : o->data;
+    for (; o->parent; o = &f->objects[o->parent]) offset += o->origin;
+    return o->data + offset;
+}
+
+/* Both ways between an image and host memory. */
+static void move_box(struct fake *f, const struct bk_command *c) {
+    const struct fake_object *o = &f->objects[c->u.image.mem];
+    size_t bytes = c->u.image.region[0] * o->element;
+    assert_int_equal(c->u.image.element_bytes, o->element);
+    for (int d = 0; d < 3; d++) assert_true(c->u.image.origin[d] + c->u.image.region[d] <= o->extent[d]);
+    for (size_t z = 0; z < c->u.image.region[2]; z++)
+        for (size_t y = 0; y < c->u.image.region[1]; y++) {
+            size_t line = (c->u.image.origin[2] + z) * o->extent[1] + c->u.image.origin[1] + y;
+            unsigned char *own =
+                memory(f, c->u.image.mem) + line * o->row + c->u.image.origin[0] * o->element;
+            size_t at = y * c->u.image.row_pitch + z * c->u.image.slice_pitch;
+            if (c->op == BK_WRITE_IMAGE) memcpy(own, (const unsigned char *)c->u.image.host_src + at, bytes);
+            if (c->op == BK_READ_IMAGE) memcpy((unsigned char *)c->u.image.host + at, own, bytes);
+        }
 }
 
 static void carry_out(struct fake *f, const struct fake_command *fc) {
     const struct bk_command *c = &fc->c;
-    if (c->op == BK_WRITE) memcpy(memory(f, c->u.rw.mem) + c->u.rw.offset, c->u.rw.host_src, c->u.rw.size);
+    if (c->op == BK_WRITE) memcpy(memory(f, c->u.rw.mem) + c->u.rw.offset, fc->sent, c->u.rw.size);
     if (c->op == BK_READ) memcpy(c->u.rw.host, memory(f, c->u.rw.mem) + c->u.rw.offset, c->u.rw.size);
     if (c->op == BK_COPY)
         memmove(memory(f, c->u.copy.dst) + c->u.copy.dst_offset,
                 memory(f, c->u.copy.src) + c->u.copy.src_offset, c->u.copy.size);
+    if (c->op == BK_READ_IMAGE || c->op == BK_WRITE_IMAGE) move_box(f, c);
     if (c->op != BK_NDRANGE) return;
     size_t size = f->objects[fc->args[0]].size;
     unsigned char *first = memory(f, fc->args[0]);
@@ -365,9 +585,10 @@ void fakes_reset(void) {
     for (int i = 0; i < 3; i++) {
         struct fake *f = &fakes[i];
         for (uint32_t o = 0; o < f->object_count; o++) free(f->objects[o].data);
+        for (unsigned c = 0; c < f->command_count; c++) free(f->commands[c].sent);
         free(f->commands);
         f->commands = NULL;
-        f->command_count = f->room = f->done_count = f->builds = 0;
+        f->command_count = f->room = f->done_count = f->builds = f->format_questions = 0;
         f->build_status = CL_SUCCESS;
         f->object_count = 1;
         f->live = 0;
@@ -378,16 +599,41 @@ void fakes_setup(void) {
     static const cl_command_queue_properties able =
         CL_QUEUE_OUT_OF_ORDER_EXEC_MODE_ENABLE | CL_QUEUE_PROFILING_ENABLE;
     static char version[] = "OpenCL 3.0 fake", extensions[] = "cl_khr_fp64 cl_khr_gl_sharing";
+    static const cl_bool yes = CL_TRUE;
+    static const size_t side = 64, layers = 8;
+    static const cl_uint pitch = 4;
+    static char il[] = "SPIR-V_1.0", builtin[] = "add;copy";
+    static const cl_uint sub_groups = 4;
+    static const cl_device_svm_capabilities svm =
+        CL_DEVICE_SVM_COARSE_GRAIN_BUFFER | CL_DEVICE_SVM_FINE_GRAIN_BUFFER;
+    static const cl_device_partition_property parts[] = {CL_DEVICE_PARTITION_EQUALLY};
     static struct inventory_info infos[] = {
+        {CL_DEVICE_SVM_CAPABILITIES, sizeof svm, (void *)&svm},
+        {CL_DEVICE_IL_VERSION, sizeof il, il},
+        {CL_DEVICE_BUILT_IN_KERNELS, sizeof builtin, builtin},
+        {CL_DEVICE_MAX_NUM_SUB_GROUPS, sizeof sub_groups, (void *)&sub_groups},
+        {CL_DEVICE_PARTITION_PROPERTIES, sizeof parts, (void *)parts},
+        {CL_DEVICE_IMAGE_SUPPORT, sizeof yes, (void *)&yes},
+        {CL_DEVICE_IMAGE2D_MAX_WIDTH, sizeof side, (void *)&side},
+        {CL_DEVICE_IMAGE2D_MAX_HEIGHT, sizeof side, (void *)&side},
+        {CL_DEVICE_IMAGE3D_MAX_WIDTH, sizeof side, (void *)&side},
+        {CL_DEVICE_IMAGE3D_MAX_HEIGHT, sizeof side, (void *)&side},
+        {CL_DEVICE_IMAGE3D_MAX_DEPTH, sizeof layers, (void *)&layers},
+        {CL_DEVICE_IMAGE_MAX_BUFFER_SIZE, sizeof side, (void *)&side},
+        {CL_DEVICE_IMAGE_MAX_ARRAY_SIZE, sizeof layers, (void *)&layers},
+        {CL_DEVICE_IMAGE_PITCH_ALIGNMENT, sizeof pitch, (void *)&pitch},
         {CL_DEVICE_QUEUE_ON_HOST_PROPERTIES, sizeof able, (void *)&able},
         {CL_DEVICE_VERSION, sizeof version, version},
         {CL_DEVICE_EXTENSIONS, sizeof extensions, extensions},
     };
-    static struct inventory_info platform_infos[] = {{CL_PLATFORM_VERSION, sizeof version, version}};
+    static const cl_ulong timer_ns = 50;
+    static struct inventory_info platform_infos[] = {
+        {CL_PLATFORM_VERSION, sizeof version, version},
+        {CL_PLATFORM_HOST_TIMER_RESOLUTION, sizeof timer_ns, (void *)&timer_ns}};
     struct backend_entry entries[3];
     for (unsigned i = 0; i < 3; i++) {
         struct fake *f = &fakes[i];
-        f->device[0] = (struct inventory_device){.infos = {infos, 3},
+        f->device[0] = (struct inventory_device){.infos = {infos, sizeof infos / sizeof *infos},
                                                  .type = CL_DEVICE_TYPE_CPU,
                                                  .name = (char *)"fake",
                                                  .max_alloc_bytes = 1 << 20,
@@ -398,7 +644,7 @@ void fakes_setup(void) {
                                                  .max_dims = 3,
                                                  .address_align_bits = 128};
         f->platform = (struct inventory_platform){
-            .infos = {platform_infos, 1}, .devices = f->device, .device_count = 1};
+            .infos = {platform_infos, 2}, .devices = f->device, .device_count = 1};
         f->base = (struct backend){.ops = &fake_ops, .node = i, .platform = &f->platform};
         entries[i] = (struct backend_entry){&f->base, "host"};
     }

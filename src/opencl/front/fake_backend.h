@@ -7,9 +7,10 @@
 #include "opencl/front/entries.h"
 #include "opencl/front/platform.h"
 
-#define FAKE_OBJECTS 8192
-#define FAKE_WAITS   64
-#define FAKE_ARGS    8
+#define FAKE_OBJECTS     8192
+#define FAKE_WAITS       64
+#define FAKE_ARGS        8
+#define FAKE_NO_CONSTANT 99 /* a constant's id that is refused */
 
 enum fake_state { FAKE_PENDING, FAKE_DONE };
 
@@ -20,12 +21,13 @@ struct fake_object {
     unsigned char *data;
     size_t size, origin;
     uint32_t parent;
+    size_t extent[3], element, row; /* images */
     /* QUEUE */
     bool out_of_order;
     /* KERNEL */
     struct bk_arg args[FAKE_ARGS];
     unsigned set_args;
-    bool adds; /* "add": adds its value to every byte of its buffer; else "copy" */
+    bool adds; /* "add": adds its value to every byte of its buffer; else "copy", and "shade" for images */
     /* EVENT, and every command has one */
     bool user;
     enum fake_state state;
@@ -40,7 +42,8 @@ struct fake_command {
     bk_ref waits[FAKE_WAITS];
     uint32_t event;
     bool done;
-    unsigned char add; /* kernel arguments as they were */
+    unsigned char *sent; /* WRITE: the data, which is taken when the command is enqueued */
+    unsigned char add;   /* kernel arguments as they were */
     bk_ref args[FAKE_ARGS];
 };
 
@@ -52,7 +55,8 @@ struct fake {
     uint32_t object_count, live;
     struct fake_command *commands;
     unsigned command_count, room, done_count;
-    unsigned builds;
+    unsigned builds, headers, exec_svm, format_questions;
+    cl_uint specialized; /* the last constant set */
     cl_int build_status;
 };
 

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "opencl/front/entries.h"
+#include "opencl/front/svm.h"
 
 static void kernel_end(void *object) {
     struct kernel *k = object;
@@ -17,6 +18,7 @@ static void kernel_end(void *object) {
     for (cl_uint i = 0; k->args && i < k->arg_count; i++) free(k->args[i].heap);
     free(k->parts);
     free(k->args);
+    free(k->exec_svm);
     pthread_mutex_destroy(&k->lock);
     atomic_fetch_sub(&k->program->kernels, 1);
     object_drop(k->program);
@@ -56,7 +58,8 @@ static cl_int find_in_parts(struct kernel *k, const char *name) {
     return k->meta ? CL_SUCCESS : CL_INVALID_KERNEL_NAME;
 }
 
-static cl_int make_part(struct kernel *k, cl_uint slot) {
+cl_int kernel_part(struct kernel *k, cl_uint slot) {
+    if (k->parts[slot].ref) return CL_SUCCESS;
     struct program *p = k->program;
     struct backend *b = p->context->slots[slot].backend;
     if (!k->parts[slot].meta) return CL_INVALID_PROGRAM_EXECUTABLE;
@@ -74,7 +77,7 @@ static cl_int create(struct program *p, const char *name, struct kernel **out) {
         if (!k->args) rc = CL_OUT_OF_HOST_MEMORY;
         k->arg_count = k->args ? k->meta->arg_count : 0;
     }
-    if (rc == CL_SUCCESS && !p->context->tracked) rc = make_part(k, 0);
+    if (rc == CL_SUCCESS && !p->context->tracked) rc = kernel_part(k, 0);
     if (rc == CL_SUCCESS)
         *out = k;
     else
@@ -138,6 +141,11 @@ cl_int weft_clCreateKernelsInProgram(cl_program program, cl_uint num_kernels, cl
 }
 
 static cl_int copy_args(struct kernel *to, struct kernel *from) {
+    to->exec_svm = from->exec_svm_count ? malloc(from->exec_svm_count * sizeof *to->exec_svm) : NULL;
+    if (from->exec_svm_count && !to->exec_svm) return CL_OUT_OF_HOST_MEMORY;
+    if (to->exec_svm) memcpy(to->exec_svm, from->exec_svm, from->exec_svm_count * sizeof *to->exec_svm);
+    to->exec_svm_count = from->exec_svm_count;
+    to->exec_svm_changed = to->exec_svm != NULL;
     for (cl_uint i = 0; i < from->arg_count; i++) {
         to->args[i] = from->args[i];
         to->args[i].heap = NULL;
@@ -180,6 +188,18 @@ cl_int weft_clReleaseKernel(cl_kernel kernel) {
     return CL_SUCCESS;
 }
 
+/* Where a pointer is in its allocation, which may be gone since it was set. */
+static cl_int find_svm(struct kernel *k, const struct kernel_arg *a, struct bk_arg *out) {
+    struct svm s;
+    memcpy(&out->pointer, a->small, sizeof out->pointer);
+    out->size = 0;
+    if (!out->pointer) return CL_SUCCESS;
+    if (!svm_find(k->program->context, out->pointer, &s)) return CL_INVALID_KERNEL_ARGS;
+    out->ref = s.ref;
+    out->size = (size_t)((const unsigned char *)out->pointer - s.ptr);
+    return CL_SUCCESS;
+}
+
 static cl_int apply_arg(struct kernel *k, struct backend *b, struct kernel_part *part, cl_uint slot,
                         cl_uint i) {
     struct kernel_arg *a = &k->args[i];
@@ -187,6 +207,8 @@ static cl_int apply_arg(struct kernel *k, struct backend *b, struct kernel_part 
     cl_int rc = CL_SUCCESS;
     if (a->kind == BK_ARG_BYTES) out.bytes = a->size > KERNEL_ARG_SMALL ? a->heap : a->small;
     if (a->kind == BK_ARG_MEM && a->mem) rc = mem_part_ref(a->mem, slot, &out.ref);
+    if (a->kind == BK_ARG_SAMPLER) rc = sampler_ref(a->sampler, slot, &out.ref);
+    if (a->kind == BK_ARG_SVM) rc = find_svm(k, a, &out);
     if (rc == CL_SUCCESS) rc = b->ops->set_arg(b, part->ref, &out, false);
     if (rc == CL_SUCCESS) part->applied[i] = a->version;
     return rc;
@@ -195,9 +217,10 @@ static cl_int apply_arg(struct kernel *k, struct backend *b, struct kernel_part 
 cl_int kernel_apply(struct kernel *k, cl_uint slot, bk_ref *out) {
     struct backend *b = k->program->context->slots[slot].backend;
     struct kernel_part *part = &k->parts[slot];
-    cl_int rc = part->ref ? CL_SUCCESS : make_part(k, slot);
+    cl_int rc = kernel_part(k, slot);
     for (cl_uint i = 0; i < k->arg_count && rc == CL_SUCCESS; i++)
         if (part->applied[i] != k->args[i].version) rc = apply_arg(k, b, part, slot, i);
+    if (rc == CL_SUCCESS) rc = kernel_apply_exec_svm(k, slot);
     *out = part->ref;
     return rc;
 }

@@ -6,48 +6,97 @@
 #include "opencl/front/entries.h"
 #include "opencl/front/kernel.h"
 
-static bool is_image_or_sampler(const struct arg_meta *m) {
-    if (m->access != CL_KERNEL_ARG_ACCESS_NONE) return true;
-    return m->type_name && (strcmp(m->type_name, "sampler_t") == 0 || strncmp(m->type_name, "image", 5) == 0);
+bool kernel_arg_is_image(const struct arg_meta *m) {
+    if (!m->known || m->type_qualifier & CL_KERNEL_ARG_TYPE_PIPE) return false;
+    return m->access != CL_KERNEL_ARG_ACCESS_NONE || (m->type_name && strncmp(m->type_name, "image", 5) == 0);
 }
 
-/* A value that is a live buffer of ours: how an argument that the meta data does not tell of is seen to be a
- * buffer. */
-static bool holds_buffer(size_t size, const void *value) {
-    cl_mem handle;
+static bool is_sampler(const struct arg_meta *m) {
+    return m->known && m->type_name && strcmp(m->type_name, "sampler_t") == 0;
+}
+
+/* Whether the value is a live object of ours: how an argument that the meta data does not tell of is seen to
+ * be one. */
+static bool holds(size_t size, const void *value, enum object_kind kind) {
+    void *handle;
     if (size != sizeof handle || !value) return false;
     memcpy(&handle, value, sizeof handle);
-    return mem_from(handle) != NULL;
+    return object_check(handle, kind) != NULL;
+}
+
+/* Without the qualifiers: as what the argument takes was found out, else as the value looks. */
+static cl_int kind_untold(const struct arg_meta *m, size_t size, const void *value, enum bk_arg_kind *kind) {
+    switch (m->takes) {
+    case TAKES_VALUE: *kind = BK_ARG_BYTES; return CL_SUCCESS;
+    case TAKES_MEM: *kind = BK_ARG_MEM; return CL_SUCCESS;
+    case TAKES_LOCAL: *kind = BK_ARG_LOCAL; return CL_SUCCESS;
+    case TAKES_SAMPLER: *kind = BK_ARG_SAMPLER; return CL_SUCCESS;
+    case TAKES_QUEUE: return CL_INVALID_DEVICE_QUEUE;
+    default: break;
+    }
+    bool sampler = holds(size, value, OBJECT_SAMPLER);
+    *kind = holds(size, value, OBJECT_MEM) ? BK_ARG_MEM
+            : sampler                      ? BK_ARG_SAMPLER
+            : value                        ? BK_ARG_BYTES
+                                           : BK_ARG_LOCAL;
+    return CL_SUCCESS;
 }
 
 static cl_int kind_of(const struct arg_meta *m, size_t size, const void *value, enum bk_arg_kind *kind) {
-    if (!m->known) {
-        *kind = holds_buffer(size, value) ? BK_ARG_MEM : value ? BK_ARG_BYTES : BK_ARG_LOCAL;
-        return CL_SUCCESS;
-    }
-    if (m->address == CL_KERNEL_ARG_ADDRESS_LOCAL)
+    if (!m->known) return kind_untold(m, size, value, kind);
+    if (is_sampler(m))
+        *kind = BK_ARG_SAMPLER;
+    else if (kernel_arg_is_image(m))
+        *kind = BK_ARG_MEM;
+    else if (m->address == CL_KERNEL_ARG_ADDRESS_LOCAL)
         *kind = BK_ARG_LOCAL;
     else if (m->address != CL_KERNEL_ARG_ADDRESS_PRIVATE)
         *kind = BK_ARG_MEM;
-    else if (is_image_or_sampler(m))
-        return m->type_name && strcmp(m->type_name, "sampler_t") == 0 ? CL_INVALID_SAMPLER
-                                                                      : CL_INVALID_MEM_OBJECT;
     else
         *kind = BK_ARG_BYTES;
     return CL_SUCCESS;
 }
 
-static cl_int take_mem(struct kernel *k, struct kernel_arg *a, size_t size, const void *value) {
+/* The same object again changes nothing for the backends. */
+static void take_object(struct kernel_arg *a, enum bk_arg_kind kind, struct object *o) {
+    bool same = a->set && a->kind == kind && a->object == o && (!o || a->serial == o->serial);
+    a->object = o;
+    a->serial = o ? o->serial : 0;
+    if (!same) a->version++;
+}
+
+/* An image for an image, which the kernel may read, or write, as it says; a buffer for the rest. */
+static cl_int check_mem(const struct arg_meta *meta, const struct mem *m) {
+    bool image = kernel_arg_is_image(meta);
+    if (image != (m && m->image)) return image || m ? CL_INVALID_MEM_OBJECT : CL_SUCCESS;
+    if (!image) return CL_SUCCESS;
+    bool reads = meta->access == CL_KERNEL_ARG_ACCESS_READ_ONLY,
+         writes = meta->access == CL_KERNEL_ARG_ACCESS_WRITE_ONLY;
+    if ((reads && (m->flags & CL_MEM_WRITE_ONLY)) || (writes && (m->flags & CL_MEM_READ_ONLY)))
+        return CL_INVALID_ARG_VALUE;
+    return CL_SUCCESS;
+}
+
+static cl_int take_mem(struct kernel *k, struct kernel_arg *a, const struct arg_meta *meta, size_t size,
+                       const void *value) {
     cl_mem handle = NULL;
     if (size != sizeof handle) return CL_INVALID_ARG_SIZE;
     if (value) memcpy(&handle, value, sizeof handle);
     struct mem *m = handle ? mem_from(handle) : NULL;
     if (handle && (!m || m->context != k->program->context)) return CL_INVALID_MEM_OBJECT;
-    /* The same object again changes nothing for the backends. */
-    bool same = a->set && a->kind == BK_ARG_MEM && a->mem == m && (!m || a->mem_serial == m->object.serial);
-    a->mem = m;
-    a->mem_serial = m ? m->object.serial : 0;
-    if (!same) a->version++;
+    cl_int rc = meta->known ? check_mem(meta, m) : CL_SUCCESS;
+    if (rc == CL_SUCCESS) take_object(a, BK_ARG_MEM, (struct object *)m);
+    return rc;
+}
+
+static cl_int take_sampler(struct kernel *k, struct kernel_arg *a, size_t size, const void *value) {
+    cl_sampler handle;
+    if (size != sizeof handle) return CL_INVALID_ARG_SIZE;
+    if (!value) return CL_INVALID_SAMPLER;
+    memcpy(&handle, value, sizeof handle);
+    struct sampler *s = sampler_from(handle);
+    if (!s || s->context != k->program->context) return CL_INVALID_SAMPLER;
+    take_object(a, BK_ARG_SAMPLER, (struct object *)s);
     return CL_SUCCESS;
 }
 
@@ -105,7 +154,9 @@ static cl_int set_arg(struct kernel *k, cl_uint index, size_t size, const void *
     if (kind == BK_ARG_BYTES && !wanted) rc = ask_device(k, index, kind, size, value);
     if (rc != CL_SUCCESS) return rc;
     if (kind == BK_ARG_MEM)
-        rc = take_mem(k, a, size, value);
+        rc = take_mem(k, a, m, size, value);
+    else if (kind == BK_ARG_SAMPLER)
+        rc = take_sampler(k, a, size, value);
     else if (kind == BK_ARG_LOCAL)
         rc = take_local(a, size, value);
     else

@@ -1,4 +1,6 @@
 /* Kernels: information, all from the program's meta data. */
+#include <string.h>
+
 #include "opencl/front/entries.h"
 #include "opencl/front/kernel.h"
 
@@ -45,13 +47,19 @@ const struct kernel_device_meta *kernel_device_meta(const struct kernel *k, cons
     return m && m->devices ? &m->devices[p->devices[i].place] : NULL;
 }
 
+/* The device that a query is about; NULL: not one of the kernel's. */
+static struct device *query_device(const struct kernel *k, cl_device_id device) {
+    if (!device && k->program->device_count == 1) return k->program->devices[0].device;
+    struct device *d = device ? device_from(device) : NULL;
+    return d && kernel_device_meta(k, d) ? d : NULL;
+}
+
 cl_int weft_clGetKernelWorkGroupInfo(cl_kernel kernel, cl_device_id device, cl_kernel_work_group_info param,
                                      size_t room, void *value, size_t *size_ret) {
     struct kernel *k = kernel_from(kernel);
     struct info_out out = {room, value, size_ret};
     if (!k) return CL_INVALID_KERNEL;
-    struct device *d = device ? device_from(device) : NULL;
-    if (!device && k->program->device_count == 1) d = k->program->devices[0].device;
+    const struct device *d = query_device(k, device);
     const struct kernel_device_meta *m = d ? kernel_device_meta(k, d) : NULL;
     if (!m) return CL_INVALID_DEVICE;
     switch (param) {
@@ -64,4 +72,44 @@ cl_int weft_clGetKernelWorkGroupInfo(cl_kernel kernel, cl_device_id device, cl_k
     default:
         return CL_INVALID_VALUE; /* CL_KERNEL_GLOBAL_WORK_SIZE is for built-in kernels and custom devices */
     }
+}
+
+static bool has_sub_groups(const struct device *d) {
+    cl_uint most = 0;
+    const struct inventory_info *info = inventory_find(&d->own->infos, CL_DEVICE_MAX_NUM_SUB_GROUPS);
+    if (info && info->size == sizeof most) memcpy(&most, info->value, sizeof most);
+    return most > 0;
+}
+
+static cl_int sub_group_info(struct kernel *k, const struct device *d, cl_kernel_sub_group_info param,
+                             size_t input_count, const size_t *input, struct info_out out) {
+    const struct program_device *at = &k->program->devices[program_device_index(k->program, d)];
+    size_t answer[3] = {0}, size = 0;
+    size_t room = out.value && out.room < sizeof answer ? out.room : sizeof answer;
+    pthread_mutex_lock(&k->lock);
+    cl_int rc = kernel_part(k, at->slot);
+    pthread_mutex_unlock(&k->lock);
+    if (rc == CL_SUCCESS)
+        rc = d->backend->ops->sub_group_info(d->backend, k->parts[at->slot].ref, d->number, param,
+                                             input_count, input, room, answer, &size);
+    return rc == CL_SUCCESS ? info_bytes(out, answer, size) : rc;
+}
+
+cl_int weft_clGetKernelSubGroupInfo(cl_kernel kernel, cl_device_id device, cl_kernel_sub_group_info param,
+                                    size_t input_bytes, const void *input, size_t room, void *value,
+                                    size_t *size_ret) {
+    struct kernel *k = kernel_from(kernel);
+    if (!k) return CL_INVALID_KERNEL;
+    const struct device *d = query_device(k, device);
+    if (!d) return CL_INVALID_DEVICE;
+    if (!has_sub_groups(d)) return CL_INVALID_OPERATION;
+    size_t count = input_bytes / sizeof(size_t);
+    if (input_bytes % sizeof(size_t) || count > 3 || (!input && count)) return CL_INVALID_VALUE;
+    return sub_group_info(k, d, param, count, input, (struct info_out){room, value, size_ret});
+}
+
+cl_int weft_clGetKernelSubGroupInfoKHR(cl_kernel kernel, cl_device_id device, cl_kernel_sub_group_info param,
+                                       size_t input_bytes, const void *input, size_t room, void *value,
+                                       size_t *size_ret) {
+    return weft_clGetKernelSubGroupInfo(kernel, device, param, input_bytes, input, room, value, size_ret);
 }

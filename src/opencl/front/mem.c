@@ -7,6 +7,8 @@
 #include "opencl/front/callback.h"
 #include "opencl/front/coherence.h"
 #include "opencl/front/entries.h"
+#include "opencl/front/image.h"
+#include "opencl/front/svm.h"
 #include "opencl/front/usage.h"
 
 #define ACCESS_FLAGS      (CL_MEM_READ_WRITE | CL_MEM_WRITE_ONLY | CL_MEM_READ_ONLY)
@@ -42,17 +44,22 @@ static void mem_end(void *object) {
         free(map);
     }
     free(m->shadow);
+    free(m->image);
     free(m->properties);
     pthread_mutex_destroy(&m->map_lock);
     if (m->parent) object_drop(m->parent);
     object_drop(m->context);
 }
 
-static struct mem *mem_new(struct context *c, cl_mem_flags flags, size_t size) {
+struct mem *mem_new(struct context *c, cl_mem_flags flags, size_t size, struct image *image) {
     struct mem *m = object_new(OBJECT_MEM, sizeof *m, mem_end);
-    if (!m) return NULL;
+    if (!m) {
+        free(image);
+        return NULL;
+    }
     object_hold(c);
     m->context = c;
+    m->image = image;
     m->flags = flags;
     m->size = size;
     pthread_mutex_init(&m->map_lock, NULL);
@@ -64,29 +71,38 @@ static struct mem *mem_new(struct context *c, cl_mem_flags flags, size_t size) {
 
 /* Direct and alone: the driver keeps to the host pointer and the host's access itself. Else weft moves data
  * by commands of its own, which must be allowed, and keeps host memory itself. */
+cl_mem_flags mem_part_flags(const struct mem *m, cl_uint slot) {
+    bool plain = m->context->slots[slot].backend->direct && !m->context->tracked;
+    cl_mem_flags own =
+        plain ? m->flags : m->flags & ~(HOST_ACCESS_FLAGS | CL_MEM_USE_HOST_PTR | CL_MEM_COPY_HOST_PTR);
+    return m->parent ? own & (ACCESS_FLAGS | HOST_ACCESS_FLAGS) : own;
+}
+
 static cl_int make_buffer(struct mem *m, cl_uint slot, void *host, bk_ref *out) {
     const struct context_slot *s = &m->context->slots[slot];
     bool plain = s->backend->direct && !m->context->tracked;
-    cl_mem_flags flags =
-        plain ? m->flags : m->flags & ~(HOST_ACCESS_FLAGS | CL_MEM_USE_HOST_PTR | CL_MEM_COPY_HOST_PTR);
-    cl_int rc = s->backend->ops->create_buffer(s->backend, s->ref, flags, m->size, plain ? host : NULL, out);
-    if (rc == CL_SUCCESS) usage_memory(m->context, slot, m->size, true);
-    return rc;
+    return s->backend->ops->create_buffer(s->backend, s->ref, mem_part_flags(m, slot), m->size,
+                                          plain ? host : NULL, out);
 }
 
 static cl_int make_sub_buffer(struct mem *m, cl_uint slot, bk_ref *out) {
     struct backend *b = m->context->slots[slot].backend;
-    bool plain = b->direct && !m->context->tracked;
     bk_ref parent;
     cl_int rc = mem_part_ref_locked(m->parent, slot, &parent);
-    cl_mem_flags flags = m->flags & (plain ? ACCESS_FLAGS | HOST_ACCESS_FLAGS : ACCESS_FLAGS);
-    return rc == CL_SUCCESS ? b->ops->create_sub_buffer(b, parent, flags, m->origin, m->size, out) : rc;
+    if (rc != CL_SUCCESS) return rc;
+    return b->ops->create_sub_buffer(b, parent, mem_part_flags(m, slot), m->origin, m->size, out);
+}
+
+static cl_int make_part(struct mem *m, cl_uint slot, void *host, bk_ref *out) {
+    if (m->parent && !m->image) return make_sub_buffer(m, slot, out);
+    cl_int rc = m->image ? image_make_part(m, slot, host, out) : make_buffer(m, slot, host, out);
+    if (rc == CL_SUCCESS && !m->parent) usage_memory(m->context, slot, m->size, true);
+    return rc;
 }
 
 cl_int mem_part_ref_locked(struct mem *m, cl_uint slot, bk_ref *out) {
     struct mem_part *p = &m->parts[slot];
-    cl_int rc = CL_SUCCESS;
-    if (!p->ref) rc = m->parent ? make_sub_buffer(m, slot, &p->ref) : make_buffer(m, slot, NULL, &p->ref);
+    cl_int rc = p->ref ? CL_SUCCESS : make_part(m, slot, NULL, &p->ref);
     *out = p->ref;
     return rc;
 }
@@ -114,12 +130,48 @@ static cl_int keep_initial(struct mem *m, void *host) {
     return CL_SUCCESS;
 }
 
+cl_int mem_begin(struct mem *m, void *host, struct mem **out) {
+    const struct context *c = m->context;
+    cl_int rc = c->tracked ? CL_SUCCESS : make_part(m, 0, host, &m->parts[0].ref);
+    if (rc == CL_SUCCESS && host && (c->tracked || !c->slots[0].backend->direct)) rc = keep_initial(m, host);
+    if (rc == CL_SUCCESS)
+        *out = m;
+    else
+        object_drop(m);
+    return rc;
+}
+
+struct mem_region mem_whole(const struct mem *m) {
+    struct mem_region r = {.size = m->size};
+    if (m->image) memcpy(r.region, m->image->extent, sizeof r.region);
+    return r;
+}
+
+bool mem_is_whole(const struct mem *m, const struct mem_region *r) {
+    if (m->image) return memcmp(r->region, m->image->extent, sizeof r->region) == 0;
+    return r->offset == 0 && r->size == m->size;
+}
+
+void mem_transfer(struct bk_command *c, const struct mem *m, bk_ref part, bool read,
+                  const struct mem_region *r, void *host) {
+    if (m->image) {
+        image_transfer(c, m, part, read, r->origin, r->region, host);
+        return;
+    }
+    c->op = read ? BK_READ : BK_WRITE;
+    c->u.rw.mem = part;
+    c->u.rw.offset = r->offset;
+    c->u.rw.size = r->size;
+    c->u.rw.host = host;
+    c->u.rw.host_src = host;
+}
+
 static bool one_bit_of(cl_mem_flags flags, cl_mem_flags group) {
     flags &= group;
     return (flags & (flags - 1)) == 0;
 }
 
-static cl_int check_flags(cl_mem_flags f) {
+cl_int mem_check_flags(cl_mem_flags f) {
     const cl_mem_flags known = ACCESS_FLAGS | HOST_PTR_FLAGS | HOST_ACCESS_FLAGS;
     if (f & ~known || !one_bit_of(f, ACCESS_FLAGS) || !one_bit_of(f, HOST_ACCESS_FLAGS))
         return CL_INVALID_VALUE;
@@ -128,33 +180,29 @@ static cl_int check_flags(cl_mem_flags f) {
     return CL_SUCCESS;
 }
 
-/* Too big for every device of the context (each may hold it). */
-static cl_int check_size(const struct context *c, size_t size) {
-    if (size == 0) return CL_INVALID_BUFFER_SIZE;
+bool mem_fits(const struct context *c, size_t size) {
     for (cl_uint i = 0; i < c->device_count; i++)
-        if (size <= c->devices[i]->own->max_alloc_bytes || !c->devices[i]->own->max_alloc_bytes)
-            return CL_SUCCESS;
-    return CL_INVALID_BUFFER_SIZE;
+        if (size <= c->devices[i]->own->max_alloc_bytes || !c->devices[i]->own->max_alloc_bytes) return true;
+    return false;
+}
+
+void mem_keep_empty_properties(struct mem *m) {
+    m->properties = calloc(1, sizeof *m->properties);
+    if (m->properties) m->property_bytes = sizeof *m->properties;
 }
 
 static cl_int create_buffer(struct context *c, cl_mem_flags flags, size_t size, void *host,
                             struct mem **out) {
-    cl_int rc = check_flags(flags);
-    if (rc == CL_SUCCESS) rc = check_size(c, size);
+    cl_int rc = mem_check_flags(flags);
+    if (rc == CL_SUCCESS && (size == 0 || !mem_fits(c, size))) rc = CL_INVALID_BUFFER_SIZE;
     if (rc != CL_SUCCESS) return rc;
     bool wants_host = flags & (CL_MEM_USE_HOST_PTR | CL_MEM_COPY_HOST_PTR);
     if (wants_host != (host != NULL)) return CL_INVALID_HOST_PTR;
     if (!(flags & ACCESS_FLAGS)) flags |= CL_MEM_READ_WRITE;
-    struct mem *m = mem_new(c, flags, size);
+    struct mem *m = mem_new(c, flags, size, NULL);
     if (!m) return CL_OUT_OF_HOST_MEMORY;
     m->host_ptr = flags & CL_MEM_USE_HOST_PTR ? host : NULL;
-    if (!c->tracked) rc = make_buffer(m, 0, host, &m->parts[0].ref);
-    if (rc == CL_SUCCESS && host && (c->tracked || !c->slots[0].backend->direct)) rc = keep_initial(m, host);
-    if (rc == CL_SUCCESS)
-        *out = m;
-    else
-        object_drop(m);
-    return rc;
+    return mem_begin(m, host, out);
 }
 
 cl_mem weft_clCreateBuffer(cl_context context, cl_mem_flags flags, size_t size, void *host,
@@ -177,17 +225,16 @@ cl_mem weft_clCreateBufferWithProperties(cl_context context, const cl_mem_proper
         rc = CL_INVALID_PROPERTY; /* none is defined for buffers */
     else
         rc = create_buffer(c, flags, size, host, &m);
-    if (m && properties && (m->properties = calloc(1, sizeof *properties)))
-        m->property_bytes = sizeof *properties;
+    if (m && properties) mem_keep_empty_properties(m);
     if (errcode_ret) *errcode_ret = rc;
     return (cl_mem)m;
 }
 
 /* The flags that a sub-buffer leaves out are the parent's; those that it names must not widen the parent's.
  */
-static cl_int inherit_flags(const struct mem *parent, cl_mem_flags *flags) {
+cl_int mem_inherit_flags(const struct mem *parent, cl_mem_flags *flags) {
     cl_mem_flags f = *flags, p = parent->flags;
-    if (f & HOST_PTR_FLAGS || check_flags(f) != CL_SUCCESS) return CL_INVALID_VALUE;
+    if (f & HOST_PTR_FLAGS || mem_check_flags(f) != CL_SUCCESS) return CL_INVALID_VALUE;
     if ((p & CL_MEM_WRITE_ONLY) && (f & (CL_MEM_READ_WRITE | CL_MEM_READ_ONLY))) return CL_INVALID_VALUE;
     if ((p & CL_MEM_READ_ONLY) && (f & (CL_MEM_READ_WRITE | CL_MEM_WRITE_ONLY))) return CL_INVALID_VALUE;
     if ((p & CL_MEM_HOST_WRITE_ONLY) && (f & CL_MEM_HOST_READ_ONLY)) return CL_INVALID_VALUE;
@@ -211,25 +258,20 @@ static bool aligned_for_any(const struct context *c, size_t origin) {
 static cl_int create_sub_buffer(struct mem *parent, cl_mem_flags flags, cl_buffer_create_type type,
                                 const void *info, struct mem **out) {
     const cl_buffer_region *r = info;
-    if (parent->parent) return CL_INVALID_MEM_OBJECT;
-    cl_int rc = inherit_flags(parent, &flags);
+    if (parent->parent || parent->image) return CL_INVALID_MEM_OBJECT;
+    cl_int rc = mem_inherit_flags(parent, &flags);
     if (rc != CL_SUCCESS) return rc;
     if (type != CL_BUFFER_CREATE_TYPE_REGION || !r) return CL_INVALID_VALUE;
     if (r->size == 0) return CL_INVALID_BUFFER_SIZE;
     if (r->origin > parent->size || r->size > parent->size - r->origin) return CL_INVALID_VALUE;
     if (!aligned_for_any(parent->context, r->origin)) return CL_MISALIGNED_SUB_BUFFER_OFFSET;
-    struct mem *m = mem_new(parent->context, flags, r->size);
+    struct mem *m = mem_new(parent->context, flags, r->size, NULL);
     if (!m) return CL_OUT_OF_HOST_MEMORY;
     object_hold(parent);
     m->parent = parent;
     m->origin = r->origin;
     if (parent->host_ptr) m->host_ptr = (char *)parent->host_ptr + r->origin;
-    if (!m->context->tracked) rc = make_sub_buffer(m, 0, &m->parts[0].ref);
-    if (rc == CL_SUCCESS)
-        *out = m;
-    else
-        object_drop(m);
-    return rc;
+    return mem_begin(m, NULL, out);
 }
 
 cl_mem weft_clCreateSubBuffer(cl_mem buffer, cl_mem_flags flags, cl_buffer_create_type type, const void *info,
@@ -301,9 +343,10 @@ static cl_uint map_count(struct mem *m) {
 cl_int weft_clGetMemObjectInfo(cl_mem mem, cl_mem_info param, size_t room, void *value, size_t *size_ret) {
     struct mem *m = mem_from(mem);
     struct info_out out = {room, value, size_ret};
+    struct svm svm;
     if (!m) return CL_INVALID_MEM_OBJECT;
     switch (param) {
-    case CL_MEM_TYPE: return info_uint(out, CL_MEM_OBJECT_BUFFER);
+    case CL_MEM_TYPE: return info_uint(out, m->image ? m->image->desc.image_type : CL_MEM_OBJECT_BUFFER);
     case CL_MEM_FLAGS: return info_bytes(out, &m->flags, sizeof m->flags);
     case CL_MEM_SIZE: return info_size(out, m->size);
     case CL_MEM_HOST_PTR: return info_pointer(out, m->host_ptr);
@@ -312,16 +355,9 @@ cl_int weft_clGetMemObjectInfo(cl_mem mem, cl_mem_info param, size_t room, void 
     case CL_MEM_CONTEXT: return info_pointer(out, m->context);
     case CL_MEM_ASSOCIATED_MEMOBJECT: return info_pointer(out, m->parent);
     case CL_MEM_OFFSET: return info_size(out, m->origin);
-    case CL_MEM_USES_SVM_POINTER: return info_uint(out, CL_FALSE);
+    case CL_MEM_USES_SVM_POINTER:
+        return info_uint(out, m->host_ptr && svm_find(m->context, m->host_ptr, &svm));
     case CL_MEM_PROPERTIES: return info_bytes(out, m->properties, m->property_bytes);
     default: return CL_INVALID_VALUE;
     }
-}
-
-cl_int weft_clGetSupportedImageFormats(cl_context context, cl_mem_flags flags, cl_mem_object_type type,
-                                       cl_uint num_entries, cl_image_format *formats, cl_uint *num_formats) {
-    if (!context_from(context)) return CL_INVALID_CONTEXT;
-    if (formats && !num_entries) return CL_INVALID_VALUE;
-    if (num_formats) *num_formats = 0; /* no device has image support here */
-    return CL_SUCCESS;
 }

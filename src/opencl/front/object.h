@@ -36,6 +36,7 @@ enum object_kind {
     OBJECT_PROGRAM,
     OBJECT_KERNEL,
     OBJECT_EVENT,
+    OBJECT_SAMPLER,
     OBJECT_KINDS
 };
 

@@ -3,6 +3,7 @@
 
 #include <pthread.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "CL/cl_weft.h"
 #include "base/log.h"
@@ -73,6 +74,20 @@ static const struct platform *platform_or_first(cl_platform_id id) {
     return count ? list[0] : NULL;
 }
 
+/* The coarsest; 0 if one of the drivers has no timers. */
+static cl_ulong timer_resolution(const struct platform *p) {
+    cl_ulong most = 0;
+    for (cl_uint i = 0; i < p->device_count; i++) {
+        cl_ulong one = 0;
+        const struct inventory_info *info =
+            inventory_find(&p->devices[i]->backend->platform->infos, CL_PLATFORM_HOST_TIMER_RESOLUTION);
+        if (info && info->size == sizeof one) memcpy(&one, info->value, sizeof one);
+        if (one == 0) return 0;
+        if (one > most) most = one;
+    }
+    return most;
+}
+
 cl_int weft_clGetPlatformInfo(cl_platform_id id, cl_platform_info param, size_t room, void *value,
                               size_t *size_ret) {
     const struct platform *p = platform_or_first(id);
@@ -87,7 +102,7 @@ cl_int weft_clGetPlatformInfo(cl_platform_id id, cl_platform_info param, size_t 
     case CL_PLATFORM_EXTENSIONS: return info_string(out, p->extension_text);
     case CL_PLATFORM_EXTENSIONS_WITH_VERSION:
         return info_bytes(out, p->extensions.at, p->extensions.count * sizeof *p->extensions.at);
-    case CL_PLATFORM_HOST_TIMER_RESOLUTION: return info_ulong(out, 0);
+    case CL_PLATFORM_HOST_TIMER_RESOLUTION: return info_ulong(out, timer_resolution(p));
     case CL_PLATFORM_ICD_SUFFIX_KHR: return info_string(out, "WEFT");
     case CL_PLATFORM_HOSTNAME: return info_string(out, p->host);
     case CL_PLATFORM_NODE_WEFT: return info_uint(out, p->node);

@@ -22,13 +22,21 @@ struct platform {
     struct name_list extensions; /* common to all devices, and the platform's own */
 };
 
+/* Answers of sub-devices that were made together. */
+struct sub_devices {
+    _Atomic uint32_t refs;
+    struct inventory *inventory;
+};
+
 struct device {
     struct object object;
+    struct device *parent;           /* held; NULL: a root device, which never ends */
+    struct sub_devices *sub_devices; /* of a sub-device: what `own` is in */
     struct platform *platform;
     struct backend *backend;
-    cl_uint number;         /* in backend->platform->devices */
-    cl_uint place;          /* among all devices of its node */
-    _Atomic unsigned usage; /* usage.c's; 0: not counted yet */
+    cl_uint number;         /* the backend's */
+    cl_uint place;          /* of a root device: among all devices of its node */
+    _Atomic unsigned usage; /* of a root device: usage.c's; 0: not counted yet */
     const struct inventory_device *own;
     const char *host;
     cl_device_type type; /* as presented */
@@ -54,6 +62,10 @@ cl_int platforms_make(const struct backend_entry *entries, size_t count, bool pe
                       struct platform ***out, cl_uint *out_count);
 /* Local and remote backends; entries (heap) and count 0 when there are none (discovery.c). */
 void discovery_run(struct backend_entry **entries, size_t *count);
+
+/* A device with one reference; NULL: no memory (platform_make.c). */
+struct device *device_make(struct platform *p, struct backend *b, const char *host, cl_uint number,
+                           const struct inventory_device *own);
 
 static inline struct platform *platform_from(cl_platform_id h) { return object_check(h, OBJECT_PLATFORM); }
 static inline struct device *device_from(cl_device_id h) { return object_check(h, OBJECT_DEVICE); }

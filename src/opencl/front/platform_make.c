@@ -30,15 +30,29 @@ static cl_version backend_version(const struct backend *b) {
     return v ? v : CL_MAKE_VERSION(1, 2, 0);
 }
 
-static struct device *make_device(struct platform *p, const struct backend_entry *e, cl_uint number) {
-    struct device *d = object_new(OBJECT_DEVICE, sizeof *d, NULL);
+static void device_end(void *object) {
+    struct device *d = object;
+    if (d->sub_devices) d->backend->ops->release_sub_device(d->backend, d->number);
+    if (d->sub_devices && atomic_fetch_sub(&d->sub_devices->refs, 1) == 1) {
+        inventory_free(d->sub_devices->inventory);
+        free(d->sub_devices);
+    }
+    free(d->name);
+    free(d->extension_text);
+    free(d->extensions.at);
+    free(d->features.at);
+    if (d->parent) object_drop(d->parent);
+}
+
+struct device *device_make(struct platform *p, struct backend *b, const char *host, cl_uint number,
+                           const struct inventory_device *own) {
+    struct device *d = object_new(OBJECT_DEVICE, sizeof *d, device_end);
     if (!d) return NULL;
     d->platform = p;
-    d->backend = e->backend;
+    d->backend = b;
     d->number = number;
-    d->place = e->first + number;
-    d->own = &e->backend->platform->devices[number];
-    d->host = e->host;
+    d->own = own;
+    d->host = host;
     cl_device_type as = presented_type();
     d->type = as ? as | (d->own->type & CL_DEVICE_TYPE_DEFAULT) : d->own->type;
     d->version = version_parse(info_text(&d->own->infos, CL_DEVICE_VERSION));
@@ -47,16 +61,19 @@ static struct device *make_device(struct platform *p, const struct backend_entry
     d->features = features_filter(d->own);
     d->extension_text = names_text(&d->extensions);
     const char *name = d->own->name ? d->own->name : "unnamed device";
-    if (asprintf(&d->name, "%s @%s:%u", name, e->host, e->backend->node) < 0) d->name = NULL;
-    return d->name && d->extension_text ? d : NULL;
+    if (asprintf(&d->name, "%s @%s:%u", name, host, b->node) < 0) d->name = NULL;
+    if (d->name && d->extension_text) return d;
+    object_drop(d);
+    return NULL;
 }
 
 static cl_int add_device(struct platform *p, const struct backend_entry *e, cl_uint number) {
     struct device **more = realloc(p->devices, (p->device_count + 1) * sizeof(struct device *));
     if (!more) return CL_OUT_OF_HOST_MEMORY;
     p->devices = more;
-    struct device *d = make_device(p, e, number);
+    struct device *d = device_make(p, e->backend, e->host, number, &e->backend->platform->devices[number]);
     if (!d) return CL_OUT_OF_HOST_MEMORY;
+    d->place = e->first + number;
     struct name_list common = p->device_count ? names_common(&p->extensions, &d->extensions)
                                               : names_common(&d->extensions, &d->extensions);
     free(p->extensions.at);

@@ -23,6 +23,16 @@ static cl_int dead_buffer(struct backend *b, bk_ref c, cl_mem_flags f, size_t n,
 static cl_int dead_sub_buffer(struct backend *b, bk_ref p, cl_mem_flags f, size_t o, size_t n, bk_ref *out) {
     return CL_OUT_OF_RESOURCES;
 }
+static cl_int dead_image(struct backend *b, bk_ref c, const struct bk_image *i, bk_ref *out) {
+    return CL_OUT_OF_RESOURCES;
+}
+static cl_int dead_formats(struct backend *b, bk_ref c, cl_mem_flags f, cl_mem_object_type t,
+                           cl_image_format **out, cl_uint *count) {
+    return CL_OUT_OF_RESOURCES;
+}
+static cl_int dead_sampler(struct backend *b, bk_ref c, const struct bk_sampler *s, bk_ref *out) {
+    return CL_OUT_OF_RESOURCES;
+}
 static cl_int dead_source(struct backend *b, bk_ref c, const char *s, size_t n, bk_ref *out) {
     return CL_OUT_OF_RESOURCES;
 }
@@ -64,6 +74,9 @@ static const struct backend_ops dead_ops = {
     .create_queue = dead_queue,
     .create_buffer = dead_buffer,
     .create_sub_buffer = dead_sub_buffer,
+    .create_image = dead_image,
+    .image_formats = dead_formats,
+    .create_sampler = dead_sampler,
     .create_program_source = dead_source,
     .create_program_binary = dead_binary,
     .build = dead_build,

@@ -4,7 +4,16 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "opencl/front/callback.h"
 #include "opencl/front/entries.h"
+
+static void run_release_callbacks(void *arg) {
+    for (struct program_callback *cb = arg, *next; cb; cb = next) {
+        next = cb->next;
+        cb->fn(cb->program, cb->data);
+        free(cb);
+    }
+}
 
 static void program_end(void *object) {
     struct program *p = object;
@@ -17,16 +26,19 @@ static void program_end(void *object) {
     free(p->parts);
     free(p->devices);
     free(p->source);
+    free(p->il);
+    if (p->callbacks) callback_post(run_release_callbacks, p->callbacks);
     pthread_mutex_destroy(&p->lock);
     pthread_cond_destroy(&p->built);
     object_drop(p->context);
 }
 
-static struct program *program_new(struct context *c, cl_uint device_room) {
+struct program *program_new(struct context *c, enum program_origin origin, cl_uint device_room) {
     struct program *p = object_new(OBJECT_PROGRAM, sizeof *p, program_end);
     if (!p) return NULL;
     object_hold(c);
     p->context = c;
+    p->origin = origin;
     pthread_mutex_init(&p->lock, NULL);
     pthread_cond_init(&p->built, NULL);
     p->parts = calloc(c->slot_count, sizeof *p->parts);
@@ -36,7 +48,7 @@ static struct program *program_new(struct context *c, cl_uint device_room) {
     return NULL;
 }
 
-static void add_device(struct program *p, cl_uint context_index) {
+void program_add_device(struct program *p, cl_uint context_index) {
     const struct context *c = p->context;
     p->devices[p->device_count++] = (struct program_device){.device = c->devices[context_index],
                                                             .slot = c->device_slot[context_index],
@@ -51,9 +63,13 @@ cl_uint program_device_index(const struct program *p, const struct device *d) {
 }
 
 const struct program_meta *program_built_meta(const struct program *p, cl_uint slot) {
-    for (cl_uint i = 0; i < p->device_count; i++)
-        if (p->devices[i].slot == slot && p->devices[i].status == CL_BUILD_SUCCESS)
-            return p->parts[slot].meta;
+    const struct program_meta *m = p->parts[slot].meta;
+    for (cl_uint i = 0; m && i < p->device_count; i++) {
+        const struct program_device *d = &p->devices[i];
+        if (d->slot == slot && d->status == CL_BUILD_SUCCESS && d->place < m->device_count &&
+            program_meta_executable(&m->devices[d->place]))
+            return m;
+    }
     return NULL;
 }
 
@@ -91,9 +107,9 @@ static cl_int create_with_source(struct context *c, cl_uint count, const char **
     if (!count || !strings) return CL_INVALID_VALUE;
     for (cl_uint i = 0; i < count; i++)
         if (!strings[i]) return CL_INVALID_VALUE;
-    struct program *p = program_new(c, c->device_count);
+    struct program *p = program_new(c, PROGRAM_SOURCE, c->device_count);
     if (!p) return CL_OUT_OF_HOST_MEMORY;
-    for (cl_uint i = 0; i < c->device_count; i++) add_device(p, i);
+    for (cl_uint i = 0; i < c->device_count; i++) program_add_device(p, i);
     cl_int rc = join_source(p, count, strings, lengths);
     if (rc == CL_SUCCESS) rc = create_source_parts(p);
     if (rc == CL_SUCCESS)
@@ -162,9 +178,10 @@ static cl_int create_with_binary(struct context *c, cl_uint count, const cl_devi
                                  struct program **out) {
     cl_int rc = check_binaries(c, count, devices, lengths, binaries, status);
     if (rc != CL_SUCCESS) return rc;
-    struct program *p = program_new(c, count);
+    struct program *p = program_new(c, PROGRAM_BINARY, count);
     if (!p) return CL_OUT_OF_HOST_MEMORY;
-    for (cl_uint i = 0; i < count; i++) add_device(p, context_device_index(c, device_from(devices[i])));
+    for (cl_uint i = 0; i < count; i++)
+        program_add_device(p, context_device_index(c, device_from(devices[i])));
     for (cl_uint slot = 0; slot < c->slot_count; slot++) {
         cl_int part = create_binary_part(p, slot, lengths, binaries, status);
         if (part != CL_SUCCESS) rc = part;

@@ -17,12 +17,25 @@ struct program_device { /* one a device of the program, in its order */
     char *options; /* of the last build */
 };
 
+enum program_origin { PROGRAM_SOURCE, PROGRAM_BINARY, PROGRAM_IL, PROGRAM_BUILTIN, PROGRAM_LINKED };
+
+struct program_callback {
+    struct program_callback *next;
+    void(CL_CALLBACK *fn)(cl_program, void *);
+    cl_program program; /* its address only */
+    void *data;
+};
+
 struct program {
     struct object object;
     struct context *context; /* held */
-    char *source;            /* NULL: of binaries */
+    enum program_origin origin;
+    char *source; /* SOURCE only */
     size_t source_bytes;
-    struct program_part *parts; /* one a slot */
+    void *il; /* IL only */
+    size_t il_bytes;
+    struct program_callback *callbacks; /* on release; program's lock */
+    struct program_part *parts;         /* one a slot */
     cl_uint device_count;
     struct program_device *devices;
     pthread_mutex_t lock; /* leaf, but for program_part_ref: statuses, meta data, builds */
@@ -32,7 +45,10 @@ struct program {
 };
 
 static inline struct program *program_from(cl_program h) { return object_check(h, OBJECT_PROGRAM); }
-/* Whether a device's build succeeded, and the meta data it left. Lock held. */
+/* Without devices; room for so many. NULL: no memory. */
+struct program *program_new(struct context *c, enum program_origin origin, cl_uint device_room);
+void program_add_device(struct program *p, cl_uint context_index);
+/* The meta data that a slot's build left, if there is an executable of it. Lock held. */
 const struct program_meta *program_built_meta(const struct program *p, cl_uint slot);
 /* The program's device in its list; device_count: not there. */
 cl_uint program_device_index(const struct program *p, const struct device *d);

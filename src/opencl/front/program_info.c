@@ -14,10 +14,9 @@ static const struct program_device_meta *device_meta(const struct program *p, cl
 
 /* Meta data of the first slot that has an executable; NULL: none. Lock held. */
 static const struct program_meta *any_built(const struct program *p) {
-    for (cl_uint i = 0; i < p->device_count; i++)
-        if (p->devices[i].status == CL_BUILD_SUCCESS && p->parts[p->devices[i].slot].meta)
-            return p->parts[p->devices[i].slot].meta;
-    return NULL;
+    const struct program_meta *m = NULL;
+    for (cl_uint slot = 0; slot < p->context->slot_count && !m; slot++) m = program_built_meta(p, slot);
+    return m;
 }
 
 static cl_int answer_devices(const struct program *p, struct info_out out) {
@@ -82,7 +81,10 @@ static bool slot_used(const struct program *p, cl_uint slot) {
 /* Whether the backend must be asked: a program of binaries that was not built yet has them, too. */
 static bool slot_has_binaries(struct program *p, cl_uint slot) {
     pthread_mutex_lock(&p->lock);
-    bool has = p->parts[slot].ref && (!p->source || program_built_meta(p, slot));
+    bool has = p->origin == PROGRAM_BINARY;
+    for (cl_uint i = 0; i < p->device_count; i++)
+        if (p->devices[i].slot == slot && p->devices[i].status == CL_BUILD_SUCCESS) has = true;
+    if (!p->parts[slot].ref || p->origin == PROGRAM_BUILTIN) has = false;
     pthread_mutex_unlock(&p->lock);
     return has;
 }
@@ -125,7 +127,7 @@ cl_int weft_clGetProgramInfo(cl_program program, cl_program_info param, size_t r
     case CL_PROGRAM_NUM_DEVICES: return info_uint(out, p->device_count);
     case CL_PROGRAM_DEVICES: return answer_devices(p, out);
     case CL_PROGRAM_SOURCE: return info_string(out, p->source);
-    case CL_PROGRAM_IL: return info_bytes(out, NULL, 0);
+    case CL_PROGRAM_IL: return info_bytes(out, p->il, p->il_bytes);
     case CL_PROGRAM_BINARY_SIZES: return answer_binaries(p, out, true);
     case CL_PROGRAM_BINARIES: return answer_binaries(p, out, false);
     default: break;

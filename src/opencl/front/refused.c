@@ -24,64 +24,6 @@
 
 /* clang-format off: it takes the macros for functions */
 
-/* ---- Images and samplers ---- */
-REFUSE_MAKE(cl_mem, clCreateImage2D, context_from(context), CL_INVALID_CONTEXT, CL_INVALID_OPERATION,
-            (cl_context context, cl_mem_flags flags, const cl_image_format *image_format, size_t image_width,
-             size_t image_height, size_t image_row_pitch, void *host_ptr, cl_int *errcode_ret))
-REFUSE_MAKE(cl_mem, clCreateImage3D, context_from(context), CL_INVALID_CONTEXT, CL_INVALID_OPERATION,
-            (cl_context context, cl_mem_flags flags, const cl_image_format *image_format, size_t image_width,
-             size_t image_height, size_t image_depth, size_t image_row_pitch, size_t image_slice_pitch,
-             void *host_ptr, cl_int *errcode_ret))
-REFUSE(clGetImageInfo, true, CL_INVALID_MEM_OBJECT, CL_INVALID_MEM_OBJECT,
-       (cl_mem image, cl_image_info param, size_t room, void *value, size_t *size_ret))
-REFUSE_MAKE(cl_sampler, clCreateSampler, context_from(context), CL_INVALID_CONTEXT, CL_INVALID_OPERATION,
-            (cl_context context, cl_bool normalized_coords, cl_addressing_mode addressing_mode,
-             cl_filter_mode filter_mode, cl_int *errcode_ret))
-REFUSE(clRetainSampler, true, CL_INVALID_SAMPLER, CL_INVALID_SAMPLER, (cl_sampler sampler))
-REFUSE(clReleaseSampler, true, CL_INVALID_SAMPLER, CL_INVALID_SAMPLER, (cl_sampler sampler))
-REFUSE(clGetSamplerInfo, true, CL_INVALID_SAMPLER, CL_INVALID_SAMPLER,
-       (cl_sampler sampler, cl_sampler_info param, size_t room, void *value, size_t *size_ret))
-REFUSE(clEnqueueReadImage, queue_from(queue), CL_INVALID_COMMAND_QUEUE, CL_INVALID_OPERATION,
-       (cl_command_queue queue, cl_mem image, cl_bool blocking_read, const size_t *origin,
-        const size_t *region, size_t row_pitch, size_t slice_pitch, void *ptr, cl_uint waits,
-        const cl_event *wait_list, cl_event *event))
-REFUSE(clEnqueueWriteImage, queue_from(queue), CL_INVALID_COMMAND_QUEUE, CL_INVALID_OPERATION,
-       (cl_command_queue queue, cl_mem image, cl_bool blocking_write, const size_t *origin,
-        const size_t *region, size_t input_row_pitch, size_t input_slice_pitch, const void *ptr,
-        cl_uint waits, const cl_event *wait_list, cl_event *event))
-REFUSE(clEnqueueCopyImage, queue_from(queue), CL_INVALID_COMMAND_QUEUE, CL_INVALID_OPERATION,
-       (cl_command_queue queue, cl_mem src_image, cl_mem dst_image, const size_t *src_origin,
-        const size_t *dst_origin, const size_t *region, cl_uint waits, const cl_event *wait_list,
-        cl_event *event))
-REFUSE(clEnqueueCopyImageToBuffer, queue_from(queue), CL_INVALID_COMMAND_QUEUE, CL_INVALID_OPERATION,
-       (cl_command_queue queue, cl_mem src_image, cl_mem dst_buffer, const size_t *src_origin,
-        const size_t *region, size_t dst_offset, cl_uint waits, const cl_event *wait_list, cl_event *event))
-REFUSE(clEnqueueCopyBufferToImage, queue_from(queue), CL_INVALID_COMMAND_QUEUE, CL_INVALID_OPERATION,
-       (cl_command_queue queue, cl_mem src_buffer, cl_mem dst_image, size_t src_offset,
-        const size_t *dst_origin, const size_t *region, cl_uint waits, const cl_event *wait_list,
-        cl_event *event))
-REFUSE_MAKE(void *, clEnqueueMapImage, queue_from(queue), CL_INVALID_COMMAND_QUEUE, CL_INVALID_OPERATION,
-            (cl_command_queue queue, cl_mem image, cl_bool blocking_map, cl_map_flags map_flags,
-             const size_t *origin, const size_t *region, size_t *image_row_pitch, size_t *image_slice_pitch,
-             cl_uint waits, const cl_event *wait_list, cl_event *event, cl_int *errcode_ret))
-REFUSE_MAKE(cl_mem, clCreateImage, context_from(context), CL_INVALID_CONTEXT, CL_INVALID_OPERATION,
-            (cl_context context, cl_mem_flags flags, const cl_image_format *image_format,
-             const cl_image_desc *image_desc, void *host_ptr, cl_int *errcode_ret))
-REFUSE(clEnqueueFillImage, queue_from(queue), CL_INVALID_COMMAND_QUEUE, CL_INVALID_OPERATION,
-       (cl_command_queue queue, cl_mem image, const void *fill_color, const size_t origin[3],
-        const size_t region[3], cl_uint waits, const cl_event *wait_list, cl_event *event))
-REFUSE_MAKE(cl_mem, clCreateFromEGLImageKHR, context_from(context), CL_INVALID_CONTEXT, CL_INVALID_OPERATION,
-            (cl_context context, CLeglDisplayKHR display, CLeglImageKHR image, cl_mem_flags flags,
-             const cl_egl_image_properties_khr *properties, cl_int *errcode_ret))
-REFUSE_MAKE(cl_sampler, clCreateSamplerWithProperties, context_from(context), CL_INVALID_CONTEXT,
-            CL_INVALID_OPERATION,
-            (cl_context context, const cl_sampler_properties *properties, cl_int *errcode_ret))
-REFUSE_MAKE(cl_mem, clCreateImageWithProperties, context_from(context), CL_INVALID_CONTEXT,
-            CL_INVALID_OPERATION,
-            (cl_context context, const cl_mem_properties *properties, cl_mem_flags flags,
-             const cl_image_format *image_format, const cl_image_desc *image_desc, void *host_ptr,
-             cl_int *errcode_ret))
-
 /* ---- Pipes ---- */
 REFUSE_MAKE(cl_mem, clCreatePipe, context_from(context), CL_INVALID_CONTEXT, CL_INVALID_OPERATION,
             (cl_context context, cl_mem_flags flags, cl_uint packet_size, cl_uint max_packets,
@@ -89,40 +31,10 @@ REFUSE_MAKE(cl_mem, clCreatePipe, context_from(context), CL_INVALID_CONTEXT, CL_
 REFUSE(clGetPipeInfo, true, CL_INVALID_MEM_OBJECT, CL_INVALID_MEM_OBJECT,
        (cl_mem pipe, cl_pipe_info param, size_t room, void *value, size_t *size_ret))
 
-/* ---- Shared virtual memory ---- */
-REFUSE(clEnqueueSVMFree, queue_from(queue), CL_INVALID_COMMAND_QUEUE, CL_INVALID_OPERATION,
-       (cl_command_queue queue, cl_uint count, void **pointers,
-        void(CL_CALLBACK *pfn_free_func)(cl_command_queue, cl_uint, void **, void *), void *data,
-        cl_uint waits, const cl_event *wait_list, cl_event *event))
-REFUSE(clEnqueueSVMMemcpy, queue_from(queue), CL_INVALID_COMMAND_QUEUE, CL_INVALID_OPERATION,
-       (cl_command_queue queue, cl_bool blocking, void *dst, const void *src, size_t size, cl_uint waits,
-        const cl_event *wait_list, cl_event *event))
-REFUSE(clEnqueueSVMMemFill, queue_from(queue), CL_INVALID_COMMAND_QUEUE, CL_INVALID_OPERATION,
-       (cl_command_queue queue, void *ptr, const void *pattern, size_t pattern_size, size_t size,
-        cl_uint waits, const cl_event *wait_list, cl_event *event))
-REFUSE(clEnqueueSVMMap, queue_from(queue), CL_INVALID_COMMAND_QUEUE, CL_INVALID_OPERATION,
-       (cl_command_queue queue, cl_bool blocking, cl_map_flags flags, void *ptr, size_t size, cl_uint waits,
-        const cl_event *wait_list, cl_event *event))
-REFUSE(clEnqueueSVMUnmap, queue_from(queue), CL_INVALID_COMMAND_QUEUE, CL_INVALID_OPERATION,
-       (cl_command_queue queue, void *ptr, cl_uint waits, const cl_event *wait_list, cl_event *event))
-REFUSE(clSetKernelArgSVMPointer, kernel_from(kernel), CL_INVALID_KERNEL, CL_INVALID_OPERATION,
-       (cl_kernel kernel, cl_uint index, const void *value))
-REFUSE(clSetKernelExecInfo, kernel_from(kernel), CL_INVALID_KERNEL, CL_INVALID_OPERATION,
-       (cl_kernel kernel, cl_kernel_exec_info param, size_t size, const void *value))
-REFUSE(clEnqueueSVMMigrateMem, queue_from(queue), CL_INVALID_COMMAND_QUEUE, CL_INVALID_OPERATION,
-       (cl_command_queue queue, cl_uint num_svm_pointers, const void **svm_pointers, const size_t *sizes,
-        cl_mem_migration_flags flags, cl_uint waits, const cl_event *wait_list, cl_event *event))
-
-void *weft_clSVMAlloc(cl_context context, cl_svm_mem_flags flags, size_t size, unsigned int alignment) {
-    entry_refused("clSVMAlloc");
-    return NULL;
-}
-
-void weft_clSVMFree(cl_context context, void *pointer) {
-    if (pointer) entry_refused("clSVMFree");
-}
-
 /* ---- Sharing with OpenGL and EGL ---- */
+REFUSE_MAKE(cl_mem, clCreateFromEGLImageKHR, context_from(context), CL_INVALID_CONTEXT, CL_INVALID_OPERATION,
+            (cl_context context, CLeglDisplayKHR display, CLeglImageKHR image, cl_mem_flags flags,
+             const cl_egl_image_properties_khr *properties, cl_int *errcode_ret))
 REFUSE_MAKE(cl_mem, clCreateFromGLBuffer, context_from(context), CL_INVALID_CONTEXT, CL_INVALID_OPERATION,
             (cl_context context, cl_mem_flags flags, cl_GLuint bufobj, int *errcode_ret))
 REFUSE_MAKE(cl_mem, clCreateFromGLTexture2D, context_from(context), CL_INVALID_CONTEXT, CL_INVALID_OPERATION,
@@ -169,48 +81,10 @@ REFUSE(clSetCommandQueueProperty, queue_from(queue), CL_INVALID_COMMAND_QUEUE, C
 REFUSE(clCreateSubDevicesEXT, device_from(device), CL_INVALID_DEVICE, CL_INVALID_VALUE,
        (cl_device_id device, const cl_device_partition_property_ext *partition_properties,
         cl_uint num_entries, cl_device_id *out_devices, cl_uint *num_devices))
-REFUSE(clCreateSubDevices, device_from(device), CL_INVALID_DEVICE, CL_INVALID_VALUE,
-       (cl_device_id device, const cl_device_partition_property *partition_properties, cl_uint num_entries,
-        cl_device_id *out_devices, cl_uint *num_devices))
 REFUSE(clSetDefaultDeviceCommandQueue, context_from(context), CL_INVALID_CONTEXT, CL_INVALID_OPERATION,
        (cl_context context, cl_device_id device, cl_command_queue queue))
 
-/* ---- Programs ---- */
-REFUSE_MAKE(cl_program, clCreateProgramWithBuiltInKernels, context_from(context), CL_INVALID_CONTEXT,
-            CL_INVALID_VALUE,
-            (cl_context context, cl_uint num_devices, const cl_device_id *device_list,
-             const char *kernel_names, cl_int *errcode_ret))
-REFUSE(clCompileProgram, program_from(program), CL_INVALID_PROGRAM, CL_COMPILER_NOT_AVAILABLE,
-       (cl_program program, cl_uint num_devices, const cl_device_id *device_list, const char *options,
-        cl_uint num_input_headers, const cl_program *input_headers, const char **header_include_names,
-        void(CL_CALLBACK *pfn_notify)(cl_program program, void *user_data), void *user_data))
-REFUSE_MAKE(cl_program, clLinkProgram, context_from(context), CL_INVALID_CONTEXT, CL_LINKER_NOT_AVAILABLE,
-            (cl_context context, cl_uint num_devices, const cl_device_id *device_list, const char *options,
-             cl_uint num_input_programs, const cl_program *input_programs,
-             void(CL_CALLBACK *pfn_notify)(cl_program program, void *user_data), void *user_data,
-             cl_int *errcode_ret))
-REFUSE_MAKE(cl_program, clCreateProgramWithIL, context_from(context), CL_INVALID_CONTEXT,
-            CL_INVALID_OPERATION, (cl_context context, const void *il, size_t length, cl_int *errcode_ret))
-REFUSE(clSetProgramReleaseCallback, program_from(program), CL_INVALID_PROGRAM, CL_INVALID_OPERATION,
-       (cl_program program, void(CL_CALLBACK *pfn_notify)(cl_program program, void *user_data),
-        void *user_data))
-REFUSE(clSetProgramSpecializationConstant, program_from(program), CL_INVALID_PROGRAM, CL_INVALID_OPERATION,
-       (cl_program program, cl_uint spec_id, size_t spec_size, const void *spec_value))
-
-/* ---- Kernels ---- */
-REFUSE(clEnqueueNativeKernel, queue_from(queue), CL_INVALID_COMMAND_QUEUE, CL_INVALID_OPERATION,
-       (cl_command_queue queue, void(CL_CALLBACK *user_func)(void *), void *args, size_t cb_args,
-        cl_uint num_mem_objects, const cl_mem *mem_list, const void **args_mem_loc, cl_uint waits,
-        const cl_event *wait_list, cl_event *event))
-REFUSE(clGetKernelSubGroupInfoKHR, kernel_from(kernel), CL_INVALID_KERNEL, CL_INVALID_OPERATION,
-       (cl_kernel kernel, cl_device_id device, cl_kernel_sub_group_info param, size_t input_size,
-        const void *input, size_t room, void *value, size_t *size_ret))
-REFUSE(clGetKernelSubGroupInfo, kernel_from(kernel), CL_INVALID_KERNEL, CL_INVALID_OPERATION,
-       (cl_kernel kernel, cl_device_id device, cl_kernel_sub_group_info param, size_t input_value_size,
-        const void *input_value, size_t room, void *value, size_t *size_ret))
-
 /* clang-format on */
 
-/* Root devices are not counted; there are no others. */
 cl_int weft_clRetainDeviceEXT(cl_device_id device) { return weft_clRetainDevice(device); }
 cl_int weft_clReleaseDeviceEXT(cl_device_id device) { return weft_clReleaseDevice(device); }

@@ -14,7 +14,7 @@ enum { ID, OPENED, CLOSED, KERNELS, BYTES_IN, BYTES_OUT, TAKEN, GIVEN_BACK, IN_A
         {"opencl_device" #n "_kernels", "kernels", "Kernels started on that device."},                       \
         {"opencl_device" #n "_bytes_in", "bytes", "Bytes written to that device."},                          \
         {"opencl_device" #n "_bytes_out", "bytes", "Bytes read from that device."},                          \
-        {"opencl_device" #n "_memory_taken", "bytes", "Bytes of buffers made for that device."}, {           \
+        {"opencl_device" #n "_memory_taken", "bytes", "Bytes of memory objects made for that device."}, {    \
         "opencl_device" #n "_memory_given_back", "bytes", "Of those the ones that have been given back."     \
     }
 WEFT_COUNTERS(usage, SET(0), SET(1), SET(2), SET(3), SET(4), SET(5), SET(6), SET(7), SET(8), SET(9))
@@ -36,7 +36,9 @@ static unsigned claim(struct device *d) {
     return set;
 }
 
+/* What is done with a part of a device is done with the device. */
 static void count(struct device *d, unsigned which, uint64_t n) {
+    while (d->parent) d = d->parent;
     unsigned set = atomic_load_explicit(&d->usage, memory_order_relaxed);
     if (!set) set = claim(d);
     if (set != BEYOND) weft_counter_add(&usage_counters[(set - 1) * IN_A_SET + which], n);
@@ -46,14 +48,21 @@ void usage_queue(struct device *d, bool opened) { count(d, opened ? OPENED : CLO
 
 static size_t rect_bytes(const size_t region[3]) { return region[0] * region[1] * region[2]; }
 
+static size_t image_bytes(const struct bk_command *c) {
+    return rect_bytes(c->u.image.region) * c->u.image.element_bytes;
+}
+
 void usage_command(struct device *d, const struct bk_command *c) {
     switch (c->op) {
-    case BK_NDRANGE: count(d, KERNELS, 1); break;
+    case BK_NDRANGE:
+    case BK_NATIVE: count(d, KERNELS, 1); break;
     case BK_WRITE: count(d, BYTES_IN, c->u.rw.size); break;
     case BK_READ: count(d, BYTES_OUT, c->u.rw.size); break;
     case BK_WRITE_RECT: count(d, BYTES_IN, rect_bytes(c->u.rect.region)); break;
     case BK_READ_RECT: count(d, BYTES_OUT, rect_bytes(c->u.rect.region)); break;
-    default: break; /* moves nothing between host and device */
+    case BK_WRITE_IMAGE: count(d, BYTES_IN, image_bytes(c)); break;
+    case BK_READ_IMAGE: count(d, BYTES_OUT, image_bytes(c)); break;
+    default: break; /* moves nothing between host and device; a local driver's shared memory is both's */
     }
 }
 

@@ -112,12 +112,69 @@ static void usage__counts_kernels_and_rectangles(void **state) {
     weft_clReleaseMemObject(m);
 }
 
+static void usage__counts_images(void **state) {
+    cl_int rc;
+    unsigned seed = 1;
+    char data[5 * 4 * 4] = "";
+    const cl_image_format rgba = {CL_RGBA, CL_UNSIGNED_INT8};
+    const cl_image_desc desc = {.image_type = CL_MEM_OBJECT_IMAGE2D, .image_width = 5, .image_height = 4};
+    size_t zero[3] = {0}, region[3] = {5, 3, 1};
+    uint64_t in = counted(0, "bytes_in"), out = counted(0, "bytes_out"), taken = counted(0, "memory_taken"),
+             given_back = counted(0, "memory_given_back");
+    cl_mem m = weft_clCreateImage(context, 0, &rgba, &desc, NULL, &rc);
+    weft_clEnqueueWriteImage(queue[0], m, CL_FALSE, zero, region, 0, 0, data, 0, NULL, NULL);
+    weft_clEnqueueReadImage(queue[0], m, CL_FALSE, zero, region, 0, 0, data, 0, NULL, NULL);
+    fakes_run(&seed);
+    assert_int_equal(counted(0, "bytes_in"), in + 5 * 3 * 4);
+    assert_int_equal(counted(0, "bytes_out"), out + 5 * 3 * 4);
+    assert_int_equal(counted(0, "memory_taken"), taken + 5 * 4 * 4);
+    weft_clReleaseMemObject(m);
+    assert_int_equal(counted(0, "memory_given_back"), given_back + 5 * 4 * 4);
+}
+
+/* What is done with a part of a device is done with the device. */
+static void usage__counts_parts(void **state) {
+    cl_int rc;
+    const cl_device_partition_property equally[] = {CL_DEVICE_PARTITION_EQUALLY, 1, 0};
+    cl_device_id parts[2];
+    uint64_t opened = counted(0, "queues_opened");
+    assert_int_equal(weft_clCreateSubDevices(fake_devices[0], equally, 2, parts, NULL), CL_SUCCESS);
+    cl_context c = weft_clCreateContext(NULL, 1, parts, NULL, NULL, &rc);
+    cl_command_queue q = weft_clCreateCommandQueue(c, parts[0], 0, &rc);
+    assert_int_equal(counted(0, "queues_opened"), opened + 1);
+    weft_clReleaseCommandQueue(q);
+    weft_clReleaseContext(c);
+    for (int i = 0; i < 2; i++) weft_clReleaseDevice(parts[i]);
+}
+
+static void usage__counts_shared_memory(void **state) {
+    cl_int rc;
+    unsigned seed = 1;
+    char data[64] = "";
+    uint64_t taken = counted(0, "memory_taken"), given_back = counted(0, "memory_given_back"),
+             in = counted(0, "bytes_in");
+    cl_context c = weft_clCreateContext(NULL, 1, fake_devices, NULL, NULL, &rc);
+    cl_command_queue q = weft_clCreateCommandQueue(c, fake_devices[0], 0, &rc);
+    void *memory = weft_clSVMAlloc(c, CL_MEM_READ_WRITE, 64, 0);
+    assert_int_equal(counted(0, "memory_taken"), taken + 64);
+    assert_int_equal(weft_clEnqueueSVMMemcpy(q, CL_FALSE, memory, data, 64, 0, NULL, NULL), CL_SUCCESS);
+    assert_int_equal(counted(0, "bytes_in"), in + 64);
+    fakes_run(&seed);
+    weft_clSVMFree(c, memory);
+    assert_int_equal(counted(0, "memory_given_back"), given_back + 64);
+    weft_clReleaseCommandQueue(q);
+    weft_clReleaseContext(c);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(usage__counts_queues, setup, teardown),
         cmocka_unit_test_setup_teardown(usage__counts_bytes_also_of_transfers, setup, teardown),
         cmocka_unit_test_setup_teardown(usage__counts_a_sub_buffer_once, setup, teardown),
         cmocka_unit_test_setup_teardown(usage__counts_kernels_and_rectangles, setup, teardown),
+        cmocka_unit_test_setup_teardown(usage__counts_images, setup, teardown),
+        cmocka_unit_test_setup_teardown(usage__counts_parts, setup, teardown),
+        cmocka_unit_test_setup_teardown(usage__counts_shared_memory, setup, teardown),
     };
     fakes_setup();
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -59,11 +59,6 @@ static cl_int prepare_waits(struct remote_node *n, const struct bk_command *c, s
 }
 
 /* ---- encoding ---- */
-static size_t put3(uint64_t *to, const size_t from[3]) {
-    for (int i = 0; i < 3; i++) to[i] = from[i];
-    return 3;
-}
-
 static cl_int encode_ndrange(struct wire_out *m, const struct bk_command *c, uint64_t event,
                              uint32_t options) {
     uint64_t geometry[9];
@@ -81,8 +76,8 @@ static cl_int encode_ndrange(struct wire_out *m, const struct bk_command *c, uin
 
 static cl_int encode_rect(struct wire_out *m, const struct bk_command *c, uint64_t event, uint32_t options) {
     uint64_t rect[8];
-    put3(rect, c->u.rect.buffer_origin);
-    put3(rect + 3, c->u.rect.region);
+    remote_put3(rect, c->u.rect.buffer_origin);
+    remote_put3(rect + 3, c->u.rect.region);
     rect[6] = c->u.rect.buffer_row_pitch;
     rect[7] = c->u.rect.buffer_slice_pitch;
     if (c->op == BK_READ_RECT) {
@@ -98,9 +93,9 @@ static cl_int encode_rect(struct wire_out *m, const struct bk_command *c, uint64
 static cl_int encode_copy_rect(struct wire_out *m, const struct bk_command *c, uint64_t event,
                                uint32_t options) {
     uint64_t rect[13];
-    put3(rect, c->u.copy_rect.src_origin);
-    put3(rect + 3, c->u.copy_rect.dst_origin);
-    put3(rect + 6, c->u.copy_rect.region);
+    remote_put3(rect, c->u.copy_rect.src_origin);
+    remote_put3(rect + 3, c->u.copy_rect.dst_origin);
+    remote_put3(rect + 6, c->u.copy_rect.region);
     rect[9] = c->u.copy_rect.src_row_pitch;
     rect[10] = c->u.copy_rect.src_slice_pitch;
     rect[11] = c->u.copy_rect.dst_row_pitch;
@@ -166,7 +161,7 @@ static cl_int encode(struct wire_out *m, const struct bk_command *c, uint64_t ev
         wire_begin(m, BARRIER, barrier, .event = event, .queue = c->queue, .options = options);
         return CL_SUCCESS;
     case BK_MIGRATE: return encode_migrate(m, c, event, options);
-    default: return CL_INVALID_OPERATION; /* mapping is for direct backends */
+    default: return remote_encode_image(m, c, event, options);
     }
 }
 
@@ -180,22 +175,25 @@ struct payload {
     struct remote_reuse_choice reuse;
 };
 
-static const void *host_source(const struct bk_command *c) {
-    if (c->op == BK_WRITE) return c->u.rw.host_src ? c->u.rw.host_src : c->u.rw.host;
-    const char *host = c->u.rect.host_src ? c->u.rect.host_src : c->u.rect.host;
-    return host ? host + remote_rect_host_offset(c) : NULL;
-}
+static bool is_read(enum bk_op op) { return op == BK_READ || op == BK_READ_RECT || op == BK_READ_IMAGE; }
+static bool is_write(enum bk_op op) { return op == BK_WRITE || op == BK_WRITE_RECT || op == BK_WRITE_IMAGE; }
 
 static cl_int prepare_write(const struct bk_command *c, struct payload *p) {
-    bool rect = c->op == BK_WRITE_RECT;
-    p->data = host_source(c);
-    p->bytes = rect ? remote_rect_bytes(c) : c->u.rw.size;
-    if (!p->data || !p->bytes) return CL_INVALID_VALUE;
-    if (rect && !remote_rect_is_packed(c)) {
+    struct remote_box box;
+    bool plain = c->op == BK_WRITE;
+    if (plain) {
+        p->data = c->u.rw.host_src ? c->u.rw.host_src : c->u.rw.host;
+        p->bytes = c->u.rw.size;
+        if (!p->data || !p->bytes) return CL_INVALID_VALUE;
+    } else {
+        if (!remote_box_of(c, &box)) return CL_INVALID_VALUE;
+        p->data = box.host;
+        p->bytes = box.bytes;
+    }
+    if (!plain && !remote_box_is_packed(&box)) {
         p->owned = malloc(p->bytes);
         if (!p->owned) return CL_OUT_OF_HOST_MEMORY;
-        remote_rect_pack(p->owned, p->data, c->u.rect.region, c->u.rect.host_row_pitch,
-                         c->u.rect.host_slice_pitch);
+        remote_box_pack(p->owned, &box);
         return CL_SUCCESS;
     }
     p->borrowed = p->bytes > REMOTE_COPY_BYTES;
@@ -203,16 +201,16 @@ static cl_int prepare_write(const struct bk_command *c, struct payload *p) {
 }
 
 static cl_int prepare_read(const struct bk_command *c, struct remote_record *r) {
-    bool rect = c->op == BK_READ_RECT;
-    char *host = rect ? c->u.rect.host : c->u.rw.host;
     r->reading = true;
-    r->bytes = rect ? remote_rect_bytes(c) : c->u.rw.size;
-    if (!host || !r->bytes) return CL_INVALID_VALUE;
-    r->host = host + (rect ? remote_rect_host_offset(c) : 0);
-    if (!rect || remote_rect_is_packed(c)) return CL_SUCCESS;
-    memcpy(r->region, c->u.rect.region, sizeof r->region);
-    r->host_row = c->u.rect.host_row_pitch;
-    r->host_slice = c->u.rect.host_slice_pitch;
+    if (c->op == BK_READ) {
+        r->host = c->u.rw.host;
+        r->bytes = c->u.rw.size;
+        return r->host && r->bytes ? CL_SUCCESS : CL_INVALID_VALUE;
+    }
+    if (!remote_box_of(c, &r->box)) return CL_INVALID_VALUE;
+    r->host = r->box.host;
+    r->bytes = r->box.bytes;
+    if (remote_box_is_packed(&r->box)) return CL_SUCCESS;
     r->packed = malloc(r->bytes);
     return r->packed ? CL_SUCCESS : CL_OUT_OF_HOST_MEMORY;
 }
@@ -288,10 +286,9 @@ static cl_int wait_blocking(struct remote_record *r, const struct bk_command *c)
 
 cl_int remote_enqueue(struct backend *b, const struct bk_command *c, bk_ref *event) {
     struct remote_node *n = remote_node_of(b);
-    bool read = c->op == BK_READ || c->op == BK_READ_RECT,
-         write = c->op == BK_WRITE || c->op == BK_WRITE_RECT;
+    bool read = is_read(c->op);
     struct payload p = {0};
-    cl_int err = write ? prepare_write(c, &p) : CL_SUCCESS;
+    cl_int err = is_write(c->op) ? prepare_write(c, &p) : CL_SUCCESS;
     if (err) return err;
     if (c->op == BK_WRITE && p.borrowed) look_for_reuse(n, &p);
     struct remote_record *r = NULL;

@@ -1,12 +1,11 @@
-/* Remote: making objects, building programs, setting arguments. Handles are made here, so nothing waits, but
+/* Remote: making objects, setting arguments. Handles are made here, so nothing waits, but
  * for what the interface says. */
 #include <stdlib.h>
 #include <string.h>
 
 #include "opencl/remote/internal.h"
 
-/* Sends a command that makes `handle`; takes the handle back when it cannot be sent. */
-static cl_int send_creation(struct remote_node *n, uint64_t handle, const struct wire_out *msg,
+cl_int remote_send_creation(struct remote_node *n, uint64_t handle, const struct wire_out *msg,
                             const void *data, size_t bytes, bk_ref *out) {
     if (remote_send_copy(n, msg, data, bytes)) {
         *out = handle;
@@ -18,8 +17,7 @@ static cl_int send_creation(struct remote_node *n, uint64_t handle, const struct
     return CL_OUT_OF_RESOURCES;
 }
 
-/* Device numbers as the wire wants them; false: too many. */
-static bool add_devices(struct wire_out *out, cl_uint count, const cl_uint *devices) {
+bool remote_add_devices(struct wire_out *out, cl_uint count, const cl_uint *devices) {
     uint64_t wide[WIRE_WORDS_MAX];
     if (count > WIRE_WORDS_MAX) return false;
     for (cl_uint i = 0; i < count; i++) wide[i] = devices[i];
@@ -34,7 +32,8 @@ cl_int remote_create_context(struct backend *b, cl_uint device_count, const cl_u
     struct wire_out msg;
     wire_begin(&msg, CREATE_CONTEXT, create_context, .context = handle,
                .platform = ((struct remote_backend *)b)->platform);
-    if (add_devices(&msg, device_count, devices)) return send_creation(n, handle, &msg, NULL, 0, out);
+    if (remote_add_devices(&msg, device_count, devices))
+        return remote_send_creation(n, handle, &msg, NULL, 0, out);
     pthread_mutex_lock(&n->lock);
     remote_slot_free(n, handle);
     pthread_mutex_unlock(&n->lock);
@@ -56,7 +55,7 @@ cl_int remote_create_queue(struct backend *b, bk_ref context, cl_uint device,
     struct wire_out msg;
     wire_begin(&msg, CREATE_QUEUE, create_queue, .queue = handle, .context = context, .device = device,
                .properties = props);
-    cl_int err = send_creation(n, handle, &msg, NULL, 0, out);
+    cl_int err = remote_send_creation(n, handle, &msg, NULL, 0, out);
     if (err) free(q);
     return err;
 }
@@ -69,7 +68,7 @@ cl_int remote_create_buffer(struct backend *b, bk_ref context, cl_mem_flags flag
     struct wire_out msg;
     wire_begin(&msg, CREATE_BUFFER, create_buffer, .mem = handle, .context = context, .flags = flags,
                .size = size);
-    return send_creation(n, handle, &msg, NULL, 0, out);
+    return remote_send_creation(n, handle, &msg, NULL, 0, out);
 }
 
 cl_int remote_create_sub_buffer(struct backend *b, bk_ref parent, cl_mem_flags flags, size_t origin,
@@ -80,7 +79,7 @@ cl_int remote_create_sub_buffer(struct backend *b, bk_ref parent, cl_mem_flags f
     struct wire_out msg;
     wire_begin(&msg, CREATE_SUB_BUFFER, create_sub_buffer, .mem = handle, .parent = parent, .flags = flags,
                .origin = origin, .size = size);
-    return send_creation(n, handle, &msg, NULL, 0, out);
+    return remote_send_creation(n, handle, &msg, NULL, 0, out);
 }
 
 cl_int remote_create_program_source(struct backend *b, bk_ref context, const char *source, size_t bytes,
@@ -90,7 +89,7 @@ cl_int remote_create_program_source(struct backend *b, bk_ref context, const cha
     if (!handle) return CL_OUT_OF_HOST_MEMORY;
     struct wire_out msg;
     wire_begin(&msg, CREATE_PROGRAM_SOURCE, create_program_source, .program = handle, .context = context);
-    return send_creation(n, handle, &msg, source, bytes, out);
+    return remote_send_creation(n, handle, &msg, source, bytes, out);
 }
 
 cl_int remote_create_kernel(struct backend *b, bk_ref program, const char *name, bk_ref *out) {
@@ -99,7 +98,7 @@ cl_int remote_create_kernel(struct backend *b, bk_ref program, const char *name,
     if (!handle) return CL_OUT_OF_HOST_MEMORY;
     struct wire_out msg;
     wire_begin(&msg, CREATE_KERNEL, create_kernel, .kernel = handle, .program = program);
-    return send_creation(n, handle, &msg, name, strlen(name), out);
+    return remote_send_creation(n, handle, &msg, name, strlen(name), out);
 }
 
 /* ---- binaries ---- */
@@ -118,7 +117,8 @@ static cl_int send_binaries(struct remote_node *n, struct wire_out *msg, cl_uint
                             struct remote_request *r, cl_int *statuses) {
     size_t total;
     void *all = join(count, sizes, binaries, &total);
-    bool ok = all && add_devices(msg, count, devices) && wire_add_array(msg, (const uint64_t *)sizes, count);
+    bool ok =
+        all && remote_add_devices(msg, count, devices) && wire_add_array(msg, (const uint64_t *)sizes, count);
     if (!ok) free(all);
     cl_int err = remote_request_wait(n, r, ok && remote_send_owned(n, msg, all, total));
     for (cl_uint i = 0; statuses && i < count; i++) {
@@ -186,36 +186,6 @@ cl_int remote_get_binaries(struct backend *b, bk_ref program, cl_uint device_cou
     return err;
 }
 
-/* ---- builds ---- */
-static void on_built(struct remote_request *r) {
-    struct program_meta *m = r->data ? program_meta_decode(r->data, r->bytes) : NULL;
-    cl_int status = r->data && !m ? CL_OUT_OF_RESOURCES : r->status;
-    r->built(r->arg, status, m);
-}
-
-cl_int remote_build(struct backend *b, bk_ref program, cl_uint device_count, const cl_uint *devices,
-                    const char *options, bk_built_fn *built, void *arg) {
-    struct remote_node *n = remote_node_of(b);
-    struct remote_request *r = remote_request_create(n);
-    if (!r) return CL_OUT_OF_HOST_MEMORY;
-    r->built = built;
-    r->arg = arg;
-    uint64_t id = r->id;
-    struct wire_out msg;
-    wire_begin(&msg, BUILD, build, .program = program, .request = id);
-    bool ok = add_devices(&msg, devices ? device_count : 0, devices);
-    pthread_mutex_lock(&n->lock);
-    r->fn = on_built;
-    pthread_mutex_unlock(&n->lock);
-    if (ok && remote_send_copy(n, &msg, options ? options : "", options ? strlen(options) : 0))
-        return CL_SUCCESS;
-    pthread_mutex_lock(&n->lock);
-    struct remote_request *mine = weft_map_remove(&n->requests, id);
-    pthread_mutex_unlock(&n->lock);
-    free(mine);
-    return mine ? CL_OUT_OF_RESOURCES : CL_SUCCESS; /* else `built` was told already, by the loss */
-}
-
 /* ---- arguments ---- */
 static cl_int add_arg(struct wire_out *msg, const struct bk_arg *a, const void **data, size_t *bytes) {
     *data = NULL;
@@ -239,7 +209,8 @@ cl_int remote_set_arg(struct backend *b, bk_ref kernel, const struct bk_arg *a, 
     const void *data;
     size_t bytes;
     wire_begin(&msg, SET_ARG, set_arg, .kernel = kernel, .request = r ? r->id : 0, .kind = a->kind,
-               .index = a->index, .size = a->size, .mem = a->kind == BK_ARG_MEM ? a->ref : 0,
+               .index = a->index, .size = a->size,
+               .mem = a->kind == BK_ARG_MEM || a->kind == BK_ARG_SVM ? a->ref : 0,
                .sampler = a->kind == BK_ARG_SAMPLER ? a->ref : 0);
     cl_int err = add_arg(&msg, a, &data, &bytes);
     bool sent = !err && remote_send_copy(n, &msg, data, bytes);

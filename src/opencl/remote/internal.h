@@ -68,8 +68,11 @@ struct remote_node {
     pthread_mutex_t lock; /* all below, and records and queues */
     struct remote_slot *slots;
     uint32_t slot_count, first_free; /* 0: none free; slot 0 is not used */
+    uint64_t opened_ns;              /* when OPEN was sent; send_lock */
+    int64_t clock_offset;            /* the executor's clock less this process's, ns */
     struct weft_map requests;
     uint64_t last_request;
+    uint32_t next_sub_device;
     struct remote_rate rate;
     struct weft_list arriving; /* results whose data is on its way */
     uint64_t last_transfer;
@@ -108,6 +111,12 @@ struct remote_queue {
     struct weft_list transfers; /* under way */
 };
 
+/* A box of host memory: bytes of a row, rows, slices; bytes from row to row and from slice to slice. */
+struct remote_box {
+    char *host; /* its first byte */
+    size_t region[3], row, slice, bytes;
+};
+
 /* A command under way, or an event. */
 struct remote_record {
     struct weft_list link; /* in queue->transfers or node->deferred */
@@ -125,9 +134,9 @@ struct remote_record {
     bk_complete_fn *fn;
     void *arg;
     uint64_t keep_slot;  /* WRITE: where the executor keeps the data, or 0 */
-    void *host, *packed; /* READ: where the data goes (packed: first, then spread over host) */
+    void *host, *packed; /* READ: where the data goes (packed: first, then spread over box) */
     size_t bytes;
-    size_t region[3], host_row, host_slice;
+    struct remote_box box;
 };
 
 /* A question that is answered by a REPLY. */
@@ -213,6 +222,9 @@ void remote_request_drop(struct remote_node *n, struct remote_request *r);
 void remote_requests_lost(struct remote_node *n);
 
 /* ---- results.c ---- */
+/* The executor's clock less this process's. On one machine it is one clock; else it is taken to be read in
+ * the middle between the question and the answer. */
+int64_t remote_clock_offset(uint64_t asked_ns, uint64_t answered_ns, uint64_t clock, bool same_machine);
 void remote_arriving_lost(struct remote_node *n); /* after the disconnect, which ends them without a word */
 void remote_on_result(void *hub, struct ep_peer *peer, const struct ep_msg *msg, struct ep_sink *sink);
 
@@ -230,13 +242,57 @@ void remote_rate_begin(struct remote_rate *r, uint64_t now);
 void remote_rate_end(struct remote_rate *r, uint64_t now, size_t bytes);
 
 /* ---- rect.c ---- */
-bool remote_rect_is_packed(const struct bk_command *c);
-size_t remote_rect_bytes(const struct bk_command *c); /* 0: overflow */
-size_t remote_rect_host_offset(const struct bk_command *c);
-void remote_rect_pack(void *packed, const void *host, const size_t region[3], size_t row, size_t slice);
-void remote_rect_spread(void *host, const void *packed, const size_t region[3], size_t row, size_t slice);
+/* What a rect or image transfer moves. False: nothing, or more than there can be. */
+bool remote_box_of(const struct bk_command *c, struct remote_box *out);
+bool remote_box_is_packed(const struct remote_box *b);
+void remote_box_pack(void *packed, const struct remote_box *b);
+void remote_box_spread(const struct remote_box *b, const void *packed);
 
-/* ---- create.c, command.c: operations ---- */
+/* An origin or a region, as the wire has it. */
+static inline void remote_put3(uint64_t *to, const size_t from[3]) {
+    for (int i = 0; i < 3; i++) to[i] = from[i];
+}
+
+/* ---- image.c ---- */
+cl_int remote_create_image(struct backend *b, bk_ref context, const struct bk_image *image, bk_ref *out);
+cl_int remote_image_formats(struct backend *b, bk_ref context, cl_mem_flags flags, cl_mem_object_type type,
+                            cl_image_format **out, cl_uint *count);
+cl_int remote_create_sampler(struct backend *b, bk_ref context, const struct bk_sampler *sampler,
+                             bk_ref *out);
+cl_int remote_encode_image(struct wire_out *m, const struct bk_command *c, uint64_t event, uint32_t options);
+
+/* ---- create.c ---- */
+/* Sends a command that makes `handle`; takes the handle back when it cannot be sent. */
+cl_int remote_send_creation(struct remote_node *n, uint64_t handle, const struct wire_out *msg,
+                            const void *data, size_t bytes, bk_ref *out);
+/* Device numbers as the wire wants them; false: too many. */
+bool remote_add_devices(struct wire_out *out, cl_uint count, const cl_uint *devices);
+
+/* ---- create.c, program.c, device.c, svm.c, command.c: operations ---- */
+cl_int remote_compile(struct backend *b, bk_ref program, cl_uint device_count, const cl_uint *devices,
+                      const char *options, cl_uint header_count, const bk_ref *headers,
+                      const char *const *names, bk_built_fn *built, void *arg);
+cl_int remote_link(struct backend *b, bk_ref context, cl_uint device_count, const cl_uint *devices,
+                   const char *options, cl_uint input_count, const bk_ref *inputs, bk_built_fn *built,
+                   void *arg, bk_ref *out);
+cl_int remote_create_program_builtin(struct backend *b, bk_ref context, cl_uint device_count,
+                                     const cl_uint *devices, const char *names, bk_built_fn *built, void *arg,
+                                     bk_ref *out);
+cl_int remote_create_program_il(struct backend *b, bk_ref context, const void *il, size_t bytes, bk_ref *out);
+cl_int remote_set_specialization(struct backend *b, bk_ref program, cl_uint id, size_t size,
+                                 const void *value);
+cl_int remote_create_sub_devices(struct backend *b, cl_uint device,
+                                 const cl_device_partition_property *properties, size_t property_count,
+                                 cl_uint *count, cl_uint *first, struct inventory **out);
+cl_int remote_svm_alloc(struct backend *b, bk_ref context, cl_svm_mem_flags flags, size_t size,
+                        cl_uint alignment, void **ptr, bk_ref *out);
+void remote_svm_free(struct backend *b, bk_ref context, void *ptr, size_t size, bk_ref ref);
+cl_int remote_set_exec_svm(struct backend *b, bk_ref kernel, cl_uint count, void *const *ptrs,
+                           const bk_ref *refs);
+void remote_release_sub_device(struct backend *b, cl_uint number);
+cl_int remote_timers(struct backend *b, cl_uint device, cl_ulong *device_ns, cl_ulong *host_ns);
+cl_int remote_sub_group_info(struct backend *b, bk_ref kernel, cl_uint device, cl_kernel_sub_group_info param,
+                             size_t input_count, const size_t *input, size_t room, void *value, size_t *size);
 cl_int remote_create_context(struct backend *b, cl_uint device_count, const cl_uint *devices, bk_ref *out);
 cl_int remote_create_queue(struct backend *b, bk_ref context, cl_uint device,
                            cl_command_queue_properties props, bk_ref *out);

@@ -168,6 +168,7 @@ static int connect_executor(struct remote_node *n, const struct node_executor *x
     uint64_t token[2];
     memcpy(token, x->token, sizeof token);
     struct wire_out out;
+    n->opened_ns = weft_now_ns();
     wire_begin(&out, OPEN, open, .version = WIRE_VERSION, .token_low = token[0], .token_high = token[1]);
     status = send_now(n, &out, NULL, 0, NULL, NULL);
     if (status) return status;

@@ -99,9 +99,6 @@ static void end_transfer(struct remote_record *r) {
 static void announce(struct remote_record *r) {
     struct remote_node *n = r->node;
     weft_trace(WEFT_TRACE_CL_EVENT, r->handle, (uint64_t)(int64_t)r->status, 0, 0);
-    if (r->packed && r->status == CL_COMPLETE) {
-        remote_rect_spread(r->host, r->packed, r->region, r->host_row, r->host_slice);
-    }
     pthread_mutex_lock(&n->lock);
     bk_complete_fn *fn = r->fn;
     r->fn = NULL;
@@ -123,7 +120,7 @@ bool remote_record_result(struct remote_record *r, cl_int status, const uint64_t
     bool blocked = false;
     if (first) {
         r->status = status;
-        for (int i = 0; times && i < 4; i++) r->times[i] = times[i];
+        for (int i = 0; times && i < 4; i++) r->times[i] = times[i] - (uint64_t)n->clock_offset;
         blocked = is_blocked(r);
         if (blocked && !r->sending) weft_list_push_back(&n->deferred, &r->link);
     }
@@ -178,6 +175,7 @@ void remote_record_arriving(struct remote_record *r) {
 
 void remote_record_arrived(struct remote_record *r, cl_int status, const uint64_t *times) {
     struct remote_node *n = r->node;
+    if (r->packed && status == CL_COMPLETE) remote_box_spread(&r->box, r->packed);
     pthread_mutex_lock(&n->lock);
     end_transfer(r);
     pthread_mutex_unlock(&n->lock);

@@ -1,42 +1,46 @@
-/* Remote: rectangles. Only the region travels, its rows one after the other; here they are gathered from and
- * spread over the program's memory as its pitches say. */
+/* Remote: rectangles of buffers and boxes of images. Only the region travels, its rows one after the other;
+ * here they are gathered from and spread over the program's memory as its pitches say. */
 #include <string.h>
 
 #include "opencl/remote/internal.h"
 
-bool remote_rect_is_packed(const struct bk_command *c) {
-    const size_t *r = c->u.rect.region;
-    bool rows = r[1] == 1 || c->u.rect.host_row_pitch == r[0];
-    bool slices = r[2] == 1 || c->u.rect.host_slice_pitch == r[0] * r[1];
-    return rows && slices;
+/* Of a write: host_src, or host where the caller has only that. */
+static void *source(const void *host_src, void *host) { return host_src ? (void *)host_src : host; }
+
+bool remote_box_of(const struct bk_command *c, struct remote_box *out) {
+    const size_t *o = c->u.rect.host_origin, *r = out->region;
+    if (c->op == BK_READ_RECT || c->op == BK_WRITE_RECT) {
+        *out = (struct remote_box){.row = c->u.rect.host_row_pitch, .slice = c->u.rect.host_slice_pitch};
+        out->host = c->op == BK_READ_RECT ? c->u.rect.host : source(c->u.rect.host_src, c->u.rect.host);
+        if (out->host) out->host += o[0] + o[1] * out->row + o[2] * out->slice;
+        memcpy(out->region, c->u.rect.region, sizeof out->region);
+    } else {
+        *out = (struct remote_box){.row = c->u.image.row_pitch, .slice = c->u.image.slice_pitch};
+        out->host = c->op == BK_READ_IMAGE ? c->u.image.host : source(c->u.image.host_src, c->u.image.host);
+        memcpy(out->region, c->u.image.region, sizeof out->region);
+        if (__builtin_mul_overflow(r[0], c->u.image.element_bytes, &out->region[0])) return false;
+    }
+    return out->host && !__builtin_mul_overflow(r[0], r[1], &out->bytes) &&
+           !__builtin_mul_overflow(out->bytes, r[2], &out->bytes) && out->bytes > 0;
 }
 
-size_t remote_rect_bytes(const struct bk_command *c) {
-    const size_t *r = c->u.rect.region;
-    size_t bytes;
-    if (__builtin_mul_overflow(r[0], r[1], &bytes) || __builtin_mul_overflow(bytes, r[2], &bytes)) return 0;
-    return bytes;
+bool remote_box_is_packed(const struct remote_box *b) {
+    const size_t *r = b->region;
+    return (r[1] == 1 || b->row == r[0]) && (r[2] == 1 || b->slice == r[0] * r[1]);
 }
 
-size_t remote_rect_host_offset(const struct bk_command *c) {
-    const size_t *o = c->u.rect.host_origin;
-    return o[0] + o[1] * c->u.rect.host_row_pitch + o[2] * c->u.rect.host_slice_pitch;
-}
-
-void remote_rect_pack(void *packed, const void *host, const size_t region[3], size_t row, size_t slice) {
+void remote_box_pack(void *packed, const struct remote_box *b) {
     char *to = packed;
-    for (size_t z = 0; z < region[2]; z++) {
-        for (size_t y = 0; y < region[1]; y++, to += region[0]) {
-            memcpy(to, (const char *)host + z * slice + y * row, region[0]);
-        }
+    for (size_t z = 0; z < b->region[2]; z++) {
+        for (size_t y = 0; y < b->region[1]; y++, to += b->region[0])
+            memcpy(to, b->host + z * b->slice + y * b->row, b->region[0]);
     }
 }
 
-void remote_rect_spread(void *host, const void *packed, const size_t region[3], size_t row, size_t slice) {
+void remote_box_spread(const struct remote_box *b, const void *packed) {
     const char *from = packed;
-    for (size_t z = 0; z < region[2]; z++) {
-        for (size_t y = 0; y < region[1]; y++, from += region[0]) {
-            memcpy((char *)host + z * slice + y * row, from, region[0]);
-        }
+    for (size_t z = 0; z < b->region[2]; z++) {
+        for (size_t y = 0; y < b->region[1]; y++, from += b->region[0])
+            memcpy(b->host + z * b->slice + y * b->row, from, b->region[0]);
     }
 }

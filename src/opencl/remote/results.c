@@ -83,7 +83,6 @@ static void take_read(struct remote_node *n, const struct wire_in *in, const str
     if (!r) return;
     bool fits = r->reading && msg->data_bytes == r->bytes;
     if (status >= 0 && !fits) status = CL_OUT_OF_RESOURCES; /* not what was asked for */
-    void *to = r->packed ? r->packed : r->host;
     if (status == CL_COMPLETE && !msg->data) {
         struct arriving *a = calloc(1, sizeof *a);
         if (a) {
@@ -91,12 +90,15 @@ static void take_read(struct remote_node *n, const struct wire_in *in, const str
             weft_list_init(&a->link);
             if (times) memcpy(a->times, times, sizeof a->times);
             remote_record_arriving(r);
-            await_data(a, to, on_read_data, sink);
+            await_data(a, r->packed ? r->packed : r->host, on_read_data, sink);
             return;
         }
         status = CL_OUT_OF_HOST_MEMORY;
     }
-    if (status == CL_COMPLETE) memcpy(to, msg->data, msg->data_bytes);
+    if (status == CL_COMPLETE && r->packed)
+        remote_box_spread(&r->box, msg->data);
+    else if (status == CL_COMPLETE)
+        memcpy(r->host, msg->data, msg->data_bytes);
     remote_record_result(r, status, times);
     remote_record_put(r);
 }
@@ -185,8 +187,22 @@ static void take_queue_error(struct remote_node *n, const struct wire_in *in) {
               (int)(int64_t)in->queue_error.status);
 }
 
+int64_t remote_clock_offset(uint64_t asked_ns, uint64_t answered_ns, uint64_t clock, bool same_machine) {
+    return same_machine ? 0 : (int64_t)(clock - (asked_ns + (answered_ns - asked_ns) / 2));
+}
+
 static void take_opened(struct remote_node *n, const struct wire_in *in) {
-    if (!in->opened.status) return;
+    if (!in->opened.status) {
+        uint64_t boot = wire_boot();
+        pthread_mutex_lock(&n->send_lock);
+        uint64_t asked_ns = n->opened_ns;
+        pthread_mutex_unlock(&n->send_lock);
+        pthread_mutex_lock(&n->lock);
+        n->clock_offset =
+            remote_clock_offset(asked_ns, weft_now_ns(), in->opened.clock, boot && boot == in->opened.boot);
+        pthread_mutex_unlock(&n->lock);
+        return;
+    }
     char reason[96];
     snprintf(reason, sizeof reason, "its executor speaks protocol %u, this side %u",
              (unsigned)in->opened.version, WIRE_VERSION);

@@ -1,6 +1,8 @@
 /* Wire: the descriptions generated from calls.def, and the encoding and checking that follow them. */
 #include "opencl/wire/wire.h"
 
+#include <ctype.h>
+#include <stdio.h>
 #include <string.h>
 
 #define CL_TARGET_OPENCL_VERSION 300
@@ -89,4 +91,21 @@ bool wire_add_array(struct wire_out *out, const uint64_t *at, size_t count) {
     out->word_count += count;
     out->head.count[out->arrays++] = (uint16_t)count;
     return true;
+}
+
+uint64_t wire_boot(void) {
+    char text[64] = "";
+    FILE *f = fopen("/proc/sys/kernel/random/boot_id", "re");
+    if (!f) return 0;
+    size_t bytes = fread(text, 1, sizeof text - 1, f);
+    fclose(f);
+    uint64_t boot = 0;
+    unsigned digits = 0;
+    for (size_t i = 0; i < bytes && digits < 16; i++) {
+        unsigned char c = (unsigned char)text[i];
+        if (!isxdigit(c)) continue;
+        boot = boot << 4 | (unsigned)(isdigit(c) ? c - '0' : tolower(c) - 'a' + 10);
+        digits++;
+    }
+    return boot;
 }

@@ -24,9 +24,15 @@
 #define WIRE_PATTERN_BYTES   128u
 #define WIRE_KEPT_MAX        256u /* slots for contents that an executor keeps, from 1 on */
 #define WIRE_HANDLES_MAX     (1u << 20)
+#define WIRE_SUB_DEVICES     (1u << 16) /* the first number of a sub-device */
+#define WIRE_SUB_DEVICES_MAX (1u << 20) /* in all: a number is not used twice */
 
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "words travel in little-endian order");
 _Static_assert(sizeof(size_t) == 8, "sizes travel as 64-bit words");
+
+/* Which boot of which machine this is: processes with the same number have one monotonic clock. 0: not known.
+ */
+uint64_t wire_boot(void);
 
 /* Handles: made by the client, index in the low half, generation (never 0) in the high half. 0 is none. */
 static inline uint64_t wire_handle(uint32_t index, uint32_t generation) {

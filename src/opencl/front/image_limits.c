@@ -1,0 +1,37 @@
+/* Images: what a device's answers say about the sizes that it takes. */
+#include "opencl/front/image.h"
+
+/* A number of that width among the device's answers; 0: it does not tell. */
+static size_t answer(const struct device *d, cl_device_info param, size_t bytes) {
+    size_t value = 0;
+    const struct inventory_info *info = inventory_find(&d->own->infos, param);
+    if (info && info->size == bytes) memcpy(&value, info->value, bytes);
+    return value;
+}
+
+bool device_has_images(const struct device *d) {
+    return answer(d, CL_DEVICE_IMAGE_SUPPORT, sizeof(cl_bool)) != 0;
+}
+
+cl_uint device_image_pitch_alignment(const struct device *d) {
+    return (cl_uint)answer(d, CL_DEVICE_IMAGE_PITCH_ALIGNMENT, sizeof(cl_uint));
+}
+
+static bool within(const struct device *d, size_t value, cl_device_info param) {
+    return value <= answer(d, param, sizeof(size_t));
+}
+
+bool image_fits(const struct device *d, const struct image *i) {
+    const cl_image_desc *s = &i->desc;
+    switch (s->image_type) {
+    case CL_MEM_OBJECT_IMAGE1D_BUFFER: return within(d, s->image_width, CL_DEVICE_IMAGE_MAX_BUFFER_SIZE);
+    case CL_MEM_OBJECT_IMAGE3D:
+        return within(d, s->image_width, CL_DEVICE_IMAGE3D_MAX_WIDTH) &&
+               within(d, s->image_height, CL_DEVICE_IMAGE3D_MAX_HEIGHT) &&
+               within(d, s->image_depth, CL_DEVICE_IMAGE3D_MAX_DEPTH);
+    default: /* what the type does not have is 0 */
+        return within(d, s->image_width, CL_DEVICE_IMAGE2D_MAX_WIDTH) &&
+               within(d, s->image_height, CL_DEVICE_IMAGE2D_MAX_HEIGHT) &&
+               within(d, s->image_array_size, CL_DEVICE_IMAGE_MAX_ARRAY_SIZE);
+    }
+}
