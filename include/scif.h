@@ -225,7 +225,8 @@ int scif_unregister(scif_epd_t epd, off_t offset, size_t len);
  * SCIF_MAP_FIXED (replacing what is there), else at an address that the system chooses. The mapping is of the window's own
  * pages; it outlives the window and the endpoint, ends with scif_munmap(), and is not inherited over fork(). Returns the
  * address, or SCIF_MMAP_FAILED. EINVAL, no multiple of the page size, or unknown flags; ENXIO, not covered by windows; EPERM,
- * a window does not allow it; ENOMEM. Needs to be connected. If the peer's node is lost, access to the mapping ends the process
+ * a window does not allow it; ENOMEM, also if the peer's process is stopped and does not answer for some seconds (5, and 10 ms
+ * for each MiB). Needs to be connected. If the peer's node is lost, access to the mapping ends the process
  * by SIGBUS (guide 3.10.2). */
 void *scif_mmap(void *addr, size_t len, int prot_flags, int map_flags, scif_epd_t epd, off_t offset);
 

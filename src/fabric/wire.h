@@ -1,5 +1,5 @@
 /* The headers of fabric messages: little-endian, fixed size, checked by their readers (docs/PROTOCOL.md,
- * section 14). */
+ * section 15). */
 #ifndef WEFT_FABRIC_WIRE_H
 #define WEFT_FABRIC_WIRE_H
 #include "base/le.h"

@@ -2,6 +2,7 @@
 #include "scif/api.h"
 #include "scif/intercept.h"
 #include "scif/line.h"
+#include "scif/turn.h"
 
 #include <fcntl.h>
 #include <sys/socket.h>
@@ -91,6 +92,16 @@ EXPORT int scif_connect(scif_epd_t epd, struct scif_portID *dst) {
     return a.port;
 }
 
+/* Threads, and processes that share the listener, may have been told to take the same one, and another may be
+ * there by now. */
+static void take_byte(struct endpoint *e, scif_epd_t epd, uint32_t value) {
+    unsigned char byte;
+    turn_take(&e->memory->own.receiving);
+    if (recv(epd, &byte, 1, MSG_DONTWAIT | MSG_PEEK) == 1 && byte == value)
+        (void)!recv(epd, &byte, 1, MSG_DONTWAIT);
+    turn_give(&e->memory->own.receiving);
+}
+
 static int accept_from(struct endpoint *e, scif_epd_t epd, struct scif_portID *peer, scif_epd_t *newepd,
                        int flags) {
     struct scif_request q = {.op = SCIF_OP_ACCEPT, .endpoint = e->id};
@@ -98,9 +109,8 @@ static int accept_from(struct endpoint *e, scif_epd_t epd, struct scif_portID *p
     int fd[SCIF_FDS_MAX], fds = 0, err;
     for (;;) {
         if (!descriptor_room(5)) return EMFILE; /* else a request that was accepted would be lost */
-        char byte;
         err = line_call(&q, &a, fd, &fds, NULL, NULL);
-        if (a.value) (void)!recv(epd, &byte, 1, MSG_DONTWAIT);
+        if (a.value) take_byte(e, epd, a.value);
         if (err != EAGAIN || !(flags & SCIF_ACCEPT_SYNC)) break;
         err = endpoint_sleep(e, epd, POLLIN, -1);
         if (err) return err == ECANCELED ? EINTR : err;

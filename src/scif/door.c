@@ -1,4 +1,5 @@
 #include "scif/door.h"
+#include "base/clock.h"
 #include "scif/file.h"
 #include "scif/intercept.h"
 
@@ -6,19 +7,38 @@
 #include <poll.h>
 #include <sys/socket.h>
 
-/* A door whose process has ended hangs up. */
-static int fetch_one(const struct scif_windows *w, uint32_t owner) {
-    int fd = owner < SCIF_OWNERS_MAX ? kept_fetch(&w->door[owner]) : -1;
+#define PATIENCE_NS     (5 * WEFT_NS_PER_S)
+#define PATIENCE_MIB_NS (10 * WEFT_NS_PER_MS) /* moving a MiB takes 1 ms, with the processor to itself */
+
+uint64_t door_patience_ns(uint64_t bytes) { return PATIENCE_NS + (bytes >> 20) * PATIENCE_MIB_NS; }
+
+uint64_t door_cookie(int fd) {
+    uint64_t cookie = 0;
+    socklen_t len = sizeof cookie;
+    return getsockopt(fd, SOL_SOCKET, SO_COOKIE, &cookie, &len) ? 0 : cookie;
+}
+
+/* What the service has under that number may be another socket by now, in which a question does harm. A door
+ * whose process has ended hangs up. *ended: it is one of these. */
+static int fetch_one(const struct scif_windows *w, uint32_t owner, bool *ended) {
+    *ended = false;
+    if (owner >= SCIF_OWNERS_MAX) return -1;
+    struct scif_door said = w->door[owner];
+    int kept = errno, fd = kept_fetch(&said.kept);
     struct pollfd p = {.fd = fd};
-    if (fd < 0 || poll(&p, 1, 0) == 0) return fd;
+    *ended = fd < 0 && errno == EBADF;
+    errno = kept;
+    if (fd < 0 || (said.cookie && door_cookie(fd) == said.cookie && poll(&p, 1, 0) == 0)) return fd;
+    *ended = true;
     close_descriptor(fd);
     return -1;
 }
 
 int door_fetch(const struct scif_windows *w, uint32_t owner) {
-    int fd = fetch_one(w, owner);
+    bool ended;
+    int fd = fetch_one(w, owner, &ended);
     for (uint32_t i = 0; fd < 0 && i < SCIF_OWNERS_MAX && i < atomic_load(&w->owners); i++)
-        if (i != owner) fd = fetch_one(w, i);
+        if (i != owner) fd = fetch_one(w, i, &ended);
     return fd;
 }
 
@@ -39,7 +59,15 @@ int door_ask(const struct scif_windows *w, uint32_t owner, const struct scif_que
 }
 
 bool door_is_open(const struct scif_windows *w, uint32_t owner) {
-    int fd = fetch_one(w, owner);
+    bool ended;
+    int fd = fetch_one(w, owner, &ended);
     if (fd >= 0) close_descriptor(fd);
     return fd >= 0;
+}
+
+bool door_has_ended(const struct scif_windows *w, uint32_t owner) {
+    bool ended;
+    int fd = fetch_one(w, owner, &ended);
+    if (fd >= 0) close_descriptor(fd);
+    return ended;
 }

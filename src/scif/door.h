@@ -9,11 +9,19 @@
 
 /* Whether that owner is there. */
 bool door_is_open(const struct scif_windows *w, uint32_t owner);
+/* Whether it certainly is not any more. */
+bool door_has_ended(const struct scif_windows *w, uint32_t owner);
 /* The owner's door, or, if it is not there any more, that of another one that has the windows, by fork(); the
  * caller's to close. -1: nobody is there. */
 int door_fetch(const struct scif_windows *w, uint32_t owner);
 /* Puts the question there. The socket at which an int32_t, 0 or an errno, will come, the caller's to close;
  * it ends without if the owner does. -ESRCH: nobody is there, -ENOMEM. flags: of sendmsg(). */
 int door_ask(const struct scif_windows *w, uint32_t owner, const struct scif_question *q, int flags);
+
+/* How long its answer may take when the question is about so many bytes; who is stopped gives none. */
+uint64_t door_patience_ns(uint64_t bytes);
+
+/* For an owner: what names its door. 0: it cannot be named. */
+uint64_t door_cookie(int fd);
 
 #endif

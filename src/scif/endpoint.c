@@ -112,6 +112,9 @@ struct endpoint *endpoint_adopt(uint64_t id, const int fd[3], bool owned) {
         e->inner = inner;
         atomic_store(&e->connected, false);
         atomic_store(&e->closing, false);
+        atomic_store(&e->announced_of, 0);
+        if (!owned)
+            atomic_store(&e->memory->own.shared, 1); /* it was another process's, or an earlier program's */
         atomic_fetch_add(&e->refs, 1);
         good = insert(e, outer, &before);
     }
@@ -357,8 +360,17 @@ void endpoint_forget_range(unsigned from, unsigned to) {
 }
 
 /* ---- Fork ---- */
+static void mark_shared(void) {
+    for (unsigned i = 0; i < CHUNKS; i++)
+        for (unsigned j = 0; table[i] && j < CHUNK; j++) {
+            struct endpoint *e = table[i][j];
+            if (e) atomic_store(&e->memory->own.shared, 1);
+        }
+}
+
 void endpoint_before_fork(void) {
     pthread_mutex_lock(&lock);
+    mark_shared();
     space_before_fork();
     pool_before_fork();
     mover_before_fork();

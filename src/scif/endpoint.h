@@ -30,7 +30,8 @@ struct endpoint {
     atomic_int descriptors;
     atomic_bool closing; /* the last of them is being closed: sleepers shall come out */
     atomic_int sleepers;
-    atomic_bool connecting; /* a thread of this process waits for the answer */
+    _Atomic pid_t announced_of; /* that process has told the service that it is one of several */
+    atomic_bool connecting;     /* a thread of this process waits for the answer */
     struct endpoint
         *next; /* of those that are free; never given back to the heap, so that a late look is harmless */
 };

@@ -20,6 +20,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -36,7 +37,10 @@ static struct host {
     char dir[32];
     struct node_daemon *d;
     pthread_t thread;
-} host[2] = {{.dir = "/tmp/weft-far-test-XXXXXX"}, {.dir = "/tmp/weft-far-test-XXXXXX"}};
+} host[3] = {{.dir = "/tmp/weft-far-test-XXXXXX"},
+             {.dir = "/tmp/weft-far-test-XXXXXX"},
+             {.dir = "/tmp/weft-far-test-XXXXXX"}};
+static char join[NODE_JOIN_TEXT_MAX];
 static char service[WEFT_PATH_MAX];
 
 static void *loop(void *arg) {
@@ -46,14 +50,20 @@ static void *loop(void *arg) {
     return NULL;
 }
 
-static void up(struct host *h, const char *join) {
+static void up(struct host *h, const char *to) {
     assert_non_null(mkdtemp(h->dir));
     struct node_daemon_config cfg = {
-        .run_dir = h->dir, .executor = "/bin/true", .no_inventory = true, .wanted_node = -1, .join = join};
+        .run_dir = h->dir, .executor = "/bin/true", .no_inventory = true, .wanted_node = -1, .join = to};
     assert_int_equal(node_daemon_open(&h->d, &cfg), WEFT_OK);
     while (node_daemon_state(h->d) != NODE_DAEMON_READY)
         assert_int_equal(node_daemon_step(h->d, -1), WEFT_OK);
     assert_int_equal(pthread_create(&h->thread, NULL, loop, h), 0);
+}
+
+static void down(struct host *h) {
+    node_daemon_stop(h->d);
+    pthread_join(h->thread, NULL);
+    node_daemon_close(h->d);
 }
 
 static void start_service(void) {
@@ -113,14 +123,17 @@ static struct {
     struct ep *ep;
     struct node_client *client;
     struct ep_peer *peer;
-    int down; /* how the peer went; 0: it is up */
-    uint8_t op, rest[FAR_HEADER_MAX];
+    int down;                                       /* how the peer went; 0: it is up */
+    uint8_t op, rest[FAR_HEADER_MAX];               /* the last message */
+    uint8_t op_before, rest_before[FAR_HEADER_MAX]; /* the one before it */
     unsigned got;
 } other;
 
 static void on_message(void *ctx, struct ep_peer *peer, const struct ep_msg *msg, struct ep_sink *sink) {
     struct weft_reader r;
     weft_reader_init(&r, msg->header, msg->header_bytes);
+    other.op_before = other.op;
+    memcpy(other.rest_before, other.rest, sizeof other.rest);
     other.op = weft_get_u8(&r);
     weft_get_u8(&r);
     weft_get_u32(&r);
@@ -151,6 +164,15 @@ static void await_op(enum far_op op) {
     for (unsigned before = other.got; other.got == before && !other.down && weft_now_ns() < end;) turn();
     assert_int_equal(other.down, 0);
     assert_int_equal(other.op, op);
+}
+
+/* The next two, which may come at once. */
+static void await_ops(enum far_op first, enum far_op second) {
+    uint64_t end = weft_now_ns() + LONG_NS;
+    for (unsigned all = other.got + 2; other.got != all && !other.down && weft_now_ns() < end;) turn();
+    assert_int_equal(other.down, 0);
+    assert_int_equal(other.op_before, first);
+    assert_int_equal(other.op, second);
 }
 
 static void say(const struct weft_writer *w, const void *data, size_t bytes) {
@@ -222,7 +244,6 @@ static bool hangs_up(int fd) {
 }
 
 static int group_setup(void **state) {
-    char join[NODE_JOIN_TEXT_MAX];
     setenv("WEFT_ADAPTER", "udp", 1);
     setenv("WEFT_LOG", getenv("TEST_LOG") ? getenv("TEST_LOG") : "error", 1);
     up(&host[0], NULL);
@@ -242,15 +263,11 @@ static int group_teardown(void **state) {
     ep_close(other.ep, 0);
     node_client_endpoint_closed(other.client);
     node_client_close(other.client);
-    for (int i = 1; i >= 0; i--) {
-        node_daemon_stop(host[i].d);
-        pthread_join(host[i].thread, NULL);
-        node_daemon_close(host[i].d);
-    }
+    for (int i = 1; i >= 0; i--) down(&host[i]);
     uint64_t end = weft_now_ns() + LONG_NS;
     while (access(service, F_OK) == 0 && weft_now_ns() < end) poll(NULL, 0, 10); /* it ends with its daemon */
     int left = access(service, F_OK) == 0;
-    for (int i = 0; i < 2; i++) weft_dir_remove(host[i].dir);
+    for (int i = 0; i < 3; i++) weft_dir_remove(host[i].dir);
     return left ? -1 : 0;
 }
 
@@ -443,9 +460,8 @@ static void write_that_waits_for_a_slot__holds_message_and_close_back(void **sta
     close_all(line_of, 3);
     nothing_comes();
     TELL(FAR_DONE, 1, "bhll", slot[3], 0, 0, 0);
-    await_op(FAR_WRITE);
-    assert_int_equal(other.rest[0], slot[3]);
-    await_op(FAR_CLOSE); /* its queue has gone with it */
+    await_ops(FAR_WRITE, FAR_CLOSE); /* its queue has gone with it */
+    assert_int_equal(other.rest_before[0], slot[3]);
     munmap(peer, SCIF_SHARED_BYTES);
 }
 
@@ -498,6 +514,29 @@ static void write_that_was_left__ends_with_peer(void **state) {
     close(writer);
     close_all(fd, 5);
     reach();
+}
+
+/* The other service gives the connection's id to the next one, and answers then. */
+static void write_that_was_left__of_an_id_that_is_another_ones(void **state) {
+    int fd[5], next[5];
+    make_connection(1, fd);
+    open_writer();
+    struct scif_shared *peer = peer_of(fd);
+    uint8_t slot = leave_write(peer);
+    TELL(FAR_CLOSE, 1, "", 0);
+    ask_to_connect(1, PORT);
+    TELL(FAR_DONE, 1, "bhll", slot, 0, 0, 0);
+    struct scif_answer a = {.error = EAGAIN};
+    struct scif_request accept = {.op = SCIF_OP_ACCEPT, .endpoint = listener};
+    for (uint64_t end = weft_now_ns() + LONG_NS; ask(accept, &a, next, 5) && weft_now_ns() < end;) turn();
+    assert_int_equal(a.error, 0);
+    assert_int_equal(answer_to(0).error, 0);
+    munmap(peer, SCIF_SHARED_BYTES);
+    close(writer);
+    close_all(fd, 5);
+    close_all(next, 5);
+    while (other.op != FAR_CLOSE && !other.down) turn();
+    assert_int_equal(other.down, 0);
 }
 
 /* ---- Shared pages ---- */
@@ -556,6 +595,38 @@ static int share_window(const int fd[5]) {
     return s;
 }
 
+/* What an RMA does needs the right to do it, whatever the request says that it needs. */
+static void rma__against_the_protection_of_a_window_is_EPERM(void **state) {
+    static const uint32_t prot[] = {SCIF_PROT_WRITE, SCIF_PROT_READ};
+    static const uint8_t data[8];
+    int fd[5];
+    make_connection(1, fd);
+    int s = share_window(fd);
+    struct scif_memory *m = mmap(NULL, sizeof *m, PROT_READ | PROT_WRITE, MAP_SHARED, fd[2], 0);
+    assert_true(m != MAP_FAILED);
+    for (int i = 0; i < 2; i++) {
+        uint8_t buf[64];
+        struct weft_writer w;
+        m->shared.windows.piece[0].prot = prot[i];
+        weft_writer_init(&w, buf, sizeof buf);
+        weft_put_u8(&w, i ? FAR_WRITE : FAR_READ);
+        weft_put_u8(&w, 1);
+        weft_put_u32(&w, 1);
+        weft_put_u8(&w, 0);
+        weft_put_u16(&w, 0);
+        weft_put_u32(&w, sizeof data);
+        for (int k = 0; k < 2; k++) weft_put_u64(&w, 0);
+        weft_put_u64(&w, sizeof data);
+        say(&w, i ? data : NULL, i ? sizeof data : 0);
+        await_op(i ? FAR_DONE : FAR_BYTES);
+        assert_int_equal(other.rest[1], EPERM);
+    }
+    munmap(m, sizeof *m);
+    close(s);
+    close_all(fd, 5);
+    await_op(FAR_CLOSE);
+}
+
 static unsigned map_window_for(uint32_t number, uint32_t pages, int prot) {
     TELL(FAR_MAP, 1, "wlwb", number, 0, pages, (uint64_t)prot);
     await_op(FAR_MAPPED);
@@ -565,6 +636,95 @@ static unsigned map_window_for(uint32_t number, uint32_t pages, int prot) {
 
 static unsigned map_window(uint32_t number, uint32_t pages) {
     return map_window_for(number, pages, SCIF_PROT_READ);
+}
+
+static void await_last(enum far_op op) {
+    uint64_t end = weft_now_ns() + LONG_NS;
+    for (other.op = 0; other.op != op && !other.down && weft_now_ns() < end;) turn();
+    assert_int_equal(other.down, 0);
+    assert_int_equal(other.op, op);
+}
+
+static void await_page_of(enum share_kind kind) {
+    await_last(FAR_PAGE);
+    assert_int_equal(other.rest[5], kind);
+}
+
+static void mapping__that_allows_nothing_gets_no_page(void **state) {
+    int fd[5];
+    make_connection(1, fd);
+    int s = share_window(fd);
+    assert_int_equal(map_window_for(7, PAGES, 0), 0);
+    TELL(FAR_PAGE, 0, "wbbw", 7, 1, SHARE_WANT_READ, 0);
+    await_page_of(SHARE_END);
+    close(s);
+    close_all(fd, 5);
+    await_op(FAR_CLOSE);
+}
+
+/* The owner of that connection's windows is asked there. */
+static void open_door(const int fd[5], int door[2]) {
+    uint64_t cookie = 0;
+    socklen_t len = sizeof cookie;
+    assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, door), 0);
+    assert_int_equal(getsockopt(door[1], SOL_SOCKET, SO_COOKIE, &cookie, &len), 0);
+    struct scif_memory *m = mmap(NULL, sizeof *m, PROT_READ | PROT_WRITE, MAP_SHARED, fd[2], 0);
+    assert_true(m != MAP_FAILED);
+    m->shared.windows.door[0] = (struct scif_door){{(uint32_t)getpid(), (uint32_t)door[1]}, cookie};
+    atomic_store(&m->shared.windows.owners, 1);
+    munmap(m, sizeof *m);
+}
+
+static void await_record(int fd, struct scif_record *r) {
+    struct pollfd p = {.fd = fd, .events = POLLIN};
+    uint64_t end = weft_now_ns() + LONG_NS;
+    while (poll(&p, 1, 0) == 0 && weft_now_ns() < end) turn();
+    assert_int_equal(scif_record_receive(fd, r, MSG_DONTWAIT), 0);
+    assert_int_equal(r->fds, 1);
+}
+
+/* The owner says that a program has the same memory, which is stopped: it does not answer. */
+static void mapping__of_memory_that_a_stopped_program_has_is_ENOMEM(void **state) {
+    int fd[5], door[2];
+    struct scif_question q;
+    struct scif_pages p;
+    struct scif_record r = {.data = &q, .bytes = sizeof q}, asked = {.data = &p, .bytes = sizeof p};
+    struct scif_shown shown = {.count = 1, .process = {(uint32_t)getpid()}};
+    make_connection(1, fd);
+    int s = share_window(fd);
+    open_door(fd, door);
+    TELL(FAR_MAP, 1, "wlwb", 1, 0, 1, SCIF_PROT_READ);
+    await_record(door[0], &r);
+    assert_int_equal(q.op, SCIF_QUESTION_SHARE);
+    assert_int_equal(send(r.fd[0], &shown, sizeof shown, MSG_NOSIGNAL), sizeof shown);
+    await_record(s, &asked);
+    assert_int_equal(p.op, SCIF_PAGES_SHOW);
+    await_last(FAR_MAPPED);
+    assert_int_equal(other.rest[4], ENOMEM);
+    close(asked.fd[0]);
+    close(r.fd[0]);
+    close_all(door, 2);
+    close(s);
+    close_all(fd, 5);
+    await_op(FAR_CLOSE);
+}
+
+/* Whose questions are taken by nobody: it is stopped. */
+static void mapping__of_owner_that_says_nothing_is_ENOMEM(void **state) {
+    int fd[5], door[2];
+    make_connection(1, fd);
+    int s = share_window(fd);
+    open_door(fd, door);
+    for (uint32_t n = 1; n <= 64; n++) TELL(FAR_MAP, 1, "wlwb", n, 0, 1, SCIF_PROT_READ);
+    uint64_t before = weft_now_ns();
+    assert_int_equal(map_window(65, 1), ENOMEM); /* more than may wait: at once */
+    assert_true(weft_now_ns() - before < WEFT_NS_PER_S * TEST_SLOWDOWN);
+    for (unsigned all = other.got + 64; other.got != all;) await_op(FAR_MAPPED);
+    assert_int_equal(other.rest[4], ENOMEM);
+    close_all(door, 2);
+    close(s);
+    close_all(fd, 5);
+    await_op(FAR_CLOSE);
 }
 
 /* Each takes memory of this service's. */
@@ -584,18 +744,6 @@ static void mappings__without_end_are_refused(void **state) {
 }
 
 /* ---- What comes behind a write that is not complete ---- */
-static void await_last(enum far_op op) {
-    uint64_t end = weft_now_ns() + LONG_NS;
-    for (other.op = 0; other.op != op && !other.down && weft_now_ns() < end;) turn();
-    assert_int_equal(other.down, 0);
-    assert_int_equal(other.op, op);
-}
-
-static void await_page_of(enum share_kind kind) {
-    await_last(FAR_PAGE);
-    assert_int_equal(other.rest[5], kind);
-}
-
 /* The owner's program is asked for its page, and gives it. */
 static void give_own_page(int pages) {
     struct share_message m;
@@ -715,6 +863,134 @@ static void message_that_waits__goes_with_its_program(void **state) {
     give_page();
     await_op(FAR_DONE); /* it was begun */
     assert_int_equal(other.rest[0], 5);
+}
+
+/* ---- News of nodes ---- */
+static int greeted(void) {
+    int kept = line;
+    open_line();
+    int s = line;
+    line = kept;
+    return s;
+}
+
+/* Bytes that have come over it, and were not taken; -1: it has ended. */
+static int waiting_at(int s) {
+    struct pollfd p = {.fd = s};
+    int n = 0;
+    if (poll(&p, 1, 0) == 1) return -1;
+    return ioctl(s, FIONREAD, &n) ? -1 : n;
+}
+
+/* Asks so often, and takes none of the answers; how many came before the line ended. */
+static int ask_for_news(int s, int times) {
+    struct scif_request q = {.op = SCIF_OP_NEWS};
+    struct scif_record out = {.data = &q, .bytes = sizeof q};
+    int n = 0;
+    for (; n < times; n++) {
+        int before = waiting_at(s), now = before;
+        if (scif_record_send(s, &out, 0)) break;
+        while (now == before) {
+            poll(NULL, 0, 1);
+            now = waiting_at(s);
+        }
+        if (now < 0) break;
+    }
+    return n;
+}
+
+static unsigned last_news(int s, unsigned wanted) {
+    struct {
+        struct scif_answer head;
+        uint16_t node[SCIF_NODES_MAX];
+    } in = {0};
+    while (in.head.value != wanted) {
+        struct pollfd p = {.fd = s, .events = POLLIN};
+        struct scif_record r = {.data = &in, .bytes = sizeof in};
+        if (poll(&p, 1, (int)(LONG_NS / WEFT_NS_PER_MS)) != 1 || scif_record_receive(s, &r, 0)) break;
+    }
+    return in.head.value;
+}
+
+/* A handler of the program's takes its time. */
+static void news__for_a_slow_program_wait_for_it(void **state) {
+    int s = greeted(), most = ask_for_news(s, 100000);
+    assert_in_range(most, 10, 99999);
+    close(s);
+    s = greeted();
+    int other_one = greeted();
+    assert_int_equal(ask_for_news(s, most), most);
+    ask_for_news(other_one, 1);
+    up(&host[2], join);
+    assert_int_equal(last_news(other_one, 3), 3);
+    assert_int_equal(last_news(s, 3), 3);
+    down(&host[2]);
+    assert_int_equal(last_news(s, 2), 2);
+    close(other_one);
+    close(s);
+}
+
+/* ---- A program here that breaks the rules: its line ends, and nothing else ---- */
+static void program__with_nonsense_loses_its_line_only(void **state) {
+    static const struct scif_pages map[] = {{.pages = 0},
+                                            {.pages = 1, .offset = 1},
+                                            {.pages = 1, .offset = UINT64_C(1) << 63},
+                                            {.pages = SHARE_PAGES_MAX + 1},
+                                            {.pages = 1, .prot = 4}};
+    static const struct scif_rma rma[] = {{.offset = 8, .whole = 8},
+                                          {.offset = 8, .from = 16, .whole = 8},
+                                          {.offset = 1, .whole = 8},
+                                          {.whole = 7}};
+    int fd[5], file = memfd_create("pages", MFD_CLOEXEC);
+    make_connection(1, fd);
+    for (size_t i = 0; i < sizeof rma / sizeof *rma; i++) {
+        struct scif_rma q = rma[i];
+        struct scif_record out = {.data = &q, .bytes = sizeof q};
+        q.endpoint = accepted;
+        q.needs = SCIF_PROT_WRITE;
+        q.bytes = 8;
+        q.write = 1;
+        open_writer();
+        assert_int_equal(scif_record_send(writer, &out, 0), 0);
+        assert_true(hangs_up(writer));
+        close(writer);
+    }
+    for (size_t i = 0; i < sizeof map / sizeof *map; i++) {
+        struct scif_pages q = map[i];
+        struct scif_record out = {.data = &q, .bytes = sizeof q, .fd = {file}, .fds = 1};
+        int s = open_pages_line();
+        q.op = SCIF_PAGES_MAP;
+        q.endpoint = accepted;
+        assert_int_equal(scif_record_send(s, &out, 0), 0);
+        assert_true(hangs_up(s));
+        close(s);
+    }
+    close(file);
+    nothing_comes();
+    close_all(fd, 5);
+    await_op(FAR_CLOSE);
+}
+
+/* Before its connection is accepted. */
+/* That the node there has no service is known soon: the RMA comes along with the request to connect, and one
+ * of many comes after it in time. */
+static void program__with_an_RMA_too_early_is_ENXIO(void **state) {
+    open_writer();
+    for (int i = 0; i < 200; i++) {
+        struct scif_answer a;
+        int fd[3];
+        assert_int_equal(ask((struct scif_request){.op = SCIF_OP_OPEN}, &a, fd, 3), 0);
+        accepted = a.endpoint;
+        struct scif_request q = {.op = SCIF_OP_CONNECT, .endpoint = accepted, .peer = {1, 77}};
+        struct scif_record out = {.data = &q, .bytes = sizeof q}, in = {.data = &a, .bytes = sizeof a};
+        assert_int_equal(scif_record_send(line, &out, 0), 0);
+        request(0, SCIF_PROT_WRITE, 0);
+        assert_int_equal(scif_record_receive(line, &in, 0), 0);
+        assert_int_equal(a.error, EINPROGRESS);
+        assert_int_equal(answer_to(0).error, ENXIO);
+        close_all(fd, 3);
+    }
+    close(writer);
 }
 
 /* ---- Wrong ones: the connection of the services ends, with all that is in it, and nothing else ---- */
@@ -863,13 +1139,21 @@ int main(void) {
         T(write_that_was_left__ends_with_peer),
         T(message_and_close__wait_for_the_write_before_them),
         T(message_that_waits__goes_with_its_program),
+        T(write_that_was_left__of_an_id_that_is_another_ones),
+        T(rma__against_the_protection_of_a_window_is_EPERM),
         T(data__beyond_the_window_ends_all),
         T(data__that_waits_beyond_the_window_ends_all),
         T(taken__what_was_not_sent_ends_all),
         T(connection__with_known_id_ends_all),
         T(connection__of_another_process_than_before_ends_all),
         T(mapping__that_comes_too_late_is_given_back),
+        T(mapping__that_allows_nothing_gets_no_page),
+        T(mapping__of_owner_that_says_nothing_is_ENOMEM),
+        T(mapping__of_memory_that_a_stopped_program_has_is_ENOMEM),
         T(mappings__without_end_are_refused),
+        T(news__for_a_slow_program_wait_for_it),
+        T(program__with_nonsense_loses_its_line_only),
+        T(program__with_an_RMA_too_early_is_ENXIO),
         T(message__that_is_none_ends_all),
         T(message__of_junk_harms_nobody),
     };

@@ -24,7 +24,8 @@
 enum queue_mark {
     QUEUE_MARK_NONE,
     QUEUE_MARK_SET,
-    QUEUE_MARK_BUSY /* being set */
+    QUEUE_MARK_BUSY, /* being set, by the process whose number is in the bits above: 0: it is not known */
+    QUEUE_MARK_BITS
 };
 
 /* Whose queue it is: a peer's on this host, or the service's, which stands for a peer on another host. */
@@ -64,7 +65,8 @@ struct scif_queue {
 #define SCIF_RING_SLOTS  1024u /* buffers of a ring */
 #define SCIF_FILES_MAX   64u
 #define SCIF_OWNERS_MAX  32u /* processes that register at one endpoint, which they share by fork */
-#define SCIF_USERS_MAX   64u /* processes that reach the windows */
+#define SCIF_OWNER_GONE  (SCIF_OWNERS_MAX + 1) /* of a piece: it has ended, and another one has its place */
+#define SCIF_USERS_MAX   64u                   /* processes that reach the windows */
 
 enum piece_kind {
     PIECE_PINNED,
@@ -86,6 +88,13 @@ struct scif_piece {
 /* A descriptor that the service keeps for all: its process, and the number there. */
 struct scif_kept {
     uint32_t holder, fd;
+};
+
+/* Where an owner is asked to move pages (mover.h). */
+struct scif_door {
+    struct scif_kept kept;
+    uint64_t
+        cookie; /* the system's name of that socket: the service may have another one under that number */
 };
 
 /* Where the words of a ring are in its mapping, as the system gave them, and the turn to use it. */
@@ -125,14 +134,16 @@ struct scif_windows {
     _Atomic uint64_t name; /* random: how its owners know which one is meant; 0: it has no owner yet */
     struct scif_ring ring[SCIF_RINGS_MAX];
     struct scif_file file[SCIF_FILES_MAX];
-    struct scif_kept door[SCIF_OWNERS_MAX]; /* where an owner is asked to move pages (mover.h) */
+    struct scif_door door[SCIF_OWNERS_MAX];
     struct scif_user user[SCIF_USERS_MAX];
     _Alignas(SCIF_PAGE) struct scif_piece piece[SCIF_PIECES_MAX];
 };
 
 struct scif_private {
     _Alignas(64) atomic_uint sending, receiving; /* turn.h */
-    _Alignas(64) pthread_mutex_t window_lock;    /* robust, between processes */
+    atomic_uint shared; /* more than one process has it, or had it: each says so to the service, which looks
+                           after what it was at when it ends */
+    _Alignas(64) pthread_mutex_t window_lock; /* robust, between processes */
     uint64_t next_window;
     uint32_t next_mark, gone;                             /* gone: pieces of that kind */
     uint32_t slots[SCIF_RINGS_MAX][SCIF_RING_SLOTS / 32]; /* a bit for each buffer in use */

@@ -85,7 +85,9 @@ static int reach_service(void) {
 static int exchange(int s, const struct scif_request *q, struct scif_record *r) {
     struct scif_record out = {.data = (void *)q, .bytes = sizeof *q};
     int err = scif_record_send(s, &out, 0);
-    return err ? err : scif_record_receive(s, r, 0);
+    if (err && err != -EPIPE) return err;
+    int heard = scif_record_receive(s, r, 0); /* whoever is turned away is told why */
+    return err && heard ? err : heard;
 }
 
 static void hang_up(void) {
@@ -110,6 +112,7 @@ int line_open(void) {
         err = exchange(s, &q, &r);
         if (!err && r.bytes == sizeof a && !a.error) return s;
         close(s);
+        if (!err && r.bytes == sizeof a && a.error == EMFILE) return -EMFILE;
         if (!has_ended(err)) break;
     }
     weft_error("scif", "the SCIF service does not speak with this library: %s",

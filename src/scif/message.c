@@ -11,6 +11,16 @@
 
 /* From another host nothing comes so soon; and the processor may be what the service waits for. */
 static bool looks(const struct endpoint *e) { return !remote_is(e); }
+/* Before it is at the queues: others that have the endpoint would wait for what it leaves undone when it is
+ * killed. */
+static void announce(struct endpoint *e) {
+    struct scif_request q = {.op = SCIF_OP_SHARED, .endpoint = e->id};
+    struct scif_answer a;
+    if (!atomic_load_explicit(&e->memory->own.shared, memory_order_relaxed)) return;
+    if (atomic_load_explicit(&e->announced_of, memory_order_relaxed) == line_process()) return;
+    atomic_store(&e->announced_of, line_process());
+    (void)line_call(&q, &a, NULL, NULL, NULL, NULL);
+}
 
 /* ---- Sending ---- */
 /* How much went; -1: the peer is gone. */
@@ -38,6 +48,7 @@ static int wait_for_room(struct endpoint *e, scif_epd_t epd) {
 
 static int send_all(struct endpoint *e, scif_epd_t epd, const char *msg, int len, int flags) {
     int sent = 0, err = 0;
+    announce(e);
     while (!err) {
         ssize_t n = put(e, epd, msg + sent, (size_t)(len - sent));
         if (n < 0)
@@ -74,10 +85,8 @@ static size_t get(struct endpoint *e, scif_epd_t epd, char *to, size_t n) {
     turn_take(&e->memory->own.receiving);
     size_t came = queue_get(s, to, n);
     if (came) queue_unmark_full(&s->queue, e->peer_inner);
-    if (queue_empty(&s->queue))
-        queue_unmark(&s->queue, epd);
-    else if (!atomic_load(&s->queue.receiving))
-        queue_mark(&s->queue, e->inner);
+    bool left = !queue_empty(&s->queue) || !queue_unmark(&s->queue, epd);
+    if (left && !atomic_load(&s->queue.receiving)) queue_mark(&s->queue, e->inner);
     turn_give(&e->memory->own.receiving);
     return came;
 }
@@ -120,6 +129,7 @@ static int wait_for_some(struct endpoint *e, scif_epd_t epd, bool *looking) {
 }
 
 static int receive_all(struct endpoint *e, scif_epd_t epd, char *msg, int len, int flags) {
+    announce(e);
     bool block = flags & SCIF_RECV_BLOCK;
     bool looking = block && looks(e) && start_looking(&e->memory->shared.queue);
     int got = 0, err = 0;

@@ -1,4 +1,5 @@
 #include "scif/mover.h"
+#include "base/clock.h"
 #include "base/log.h"
 #include "scif/door.h"
 #include "scif/intercept.h"
@@ -16,7 +17,7 @@
 #include <sys/socket.h>
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-static pid_t of;                   /* the process that has the thread */
+static pid_t of; /* the process that has the thread */
 static int inside = -1;
 static atomic_int door = -1; /* the other end of its socket, at which it is asked; any thread looks */
 
@@ -112,15 +113,27 @@ int mover_start(void) {
 int mover_door(void) { return door; }
 
 /* ---- Asking ---- */
+/* False: nothing comes in that time. */
+static bool await_answer(int reply, uint64_t patience_ns) {
+    struct pollfd p = {.fd = reply, .events = POLLIN};
+    uint64_t end = weft_now_ns() + patience_ns, now;
+    int n = 0;
+    while (n <= 0 && (now = weft_now_ns()) < end) n = poll(&p, 1, (int)((end - now) / WEFT_NS_PER_MS) + 1);
+    return n > 0;
+}
+
 int mover_ask(const struct scif_windows *w, uint32_t owner, uint64_t offset, uint64_t bytes) {
     struct scif_question q = {w->name, offset, bytes, SCIF_QUESTION_MOVE, 0};
     int reply = door_ask(w, owner, &q, 0);
     if (reply < 0) return -reply;
     int32_t answer = 0;
-    ssize_t n;
-    do n = recv(reply, &answer, sizeof answer, 0);
-    while (n < 0 && errno == EINTR);
+    int kept = errno;
+    bool answered = await_answer(reply, door_patience_ns(bytes));
+    ssize_t n = answered ? recv(reply, &answer, sizeof answer, MSG_DONTWAIT) : 0;
     close_descriptor(reply);
+    errno = kept;
+    if (!answered) weft_error("scif", "a window is not mapped: the program that has it does not answer");
+    if (!answered) return ENOMEM;
     if (n != sizeof answer) return ESRCH;
     return answer == 0 || answer == ENXIO ? answer : ENOMEM;
 }

@@ -1,5 +1,6 @@
 #include "scif/pin.h"
 #include "base/log.h"
+#include "scif/door.h"
 #include "scif/intercept.h"
 #include "scif/line.h"
 #include "scif/mover.h"
@@ -18,10 +19,14 @@
 
 /* ---- What the service keeps: for the peer, and beyond this process's end ---- */
 static int keep(struct endpoint *e, int fd, struct scif_kept *out) {
-    prctl(PR_SET_PTRACER, line_service()); /* where only relatives may look into a process */
     struct scif_request q = {.op = SCIF_OP_KEEP, .value = (uint32_t)fd, .endpoint = e->id};
     struct scif_answer a;
     int err = line_call(&q, &a, NULL, NULL, NULL, NULL);
+    if (err ==
+        EPERM) { /* only relatives may look into a process here: not before, it may be set by the program */
+        prctl(PR_SET_PTRACER, line_service());
+        err = line_call(&q, &a, NULL, NULL, NULL, NULL);
+    }
     if (!err) *out = (struct scif_kept){(uint32_t)line_service(), a.value};
     return err;
 }
@@ -61,23 +66,43 @@ int pin_file(struct endpoint *e, struct file *f, uint32_t *out) {
     return 0;
 }
 
+/* What it has registered stays, and is nobody's. Readers see the one or the other. */
+static void disown(struct scif_windows *w, uint32_t owner) {
+    for (unsigned i = 0; i < table_count(w); i++)
+        if (w->piece[i].owner == owner)
+            __atomic_store_n(&w->piece[i].owner, SCIF_OWNER_GONE, __ATOMIC_RELAXED);
+}
+
+/* A new place, or that of a process that has ended. SCIF_OWNERS_MAX: none. */
+static unsigned find_place(struct scif_windows *w) {
+    unsigned n = atomic_load(&w->owners);
+    if (n < SCIF_OWNERS_MAX) return n;
+    for (unsigned i = 0; i < SCIF_OWNERS_MAX; i++) {
+        if (!door_has_ended(w, i)) continue;
+        disown(w, i);
+        return i;
+    }
+    return SCIF_OWNERS_MAX;
+}
+
 /* This process becomes one of the owners: whoever maps its windows asks it. Without, none can be mapped. */
 void pin_become_owner(struct endpoint *e) {
     struct scif_windows *w = e->own.table;
     if (e->owner_of == line_process()) return;
-    unsigned i = atomic_load(&w->owners);
+    unsigned i = find_place(w);
     e->owner = SCIF_OWNERS_MAX;
     e->owner_of = line_process();
     for (uint64_t name; !atomic_load(&w->name); atomic_store(&w->name, name)) /* at once: others look */
         if (getrandom(&name, sizeof name, 0) < 0) return;
     int err = i < SCIF_OWNERS_MAX ? mover_start() : ENOMEM;
-    if (!err) err = keep(e, mover_door(), &w->door[i]);
+    if (!err) err = keep(e, mover_door(), &w->door[i].kept);
+    if (!err) w->door[i].cookie = door_cookie(mover_door());
     if (err) {
         weft_warn("scif", "the windows of this process cannot be mapped: %s", strerror(err));
         return;
     }
     e->owner = i;
-    atomic_store(&w->owners, i + 1);
+    if (i >= atomic_load(&w->owners)) atomic_store(&w->owners, i + 1);
 }
 
 /* ---- Slots ---- */

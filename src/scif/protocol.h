@@ -8,7 +8,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define SCIF_PROTOCOL    2u
+#define SCIF_PROTOCOL    3u
 #define SCIF_FDS_MAX     5
 #define SCIF_NODES_MAX   1024
 #define SCIF_BACKLOG_MAX 1024
@@ -25,12 +25,14 @@ enum scif_op {
     SCIF_OP_LISTEN,  /* endpoint, value: backlog */
     SCIF_OP_CONNECT, /* endpoint, peer: a listener, value: 1: only ask how it went. Answer: port; EINPROGRESS
                       */
-    SCIF_OP_ACCEPT,  /* endpoint. Answer: as of OPEN and STATE, or EAGAIN; value: bytes to be taken from the
-                        descriptor */
+    SCIF_OP_ACCEPT,  /* endpoint. Answer: as of OPEN and STATE, or EAGAIN; value: if this byte is in the
+                        descriptor it is to be taken, 0: none */
     SCIF_OP_STATE,   /* endpoint. Answer: value, an enum scif_state; connected: peer; descriptors: its memory,
                         its far end */
     SCIF_OP_KEEP,    /* endpoint, value: a descriptor of the program's, which the service takes a copy of, and
                         keeps while the endpoint is there. Answer: value, the service's */
+    SCIF_OP_SHARED,  /* endpoint: other processes have it too. What this one leaves undone in its queues, when
+                        it  is killed or executes another program, is seen to */
     SCIF_OP_NEIGHBOUR, /* another node's service, instead of HELLO, value: SCIF_PROTOCOL; peer: who connects,
                           port: to which; descriptors: memory and inner socket of its end. Answered when it is
                           accepted, likewise */

@@ -36,8 +36,8 @@ bool queue_mark_until_taken(struct scif_queue *q, unsigned seen, int outer_own, 
 /* ---- The receiver's side ---- */
 /* After queue_get; inner: the sender's. */
 void queue_unmark_full(struct scif_queue *q, int inner);
-/* If the queue is empty. */
-void queue_unmark(struct scif_queue *q, int outer_own);
+/* If the queue is empty. False: something has come meanwhile, which may have to be marked. */
+bool queue_unmark(struct scif_queue *q, int outer_own);
 
 /* ---- The same for a receiver that takes bytes before it gives their room back: one that passes them on ----
  */
@@ -54,6 +54,11 @@ enum queue_unmarked {
 enum queue_unmarked queue_unmark_after(struct scif_queue *q, unsigned from, int outer_own);
 /* If it is not, and nobody looks at it any more. */
 void queue_mark(struct scif_queue *q, int inner_own);
+
+/* ---- A process of one side has ended, in the middle of anything; others of that side go on ---- */
+/* inner: the receiver's, sender: the sender's inner one. had_turn: nobody else has received since. */
+void queue_receiver_ended(struct scif_queue *q, unsigned process, bool had_turn, int inner, int sender);
+void queue_sender_ended(struct scif_queue *q, unsigned process, int inner, int sender);
 
 /* ---- Sockets ---- */
 void queue_stuff(int outer); /* not writable until its inner one is drained */

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 /* Two ends, X sends to Y: X has an outer and an inner socket, Y too; the queue is Y's. */
@@ -250,6 +251,100 @@ static void queue_mark_until_taken__next_get_is_told(void **state) {
     close_ends(&e);
 }
 
+/* ---- Processes that are killed in the middle; others of their side go on ---- */
+#define DEAD         4711u
+#define BUSY_OF(pid) ((unsigned)(pid) << 2 | QUEUE_MARK_BUSY)
+
+static void ended__receiver_that_looked_leaves_a_mark(void **state) {
+    struct ends e;
+    open_ends(&e);
+    atomic_store(&e.q->queue.receiving, DEAD);
+    put(&e, "a", 1);
+    queue_receiver_ended(&e.q->queue, DEAD + 1, false, e.y[1], e.x[1]); /* another one */
+    assert_int_equal(atomic_load(&e.q->queue.receiving), DEAD);
+    queue_receiver_ended(&e.q->queue, DEAD, false, e.y[1], e.x[1]);
+    assert_int_equal(look(e.y[0]), POLLIN | POLLOUT);
+    assert_int_equal(atomic_load(&e.q->queue.receiving), 0);
+    close_ends(&e);
+}
+
+/* It was setting a mark: its byte is there, or not yet. */
+static void ended__half_set_mark_becomes_one(void **state) {
+    for (int sent = 0; sent < 2; sent++) {
+        struct ends e;
+        char byte;
+        open_ends(&e);
+        queue_put(e.q, "a", 1);
+        atomic_store(&e.q->queue.some, BUSY_OF(DEAD));
+        if (sent) assert_int_equal(send(e.y[1], "", 1, 0), 1);
+        queue_sender_ended(&e.q->queue, DEAD, e.y[1], e.x[1]);
+        assert_int_equal(look(e.y[0]), POLLIN | POLLOUT);
+        assert_int_equal(get(&e, &byte, 1), 1);
+        assert_int_equal(look(e.y[0]), POLLOUT);
+        close_ends(&e);
+    }
+}
+
+static void ended__half_stuffed_socket_is_writable_again(void **state) {
+    for (int stuffed = 0; stuffed < 2; stuffed++) {
+        struct ends e;
+        char big[SCIF_QUEUE_BYTES] = {0};
+        open_ends(&e);
+        queue_put(e.q, big, sizeof big);
+        atomic_store(&e.q->queue.full, BUSY_OF(DEAD));
+        if (stuffed) queue_stuff(e.x[0]);
+        queue_sender_ended(&e.q->queue, DEAD, e.y[1], e.x[1]);
+        assert_true(look(e.x[0]) & POLLOUT);
+        put(&e, big, 1);
+        assert_false(look(e.x[0]) & POLLOUT);
+        get(&e, big, 1);
+        assert_true(look(e.x[0]) & POLLOUT);
+        close_ends(&e);
+    }
+}
+
+/* It had the turn, had taken marks back, and their bytes not yet. */
+static void ended__half_unset_marks_are_taken_by_the_next(void **state) {
+    struct ends e;
+    char byte;
+    open_ends(&e);
+    assert_int_equal(send(e.y[1], "", 1, 0), 1);
+    queue_stuff(e.x[0]);
+    queue_receiver_ended(&e.q->queue, DEAD, true, e.y[1], e.x[1]);
+    assert_true(look(e.x[0]) & POLLOUT);
+    assert_int_equal(get(&e, &byte, 1), 0);
+    assert_int_equal(look(e.y[0]), POLLOUT);
+    close_ends(&e);
+}
+
+static pid_t one_that_has_ended(void) {
+    pid_t pid = fork();
+    if (!pid) _exit(0);
+    waitpid(pid, NULL, 0);
+    return pid;
+}
+
+/* Nobody has told: whoever comes by sees it. */
+static void orphan__mark_is_finished_by_the_next(void **state) {
+    struct ends e;
+    char big[SCIF_QUEUE_BYTES] = {0};
+    unsigned dead = BUSY_OF(one_that_has_ended());
+    open_ends(&e);
+    atomic_store(&e.q->queue.some, dead);
+    put(&e, "a", 1);
+    assert_int_equal(look(e.y[0]), POLLIN | POLLOUT);
+    assert_int_equal(get(&e, big, 1), 1);
+    atomic_store(&e.q->queue.some, dead);
+    assert_int_equal(get(&e, big, 1), 0);
+    assert_int_equal(atomic_load(&e.q->queue.some), QUEUE_MARK_NONE);
+    atomic_store(&e.q->queue.full, dead);
+    put(&e, big, sizeof big);
+    assert_false(look(e.x[0]) & POLLOUT);
+    get(&e, big, 1);
+    assert_true(look(e.x[0]) & POLLOUT);
+    close_ends(&e);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(queue_put__wraps_and_stops_at_4095),
                                        cmocka_unit_test(queue_place__is_not_there_before_it_is_shown),
@@ -259,6 +354,11 @@ int main(void) {
                                        cmocka_unit_test(queue_get__nonsense_is_bounded),
                                        cmocka_unit_test(queue_peek__keeps_the_room),
                                        cmocka_unit_test(queue_mark_until_taken__next_get_is_told),
-                                       cmocka_unit_test(queue_marks__stream_between_sleepers)};
+                                       cmocka_unit_test(queue_marks__stream_between_sleepers),
+                                       cmocka_unit_test(ended__receiver_that_looked_leaves_a_mark),
+                                       cmocka_unit_test(ended__half_set_mark_becomes_one),
+                                       cmocka_unit_test(ended__half_stuffed_socket_is_writable_again),
+                                       cmocka_unit_test(ended__half_unset_marks_are_taken_by_the_next),
+                                       cmocka_unit_test(orphan__mark_is_finished_by_the_next)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

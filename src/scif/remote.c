@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -93,6 +94,7 @@ struct run {
     uint32_t bytes[SCIF_STAGE_BLOCKS];
     unsigned flying; /* those that are asked */
     bool left;       /* nobody waits for the end */
+    bool stops;      /* a signal ends the wait */
     bool broken;     /* the line has ended, or what comes over it is nonsense */
 };
 
@@ -134,11 +136,19 @@ static bool is_granted(const struct run *r) {
            g->number == atomic_load(&m->e->peer_memory->queue.granted);
 }
 
+static int await_answer(const struct run *r) {
+    struct pollfd p = {.fd = r->l->socket, .events = POLLIN};
+    int kept = errno, err = poll(&p, 1, -1) < 0 ? errno : 0;
+    errno = kept;
+    return err;
+}
+
 /* The next answer; *block: whose it is, and whether it was waited for. flags: MSG_DONTWAIT. 0, an errno,
  * EAGAIN. */
 static int hear_any(struct run *r, unsigned *block, bool *asked, int flags) {
     struct scif_rma_answer a;
     struct scif_record in = {.data = &a, .bytes = sizeof a};
+    if (r->stops && await_answer(r)) return EINTR;
     int err = scif_record_receive(r->l->socket, &in, flags);
     if (err == -EAGAIN) return EAGAIN;
     if (err || in.bytes != sizeof a || a.block >= SCIF_STAGE_BLOCKS || r->l->block[a.block] == BLOCK_FREE) {
@@ -215,7 +225,7 @@ static int next(struct run *r, uint64_t *from, uint64_t to) {
 
 int remote_run(const struct remote_move *m, uint64_t from, uint64_t to) {
     struct run r = {.m = m};
-    int err = m->write ? 0 : remote_fence(m->e, false); /* what was written before is read */
+    int err = m->write ? 0 : remote_fence(m->e, false, false); /* what was written before is read */
     if (!err) err = line_get(&r.l);
     if (err) return err;
     r.left = m->write && m->leave && is_granted(&r);
@@ -224,10 +234,10 @@ int remote_run(const struct remote_move *m, uint64_t from, uint64_t to) {
 }
 
 /* One request, and nothing to move but a value. */
-static int ask_once(struct endpoint *e, uint64_t offset, uint64_t bytes, uint32_t needs,
-                    const uint64_t *value) {
+static int ask_which(struct endpoint *e, uint64_t offset, uint64_t bytes, uint32_t needs,
+                     const uint64_t *value, bool stops) {
     const struct remote_move m = {.e = e, .write = true, .remote = offset, .bytes = bytes};
-    struct run r = {.m = &m};
+    struct run r = {.m = &m, .stops = stops};
     unsigned block = 0;
     int err = line_get(&r.l);
     if (err) return err;
@@ -235,7 +245,16 @@ static int ask_once(struct endpoint *e, uint64_t offset, uint64_t bytes, uint32_
     if (!err && value) memcpy(block_at(&r, block), value, sizeof *value);
     if (!err) err = ask(&r, block, needs, offset, value ? sizeof *value : 0);
     if (!err) err = hear(&r, &block);
+    if (err == EINTR && r.flying) { /* nobody waits for it any more */
+        r.l->block[block] = BLOCK_LEFT;
+        r.flying--;
+    }
     return err ? give_up(&r, err) : 0;
+}
+
+static int ask_once(struct endpoint *e, uint64_t offset, uint64_t bytes, uint32_t needs,
+                    const uint64_t *value) {
+    return ask_which(e, offset, bytes, needs, value, false);
 }
 
 /* An error of an RMA that was left, once. */
@@ -244,13 +263,13 @@ static int take_failure(struct endpoint *e) {
     return atomic_load_explicit(failed, memory_order_relaxed) ? atomic_exchange(failed, 0) : 0;
 }
 
-int remote_fence(struct endpoint *e, bool of_peer) {
+int remote_fence(struct endpoint *e, bool of_peer, bool stops) {
     const struct scif_queue *q = &e->peer_memory->queue;
     int err = 0;
     if (of_peer)
-        err = ask_once(e, 0, 1, SCIF_RMA_FENCE_PEER, NULL);
+        err = ask_which(e, 0, 1, SCIF_RMA_FENCE_PEER, NULL, stops);
     else if (atomic_load(&q->done) != atomic_load(&q->asked))
-        err = ask_once(e, 0, 1, SCIF_RMA_FENCE_SELF, NULL);
+        err = ask_which(e, 0, 1, SCIF_RMA_FENCE_SELF, NULL, stops);
     return err ? err : take_failure(e);
 }
 

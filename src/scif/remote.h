@@ -19,8 +19,8 @@ bool remote_is(const struct endpoint *e);
  * local side's. */
 int remote_run(const struct remote_move *m, uint64_t from, uint64_t to);
 /* All RMAs that were left before, of this endpoint or of the peer's, are complete. Also what one of them
- * ended with, which is told once. */
-int remote_fence(struct endpoint *e, bool of_peer);
+ * ended with, which is told once. stops: a signal ends it, with EINTR. */
+int remote_fence(struct endpoint *e, bool of_peer, bool stops);
 /* The peer asks again before it leaves an RMA; those that it has left are complete. */
 int remote_forget(struct endpoint *e);
 /* Only checks: SCIF_PROT_READ, _WRITE. */

@@ -201,7 +201,7 @@ EXPORT int scif_fence_wait(scif_epd_t epd, int mark) {
     if (!e) return -1;
     int kept = errno, err = mark <= 0 || (uint32_t)mark >> 1 > e->memory->own.next_mark ? EINVAL : 0;
     if (!err && queue_is_closed(e->peer_inner)) err = ECONNRESET;
-    if (!err && remote_is(e)) err = remote_fence(e, mark & 1);
+    if (!err && remote_is(e)) err = remote_fence(e, mark & 1, true);
     return api_end(e, err, kept);
 }
 
@@ -236,7 +236,7 @@ static int signal_both(struct endpoint *e, off_t loff, uint64_t lval, off_t roff
     if (!err && (flags & SCIF_SIGNAL_LOCAL)) err = check_value(&e->own, (uint64_t)loff);
     if (!err && (flags & SCIF_SIGNAL_REMOTE)) err = check_there(e, (uint64_t)roff);
     if (!err && remote_is(e))
-        err = remote_fence(e, is_of_peer(flags & ~(SCIF_SIGNAL_LOCAL | SCIF_SIGNAL_REMOTE)));
+        err = remote_fence(e, is_of_peer(flags & ~(SCIF_SIGNAL_LOCAL | SCIF_SIGNAL_REMOTE)), false);
     if (!err && (flags & SCIF_SIGNAL_LOCAL)) err = write_value(&e->own, (uint64_t)loff, lval);
     if (!err && (flags & SCIF_SIGNAL_REMOTE)) err = write_there(e, (uint64_t)roff, rval);
     return err;

@@ -2,6 +2,7 @@
 #include "base/test.h"
 #include "scif/layout.h"
 #include "scif/protocol.h"
+#include "scif/queue.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -11,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <sys/wait.h>
@@ -18,13 +20,15 @@
 
 static char path[80];
 
-static void start_service(void) {
+/* files: how many descriptors it may have; 0: as many as we. */
+static void start_service(rlim_t files) {
     int ready[2];
     char byte;
     assert_int_equal(pipe2(ready, O_CLOEXEC), 0);
     pid_t pid = fork();
     if (pid == 0) {
         dup2(ready[1], STDOUT_FILENO);
+        if (files) setrlimit(RLIMIT_NOFILE, &(struct rlimit){files, files});
         execl(getenv("WEFT_SCIF_PROGRAM"), "weft-scif", path, (char *)NULL);
         _exit(127);
     }
@@ -225,20 +229,182 @@ static void accept__for_a_neighbour_that_is_gone_is_EAGAIN(void **state) {
     }
 }
 
-int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(line__other_version_is_refused),
-                                       cmocka_unit_test(line__greeting_comes_first),
-                                       cmocka_unit_test(line__unknown_endpoint_and_request),
-                                       cmocka_unit_test(line__nonsense_ends_it_and_nothing_else),
-                                       cmocka_unit_test(end__goes_with_its_last_descriptor),
-                                       cmocka_unit_test(end__memory_is_sealed),
-                                       cmocka_unit_test(connect__withdrawn_request_leaves_the_backlog),
-                                       cmocka_unit_test(accept__for_a_neighbour_that_is_gone_is_EAGAIN)};
-    char dir[] = "/tmp/wsXXXXXX";
-    if (!getenv("WEFT_SCIF_PROGRAM") || !mkdtemp(dir)) return 77;
+/* A process that was told to take the byte that says "a request waits" is killed before it does. */
+static void accept__byte_that_was_left_is_taken_by_the_next(void **state) {
+    struct scif_answer a;
+    struct scif_record r;
+    int s = greeted(), l[3], c[3];
+    char byte;
+    uint64_t listener = open_end(s, l), client = open_end(s, c);
+    struct scif_request accept = {.op = SCIF_OP_ACCEPT, .endpoint = listener};
+    struct scif_request dial = {.op = SCIF_OP_CONNECT, .endpoint = client, .peer = {0, 2300}};
+    assert_int_equal(
+        ask(s, (struct scif_request){.op = SCIF_OP_BIND, .endpoint = listener, .port = 2300}, &a, &r), 0);
+    assert_int_equal(
+        ask(s, (struct scif_request){.op = SCIF_OP_LISTEN, .endpoint = listener, .value = 1}, &a, &r), 0);
+    assert_int_equal(ask(s, accept, &a, &r), EAGAIN);
+    assert_int_equal(a.value, 0);
+    assert_int_equal(ask(s, dial, &a, &r), EINPROGRESS);
+    assert_int_equal(ask(s, accept, &a, &r), 0);
+    drop(&r);
+    uint32_t told = a.value;
+    assert_int_equal(ask(s, accept, &a, &r), EAGAIN);
+    assert_int_equal(a.value, told);
+    assert_int_equal(recv(l[0], &byte, 1, MSG_DONTWAIT), 1);
+    assert_int_equal(byte, told);
+    assert_int_equal(ask(s, accept, &a, &r), EAGAIN);
+    assert_int_equal(a.value, 0);
+    close(s);
+    for (int i = 0; i < 3; i++) {
+        close(c[i]);
+        close(l[i]);
+    }
+}
+
+/* It is killed while it looks at the queue, so that the sender need not tell: another one that has the
+ * endpoint sleeps in poll(). */
+static void shared__what_a_process_leaves_is_seen_to(void **state) {
+    struct scif_answer a;
+    struct scif_record r, other;
+    int s = greeted(), l[3], c[3], ready[2];
+    char byte;
+    uint64_t listener = open_end(s, l), client = open_end(s, c);
+    struct scif_request dial = {.op = SCIF_OP_CONNECT, .endpoint = client, .peer = {0, 2500}};
+    assert_int_equal(
+        ask(s, (struct scif_request){.op = SCIF_OP_BIND, .endpoint = listener, .port = 2500}, &a, &r), 0);
+    assert_int_equal(
+        ask(s, (struct scif_request){.op = SCIF_OP_LISTEN, .endpoint = listener, .value = 1}, &a, &r), 0);
+    assert_int_equal(ask(s, dial, &a, &r), EINPROGRESS);
+    assert_int_equal(ask(s, (struct scif_request){.op = SCIF_OP_ACCEPT, .endpoint = listener}, &a, &r), 0);
+    assert_int_equal(r.fds, 5);
+    uint64_t accepted = a.endpoint;
+    struct scif_memory *m = mmap(NULL, sizeof *m, PROT_READ | PROT_WRITE, MAP_SHARED, r.fd[2], 0);
+    assert_true(m != MAP_FAILED);
+    assert_int_equal(pipe2(ready, O_CLOEXEC), 0);
+    pid_t pid = fork();
+    if (!pid) {
+        int own = greeted(); /* what its library keeps open until it ends */
+        for (int i = 0; i < 5; i++)
+            ask(own, (struct scif_request){.op = SCIF_OP_SHARED, .endpoint = accepted}, &a, &other);
+        atomic_store(&m->shared.queue.receiving, (int)getpid());
+        atomic_store(&m->own.sending, (unsigned)getpid());
+        atomic_store(&m->shared.windows.ring[2].turn, (unsigned)getpid());
+        (void)!write(ready[1], "", 1);
+        for (;;) pause();
+    }
+    assert_int_equal(read(ready[0], &byte, 1), 1);
+    assert_int_equal(queue_put(&m->shared, "x", 1), 1);
+    assert_true(queue_tell(&m->shared.queue, r.fd[1]));
+    struct pollfd p = {.fd = r.fd[0], .events = POLLIN};
+    assert_int_equal(poll(&p, 1, 0), 0);
+    kill(pid, SIGKILL);
+    waitpid(pid, NULL, 0);
+    assert_int_equal(poll(&p, 1, 5000), 1);
+    struct scif_request state_of = {.op = SCIF_OP_STATE, .endpoint = listener};
+    assert_int_equal(ask(s, state_of, &a, &other), 0); /* it has done all of it */
+    assert_int_equal(atomic_load(&m->own.sending), 0);
+    assert_int_equal(atomic_load(&m->shared.windows.ring[2].turn), 0);
+    munmap(m, sizeof *m);
+    drop(&r);
+    close(s);
+    close(ready[0]);
+    close(ready[1]);
+    for (int i = 0; i < 3; i++) {
+        close(c[i]);
+        close(l[i]);
+    }
+}
+
+/* What takes its place would be mapped by the program that accepts. */
+static void neighbour__memory_of_another_kind_is_refused(void **state) {
+    struct scif_answer a;
+    struct scif_record r;
+    struct pollfd end = {.events = POLLIN};
+    int s = greeted(), l[3], file = memfd_create("short", MFD_CLOEXEC);
+    uint64_t listener = open_end(s, l);
+    assert_int_equal(
+        ask(s, (struct scif_request){.op = SCIF_OP_BIND, .endpoint = listener, .port = 2400}, &a, &r), 0);
+    assert_int_equal(
+        ask(s, (struct scif_request){.op = SCIF_OP_LISTEN, .endpoint = listener, .value = 1}, &a, &r), 0);
+    struct scif_request q = {
+        .op = SCIF_OP_NEIGHBOUR, .value = SCIF_PROTOCOL, .peer = {1, 1100}, .port = 2400};
+    struct scif_record out = {.data = &q, .bytes = sizeof q, .fd = {file, l[1]}, .fds = 2};
+    int neighbour = end.fd = connect_line();
+    assert_int_equal(scif_record_send(neighbour, &out, 0), 0);
+    assert_int_equal(poll(&end, 1, 5000), 1);
+    assert_true(end.revents & POLLHUP);
+    assert_int_equal(ask(s, (struct scif_request){.op = SCIF_OP_ACCEPT, .endpoint = listener}, &a, &r),
+                     EAGAIN);
+    close(neighbour);
+    close(s);
+    close(file);
+    for (int i = 0; i < 3; i++) close(l[i]);
+}
+
+/* Who connects then is turned away; it does not wait, nor does the service turn in circles. */
+static void line__without_a_descriptor_left_is_EMFILE(void **state) {
+    enum { FILES = 40 };
+    int s[FILES], n = 0, err = 0;
+    start_service(FILES);
+    for (; n < FILES && !err; n++) {
+        struct scif_answer a = {.error = -1};
+        struct scif_record in = {.data = &a, .bytes = sizeof a};
+        struct pollfd p = {.events = POLLIN};
+        struct scif_request hello = {.op = SCIF_OP_HELLO, .value = SCIF_PROTOCOL};
+        struct scif_record out = {.data = &hello, .bytes = sizeof hello};
+        p.fd = s[n] = connect_line();
+        (void)scif_record_send(s[n], &out, 0); /* it may have been turned away before that */
+        assert_int_equal(poll(&p, 1, 5000), 1);
+        assert_int_equal(scif_record_receive(s[n], &in, 0), 0);
+        err = a.error;
+    }
+    assert_int_equal(err, EMFILE);
+    assert_in_range(n, 10, FILES - 1);
+    close(s[0]);
+    struct pollfd gone = {.fd = s[--n]};
+    assert_int_equal(poll(&gone, 1, 5000), 1);
+    close(s[n]);
+    for (int tries = 0; err && tries < 500; tries++) { /* there is room again, soon */
+        struct scif_answer a;
+        struct scif_record r;
+        int again = connect_line();
+        err = ask(again, (struct scif_request){.op = SCIF_OP_HELLO, .value = SCIF_PROTOCOL}, &a, &r);
+        close(again);
+        if (err) poll(NULL, 0, 10);
+    }
+    assert_int_equal(err, 0);
+    while (n > 1) close(s[--n]);
+}
+
+static char dir[] = "/tmp/wsXXXXXX";
+
+static int own_path(void **state) {
+    snprintf(path, sizeof path, "%s/few", dir);
+    return 0;
+}
+static int usual_path(void **state) {
     snprintf(path, sizeof path, "%s/scif", dir);
+    return 0;
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(line__other_version_is_refused),
+        cmocka_unit_test(line__greeting_comes_first),
+        cmocka_unit_test(line__unknown_endpoint_and_request),
+        cmocka_unit_test(line__nonsense_ends_it_and_nothing_else),
+        cmocka_unit_test(end__goes_with_its_last_descriptor),
+        cmocka_unit_test(end__memory_is_sealed),
+        cmocka_unit_test(connect__withdrawn_request_leaves_the_backlog),
+        cmocka_unit_test(accept__for_a_neighbour_that_is_gone_is_EAGAIN),
+        cmocka_unit_test(accept__byte_that_was_left_is_taken_by_the_next),
+        cmocka_unit_test(shared__what_a_process_leaves_is_seen_to),
+        cmocka_unit_test(neighbour__memory_of_another_kind_is_refused),
+        cmocka_unit_test_setup_teardown(line__without_a_descriptor_left_is_EMFILE, own_path, usual_path)};
+    if (!getenv("WEFT_SCIF_PROGRAM") || !mkdtemp(dir)) return 77;
+    usual_path(NULL);
     signal(SIGPIPE, SIG_IGN);
-    start_service();
+    start_service(0);
     int failures = cmocka_run_group_tests(tests, NULL, NULL);
     while (rmdir(dir) && errno == ENOTEMPTY) poll(NULL, 0, 50); /* it ends by itself and leaves nothing */
     return failures;

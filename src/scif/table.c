@@ -1,4 +1,5 @@
 #include "scif/table.h"
+#include "base/clock.h"
 
 #include <errno.h>
 #include <sched.h>
@@ -7,7 +8,9 @@
 
 #define CHOSEN_AT      (UINT64_C(1) << 40) /* chosen offsets begin here: above small numbers, below addresses */
 #define PATIENT_ROUNDS 1000
-#define ROUNDS_MAX     1000000 /* whoever was changing it is dead, or wants us to wait for ever */
+/* Whoever was changing it is dead, is stopped, or wants us to wait for ever: */
+#define ROUNDS_MAX  1000000
+#define PATIENCE_NS WEFT_NS_PER_S
 
 unsigned table_count(const struct scif_windows *w) {
     unsigned n = atomic_load_explicit(&w->count, memory_order_acquire);
@@ -35,9 +38,28 @@ bool table_is_still(const struct scif_windows *w, unsigned version) {
     return atomic_load(&w->version) == version;
 }
 
+/* The change that this thread has waited for in vain: it is not waited for again. */
+static _Thread_local struct {
+    const struct scif_windows *table;
+    unsigned version;
+} stuck;
+
+/* After so many rounds, at a version that is odd or has changed meanwhile. */
+static bool is_stuck(const struct scif_windows *w, unsigned version, unsigned round, uint64_t *until_ns) {
+    if (round <= PATIENT_ROUNDS) return false;
+    if (stuck.table == w && stuck.version == version) return true;
+    uint64_t now = weft_now_ns();
+    if (!*until_ns) *until_ns = now + PATIENCE_NS;
+    if (now < *until_ns && round < ROUNDS_MAX) return false;
+    stuck.table = w;
+    stuck.version = version;
+    return true;
+}
+
 LOOKS bool table_look_up(const struct scif_windows *w, uint64_t offset, struct scif_piece *out,
                          unsigned *version) {
-    for (unsigned round = 0; round < ROUNDS_MAX; round++) {
+    uint64_t until_ns = 0;
+    for (unsigned round = 0;; round++) {
         unsigned before = atomic_load(&w->version), i = table_search(w, offset);
         bool found = i < table_count(w) && w->piece[i].offset <= offset;
         if (found) *out = w->piece[i];
@@ -46,9 +68,9 @@ LOOKS bool table_look_up(const struct scif_windows *w, uint64_t offset, struct s
             return found && out->kind <= PIECE_FILE && out->offset <= offset &&
                    offset - out->offset < out->bytes && out->bytes <= OFFSET_END - out->offset;
         }
+        if (is_stuck(w, before, round, &until_ns)) return false;
         if (round > PATIENT_ROUNDS) sched_yield();
     }
-    return false;
 }
 
 int table_check(const struct scif_windows *w, uint64_t offset, uint64_t bytes, int prot) {

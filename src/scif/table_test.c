@@ -1,5 +1,6 @@
 /* The table of windows: what a process that is killed while it changes one leaves to those who share it, and
  * what a peer may have written there. */
+#include "base/clock.h"
 #include "base/test.h"
 #include "scif/table.h"
 
@@ -127,12 +128,32 @@ static void table_check__ends_with_pieces_beyond_the_end_of_offsets(void **state
     munmap(s, sizeof *s);
 }
 
+/* Its owner is stopped in the middle: a service, which has others to look after, waits once, not at each
+ * look. */
+static void table_look_up__waits_for_a_change_once(void **state) {
+    struct shared *s = new_shared();
+    struct scif_piece p;
+    unsigned version;
+    s->windows.piece[0] = piece(0);
+    atomic_store(&s->windows.count, 1);
+    atomic_store(&s->windows.version, 1);
+    uint64_t begin = weft_now_ns();
+    assert_false(table_look_up(&s->windows, 0, &p, &version));
+    uint64_t once = weft_now_ns() - begin;
+    for (int i = 0; i < 3; i++) assert_false(table_look_up(&s->windows, 0, &p, &version));
+    assert_true(weft_now_ns() - begin - once < once / 2);
+    atomic_store(&s->windows.version, 2);
+    assert_true(table_look_up(&s->windows, 0, &p, &version));
+    munmap(s, sizeof *s);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(table_repair__after_a_process_was_killed),
         cmocka_unit_test(table_repair__leaves_what_is_whole),
         cmocka_unit_test(table_replace__of_pieces_that_are_not_there_is_refused),
         cmocka_unit_test(table_check__ends_with_pieces_beyond_the_end_of_offsets),
+        cmocka_unit_test(table_look_up__waits_for_a_change_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

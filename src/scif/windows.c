@@ -224,9 +224,23 @@ static bool reserve(struct endpoint *e, const struct wish *rest) {
 }
 
 static void unreserve(struct endpoint *e, const struct wish *rest) {
+    const struct scif_piece *p = e->own.table->piece;
     unsigned i = table_search(e->own.table, rest->offset);
-    if (i < table_count(e->own.table) && e->own.table->piece[i].kind == PIECE_COMING)
+    if (i < table_count(e->own.table) && p[i].kind == PIECE_COMING && p[i].offset == rest->offset)
         table_replace(e->own.table, i, i + 1, NULL, 0);
+}
+
+/* It is pinned, and cannot be moved, or there is no room for more: it is not registered, as before. */
+static int take_back(struct endpoint *e, const struct wish *chunk, const struct wish *rest) {
+    struct wish after = *rest;
+    after.offset += chunk->bytes;
+    after.bytes -= chunk->bytes;
+    lock_windows(e);
+    unreserve(e, &after);
+    remove_range(e, chunk->offset, chunk->offset + chunk->bytes);
+    (void)reserve(e, rest); /* there is room for what was there */
+    unlock_windows(e);
+    return ENOMEM;
 }
 
 static int register_chunk(struct endpoint *e, struct wish *rest, uint64_t bytes) {
@@ -239,9 +253,10 @@ static int register_chunk(struct endpoint *e, struct wish *rest, uint64_t bytes)
     lock_windows(e);
     unreserve(e, rest);
     int err = register_pieces(e, &chunk);
-    if (!reserve(e, err ? rest : &after)) err = ENOMEM;
+    bool reserved = reserve(e, err ? rest : &after);
     unlock_windows(e);
-    if (!err && mover_ask(e->own.table, e->owner, chunk.offset, chunk.bytes)) err = ENOMEM;
+    if (!err && (!reserved || mover_ask(e->own.table, e->owner, chunk.offset, chunk.bytes)))
+        err = take_back(e, &chunk, rest);
     if (!err) *rest = after;
     return err;
 }

@@ -2,11 +2,17 @@
  * fork_memory.c. */
 #include "areas.h"
 #include "support.h"
+#include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/time.h>
 #include <sys/wait.h>
 
+enum { KILLS = 30 };
+
 static scif_epd_t shared;
+
+static void ignore_signal(int sig) { (void)sig; }
 
 static void echo_1(scif_epd_t epd) {
     char byte;
@@ -109,6 +115,47 @@ static void child_is_killed(struct sciftest *t) {
     meet(t);
     OK(scif_close(shared));
     meet(t);
+}
+
+/* Nearly all the time it is about to receive, and has not gone to sleep yet. */
+static void receive_until_killed(struct sciftest *t, struct child *c) {
+    const struct itimerval often = {{0, 50}, {0, 50}};
+    struct sigaction a = {.sa_handler = ignore_signal};
+    char byte;
+    (void)t;
+    OK(sigaction(SIGALRM, &a, NULL));
+    OK(setitimer(ITIMER_REAL, &often, NULL));
+    for (int i = 0;; i++) {
+        int n = scif_recv(shared, &byte, 1, SCIF_RECV_BLOCK);
+        CHECK(n < 0 && errno == EINTR);
+        if (i == 3) child_say(c);
+    }
+}
+
+static void child_is_killed_in_receive(struct sciftest *t) {
+    struct child c;
+    char byte;
+    shared = connect_pair(t);
+    for (int i = 0; i < KILLS; i++) {
+        child_start(&c, t, receive_until_killed);
+        child_hear(&c);
+        poll(NULL, 0, 1 + i % 3); /* at any moment of what it does */
+        OK(kill(c.pid, SIGKILL));
+        child_join_signal(&c, SIGKILL);
+        meet(t);
+        raw_poll_until(shared, POLLIN, POLLIN);
+        CHECK_EQ(scif_recv(shared, &byte, 1, 0), 1);
+        meet(t);
+    }
+}
+
+static void sends_after_kills(struct sciftest *t) {
+    scif_epd_t epd = connect_pair(t);
+    for (int i = 0; i < KILLS; i++) {
+        meet(t);
+        send_all(epd, "x", 1);
+        meet(t);
+    }
 }
 
 static void grandchild(struct sciftest *t, struct child *c) {
@@ -330,5 +377,7 @@ static const struct sciftest_case cases[] = {
     {"fork__parent_and_child_send_by_turns_in_order", CITE, by_turns, receives_turns, 0},
     {"fork__parent_and_child_send_at_once_without_loss", CITE, at_once, counts_bytes, 0},
     {"scif_recv__after_a_child_was_killed_that_received", "guide 3.5.1", killed_receiver, NULL, 0},
+    {"fork__child_killed_in_receive_keeps_nothing_from_parent", "contract: clients 9", sends_after_kills,
+     child_is_killed_in_receive, 0},
 };
 SCIFTEST_AREA(fork_area, cases);

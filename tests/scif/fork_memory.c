@@ -281,6 +281,45 @@ static void own_source(struct sciftest *t, struct child *c) {
     child_hear(c);
 }
 
+/* Each has been an owner of windows, and has ended. */
+static void be_owner_and_end(struct sciftest *t, struct child *c) {
+    char *mem = new_pages(1);
+    off_t off = register_pages(own.epd, mem, 1);
+    (void)t;
+    (void)c;
+    OK(scif_unregister(own.epd, off, PAGE));
+}
+
+static void be_owner_and_stay(struct sciftest *t, struct child *c) {
+    extra = new_pages(1);
+    off_t off = register_pages(own.epd, extra, 1);
+    tell(t, &off, sizeof off);
+    meet(t);
+    CHECK_EQ(extra[5], 'm');
+    child_say(c);
+}
+
+static void many_owners(struct sciftest *t) {
+    struct child c;
+    own = owned_pages(t, 4, RW);
+    for (int i = 0; t->is_left && i < t->arg; i++) {
+        child_start(&c, t, be_owner_and_end);
+        child_join(&c);
+    }
+    if (t->is_left) {
+        child_start(&c, t, be_owner_and_stay);
+        child_hear(&c);
+        child_join(&c);
+    } else {
+        off_t off;
+        hear(t, &off, sizeof off);
+        char *view = map_peer(own.epd, 1, off, RW);
+        view[5] = 'm';
+        meet(t);
+    }
+    meet(t);
+}
+
 static void source_after_fork(struct sciftest *t) {
     struct child c;
     own = owned_pages(t, 4, RW);
@@ -316,5 +355,6 @@ static const struct sciftest_case cases[] = {
     {"fork__child_reaches_window_of_peer", "contract: clients 9", child_uses_window, child_uses_window, 0},
     {"fork__child_unregisters_window_of_parent", "guide 3.5.1", child_unregisters, child_unregisters, 0},
     {"fork__window_as_source_shows_pages_of_parent", COW, source_after_fork, source_after_fork, 0},
+    {"fork__window_of_the_last_of_many_children_can_be_mapped", "guide 3.5.1", many_owners, many_owners, 140},
 };
 SCIFTEST_AREA(fork_memory_area, cases);

@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <sys/wait.h>
 
 enum { PAGES = 4, BYTES = PAGES * 4096, OFF = 0x8000 };
 
@@ -71,6 +72,42 @@ static void mapper(struct sciftest *t) {
     CHECK(has_pattern(view, BYTES, lives ? 3 : 2));
     OK(scif_munmap(view, BYTES));
     CHECK(faults(view, false));
+    meet(t);
+}
+
+/* ---- An owner that is stopped ---- */
+static void own_and_stay(struct sciftest *t, struct child *c) {
+    scif_epd_t epd = connect_pair(t);
+    register_at(epd, new_pages(PAGES), PAGES, OFF, RW);
+    child_say(c);
+    child_hear(c);
+}
+
+static void owner_is_stopped(struct sciftest *t) {
+    struct child c;
+    int status;
+    child_start(&c, t, own_and_stay);
+    child_hear(&c);
+    OK(kill(c.pid, SIGSTOP));
+    CHECK_EQ(waitpid(c.pid, &status, WUNTRACED), c.pid);
+    CHECK(WIFSTOPPED(status));
+    meet(t);
+    meet(t);
+    OK(kill(c.pid, SIGCONT));
+    meet(t);
+    meet(t);
+    child_say(&c);
+    child_join(&c);
+}
+
+static void mapper_gives_up(struct sciftest *t) {
+    scif_epd_t epd = connect_pair(t);
+    meet(t);
+    FAILS((long)scif_mmap(NULL, BYTES, RW, 0, epd, OFF), ENOMEM);
+    meet(t);
+    meet(t); /* it goes on */
+    char *view = map_peer(epd, PAGES, OFF, RW);
+    view[0] = 1;
     meet(t);
 }
 
@@ -232,5 +269,6 @@ static const struct sciftest_case cases[] = {
     {"scif_mmap__of_two_processes_keeps_window_until_SIGKILL_of_last", "guide 3.11", two_mappers,
      owner_of_two_mappings, KILL},
     {"scif_mmap__and_munmap_over_and_over_use_nothing_up", "guide 3.9", over_and_over, over_and_over, 0},
+    {"mmap__of_stopped_owner_gives_up", "contract: scif_mmap", mapper_gives_up, owner_is_stopped, 0},
 };
 SCIFTEST_AREA(mmap_life_area, cases);

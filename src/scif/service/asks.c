@@ -2,6 +2,7 @@
  * (owned.c), which makes its addresses sharers and says who else may have the same pages; then those, over
  * their lines for pages. One that has no such line is none that could be a sharer: then it cannot be mapped.
  */
+#include "base/clock.h"
 #include "base/log.h"
 #include "scif/door.h"
 #include "scif/service/far.h"
@@ -24,6 +25,7 @@ struct ask {
     struct scif_shown shown;
     unsigned unanswered;
     int error;
+    uint64_t until_ns; /* who is stopped does not answer */
 };
 static uint64_t last_show;
 
@@ -40,15 +42,23 @@ static void ask_free(struct ask *a) {
     free(a);
 }
 
-static void finish(struct ask *a, int error) {
+static void answer(struct remote *r, uint32_t number, int error) {
     uint8_t buf[FAR_HEADER_MAX];
     struct weft_writer w;
-    if (!error) error = homes_view(a->remote, a->key, &a->range);
     far_begin(&w, buf, sizeof buf, FAR_MAPPED, &(struct link){0});
-    weft_put_u32(&w, a->range.number);
+    weft_put_u32(&w, number);
     weft_put_u16(&w, (uint16_t)error);
-    far_send(a->remote, &w, NULL);
+    far_send(r, &w, NULL);
+}
+
+static void finish(struct ask *a, int error) {
+    if (!error) error = homes_view(a->remote, a->key, &a->range);
+    answer(a->remote, a->range.number, error);
     ask_free(a);
+}
+
+static void be_patient(struct ask *a) {
+    a->until_ns = weft_now_ns() + door_patience_ns((uint64_t)a->range.pages * SHARE_PAGE);
 }
 
 /* ---- Others ---- */
@@ -101,6 +111,7 @@ static int show_run(void *arg, const struct homes_run *run) {
 
 static void ask_others(struct ask *a) {
     struct link *l = weft_map_get(&a->remote->far->links, a->key);
+    be_patient(a);
     a->unanswered = 1;
     a->error = !l || l->state != LINK_OPEN ? ENOMEM : homes_each_run(l, &a->range, show_run, a);
     if (--a->unanswered == 0) finish(a, a->error);
@@ -153,18 +164,17 @@ static void start(struct ask *a, struct link *l) {
                           (int)a->range.prot);
     int fd = err ? -1 : ask_owner(l, &a->range);
     a->reply = (struct watch){fd, on_reply};
+    be_patient(a);
     if (fd >= 0 && !service_watch(s, &a->reply, EPOLLIN)) return;
     if (fd >= 0) close(fd);
     a->reply.fd = -1;
     finish(a, err); /* the owner is gone: there may be a home all the same */
 }
 
-static bool is_sound(const struct remote *r, const struct homes_range *q) {
+static bool are_many(const struct remote *r) {
     unsigned asks = 0;
     weft_list_for_each(it, &r->map_asks) asks++;
-    return asks < ASKS_MAX && q->pages && q->pages <= SHARE_PAGES_MAX && q->offset % SHARE_PAGE == 0 &&
-           q->offset < OFFSET_END && !(q->prot & ~(uint32_t)(SCIF_PROT_READ | SCIF_PROT_WRITE)) &&
-           !homes_have_view(r, q->number);
+    return asks >= ASKS_MAX;
 }
 
 void asks_on_map(struct remote *r, struct link *l, struct weft_reader *in) {
@@ -172,23 +182,22 @@ void asks_on_map(struct remote *r, struct link *l, struct weft_reader *in) {
     range.offset = weft_get_u64(in);
     range.pages = weft_get_u32(in);
     range.prot = weft_get_u8(in);
-    if (in->failed || !is_sound(r, &range)) {
+    if (in->failed || !share_is_mappable(range.offset, range.pages, range.prot) ||
+        homes_have_view(r, range.number)) {
         far_fail(r, "a bad mapping");
         return;
     }
-    struct ask *a = calloc(1, sizeof *a);
+    struct ask *a = l && l->state == LINK_OPEN && !are_many(r) ? calloc(1, sizeof *a) : NULL;
     if (!a) {
-        far_fail(r, "no memory");
+        answer(r, range.number, ENOMEM);
         return;
     }
-    *a = (struct ask){.remote = r, .key = l ? l->key : 0, .range = range, .reply.fd = -1};
+    *a = (struct ask){.remote = r, .key = l->key, .range = range, .reply.fd = -1};
     weft_list_push_back(&r->map_asks, &a->link);
-    if (l && l->state == LINK_OPEN)
-        start(a, l);
-    else
-        finish(a, ENOMEM);
+    start(a, l);
 }
 
+/* ---- Who does not answer, and what nobody waits for any more ---- */
 static void forget(const struct service *s, const struct ask *a) {
     weft_list_for_each(it, &s->lines) {
         struct line *l = weft_list_entry(it, struct line, link);
@@ -200,11 +209,36 @@ static void forget(const struct service *s, const struct ask *a) {
     }
 }
 
-void asks_lost(struct remote *r) {
-    while (!weft_list_empty(&r->map_asks)) {
-        struct ask *a = weft_list_entry(r->map_asks.next, struct ask, link);
-        if (a->reply.fd >= 0) service_unwatch(r->far->s, &a->reply);
-        forget(r->far->s, a);
-        ask_free(a);
+static void ask_no_more(struct ask *a) {
+    if (a->reply.fd >= 0) service_unwatch(a->remote->far->s, &a->reply);
+    forget(a->remote->far->s, a);
+    ask_free(a);
+}
+
+static uint64_t expire(struct remote *r, uint64_t now) {
+    uint64_t next = WEFT_TIME_NEVER;
+    weft_list_for_each_safe(it, &r->map_asks) {
+        struct ask *a = weft_list_entry(it, struct ask, link);
+        if (a->until_ns > now) {
+            if (a->until_ns < next) next = a->until_ns;
+            continue;
+        }
+        weft_warn("scif", "a window is not mapped: a program that has it does not answer");
+        answer(r, a->range.number, ENOMEM);
+        ask_no_more(a);
     }
+    return next;
+}
+
+uint64_t asks_expire(struct far *f, uint64_t now) {
+    uint64_t next = WEFT_TIME_NEVER;
+    weft_list_for_each(it, &f->remotes) {
+        uint64_t at = expire(weft_list_entry(it, struct remote, link), now);
+        if (at < next) next = at;
+    }
+    return next;
+}
+
+void asks_lost(struct remote *r) {
+    while (!weft_list_empty(&r->map_asks)) ask_no_more(weft_list_entry(r->map_asks.next, struct ask, link));
 }

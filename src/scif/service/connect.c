@@ -9,9 +9,11 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/sockios.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -68,6 +70,17 @@ static struct end *find_listener(struct service *s, uint16_t port) {
     return NULL;
 }
 
+static void tell_of_requests(struct end *l) {
+    if (l->told) return;
+    if (!++l->byte) l->byte = 1;
+    l->told = send(l->inner.fd, &l->byte, 1, MSG_DONTWAIT | MSG_NOSIGNAL) == 1;
+}
+
+bool connect_byte_is_left(const struct end *l) {
+    int unread = 0;
+    return !l->told && !ioctl(l->inner.fd, SIOCOUTQ, &unread) && unread;
+}
+
 static struct request *enqueue(struct service *s, uint16_t port) {
     struct end *l = find_listener(s, port);
     struct request *r = l && l->waiting < l->backlog ? calloc(1, sizeof *r) : NULL;
@@ -76,7 +89,7 @@ static struct request *enqueue(struct service *s, uint16_t port) {
     r->inner = r->memory = -1;
     weft_list_push_back(&l->requests, &r->link);
     l->waiting++;
-    if (!l->told) l->told = send(l->inner.fd, "", 1, MSG_DONTWAIT | MSG_NOSIGNAL) == 1;
+    tell_of_requests(l);
     return r;
 }
 
@@ -146,7 +159,7 @@ static void on_neighbour(struct service *s, struct watch *w, uint32_t events) {
     struct scif_record r = {.data = &a, .bytes = sizeof a};
     int err = scif_record_receive(w->fd, &r, MSG_DONTWAIT);
     if (err == -EAGAIN) return;
-    if (err || r.bytes != sizeof a || a.error || r.fds != 2) {
+    if (err || r.bytes != sizeof a || a.error || r.fds != 2 || !end_is_memory(r.fd[0])) {
         while (!err && r.fds) close(r.fd[--r.fds]);
         connect_answer(s, e, ECONNREFUSED);
         return;

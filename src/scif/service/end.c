@@ -1,11 +1,13 @@
 /* Endpoints by themselves: their sockets, their memory, their ports. */
 #include "scif/queue.h"
 #include "scif/service/service.h"
+#include "scif/turn.h"
 
 #include "base/error.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/sockios.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -42,6 +44,14 @@ int end_make_memory(void) {
     init_lock(&m->own.window_lock);
     munmap(m, sizeof *m);
     return fd;
+}
+
+bool end_is_memory(int fd) {
+    const int needed = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL;
+    struct stat is;
+    int seals = fcntl(fd, F_GET_SEALS);
+    return seals >= 0 && (seals & needed) == needed && fstat(fd, &is) == 0 &&
+           is.st_size == (off_t)sizeof(struct scif_memory);
 }
 
 /* ---- Life ---- */
@@ -129,7 +139,21 @@ struct end *end_find_inode(struct service *s, uint64_t inode) {
     return NULL;
 }
 
+/* Doors of processes that have ended. */
+static void let_go_of_ended(struct end *e) {
+    unsigned n = 0;
+    for (unsigned i = 0; i < e->kept_count; i++) {
+        struct pollfd p = {.fd = e->kept[i]};
+        if (poll(&p, 1, 0) == 1 && (p.revents & POLLHUP))
+            close(e->kept[i]);
+        else
+            e->kept[n++] = e->kept[i];
+    }
+    e->kept_count = n;
+}
+
 int end_keep(struct end *e, pid_t pid, uint32_t fd) {
+    if (e->kept_count == SCIF_KEPT_MAX) let_go_of_ended(e);
     if (e->kept_count == SCIF_KEPT_MAX) return -ENOSPC;
     int *room = realloc(e->kept, (e->kept_count + 1) * sizeof *room);
     if (!room) return -ENOMEM;
@@ -144,6 +168,36 @@ int end_keep(struct end *e, pid_t pid, uint32_t fd) {
 
 struct end *end_find(struct service *s, uint64_t id) {
     return weft_map_get(&s->ends, id);
+}
+
+/* ---- Processes that go ---- */
+static bool pass_turn(atomic_uint *turn, unsigned from, unsigned to) {
+    return atomic_compare_exchange_strong(turn, &from, to);
+}
+
+static void free_rings(struct scif_windows *w, unsigned process) {
+    for (unsigned i = 0; i < SCIF_RINGS_MAX; i++) (void)pass_turn(&w->ring[i].turn, process, 0);
+}
+
+void end_process_gone(const struct end *e, pid_t pid) {
+    unsigned process = (unsigned)pid;
+    if (e->peer_inner < 0) return;
+    struct scif_memory *m = mmap(NULL, sizeof *m, PROT_READ | PROT_WRITE, MAP_SHARED, e->memory, 0);
+    struct scif_shared *p =
+        mmap(NULL, SCIF_SHARED_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, e->peer_memory, SCIF_SHARED_AT);
+    if (m != MAP_FAILED && p != MAP_FAILED) {
+        unsigned own = (unsigned)getpid(); /* who has its turn does what it has left */
+        bool received = pass_turn(&m->own.receiving, process, own);
+        bool sent = pass_turn(&m->own.sending, process, own);
+        queue_receiver_ended(&m->shared.queue, process, received, e->inner.fd, e->peer_inner);
+        queue_sender_ended(&p->queue, process, e->peer_inner, e->inner.fd);
+        if (received) turn_give(&m->own.receiving);
+        if (sent) turn_give(&m->own.sending);
+        free_rings(&m->shared.windows, process);
+        free_rings(&p->windows, process);
+    }
+    if (m != MAP_FAILED) munmap(m, sizeof *m);
+    if (p != MAP_FAILED) munmap(p, SCIF_SHARED_BYTES);
 }
 
 /* ---- Ports ---- */

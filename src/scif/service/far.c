@@ -269,7 +269,7 @@ int far_open(struct service *s) {
     weft_map_init(&f->guests);
     weft_map_init(&f->views);
     weft_list_init(&f->homes);
-    f->homes_at_ns = WEFT_TIME_NEVER;
+    f->homes_at_ns = f->asks_at_ns = WEFT_TIME_NEVER;
     int rc = open_endpoint(f);
     if (rc == WEFT_OK) rc = open_line(f);
     if (rc == WEFT_OK) rc = watch(f);
@@ -317,6 +317,7 @@ bool far_progress(struct service *s) {
     progress(f);
     uint64_t now = weft_now_ns();
     f->homes_at_ns = homes_expire(f, now);
+    f->asks_at_ns = asks_expire(f, now);
     if (now >= f->publish_at_ns) publish(f);
     if (now >= f->next_doubt_ns) end_doubts(f, now);
     reap(f);
@@ -330,6 +331,7 @@ uint64_t far_next_deadline(const struct service *s) {
     uint64_t next = link_next_due(f), ep = ep_deadline_ns(f->ep);
     if (f->publish_at_ns < next) next = f->publish_at_ns;
     if (f->homes_at_ns < next) next = f->homes_at_ns;
+    if (f->asks_at_ns < next) next = f->asks_at_ns;
     if (f->next_doubt_ns < next) next = f->next_doubt_ns;
     return ep < next ? ep : next;
 }

@@ -76,7 +76,7 @@ struct far {
     struct weft_map guests, views;   /* pages.c, by number; homes.c */
     struct weft_list homes;
     uint32_t next_guest;
-    uint64_t homes_at_ns; /* to be looked at then */
+    uint64_t homes_at_ns, asks_at_ns; /* to be looked at then */
     uint64_t next_doubt_ns;
 };
 
@@ -182,9 +182,13 @@ int rma_stage(struct line *l, int file);
 void rma_leave(struct line *l); /* it closes */
 /* A program's request; false: it breaks the rules. */
 bool rma_ask(struct service *s, struct line *l, const struct scif_rma *q);
+/* Its part lies in its range. */
+bool rma_is_within(const struct scif_rma *q);
 void rma_on_answer(struct remote *r, struct weft_reader *in, enum far_op op, const struct ep_msg *msg,
                    struct ep_sink *sink);
 void rma_lost(struct remote *r); /* it goes */
+/* Its id may be another one's next: the other service gives them. */
+void rma_link_gone(const struct link *l);
 
 /* ---- serve.c ---- */
 /* key: of the link, which may be gone. */
@@ -254,6 +258,8 @@ void homes_close(struct far *f);
 /* ---- asks.c: programs here are asked before their memory is mapped elsewhere ---- */
 void asks_on_map(struct remote *r, struct link *l, struct weft_reader *in);
 void asks_lost(struct remote *r);
+/* Programs that do not answer are given up. When to look again. */
+uint64_t asks_expire(struct far *f, uint64_t now);
 /* A program's answer to SHOW; and its line closes: it shows nothing any more. */
 void asks_on_shown(struct line *l, const struct scif_pages *q);
 void asks_leave(struct line *l);

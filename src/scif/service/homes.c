@@ -37,9 +37,8 @@ struct run {
 };
 struct view {
     struct remote *remote;
-    bool writable;
     uint32_t number;
-    uint32_t cost;
+    uint32_t cost, prot;
     unsigned runs;
     struct run *run;
 };
@@ -183,8 +182,8 @@ static void view_destroy(struct view *v) {
     weft_map_remove(&v->remote->far->views, view_key(v->remote, v->number));
     for (unsigned i = 0; i < v->runs; i++) {
         struct run *r = &v->run[i];
+        leave(r->home, r->sharer); /* what waited for it is done while the pages are known to be in use */
         if (r->shown != MAP_FAILED) munmap(r->shown, (size_t)r->count * SHARE_PAGE);
-        leave(r->home, r->sharer);
     }
     v->remote->view_cost -= v->cost;
     free(v->run);
@@ -202,7 +201,7 @@ static int add_run(void *arg, const struct homes_run *what) {
     *r = (struct run){.view = v, .home = h, .first = what->first, .count = what->count};
     r->sharer = home_join(&h->home,
                           &(struct home_sharer){.user = r,
-                                                .writable = v->writable,
+                                                .writable = v->prot & SCIF_PROT_WRITE,
                                                 .first = (uint32_t)(what->at / SHARE_PAGE),
                                                 .count = what->count},
                           weft_now_ns());
@@ -250,7 +249,7 @@ int homes_view(struct remote *r, uint64_t key, const struct homes_range *a) {
     if (u) atomic_store(&u->mapped, 1);
     if (u) space_leave(u);
     if (!v) return ENOMEM;
-    *v = (struct view){.remote = r, .number = a->number, .writable = a->prot & SCIF_PROT_WRITE};
+    *v = (struct view){.remote = r, .number = a->number, .prot = a->prot};
     if (weft_map_put(&r->far->views, view_key(r, a->number), v)) {
         free(v);
         return ENOMEM;
@@ -276,8 +275,8 @@ void homes_on_page(struct remote *r, uint32_t number, const struct share_message
         view_destroy(v);
         return;
     }
-    int err = EPROTO;
-    for (unsigned i = 0; i < v->runs; i++) {
+    int err = EPROTO; /* also for one that asks for pages of a mapping that allows nothing */
+    for (unsigned i = 0; v->prot && i < v->runs; i++) {
         struct run *run = &v->run[i];
         struct share_message in = *m;
         in.page = m->page - run->first;
@@ -397,11 +396,13 @@ static int move_piece(struct move *m, struct link *l, const struct scif_piece *p
 }
 
 void homes_rma(struct link *l, const struct homes_rma *what) {
-    struct move *m = calloc(1, sizeof *m);
+    struct scif_user *u = space_enter(&l->space);
+    struct move *m = u ? calloc(1, sizeof *m) : NULL;
     struct scif_piece p;
     unsigned version;
     int err = 0;
     if (!m) {
+        if (u) space_leave(u);
         what->done(what->arg, ENOMEM);
         return;
     }
@@ -416,6 +417,7 @@ void homes_rma(struct link *l, const struct homes_rma *what) {
         if (within < FILE_VIEW_BYTES && n > FILE_VIEW_BYTES - within) n = FILE_VIEW_BYTES - within;
         err = move_piece(m, l, &p, at, n);
     }
+    space_leave(u); /* before anything is done, which may end the link */
     if (err) m->error = err;
     move_done(m);
 }

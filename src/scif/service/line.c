@@ -4,7 +4,9 @@
 #include "scif/service/far.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/capability.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,12 +14,23 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#define PAUSE_MS 10
+
+static void leave_shared(struct service *s, struct line *l) {
+    for (unsigned i = 0; i < l->shared_count; i++) {
+        struct end *e = end_find(s, l->shared[i]);
+        if (e) end_process_gone(e, l->pid);
+    }
+    free(l->shared);
+}
+
 void line_close(struct service *s, struct line *l) {
     if (l->request) request_drop(s, l->request);
     if (l->stage) rma_leave(l);
     if (l->pages) pages_leave(l);
     weft_list_remove(&l->link);
     service_unwatch(s, &l->watch);
+    leave_shared(s, l);
     free(l);
 }
 
@@ -75,10 +88,11 @@ static int serve_find(struct service *s, uint64_t inode, struct reply *r) {
 static int serve_accept(struct service *s, struct end *l, struct reply *r) {
     struct end *e;
     int err = connect_accept(s, l, &e, &r->own);
-    /* The byte that says "requests wait" is the program's to take away. */
-    if (l->state == SCIF_STATE_LISTENING && !l->waiting && l->told) {
+    /* The byte that says "requests wait" is the program's to take away. One that was told to may have been
+     * killed before it did. */
+    if (l->state == SCIF_STATE_LISTENING && !l->waiting && (l->told || connect_byte_is_left(l))) {
         l->told = false;
-        r->head.value = 1;
+        r->head.value = l->byte;
     }
     if (err) return err;
     r->head.endpoint = e->id;
@@ -92,6 +106,20 @@ static int serve_keep(struct end *e, struct line *l, uint32_t fd, struct reply *
     int kept = end_keep(e, l->pid, fd);
     if (kept < 0) return -kept;
     r->head.value = (uint32_t)kept;
+    return 0;
+}
+
+/* Those that are gone make room: a process says it of each endpoint once. */
+static int serve_shared(struct service *s, struct line *l, uint64_t id) {
+    unsigned n = l->shared_count;
+    if (n && (n & (n - 1)) == 0)
+        for (unsigned i = n = 0; i < l->shared_count; i++)
+            if (l->shared[i] != id && end_find(s, l->shared[i])) l->shared[n++] = l->shared[i];
+    l->shared_count = n;
+    uint64_t *more = (n & (n - 1)) == 0 ? realloc(l->shared, (n ? 2 * n : 1) * sizeof *more) : l->shared;
+    if (!more) return ENOMEM;
+    l->shared = more;
+    l->shared[l->shared_count++] = id;
     return 0;
 }
 
@@ -118,13 +146,15 @@ static int serve(struct service *s, struct line *l, const struct scif_request *q
     case SCIF_OP_ACCEPT: return serve_accept(s, e, r);
     case SCIF_OP_STATE: return serve_state(e, r);
     case SCIF_OP_KEEP: return serve_keep(e, l, q->value, r);
+    case SCIF_OP_SHARED: return serve_shared(s, l, e->id);
     default: return EPROTO;
     }
     if (e->port) r->head.port = e->port->number;
     return err;
 }
 
-static bool answer(struct line *l, struct reply *r, int err) {
+/* 0 or -errno. */
+static int say(struct line *l, struct reply *r, int err) {
     r->head.error = err;
     struct {
         struct scif_answer head;
@@ -134,8 +164,12 @@ static bool answer(struct line *l, struct reply *r, int err) {
     struct scif_record record = {
         .data = &out, .bytes = sizeof out.head + r->count * sizeof *r->nodes, .fds = r->fds};
     memcpy(record.fd, r->fd, sizeof record.fd);
-    /* Programs wait for their answers: only one that breaks the rules has no room for them. */
-    int sent = scif_record_send(l->watch.fd, &record, MSG_DONTWAIT);
+    return scif_record_send(l->watch.fd, &record, MSG_DONTWAIT);
+}
+
+/* Programs wait for their answers: only one that breaks the rules has no room for them. */
+static bool answer(struct line *l, struct reply *r, int err) {
+    int sent = say(l, r, err);
     if (r->own >= 0) close(r->own);
     return sent == 0;
 }
@@ -144,22 +178,30 @@ static bool answer(struct line *l, struct reply *r, int err) {
 static bool serve_neighbour(struct service *s, struct line *l, const struct scif_request *q,
                             struct scif_record *r) {
     int err = EPROTO;
-    if (r->fds == 2 && q->value == SCIF_PROTOCOL)
+    if (r->fds == 2 && q->value == SCIF_PROTOCOL && end_is_memory(r->fd[0]))
         err = connect_from_neighbour(s, l, q->peer, q->port, r->fd[1], r->fd[0]);
     if (!err) r->fds = 0; /* the request's now */
     return !err;
 }
 
-void line_tell_news(struct service *s) {
+/* A program is busy with earlier news: what is so when it has taken them is told then. False: it is gone. */
+static bool tell_news(struct service *s, struct line *l) {
     struct reply r = {.own = -1};
-    struct weft_list *next;
+    bool was_due = l->news_due;
     r.head.peer.node = s->node;
     r.count = cluster_nodes(s, r.nodes, SCIF_NODES_MAX);
     r.head.value = (uint32_t)r.count;
-    for (struct weft_list *i = s->lines.next; i != &s->lines; i = next) {
-        struct line *l = weft_list_entry(i, struct line, link);
-        next = i->next;
-        if (l->news && !answer(l, &r, 0)) line_close(s, l);
+    int err = say(l, &r, 0);
+    l->news_due = err == -EAGAIN;
+    struct epoll_event e = {.events = EPOLLIN | (l->news_due ? EPOLLOUT : 0), .data.ptr = &l->watch};
+    if (l->news_due != was_due) epoll_ctl(s->epoll, EPOLL_CTL_MOD, l->watch.fd, &e);
+    return !err || l->news_due;
+}
+
+void line_tell_news(struct service *s) {
+    weft_list_for_each_safe(it, &s->lines) {
+        struct line *l = weft_list_entry(it, struct line, link);
+        if (l->news && !tell_news(s, l)) line_close(s, l);
     }
 }
 
@@ -217,7 +259,10 @@ static bool take(struct service *s, struct line *l) {
 static void on_line(struct service *s, struct watch *w, uint32_t events) {
     struct line *l = weft_container_of(w, struct line, watch);
     if (l->pages && (events & EPOLLOUT)) pages_flush(l);
-    take(s, l);
+    if (l->news_due && (events & EPOLLOUT) && !tell_news(s, l))
+        line_close(s, l);
+    else
+        take(s, l);
 }
 
 /* One that has ended, or breaks the rules, hangs up, and is closed in its turn. */
@@ -245,8 +290,22 @@ void lines_drain_pages(struct service *s) {
     }
 }
 
+/* No descriptor is left. Whoever connects would wait for one, and this process would be told of it without
+ * end. */
+static void turn_away(struct service *s, struct watch *w) {
+    struct scif_answer a = {.error = EMFILE};
+    struct scif_record r = {.data = &a, .bytes = sizeof a};
+    if (s->spare >= 0) close(s->spare);
+    int fd = accept4(w->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+    if (fd >= 0) (void)scif_record_send(fd, &r, MSG_DONTWAIT);
+    if (fd >= 0) close(fd);
+    s->spare = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    if (fd < 0) poll(NULL, 0, PAUSE_MS);
+}
+
 void line_accept(struct service *s, struct watch *w, uint32_t events) {
     int fd = accept4(w->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+    if (fd < 0 && (errno == EMFILE || errno == ENFILE)) turn_away(s, w);
     if (fd < 0) return;
     struct ucred who = {0};
     socklen_t len = sizeof who;

@@ -72,6 +72,7 @@ void link_order_done(struct link *l) { reach(l, 0); }
 static void detach(struct link *l) {
     if (!l->remote) return;
     reach(l, ECONNRESET);
+    rma_link_gone(l);
     while (weft_list_pop_front(&l->arrivals)) {
     }
     weft_map_remove(&l->remote->far->links, l->key);

@@ -138,6 +138,7 @@ static int service_open(struct service *s) {
     weft_map_init(&s->ends);
     weft_list_init(&s->lines);
     weft_list_init(&s->connecting);
+    s->spare = open("/dev/null", O_RDONLY | O_CLOEXEC);
     s->epoll = epoll_create1(EPOLL_CLOEXEC);
     if (s->epoll < 0) return errno;
     if (node_ports_init(&s->ports)) return ENOMEM;

@@ -248,14 +248,18 @@ static void map(struct service *s, struct line *l, const struct scif_pages *q, i
     answer(l, q, err);
 }
 
+/* As the other service will see it, which would end all connections with this one for what a program says. */
+static bool is_sound(const struct scif_pages *q) {
+    if (q->op == SCIF_PAGES_OWN) return true; /* it is of this host only */
+    return q->op == SCIF_PAGES_MAP && share_is_mappable(q->offset, q->pages, q->prot);
+}
+
 bool pages_ask(struct service *s, struct line *l, const struct scif_pages *q, int file) {
     if (q->op == SCIF_PAGES_SHOW && file < 0) {
         asks_on_shown(l, q);
         return true;
     }
-    bool good = file >= 0 && (q->op == SCIF_PAGES_OWN || q->op == SCIF_PAGES_MAP) &&
-                !find_guest(l, q->mapping) && !find_local(l, q->mapping);
-    if (!good) {
+    if (file < 0 || !is_sound(q) || find_guest(l, q->mapping) || find_local(l, q->mapping)) {
         if (file >= 0) close(file);
         return false;
     }

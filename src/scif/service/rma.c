@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #define NEEDS_ALL (FAR_NEEDS | SCIF_RMA_LEFT | SCIF_RMA_FENCE_SELF)
+#define NO_LINK   UINT64_MAX
 
 /* Both go on while transfers use their memory. */
 struct stage {
@@ -28,7 +29,7 @@ struct stage {
 struct rma {               /* of a program here */
     struct weft_list link; /* in remote.rmas */
     struct stage *stage;
-    uint64_t key; /* of the link */
+    uint64_t key; /* of the link; NO_LINK: it is gone */
     struct scif_rma what;
     unsigned users; /* its slot, and the transport while it has the block */
     bool coming;    /* the bytes of a read are on their way */
@@ -158,10 +159,17 @@ static void go_on(struct remote *r) {
     }
 }
 
+bool rma_is_within(const struct scif_rma *q) {
+    uint64_t at = q->offset - q->from;
+    return q->whole && q->offset >= q->from && at <= q->whole && q->bytes <= q->whole - at;
+}
+
+/* As the other service will see it, which would end all connections with this one for what a program says. */
 static bool is_sound(const struct stage *st, const struct scif_rma *q) {
     bool fence = q->needs & (FAR_FENCES | SCIF_RMA_FENCE_SELF);
     return q->write <= 1 && !(q->needs & ~NEEDS_ALL) && q->block < SCIF_STAGE_BLOCKS && !st->busy[q->block] &&
-           q->bytes <= SCIF_BLOCK_BYTES && (q->bytes || q->write) && !(fence && (q->bytes || !q->write));
+           q->bytes <= SCIF_BLOCK_BYTES && (q->bytes || q->write) && !(fence && (q->bytes || !q->write)) &&
+           rma_is_within(q);
 }
 
 static void on_reached(void *arg, int error) { finish(arg, error); }
@@ -198,7 +206,9 @@ bool rma_ask(struct service *s, struct line *line, const struct scif_rma *q) {
     if (l && l->state == LINK_OPEN)
         start(l, m);
     else
-        finish(m, !l ? ENXIO : atomic_load(&l->from->queue.far) == SCIF_FAR_LOST ? ENODEV : ECONNRESET);
+        finish(m, !l || !l->from                                      ? ENXIO
+                  : atomic_load(&l->from->queue.far) == SCIF_FAR_LOST ? ENODEV
+                                                                      : ECONNRESET);
     return true;
 }
 
@@ -254,6 +264,15 @@ static void lose_rma(struct remote *r, struct rma *m) {
     weft_list_remove(&m->order.link);
     if (l) count_left(l, m, r->lost);
     finish(m, r->lost);
+}
+
+static void forget_link(struct rma *m, uint64_t key) {
+    if (m && m->key == key) m->key = NO_LINK;
+}
+
+void rma_link_gone(const struct link *l) {
+    for (unsigned i = 0; i < FAR_SLOTS; i++) forget_link(l->remote->asked_for[i], l->key);
+    weft_list_for_each(it, &l->remote->rmas) forget_link(weft_list_entry(it, struct rma, link), l->key);
 }
 
 void rma_lost(struct remote *r) {

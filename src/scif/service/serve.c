@@ -202,11 +202,11 @@ static bool get_request(struct weft_reader *in, unsigned *slot, bool read, struc
     out->offset = weft_get_u64(in);
     out->from = weft_get_u64(in);
     out->whole = weft_get_u64(in);
-    bool within = out->offset >= out->from && out->offset - out->from <= out->whole &&
-                  out->bytes <= out->whole - (out->offset - out->from);
     bool sound = !(out->needs & FAR_FENCES) || (!read && !out->bytes);
-    return !in->failed && !(out->needs & ~FAR_NEEDS) && out->bytes <= SCIF_BLOCK_BYTES && out->whole &&
-           within && sound;
+    bool good = !in->failed && !(out->needs & ~FAR_NEEDS) && out->bytes <= SCIF_BLOCK_BYTES &&
+                rma_is_within(out) && sound;
+    if (out->bytes) out->needs |= read ? SCIF_PROT_READ : SCIF_PROT_WRITE; /* whatever it says */
+    return good;
 }
 
 /* Its bytes are still to come, or pages that they go to; what comes behind it waits. */

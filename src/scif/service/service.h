@@ -49,7 +49,8 @@ struct end {            /* an endpoint */
     /* Listening */
     struct weft_list requests; /* of struct request: the backlog */
     unsigned waiting, backlog;
-    bool told; /* a byte makes the program's descriptor readable */
+    bool told;    /* a byte makes the program's descriptor readable */
+    uint8_t byte; /* which one it is, or was the last time; never 0 */
 
     /* Connecting */
     struct request *request; /* until it is answered */
@@ -81,8 +82,11 @@ struct line { /* of a program, or of another node's service, for one request */
     struct watch watch;
     struct weft_list link;
     bool hello, privileged;
-    bool news; /* is told of nodes that come and go */
+    bool news;     /* is told of nodes that come and go */
+    bool news_due; /* ... as soon as there is room */
     pid_t pid;
+    uint64_t *shared; /* endpoints of which the process is one of several (SCIF_OP_SHARED) */
+    unsigned shared_count;
     struct request *request; /* of another node's */
     struct stage *stage;     /* it is for RMAs; else NULL */
     struct pages *pages;     /* it is for shared pages; else NULL */
@@ -97,6 +101,8 @@ struct service_node {
 struct service {
     int epoll;
     struct watch listener, daemon_watch;
+    int spare; /* a descriptor: when none is left it is closed for a moment, to turn somebody away; -1: none
+                */
     char path[WEFT_PATH_MAX], daemon_socket[WEFT_PATH_MAX];
     struct node_client *daemon; /* NULL: a node alone */
     uint16_t node;
@@ -134,6 +140,7 @@ void end_destroy(struct service *s, struct end *e);
  */
 void end_hang_up(int inner);
 int end_make_memory(void);         /* -errno */
+bool end_is_memory(int fd);        /* whether it can be such a file, of another service's */
 int end_make_sockets(int pair[2]); /* outer, inner; 0 or an errno */
 void end_on_inner(struct service *s, struct watch *w, uint32_t events);
 struct end *end_find(struct service *s, uint64_t id);
@@ -143,10 +150,14 @@ int end_listen(struct end *e, uint32_t backlog);
 /* Takes a copy of a descriptor of that process; the copy's number, or -errno. */
 int end_keep(struct end *e, pid_t pid, uint32_t fd);
 void end_leave_port(struct service *s, struct end *e);
+/* One of the processes that have it is gone, or executes another program: what it was at is seen to. */
+void end_process_gone(const struct end *e, pid_t pid);
 
 /* ---- connect.c: connections ---- */
 /* EINPROGRESS, or the answer, which is given once: 0 makes it connected. */
 int connect_ask(struct service *s, struct end *e, struct scif_portID dst, bool only_ask, bool privileged);
+/* A program's descriptor has a byte in it that tells of no request. */
+bool connect_byte_is_left(const struct end *listener);
 /* The oldest request becomes a connection of *out; EAGAIN, EINVAL. */
 int connect_accept(struct service *s, struct end *listener, struct end **out, int *outer);
 /* A request of another node's service, which comes with that end's inner socket and memory: theirs from now

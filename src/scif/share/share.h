@@ -47,6 +47,13 @@ struct share_message {
     uint32_t unused;
 };
 
+/* Whether a range of a registered address space can be mapped by what is said of it alone; prot:
+ * SCIF_PROT_READ, _WRITE. */
+static inline bool share_is_mappable(uint64_t offset, uint32_t pages, uint32_t prot) {
+    return pages && pages <= SHARE_PAGES_MAX && offset % SHARE_PAGE == 0 && offset < UINT64_C(1) << 63 &&
+           !(prot & ~3u);
+}
+
 /* The memory file of a mapping that has its own: a byte for each page, rounded up to whole pages, then the
  * pages. A byte's lowest bits are its enum share_state; it is SHARE_WRITE as long as the newest of the page
  * is nowhere else. So who holds the file can give back what a program has written that was killed. */
