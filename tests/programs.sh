@@ -27,7 +27,6 @@ there() {
     ufo) command -v ufo-launch && ufo-query -l | grep -qx gradient ;;
     pyopencl) /usr/bin/python3 -c 'import pyopencl, mako' && [ -r $examples/demo.py ] ;;
     hashcat) command -v hashcat ;;
-    *) return 1 ;;
     esac >/dev/null 2>&1
 }
 
@@ -98,6 +97,10 @@ ran=0
 # shellcheck disable=SC2086  # $all is words
 [ $# -gt 0 ] || set -- $all
 for name; do
+    case " $all " in
+    *" $name "*) ;;
+    *) say "no program $name; there are: $all" && exit 2 ;;
+    esac
     if ! there "$name"; then
         say "SKIP  $name: not installed"
         continue
