@@ -293,7 +293,9 @@ uint64_t recovery_deadline(const struct conn *c) {
     if (c->reliable) return t;
     if (!c->blocked) t = least(t, c->received.due_ns);
     if (!c->blocked) t = least(t, mtu_deadline(c));
-    if (c->turns_awaited) t = least(t, c->engine->turns_at_ns);
+    /* 0: at once, for which it is ready; as a deadline that would look as if this process had been stopped.
+     */
+    if (c->turns_awaited && c->engine->turns_at_ns) t = least(t, c->engine->turns_at_ns);
     t = least(t, c->loss_at_ns);
     t = least(t, probe_at(c));
     t = least(t, keepalive_at(c));

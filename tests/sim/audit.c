@@ -25,9 +25,15 @@ static size_t eager_pieces(const struct weft_list *l) {
     return n;
 }
 
+/* Time in which a node stood still is no silence of its peers: what they said counts as later, by at most
+ * that. */
+#define FUTURE_NS (60 * WEFT_NS_PER_S)
 static void audit_sent(struct sim *s, struct conn *c, size_t *pieces, size_t *bulk) {
     uint32_t flying = 0;
     uint64_t bytes = 0;
+    uint64_t latest = s->now + FUTURE_NS;
+    if (c->last_heard_ns > latest || c->flying_since_ns > latest)
+        sim_fail(s, "audit: something was heard, or sent, in the future");
     for (uint64_t n = c->sent.low; n < c->sent.next; n++) {
         struct sent_packet *p = sent_at(&c->sent, n);
         if (p->state == SENT_FLYING) {
