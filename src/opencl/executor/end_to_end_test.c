@@ -558,6 +558,12 @@ static void executor__answers_errors(void **state) {
     assert_int_equal(w->b->ops->finish(w->b, w->queue), 0); /* … once */
     bk_ref e = enqueue_event(w, c);
     assert_true(w->b->ops->wait_event(w->b, e) < 0);
+    assert_int_equal(w->b->ops->finish(w->b, w->queue), 0); /* it was told by the event */
+    c.unseen = true;
+    e = enqueue_event(w, c);
+    assert_true(w->b->ops->finish(w->b, w->queue) < 0);
+    assert_int_equal(w->b->ops->finish(w->b, w->queue), 0);
+    c.unseen = false;
     assert_int_equal(w->b->ops->create_context(w->b, 1, (cl_uint[]){9}, &out), 0);
     bk_ref q = 0;
     w->b->ops->create_queue(w->b, out, 0, 0, &q);

@@ -107,6 +107,7 @@ cl_int command_run(struct command *c) {
         e = event_new(q->context, q, c->type);
         if (!e) return CL_OUT_OF_HOST_MEMORY;
     }
+    c->bk.unseen = !c->event && !c->bk.blocking;
     struct waits w;
     waits_init(&w, q->slot);
     cl_int rc = late_note(c);

@@ -259,6 +259,7 @@ static cl_int send_with(struct backend *b, const struct bk_command *c, struct pa
  * call has a hold of its own, which remote_enqueue gives back. */
 static void expect_result(struct remote_record *r, const struct bk_command *c, bool read) {
     pthread_mutex_lock(&r->node->lock);
+    r->unseen = c->unseen;
     r->want_result = c->want_event || c->on_complete || c->blocking || read;
     r->fn = c->on_complete;
     r->arg = c->arg;

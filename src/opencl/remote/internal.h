@@ -128,7 +128,7 @@ struct remote_record {
     unsigned holds; /* the caller's event, the command under way, a waiter */
     atomic_bool done;
     bool want_result; /* an EVENT or READ_DATA comes */
-    bool result_in, sending, released, user, reading;
+    bool result_in, sending, released, user, reading, unseen;
     cl_int status;
     cl_ulong times[4];
     bk_complete_fn *fn;

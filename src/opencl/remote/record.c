@@ -121,6 +121,7 @@ bool remote_record_result(struct remote_record *r, cl_int status, const uint64_t
     if (first) {
         r->status = status;
         for (int i = 0; times && i < 4; i++) r->times[i] = times[i] - (uint64_t)n->clock_offset;
+        if (status < 0 && r->unseen && !r->queue->error) r->queue->error = status;
         blocked = is_blocked(r);
         if (blocked && !r->sending) weft_list_push_back(&n->deferred, &r->link);
     }
