@@ -129,6 +129,23 @@ static void coherence__leaves_valid_data_where_it_is(void **state) {
     weft_clReleaseMemObject(m);
 }
 
+/* Only of a command whose event the program has, or which it waits for, does it hear by itself. */
+static void coherence__marks_what_the_program_does_not_see(void **state) {
+    unsigned char data[SIZE] = {1};
+    cl_event e;
+    cl_mem m = buffer(0, NULL);
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(
+            weft_clEnqueueWriteBuffer(w.queue[0], m, i == 1, 0, SIZE, data, 0, NULL, i ? NULL : &e),
+            CL_SUCCESS);
+    assert_int_equal(fakes[0].command_count, 3);
+    for (int i = 0; i < 3; i++) assert_int_equal(fakes[0].commands[i].c.unseen, i == 2);
+    unsigned seed = 1;
+    assert_true(fakes_run(&seed));
+    weft_clReleaseEvent(e);
+    weft_clReleaseMemObject(m);
+}
+
 static void coherence__brings_initial_contents(void **state) {
     unsigned char data[SIZE], back[SIZE];
     memset(data, 9, sizeof data);
@@ -390,6 +407,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         T(coherence__moves_data_between_backends),
         T(coherence__leaves_valid_data_where_it_is),
+        T(coherence__marks_what_the_program_does_not_see),
         T(coherence__brings_initial_contents),
         T(coherence__passes_a_failure_on),
         T(coherence__objects_outlive_their_handles),
