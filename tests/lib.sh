@@ -38,7 +38,7 @@ if [ -n "$sanitizer" ]; then
     # Of variables of threads in libraries that are loaded late, ASan guesses where their memory begins, from what lies
     # before it, and where it guesses wrong its search for leaks crashes; it finds that memory without, too.
     export ASAN_OPTIONS="log_path=$scratch/report:intercept_tls_get_addr=0${ASAN_OPTIONS:+:$ASAN_OPTIONS}"
-    export TSAN_OPTIONS="log_path=$scratch/report:atexit_sleep_ms=0:die_after_fork=0${TSAN_OPTIONS:+:$TSAN_OPTIONS}"
+    export TSAN_OPTIONS="suppressions=$tests/tsan.supp:log_path=$scratch/report:atexit_sleep_ms=0:die_after_fork=0${TSAN_OPTIONS:+:$TSAN_OPTIONS}"
 fi
 
 say() { printf '%s\n' "$*"; }

@@ -117,7 +117,10 @@ static void keep(struct remote_node *n, struct remote_reuse_choice *choice, cons
 
 /* Where nothing ever comes again, most writes are not looked at. */
 static bool is_worth_it(struct remote_reuse *u) {
-    return u->missed_bytes <= u->cap_bytes || ++u->skipped % SAMPLE == 0;
+    pthread_mutex_lock(&u->lock);
+    bool worth = u->missed_bytes <= u->cap_bytes || ++u->skipped % SAMPLE == 0;
+    pthread_mutex_unlock(&u->lock);
+    return worth;
 }
 
 /* ---- for a write ---- */
