@@ -5,7 +5,6 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/mman.h>
-#include <sys/wait.h>
 
 enum { PAGES = 4, BYTES = PAGES * 4096, OFF = 0x8000 };
 
@@ -85,12 +84,9 @@ static void own_and_stay(struct sciftest *t, struct child *c) {
 
 static void owner_is_stopped(struct sciftest *t) {
     struct child c;
-    int status;
     child_start(&c, t, own_and_stay);
     child_hear(&c);
-    OK(kill(c.pid, SIGSTOP));
-    CHECK_EQ(waitpid(c.pid, &status, WUNTRACED), c.pid);
-    CHECK(WIFSTOPPED(status));
+    child_stop(&c);
     meet(t);
     meet(t);
     OK(kill(c.pid, SIGCONT));

@@ -41,6 +41,13 @@ static int child_status(struct child *c) {
     return status;
 }
 
+void child_stop(const struct child *c) {
+    int status;
+    OK(kill(c->pid, SIGSTOP));
+    CHECK_EQ(waitpid(c->pid, &status, WUNTRACED), c->pid);
+    CHECK(WIFSTOPPED(status));
+}
+
 void child_join(struct child *c) {
     int status = child_status(c);
     if (status) sciftest_fail(__FILE__, __LINE__, "the child process ends with status %#x", (unsigned)status);

@@ -4,7 +4,6 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
 
 /* ---- RMA, then message ---- */
 
@@ -129,12 +128,9 @@ static void stopped_target(struct sciftest *t, struct child *c) {
 
 static void stops_target(struct sciftest *t) {
     struct child c;
-    int status;
     child_start(&c, t, stopped_target);
     child_hear(&c);
-    OK(kill(c.pid, SIGSTOP));
-    CHECK_EQ(waitpid(c.pid, &status, WUNTRACED), c.pid);
-    CHECK(WIFSTOPPED(status));
+    child_stop(&c);
     meet(t);
     meet(t);
     OK(kill(c.pid, SIGCONT));

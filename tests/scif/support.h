@@ -74,6 +74,7 @@ void child_start(struct child *c, struct sciftest *t, child_main *run);
 /* A step of the other one: one byte over the line. */
 void child_say(struct child *c);
 void child_hear(struct child *c);
+void child_stop(const struct child *c); /* it stands still when this returns */
 /* Waits for its end, which has to be by exit(0). */
 void child_join(struct child *c);
 /* Waits for its end, which has to be by this signal. */

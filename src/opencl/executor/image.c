@@ -162,12 +162,7 @@ cl_int carry_out_write_image(struct call *c) {
     cl_event event, *out = enqueue_event(c, &event, true);
     err = DRIVER(q)->clEnqueueWriteImage(q, c->object[3]->handle, CL_FALSE, b.origin, b.region, b.row,
                                          b.slice, s->mem, WAITS, out);
-    if (err) {
-        c->staging = s;
-        return err;
-    }
-    enqueue_track(c, event, COMPLETION_FREE, s, b.bytes);
-    return CL_SUCCESS;
+    return transfer_write_began(c, err, event, s, b.bytes);
 }
 
 cl_int carry_out_read_image(struct call *c) {
@@ -181,12 +176,7 @@ cl_int carry_out_read_image(struct call *c) {
     cl_event event, *out = enqueue_event(c, &event, true);
     err = DRIVER(q)->clEnqueueReadImage(q, c->object[3]->handle, CL_FALSE, b.origin, b.region, b.row, b.slice,
                                         s->mem, WAITS, out);
-    if (err) {
-        staging_put(s);
-        return err;
-    }
-    enqueue_track(c, event, COMPLETION_READ, s, b.bytes);
-    return CL_SUCCESS;
+    return transfer_read_began(c, err, event, s, b.bytes);
 }
 
 /* After an enqueue of a command that needs nothing but its event. */

@@ -101,6 +101,10 @@ void keep_handle(struct object *o, void *handle, struct context_info *context);
 /* The data in staging memory: what was received there, or a copy of what came with the header; NULL: no
  * memory. */
 struct staging *transfer_data(struct call *c);
+/* The driver has taken a transfer's command, or not (err, which is returned). The staging memory goes to what
+ * watches its end; else that of a write goes back to the call, that of a read is given up. */
+cl_int transfer_write_began(struct call *c, cl_int err, cl_event event, struct staging *s, size_t bytes);
+cl_int transfer_read_began(struct call *c, cl_int err, cl_event event, struct staging *s, size_t bytes);
 /* Writes to the call's buffer, and takes the data over if it succeeds. */
 cl_int enqueue_write(struct call *c, size_t offset, struct staging *s, size_t size);
 

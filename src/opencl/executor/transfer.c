@@ -17,6 +17,22 @@ struct staging *transfer_data(struct call *c) {
     return s;
 }
 
+cl_int transfer_write_began(struct call *c, cl_int err, cl_event event, struct staging *s, size_t bytes) {
+    if (err)
+        c->staging = s;
+    else
+        enqueue_track(c, event, COMPLETION_FREE, s, bytes);
+    return err;
+}
+
+cl_int transfer_read_began(struct call *c, cl_int err, cl_event event, struct staging *s, size_t bytes) {
+    if (err)
+        staging_put(s);
+    else
+        enqueue_track(c, event, COMPLETION_READ, s, bytes);
+    return err;
+}
+
 static bool outside(const struct object *mem, uint64_t offset, uint64_t size) {
     return offset > mem->size || size > mem->size - offset;
 }
@@ -49,12 +65,7 @@ cl_int carry_out_read(struct call *c) {
     if (!s) return CL_OUT_OF_HOST_MEMORY;
     cl_event event, *out = enqueue_event(c, &event, true);
     cl_int err = DRIVER(q)->clEnqueueReadBuffer(q, mem->handle, CL_FALSE, offset, size, s->mem, WAITS, out);
-    if (err) {
-        staging_put(s);
-        return err;
-    }
-    enqueue_track(c, event, COMPLETION_READ, s, size);
-    return CL_SUCCESS;
+    return transfer_read_began(c, err, event, s, size);
 }
 
 /* A region of a buffer against packed staging memory. */
@@ -88,12 +99,7 @@ cl_int carry_out_write_rect(struct call *c) {
     err = DRIVER(q)->clEnqueueWriteBufferRect(q, c->object[3]->handle, CL_FALSE, r.buffer_origin, r.zero,
                                               r.region, r.buffer_row, r.buffer_slice, r.row, r.slice, s->mem,
                                               WAITS, out);
-    if (err) {
-        c->staging = s;
-        return err;
-    }
-    enqueue_track(c, event, COMPLETION_FREE, s, r.bytes);
-    return CL_SUCCESS;
+    return transfer_write_began(c, err, event, s, r.bytes);
 }
 
 cl_int carry_out_read_rect(struct call *c) {
@@ -108,10 +114,5 @@ cl_int carry_out_read_rect(struct call *c) {
     err = DRIVER(q)->clEnqueueReadBufferRect(q, c->object[3]->handle, CL_FALSE, r.buffer_origin, r.zero,
                                              r.region, r.buffer_row, r.buffer_slice, r.row, r.slice, s->mem,
                                              WAITS, out);
-    if (err) {
-        staging_put(s);
-        return err;
-    }
-    enqueue_track(c, event, COMPLETION_READ, s, r.bytes);
-    return CL_SUCCESS;
+    return transfer_read_began(c, err, event, s, r.bytes);
 }
