@@ -11,7 +11,7 @@
 
 /* At the beginning of each. A thread that was cancelled in here would leave its locks and turns behind: it is
  * when it has returned, as from a call of a driver's. */
-#define API_CALL int cancel_state __attribute__((cleanup(api_leave))) = api_enter()
+#define API_CALL int cancel_state __attribute__((cleanup(api_leave), unused)) = api_enter()
 static inline int api_enter(void) {
     int before;
     pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &before);

@@ -88,7 +88,8 @@ static void *answer(void *none) {
 static void close_door(void) {
     close_descriptor(inside);
     close_descriptor(door);
-    inside = door = -1;
+    door = -1;
+    inside = -1;
 }
 
 static int start(void) {
