@@ -223,7 +223,7 @@ struct weft_notify_machine {
     int user_interrupts_used;  /* and the system lets programs have them: never so far, Linux has no interface */
     uint64_t spin_ns;          /* what WEFT_SPIN_MEASURED is */
 };
-void weft_notify_machine(struct weft_notify_machine *out);
+void weft_notify_query(struct weft_notify_machine *out);
 
 #ifdef __cplusplus
 }

@@ -16,6 +16,7 @@ struct worker {
     _Alignas(64) uint64_t word; /* how often it was started */
     struct pool *pool;
     pthread_t thread;
+    bool has_parked;
 };
 
 struct pool {
@@ -27,7 +28,7 @@ struct pool {
     unsigned most;
     _Alignas(64) uint64_t parked;
     uint32_t threads; /* made, or being made */
-    uint32_t ready;   /* of those that are made at the start */
+    uint32_t ready;   /* that have parked for the first time */
     uint32_t in_place;
     bool stop;
     struct worker worker[WEFT_POOL_THREADS_MAX];
@@ -38,11 +39,18 @@ static __attribute__((noinline)) void touch_stack(void) {
     for (size_t i = 0; i < sizeof room; i += 1024) room[i] = 0;
 }
 
+static void tell_ready(struct worker *w) {
+    w->has_parked = true;
+    __atomic_fetch_add(&w->pool->ready, 1, __ATOMIC_SEQ_CST);
+    futex_wake(&w->pool->ready, INT32_MAX);
+}
+
 /* Parked until it is started; `seen`: how often it was before. */
 static void park(struct worker *w, uint32_t seen) {
     struct pool *p = w->pool;
     uint64_t own = 1ull << (w - p->worker);
     __atomic_fetch_or(&p->parked, own, __ATOMIC_SEQ_CST);
+    if (!w->has_parked) tell_ready(w);
     bool stay = !__atomic_load_n(&p->stop, __ATOMIC_SEQ_CST) && !notifier_has_work(p->to);
     if (!stay && __atomic_fetch_and(&p->parked, ~own, __ATOMIC_SEQ_CST) & own) return; /* nobody has started it */
     word_wait(&w->word, seen, p->spin_ns, WEFT_TIME_NEVER);
@@ -54,8 +62,6 @@ static void *work(void *arg) {
     int index = (int)(w - p->worker);
     touch_stack();
     if (p->on_thread) p->on_thread(p->ctx, (unsigned)index);
-    __atomic_fetch_add(&p->ready, 1, __ATOMIC_SEQ_CST);
-    futex_wake(&p->ready, INT32_MAX);
     while (!__atomic_load_n(&p->stop, __ATOMIC_SEQ_CST)) {
         uint32_t seen = word_count(&w->word);
         if (!notifier_run_one(p->to, index)) park(w, seen);

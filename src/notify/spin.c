@@ -128,7 +128,7 @@ static uint64_t spin_time(uint64_t spin_ns) {
     return measured_ns;
 }
 
-void weft_notify_machine(struct weft_notify_machine *out) {
+void weft_notify_query(struct weft_notify_machine *out) {
     static const char *const names[] = {"none", "umwait", "mwaitx"};
     pthread_once(&cpu_once, look_at_cpu);
     *out = (struct weft_notify_machine){.user_wait = names[user_wait],
