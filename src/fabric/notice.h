@@ -1,4 +1,5 @@
-/* Notices: the notification (weft/notify.h) that a counter or a peer posts to, if the program has named one. */
+/* Notices: the notification (weft/notify.h) that a counter or a peer posts to, if the program has named one.
+ */
 #ifndef WEFT_FABRIC_NOTICE_H
 #define WEFT_FABRIC_NOTICE_H
 #include "weft/notify.h"

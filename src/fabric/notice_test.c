@@ -65,8 +65,8 @@ static void peer__posts_what_arrives(void **state) {
     wait_for(1);
     assert_int_equal(got.value, FAB_BYTES);
     assert_true(fab_holds(to->buf, FAB_BYTES, 7));
-    assert_int_equal(weft_window_export(to->w, weft_buf_ptr(to->buf, FAB_BYTES), WEFT_WRITE, NULL, &window, &handle),
-                     0);
+    assert_int_equal(
+        weft_window_export(to->w, weft_buf_ptr(to->buf, FAB_BYTES), WEFT_WRITE, NULL, &window, &handle), 0);
     assert_int_equal(weft_window_import(peer, &handle, &remote), 0);
     static const size_t sizes[] = {8, FAB_BYTES};
     for (int i = 0; i < 2; i++) {

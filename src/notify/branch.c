@@ -1,5 +1,5 @@
-/* Asynchronous branches: handlers that run on the computing thread, by a signal aimed at it, but never inside of
- * a section that it has masked. */
+/* Asynchronous branches: handlers that run on the computing thread, by a signal aimed at it, but never inside
+ * of a section that it has masked. */
 #include "notify/internal.h"
 
 #include "base/log.h"
@@ -18,7 +18,7 @@
 
 struct branch {
     pid_t process, thread;
-    uint32_t refs; /* its thread, its notifiers */
+    uint32_t refs;               /* its thread, its notifiers */
     struct weft_notifier *first; /* changed by the thread, masked */
     int edges;                   /* epoll: what the kernel signals; -1: nothing yet */
     struct tiny_lock watching;   /* edges, and who is posted to for them; taken with branches masked */
@@ -26,7 +26,8 @@ struct branch {
     bool gone;
 };
 
-/* Of this thread. In static memory, because the first look at any other may call malloc, in a signal handler. */
+/* Of this thread. In static memory, because the first look at any other may call malloc, in a signal handler.
+ */
 static _Thread_local __attribute__((tls_model("initial-exec"))) struct branch *here;
 static _Thread_local __attribute__((tls_model("initial-exec"))) uint32_t depth_before; /* there is a branch */
 
@@ -126,7 +127,8 @@ static void start(void) {
     if (pthread_key_create(&at_exit_of_thread, on_thread_exit)) start_error = WEFT_E_LIMIT;
     if (!start_error && sigaction(branch_signal, &a, &before)) start_error = WEFT_E_INVAL;
     if (start_error)
-        weft_error("notify", "signal %d cannot carry branches: %s", branch_signal, weft_error_text(start_error));
+        weft_error("notify", "signal %d cannot carry branches: %s", branch_signal,
+                   weft_error_text(start_error));
 }
 
 /* The calling thread's, made at the first use. */
@@ -140,7 +142,8 @@ static int find(struct branch **out) {
         free(b);
         return WEFT_E_NOMEM;
     }
-    *b = (struct branch){.process = getpid(), .thread = gettid(), .refs = 1, .edges = -1, .depth = depth_before};
+    *b = (struct branch){
+        .process = getpid(), .thread = gettid(), .refs = 1, .edges = -1, .depth = depth_before};
     sigset_t ours;
     sigemptyset(&ours);
     sigaddset(&ours, branch_signal);
@@ -177,7 +180,8 @@ void branch_detach(struct weft_notifier *to) {
 
 static bool can_signal(int fd) {
     struct stat s;
-    return fstat(fd, &s) == 0 && (S_ISSOCK(s.st_mode) || S_ISFIFO(s.st_mode) || (S_ISCHR(s.st_mode) && isatty(fd)));
+    return fstat(fd, &s) == 0 &&
+           (S_ISSOCK(s.st_mode) || S_ISFIFO(s.st_mode) || (S_ISCHR(s.st_mode) && isatty(fd)));
 }
 
 static int aim(const struct branch *b, int fd) {

@@ -3,7 +3,8 @@
 #include "notify/internal.h"
 
 static enum weft_mechanism chosen(double rate, double busy, int computes, int handler) {
-    struct weft_notify_load l = {.rate_per_s = rate, .busy = busy, .computes = computes, .has_handler = handler};
+    struct weft_notify_load l = {
+        .rate_per_s = rate, .busy = busy, .computes = computes, .has_handler = handler};
     return weft_notify_choose(&l);
 }
 

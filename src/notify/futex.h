@@ -14,8 +14,8 @@
 /* Until the word may have changed, a wake-up, a signal or the deadline (weft_now_ns). */
 static inline void futex_wait(const uint32_t *word, uint32_t seen, uint64_t deadline_ns) {
     struct timespec at = {(time_t)(deadline_ns / WEFT_NS_PER_S), (long)(deadline_ns % WEFT_NS_PER_S)};
-    syscall(SYS_futex, word, FUTEX_WAIT_BITSET_PRIVATE, seen, deadline_ns == WEFT_TIME_NEVER ? NULL : &at, NULL,
-            FUTEX_BITSET_MATCH_ANY);
+    syscall(SYS_futex, word, FUTEX_WAIT_BITSET_PRIVATE, seen, deadline_ns == WEFT_TIME_NEVER ? NULL : &at,
+            NULL, FUTEX_BITSET_MATCH_ANY);
 }
 
 static inline void futex_wake(const uint32_t *word, int threads) {
@@ -34,7 +34,8 @@ static inline void tiny_lock(struct tiny_lock *l) {
     for (int i = 0; i < 100; i++) {
         weft_cpu_relax();
         free = 0;
-        if (__atomic_compare_exchange_n(&l->state, &free, 1, false, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED)) return;
+        if (__atomic_compare_exchange_n(&l->state, &free, 1, false, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED))
+            return;
     }
     while (__atomic_exchange_n(&l->state, 2, __ATOMIC_ACQUIRE)) futex_wait(&l->state, 2, WEFT_TIME_NEVER);
 }

@@ -8,26 +8,26 @@
  *
  * DESIGN NOTES.
  * An arrival is one atomic addition to the notification's word, which gives back who has to be told: whether
- * somebody sleeps there (lock release), or whether it is in its notifier's queue already. So what is posted is
- * counted, never stored: no buffer can be full, and nothing is allocated. Who takes compares the count with what
- * it has taken before, which lies on a line of its own: a waiter that spins gets one line from the sender and
- * writes none that the sender needs.
+ * somebody sleeps there (lock release), or whether it is in its notifier's queue already. So what is posted
+ * is counted, never stored: no buffer can be full, and nothing is allocated. Who takes compares the count
+ * with what it has taken before, which lies on a line of its own: a waiter that spins gets one line from the
+ * sender and writes none that the sender needs.
  *
- * Nothing is lost between a look and a sleep: the sleeper counts itself in the same word before it looks for the
- * last time, and the futex compares the count again.
+ * Nothing is lost between a look and a sleep: the sleeper counts itself in the same word before it looks for
+ * the last time, and the futex compares the count again.
  *
- * The queue is a stack that anybody may push to without a lock, and behind it a list in order of arrival, under
- * the notifier's lock, for those who take. A notification leaves the queue and is taken under that lock, so
- * weft_notification_fini knows when nobody can have it any more.
+ * The queue is a stack that anybody may push to without a lock, and behind it a list in order of arrival,
+ * under the notifier's lock, for those who take. A notification leaves the queue and is taken under that
+ * lock, so weft_notification_fini knows when nobody can have it any more.
  *
- * Branches: the thread's state has `depth` (masked sections that it is in) and `pending`. Who posts sets pending,
- * then looks at depth; unmask clears depth, then looks at pending; both with sequential consistency: either the
- * sender sees that the thread is masked and leaves it to the unmask, or it sends a signal. A signal that comes into
- * a masked section finds depth set and returns.
+ * Branches: the thread's state has `depth` (masked sections that it is in) and `pending`. Who posts sets
+ * pending, then looks at depth; unmask clears depth, then looks at pending; both with sequential consistency:
+ * either the sender sees that the thread is masked and leaves it to the unmask, or it sends a signal. A
+ * signal that comes into a masked section finds depth set and returns.
  *
- * Rejected: a ring of records (full some day: then something is lost or a sender waits); real-time signals, which
- * queue up and can fail; restartable sequences aborted by membarrier as a branch (9 to 11 us where a signal takes 11
- * to 15, but only inside of loops written for it). */
+ * Rejected: a ring of records (full some day: then something is lost or a sender waits); real-time signals,
+ * which queue up and can fail; restartable sequences aborted by membarrier as a branch (9 to 11 us where a
+ * signal takes 11 to 15, but only inside of loops written for it). */
 #ifndef WEFT_NOTIFY_INTERNAL_H
 #define WEFT_NOTIFY_INTERNAL_H
 #include "base/error.h"
@@ -82,7 +82,8 @@ struct weft_notifier {
     struct weft_notification *ready, **ready_end;
     uint32_t ended; /* handlers; who waits for one sleeps on it */
     uint32_t ending;
-    struct weft_notification *running[WEFT_POOL_THREADS_MAX + 1]; /* whose handlers run: by thread; last: in place */
+    struct weft_notification
+        *running[WEFT_POOL_THREADS_MAX + 1]; /* whose handlers run: by thread; last: in place */
 };
 
 #define RUNNING_ELSEWHERE WEFT_POOL_THREADS_MAX

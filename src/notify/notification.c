@@ -8,7 +8,8 @@
 uint64_t notification_count(struct weft_notification *n, uint64_t value, int status) {
     int none = 0;
     __atomic_store_n(&n->value, value, __ATOMIC_RELAXED);
-    if (status) __atomic_compare_exchange_n(&n->status, &none, status, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED);
+    if (status)
+        __atomic_compare_exchange_n(&n->status, &none, status, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED);
     return __atomic_fetch_add(&n->word, WORD_ARRIVAL, __ATOMIC_SEQ_CST);
 }
 
@@ -20,7 +21,9 @@ static int post_lock(struct weft_notification *n, uint64_t value, int status) {
 static int ring(struct weft_notifier *to) {
     int kept = errno;
     switch (to->mechanism) {
-    case WEFT_LOCK_RELEASE: word_tell(&to->word, __atomic_fetch_add(&to->word, WORD_ARRIVAL, __ATOMIC_SEQ_CST)); break;
+    case WEFT_LOCK_RELEASE:
+        word_tell(&to->word, __atomic_fetch_add(&to->word, WORD_ARRIVAL, __ATOMIC_SEQ_CST));
+        break;
     case WEFT_BRANCH: branch_poke(to->branch); break;
     case WEFT_DESCRIPTOR:
         if (!__atomic_exchange_n(&to->rung, 1, __ATOMIC_SEQ_CST))
@@ -53,14 +56,14 @@ const struct weft_notification_calls notification_calls_lock = {post_lock, watch
 const struct weft_notification_calls notification_calls_queue = {post_queue, watch_fd, unwatch_fd};
 const struct weft_notification_calls notification_calls_refuse = {post_refuse, watch_fd, unwatch_fd};
 
-int weft_notification_init(struct weft_notification *n, struct weft_notifier *to, void (*fn)(const struct weft_arrived *a),
-                           void *ctx) {
+int weft_notification_init(struct weft_notification *n, struct weft_notifier *to,
+                           void (*fn)(const struct weft_arrived *a), void *ctx) {
     bool handlers = to && (to->mechanism == WEFT_BRANCH || to->mechanism == WEFT_THREAD_DISPATCH);
     if (!n || (uintptr_t)n % LINE || handlers != (fn != NULL)) return WEFT_E_INVAL;
     *n = (struct weft_notification){.to = to, .fn = fn, .ctx = ctx, .spin_ns = WEFT_SPIN_MEASURED};
-    n->calls = !to                                   ? &notification_calls_lock
+    n->calls = !to                                  ? &notification_calls_lock
                : to->pool && pool_refuses(to->pool) ? &notification_calls_refuse
-                                                     : &notification_calls_queue;
+                                                    : &notification_calls_queue;
     return 0;
 }
 
@@ -93,4 +96,6 @@ int weft_notification_wait(struct weft_notification *n, uint64_t timeout_ns, str
     }
 }
 
-void weft_notification_done(void *notification, int status) { weft_notification_post(notification, 0, status); }
+void weft_notification_done(void *notification, int status) {
+    weft_notification_post(notification, 0, status);
+}

@@ -125,7 +125,8 @@ static void init__refuses_what_does_not_hold(void **state) {
 static void machine__says_what_there_is(void **state) {
     struct weft_notify_machine m;
     weft_notify_query(&m);
-    assert_true(!strcmp(m.user_wait, "none") || !strcmp(m.user_wait, "umwait") || !strcmp(m.user_wait, "mwaitx"));
+    assert_true(!strcmp(m.user_wait, "none") || !strcmp(m.user_wait, "umwait") ||
+                !strcmp(m.user_wait, "mwaitx"));
     assert_true(m.spin_ns <= 50000);
     assert_false(m.user_interrupts_used);
 }

@@ -20,7 +20,8 @@ bool notifier_queue(struct weft_notification *n) {
 /* With the lock: what has come goes behind the rest, the oldest first. */
 static void collect(struct weft_notifier *to) {
     if (!__atomic_load_n(&to->incoming, __ATOMIC_SEQ_CST)) return;
-    struct weft_notification *n = __atomic_exchange_n(&to->incoming, NULL, __ATOMIC_SEQ_CST), *list = NULL, *last = n;
+    struct weft_notification *n = __atomic_exchange_n(&to->incoming, NULL, __ATOMIC_SEQ_CST), *list = NULL,
+                             *last = n;
     while (n) {
         struct weft_notification *next = __atomic_load_n(&n->next, __ATOMIC_RELAXED);
         n->next = list;

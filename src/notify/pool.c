@@ -1,8 +1,9 @@
 /* Thread dispatch: a pool of threads that are parked with their stacks and contexts set up.
  *
  * The threads that are free are bits of one word. Who posts takes the lowest one, whose stack and caches are
- * the warmest, and wakes it, unless it spins still. A thread that has nothing to do sets its bit first and then
- * looks at the queue once more; who posts queues first and then looks for a bit: so nothing stays behind. */
+ * the warmest, and wakes it, unless it spins still. A thread that has nothing to do sets its bit first and
+ * then looks at the queue once more; who posts queues first and then looks for a bit: so nothing stays
+ * behind. */
 #include "notify/internal.h"
 
 #include "base/thread.h"
@@ -10,7 +11,8 @@
 #include <pthread.h>
 #include <stdlib.h>
 
-#define TOUCHED_BYTES 16384 /* of a new thread's stack, so that the first handler meets no page that is not there */
+#define TOUCHED_BYTES                                                                                        \
+    16384 /* of a new thread's stack, so that the first handler meets no page that is not there */
 
 struct worker {
     _Alignas(64) uint64_t word; /* how often it was started */
@@ -52,7 +54,8 @@ static void park(struct worker *w, uint32_t seen) {
     __atomic_fetch_or(&p->parked, own, __ATOMIC_SEQ_CST);
     if (!w->has_parked) tell_ready(w);
     bool stay = !__atomic_load_n(&p->stop, __ATOMIC_SEQ_CST) && !notifier_has_work(p->to);
-    if (!stay && __atomic_fetch_and(&p->parked, ~own, __ATOMIC_SEQ_CST) & own) return; /* nobody has started it */
+    if (!stay && __atomic_fetch_and(&p->parked, ~own, __ATOMIC_SEQ_CST) & own)
+        return; /* nobody has started it */
     word_wait(&w->word, seen, p->spin_ns, WEFT_TIME_NEVER);
 }
 
@@ -73,7 +76,8 @@ int pool_claim(struct pool *p) {
     uint64_t free = __atomic_load_n(&p->parked, __ATOMIC_SEQ_CST);
     while (free) {
         int worker = __builtin_ctzll(free);
-        if (__atomic_compare_exchange_n(&p->parked, &free, free & (free - 1), true, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST))
+        if (__atomic_compare_exchange_n(&p->parked, &free, free & (free - 1), true, __ATOMIC_SEQ_CST,
+                                        __ATOMIC_SEQ_CST))
             return worker;
     }
     return -1;
@@ -88,7 +92,8 @@ static int add_thread(struct pool *p) {
     uint32_t index = __atomic_load_n(&p->threads, __ATOMIC_RELAXED);
     do
         if (index >= p->most) return WEFT_E_LIMIT;
-    while (!__atomic_compare_exchange_n(&p->threads, &index, index + 1, true, __ATOMIC_SEQ_CST, __ATOMIC_RELAXED));
+    while (!__atomic_compare_exchange_n(&p->threads, &index, index + 1, true, __ATOMIC_SEQ_CST,
+                                        __ATOMIC_RELAXED));
     struct worker *w = &p->worker[index];
     w->pool = p;
     if (!weft_thread_start(&w->thread, work, w)) return 0;
@@ -98,7 +103,8 @@ static int add_thread(struct pool *p) {
 }
 
 static void run_in_place(struct pool *p) {
-    if (__atomic_exchange_n(&p->in_place, 1, __ATOMIC_ACQUIRE)) return; /* it is being done: the rest stays queued */
+    if (__atomic_exchange_n(&p->in_place, 1, __ATOMIC_ACQUIRE))
+        return; /* it is being done: the rest stays queued */
     notifier_run_one(p->to, RUNNING_ELSEWHERE);
     __atomic_store_n(&p->in_place, 0, __ATOMIC_RELEASE);
 }

@@ -141,9 +141,12 @@ static void fini__waits_for_the_handler(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(post__reaches_a_thread_of_the_pool), cmocka_unit_test(queue__waits_for_a_thread),
-        cmocka_unit_test(refuse__counts_nothing),             cmocka_unit_test(run__is_by_the_poster),
-        cmocka_unit_test(grow__makes_threads_up_to_the_limit), cmocka_unit_test(fini__waits_for_the_handler),
+        cmocka_unit_test(post__reaches_a_thread_of_the_pool),
+        cmocka_unit_test(queue__waits_for_a_thread),
+        cmocka_unit_test(refuse__counts_nothing),
+        cmocka_unit_test(run__is_by_the_poster),
+        cmocka_unit_test(grow__makes_threads_up_to_the_limit),
+        cmocka_unit_test(fini__waits_for_the_handler),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -15,21 +15,22 @@
 #define SPIN_MAX_NS  50000
 #define TRIAL_MAX_NS (20 * WEFT_NS_PER_MS)
 
-WEFT_OPTIONS(notify, "notify",
-             {.name = "notify_spin_us",
-              .type = WEFT_OPTION_INT,
-              .value = "-1",
-              .unit = "us",
-              .min = -1,
-              .max = 1000000,
-              .help = "How long a thread that waits for a notification spins before it sleeps; -1: about as long as "
-                      "waking it takes, which is measured once."},
-             {.name = "notify_signal",
-              .type = WEFT_OPTION_INT,
-              .value = "23",
-              .min = 1,
-              .max = 64,
-              .help = "The signal that carries asynchronous branches; 23 is SIGURG."})
+WEFT_OPTIONS(
+    notify, "notify",
+    {.name = "notify_spin_us",
+     .type = WEFT_OPTION_INT,
+     .value = "-1",
+     .unit = "us",
+     .min = -1,
+     .max = 1000000,
+     .help = "How long a thread that waits for a notification spins before it sleeps; -1: about as long as "
+             "waking it takes, which is measured once."},
+    {.name = "notify_signal",
+     .type = WEFT_OPTION_INT,
+     .value = "23",
+     .min = 1,
+     .max = 64,
+     .help = "The signal that carries asynchronous branches; 23 is SIGURG."})
 
 /* -- what the CPU has -- */
 
@@ -68,7 +69,8 @@ static void nap(const uint64_t *word, uint32_t seen) {
     } else {
         __asm__ volatile(".byte 0x0f, 0x01, 0xfa" ::"a"(word), "c"(0), "d"(0) : "memory"); /* monitorx */
         if (word_count(word) != seen) return;
-        __asm__ volatile(".byte 0x0f, 0x01, 0xfb" ::"a"(0xf0), "b"(NAP_TICKS), "c"(2) : "memory"); /* mwaitx */
+        __asm__ volatile(".byte 0x0f, 0x01, 0xfb" ::"a"(0xf0), "b"(NAP_TICKS), "c"(2)
+                         : "memory"); /* mwaitx */
     }
 }
 #else
@@ -97,8 +99,8 @@ static int compare(const void *a, const void *b) {
     return (x > y) - (x < y);
 }
 
-/* The time of a wake-up, from thread to thread, both asleep: who spins for so long loses at most as much again
- * as the best choice would have cost. */
+/* The time of a wake-up, from thread to thread, both asleep: who spins for so long loses at most as much
+ * again as the best choice would have cost. */
 static uint64_t measure(void) {
     struct trial t = {0};
     uint64_t ns[TRIALS];

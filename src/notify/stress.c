@@ -11,12 +11,12 @@
 #include <stddef.h>
 #include <time.h>
 
-#define POSTERS     2
-#define POOL        2
-#define GIVE_UP_NS  (20 * WEFT_NS_PER_S) /* after the last post: what has not been told by then is lost */
-#define TICK_NS     (100 * WEFT_NS_PER_MS)
-#define NAP_EVERY   20000 /* posts: then everybody may fall asleep */
-#define NAP_NS      200000
+#define POSTERS    2
+#define POOL       2
+#define GIVE_UP_NS (20 * WEFT_NS_PER_S) /* after the last post: what has not been told by then is lost */
+#define TICK_NS    (100 * WEFT_NS_PER_MS)
+#define NAP_EVERY  20000 /* posts: then everybody may fall asleep */
+#define NAP_NS     200000
 
 const char *const stress_names[STRESS_KINDS] = {"direct", "lock", "branch", "dispatch", "descriptor"};
 
@@ -144,7 +144,8 @@ static void *wait_descriptor(void *arg) {
 
 /* -- making -- */
 
-static int make(struct run *r, enum stress_kind kind, enum weft_mechanism m, void (*fn)(const struct weft_arrived *)) {
+static int make(struct run *r, enum stress_kind kind, enum weft_mechanism m,
+                void (*fn)(const struct weft_arrived *)) {
     struct weft_notifier_config cfg;
     weft_notifier_config_init(&cfg);
     cfg.mechanism = m;

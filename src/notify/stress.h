@@ -1,5 +1,5 @@
-/* Posts at random times to notifications of every mechanism, and counts whether each is told once: for the test
- * and for `weft bench notify --stress`. */
+/* Posts at random times to notifications of every mechanism, and counts whether each is told once: for the
+ * test and for `weft bench notify --stress`. */
 #ifndef WEFT_NOTIFY_STRESS_H
 #define WEFT_NOTIFY_STRESS_H
 #include <stdbool.h>

@@ -1,5 +1,5 @@
-/* Descriptors as sources of notifications: the kernel signals a branch's thread itself where it can; otherwise
- * one thread of the library watches all of them. */
+/* Descriptors as sources of notifications: the kernel signals a branch's thread itself where it can;
+ * otherwise one thread of the library watches all of them. */
 #include "notify/internal.h"
 
 #include "base/list.h"

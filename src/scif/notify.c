@@ -15,7 +15,8 @@ static int errno_of(int rc) {
     }
 }
 
-static int change(scif_epd_t epd, struct weft_notification *n, int (*call)(struct weft_notification *n, int fd)) {
+static int change(scif_epd_t epd, struct weft_notification *n,
+                  int (*call)(struct weft_notification *n, int fd)) {
     int kept = errno;
     struct endpoint *e = endpoint_hold(epd);
     if (!e) return -1;
