@@ -116,9 +116,9 @@ static void show_notification(bool json) {
     struct weft_notify_machine m;
     weft_notify_query(&m);
     if (json) {
-        json_line(json_pack("{s:{s:I, s:s, s:b, s:b}}", "notification", "spin_ns", (json_int_t)m.spin_ns, "user_wait",
-                            m.user_wait, "user_interrupts", m.user_interrupts, "user_interrupts_used",
-                            m.user_interrupts_used));
+        json_line(json_pack("{s:{s:I, s:s, s:b, s:b}}", "notification", "spin_ns", (json_int_t)m.spin_ns,
+                            "user_wait", m.user_wait, "user_interrupts", m.user_interrupts,
+                            "user_interrupts_used", m.user_interrupts_used));
         return;
     }
     printf("notification    a waiter spins %.3g us, then sleeps; user-level wait: %s; user interrupts: %s\n",
@@ -171,8 +171,10 @@ const struct command command_info = {
     .usage =
         "Usage: weft info [--json]\n"
         "Shows each adapter of this build (whether it opens here, capabilities, limits, first costs, its\n"
-        "address), the state of the CPU pair, what notifications can use, versions, and the run directory.\n\n"
-        "  --json   one object a line: one for each adapter, one for the CPU pair, one for notification, one for the\n"
+        "address), the state of the CPU pair, what notifications can use, versions, and the run "
+        "directory.\n\n"
+        "  --json   one object a line: one for each adapter, one for the CPU pair, one for notification, one "
+        "for the\n"
         "           rest\n",
     .run = run,
 };

@@ -1,8 +1,8 @@
 /* weft/scif_ext.h: pinned pages, pages of the peer, events. */
 #include "areas.h"
 #include "window.h"
-#include <string.h>
 #include <sched.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <weft/notify.h>
 #include <weft/scif_ext.h>

@@ -223,7 +223,8 @@ static int check_own(const struct bench_options *o) {
     if (o->stress && !notify) return command_misuse(c, "--stress is for notify, not for %s", o->name);
     if (o->kind != BENCH_CLAIMS && o->kind != BENCH_PAPER && !notify)
         return o->only || o->quick
-                   ? command_misuse(c, "--only and --quick are for claims, notify and paper002, not for %s", o->name)
+                   ? command_misuse(c, "--only and --quick are for claims, notify and paper002, not for %s",
+                                    o->name)
                    : 0;
     if (o->adapter || o->sizes || o->security || o->data_given || o->peers)
         return command_misuse(c,
