@@ -162,7 +162,8 @@ static inline void weft_notifier_config_init(struct weft_notifier_config *cfg) {
 /* A branch goes to the calling thread, which must live until weft_notifier_destroy.
  * WEFT_E_INVAL (size, mechanism, policy, threads), WEFT_E_LIMIT (no descriptor, no thread is to be had). */
 int weft_notifier_create(struct weft_notifier **out, const struct weft_notifier_config *cfg);
-/* All of its notifications must have been ended. A branch's: by its thread. NULL is allowed. */
+/* All of its notifications must have been ended. A branch's: by its thread, or when that has ended. NULL is
+ * allowed. */
 void weft_notifier_destroy(struct weft_notifier *to);
 /* What it is: for WEFT_AUTO what was chosen. */
 enum weft_mechanism weft_notifier_mechanism(const struct weft_notifier *to);
@@ -186,7 +187,7 @@ int weft_notifier_fd(const struct weft_notifier *to);
  * section by longjmp leaves it masked.
  *
  * The signal is SIGURG unless WEFT_NOTIFY_SIGNAL says otherwise: it is ignored by default and cannot queue up. A handler
- * that the program had for it is called as well. System calls that are interrupted are resumed (SA_RESTART). */
+ * that the program had for it is called as well; one that it sets later ends branches. System calls that are interrupted are resumed (SA_RESTART). */
 
 void weft_branch_mask(void);
 void weft_branch_unmask(void);

@@ -61,6 +61,13 @@ static void run(struct branch *b) {
     } while (__atomic_load_n(&b->pending, __ATOMIC_SEQ_CST));
 }
 
+static void call_former(int number, siginfo_t *info, void *context) {
+    if (before.sa_flags & SA_SIGINFO)
+        before.sa_sigaction(number, info, context);
+    else
+        before.sa_handler(number);
+}
+
 static void on_signal(int number, siginfo_t *info, void *context) {
     int kept = errno;
     struct branch *b = here;
@@ -69,10 +76,7 @@ static void on_signal(int number, siginfo_t *info, void *context) {
         __atomic_store_n(&b->pending, 1, __ATOMIC_SEQ_CST);
         if (!__atomic_load_n(&b->depth, __ATOMIC_RELAXED)) run(b);
     }
-    if (before.sa_flags & SA_SIGINFO)
-        before.sa_sigaction(number, info, context);
-    else if (before.sa_handler != SIG_DFL && before.sa_handler != SIG_IGN)
-        before.sa_handler(number);
+    if (before.sa_handler != SIG_DFL && before.sa_handler != SIG_IGN) call_former(number, info, context);
     errno = kept;
 }
 

@@ -98,7 +98,7 @@ static void wait__sleeps_and_is_woken(void **state) {
         assert_int_equal(weft_notifier_wait(to, 1000, &a), WEFT_E_TIMEDOUT);
         pthread_create(&t, NULL, wait_all, to);
         for (int i = 0; i < 2 * COUNT; i++) {
-            for (int k = 0; k < 50; k++) sched_yield();
+            for (int k = 0; k < 5; k++) sched_yield();
             weft_notification_post(&n[i % COUNT], 0, 0);
         }
         pthread_join(t, &failed);

@@ -69,7 +69,7 @@ static void queue__waits_for_a_thread(void **state) {
     make(2, 0, WEFT_POOL_QUEUE, stay);
     for (int i = 0; i < COUNT; i++) weft_notification_post(&n[i], 0, 0);
     until(&told, 2);
-    for (int i = 0; i < 100; i++) sched_yield();
+    for (int i = 0; i < 10; i++) sched_yield();
     assert_int_equal(now(&told), 2); /* more threads there are not */
     __atomic_store_n(&open_gate, 1, __ATOMIC_SEQ_CST);
     until(&told, COUNT);
@@ -118,7 +118,7 @@ static void grow__makes_threads_up_to_the_limit(void **state) {
         assert_int_equal(now(&started), i + 1);
     }
     weft_notification_post(&n[3], 0, 0);
-    for (int i = 0; i < 100; i++) sched_yield();
+    for (int i = 0; i < 10; i++) sched_yield();
     assert_int_equal(now(&started), 3);
     assert_int_equal(now(&told), 3);
     __atomic_store_n(&open_gate, 1, __ATOMIC_SEQ_CST);
@@ -128,7 +128,7 @@ static void grow__makes_threads_up_to_the_limit(void **state) {
 
 static void fini__waits_for_the_handler(void **state) {
     make(1, 0, WEFT_POOL_QUEUE, count);
-    for (uint32_t i = 1; i < 2000; i++) {
+    for (uint32_t i = 1; i < 200; i++) {
         weft_notification_post(&n[0], 0, 0);
         weft_notification_fini(&n[0]); /* has run, or never will */
         uint32_t then = now(&told);

@@ -207,8 +207,7 @@ static void run_posters(struct run *r) {
         pthread_create(&thread[i], NULL, post_all, &poster[i]);
     }
     for (unsigned i = 0; i < POSTERS; i++) pthread_join(thread[i], NULL);
-    atomic_store(&r->over, true);
-    for (int k = 0; k < STRESS_KINDS; k++) post(&r->source[k][0]); /* wakes those that wait, a last time */
+    atomic_store(&r->over, true); /* nobody posts any more: who was told all may end what it was told by */
     struct patience p = {0};
     while (goes_on(r, STRESS_POOL, &p)) sched_yield();
 }
