@@ -187,7 +187,8 @@ int weft_notifier_fd(const struct weft_notifier *to);
  * section by longjmp leaves it masked.
  *
  * The signal is SIGURG unless WEFT_NOTIFY_SIGNAL says otherwise: it is ignored by default and cannot queue up. A handler
- * that the program had for it is called as well; one that it sets later ends branches. System calls that are interrupted are resumed (SA_RESTART). */
+ * that the program had for it is called as well; one that it sets later ends branches. System calls that are
+ * interrupted are resumed (SA_RESTART). */
 
 void weft_branch_mask(void);
 void weft_branch_unmask(void);
