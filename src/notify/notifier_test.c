@@ -107,6 +107,34 @@ static void wait__sleeps_and_is_woken(void **state) {
     }
 }
 
+/* The last arrival of a burst comes while the first is being taken: no later one would bring it to light. */
+static uint32_t taken;
+static void *take_all(void *arg) {
+    struct weft_arrived got;
+    while (__atomic_load_n(&taken, __ATOMIC_RELAXED) < __atomic_load_n((uint32_t *)arg, __ATOMIC_RELAXED))
+        if (weft_notifier_take(to, &got)) __atomic_fetch_add(&taken, got.count, __ATOMIC_SEQ_CST);
+    return NULL;
+}
+
+/* As many bursts as there is time for: on a busy machine each takes a time slice. */
+static void take__the_last_of_a_burst(void **state) {
+    enum { BURSTS = 5000, BURST = 8 };
+    uint32_t all = UINT32_MAX, posted = 0;
+    uint64_t start_ns = weft_now_ns();
+    pthread_t t;
+    make(WEFT_LOCK_RELEASE);
+    pthread_create(&t, NULL, take_all, &all);
+    while (posted < BURSTS * BURST && weft_now_ns() - start_ns < 2 * WEFT_NS_PER_S) {
+        uint64_t end_ns = weft_now_ns() + 20 * WEFT_NS_PER_S * TEST_SLOWDOWN;
+        for (int i = 0; i < BURST; i++, posted++) weft_notification_post(&n[0], 0, 0);
+        while (__atomic_load_n(&taken, __ATOMIC_SEQ_CST) < posted && weft_now_ns() < end_ns) sched_yield();
+        assert_int_equal(__atomic_load_n(&taken, __ATOMIC_SEQ_CST), posted);
+    }
+    __atomic_store_n(&all, posted, __ATOMIC_RELAXED);
+    pthread_join(t, NULL);
+    end();
+}
+
 static void fini__forgets_what_is_queued(void **state) {
     make(WEFT_LOCK_RELEASE);
     for (int i = 0; i < COUNT; i++) weft_notification_post(&n[i], 0, 0);
@@ -153,6 +181,7 @@ int main(void) {
         cmocka_unit_test(take__what_comes_between),
         cmocka_unit_test(descriptor__is_readable_until_all_is_taken),
         cmocka_unit_test(wait__sleeps_and_is_woken),
+        cmocka_unit_test(take__the_last_of_a_burst),
         cmocka_unit_test(fini__forgets_what_is_queued),
         cmocka_unit_test(create__refuses_what_does_not_hold),
     };
