@@ -294,6 +294,8 @@ int weft_model_load(struct weft_model *m, const char *path, struct weft_model_fa
 /* The same of text in memory, `name` being what the fault calls it. */
 int weft_model_parse(struct weft_model *m, const char *json, size_t len, const char *name,
                      struct weft_model_fault *fault);
+/* The folder of descriptions that files may `use`, beside their own folder. NULL: none, as at first. */
+int weft_model_set_folder(struct weft_model *m, const char *folder);
 /* Writes the model so that reading it gives the same one. The file is replaced as a whole or not at all. */
 int weft_model_write(const struct weft_model *m, FILE *f);
 int weft_model_save(const struct weft_model *m, const char *path);
@@ -329,6 +331,8 @@ const char *weft_model_source_name(enum weft_model_source s);
 const char *weft_model_form_name(enum weft_model_form f);
 /* A unit by its name ("ns", "GiB", "Gbit/s"): its dimension and how many of the SI unit it is. False: unknown. */
 bool weft_model_unit(const char *name, enum weft_model_dimension *dimension, double *factor);
+/* For people: "89 ns", "16 GiB". */
+void weft_model_quantity(double value, enum weft_model_dimension d, char *out, size_t cap);
 /* The SI unit of a dimension: "s", "B", "B/s", … */
 const char *weft_model_si_unit(enum weft_model_dimension d);
 

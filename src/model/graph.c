@@ -38,6 +38,7 @@ void weft_model_destroy(struct weft_model *m) {
     weft_map_fini(&m->hidden->ids);
     weft_map_fini(&m->hidden->keys);
     free(m->hidden->strings);
+    free(m->hidden->folder);
     free(m->hidden);
     free(m->entities);
     free(m->properties);
