@@ -321,6 +321,37 @@ double weft_model_curve_at(const struct weft_model *m, const struct weft_model_c
 /* A condition that says nothing. */
 struct weft_model_condition weft_model_any(void);
 
+/* ---- Questions in SQL ------------------------------------------------------------------------------------------- */
+
+/* The model as tables and views (docs/MODEL.md lists them), as it was when it was opened; the model stays unchanged and in
+ * place meanwhile. Questions change nothing, reach no file, and are stopped when they do too much work. One thread. */
+struct weft_model_db;
+int weft_model_db_open(const struct weft_model *m, struct weft_model_db **out);
+void weft_model_db_close(struct weft_model_db *db);
+/* How many steps of SQLite's machine a question may take. */
+#define WEFT_MODEL_WORK_MAX 1000000000u
+void weft_model_db_limit(struct weft_model_db *db, uint64_t work);
+
+enum weft_model_cell_type { WEFT_MODEL_CELL_NULL, WEFT_MODEL_CELL_NUMBER, WEFT_MODEL_CELL_TEXT };
+struct weft_model_cell {
+    const char *name;
+    enum weft_model_cell_type type;
+    double number;
+    const char *text; /* until the function returns */
+};
+/* A row of the answer; false: enough. */
+typedef bool weft_model_row_fn(void *ctx, int columns, const struct weft_model_cell *cells);
+
+/* One SELECT. WEFT_E_INVAL: no SQL; WEFT_E_ACCESS: more than a SELECT; WEFT_E_LIMIT: too much work; `why` is a text. */
+int weft_model_db_ask(struct weft_model_db *db, const char *sql, weft_model_row_fn *fn, void *ctx, char *why,
+                      size_t cap);
+/* A question with a name and its arguments, as in "closest n0.gpu0 3"; else taken for SQL. WEFT_E_NOENT: an entity that
+ * it names is not there. */
+int weft_model_db_question(struct weft_model_db *db, const char *text, weft_model_row_fn *fn, void *ctx, char *why,
+                           size_t cap);
+/* The questions with names; false after the last. */
+bool weft_model_question_at(size_t i, const char **name, const char **arguments, const char **help);
+
 /* ---- Names ------------------------------------------------------------------------------------------------------- */
 
 const char *weft_model_kind_name(enum weft_model_kind k);
