@@ -300,6 +300,18 @@ int weft_model_set_folder(struct weft_model *m, const char *folder);
 int weft_model_write(const struct weft_model *m, FILE *f);
 int weft_model_save(const struct weft_model *m, const char *path);
 
+/* ---- hwloc ------------------------------------------------------------------------------------------------------- */
+
+/* Adds a machine as hwloc knows it, this one (NULL) or one in an hwloc XML file, as the entity `id` and what it contains:
+ * packages, caches, cores, memory, devices, their links, and the memory attributes that its firmware tells. Settles. Errors
+ * as weft_model_load; WEFT_E_EXIST: the model has entities of these names. */
+int weft_model_import_hwloc(struct weft_model *m, const char *xml, const char *id, struct weft_model_fault *fault);
+/* Writes that machine's hwloc XML (version 2) to the file `out`, with the latencies and bandwidths that the model has of
+ * its memory as hwloc's memory attributes, and, when all are known, the latencies between its NUMA nodes as distances. How
+ * many attributes were set goes to *values. WEFT_E_NOENT: the model has no entity `id`. */
+int weft_model_export_hwloc(const struct weft_model *m, const char *id, const char *xml, const char *out,
+                            unsigned *values, struct weft_model_fault *fault);
+
 /* ---- Asking, on a hot path: no memory is taken, no system call made ------------------------------------------------ */
 
 weft_model_ref weft_model_find(const struct weft_model *m, const char *id); /* WEFT_MODEL_NONE: not there */
