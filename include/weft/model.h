@@ -300,6 +300,14 @@ int weft_model_set_folder(struct weft_model *m, const char *folder);
 int weft_model_write(const struct weft_model *m, FILE *f);
 int weft_model_save(const struct weft_model *m, const char *path);
 
+/* The user's model (option "model"), and the folder of descriptions that comes with weft (option "model_folder").
+ * WEFT_E_NOENT: there is none; the model's file itself need not be there. */
+int weft_model_default_path(char *out, size_t cap);
+int weft_model_default_folder(char *out, size_t cap);
+
+/* The JSON Schema of model files. */
+int weft_model_write_schema(FILE *f);
+
 /* ---- hwloc ------------------------------------------------------------------------------------------------------- */
 
 /* Adds a machine as hwloc knows it, this one (NULL) or one in an hwloc XML file, as the entity `id` and what it contains:
@@ -363,6 +371,16 @@ int weft_model_db_question(struct weft_model_db *db, const char *text, weft_mode
                            size_t cap);
 /* The questions with names; false after the last. */
 bool weft_model_question_at(size_t i, const char **name, const char **arguments, const char **help);
+
+/* ---- Provenance in words ----------------------------------------------------------------------------------------- */
+
+/* "latency 305 ns of optane.dimm (read, random): literature, mean; Izraelevitz et al.: …": what a number rests on. Cut
+ * to the room there is. */
+void weft_model_observation_text(const struct weft_model *m, const struct weft_model_observation *o, char *out,
+                                 size_t cap);
+void weft_model_condition_text(const struct weft_model *m, const struct weft_model_condition *c, char *out, size_t cap);
+void weft_model_reference_text(const struct weft_model *m, weft_model_text key, weft_model_text where, char *out,
+                               size_t cap);
 
 /* ---- Names ------------------------------------------------------------------------------------------------------- */
 

@@ -1,5 +1,5 @@
-/* Questions in SQL: the model laid out in the tables of rules.c, in memory; read-only statements with a bound on their
- * work. */
+/* Questions in SQL: the model laid out in the tables of rules.c, in memory; read-only statements with a bound
+ * on their work. */
 #include "model/model_internal.h"
 #include "model/rules.h"
 
@@ -8,9 +8,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define OPS_A_TICK   100000
-#define CELL_BYTES   (1 << 20)
-#define ARGUMENTS    8
+#define OPS_A_TICK 100000
+#define CELL_BYTES (1 << 20)
+#define ARGUMENTS  8
 
 struct weft_model_db {
     const struct weft_model *m;
@@ -28,7 +28,8 @@ struct row {
 };
 
 static void bind_text(struct row *r, const char *text) {
-    int rc = text && *text ? sqlite3_bind_text(r->s, ++r->at, text, -1, SQLITE_STATIC) : sqlite3_bind_null(r->s, ++r->at);
+    int rc = text && *text ? sqlite3_bind_text(r->s, ++r->at, text, -1, SQLITE_STATIC)
+                           : sqlite3_bind_null(r->s, ++r->at);
     if (rc && !r->rc) r->rc = rc;
 }
 static void bind_real(struct row *r, double value) {
@@ -50,7 +51,8 @@ typedef void (*fill_fn)(const struct weft_model *m, struct row *r);
 static int fill(struct weft_model_db *db, const char *table, int columns, fill_fn fn) {
     char sql[256];
     size_t len = (size_t)snprintf(sql, sizeof sql, "INSERT INTO %s VALUES(", table);
-    for (int i = 0; i < columns; i++) len += (size_t)snprintf(sql + len, sizeof sql - len, "%s?", i ? "," : "");
+    for (int i = 0; i < columns; i++)
+        len += (size_t)snprintf(sql + len, sizeof sql - len, "%s?", i ? "," : "");
     snprintf(sql + len, sizeof sql - len, ")");
     struct row r = {0};
     int rc = sqlite3_prepare_v2(db->sql, sql, -1, &r.s, NULL);
@@ -103,10 +105,12 @@ static void fill_observations(const struct weft_model *m, struct row *r) {
         bind_text(r, m->text + o->statistic);
         bind_text(r, weft_model_source_name(o->source));
         bind_int(r, o->source);
-        const weft_model_text texts[] = {o->reference, o->where,        o->tool,      o->time,      o->note,
-                                         o->when.op,   o->when.pattern, o->when.type, o->when.from, o->when.with};
+        const weft_model_text texts[] = {o->reference, o->where,    o->tool,         o->time,
+                                         o->note,      o->when.op,  o->when.pattern, o->when.type,
+                                         o->when.from, o->when.with};
         for (size_t k = 0; k < sizeof texts / sizeof *texts; k++) bind_text(r, m->text + texts[k]);
-        const double numbers[] = {o->when.size_B, o->when.stride_B, o->when.threads, o->when.load, o->when.connections};
+        const double numbers[] = {o->when.size_B, o->when.stride_B, o->when.threads, o->when.load,
+                                  o->when.connections};
         for (size_t k = 0; k < sizeof numbers / sizeof *numbers; k++) bind_real(r, numbers[k]);
         insert(r);
     }
@@ -150,7 +154,8 @@ static void fill_relations(const struct weft_model *m, struct row *r) {
     }
     for (uint32_t i = 0; i < m->entity_count; i++) {
         const struct weft_model_entity *e = &m->entities[i];
-        if (e->parent != WEFT_MODEL_NONE) relate(r, weft_model_id(m, e->parent), "contains", weft_model_id(m, i), NULL);
+        if (e->parent != WEFT_MODEL_NONE)
+            relate(r, weft_model_id(m, e->parent), "contains", weft_model_id(m, i), NULL);
         for (int k = 0; k < 2; k++)
             if (e->ends[k] != WEFT_MODEL_NONE)
                 relate(r, weft_model_id(m, i), "connects", weft_model_id(m, e->ends[k]), NULL);
@@ -192,8 +197,8 @@ static bool is_on_the_way(const struct weft_model *m, weft_model_ref e) {
            (x->kind == WEFT_MODEL_COMPUTE && strcmp(m->text + x->class_name, "nic") == 0);
 }
 
-static void put_edge(const struct weft_model *m, struct row *r, weft_model_ref a, weft_model_ref b, weft_model_ref link,
-                     const char *step) {
+static void put_edge(const struct weft_model *m, struct row *r, weft_model_ref a, weft_model_ref b,
+                     weft_model_ref link, const char *step) {
     double latency = link == WEFT_MODEL_NONE ? 0 : weft_model_value(m, link, WEFT_MODEL_LATENCY, NAN);
     double rate = link == WEFT_MODEL_NONE ? NAN : weft_model_value(m, link, WEFT_MODEL_BANDWIDTH, NAN);
     bool unknown = link != WEFT_MODEL_NONE && (isnan(latency) || isnan(rate));
@@ -226,7 +231,8 @@ static void fill_edges(const struct weft_model *m, struct row *r) {
             put_edge(m, r, e->ends[0], e->ends[1], i, "link");
             put_edge(m, r, e->ends[1], e->ends[0], i, "link");
         }
-        if (e->parent == WEFT_MODEL_NONE || !is_open(m, i) || m->entities[e->parent].kind >= WEFT_MODEL_LINK) continue;
+        if (e->parent == WEFT_MODEL_NONE || !is_open(m, i) || m->entities[e->parent].kind >= WEFT_MODEL_LINK)
+            continue;
         put_edge(m, r, i, e->parent, WEFT_MODEL_NONE, "up");
         put_edge(m, r, e->parent, i, WEFT_MODEL_NONE, "down");
     }
@@ -252,7 +258,8 @@ static void fill_roots(const struct weft_model *m, struct row *r) {
         if (e->kind == WEFT_MODEL_COMPUTE || e->kind == WEFT_MODEL_MEMORY || e->kind == WEFT_MODEL_BUFFER ||
             e->kind == WEFT_MODEL_QUEUE)
             put_root(m, r, i, i, "inside");
-        if (e->kind == WEFT_MODEL_MEMORY && e->parent != WEFT_MODEL_NONE) put_root(m, r, i, e->parent, "beside");
+        if (e->kind == WEFT_MODEL_MEMORY && e->parent != WEFT_MODEL_NONE)
+            put_root(m, r, i, e->parent, "beside");
         for (int k = 0; k < 2 && e->kind == WEFT_MODEL_LINK && e->ends[0] != WEFT_MODEL_NONE; k++) {
             put_root(m, r, i, e->ends[k], "link");
             weft_model_ref other = e->ends[1 - k];
@@ -266,12 +273,17 @@ static int fill_all(struct weft_model_db *db) {
         const char *table;
         int columns;
         fill_fn fn;
-    } tables[] = {{"entity", 10, fill_entities},     {"property", 3, fill_properties},
-                  {"observation", 25, fill_observations}, {"curve", 14, fill_curves},
-                  {"relation", 4, fill_relations},   {"reference", 5, fill_references},
-                  {"inside", 3, fill_inside},        {"edge", 10, fill_edges},
+    } tables[] = {{"entity", 10, fill_entities},
+                  {"property", 3, fill_properties},
+                  {"observation", 25, fill_observations},
+                  {"curve", 14, fill_curves},
+                  {"relation", 4, fill_relations},
+                  {"reference", 5, fill_references},
+                  {"inside", 3, fill_inside},
+                  {"edge", 10, fill_edges},
                   {"root", 3, fill_roots}};
-    int rc = sqlite3_exec(db->sql, "PRAGMA journal_mode=OFF; PRAGMA temp_store=MEMORY; BEGIN", NULL, NULL, NULL);
+    int rc =
+        sqlite3_exec(db->sql, "PRAGMA journal_mode=OFF; PRAGMA temp_store=MEMORY; BEGIN", NULL, NULL, NULL);
     if (!rc) rc = sqlite3_exec(db->sql, model_tables, NULL, NULL, NULL);
     for (size_t i = 0; !rc && i < sizeof tables / sizeof *tables; i++)
         rc = fill(db, tables[i].table, tables[i].columns, tables[i].fn);
@@ -301,7 +313,8 @@ int weft_model_db_open(const struct weft_model *m, struct weft_model_db **out) {
     if (!db) return WEFT_E_NOMEM;
     db->m = m;
     db->ticks_max = WEFT_MODEL_WORK_MAX / OPS_A_TICK;
-    if (sqlite3_open_v2(":memory:", &db->sql, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, NULL) ||
+    if (sqlite3_open_v2(":memory:", &db->sql,
+                        SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, NULL) ||
         fill_all(db)) {
         weft_model_db_close(db);
         return WEFT_E_NOMEM;
@@ -341,7 +354,8 @@ static void cell_of(sqlite3_stmt *s, int i, struct weft_model_cell *c) {
     }
 }
 
-static int answer(struct weft_model_db *db, sqlite3_stmt *s, weft_model_row_fn *fn, void *ctx, char *why, size_t cap) {
+static int answer(struct weft_model_db *db, sqlite3_stmt *s, weft_model_row_fn *fn, void *ctx, char *why,
+                  size_t cap) {
     int columns = sqlite3_column_count(s), rc = SQLITE_DONE;
     struct weft_model_cell *cells = calloc((size_t)columns + 1, sizeof *cells);
     if (!cells) return WEFT_E_NOMEM;
@@ -354,12 +368,14 @@ static int answer(struct weft_model_db *db, sqlite3_stmt *s, weft_model_row_fn *
     free(cells);
     if (!go_on) return WEFT_E_CANCELED;
     if (rc == SQLITE_DONE) return 0;
-    snprintf(why, cap, "%s", db->stopped ? "it takes too much work: ask for less, or raise the limit" : sqlite3_errmsg(db->sql));
+    snprintf(why, cap, "%s",
+             db->stopped ? "it takes too much work: ask for less, or raise the limit"
+                         : sqlite3_errmsg(db->sql));
     return db->stopped ? WEFT_E_LIMIT : rc == SQLITE_NOMEM ? WEFT_E_NOMEM : WEFT_E_INVAL;
 }
 
-static int ask(struct weft_model_db *db, const char *sql, const char *const *args, size_t count, weft_model_row_fn *fn,
-               void *ctx, char *why, size_t cap) {
+static int ask(struct weft_model_db *db, const char *sql, const char *const *args, size_t count,
+               weft_model_row_fn *fn, void *ctx, char *why, size_t cap) {
     sqlite3_stmt *s = NULL;
     const char *rest = NULL;
     db->ticks = 0;
@@ -368,9 +384,10 @@ static int ask(struct weft_model_db *db, const char *sql, const char *const *arg
     /* Some statements ask for permission only when they run. */
     bool denied = db->denied || (s && !sqlite3_stmt_readonly(s));
     if (rc || !s || denied) {
-        snprintf(why, cap, "%s", denied ? "only SELECT is allowed: questions change nothing and reach no file"
-                                 : rc   ? sqlite3_errmsg(db->sql)
-                                        : "there is no question in it");
+        snprintf(why, cap, "%s",
+                 denied ? "only SELECT is allowed: questions change nothing and reach no file"
+                 : rc   ? sqlite3_errmsg(db->sql)
+                        : "there is no question in it");
         sqlite3_finalize(s);
         return denied ? WEFT_E_ACCESS : rc == SQLITE_NOMEM ? WEFT_E_NOMEM : WEFT_E_INVAL;
     }
@@ -392,7 +409,8 @@ static int ask(struct weft_model_db *db, const char *sql, const char *const *arg
     return rc;
 }
 
-int weft_model_db_ask(struct weft_model_db *db, const char *sql, weft_model_row_fn *fn, void *ctx, char *why, size_t cap) {
+int weft_model_db_ask(struct weft_model_db *db, const char *sql, weft_model_row_fn *fn, void *ctx, char *why,
+                      size_t cap) {
     return ask(db, sql, NULL, 0, fn, ctx, why, cap);
 }
 
@@ -400,12 +418,13 @@ int weft_model_db_ask(struct weft_model_db *db, const char *sql, weft_model_row_
 static size_t split(char *text, const char **words) {
     size_t n = 0;
     char *save;
-    for (char *w = strtok_r(text, " \t\n", &save); w && n < ARGUMENTS; w = strtok_r(NULL, " \t\n", &save)) words[n++] = w;
+    for (char *w = strtok_r(text, " \t\n", &save); w && n < ARGUMENTS; w = strtok_r(NULL, " \t\n", &save))
+        words[n++] = w;
     return n;
 }
 
-static int ask_named(struct weft_model_db *db, const struct model_question *q, const char *const *args, size_t count,
-                     weft_model_row_fn *fn, void *ctx, char *why, size_t cap) {
+static int ask_named(struct weft_model_db *db, const struct model_question *q, const char *const *args,
+                     size_t count, weft_model_row_fn *fn, void *ctx, char *why, size_t cap) {
     if ((int)count < q->needed || (int)count > q->most) {
         snprintf(why, cap, "it is asked as: %s%s%s", q->name, *q->arguments ? " " : "", q->arguments);
         return WEFT_E_INVAL;
@@ -423,14 +442,16 @@ static int ask_named(struct weft_model_db *db, const struct model_question *q, c
     return ask(db, q->sql, args, count, fn, ctx, why, cap);
 }
 
-int weft_model_db_question(struct weft_model_db *db, const char *text, weft_model_row_fn *fn, void *ctx, char *why, size_t cap) {
+int weft_model_db_question(struct weft_model_db *db, const char *text, weft_model_row_fn *fn, void *ctx,
+                           char *why, size_t cap) {
     char *copy = strdup(text);
     const char *words[ARGUMENTS];
     if (!copy) return WEFT_E_NOMEM;
     size_t n = split(copy, words);
     const struct model_question *q = model_questions;
     while (q->name && (n == 0 || strcmp(q->name, words[0]) != 0)) q++;
-    int rc = q->name ? ask_named(db, q, words + 1, n - 1, fn, ctx, why, cap) : weft_model_db_ask(db, text, fn, ctx, why, cap);
+    int rc = q->name ? ask_named(db, q, words + 1, n - 1, fn, ctx, why, cap)
+                     : weft_model_db_ask(db, text, fn, ctx, why, cap);
     free(copy);
     return rc;
 }

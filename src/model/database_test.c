@@ -1,36 +1,41 @@
-/* Questions: what is closest, ways and their bottleneck, what is shared, what disagrees; and what a question may not do. */
-#include "base/test.h"
+/* Questions: what is closest, ways and their bottleneck, what is shared, what disagrees; and what a question
+ * may not do. */
 #include "base/error.h"
+#include "base/test.h"
 #include "weft/model.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-/* Two hosts of two packages: cores below a cache, memory beside them; a GPU and a NIC at package 0; a switch. */
-static const char lab[] =
-    "{\"weft_model\": 1, \"defaults\": {\"source\": \"assumed\"}, \"entities\": ["
-    "{\"id\": \"sw\", \"kind\": \"node\", \"class\": \"switch\"},"
-#define HOST(h)                                                                                                        \
-    "{\"id\": \"" h "\", \"kind\": \"node\", \"class\": \"host\"},"                                                   \
-    "{\"id\": \"" h ".p0\", \"kind\": \"node\", \"class\": \"package\", \"in\": \"" h "\"},"                          \
-    "{\"id\": \"" h ".p1\", \"kind\": \"node\", \"class\": \"package\", \"in\": \"" h "\"},"                          \
-    "{\"id\": \"" h ".upi\", \"kind\": \"link\", \"ends\": [\"" h ".p0\", \"" h ".p1\"], \"values\": {"               \
-    " \"latency\": {\"value\": 60, \"unit\": \"ns\"}, \"bandwidth\": {\"value\": 20, \"unit\": \"GB/s\"}}},"          \
-    "{\"id\": \"" h ".d0\", \"kind\": \"memory\", \"class\": \"dram\", \"in\": \"" h ".p0\", \"values\": {"           \
-    " \"latency\": [{\"value\": 80, \"unit\": \"ns\", \"source\": \"measured\"}, {\"value\": 60, \"unit\": \"ns\","   \
-    " \"source\": \"datasheet\"}], \"bandwidth\": {\"value\": 100, \"unit\": \"GB/s\"},"                             \
-    " \"leak\": {\"value\": 11, \"unit\": \"kbit/s\", \"source\": \"literature\"}}},"                                 \
-    "{\"id\": \"" h ".d1\", \"kind\": \"memory\", \"class\": \"dram\", \"in\": \"" h ".p1\", \"values\": {"           \
-    " \"latency\": {\"value\": 80, \"unit\": \"ns\"}, \"bandwidth\": {\"value\": 100, \"unit\": \"GB/s\"}}},"         \
-    "{\"id\": \"" h ".l3\", \"kind\": \"buffer\", \"class\": \"cache\", \"in\": \"" h ".p0\"},"                       \
-    "{\"id\": \"" h ".c0\", \"kind\": \"compute\", \"class\": \"core\", \"in\": \"" h ".l3\"},"                       \
-    "{\"id\": \"" h ".c1\", \"kind\": \"compute\", \"class\": \"core\", \"in\": \"" h ".l3\"},"                       \
-    "{\"id\": \"" h ".c2\", \"kind\": \"compute\", \"class\": \"core\", \"in\": \"" h ".p1\"},"                       \
-    "{\"id\": \"" h ".gpu\", \"kind\": \"compute\", \"class\": \"gpu\", \"in\": \"" h "\"},"                          \
-    "{\"id\": \"" h ".pcie\", \"kind\": \"link\", \"ends\": [\"" h ".gpu\", \"" h ".p0\"], \"values\": {"             \
-    " \"latency\": {\"value\": 500, \"unit\": \"ns\"}, \"bandwidth\": {\"value\": 12, \"unit\": \"GB/s\"}}},"         \
-    "{\"id\": \"" h ".net\", \"kind\": \"link\", \"class\": \"network\", \"ends\": [\"" h "\", \"sw\"], \"values\": {"\
+/* Two hosts of two packages: cores below a cache, memory beside them; a GPU and a NIC at package 0; a switch.
+ */
+static const char lab[] = "{\"weft_model\": 1, \"defaults\": {\"source\": \"assumed\"}, \"entities\": ["
+                          "{\"id\": \"sw\", \"kind\": \"node\", \"class\": \"switch\"},"
+#define HOST(h)                                                                                              \
+    "{\"id\": \"" h "\", \"kind\": \"node\", \"class\": \"host\"},"                                          \
+    "{\"id\": \"" h ".p0\", \"kind\": \"node\", \"class\": \"package\", \"in\": \"" h "\"},"                 \
+    "{\"id\": \"" h ".p1\", \"kind\": \"node\", \"class\": \"package\", \"in\": \"" h "\"},"                 \
+    "{\"id\": \"" h ".upi\", \"kind\": \"link\", \"ends\": [\"" h ".p0\", \"" h ".p1\"], \"values\": {"      \
+    " \"latency\": {\"value\": 60, \"unit\": \"ns\"}, \"bandwidth\": {\"value\": 20, \"unit\": \"GB/s\"}}}," \
+    "{\"id\": \"" h ".d0\", \"kind\": \"memory\", \"class\": \"dram\", \"in\": \"" h ".p0\", \"values\": {"  \
+    " \"latency\": [{\"value\": 80, \"unit\": \"ns\", \"source\": \"measured\"}, {\"value\": 60, \"unit\": " \
+    "\"ns\","                                                                                                \
+    " \"source\": \"datasheet\"}], \"bandwidth\": {\"value\": 100, \"unit\": \"GB/s\"},"                     \
+    " \"leak\": {\"value\": 11, \"unit\": \"kbit/s\", \"source\": \"literature\"}}},"                        \
+    "{\"id\": \"" h ".d1\", \"kind\": \"memory\", \"class\": \"dram\", \"in\": \"" h ".p1\", \"values\": {"  \
+    " \"latency\": {\"value\": 80, \"unit\": \"ns\"}, \"bandwidth\": {\"value\": 100, \"unit\": "            \
+    "\"GB/s\"}}},"                                                                                           \
+    "{\"id\": \"" h ".l3\", \"kind\": \"buffer\", \"class\": \"cache\", \"in\": \"" h ".p0\"},"              \
+    "{\"id\": \"" h ".c0\", \"kind\": \"compute\", \"class\": \"core\", \"in\": \"" h ".l3\"},"              \
+    "{\"id\": \"" h ".c1\", \"kind\": \"compute\", \"class\": \"core\", \"in\": \"" h ".l3\"},"              \
+    "{\"id\": \"" h ".c2\", \"kind\": \"compute\", \"class\": \"core\", \"in\": \"" h ".p1\"},"              \
+    "{\"id\": \"" h ".gpu\", \"kind\": \"compute\", \"class\": \"gpu\", \"in\": \"" h "\"},"                 \
+    "{\"id\": \"" h ".pcie\", \"kind\": \"link\", \"ends\": [\"" h ".gpu\", \"" h ".p0\"], \"values\": {"    \
+    " \"latency\": {\"value\": 500, \"unit\": \"ns\"}, \"bandwidth\": {\"value\": 12, \"unit\": "            \
+    "\"GB/s\"}}},"                                                                                           \
+    "{\"id\": \"" h ".net\", \"kind\": \"link\", \"class\": \"network\", \"ends\": [\"" h                    \
+    "\", \"sw\"], \"values\": {"                                                                             \
     " \"latency\": {\"value\": 1, \"unit\": \"us\"}, \"bandwidth\": {\"value\": 1, \"unit\": \"Gbit/s\"}}}"
     HOST("a") "," HOST("b") "]}";
 
@@ -66,7 +71,8 @@ static struct lab open_text(const char *text) {
     struct lab l;
     struct weft_model_fault f;
     assert_int_equal(weft_model_create(&l.m), 0);
-    if (weft_model_parse(l.m, text, strlen(text), "lab", &f)) fail_msg("%u: %s: %s", f.line, f.path, f.reason);
+    if (weft_model_parse(l.m, text, strlen(text), "lab", &f))
+        fail_msg("%u: %s: %s", f.line, f.path, f.reason);
     assert_int_equal(weft_model_db_open(l.m, &l.db), 0);
     return l;
 }
@@ -102,8 +108,7 @@ static void paths__each_with_its_bottleneck(void **state) {
     struct lab l = open_text(lab);
     struct answer *a = ask(&l, "paths a.gpu b.d0");
     assert_true(a->count >= 1);
-    assert_string_equal(a->rows[0],
-                        "2.58e-06|1.25e+08|a.net|0|6|a.gpu > a.p0 > a > sw > b > b.p0 > b.d0|");
+    assert_string_equal(a->rows[0], "2.58e-06|1.25e+08|a.net|0|6|a.gpu > a.p0 > a > sw > b > b.p0 > b.d0|");
     for (int i = 0; i < a->count; i++) { /* nobody passes by the link between the packages */
         assert_null(strstr(a->rows[i], "p0 > a > a.p1"));
         assert_null(strstr(a->rows[i], "p1 > b > b.p0"));
@@ -148,7 +153,8 @@ static void leaks__give_no_share_constraints(void **state) {
 
 static void sql__the_best_observation(void **state) {
     struct lab l = open_text(lab);
-    struct answer *a = ask(&l, "SELECT value, source FROM best WHERE entity = 'a.d0' AND attribute = 'latency'");
+    struct answer *a =
+        ask(&l, "SELECT value, source FROM best WHERE entity = 'a.d0' AND attribute = 'latency'");
     assert_string_equal(a->rows[0], "8e-08|measured|");
     a = ask(&l, "SELECT latency_s FROM entity WHERE id = 'a.d0'");
     assert_string_equal(a->rows[0], "8e-08|");
@@ -193,24 +199,30 @@ static void question__too_much_work_is_stopped(void **state) {
     struct answer a = {0};
     char why[300] = "";
     weft_model_db_limit(l.db, 3000000);
-    const char *endless = "WITH RECURSIVE t(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM t) SELECT count(*) FROM t";
+    const char *endless =
+        "WITH RECURSIVE t(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM t) SELECT count(*) FROM t";
     assert_int_equal(weft_model_db_question(l.db, endless, keep, &a, why, sizeof why), WEFT_E_LIMIT);
     assert_int_equal(a.count, 0);
     assert_int_equal(ask(&l, "SELECT 1")->count, 1); /* the next one is asked afresh */
     close_lab(&l);
 }
 
-/* A cluster of 256 nodes behind one switch: the questions must not take more work than that of some milliseconds. */
+/* A cluster of 256 nodes behind one switch: the questions must not take more work than that of some
+ * milliseconds. */
 static void question__a_cluster_of_256_nodes(void **state) {
     char *text = NULL;
     size_t len;
     FILE *f = open_memstream(&text, &len);
-    fputs("{\"weft_model\": 1, \"defaults\": {\"source\": \"assumed\"}, \"entities\": [{\"id\": \"sw\", \"kind\": \"node\"}", f);
+    fputs("{\"weft_model\": 1, \"defaults\": {\"source\": \"assumed\"}, \"entities\": [{\"id\": \"sw\", "
+          "\"kind\": \"node\"}",
+          f);
     for (int i = 0; i < 256; i++)
         fprintf(f,
-                ",{\"id\": \"n%d\", \"kind\": \"node\"},{\"id\": \"n%d.d\", \"kind\": \"memory\", \"in\": \"n%d\","
+                ",{\"id\": \"n%d\", \"kind\": \"node\"},{\"id\": \"n%d.d\", \"kind\": \"memory\", \"in\": "
+                "\"n%d\","
                 "\"values\": {\"latency\": {\"value\": 80, \"unit\": \"ns\"}}},"
-                "{\"id\": \"n%d.gpu\", \"kind\": \"compute\", \"in\": \"n%d\"},{\"id\": \"n%d.l\", \"kind\": \"link\","
+                "{\"id\": \"n%d.gpu\", \"kind\": \"compute\", \"in\": \"n%d\"},{\"id\": \"n%d.l\", \"kind\": "
+                "\"link\","
                 "\"ends\": [\"n%d\", \"sw\"], \"values\": {\"latency\": {\"value\": 1, \"unit\": \"us\"}}}",
                 i, i, i, i, i, i, i);
     fputs("]}", f);

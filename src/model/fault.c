@@ -70,7 +70,8 @@ static bool enter(struct walk *w, const struct at *step) {
         if (step->key) {
             const char *key = w->p + 1;
             string_end(w);
-            bool same = (size_t)(w->p - key) == strlen(step->key) + 1 && memcmp(key, step->key, strlen(step->key)) == 0;
+            bool same = (size_t)(w->p - key) == strlen(step->key) + 1 &&
+                        memcmp(key, step->key, strlen(step->key)) == 0;
             blanks(w);
             if (same) return true;
         } else if (i == step->index)
@@ -117,7 +118,8 @@ bool read_unknown(struct reader *r, const struct at *at, const char *what, const
     size_t len = 0;
     for (size_t i = 0; list[i]; i++) {
         weft_nearest_offer(&nearest, list[i]);
-        if (len < sizeof all) len += (size_t)snprintf(all + len, sizeof all - len, "%s%s", i ? ", " : "", list[i]);
+        if (len < sizeof all)
+            len += (size_t)snprintf(all + len, sizeof all - len, "%s%s", i ? ", " : "", list[i]);
     }
     if (len >= sizeof all) strcpy(all + sizeof all - 4, "...");
     if (!*all) return read_fault(r, at, "unknown %s \"%.60s\": there is none here", what, name);

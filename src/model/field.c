@@ -8,8 +8,8 @@
 #define TEXT_MAX 4096
 
 static const char *type_name(const json_t *j) {
-    static const char *const names[] = {"an object", "an array", "a string", "an integer", "a real number",
-                                        "true",      "false",    "null"};
+    static const char *const names[] = {"an object",     "an array", "a string", "an integer",
+                                        "a real number", "true",     "false",    "null"};
     return names[json_typeof(j)];
 }
 
@@ -89,7 +89,8 @@ bool read_word(struct reader *r, const struct at *up, const json_t *j, const cha
     const char *list[WORDS_MAX + 1], *wanted = weft_model_string(r->m, word);
     snprintf(copy, sizeof copy, "%s", words);
     size_t n = 0;
-    for (char *w = strtok_r(copy, " ", &save); w && n < WORDS_MAX; w = strtok_r(NULL, " ", &save)) list[n++] = w;
+    for (char *w = strtok_r(copy, " ", &save); w && n < WORDS_MAX; w = strtok_r(NULL, " ", &save))
+        list[n++] = w;
     list[n] = NULL;
     for (size_t i = 0; i < n; i++)
         if (strcmp(list[i], wanted) == 0) return (*out = word, true);

@@ -1,4 +1,5 @@
-/* Model files: what is right is read and written back without loss, what is wrong is refused with place and reason. */
+/* Model files: what is right is read and written back without loss, what is wrong is refused with place and
+ * reason. */
 #include "base/test.h"
 #include "model/model_internal.h"
 
@@ -10,34 +11,44 @@
 
 static const char whole[] =
     "{\"weft_model\": 1, \"name\": \"all\", \"note\": \"said \\\"so\\\"\",\n"
-    " \"references\": {\"p20\": {\"title\": \"A paper\", \"authors\": \"A. Author\", \"year\": 2020, \"url\": \"https://x.y\"}},\n"
+    " \"references\": {\"p20\": {\"title\": \"A paper\", \"authors\": \"A. Author\", \"year\": 2020, "
+    "\"url\": \"https://x.y\"}},\n"
     " \"defaults\": {\"source\": \"datasheet\", \"ref\": \"p20\"},\n"
     " \"entities\": [\n"
-    "  {\"id\": \"n0\", \"kind\": \"node\", \"class\": \"host\", \"properties\": {\"kernel\": \"6.1\", \"x_rack\": \"7\"}},\n"
+    "  {\"id\": \"n0\", \"kind\": \"node\", \"class\": \"host\", \"properties\": {\"kernel\": \"6.1\", "
+    "\"x_rack\": \"7\"}},\n"
     "  {\"id\": \"d\", \"kind\": \"memory\", \"class\": \"nvm\", \"in\": \"n0\", \"note\": \"ü\",\n"
     "   \"properties\": {\"persistent\": true},\n"
     "   \"values\": {\"capacity\": {\"value\": 128, \"unit\": \"GiB\"},\n"
-    "     \"latency\": [{\"value\": 0.1, \"unit\": \"us\", \"interval\": [0.09, 0.13], \"n\": 7, \"statistic\": \"median\",\n"
+    "     \"latency\": [{\"value\": 0.1, \"unit\": \"us\", \"interval\": [0.09, 0.13], \"n\": 7, "
+    "\"statistic\": \"median\",\n"
     "        \"source\": \"measured\", \"tool\": \"t\", \"time\": \"2026-11-27\", \"where\": \"Fig. 3\",\n"
-    "        \"when\": {\"op\": \"read\", \"pattern\": \"random\", \"size_B\": 64, \"threads\": 1, \"load\": 0.3,\n"
-    "                   \"from\": \"n0\", \"type\": \"int32\", \"with\": \"cold\", \"stride_B\": 256, \"connections\": 2}},\n"
+    "        \"when\": {\"op\": \"read\", \"pattern\": \"random\", \"size_B\": 64, \"threads\": 1, \"load\": "
+    "0.3,\n"
+    "                   \"from\": \"n0\", \"type\": \"int32\", \"with\": \"cold\", \"stride_B\": 256, "
+    "\"connections\": 2}},\n"
     "       {\"value\": 305.3, \"unit\": \"ns\", \"source\": \"literature\", \"note\": \"n\"}]},\n"
-    "   \"curves\": {\"latency\": [{\"over\": \"size\", \"over_unit\": \"KiB\", \"form\": \"tier\", \"unit\": \"ns\",\n"
-    "        \"parameters\": {\"base\": 170.1, \"tiers\": [[16, 90.7], [16384, 40]]}, \"domain\": [1, 65536],\n"
+    "   \"curves\": {\"latency\": [{\"over\": \"size\", \"over_unit\": \"KiB\", \"form\": \"tier\", "
+    "\"unit\": \"ns\",\n"
+    "        \"parameters\": {\"base\": 170.1, \"tiers\": [[16, 90.7], [16384, 40]]}, \"domain\": [1, "
+    "65536],\n"
     "        \"fit_error\": 0.001, \"held_out_error\": 0.015}],\n"
     "     \"bandwidth\": {\"over\": \"threads\", \"form\": \"saturating\", \"unit\": \"GB/s\",\n"
     "        \"parameters\": {\"a\": 0, \"b\": 2.1, \"c\": 6.6}}}},\n"
     "  {\"id\": \"c\", \"kind\": \"compute\", \"class\": \"core\", \"in\": \"n0\"},\n"
     "  {\"id\": \"l\", \"kind\": \"link\", \"class\": \"membus\", \"in\": \"n0\", \"ends\": [\"c\", \"d\"],\n"
     "   \"properties\": {\"arbitration\": \"rr\"}}],\n"
-    " \"relations\": [{\"from\": \"c\", \"relation\": \"shares\", \"to\": \"d\", \"domain\": \"bandwidth\"}],\n"
-    " \"observations\": [{\"entity\": \"c\", \"attribute\": \"clock\", \"value\": 2.7, \"unit\": \"GHz\"}]}\n";
+    " \"relations\": [{\"from\": \"c\", \"relation\": \"shares\", \"to\": \"d\", \"domain\": "
+    "\"bandwidth\"}],\n"
+    " \"observations\": [{\"entity\": \"c\", \"attribute\": \"clock\", \"value\": 2.7, \"unit\": "
+    "\"GHz\"}]}\n";
 
 static struct weft_model *read_right(const char *text) {
     struct weft_model *m;
     struct weft_model_fault f;
     assert_int_equal(weft_model_create(&m), 0);
-    if (weft_model_parse(m, text, strlen(text), "t.json", &f)) fail_msg("%s:%u: %s: %s", f.file, f.line, f.path, f.reason);
+    if (weft_model_parse(m, text, strlen(text), "t.json", &f))
+        fail_msg("%s:%u: %s: %s", f.file, f.line, f.path, f.reason);
     return m;
 }
 
@@ -65,7 +76,8 @@ static void parse__a_whole_file(void **state) {
     assert_true(weft_model_value(m, c, WEFT_MODEL_CLOCK, 0) == 2.7 * 1e9);
     const struct weft_model_curve *tier = weft_model_find_curve(m, d, WEFT_MODEL_LATENCY, "size");
     assert_float_equal(weft_model_curve_at(m, tier, 32768), 170.1e-9 + 45.35e-9, 1e-15);
-    assert_float_equal(weft_model_curve_at(m, weft_model_find_curve(m, d, WEFT_MODEL_BANDWIDTH, "threads"), 9), 6.6e9, 1);
+    assert_float_equal(
+        weft_model_curve_at(m, weft_model_find_curve(m, d, WEFT_MODEL_BANDWIDTH, "threads"), 9), 6.6e9, 1);
     assert_int_equal(m->relations[0].type, WEFT_MODEL_SHARES);
     weft_model_destroy(m);
 }
@@ -146,12 +158,14 @@ static const struct wrong {
      "did you mean \"memory\""},
     {"{\"weft_model\": 1, \"entities\": [\n{\"id\": \"a\", \"kind\": \"memory\", \"class\": \"cache\"}]}", 2,
      "$.entities[0].class", "there are: dram"},
-    {"{\"weft_model\": 1, \"entities\": [\n{\"id\": \"a\", \"kind\": \"node\"},\n{\"id\": \"a\", \"kind\": \"node\"}]}", 3,
-     "$.entities[1].id", "two entities \"a\""},
-    {"{\"weft_model\": 1, \"entities\": [{\"id\": \"../a\", \"kind\": \"node\"}]}", 1, "$.entities[0].id", "an id is"},
+    {"{\"weft_model\": 1, \"entities\": [\n{\"id\": \"a\", \"kind\": \"node\"},\n{\"id\": \"a\", \"kind\": "
+     "\"node\"}]}",
+     3, "$.entities[1].id", "two entities \"a\""},
+    {"{\"weft_model\": 1, \"entities\": [{\"id\": \"../a\", \"kind\": \"node\"}]}", 1, "$.entities[0].id",
+     "an id is"},
     {"{\"weft_model\": 1, \"entities\": [{\"kind\": \"node\"}]}", 1, "$.entities[0]", "\"id\" is missing"},
-    {"{\"weft_model\": 1, \"entities\": [{\"id\": \"a\", \"kind\": \"node\", \"in\": \"b\"}]}", 1, "$.entities[0].in",
-     "no entity \"b\""},
+    {"{\"weft_model\": 1, \"entities\": [{\"id\": \"a\", \"kind\": \"node\", \"in\": \"b\"}]}", 1,
+     "$.entities[0].in", "no entity \"b\""},
     {"{\"weft_model\": 1, \"entities\": [\n{\"id\": \"a\", \"kind\": \"node\",\n\"in\": \"b\"},\n"
      "{\"id\": \"b\", \"kind\": \"node\", \"in\": \"a\"}]}",
      3, "$.entities[0].in", "contained in itself"},
@@ -170,18 +184,24 @@ static const struct wrong {
     {"{\"weft_model\": 1, \"entities\": [{\"id\": \"a\", \"kind\": \"node\"},"
      "{\"id\": \"x\", \"kind\": \"access\", \"ends\": [\"a\", \"a\"]}]}",
      1, "$.entities[1].ends[0]", "a node cannot be this end of an access"},
-    {"{\"weft_model\": 1, \"entities\": [{\"id\": \"a\", \"kind\": \"node\", \"ends\": []}]}", 1, "$.entities[0].ends",
-     "a node has no ends"},
-    {"{\"weft_model\": 1, \"entities\": [{\"id\": \"a\", \"kind\": \"memory\", \"properties\": {\"persistant\": true}}]}", 1,
-     "$.entities[0].properties.persistant", "did you mean \"persistent\""},
-    {"{\"weft_model\": 1, \"entities\": [{\"id\": \"a\", \"kind\": \"memory\", \"properties\": {\"persistent\": 1}}]}", 1,
-     "$.entities[0].properties.persistent", "true or false"},
+    {"{\"weft_model\": 1, \"entities\": [{\"id\": \"a\", \"kind\": \"node\", \"ends\": []}]}", 1,
+     "$.entities[0].ends", "a node has no ends"},
+    {"{\"weft_model\": 1, \"entities\": [{\"id\": \"a\", \"kind\": \"memory\", \"properties\": "
+     "{\"persistant\": true}}]}",
+     1, "$.entities[0].properties.persistant", "did you mean \"persistent\""},
+    {"{\"weft_model\": 1, \"entities\": [{\"id\": \"a\", \"kind\": \"memory\", \"properties\": "
+     "{\"persistent\": 1}}]}",
+     1, "$.entities[0].properties.persistent", "true or false"},
     {"{\"weft_model\": 1, \"relations\": [{\"from\": \"a\", \"relation\": \"shares\", \"to\": \"b\"}]}", 1,
      "$.relations[0].from", "no entity"},
-    {"{\"weft_model\": 1, \"observations\": [{\"value\": 1}]}", 1, "$.observations[0]", "\"entity\" is missing"},
-    {"{\"weft_model\": 1, \"use\": [{\"model\": \"../../etc/passwd\", \"as\": \"a\"}]}", 1, "$.use[0].model", "without a path"},
-    {"{\"weft_model\": 1, \"use\": [{\"model\": \"nobody-has-this\", \"as\": \"a\"}]}", 1, "$.use[0].model", "no such thing"},
-    {"{\"weft_model\": 1, \"use\": [{\"model\": \"x\", \"as\": \"a\", \"copies\": 0}]}", 1, "$.use[0].copies", "range"},
+    {"{\"weft_model\": 1, \"observations\": [{\"value\": 1}]}", 1, "$.observations[0]",
+     "\"entity\" is missing"},
+    {"{\"weft_model\": 1, \"use\": [{\"model\": \"../../etc/passwd\", \"as\": \"a\"}]}", 1, "$.use[0].model",
+     "without a path"},
+    {"{\"weft_model\": 1, \"use\": [{\"model\": \"nobody-has-this\", \"as\": \"a\"}]}", 1, "$.use[0].model",
+     "no such thing"},
+    {"{\"weft_model\": 1, \"use\": [{\"model\": \"x\", \"as\": \"a\", \"copies\": 0}]}", 1, "$.use[0].copies",
+     "range"},
     {"{\"weft_model\": 1, \"defaults\": {\"ref\": \"q\"}}", 1, "$.defaults.ref", "among the references"},
 };
 
@@ -189,40 +209,56 @@ static const struct wrong {
 static const struct wrong values[] = {
     {"{\"value\": 1, \"source\": \"os\"}", 1, ".latency", "\"unit\" is missing"},
     {"{\"value\": 1, \"unit\": \"nsec\", \"source\": \"os\"}", 1, ".latency.unit", "unknown unit \"nsec\""},
-    {"{\"value\": 1, \"unit\": \"GB\", \"source\": \"os\"}", 1, ".latency.unit", "latency is not measured in GB, but in s"},
+    {"{\"value\": 1, \"unit\": \"GB\", \"source\": \"os\"}", 1, ".latency.unit",
+     "latency is not measured in GB, but in s"},
     {"{\"value\": -1, \"unit\": \"ns\", \"source\": \"os\"}", 1, ".latency.value", "negative: -1"},
-    {"{\"value\": \"1\", \"unit\": \"ns\", \"source\": \"os\"}", 1, ".latency.value", "a number is wanted, not a string"},
+    {"{\"value\": \"1\", \"unit\": \"ns\", \"source\": \"os\"}", 1, ".latency.value",
+     "a number is wanted, not a string"},
     {"{\"value\": 1, \"unit\": \"ns\"}", 1, ".latency", "where does the number come from"},
-    {"{\"value\": 1, \"unit\": \"ns\", \"source\": \"hearsay\"}", 1, ".latency.source", "there are: measured"},
-    {"{\"value\": 1, \"unit\": \"ns\", \"source\": \"os\", \"ref\": \"q\"}", 1, ".latency.ref", "among the references"},
-    {"{\"value\": 1, \"unit\": \"ns\", \"source\": \"os\", \"interval\": [2, 1]}", 1, ".latency.interval", "from 2 to 1"},
+    {"{\"value\": 1, \"unit\": \"ns\", \"source\": \"hearsay\"}", 1, ".latency.source",
+     "there are: measured"},
+    {"{\"value\": 1, \"unit\": \"ns\", \"source\": \"os\", \"ref\": \"q\"}", 1, ".latency.ref",
+     "among the references"},
+    {"{\"value\": 1, \"unit\": \"ns\", \"source\": \"os\", \"interval\": [2, 1]}", 1, ".latency.interval",
+     "from 2 to 1"},
     {"{\"value\": 1, \"unit\": \"ns\", \"source\": \"os\", \"n\": 0}", 1, ".latency.n", "range"},
-    {"{\"value\": 1, \"unit\": \"ns\", \"source\": \"os\", \"time\": \"today\"}", 1, ".latency.time", "a time as in"},
-    {"{\"value\": 1, \"unit\": \"ns\", \"source\": \"os\", \"when\": {\"load\": 2}}", 1, ".latency.when.load", "range"},
-    {"{\"value\": 1, \"unit\": \"ns\", \"source\": \"os\", \"when\": {\"from\": \"q\"}}", 1, ".latency.when.from", "no entity"},
-    {"{\"value\": 1, \"unit\": \"ns\", \"source\": \"os\",\n\"when\": {\"pattern\": \"zigzag\"}}", 2, ".latency.when.pattern",
-     "there are: sequential"},
-    {"{\"value\": 1e308, \"unit\": \"s\", \"source\": \"os\", \"vlue\": 1}", 1, ".latency.vlue", "did you mean \"value\""},
+    {"{\"value\": 1, \"unit\": \"ns\", \"source\": \"os\", \"time\": \"today\"}", 1, ".latency.time",
+     "a time as in"},
+    {"{\"value\": 1, \"unit\": \"ns\", \"source\": \"os\", \"when\": {\"load\": 2}}", 1, ".latency.when.load",
+     "range"},
+    {"{\"value\": 1, \"unit\": \"ns\", \"source\": \"os\", \"when\": {\"from\": \"q\"}}", 1,
+     ".latency.when.from", "no entity"},
+    {"{\"value\": 1, \"unit\": \"ns\", \"source\": \"os\",\n\"when\": {\"pattern\": \"zigzag\"}}", 2,
+     ".latency.when.pattern", "there are: sequential"},
+    {"{\"value\": 1e308, \"unit\": \"s\", \"source\": \"os\", \"vlue\": 1}", 1, ".latency.vlue",
+     "did you mean \"value\""},
     {"[]", 1, ".latency", "at least 1"},
     {"7", 1, ".latency", "an object is wanted"},
 };
 
 static const struct wrong curves[] = {
     {"{\"form\": \"constant\"}", 1, ".latency", "\"over\" is missing"},
-    {"{\"over\": \"size\", \"form\": \"constant\", \"unit\": \"ns\"}", 1, ".latency", "\"over_unit\" is missing"},
-    {"{\"over\": \"threads\", \"form\": \"cubic\", \"unit\": \"ns\", \"source\": \"os\"}", 1, ".latency.form", "unknown form"},
-    {"{\"over\": \"threads\", \"form\": \"affine\", \"unit\": \"ns\", \"source\": \"os\", \"parameters\": {\"a\": 1}}", 1,
-     ".latency.parameters", "\"b\" is missing"},
-    {"{\"over\": \"threads\", \"form\": \"affine\", \"unit\": \"ns\", \"source\": \"os\", \"parameters\": {\"a\": 1, \"b\": 1, \"c\": 1}}",
+    {"{\"over\": \"size\", \"form\": \"constant\", \"unit\": \"ns\"}", 1, ".latency",
+     "\"over_unit\" is missing"},
+    {"{\"over\": \"threads\", \"form\": \"cubic\", \"unit\": \"ns\", \"source\": \"os\"}", 1, ".latency.form",
+     "unknown form"},
+    {"{\"over\": \"threads\", \"form\": \"affine\", \"unit\": \"ns\", \"source\": \"os\", \"parameters\": "
+     "{\"a\": 1}}",
+     1, ".latency.parameters", "\"b\" is missing"},
+    {"{\"over\": \"threads\", \"form\": \"affine\", \"unit\": \"ns\", \"source\": \"os\", \"parameters\": "
+     "{\"a\": 1, \"b\": 1, \"c\": 1}}",
      1, ".latency.parameters.c", "unknown field"},
-    {"{\"over\": \"threads\", \"form\": \"table\", \"unit\": \"ns\", \"source\": \"os\", \"parameters\": {\"points\": [[1, 1], [1, 2]]}}",
+    {"{\"over\": \"threads\", \"form\": \"table\", \"unit\": \"ns\", \"source\": \"os\", \"parameters\": "
+     "{\"points\": [[1, 1], [1, 2]]}}",
      1, ".latency.parameters.points[1]", "does not rise"},
-    {"{\"over\": \"threads\", \"form\": \"table\", \"unit\": \"ns\", \"source\": \"os\", \"parameters\": {\"points\": [[1]]}}", 1,
-     ".latency.parameters.points[0]", "2 items are wanted"},
-    {"{\"over\": \"threads\", \"form\": \"tier\", \"unit\": \"ns\", \"source\": \"os\", \"parameters\": {\"base\": 1, \"tiers\": [[0, 1]]}}",
+    {"{\"over\": \"threads\", \"form\": \"table\", \"unit\": \"ns\", \"source\": \"os\", \"parameters\": "
+     "{\"points\": [[1]]}}",
+     1, ".latency.parameters.points[0]", "2 items are wanted"},
+    {"{\"over\": \"threads\", \"form\": \"tier\", \"unit\": \"ns\", \"source\": \"os\", \"parameters\": "
+     "{\"base\": 1, \"tiers\": [[0, 1]]}}",
      1, ".latency.parameters.tiers[0]", "not above zero"},
-    {"{\"over\": \"threads\", \"form\": \"constant\", \"unit\": \"ns\", \"parameters\": {\"a\": 1}}", 1, ".latency",
-     "where does the curve come from"},
+    {"{\"over\": \"threads\", \"form\": \"constant\", \"unit\": \"ns\", \"parameters\": {\"a\": 1}}", 1,
+     ".latency", "where does the curve come from"},
 };
 
 static void check_refused(const char *text, const struct wrong *w, const char *path) {
@@ -232,8 +268,8 @@ static void check_refused(const char *text, const struct wrong *w, const char *p
     m->hidden->folder = NULL;
     assert_int_equal(weft_model_parse(m, text, strlen(text), "t.json", &f), WEFT_E_INVAL);
     if (!strstr(f.reason, w->reason) || strcmp(f.path, path) != 0 || f.line != w->line)
-        fail_msg("%s\n gives line %u, %s: %s\n not line %u, %s: %s", text, f.line, f.path, f.reason, w->line, path,
-                 w->reason);
+        fail_msg("%s\n gives line %u, %s: %s\n not line %u, %s: %s", text, f.line, f.path, f.reason, w->line,
+                 path, w->reason);
     assert_string_equal(f.file, "t.json");
     assert_int_equal(m->entity_count + m->observation_count + m->reference_count + m->relation_count, 0);
     assert_int_equal(weft_model_find(m, "a"), WEFT_MODEL_NONE);
@@ -241,12 +277,15 @@ static void check_refused(const char *text, const struct wrong *w, const char *p
 }
 
 static void parse__wrong_files_are_refused_with_the_place(void **state) {
-    for (size_t i = 0; i < sizeof wrongs / sizeof *wrongs; i++) check_refused(wrongs[i].text, &wrongs[i], wrongs[i].path);
+    for (size_t i = 0; i < sizeof wrongs / sizeof *wrongs; i++)
+        check_refused(wrongs[i].text, &wrongs[i], wrongs[i].path);
 }
 
 static void refused_within(const struct wrong *w, const char *key) {
     char text[1024], path[256];
-    snprintf(text, sizeof text, "{\"weft_model\": 1, \"entities\": [{\"id\": \"a\", \"kind\": \"memory\", \"%s\": {\"latency\": %s}}]}",
+    snprintf(text, sizeof text,
+             "{\"weft_model\": 1, \"entities\": [{\"id\": \"a\", \"kind\": \"memory\", \"%s\": {\"latency\": "
+             "%s}}]}",
              key, w->text);
     snprintf(path, sizeof path, "$.entities[0].%s%s", key, w->path);
     check_refused(text, w, path);
@@ -274,9 +313,11 @@ static void parse__a_wrong_file_leaves_the_model_as_it_was(void **state) {
     struct weft_model *m = read_right(whole);
     struct weft_model_fault f;
     char *before = written(m);
-    const char *bad = "{\"weft_model\": 1, \"entities\": [{\"id\": \"new\", \"kind\": \"node\"}],"
-                      "\"observations\": [{\"entity\": \"d\", \"attribute\": \"latency\", \"value\": 3, \"unit\": \"ns\","
-                      " \"source\": \"os\"}], \"relations\": [{\"from\": \"new\", \"relation\": \"backs\", \"to\": \"no\"}]}";
+    const char *bad =
+        "{\"weft_model\": 1, \"entities\": [{\"id\": \"new\", \"kind\": \"node\"}],"
+        "\"observations\": [{\"entity\": \"d\", \"attribute\": \"latency\", \"value\": 3, \"unit\": \"ns\","
+        " \"source\": \"os\"}], \"relations\": [{\"from\": \"new\", \"relation\": \"backs\", \"to\": "
+        "\"no\"}]}";
     assert_int_equal(weft_model_parse(m, bad, strlen(bad), "t.json", &f), WEFT_E_INVAL);
     char *after = written(m);
     assert_string_equal(before, after);
@@ -289,8 +330,9 @@ static void parse__a_wrong_file_leaves_the_model_as_it_was(void **state) {
 static void parse__a_second_file_adds_observations(void **state) {
     struct weft_model *m = read_right(whole);
     struct weft_model_fault f;
-    const char *more = "{\"weft_model\": 1, \"observations\": [{\"entity\": \"d\", \"attribute\": \"capacity\","
-                       " \"value\": 126, \"unit\": \"GiB\", \"source\": \"measured\"}]}";
+    const char *more =
+        "{\"weft_model\": 1, \"observations\": [{\"entity\": \"d\", \"attribute\": \"capacity\","
+        " \"value\": 126, \"unit\": \"GiB\", \"source\": \"measured\"}]}";
     assert_int_equal(weft_model_parse(m, more, strlen(more), "t.json", &f), 0);
     weft_model_ref d = weft_model_find(m, "d");
     assert_true(weft_model_value(m, d, WEFT_MODEL_CAPACITY, 0) == 126.0 * 1024 * 1024 * 1024);
@@ -320,9 +362,10 @@ static void use__parts_under_names_of_their_own(void **state) {
              "{\"weft_model\": 1, \"references\": {\"p\": {\"title\": \"T\"}}, \"entities\": ["
              "{\"id\": \"m\", \"kind\": \"memory\"}, {\"id\": \"b\", \"kind\": \"buffer\", \"in\": \"m\"}],"
              "\"relations\": [{\"from\": \"m\", \"relation\": \"backs\", \"to\": \"b\"}]}");
-    put_file(dir, "host.json",
-             "{\"weft_model\": 1, \"use\": [{\"model\": \"dimm\", \"as\": \"p\", \"in\": \"n\", \"copies\": 3}],"
-             "\"entities\": [{\"id\": \"n\", \"kind\": \"node\"}]}");
+    put_file(
+        dir, "host.json",
+        "{\"weft_model\": 1, \"use\": [{\"model\": \"dimm\", \"as\": \"p\", \"in\": \"n\", \"copies\": 3}],"
+        "\"entities\": [{\"id\": \"n\", \"kind\": \"node\"}]}");
     put_file(dir, "self.json", "{\"weft_model\": 1, \"use\": [{\"model\": \"self\", \"as\": \"x\"}]}");
     put_file(dir, "bad.json", "{\"weft_model\": 1,\n\"use\": [{\"model\": \"worse\", \"as\": \"x\"}]}");
     put_file(dir, "worse.json", "{\"weft_model\": 1, \"entities\": [\n\n{\"id\": \"a\"}]}");

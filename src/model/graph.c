@@ -63,7 +63,8 @@ static uint32_t hash(const char *text) {
 static uint32_t slot_of(const struct weft_model *m, const char *text) {
     const struct weft_model_hidden *h = m->hidden;
     uint32_t at = hash(text) & (h->string_slots - 1);
-    while (h->strings[at] && strcmp(m->text + h->strings[at], text) != 0) at = (at + 1) & (h->string_slots - 1);
+    while (h->strings[at] && strcmp(m->text + h->strings[at], text) != 0)
+        at = (at + 1) & (h->string_slots - 1);
     return at;
 }
 
@@ -88,7 +89,8 @@ weft_model_text weft_model_intern(struct weft_model *m, const char *text) {
     uint32_t slot = slot_of(m, text);
     if (h->strings[slot]) return h->strings[slot];
     size_t len = strlen(text) + 1;
-    if (len > MODEL_ITEMS_MAX || !model_grow((void **)&m->text, &h->text_cap, m->text_bytes, (uint32_t)len, 1))
+    if (len > MODEL_ITEMS_MAX ||
+        !model_grow((void **)&m->text, &h->text_cap, m->text_bytes, (uint32_t)len, 1))
         return WEFT_MODEL_NONE;
     weft_model_text at = m->text_bytes;
     memcpy(m->text + at, text, len);
@@ -141,10 +143,12 @@ weft_model_ref weft_model_add_entity(struct weft_model *m, const char *id, enum 
     return e;
 }
 
-int weft_model_add_property(struct weft_model *m, weft_model_ref entity, const char *name, const char *value) {
+int weft_model_add_property(struct weft_model *m, weft_model_ref entity, const char *name,
+                            const char *value) {
     if (entity >= m->entity_count) return WEFT_E_INVAL;
     weft_model_text n = weft_model_intern(m, name), v = weft_model_intern(m, value);
-    if (n == WEFT_MODEL_NONE || v == WEFT_MODEL_NONE || !MODEL_ROOM(m, properties, property_count, property_cap))
+    if (n == WEFT_MODEL_NONE || v == WEFT_MODEL_NONE ||
+        !MODEL_ROOM(m, properties, property_count, property_cap))
         return WEFT_E_NOMEM;
     m->properties[m->property_count++] = (struct weft_model_property){entity, n, v};
     return 0;
@@ -153,7 +157,8 @@ int weft_model_add_property(struct weft_model *m, weft_model_ref entity, const c
 int weft_model_add_observation(struct weft_model *m, const struct weft_model_observation *o) {
     if (o->entity >= m->entity_count || o->attribute >= WEFT_MODEL_ATTRIBUTES_COUNT ||
         o->source >= WEFT_MODEL_SOURCES_COUNT ||
-        !model_attribute_fits(o->attribute, m->entities[o->entity].kind) || !isfinite(o->value) || o->value < 0)
+        !model_attribute_fits(o->attribute, m->entities[o->entity].kind) || !isfinite(o->value) ||
+        o->value < 0)
         return WEFT_E_INVAL;
     if (!MODEL_ROOM(m, observations, observation_count, observation_cap)) return WEFT_E_NOMEM;
     m->observations[m->observation_count++] = *o;
@@ -195,9 +200,9 @@ int weft_model_add_reference(struct weft_model *m, const struct weft_model_refer
 }
 
 struct model_mark model_mark(const struct weft_model *m) {
-    return (struct model_mark){m->entity_count,   m->property_count,  m->observation_count, m->curve_count,
-                               m->relation_count, m->reference_count, m->number_count,      m->name,
-                               m->note};
+    return (struct model_mark){m->entity_count, m->property_count, m->observation_count,
+                               m->curve_count,  m->relation_count, m->reference_count,
+                               m->number_count, m->name,           m->note};
 }
 
 void model_rollback(struct weft_model *m, const struct model_mark *mark) {

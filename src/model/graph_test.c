@@ -112,7 +112,8 @@ static void observation__wrong_ones_are_refused(void **state) {
     weft_model_destroy(m);
 }
 
-static double at(enum weft_model_form form, uint32_t count, const double *p, double from, double to, double x) {
+static double at(enum weft_model_form form, uint32_t count, const double *p, double from, double to,
+                 double x) {
     struct weft_model *m = new_model();
     weft_model_ref e = weft_model_add_entity(m, "d", WEFT_MODEL_MEMORY, NULL);
     struct weft_model_curve c = {.entity = e,
@@ -153,7 +154,8 @@ static void curve__each_form(void **state) {
 static void curve__wrong_number_of_parameters(void **state) {
     struct weft_model *m = new_model();
     weft_model_ref e = weft_model_add_entity(m, "d", WEFT_MODEL_MEMORY, NULL);
-    struct weft_model_curve c = {.entity = e, .attribute = WEFT_MODEL_LATENCY, .form = WEFT_MODEL_TIER, .parameters = 2};
+    struct weft_model_curve c = {
+        .entity = e, .attribute = WEFT_MODEL_LATENCY, .form = WEFT_MODEL_TIER, .parameters = 2};
     assert_int_equal(weft_model_add_curve(m, &c, (double[]){1, 2}), WEFT_E_INVAL);
     weft_model_destroy(m);
 }

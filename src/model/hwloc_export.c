@@ -1,5 +1,6 @@
-/* Export: what the model knows of a machine's memory, written into hwloc's description of it, so that any program that
- * uses hwloc reads it: memory attributes (latency, bandwidth) and a matrix of latencies between NUMA nodes. */
+/* Export: what the model knows of a machine's memory, written into hwloc's description of it, so that any
+ * program that uses hwloc reads it: memory attributes (latency, bandwidth) and a matrix of latencies between
+ * NUMA nodes. */
 #include "model/hwloc_names.h"
 
 #include <hwloc/distances.h>
@@ -32,7 +33,8 @@ static hwloc_obj_t object_of(const struct export *ex, const char *id) {
     return NULL;
 }
 
-/* The CPUs from which an observation holds: those of `from`, else the memory's own. NULL: they are not of this machine. */
+/* The CPUs from which an observation holds: those of `from`, else the memory's own. NULL: they are not of
+ * this machine. */
 static hwloc_const_cpuset_t cpus_from(const struct export *ex, hwloc_obj_t target, weft_model_text from) {
     const char *text = weft_model_string(ex->m, from);
     if (!*text || strcmp(text, "local") == 0)
@@ -46,7 +48,8 @@ static bool is_best(const struct weft_model *m, const struct weft_model_observat
     const struct weft_model_entity *e = &m->entities[o->entity];
     for (uint32_t k = e->first_observation; k < e->first_observation + e->observations; k++) {
         const struct weft_model_observation *p = &m->observations[k];
-        if (p->attribute != o->attribute || p->when.op != o->when.op || p->when.from != o->when.from) continue;
+        if (p->attribute != o->attribute || p->when.op != o->when.op || p->when.from != o->when.from)
+            continue;
         if (p->source < o->source) return false;
         if (p->source == o->source && strcmp(m->text + p->time, m->text + o->time) > 0) return false;
     }
@@ -58,7 +61,8 @@ static int put_memattr(struct export *ex, hwloc_obj_t target, hwloc_memattr_id_t
     hwloc_const_cpuset_t cpus = cpus_from(ex, target, o->when.from);
     double value = round(o->value / factor);
     if (!cpus || value < 1 || value > 9e18) return 0;
-    struct hwloc_location from = {.type = HWLOC_LOCATION_TYPE_CPUSET, .location.cpuset = (hwloc_cpuset_t)cpus};
+    struct hwloc_location from = {.type = HWLOC_LOCATION_TYPE_CPUSET,
+                                  .location.cpuset = (hwloc_cpuset_t)cpus};
     if (hwloc_memattr_set_value(ex->t, which, target, &from, 0, (hwloc_uint64_t)value)) return WEFT_E_INVAL;
     ex->values++;
     return 0;
@@ -73,9 +77,11 @@ static int put_memory(struct export *ex, hwloc_obj_t target) {
     if (e == WEFT_MODEL_NONE) return 0;
     const struct weft_model_entity *entity = &ex->m->entities[e];
     for (size_t i = 0; hwloc_memattr_at(i, &which, &attribute, &op, &factor); i++)
-        for (uint32_t k = entity->first_observation; k < entity->first_observation + entity->observations; k++) {
+        for (uint32_t k = entity->first_observation; k < entity->first_observation + entity->observations;
+             k++) {
             const struct weft_model_observation *o = &ex->m->observations[k];
-            if (o->attribute != attribute || strcmp(weft_model_string(ex->m, o->when.op), op) != 0 || !is_best(ex->m, o))
+            if (o->attribute != attribute || strcmp(weft_model_string(ex->m, o->when.op), op) != 0 ||
+                !is_best(ex->m, o))
                 continue;
             int rc = put_memattr(ex, target, which, factor, o);
             if (rc) return rc;
@@ -91,8 +97,8 @@ static double latency_between(const struct export *ex, hwloc_obj_t from, hwloc_o
     const struct weft_model_entity *entity = &ex->m->entities[e];
     for (uint32_t k = entity->first_observation; k < entity->first_observation + entity->observations; k++) {
         const struct weft_model_observation *o = &ex->m->observations[k];
-        if (o->attribute != WEFT_MODEL_LATENCY || strcmp(weft_model_string(ex->m, o->when.op), "write") == 0 ||
-            !is_best(ex->m, o))
+        if (o->attribute != WEFT_MODEL_LATENCY ||
+            strcmp(weft_model_string(ex->m, o->when.op), "write") == 0 || !is_best(ex->m, o))
             continue;
         hwloc_const_cpuset_t cpus = cpus_from(ex, to, o->when.from);
         if (cpus && hwloc_bitmap_isincluded(cpus, from->cpuset) && !(o->value >= best)) best = o->value;
@@ -108,7 +114,8 @@ static int put_distances(struct export *ex) {
     hwloc_uint64_t *values = calloc((size_t)n * (size_t)n, sizeof *values);
     int rc = nodes && values ? 0 : WEFT_E_NOMEM;
     bool whole = !rc;
-    for (int i = 0; whole && i < n; i++) nodes[i] = hwloc_get_obj_by_type(ex->t, HWLOC_OBJ_NUMANODE, (unsigned)i);
+    for (int i = 0; whole && i < n; i++)
+        nodes[i] = hwloc_get_obj_by_type(ex->t, HWLOC_OBJ_NUMANODE, (unsigned)i);
     for (int i = 0; whole && i < n; i++)
         for (int j = 0; whole && j < n; j++) {
             double ns = latency_between(ex, nodes[i], nodes[j]) * 1e9;
@@ -117,7 +124,8 @@ static int put_distances(struct export *ex) {
         }
     if (whole) {
         hwloc_distances_add_handle_t h = hwloc_distances_add_create(
-            ex->t, "weft latency (ns)", HWLOC_DISTANCES_KIND_FROM_USER | HWLOC_DISTANCES_KIND_MEANS_LATENCY, 0);
+            ex->t, "weft latency (ns)", HWLOC_DISTANCES_KIND_FROM_USER | HWLOC_DISTANCES_KIND_MEANS_LATENCY,
+            0);
         if (!h || hwloc_distances_add_values(ex->t, h, (unsigned)n, nodes, values, 0) ||
             hwloc_distances_add_commit(ex->t, h, 0))
             rc = WEFT_E_INVAL;
@@ -144,7 +152,8 @@ int weft_model_export_hwloc(const struct weft_model *m, const char *id, const ch
         snprintf(fault->reason, sizeof fault->reason, "%s cannot be written", out);
     }
     hwloc_topology_destroy(ex.t);
-    if (rc && !fault->reason[0]) snprintf(fault->reason, sizeof fault->reason, "hwloc does not take the values");
+    if (rc && !fault->reason[0])
+        snprintf(fault->reason, sizeof fault->reason, "hwloc does not take the values");
     if (!rc) *values = ex.values;
     return rc;
 }

@@ -30,8 +30,8 @@ static void property(struct import *im, weft_model_ref e, const char *name, cons
     if (n && !im->rc) keep(im, weft_model_add_property(im->m, e, name, clean));
 }
 
-static void observe(struct import *im, weft_model_ref e, enum weft_model_attribute a, double value, const char *unit,
-                    const char *op, weft_model_text from) {
+static void observe(struct import *im, weft_model_ref e, enum weft_model_attribute a, double value,
+                    const char *unit, const char *op, weft_model_text from) {
     if (im->rc || value <= 0) return;
     struct weft_model_observation o = weft_model_observation_of(e, a, value, WEFT_MODEL_OS);
     o.unit = weft_model_intern(im->m, unit);
@@ -54,8 +54,8 @@ static weft_model_ref entity_of(struct import *im, hwloc_obj_t obj) {
     return WEFT_MODEL_NONE;
 }
 
-static weft_model_ref add(struct import *im, hwloc_obj_t obj, enum weft_model_kind kind, const char *class_name,
-                          hwloc_obj_t inside) {
+static weft_model_ref add(struct import *im, hwloc_obj_t obj, enum weft_model_kind kind,
+                          const char *class_name, hwloc_obj_t inside) {
     char id[512];
     if (im->rc || !hwloc_entity_id(obj, im->id, id, sizeof id)) return WEFT_MODEL_NONE;
     weft_model_ref e = weft_model_add_entity(im->m, id, kind, class_name);
@@ -64,7 +64,8 @@ static weft_model_ref add(struct import *im, hwloc_obj_t obj, enum weft_model_ki
         return e;
     }
     im->m->entities[e].parent = inside ? entity_of(im, inside) : WEFT_MODEL_NONE;
-    if (obj->os_index != HWLOC_UNKNOWN_INDEX && obj->type != HWLOC_OBJ_OS_DEVICE && obj->type != HWLOC_OBJ_PCI_DEVICE) {
+    if (obj->os_index != HWLOC_UNKNOWN_INDEX && obj->type != HWLOC_OBJ_OS_DEVICE &&
+        obj->type != HWLOC_OBJ_PCI_DEVICE) {
         char index[16];
         snprintf(index, sizeof index, "%u", obj->os_index);
         property(im, e, "os_index", index);
@@ -72,7 +73,8 @@ static weft_model_ref add(struct import *im, hwloc_obj_t obj, enum weft_model_ki
     return e;
 }
 
-/* What kind of memory: hwloc tells since it knows of several (KNL's MCDRAM, persistent memory used as a node). */
+/* What kind of memory: hwloc tells since it knows of several (KNL's MCDRAM, persistent memory used as a
+ * node). */
 static const char *memory_class(hwloc_obj_t obj) {
     const char *subtype = obj->subtype ? obj->subtype : "";
     const char *driver = hwloc_obj_get_info_by_name(obj, "DAXDevice");
@@ -221,7 +223,8 @@ static void add_tree(struct import *im, hwloc_obj_t obj) {
 }
 
 /* The entity that an initiator stands for; 0: the memory's own place. */
-static weft_model_text initiator_text(struct import *im, hwloc_obj_t target, const struct hwloc_location *from) {
+static weft_model_text initiator_text(struct import *im, hwloc_obj_t target,
+                                      const struct hwloc_location *from) {
     hwloc_obj_t obj = from->type == HWLOC_LOCATION_TYPE_OBJECT
                           ? from->location.object
                           : hwloc_get_first_largest_obj_inside_cpuset(im->t, from->location.cpuset);
@@ -246,11 +249,13 @@ static void add_memattrs(struct import *im, hwloc_obj_t target) {
         if (hwloc_memattr_get_initiators(im->t, which, target, 0, &n, from, values)) continue;
         const char *unit = attribute == WEFT_MODEL_LATENCY ? "ns" : "MiB/s";
         for (unsigned k = 0; k < n && k < INITIATORS_MAX; k++)
-            observe(im, e, attribute, (double)values[k] * factor, unit, op, initiator_text(im, target, &from[k]));
+            observe(im, e, attribute, (double)values[k] * factor, unit, op,
+                    initiator_text(im, target, &from[k]));
     }
 }
 
-int weft_model_import_hwloc(struct weft_model *m, const char *xml, const char *id, struct weft_model_fault *fault) {
+int weft_model_import_hwloc(struct weft_model *m, const char *xml, const char *id,
+                            struct weft_model_fault *fault) {
     struct import im = {.m = m, .id = id};
     int rc = hwloc_load(xml, &im.t, fault);
     if (rc) return rc;
@@ -258,7 +263,8 @@ int weft_model_import_hwloc(struct weft_model *m, const char *xml, const char *i
     im.tool = weft_model_intern(m, "hwloc");
     keep(&im, im.tool == WEFT_MODEL_NONE ? WEFT_E_NOMEM : 0);
     add_tree(&im, hwloc_get_root_obj(im.t));
-    for (hwloc_obj_t n = NULL; (n = hwloc_get_next_obj_by_type(im.t, HWLOC_OBJ_NUMANODE, n));) add_memattrs(&im, n);
+    for (hwloc_obj_t n = NULL; (n = hwloc_get_next_obj_by_type(im.t, HWLOC_OBJ_NUMANODE, n));)
+        add_memattrs(&im, n);
     hwloc_topology_destroy(im.t);
     if (!im.rc) im.rc = weft_model_settle(m);
     if (!im.rc) return 0;

@@ -23,8 +23,8 @@ int hwloc_load(const char *xml, hwloc_topology_t *out, struct weft_model_fault *
             snprintf(fault->reason, sizeof fault->reason, "%s", strerror(err));
             return weft_error_from_errno(err);
         }
-        snprintf(fault->reason, sizeof fault->reason, xml ? "hwloc does not take it for a topology in XML"
-                                                          : "hwloc cannot look at it");
+        snprintf(fault->reason, sizeof fault->reason,
+                 xml ? "hwloc does not take it for a topology in XML" : "hwloc cannot look at it");
         return WEFT_E_INVAL;
     }
     *out = t;
@@ -68,8 +68,8 @@ bool hwloc_entity_id(hwloc_obj_t obj, const char *id, char *out, size_t cap) {
     return (size_t)snprintf(out, cap, "%s.%s", id, name) < cap;
 }
 
-bool hwloc_memattr_at(size_t i, hwloc_memattr_id_t *which, enum weft_model_attribute *attribute, const char **op,
-                      double *factor) {
+bool hwloc_memattr_at(size_t i, hwloc_memattr_id_t *which, enum weft_model_attribute *attribute,
+                      const char **op, double *factor) {
     static const struct {
         hwloc_memattr_id_t which;
         enum weft_model_attribute attribute;

@@ -17,9 +17,9 @@
 int hwloc_load(const char *xml, hwloc_topology_t *out, struct weft_model_fault *fault);
 /* The id of an object's entity below the node `id`; false: it has none. */
 bool hwloc_entity_id(hwloc_obj_t obj, const char *id, char *out, size_t cap);
-/* The memory attributes of hwloc that the model knows: which attribute, which operation ("" for any), and what hwloc's
- * unit is in SI. False after the last. */
-bool hwloc_memattr_at(size_t i, hwloc_memattr_id_t *which, enum weft_model_attribute *attribute, const char **op,
-                      double *factor);
+/* The memory attributes of hwloc that the model knows: which attribute, which operation ("" for any), and
+ * what hwloc's unit is in SI. False after the last. */
+bool hwloc_memattr_at(size_t i, hwloc_memattr_id_t *which, enum weft_model_attribute *attribute,
+                      const char **op, double *factor);
 
 #endif

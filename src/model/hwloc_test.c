@@ -1,6 +1,7 @@
-/* hwloc: a machine that is not here comes in, with what its firmware says, and goes out with what was measured. */
-#include "base/test.h"
+/* hwloc: a machine that is not here comes in, with what its firmware says, and goes out with what was
+ * measured. */
 #include "base/error.h"
+#include "base/test.h"
 #include "weft/model.h"
 
 #include <hwloc.h>
@@ -19,11 +20,14 @@ static const char *path_of(const char *name) {
     return path;
 }
 
-/* Two packages of two cores of two threads, an L3 and a NUMA node each; node 1 is twice as far from package 0. */
+/* Two packages of two cores of two threads, an L3 and a NUMA node each; node 1 is twice as far from package
+ * 0. */
 static void write_machine(const char *path) {
     hwloc_topology_t t;
     hwloc_topology_init(&t);
-    assert_int_equal(hwloc_topology_set_synthetic(t, "pack:2 [numa(memory=1073741824)] l3:1(size=8388608) core:2 pu:2"), 0);
+    assert_int_equal(
+        hwloc_topology_set_synthetic(t, "pack:2 [numa(memory=1073741824)] l3:1(size=8388608) core:2 pu:2"),
+        0);
     assert_int_equal(hwloc_topology_load(t), 0);
     hwloc_obj_t target = hwloc_get_obj_by_type(t, HWLOC_OBJ_NUMANODE, 0);
     struct hwloc_location from = {.type = HWLOC_LOCATION_TYPE_CPUSET, .location.cpuset = target->cpuset};
@@ -109,10 +113,9 @@ static void import__no_topology(void **state) {
     weft_model_destroy(m);
 }
 
-static void say(struct weft_model *m, const char *memory, enum weft_model_attribute a, double value, const char *op,
-                const char *from, enum weft_model_source source) {
-    struct weft_model_observation o =
-        weft_model_observation_of(weft_model_find(m, memory), a, value, source);
+static void say(struct weft_model *m, const char *memory, enum weft_model_attribute a, double value,
+                const char *op, const char *from, enum weft_model_source source) {
+    struct weft_model_observation o = weft_model_observation_of(weft_model_find(m, memory), a, value, source);
     o.when.op = weft_model_intern(m, op);
     o.when.from = weft_model_intern(m, from);
     assert_int_equal(weft_model_add_observation(m, &o), 0);
@@ -120,7 +123,8 @@ static void say(struct weft_model *m, const char *memory, enum weft_model_attrib
 
 static void export__hwloc_reads_what_was_measured(void **state) {
     struct weft_model *m = imported();
-    say(m, "far.numa0", WEFT_MODEL_LATENCY, 81e-9, NULL, "local", WEFT_MODEL_MEASURED); /* before the firmware's 90 */
+    say(m, "far.numa0", WEFT_MODEL_LATENCY, 81e-9, NULL, "local",
+        WEFT_MODEL_MEASURED); /* before the firmware's 90 */
     say(m, "far.numa0", WEFT_MODEL_LATENCY, 160e-9, NULL, "far.package1", WEFT_MODEL_MEASURED);
     say(m, "far.numa1", WEFT_MODEL_LATENCY, 82e-9, NULL, NULL, WEFT_MODEL_MEASURED);
     say(m, "far.numa1", WEFT_MODEL_LATENCY, 170e-9, NULL, "far.package0", WEFT_MODEL_MEASURED);

@@ -5,7 +5,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-static bool fits(const char *text, double factor, double value) { return strtod(text, NULL) * factor == value; }
+static bool fits(const char *text, double factor, double value) {
+    return strtod(text, NULL) * factor == value;
+}
 
 void model_number_text(double value, double factor, char *out, size_t cap) {
     double near = value / factor;

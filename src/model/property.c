@@ -6,19 +6,32 @@
 static const struct {
     const char *name, *words; /* "": any text */
 } known[] = {
-    {"host", ""},           {"boot_id", ""},
-    {"kernel", ""},         {"product", ""},
-    {"vendor", ""},         {"driver", ""},
-    {"firmware", ""},       {"os_index", ""},
-    {"address", ""},        {"protocol", ""},
-    {"persistent", "bool"}, {"replace", "lru plru fifo random direct"},
-    {"write", "back through around"}, {"holds", ""},
-    {"inclusive", "bool"},  {"discipline", "fifo ps priority rr"},
-    {"preempt", "bool"},    {"duplex", "full half"},
-    {"arbitration", "fifo rr priority weighted"}, {"ordered", "bool"},
-    {"reliable", "bool"},   {"shared_by", ""},
-    {"divisible", "bool"},  {"persist", "bool"},
-    {"sync", "bool"},       {"pattern", "sequential stride random chase"},
+    {"host", ""},
+    {"boot_id", ""},
+    {"kernel", ""},
+    {"product", ""},
+    {"vendor", ""},
+    {"driver", ""},
+    {"firmware", ""},
+    {"os_index", ""},
+    {"address", ""},
+    {"protocol", ""},
+    {"persistent", "bool"},
+    {"replace", "lru plru fifo random direct"},
+    {"write", "back through around"},
+    {"holds", ""},
+    {"inclusive", "bool"},
+    {"discipline", "fifo ps priority rr"},
+    {"preempt", "bool"},
+    {"duplex", "full half"},
+    {"arbitration", "fifo rr priority weighted"},
+    {"ordered", "bool"},
+    {"reliable", "bool"},
+    {"shared_by", ""},
+    {"divisible", "bool"},
+    {"persist", "bool"},
+    {"sync", "bool"},
+    {"pattern", "sequential stride random chase"},
 };
 
 const char *model_property_at(size_t i) { return i < sizeof known / sizeof *known ? known[i].name : NULL; }
@@ -30,7 +43,8 @@ const char *model_property_words(const char *name) {
     return NULL;
 }
 
-static bool read_one(struct reader *r, const struct at *up, const json_t *all, const char *name, weft_model_ref e) {
+static bool read_one(struct reader *r, const struct at *up, const json_t *all, const char *name,
+                     weft_model_ref e) {
     const char *words = model_property_words(name);
     struct at at = {up, name, 0};
     if (!words) {
@@ -43,7 +57,8 @@ static bool read_one(struct reader *r, const struct at *up, const json_t *all, c
         const json_t *j = json_object_get(all, name);
         if (!json_is_boolean(j)) return read_fault(r, &at, "true or false is wanted");
         value = weft_model_intern(r->m, json_is_true(j) ? "true" : "false");
-    } else if (*words ? !read_word(r, up, all, name, words, &value) : !read_text(r, up, all, name, MUST, &value))
+    } else if (*words ? !read_word(r, up, all, name, words, &value)
+                      : !read_text(r, up, all, name, MUST, &value))
         return false;
     if (value == WEFT_MODEL_NONE) return read_no_memory(r);
     return weft_model_add_property(r->m, e, name, weft_model_string(r->m, value)) == 0 || read_no_memory(r);

@@ -1,7 +1,7 @@
-/* Reading a model file: the file as a whole, its references, entities and relations. What it says is added to the model
- * only if all of it is right. DESIGN NOTE. The entities' ids come first and everything that names one after it, so that a
- * file may name what stands further down. Lines are not known to the JSON library; they are looked for when a fault is
- * told, by a walk along the path, which costs a right file nothing. */
+/* Reading a model file: the file as a whole, its references, entities and relations. What it says is added to
+ * the model only if all of it is right. DESIGN NOTE. The entities' ids come first and everything that names
+ * one after it, so that a file may name what stands further down. Lines are not known to the JSON library;
+ * they are looked for when a fault is told, by a walk along the path, which costs a right file nothing. */
 #include "model/read.h"
 
 #include <ctype.h>
@@ -49,7 +49,8 @@ static bool read_references(struct reader *r, const json_t *root) {
     if (!json_is_object(all)) return read_fault(r, &at, "an object is wanted");
     const char *key;
     json_t *j;
-    json_object_foreach((json_t *)all, key, j) if (!read_reference(r, &(struct at){&at, key, 0}, key, j)) return false;
+    json_object_foreach((json_t *)all, key,
+                        j) if (!read_reference(r, &(struct at){&at, key, 0}, key, j)) return false;
     return true;
 }
 
@@ -80,7 +81,8 @@ static bool read_new_id(struct reader *r, const struct at *at, const json_t *j, 
     if (!read_text(r, at, j, "id", MUST, &own)) return false;
     const char *id = weft_model_string(r->m, own);
     if (!id_is_right(id))
-        return read_fault(r, &id_at, "an id is a letter or digit, then letters, digits and . _ - : # /, at most %d",
+        return read_fault(r, &id_at,
+                          "an id is a letter or digit, then letters, digits and . _ - : # /, at most %d",
                           ID_MAX);
     if (strcmp(id, "local") == 0 || strcmp(id, "remote") == 0)
         return read_fault(r, &id_at, "\"%s\" has a meaning of its own", id);
@@ -106,8 +108,8 @@ static bool read_kind(struct reader *r, const struct at *at, const json_t *j, en
 }
 
 static bool read_head(struct reader *r, const struct at *at, const json_t *j) {
-    static const char *const keys[] = {"id",         "kind",   "class",  "in", "ends", "note",
-                                       "properties", "values", "curves", NULL};
+    static const char *const keys[] = {"id",   "kind",       "class",  "in",     "ends",
+                                       "note", "properties", "values", "curves", NULL};
     weft_model_text id = 0, class_name = 0, note = 0;
     enum weft_model_kind kind;
     if (!read_object(r, at, j, keys) || !read_new_id(r, at, j, &id) || !read_kind(r, at, j, &kind) ||
@@ -142,7 +144,8 @@ static bool read_ends(struct reader *r, const struct at *at, const json_t *j, we
     const char *kind = weft_model_kind_name(entity->kind);
     const json_t *ends = json_object_get(j, "ends");
     struct at ends_at = {at, "ends", 0};
-    if (!model_kind_has_ends(entity->kind)) return !ends || read_fault(r, &ends_at, "%s %s has no ends", article(entity->kind), kind);
+    if (!model_kind_has_ends(entity->kind))
+        return !ends || read_fault(r, &ends_at, "%s %s has no ends", article(entity->kind), kind);
     if (!ends) return read_fault(r, at, "\"ends\" is missing: what does the %s join?", kind);
     if (!read_array(r, &ends_at, ends, 2, 2)) return false;
     for (int i = 0; i < 2; i++) {
@@ -161,8 +164,8 @@ typedef bool (*read_fn)(struct reader *r, const struct at *at, const json_t *j, 
                         enum weft_model_attribute a);
 
 /* "values" or "curves": for each attribute one object or several. */
-static bool read_numbers(struct reader *r, const struct at *up, const json_t *j, const char *key, weft_model_ref e,
-                         read_fn one) {
+static bool read_numbers(struct reader *r, const struct at *up, const json_t *j, const char *key,
+                         weft_model_ref e, read_fn one) {
     const json_t *all = json_object_get(j, key), *value;
     struct at at = {up, key, 0};
     if (!all) return true;
@@ -178,7 +181,8 @@ static bool read_numbers(struct reader *r, const struct at *up, const json_t *j,
         }
         if (!read_array(r, &here, value, 1, MODEL_ITEMS_MAX)) return false;
         for (size_t i = 0; i < json_array_size(value); i++)
-            if (!one(r, &(struct at){&here, NULL, i}, json_array_get(value, i), e, (enum weft_model_attribute)a))
+            if (!one(r, &(struct at){&here, NULL, i}, json_array_get(value, i), e,
+                     (enum weft_model_attribute)a))
                 return false;
     }
     return true;
@@ -220,8 +224,9 @@ static bool read_one_relation(struct reader *r, const struct at *at, const json_
 
 /* {"entity": …, "attribute": …, and what a value has}: for measurements kept apart from the description. */
 static bool read_one_observation(struct reader *r, const struct at *at, const json_t *j) {
-    static const char *const keys[] = {"entity", "attribute", "value",     "unit", "source", "ref",      "where", "tool",
-                                       "time",   "statistic", "n",    "note",   "interval", "when",  NULL};
+    static const char *const keys[] = {"entity", "attribute", "value",    "unit", "source",
+                                       "ref",    "where",     "tool",     "time", "statistic",
+                                       "n",      "note",      "interval", "when", NULL};
     weft_model_ref e;
     weft_model_text name = 0;
     int a;
@@ -258,21 +263,23 @@ static bool read_no_cycle(struct reader *r, const json_t *root) {
     weft_model_ref e = model_find_cycle(r->m, r->first, &rc);
     if (rc) return read_no_memory(r);
     if (e == WEFT_MODEL_NONE) return true;
-    struct at entities = {NULL, "entities", 0}, entity = {&entities, NULL, e - r->first}, in = {&entity, "in", 0},
-              use = {NULL, "use", 0};
+    struct at entities = {NULL, "entities", 0}, entity = {&entities, NULL, e - r->first},
+              in = {&entity, "in", 0}, use = {NULL, "use", 0};
     bool own = e - r->first < json_array_size(json_object_get(root, "entities"));
     return read_fault(r, own ? &in : &use, "\"%.100s\" is contained in itself", weft_model_id(r->m, e));
 }
 
 static bool read_root(struct reader *r, const json_t *root) {
-    static const char *const keys[] = {"weft_model", "$schema",   "name",         "note", "references", "defaults",
-                                       "use",        "entities",  "observations", "relations", NULL};
+    static const char *const keys[] = {"weft_model",   "$schema",   "name", "note",
+                                       "references",   "defaults",  "use",  "entities",
+                                       "observations", "relations", NULL};
     weft_model_text name = 0, note = 0, schema = 0;
     double version;
     if (!json_is_object(root)) return read_fault(r, NULL, "an object is wanted: {\"weft_model\": 1, …}");
     if (!json_object_get(root, "weft_model"))
         return read_fault(r, NULL, "\"weft_model\": 1 is missing: this is no model of weft's");
-    if (!read_object(r, NULL, root, keys) || !read_number(r, NULL, root, "weft_model", MUST, 1, 1, &version) ||
+    if (!read_object(r, NULL, root, keys) ||
+        !read_number(r, NULL, root, "weft_model", MUST, 1, 1, &version) ||
         !read_text(r, NULL, root, "$schema", MAY, &schema) || !read_text(r, NULL, root, "name", MAY, &name) ||
         !read_text(r, NULL, root, "note", MAY, &note))
         return false;
@@ -335,7 +342,12 @@ int read_bytes(const char *path, char **out, size_t *len) {
 int weft_model_parse(struct weft_model *m, const char *json, size_t len, const char *name,
                      struct weft_model_fault *fault) {
     *fault = (struct weft_model_fault){0};
-    struct reader r = {.m = m, .fault = fault, .file = name, .text = json, .len = len, .prefix = "",
+    struct reader r = {.m = m,
+                       .fault = fault,
+                       .file = name,
+                       .text = json,
+                       .len = len,
+                       .prefix = "",
                        .parent = WEFT_MODEL_NONE};
     struct model_mark mark = model_mark(m);
     int rc = read_file_text(&r) ? weft_model_settle(m) : r.rc;

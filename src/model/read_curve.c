@@ -11,12 +11,12 @@
 static const struct {
     const char *name;
     enum weft_model_dimension dimension;
-} overs[] = {{"size", WEFT_MODEL_DIM_SIZE},        {"stride", WEFT_MODEL_DIM_SIZE},
-             {"threads", WEFT_MODEL_DIM_COUNT},    {"load", WEFT_MODEL_DIM_COUNT},
+} overs[] = {{"size", WEFT_MODEL_DIM_SIZE},         {"stride", WEFT_MODEL_DIM_SIZE},
+             {"threads", WEFT_MODEL_DIM_COUNT},     {"load", WEFT_MODEL_DIM_COUNT},
              {"connections", WEFT_MODEL_DIM_COUNT}, {"count", WEFT_MODEL_DIM_COUNT}};
 
-/* The parameters of each form as the file has them: single numbers, then a list of rows. Each letter is a number's unit:
- * x, y, or s for y per x. */
+/* The parameters of each form as the file has them: single numbers, then a list of rows. Each letter is a
+ * number's unit: x, y, or s for y per x. */
 static const struct layout {
     const char *names[3], *singles, *list, *row;
 } layouts[] = {
@@ -62,8 +62,8 @@ static bool read_row(struct reader *r, const struct at *at, const json_t *j, siz
 }
 
 /* The rows of a list; their first column rises. */
-static bool read_rows(struct reader *r, const struct at *up, const json_t *j, const struct layout *l, bool tier,
-                      struct parameters *out) {
+static bool read_rows(struct reader *r, const struct at *up, const json_t *j, const struct layout *l,
+                      bool tier, struct parameters *out) {
     struct at at = {up, l->list, 0};
     const json_t *list = json_object_get(j, l->list);
     if (!list) return read_fault(r, up, "\"%s\" is missing", l->list);
@@ -73,15 +73,16 @@ static bool read_rows(struct reader *r, const struct at *up, const json_t *j, co
         struct at row = {&at, NULL, i};
         double *to = out->p + out->count;
         if (!read_row(r, &row, json_array_get(list, i), columns, to)) return false;
-        if (i > 0 && to[0] <= to[-(ptrdiff_t)columns]) return read_fault(r, &row, "its first number does not rise");
+        if (i > 0 && to[0] <= to[-(ptrdiff_t)columns])
+            return read_fault(r, &row, "its first number does not rise");
         if (tier && to[0] <= 0) return read_fault(r, &row, "the capacity is not above zero");
         out->count += (uint32_t)columns;
     }
     return true;
 }
 
-static bool read_parameters(struct reader *r, const struct at *up, const json_t *curve, enum weft_model_form form,
-                            struct parameters *out) {
+static bool read_parameters(struct reader *r, const struct at *up, const json_t *curve,
+                            enum weft_model_form form, struct parameters *out) {
     const struct layout *l = &layouts[form];
     const json_t *j = json_object_get(curve, "parameters");
     if (!j) return read_fault(r, up, "\"parameters\" is missing");
@@ -96,7 +97,8 @@ static bool read_parameters(struct reader *r, const struct at *up, const json_t 
     out->p = calloc(singles + 3 * rows + 1, sizeof *out->p);
     if (!out->p) return read_no_memory(r);
     for (size_t i = 0; i < singles; i++)
-        if (!read_number(r, &at, j, l->names[i], MUST, -INFINITY, INFINITY, &out->p[out->count++])) return false;
+        if (!read_number(r, &at, j, l->names[i], MUST, -INFINITY, INFINITY, &out->p[out->count++]))
+            return false;
     return !l->list || read_rows(r, &at, j, l, form == WEFT_MODEL_TIER, out);
 }
 
@@ -108,15 +110,16 @@ static bool read_domain(struct reader *r, const struct at *up, const json_t *j, 
     struct at at = {up, "domain", 0};
     double ends[2];
     if (!read_row(r, &at, domain, 2, ends)) return false;
-    if (ends[0] < 0 || ends[0] > ends[1]) return read_fault(r, &at, "it goes from %g to %g", ends[0], ends[1]);
+    if (ends[0] < 0 || ends[0] > ends[1])
+        return read_fault(r, &at, "it goes from %g to %g", ends[0], ends[1]);
     c->from = ends[0] * factor;
     c->to = ends[1] * factor;
     return true;
 }
 
 /* The units of x and y. */
-static bool read_units(struct reader *r, const struct at *at, const json_t *j, struct weft_model_curve *c, double *x,
-                       double *y) {
+static bool read_units(struct reader *r, const struct at *at, const json_t *j, struct weft_model_curve *c,
+                       double *x, double *y) {
     char words[80] = "";
     enum weft_model_dimension over = WEFT_MODEL_DIM_COUNT;
     for (size_t i = 0; i < sizeof overs / sizeof *overs; i++)
@@ -127,7 +130,8 @@ static bool read_units(struct reader *r, const struct at *at, const json_t *j, s
         if (strcmp(overs[i].name, weft_model_string(r->m, c->over)) == 0) over = overs[i].dimension;
     *x = 1;
     if (json_object_get(j, "over_unit") || over != WEFT_MODEL_DIM_COUNT) {
-        if (!read_unit(r, at, j, "over_unit", over, weft_model_string(r->m, c->over), &c->over_unit, x)) return false;
+        if (!read_unit(r, at, j, "over_unit", over, weft_model_string(r->m, c->over), &c->over_unit, x))
+            return false;
     }
     return read_unit(r, at, j, "unit", weft_model_attribute_dimension(c->attribute),
                      weft_model_attribute_name(c->attribute), &c->unit, y);
@@ -136,17 +140,18 @@ static bool read_units(struct reader *r, const struct at *at, const json_t *j, s
 static bool read_form(struct reader *r, const struct at *at, const json_t *j, enum weft_model_form *out) {
     weft_model_text form = 0;
     if (!json_object_get(j, "form")) return read_fault(r, at, "\"form\" is missing");
-    if (!read_word(r, at, j, "form", "constant affine saturating piecewise tier queue_fifo queue_ps table", &form))
+    if (!read_word(r, at, j, "form", "constant affine saturating piecewise tier queue_fifo queue_ps table",
+                   &form))
         return false;
     *out = (enum weft_model_form)model_form_of(weft_model_string(r->m, form));
     return true;
 }
 
-static bool read_head(struct reader *r, const struct at *at, const json_t *j, struct weft_model_curve *c, double *x,
-                      double *y) {
-    static const char *const keys[] = {"over",  "over_unit", "unit",      "form",           "parameters", "domain",
-                                       "when",  "note",      "fit_error", "held_out_error", "source",     "ref",
-                                       "where", "tool",      "time",      NULL};
+static bool read_head(struct reader *r, const struct at *at, const json_t *j, struct weft_model_curve *c,
+                      double *x, double *y) {
+    static const char *const keys[] = {
+        "over",      "over_unit",      "unit",   "form", "parameters", "domain", "when", "note",
+        "fit_error", "held_out_error", "source", "ref",  "where",      "tool",   "time", NULL};
     struct defaults origin;
     if (!read_object(r, at, j, keys) || !read_units(r, at, j, c, x, y) || !read_domain(r, at, j, *x, c) ||
         !read_number(r, at, j, "fit_error", MAY, 0, INFINITY, &c->fit_error) ||
@@ -163,13 +168,15 @@ static bool read_head(struct reader *r, const struct at *at, const json_t *j, st
     return true;
 }
 
-bool read_curve(struct reader *r, const struct at *at, const json_t *j, weft_model_ref e, enum weft_model_attribute a) {
+bool read_curve(struct reader *r, const struct at *at, const json_t *j, weft_model_ref e,
+                enum weft_model_attribute a) {
     struct weft_model_curve c = {
         .entity = e, .attribute = (uint8_t)a, .fit_error = NAN, .held_out_error = NAN};
     struct parameters p = {0};
     enum weft_model_form form = WEFT_MODEL_CONSTANT;
     double x, y;
-    bool ok = read_head(r, at, j, &c, &x, &y) && read_form(r, at, j, &form) && read_parameters(r, at, j, form, &p);
+    bool ok =
+        read_head(r, at, j, &c, &x, &y) && read_form(r, at, j, &form) && read_parameters(r, at, j, form, &p);
     if (ok) {
         c.form = (uint8_t)form;
         c.parameters = p.count;

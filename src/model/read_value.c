@@ -5,8 +5,8 @@
 #include <math.h>
 #include <string.h>
 
-bool read_unit(struct reader *r, const struct at *up, const json_t *j, const char *key, enum weft_model_dimension d,
-               const char *what, weft_model_text *unit, double *factor) {
+bool read_unit(struct reader *r, const struct at *up, const json_t *j, const char *key,
+               enum weft_model_dimension d, const char *what, weft_model_text *unit, double *factor) {
     if (!read_text(r, up, j, key, MUST, unit)) return false;
     struct at at = {up, key, 0};
     const char *name = weft_model_string(r->m, *unit), *fitting[32];
@@ -58,7 +58,8 @@ static bool read_from(struct reader *r, const struct at *up, const json_t *j, we
     return true;
 }
 
-bool read_condition(struct reader *r, const struct at *up, const json_t *j, struct weft_model_condition *out) {
+bool read_condition(struct reader *r, const struct at *up, const json_t *j,
+                    struct weft_model_condition *out) {
     static const char *const keys[] = {"op",       "pattern", "type", "from",        "with", "size_B",
                                        "stride_B", "threads", "load", "connections", NULL};
     *out = weft_model_any();
@@ -106,7 +107,8 @@ bool read_observation(struct reader *r, const struct at *at, const json_t *j, we
         !read_number(r, at, j, "n", MAY, 1, INFINITY, &o.n) || !read_text(r, at, j, "note", MAY, &o.note) ||
         !read_condition(r, at, j, &o.when))
         return false;
-    if (origin.source < 0) return read_fault(r, at, "\"source\" is missing: where does the number come from?");
+    if (origin.source < 0)
+        return read_fault(r, at, "\"source\" is missing: where does the number come from?");
     o.value = value * factor;
     if (!isfinite(o.value)) return read_fault(r, at, "the value is too large");
     o.source = (uint8_t)origin.source;

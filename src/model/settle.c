@@ -1,4 +1,5 @@
-/* Settling: what was added is sorted by entity and linked, so that a question about an entity touches a short range. */
+/* Settling: what was added is sorted by entity and linked, so that a question about an entity touches a short
+ * range. */
 #include "model/model_internal.h"
 
 #include <stdlib.h>
@@ -6,7 +7,9 @@
 
 typedef uint32_t (*key_fn)(const void *item);
 
-static uint32_t observation_entity(const void *o) { return ((const struct weft_model_observation *)o)->entity; }
+static uint32_t observation_entity(const void *o) {
+    return ((const struct weft_model_observation *)o)->entity;
+}
 static uint32_t observation_attribute(const void *o) {
     return ((const struct weft_model_observation *)o)->attribute;
 }
@@ -27,7 +30,8 @@ struct scratch {
 };
 
 /* A stable counting sort; keys are below `keys`. */
-static void sort_by(const struct scratch *s, void *array, uint32_t count, size_t size, uint32_t keys, key_fn key) {
+static void sort_by(const struct scratch *s, void *array, uint32_t count, size_t size, uint32_t keys,
+                    key_fn key) {
     const char *items = array;
     if (is_sorted(items, count, size, key)) return;
     memset(s->start, 0, ((size_t)keys + 1) * sizeof *s->start);
@@ -48,8 +52,10 @@ static int sort_all(struct weft_model *m) {
                        max(m->curve_count * sizeof *m->curves, m->property_count * sizeof *m->properties));
     struct scratch s = {malloc(bytes + 1), calloc(max(entities, attributes) + 1, sizeof *s.start)};
     if (s.items && s.start) {
-        sort_by(&s, m->observations, m->observation_count, sizeof *m->observations, attributes, observation_attribute);
-        sort_by(&s, m->observations, m->observation_count, sizeof *m->observations, entities, observation_entity);
+        sort_by(&s, m->observations, m->observation_count, sizeof *m->observations, attributes,
+                observation_attribute);
+        sort_by(&s, m->observations, m->observation_count, sizeof *m->observations, entities,
+                observation_entity);
         sort_by(&s, m->curves, m->curve_count, sizeof *m->curves, attributes, curve_attribute);
         sort_by(&s, m->curves, m->curve_count, sizeof *m->curves, entities, curve_entity);
         sort_by(&s, m->properties, m->property_count, sizeof *m->properties, entities, property_entity);
@@ -101,7 +107,8 @@ static int adjacency(struct weft_model *m) {
         free(adjacent);
         return WEFT_E_NOMEM;
     }
-    /* start[e + 2] counts, start[e + 1] then is where e's begin and, as they are filled in, where they end. */
+    /* start[e + 2] counts, start[e + 1] then is where e's begin and, as they are filled in, where they end.
+     */
     for (uint32_t i = 0; i < m->entity_count; i++)
         for (int end = 0; end < 2 && is_edge(&m->entities[i]); end++) start[m->entities[i].ends[end] + 2]++;
     for (uint32_t i = 1; i <= m->entity_count; i++) start[i + 1] += start[i];
@@ -117,7 +124,8 @@ static int adjacency(struct weft_model *m) {
 
 weft_model_ref model_find_cycle(const struct weft_model *m, weft_model_ref first, int *rc) {
     *rc = 0;
-    uint32_t *seen = calloc((size_t)(m->entity_count - first) + 1, sizeof *seen); /* in which walk; 0: in none */
+    uint32_t *seen =
+        calloc((size_t)(m->entity_count - first) + 1, sizeof *seen); /* in which walk; 0: in none */
     if (!seen) {
         *rc = WEFT_E_NOMEM;
         return WEFT_MODEL_NONE;

@@ -1,4 +1,5 @@
-/* Writing a model file: what reading it gives is the same model. Numbers go back into the unit that they came in. */
+/* Writing a model file: what reading it gives is the same model. Numbers go back into the unit that they came
+ * in. */
 #include "model/model_internal.h"
 
 #include <errno.h>
@@ -52,11 +53,15 @@ static void put_condition(struct writer *w, const struct weft_model_condition *c
     const struct {
         const char *key;
         weft_model_text text;
-    } texts[] = {{"op", c->op}, {"pattern", c->pattern}, {"type", c->type}, {"from", c->from}, {"with", c->with}};
+    } texts[] = {
+        {"op", c->op}, {"pattern", c->pattern}, {"type", c->type}, {"from", c->from}, {"with", c->with}};
     const struct {
         const char *key;
         double number;
-    } numbers[] = {{"size_B", c->size_B}, {"stride_B", c->stride_B}, {"threads", c->threads}, {"load", c->load},
+    } numbers[] = {{"size_B", c->size_B},
+                   {"stride_B", c->stride_B},
+                   {"threads", c->threads},
+                   {"load", c->load},
                    {"connections", c->connections}};
     const char *between = ", ", *before = ", \"when\": {";
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
@@ -75,7 +80,8 @@ static void put_condition(struct writer *w, const struct weft_model_condition *c
 }
 
 /* The unit's factor; what has no unit is written in SI. */
-static double unit_of(struct writer *w, weft_model_text unit, enum weft_model_dimension d, const char **name) {
+static double unit_of(struct writer *w, weft_model_text unit, enum weft_model_dimension d,
+                      const char **name) {
     double factor = 1;
     *name = unit ? w->m->text + unit : weft_model_si_unit(d);
     weft_model_unit(*name, &d, &factor);
@@ -139,8 +145,8 @@ static void put_curve(struct writer *w, const struct weft_model_curve *c) {
         if (strcmp(name, w->m->text + c->over) == 0) break;
     double y = unit_of(w, c->unit, weft_model_attribute_dimension(c->attribute), &unit);
     double x = unit_of(w, c->over_unit, over, &over_unit);
-    fprintf(w->f, "{\"over\": \"%s\", \"over_unit\": \"%s\", \"unit\": \"%s\", \"form\": \"%s\"", w->m->text + c->over,
-            over_unit, unit, weft_model_form_name(c->form));
+    fprintf(w->f, "{\"over\": \"%s\", \"over_unit\": \"%s\", \"unit\": \"%s\", \"form\": \"%s\"",
+            w->m->text + c->over, over_unit, unit, weft_model_form_name(c->form));
     put_parameters(w, c, x, y);
     if (!isnan(c->from)) {
         fputs(", \"domain\": [", w->f);
@@ -186,7 +192,8 @@ static void put_by_attribute(struct writer *w, const char *key, uint32_t first, 
     fprintf(w->f, ",\n     \"%s\": {", key);
     for (uint32_t i = first, end; i < first + count; i = end) {
         uint8_t a = attribute(w->m, i);
-        for (end = i + 1; end < first + count && attribute(w->m, end) == a; end++) {}
+        for (end = i + 1; end < first + count && attribute(w->m, end) == a; end++) {
+        }
         fprintf(w->f, "%s\n       \"%s\": %s", i == first ? "" : ",", weft_model_attribute_name(a),
                 end - i > 1 ? "[" : "");
         for (uint32_t k = i; k < end; k++) {
@@ -198,7 +205,9 @@ static void put_by_attribute(struct writer *w, const char *key, uint32_t first, 
     putc('}', w->f);
 }
 
-static uint8_t observation_attribute(const struct weft_model *m, uint32_t i) { return m->observations[i].attribute; }
+static uint8_t observation_attribute(const struct weft_model *m, uint32_t i) {
+    return m->observations[i].attribute;
+}
 static uint8_t curve_attribute(const struct weft_model *m, uint32_t i) { return m->curves[i].attribute; }
 static void put_observation_at(struct writer *w, uint32_t i) { put_observation(w, &w->m->observations[i]); }
 static void put_curve_at(struct writer *w, uint32_t i) { put_curve(w, &w->m->curves[i]); }
@@ -218,7 +227,8 @@ static void put_entity(struct writer *w, const struct weft_model_entity *e) {
     }
     put_text(w, "note", e->note);
     put_properties(w, e);
-    put_by_attribute(w, "values", e->first_observation, e->observations, observation_attribute, put_observation_at);
+    put_by_attribute(w, "values", e->first_observation, e->observations, observation_attribute,
+                     put_observation_at);
     put_by_attribute(w, "curves", e->first_curve, e->curves, curve_attribute, put_curve_at);
     putc('}', w->f);
 }
@@ -276,7 +286,8 @@ int weft_model_write(const struct weft_model *m, FILE *f) {
 int weft_model_save(const struct weft_model *m, const char *path) {
     char *part = NULL;
     if (asprintf(&part, "%s.%d.new", path, (int)getpid()) < 0) return WEFT_E_NOMEM;
-    int fd = open(part, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666), rc = fd < 0 ? weft_error_from_errno(errno) : 0;
+    int fd = open(part, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666),
+        rc = fd < 0 ? weft_error_from_errno(errno) : 0;
     FILE *f = rc ? NULL : fdopen(fd, "w");
     if (!rc && !f) {
         rc = weft_error_from_errno(errno);
