@@ -201,7 +201,9 @@ static void put_edge(const struct weft_model *m, struct row *r, weft_model_ref a
                      weft_model_ref link, const char *step) {
     double latency = link == WEFT_MODEL_NONE ? 0 : weft_model_value(m, link, WEFT_MODEL_LATENCY, NAN);
     double rate = link == WEFT_MODEL_NONE ? NAN : weft_model_value(m, link, WEFT_MODEL_BANDWIDTH, NAN);
-    bool unknown = link != WEFT_MODEL_NONE && (isnan(latency) || isnan(rate));
+    bool is_memory = m->entities[b].kind == WEFT_MODEL_MEMORY;
+    bool unknown = (link != WEFT_MODEL_NONE && (isnan(latency) || isnan(rate))) ||
+                   (is_memory && isnan(weft_model_value(m, b, WEFT_MODEL_LATENCY, NAN)));
     double own = is_on_the_way(m, b) ? weft_model_value(m, b, WEFT_MODEL_BANDWIDTH, NAN) : NAN;
     double more = is_on_the_way(m, b) ? weft_model_value(m, b, WEFT_MODEL_LATENCY, 0) : 0;
     bool own_is_less = !isnan(own) && !(own >= rate);
@@ -210,7 +212,7 @@ static void put_edge(const struct weft_model *m, struct row *r, weft_model_ref a
     bind_text(r, id_of(m, link));
     bind_text(r, step);
     bind_int(r, has_links(m, a));
-    bind_int(r, m->entities[b].kind != WEFT_MODEL_MEMORY);
+    bind_int(r, !is_memory);
     bind_real(r, (isnan(latency) ? 0 : latency) + more);
     bind_real(r, own_is_less ? own : rate);
     bind_text(r, own_is_less ? weft_model_id(m, b) : id_of(m, isnan(rate) ? WEFT_MODEL_NONE : link));

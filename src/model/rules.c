@@ -1,23 +1,22 @@
-/* Tables and views. `inside`, `edge` and `root` are made when the tables are filled (database.c), since the
- * recursive questions go through them once a step.
+/* Tables and views. `inside`, `edge` and `root` are made when the tables are filled (database.c), since the recursive
+ * questions go through them once a step.
  *
- * DESIGN NOTE. Ways: a link is a step in both directions. What is contained is reached from its container and
- * back without cost, but whoever has links of its own does not get to its neighbours by going up and down
- * again: it would pass by the link. A device with links is not entered or left by containment at all.
- * Resources: a resource is used by everything inside its `root`s: itself, who shares it, a link's two ends,
- * what a memory stands in. */
+ * DESIGN NOTE. Ways: a link is a step in both directions. What is contained is reached from its container and back without
+ * cost, but whoever has links of its own does not get to its neighbours by going up and down again: it would pass by the
+ * link. A device with links is not entered or left by containment at all. Resources: a resource is used by everything
+ * inside its `root`s: itself, who shares it, a link's two ends, what a memory stands in. */
 #include "model/rules.h"
 
 #include <stddef.h>
+
+/* clang-format off: SQL has lines of its own */
 
 const char model_tables[] =
     "CREATE TABLE entity(id TEXT PRIMARY KEY, kind TEXT, class TEXT, parent TEXT, end_a TEXT, end_b TEXT,"
     "  latency_s REAL, bandwidth_Bps REAL, capacity_B REAL, note TEXT) WITHOUT ROWID;"
     "CREATE TABLE property(entity TEXT, name TEXT, value TEXT);"
-    "CREATE TABLE observation(entity TEXT, attribute TEXT, value REAL, unit TEXT, low REAL, high REAL, n "
-    "REAL,"
-    "  statistic TEXT, source TEXT, rank INTEGER, reference TEXT, place TEXT, tool TEXT, time TEXT, note "
-    "TEXT,"
+    "CREATE TABLE observation(entity TEXT, attribute TEXT, value REAL, unit TEXT, low REAL, high REAL, n REAL,"
+    "  statistic TEXT, source TEXT, rank INTEGER, reference TEXT, place TEXT, tool TEXT, time TEXT, note TEXT,"
     "  op TEXT, pattern TEXT, type TEXT, accessor TEXT, circumstance TEXT,"
     "  size_B REAL, stride_B REAL, threads REAL, load REAL, connections REAL);"
     "CREATE TABLE curve(entity TEXT, attribute TEXT, over TEXT, form TEXT, unit TEXT, low REAL, high REAL,"
@@ -30,11 +29,10 @@ const char model_tables[] =
     "CREATE TABLE root(resource TEXT, top TEXT, why TEXT);";
 
 /* Rates are compared by their largest value, times by their smallest: a source's best case. */
-#define CLAIMS                                                                                               \
-    "SELECT entity, attribute, unit, source, rank, op, pattern, type, accessor,"                             \
-    "  CASE WHEN unit IN ('B/s', 'op/s', '1/s') THEN max(value) ELSE min(value) END AS value, reference, "   \
-    "tool, place"                                                                                            \
-    "  FROM observation WHERE attribute <> 'leak'"                                                           \
+#define CLAIMS                                                                                                         \
+    "SELECT entity, attribute, unit, source, rank, op, pattern, type, accessor,"                                      \
+    "  CASE WHEN unit IN ('B/s', 'op/s', '1/s') THEN max(value) ELSE min(value) END AS value, reference, tool, place" \
+    "  FROM observation WHERE attribute <> 'leak'"                                                                   \
     "  GROUP BY entity, attribute, source, op, pattern, type, accessor"
 
 const char model_rules[] =
@@ -59,8 +57,7 @@ const char model_rules[] =
     "  ON x.kind = 'access' AND x.end_b = r.b WHERE r.relation = 'places';"
     /* The best observation of each attribute and operation. */
     "CREATE VIEW best AS SELECT entity, attribute, op, value, unit, source, reference, tool FROM ("
-    "  SELECT *, row_number() OVER (PARTITION BY entity, attribute, op ORDER BY rank, time DESC) AS "
-    "place_in_order"
+    "  SELECT *, row_number() OVER (PARTITION BY entity, attribute, op ORDER BY rank, time DESC) AS place_in_order"
     "  FROM observation) WHERE place_in_order = 1;"
     /* Two sources of different rank that say different things of the same: by how much. */
     "CREATE VIEW disagreement AS WITH claim AS MATERIALIZED (" CLAIMS ")"
@@ -74,11 +71,9 @@ const char model_rules[] =
     "    AND (a.accessor IS b.accessor OR a.accessor IS NULL OR b.accessor IS NULL)"
     "  WHERE max(a.value, b.value) > 1.25 * min(a.value, b.value);"
     /* Resources through which what is done on one side can be heard on the other. */
-    "CREATE VIEW leaky AS SELECT entity AS resource, max(value) * 8 AS leak_bps, source, reference FROM "
-    "observation"
+    "CREATE VIEW leaky AS SELECT entity AS resource, max(value) * 8 AS leak_bps, source, reference FROM observation"
     "  WHERE attribute = 'leak' AND value > 0 GROUP BY entity;"
-    "CREATE VIEW no_share AS SELECT DISTINCT u.entity AS a, v.entity AS b, l.resource, l.leak_bps FROM leaky "
-    "l"
+    "CREATE VIEW no_share AS SELECT DISTINCT u.entity AS a, v.entity AS b, l.resource, l.leak_bps FROM leaky l"
     "  JOIN uses u ON u.resource = l.resource JOIN uses v ON v.resource = l.resource"
     "  JOIN entity e ON e.id = u.entity JOIN entity f ON f.id = v.entity"
     "  WHERE u.entity < v.entity AND e.kind = f.kind AND e.kind IN ('compute', 'task');"
@@ -86,56 +81,48 @@ const char model_rules[] =
     "CREATE VIEW guess AS SELECT entity, attribute, value, unit, source, note FROM observation"
     "  WHERE source IN ('assumed', 'inferred');";
 
-/* Everything that is reached from ?1 in at most ?3 steps, the nearest first: a bound on how much is looked at
- * leaves out what is far. */
-#define REACH(where, limit)                                                                                  \
-    "WITH RECURSIVE reach(at, step, linked, passes, latency_s, bandwidth_Bps, narrowest, unknown, hops, "    \
-    "path) AS ("                                                                                             \
-    "  SELECT id, '', 0, 1, CASE WHEN kind = 'memory' THEN coalesce(latency_s, 0) ELSE 0.0 END,"             \
-    "    CASE WHEN kind = 'memory' THEN bandwidth_Bps END, CASE WHEN kind = 'memory' THEN id END, 0, 0, id"  \
-    "  FROM entity WHERE id = ?1"                                                                            \
-    "  UNION ALL"                                                                                            \
-    "  SELECT e.b, e.step, e.linked, e.passes, r.latency_s + coalesce(e.latency_s, 0),"                      \
-    "    min(coalesce(r.bandwidth_Bps, e.bandwidth_Bps), coalesce(e.bandwidth_Bps, r.bandwidth_Bps)),"       \
-    "    CASE WHEN r.bandwidth_Bps IS NULL OR e.bandwidth_Bps < r.bandwidth_Bps THEN e.narrowest"            \
-    "      ELSE r.narrowest END,"                                                                            \
-    "    r.unknown + e.unknown, r.hops + 1, r.path || ' > ' || e.b"                                          \
-    "  FROM reach r JOIN edge e ON e.a = r.at"                                                               \
-    "  WHERE r.passes AND r.hops < coalesce(?3, 16) AND NOT (r.step = 'up' AND r.linked AND e.step = "       \
-    "'down')"                                                                                                \
-    "    AND instr('> ' || r.path || ' >', '> ' || e.b || ' >') = 0 " where "  ORDER BY 5, 9 " limit ") "
+/* Everything that is reached from ?1 in at most ?3 steps, the nearest first: a bound on how much is looked at leaves out
+ * what is far. */
+#define REACH(where, limit)                                                                                             \
+    "WITH RECURSIVE reach(at, step, linked, passes, latency_s, bandwidth_Bps, narrowest, unknown, hops, path) AS ("   \
+    "  SELECT id, '', 0, 1, CASE WHEN kind = 'memory' THEN coalesce(latency_s, 0) ELSE 0.0 END,"                      \
+    "    CASE WHEN kind = 'memory' THEN bandwidth_Bps END, CASE WHEN kind = 'memory' THEN id END, 0, 0, id"           \
+    "  FROM entity WHERE id = ?1"                                                                                     \
+    "  UNION ALL"                                                                                                     \
+    "  SELECT e.b, e.step, e.linked, e.passes, r.latency_s + coalesce(e.latency_s, 0),"                               \
+    "    min(coalesce(r.bandwidth_Bps, e.bandwidth_Bps), coalesce(e.bandwidth_Bps, r.bandwidth_Bps)),"                \
+    "    CASE WHEN r.bandwidth_Bps IS NULL OR e.bandwidth_Bps < r.bandwidth_Bps THEN e.narrowest"                     \
+    "      ELSE r.narrowest END,"                                                                                     \
+    "    r.unknown + e.unknown, r.hops + 1, r.path || ' > ' || e.b"                                                   \
+    "  FROM reach r JOIN edge e ON e.a = r.at"                                                                        \
+    "  WHERE r.passes AND r.hops < coalesce(?3, 16) AND NOT (r.step = 'up' AND r.linked AND e.step = 'down')"         \
+    "    AND instr('> ' || r.path || ' >', '> ' || e.b || ' >') = 0 " where                                           \
+    "  ORDER BY 5, 9 " limit ") "
 
 const struct model_question model_questions[] = {
     {"closest", "DEVICE [COUNT]", "the memories that are reached with the least latency", 1, 2, 1,
-     REACH("", "LIMIT 50000") "SELECT r.at AS memory, e.class, min(r.latency_s) AS latency_s, "
-                              "r.bandwidth_Bps, r.narrowest, r.hops,"
-                              " r.unknown, r.path FROM reach r JOIN entity e ON e.id = r.at WHERE e.kind = "
-                              "'memory' AND r.at <> ?1"
-                              " GROUP BY r.at ORDER BY latency_s, r.hops, r.at LIMIT coalesce(?2, 1)"},
+     REACH("", "LIMIT 50000") "SELECT r.at AS memory, e.class, min(r.latency_s) AS latency_s, r.bandwidth_Bps, r.narrowest, r.hops,"
+               " r.unknown, r.path FROM reach r JOIN entity e ON e.id = r.at WHERE e.kind = 'memory' AND e.class IS NOT 'storage' AND r.at <> ?1"
+               " GROUP BY r.at ORDER BY r.unknown > 0, latency_s, r.hops, r.at LIMIT coalesce(?2, 1)"},
     {"paths", "FROM TO [STEPS]", "every way from one entity to another, and what is narrowest on it", 2, 3, 2,
-     REACH("AND r.at <> ?2",
-           "") "SELECT latency_s, bandwidth_Bps, narrowest, unknown, hops, path FROM reach WHERE at = ?2"
-               " ORDER BY latency_s, hops"},
+     REACH("AND r.at <> ?2", "") "SELECT latency_s, bandwidth_Bps, narrowest, unknown, hops, path FROM reach WHERE at = ?2"
+                             " ORDER BY latency_s, hops"},
     {"shares", "ENTITY", "who uses a resource that it uses, and which", 1, 1, 1,
-     "SELECT v.entity, group_concat(DISTINCT v.resource) AS resources, group_concat(DISTINCT v.why) AS why "
-     "FROM uses u"
+     "SELECT v.entity, group_concat(DISTINCT v.resource) AS resources, group_concat(DISTINCT v.why) AS why FROM uses u"
      " JOIN uses v ON v.resource = u.resource AND v.entity <> u.entity JOIN entity e ON e.id = v.entity"
      " WHERE u.entity = ?1 AND e.kind IN ('compute', 'task')"
      " AND NOT EXISTS (SELECT 1 FROM inside i WHERE i.entity = v.entity AND i.ancestor = ?1)"
      " GROUP BY v.entity ORDER BY count(DISTINCT v.resource) DESC, v.entity"},
     {"disagreements", "[RATIO]", "where two sources disagree, as measurement and data sheet", 0, 1, 0,
-     "SELECT entity, attribute, op, value, source, other, other_source, unit, ratio, reference, "
-     "other_reference"
+     "SELECT entity, attribute, op, value, source, other, other_source, unit, ratio, reference, other_reference"
      " FROM disagreement WHERE ratio > coalesce(?1, 1.25) ORDER BY ratio DESC"},
     {"leaks", "", "resources that leak, and who must not share them", 0, 0, 0,
      "SELECT l.resource, l.leak_bps, l.source, count(DISTINCT u.entity) AS users,"
      " group_concat(DISTINCT u.entity) AS must_not_share FROM leaky l LEFT JOIN"
-     " (SELECT u.entity, u.resource FROM uses u JOIN entity e ON e.id = u.entity WHERE e.kind IN ('compute', "
-     "'task')) u"
+     " (SELECT u.entity, u.resource FROM uses u JOIN entity e ON e.id = u.entity WHERE e.kind IN ('compute', 'task')) u"
      " ON u.resource = l.resource GROUP BY l.resource ORDER BY l.leak_bps DESC"},
     {"memories", "", "all memories with what is known of them", 0, 0, 0,
-     "SELECT id, class, capacity_B, latency_s, bandwidth_Bps, parent FROM entity WHERE kind = 'memory' ORDER "
-     "BY id"},
+     "SELECT id, class, capacity_B, latency_s, bandwidth_Bps, parent FROM entity WHERE kind = 'memory' ORDER BY id"},
     {"inside", "ENTITY", "everything that it contains", 1, 1, 1,
      "SELECT i.entity, e.kind, e.class, i.depth FROM inside i JOIN entity e ON e.id = i.entity"
      " WHERE i.ancestor = ?1 AND i.depth > 0 ORDER BY i.depth, i.entity"},
