@@ -190,6 +190,22 @@ static bool has_links(const struct weft_model *m, weft_model_ref e) {
     return false;
 }
 
+static bool is_inside(const struct weft_model *m, weft_model_ref e, weft_model_ref in) {
+    while (e != WEFT_MODEL_NONE && e != in) e = m->entities[e].parent;
+    return e == in;
+}
+
+/* Whether a link joins it to a neighbour: to something else of what contains it. */
+static bool has_neighbours(const struct weft_model *m, weft_model_ref e) {
+    weft_model_ref parent = m->entities[e].parent;
+    for (uint32_t i = m->first_adjacent[e]; parent != WEFT_MODEL_NONE && i < m->first_adjacent[e + 1]; i++) {
+        const struct weft_model_entity *link = &m->entities[m->adjacent[i]];
+        weft_model_ref other = link->ends[link->ends[0] == e];
+        if (link->kind == WEFT_MODEL_LINK && !is_inside(m, other, e) && is_inside(m, other, parent)) return true;
+    }
+    return false;
+}
+
 /* Whether data that goes through it is held up by it. */
 static bool is_on_the_way(const struct weft_model *m, weft_model_ref e) {
     const struct weft_model_entity *x = &m->entities[e];
@@ -211,7 +227,7 @@ static void put_edge(const struct weft_model *m, struct row *r, weft_model_ref a
     bind_text(r, weft_model_id(m, b));
     bind_text(r, id_of(m, link));
     bind_text(r, step);
-    bind_int(r, has_links(m, a));
+    bind_int(r, has_neighbours(m, a));
     bind_int(r, !is_memory);
     bind_real(r, (isnan(latency) ? 0 : latency) + more);
     bind_real(r, own_is_less ? own : rate);
@@ -220,10 +236,22 @@ static void put_edge(const struct weft_model *m, struct row *r, weft_model_ref a
     insert(r);
 }
 
-/* Whether it is entered and left by containment. */
+/* Whether a link joins it to something inside it: then links say how its contents are reached. */
+static bool has_inner_links(const struct weft_model *m, weft_model_ref e) {
+    for (uint32_t i = m->first_adjacent[e]; i < m->first_adjacent[e + 1]; i++) {
+        const struct weft_model_entity *link = &m->entities[m->adjacent[i]];
+        if (link->kind == WEFT_MODEL_LINK && is_inside(m, link->ends[link->ends[0] == e], e)) return true;
+    }
+    return false;
+}
+
+/* Whether it is entered from what contains it, and left, without a link. */
 static bool is_open(const struct weft_model *m, weft_model_ref e) {
-    uint8_t kind = m->entities[e].kind;
-    return kind == WEFT_MODEL_NODE || (kind < WEFT_MODEL_LINK && !has_links(m, e));
+    const struct weft_model_entity *x = &m->entities[e];
+    if (x->parent == WEFT_MODEL_NONE || x->kind >= WEFT_MODEL_LINK || m->entities[x->parent].kind >= WEFT_MODEL_LINK)
+        return false;
+    if (x->kind != WEFT_MODEL_NODE) return !has_links(m, e);
+    return !has_neighbours(m, e) || !has_inner_links(m, x->parent);
 }
 
 static void fill_edges(const struct weft_model *m, struct row *r) {
@@ -233,8 +261,7 @@ static void fill_edges(const struct weft_model *m, struct row *r) {
             put_edge(m, r, e->ends[0], e->ends[1], i, "link");
             put_edge(m, r, e->ends[1], e->ends[0], i, "link");
         }
-        if (e->parent == WEFT_MODEL_NONE || !is_open(m, i) || m->entities[e->parent].kind >= WEFT_MODEL_LINK)
-            continue;
+        if (!is_open(m, i)) continue;
         put_edge(m, r, i, e->parent, WEFT_MODEL_NONE, "up");
         put_edge(m, r, e->parent, i, WEFT_MODEL_NONE, "down");
     }

@@ -133,10 +133,20 @@ weft_model_ref model_add_entity_text(struct weft_model *m, weft_model_text id, e
     return m->entity_count++;
 }
 
+/* Two texts, the second of which may be one of the model's own: those move when the first is new. */
+static bool intern_two(struct weft_model *m, const char *a, const char *b, weft_model_text *text_a,
+                       weft_model_text *text_b) {
+    uintptr_t at = (uintptr_t)b, begin = (uintptr_t)m->text;
+    bool own = at >= begin && at < begin + m->text_bytes;
+    *text_a = weft_model_intern(m, a);
+    *text_b = weft_model_intern(m, own ? m->text + (at - begin) : b);
+    return *text_a != WEFT_MODEL_NONE && *text_b != WEFT_MODEL_NONE;
+}
+
 weft_model_ref weft_model_add_entity(struct weft_model *m, const char *id, enum weft_model_kind kind,
                                      const char *class_name) {
-    weft_model_text name = weft_model_intern(m, id), class_text = weft_model_intern(m, class_name);
-    if (!name || name == WEFT_MODEL_NONE || class_text == WEFT_MODEL_NONE || kind >= WEFT_MODEL_KINDS_COUNT)
+    weft_model_text name, class_text;
+    if (!intern_two(m, id, class_name, &name, &class_text) || !name || kind >= WEFT_MODEL_KINDS_COUNT)
         return WEFT_MODEL_NONE;
     weft_model_ref e = model_add_entity_text(m, name, kind);
     if (e != WEFT_MODEL_NONE) m->entities[e].class_name = class_text;
@@ -146,9 +156,8 @@ weft_model_ref weft_model_add_entity(struct weft_model *m, const char *id, enum 
 int weft_model_add_property(struct weft_model *m, weft_model_ref entity, const char *name,
                             const char *value) {
     if (entity >= m->entity_count) return WEFT_E_INVAL;
-    weft_model_text n = weft_model_intern(m, name), v = weft_model_intern(m, value);
-    if (n == WEFT_MODEL_NONE || v == WEFT_MODEL_NONE ||
-        !MODEL_ROOM(m, properties, property_count, property_cap))
+    weft_model_text n, v;
+    if (!intern_two(m, name, value, &n, &v) || !MODEL_ROOM(m, properties, property_count, property_cap))
         return WEFT_E_NOMEM;
     m->properties[m->property_count++] = (struct weft_model_property){entity, n, v};
     return 0;

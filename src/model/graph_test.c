@@ -34,6 +34,21 @@ static void intern__equal_texts_have_one_place(void **state) {
     weft_model_destroy(m);
 }
 
+static void intern__texts_of_the_model_itself(void **state) {
+    struct weft_model *m = new_model();
+    char name[40];
+    weft_model_ref e = weft_model_add_entity(m, "n", WEFT_MODEL_NODE, "host");
+    for (int i = 0; i < 3000; i++) { /* its texts move now and then */
+        snprintf(name, sizeof name, "x_property_with_a_long_name_%d", i);
+        assert_int_equal(weft_model_add_property(m, e, name, weft_model_string(m, m->entities[e].class_name)), 0);
+        assert_string_equal(weft_model_string(m, m->properties[i].value), "host");
+        snprintf(name, sizeof name, "node-with-a-long-name-%d", i);
+        weft_model_ref f = weft_model_add_entity(m, name, WEFT_MODEL_NODE, weft_model_string(m, m->entities[e].class_name));
+        assert_string_equal(weft_model_string(m, m->entities[f].class_name), "host");
+    }
+    weft_model_destroy(m);
+}
+
 static void settle__links_children_and_neighbours(void **state) {
     struct weft_model *m = new_model();
     weft_model_ref root = weft_model_add_entity(m, "sw", WEFT_MODEL_NODE, "switch");
@@ -176,6 +191,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(entity__is_found_by_its_id),
         cmocka_unit_test(intern__equal_texts_have_one_place),
+        cmocka_unit_test(intern__texts_of_the_model_itself),
         cmocka_unit_test(settle__links_children_and_neighbours),
         cmocka_unit_test(settle__refuses_a_cycle),
         cmocka_unit_test(best__condition_then_source_then_time),

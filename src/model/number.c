@@ -29,7 +29,7 @@ void model_number_text(double value, double factor, char *out, size_t cap) {
 static const char *const shown[WEFT_MODEL_DIMS_COUNT][6] = {
     [WEFT_MODEL_DIM_COUNT] = {"1"},
     [WEFT_MODEL_DIM_TIME] = {"s", "ms", "us", "ns", "ps"},
-    [WEFT_MODEL_DIM_SIZE] = {"TiB", "GiB", "MiB", "KiB", "B"},
+    [WEFT_MODEL_DIM_SIZE] = {"PiB", "TiB", "GiB", "MiB", "KiB", "B"},
     [WEFT_MODEL_DIM_RATE] = {"TB/s", "GB/s", "MB/s", "kB/s", "B/s"},
     [WEFT_MODEL_DIM_TIME_PER_SIZE] = {"s/B", "ns/B", "ps/B"},
     [WEFT_MODEL_DIM_FREQUENCY] = {"GHz", "MHz", "kHz", "1/s"},

@@ -2,9 +2,10 @@
  * questions go through them once a step.
  *
  * DESIGN NOTE. Ways: a link is a step in both directions. What is contained is reached from its container and back without
- * cost, but whoever has links of its own does not get to its neighbours by going up and down again: it would pass by the
- * link. A device with links is not entered or left by containment at all. Resources: a resource is used by everything
- * inside its `root`s: itself, who shares it, a link's two ends, what a memory stands in. */
+ * cost, with three exceptions, in which that would pass by a link: a device that has links is not entered or left so;
+ * neither is what is linked to a neighbour, in a container that is linked to its own contents; and whoever is linked to a
+ * neighbour does not get to any by going up and down again. Resources: a resource is used by everything inside its
+ * `root`s: itself, who shares it, a link's two ends, what a memory stands in. */
 #include "model/rules.h"
 
 #include <stddef.h>
