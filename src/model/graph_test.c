@@ -40,10 +40,12 @@ static void intern__texts_of_the_model_itself(void **state) {
     weft_model_ref e = weft_model_add_entity(m, "n", WEFT_MODEL_NODE, "host");
     for (int i = 0; i < 3000; i++) { /* its texts move now and then */
         snprintf(name, sizeof name, "x_property_with_a_long_name_%d", i);
-        assert_int_equal(weft_model_add_property(m, e, name, weft_model_string(m, m->entities[e].class_name)), 0);
+        assert_int_equal(weft_model_add_property(m, e, name, weft_model_string(m, m->entities[e].class_name)),
+                         0);
         assert_string_equal(weft_model_string(m, m->properties[i].value), "host");
         snprintf(name, sizeof name, "node-with-a-long-name-%d", i);
-        weft_model_ref f = weft_model_add_entity(m, name, WEFT_MODEL_NODE, weft_model_string(m, m->entities[e].class_name));
+        weft_model_ref f =
+            weft_model_add_entity(m, name, WEFT_MODEL_NODE, weft_model_string(m, m->entities[e].class_name));
         assert_string_equal(weft_model_string(m, m->entities[f].class_name), "host");
     }
     weft_model_destroy(m);
