@@ -74,10 +74,11 @@ static void parse__a_whole_file(void **state) {
     assert_string_equal(weft_model_string(m, o->when.from), "n0");
     assert_string_equal(weft_model_get_property(m, d, "persistent"), "true");
     assert_true(weft_model_value(m, c, WEFT_MODEL_CLOCK, 0) == 2.7 * 1e9);
-    const struct weft_model_curve *tier = weft_model_find_curve(m, d, WEFT_MODEL_LATENCY, "size");
+    const struct weft_model_curve *tier = weft_model_find_curve(m, d, WEFT_MODEL_LATENCY, "size", NULL);
     assert_float_equal(weft_model_curve_at(m, tier, 32768), 170.1e-9 + 45.35e-9, 1e-15);
     assert_float_equal(
-        weft_model_curve_at(m, weft_model_find_curve(m, d, WEFT_MODEL_BANDWIDTH, "threads"), 9), 6.6e9, 1);
+        weft_model_curve_at(m, weft_model_find_curve(m, d, WEFT_MODEL_BANDWIDTH, "threads", NULL), 9), 6.6e9,
+        1);
     assert_int_equal(m->relations[0].type, WEFT_MODEL_SHARES);
     weft_model_destroy(m);
 }
