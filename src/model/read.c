@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define FILE_BYTES_MAX ((size_t)1 << 30)
+#define FILE_BYTES_MAX ((size_t)256 << 20)
 #define ID_MAX         200
 
 /* --- References and defaults --- */
@@ -365,7 +365,7 @@ int weft_model_load(struct weft_model *m, const char *path, struct weft_model_fa
         *fault = (struct weft_model_fault){0};
         snprintf(fault->file, sizeof fault->file, "%s", path);
         snprintf(fault->reason, sizeof fault->reason, "%s",
-                 rc == WEFT_E_TOO_BIG ? "it is larger than 1 GiB" : weft_error_text(rc));
+                 rc == WEFT_E_TOO_BIG ? "it is larger than 256 MiB" : weft_error_text(rc));
         return rc;
     }
     rc = weft_model_parse(m, text, len, path, fault);
