@@ -267,6 +267,8 @@ weft_model_ref weft_model_add_entity(struct weft_model *m, const char *id, enum 
 /* Each name once for an entity. */
 int weft_model_add_property(struct weft_model *m, weft_model_ref entity, const char *name, const char *value);
 int weft_model_add_observation(struct weft_model *m, const struct weft_model_observation *o);
+/* The same, in place of what the same tool said before, in the same statistic and under the same condition: for measuring again. */
+int weft_model_renew_observation(struct weft_model *m, const struct weft_model_observation *o);
 int weft_model_add_relation(struct weft_model *m, const struct weft_model_relation *r);
 int weft_model_add_curve(struct weft_model *m, const struct weft_model_curve *c, const double *parameters);
 int weft_model_add_reference(struct weft_model *m, const struct weft_model_reference *r);

@@ -125,6 +125,29 @@ static void best__condition_then_source_then_time(void **state) {
     weft_model_destroy(m);
 }
 
+static void observation__measured_again(void **state) {
+    struct weft_model *m = new_model();
+    weft_model_ref e = weft_model_add_entity(m, "d", WEFT_MODEL_MEMORY, "dram");
+    struct weft_model_observation o =
+        weft_model_observation_of(e, WEFT_MODEL_LATENCY, 1, WEFT_MODEL_MEASURED);
+    o.tool = weft_model_intern(m, "a");
+    assert_int_equal(weft_model_renew_observation(m, &o), 0);
+    o.value = 2;
+    assert_int_equal(weft_model_renew_observation(m, &o), 0);
+    assert_int_equal(m->observation_count, 1);
+    assert_true(m->observations[0].value == 2);
+    o.tool = weft_model_intern(m, "b"); /* what others said stays */
+    assert_int_equal(weft_model_renew_observation(m, &o), 0);
+    o.when.size_B = 64;
+    assert_int_equal(weft_model_renew_observation(m, &o), 0);
+    o.source = WEFT_MODEL_ASSUMED;
+    assert_int_equal(weft_model_renew_observation(m, &o), 0);
+    assert_int_equal(m->observation_count, 4);
+    o.value = -1;
+    assert_int_equal(weft_model_renew_observation(m, &o), WEFT_E_INVAL);
+    weft_model_destroy(m);
+}
+
 static void observation__wrong_ones_are_refused(void **state) {
     struct weft_model *m = new_model();
     weft_model_ref e = weft_model_add_entity(m, "d", WEFT_MODEL_MEMORY, "nvm");
@@ -238,6 +261,7 @@ int main(void) {
         cmocka_unit_test(settle__links_children_and_neighbours),
         cmocka_unit_test(settle__refuses_a_cycle),
         cmocka_unit_test(best__condition_then_source_then_time),
+        cmocka_unit_test(observation__measured_again),
         cmocka_unit_test(observation__wrong_ones_are_refused),
         cmocka_unit_test(curve__each_form),
         cmocka_unit_test(curve__of_the_wanted_operation),

@@ -11,7 +11,7 @@
 #include <string.h>
 
 #define FILE_BYTES_MAX ((size_t)256 << 20)
-#define ID_MAX         200
+#define ID_MAX         255 /* with what `use` puts before it */
 
 /* --- References and defaults --- */
 
@@ -86,7 +86,7 @@ static bool read_new_id(struct reader *r, const struct at *at, const json_t *j, 
                           ID_MAX);
     if (strcmp(id, "local") == 0 || strcmp(id, "remote") == 0)
         return read_fault(r, &id_at, "\"%s\" has a meaning of its own", id);
-    char full[512];
+    char full[ID_MAX + 1];
     if ((size_t)snprintf(full, sizeof full, "%s%s", r->prefix, id) >= sizeof full)
         return read_fault(r, &id_at, "with \"%s\" before it the id is too long", r->prefix);
     *out = *r->prefix ? weft_model_intern(r->m, full) : own;
