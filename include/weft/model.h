@@ -294,9 +294,31 @@ int weft_model_load(struct weft_model *m, const char *path, struct weft_model_fa
 /* The same of text in memory, `name` being what the fault calls it. */
 int weft_model_parse(struct weft_model *m, const char *json, size_t len, const char *name,
                      struct weft_model_fault *fault);
+/* The folder of descriptions that files may `use`, beside their own folder. NULL: none, as at first. */
+int weft_model_set_folder(struct weft_model *m, const char *folder);
 /* Writes the model so that reading it gives the same one. The file is replaced as a whole or not at all. */
 int weft_model_write(const struct weft_model *m, FILE *f);
 int weft_model_save(const struct weft_model *m, const char *path);
+
+/* The user's model (option "model"), and the folder of descriptions that comes with weft (option "model_folder").
+ * WEFT_E_NOENT: there is none; the model's file itself need not be there. */
+int weft_model_default_path(char *out, size_t cap);
+int weft_model_default_folder(char *out, size_t cap);
+
+/* The JSON Schema of model files. */
+int weft_model_write_schema(FILE *f);
+
+/* ---- hwloc ------------------------------------------------------------------------------------------------------- */
+
+/* Adds a machine as hwloc knows it, this one (NULL) or one in an hwloc XML file, as the entity `id` and what it contains:
+ * packages, caches, cores, memory, devices, their links, and the memory attributes that its firmware tells. Settles. Errors
+ * as weft_model_load; WEFT_E_EXIST: the model has entities of these names. */
+int weft_model_import_hwloc(struct weft_model *m, const char *xml, const char *id, struct weft_model_fault *fault);
+/* Writes that machine's hwloc XML (version 2) to the file `out`, with the latencies and bandwidths that the model has of
+ * its memory as hwloc's memory attributes, and, when all are known, the latencies between its NUMA nodes as distances. How
+ * many attributes were set goes to *values. WEFT_E_NOENT: the model has no entity `id`. */
+int weft_model_export_hwloc(const struct weft_model *m, const char *id, const char *xml, const char *out,
+                            unsigned *values, struct weft_model_fault *fault);
 
 /* ---- Asking, on a hot path: no memory is taken, no system call made ------------------------------------------------ */
 
@@ -319,6 +341,47 @@ double weft_model_curve_at(const struct weft_model *m, const struct weft_model_c
 /* A condition that says nothing. */
 struct weft_model_condition weft_model_any(void);
 
+/* ---- Questions in SQL ------------------------------------------------------------------------------------------- */
+
+/* The model as tables and views (docs/MODEL.md lists them), as it was when it was opened; the model stays unchanged and in
+ * place meanwhile. Questions change nothing, reach no file, and are stopped when they do too much work. One thread. */
+struct weft_model_db;
+int weft_model_db_open(const struct weft_model *m, struct weft_model_db **out);
+void weft_model_db_close(struct weft_model_db *db);
+/* How many steps of SQLite's machine a question may take. */
+#define WEFT_MODEL_WORK_MAX 1000000000u
+void weft_model_db_limit(struct weft_model_db *db, uint64_t work);
+
+enum weft_model_cell_type { WEFT_MODEL_CELL_NULL, WEFT_MODEL_CELL_NUMBER, WEFT_MODEL_CELL_TEXT };
+struct weft_model_cell {
+    const char *name;
+    enum weft_model_cell_type type;
+    double number;
+    const char *text; /* until the function returns */
+};
+/* A row of the answer; false: enough. */
+typedef bool weft_model_row_fn(void *ctx, int columns, const struct weft_model_cell *cells);
+
+/* One SELECT. WEFT_E_INVAL: no SQL; WEFT_E_ACCESS: more than a SELECT; WEFT_E_LIMIT: too much work; `why` is a text. */
+int weft_model_db_ask(struct weft_model_db *db, const char *sql, weft_model_row_fn *fn, void *ctx, char *why,
+                      size_t cap);
+/* A question with a name and its arguments, as in "closest n0.gpu0 3"; else taken for SQL. WEFT_E_NOENT: an entity that
+ * it names is not there. */
+int weft_model_db_question(struct weft_model_db *db, const char *text, weft_model_row_fn *fn, void *ctx, char *why,
+                           size_t cap);
+/* The questions with names; false after the last. */
+bool weft_model_question_at(size_t i, const char **name, const char **arguments, const char **help);
+
+/* ---- Provenance in words ----------------------------------------------------------------------------------------- */
+
+/* "latency 305 ns of optane.dimm (read, random): literature, mean; Izraelevitz et al.: …": what a number rests on. Cut
+ * to the room there is. */
+void weft_model_observation_text(const struct weft_model *m, const struct weft_model_observation *o, char *out,
+                                 size_t cap);
+void weft_model_condition_text(const struct weft_model *m, const struct weft_model_condition *c, char *out, size_t cap);
+void weft_model_reference_text(const struct weft_model *m, weft_model_text key, weft_model_text where, char *out,
+                               size_t cap);
+
 /* ---- Names ------------------------------------------------------------------------------------------------------- */
 
 const char *weft_model_kind_name(enum weft_model_kind k);
@@ -329,6 +392,8 @@ const char *weft_model_source_name(enum weft_model_source s);
 const char *weft_model_form_name(enum weft_model_form f);
 /* A unit by its name ("ns", "GiB", "Gbit/s"): its dimension and how many of the SI unit it is. False: unknown. */
 bool weft_model_unit(const char *name, enum weft_model_dimension *dimension, double *factor);
+/* For people: "89 ns", "16 GiB". */
+void weft_model_quantity(double value, enum weft_model_dimension d, char *out, size_t cap);
 /* The SI unit of a dimension: "s", "B", "B/s", … */
 const char *weft_model_si_unit(enum weft_model_dimension d);
 

@@ -9,8 +9,9 @@ struct weft_model_condition weft_model_any(void) {
         .size_B = NAN, .stride_B = NAN, .threads = NAN, .load = NAN, .connections = NAN};
 }
 
-struct weft_model_observation weft_model_observation_of(weft_model_ref entity, enum weft_model_attribute attribute,
-                                                        double value, enum weft_model_source source) {
+struct weft_model_observation weft_model_observation_of(weft_model_ref entity,
+                                                        enum weft_model_attribute attribute, double value,
+                                                        enum weft_model_source source) {
     return (struct weft_model_observation){.entity = entity,
                                            .attribute = (uint8_t)attribute,
                                            .source = (uint8_t)source,
@@ -76,8 +77,8 @@ const struct weft_model_observation *weft_model_best(const struct weft_model *m,
     return best;
 }
 
-double weft_model_value(const struct weft_model *m, weft_model_ref entity, enum weft_model_attribute attribute,
-                        double otherwise) {
+double weft_model_value(const struct weft_model *m, weft_model_ref entity,
+                        enum weft_model_attribute attribute, double otherwise) {
     const struct weft_model_observation *o = weft_model_best(m, entity, attribute, NULL);
     return o ? o->value : otherwise;
 }

@@ -38,6 +38,7 @@ void weft_model_destroy(struct weft_model *m) {
     weft_map_fini(&m->hidden->ids);
     weft_map_fini(&m->hidden->keys);
     free(m->hidden->strings);
+    free(m->hidden->folder);
     free(m->hidden);
     free(m->entities);
     free(m->properties);
@@ -62,7 +63,8 @@ static uint32_t hash(const char *text) {
 static uint32_t slot_of(const struct weft_model *m, const char *text) {
     const struct weft_model_hidden *h = m->hidden;
     uint32_t at = hash(text) & (h->string_slots - 1);
-    while (h->strings[at] && strcmp(m->text + h->strings[at], text) != 0) at = (at + 1) & (h->string_slots - 1);
+    while (h->strings[at] && strcmp(m->text + h->strings[at], text) != 0)
+        at = (at + 1) & (h->string_slots - 1);
     return at;
 }
 
@@ -87,7 +89,8 @@ weft_model_text weft_model_intern(struct weft_model *m, const char *text) {
     uint32_t slot = slot_of(m, text);
     if (h->strings[slot]) return h->strings[slot];
     size_t len = strlen(text) + 1;
-    if (len > MODEL_ITEMS_MAX || !model_grow((void **)&m->text, &h->text_cap, m->text_bytes, (uint32_t)len, 1))
+    if (len > MODEL_ITEMS_MAX ||
+        !model_grow((void **)&m->text, &h->text_cap, m->text_bytes, (uint32_t)len, 1))
         return WEFT_MODEL_NONE;
     weft_model_text at = m->text_bytes;
     memcpy(m->text + at, text, len);
@@ -130,20 +133,31 @@ weft_model_ref model_add_entity_text(struct weft_model *m, weft_model_text id, e
     return m->entity_count++;
 }
 
+/* Two texts, the second of which may be one of the model's own: those move when the first is new. */
+static bool intern_two(struct weft_model *m, const char *a, const char *b, weft_model_text *text_a,
+                       weft_model_text *text_b) {
+    uintptr_t at = (uintptr_t)b, begin = (uintptr_t)m->text;
+    bool own = at >= begin && at < begin + m->text_bytes;
+    *text_a = weft_model_intern(m, a);
+    *text_b = weft_model_intern(m, own ? m->text + (at - begin) : b);
+    return *text_a != WEFT_MODEL_NONE && *text_b != WEFT_MODEL_NONE;
+}
+
 weft_model_ref weft_model_add_entity(struct weft_model *m, const char *id, enum weft_model_kind kind,
                                      const char *class_name) {
-    weft_model_text name = weft_model_intern(m, id), class_text = weft_model_intern(m, class_name);
-    if (!name || name == WEFT_MODEL_NONE || class_text == WEFT_MODEL_NONE || kind >= WEFT_MODEL_KINDS_COUNT)
+    weft_model_text name, class_text;
+    if (!intern_two(m, id, class_name, &name, &class_text) || !name || kind >= WEFT_MODEL_KINDS_COUNT)
         return WEFT_MODEL_NONE;
     weft_model_ref e = model_add_entity_text(m, name, kind);
     if (e != WEFT_MODEL_NONE) m->entities[e].class_name = class_text;
     return e;
 }
 
-int weft_model_add_property(struct weft_model *m, weft_model_ref entity, const char *name, const char *value) {
+int weft_model_add_property(struct weft_model *m, weft_model_ref entity, const char *name,
+                            const char *value) {
     if (entity >= m->entity_count) return WEFT_E_INVAL;
-    weft_model_text n = weft_model_intern(m, name), v = weft_model_intern(m, value);
-    if (n == WEFT_MODEL_NONE || v == WEFT_MODEL_NONE || !MODEL_ROOM(m, properties, property_count, property_cap))
+    weft_model_text n, v;
+    if (!intern_two(m, name, value, &n, &v) || !MODEL_ROOM(m, properties, property_count, property_cap))
         return WEFT_E_NOMEM;
     m->properties[m->property_count++] = (struct weft_model_property){entity, n, v};
     return 0;
@@ -152,7 +166,8 @@ int weft_model_add_property(struct weft_model *m, weft_model_ref entity, const c
 int weft_model_add_observation(struct weft_model *m, const struct weft_model_observation *o) {
     if (o->entity >= m->entity_count || o->attribute >= WEFT_MODEL_ATTRIBUTES_COUNT ||
         o->source >= WEFT_MODEL_SOURCES_COUNT ||
-        !model_attribute_fits(o->attribute, m->entities[o->entity].kind) || !isfinite(o->value) || o->value < 0)
+        !model_attribute_fits(o->attribute, m->entities[o->entity].kind) || !isfinite(o->value) ||
+        o->value < 0)
         return WEFT_E_INVAL;
     if (!MODEL_ROOM(m, observations, observation_count, observation_cap)) return WEFT_E_NOMEM;
     m->observations[m->observation_count++] = *o;
@@ -194,9 +209,9 @@ int weft_model_add_reference(struct weft_model *m, const struct weft_model_refer
 }
 
 struct model_mark model_mark(const struct weft_model *m) {
-    return (struct model_mark){m->entity_count,   m->property_count,  m->observation_count, m->curve_count,
-                               m->relation_count, m->reference_count, m->number_count,      m->name,
-                               m->note};
+    return (struct model_mark){m->entity_count, m->property_count, m->observation_count,
+                               m->curve_count,  m->relation_count, m->reference_count,
+                               m->number_count, m->name,           m->note};
 }
 
 void model_rollback(struct weft_model *m, const struct model_mark *mark) {

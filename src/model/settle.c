@@ -1,4 +1,5 @@
-/* Settling: what was added is sorted by entity and linked, so that a question about an entity touches a short range. */
+/* Settling: what was added is sorted by entity and linked, so that a question about an entity touches a short
+ * range. */
 #include "model/model_internal.h"
 
 #include <stdlib.h>
@@ -6,7 +7,9 @@
 
 typedef uint32_t (*key_fn)(const void *item);
 
-static uint32_t observation_entity(const void *o) { return ((const struct weft_model_observation *)o)->entity; }
+static uint32_t observation_entity(const void *o) {
+    return ((const struct weft_model_observation *)o)->entity;
+}
 static uint32_t observation_attribute(const void *o) {
     return ((const struct weft_model_observation *)o)->attribute;
 }
@@ -20,45 +23,46 @@ static bool is_sorted(const char *items, uint32_t count, size_t size, key_fn key
     return true;
 }
 
-/* A stable counting sort in place of *array, whose capacity stays; keys are below `keys`. */
-static int sort_by(void **array, uint32_t cap, uint32_t count, size_t size, uint32_t keys, key_fn key) {
-    const char *items = *array;
-    if (is_sorted(items, count, size, key)) return 0;
-    char *sorted = malloc(cap * size);
-    uint32_t *start = calloc((size_t)keys + 1, sizeof *start);
-    if (!sorted || !start) {
-        free(sorted);
-        free(start);
-        return WEFT_E_NOMEM;
-    }
-    for (uint32_t i = 0; i < count; i++) start[key(items + i * size) + 1]++;
-    for (uint32_t k = 0; k < keys; k++) start[k + 1] += start[k];
+/* What the sorts need, taken before the first of them: none is left undone for want of memory. */
+struct scratch {
+    char *items;
+    uint32_t *start;
+};
+
+/* A stable counting sort; keys are below `keys`. */
+static void sort_by(const struct scratch *s, void *array, uint32_t count, size_t size, uint32_t keys,
+                    key_fn key) {
+    const char *items = array;
+    if (is_sorted(items, count, size, key)) return;
+    memset(s->start, 0, ((size_t)keys + 1) * sizeof *s->start);
+    for (uint32_t i = 0; i < count; i++) s->start[key(items + i * size) + 1]++;
+    for (uint32_t k = 0; k < keys; k++) s->start[k + 1] += s->start[k];
     for (uint32_t i = 0; i < count; i++) {
         const char *item = items + i * size;
-        memcpy(sorted + start[key(item)]++ * size, item, size);
+        memcpy(s->items + s->start[key(item)]++ * size, item, size);
     }
-    free(start);
-    free(*array);
-    *array = sorted;
-    return 0;
+    memcpy(array, s->items, count * size);
 }
 
+static size_t max(size_t a, size_t b) { return a > b ? a : b; }
+
 static int sort_all(struct weft_model *m) {
-    const struct weft_model_hidden *h = m->hidden;
-    uint32_t entities = m->entity_count;
-    int rc = sort_by((void **)&m->observations, h->observation_cap, m->observation_count, sizeof *m->observations,
-                     WEFT_MODEL_ATTRIBUTES_COUNT, observation_attribute);
-    if (!rc)
-        rc = sort_by((void **)&m->observations, h->observation_cap, m->observation_count, sizeof *m->observations,
-                     entities, observation_entity);
-    if (!rc)
-        rc = sort_by((void **)&m->curves, h->curve_cap, m->curve_count, sizeof *m->curves,
-                     WEFT_MODEL_ATTRIBUTES_COUNT, curve_attribute);
-    if (!rc)
-        rc = sort_by((void **)&m->curves, h->curve_cap, m->curve_count, sizeof *m->curves, entities, curve_entity);
-    if (!rc)
-        rc = sort_by((void **)&m->properties, h->property_cap, m->property_count, sizeof *m->properties, entities,
-                     property_entity);
+    uint32_t entities = m->entity_count, attributes = WEFT_MODEL_ATTRIBUTES_COUNT;
+    size_t bytes = max(m->observation_count * sizeof *m->observations,
+                       max(m->curve_count * sizeof *m->curves, m->property_count * sizeof *m->properties));
+    struct scratch s = {malloc(bytes + 1), calloc(max(entities, attributes) + 1, sizeof *s.start)};
+    if (s.items && s.start) {
+        sort_by(&s, m->observations, m->observation_count, sizeof *m->observations, attributes,
+                observation_attribute);
+        sort_by(&s, m->observations, m->observation_count, sizeof *m->observations, entities,
+                observation_entity);
+        sort_by(&s, m->curves, m->curve_count, sizeof *m->curves, attributes, curve_attribute);
+        sort_by(&s, m->curves, m->curve_count, sizeof *m->curves, entities, curve_entity);
+        sort_by(&s, m->properties, m->property_count, sizeof *m->properties, entities, property_entity);
+    }
+    int rc = s.items && s.start ? 0 : WEFT_E_NOMEM;
+    free(s.items);
+    free(s.start);
     return rc;
 }
 
@@ -103,7 +107,8 @@ static int adjacency(struct weft_model *m) {
         free(adjacent);
         return WEFT_E_NOMEM;
     }
-    /* start[e + 2] counts, start[e + 1] then is where e's begin and, as they are filled in, where they end. */
+    /* start[e + 2] counts, start[e + 1] then is where e's begin and, as they are filled in, where they end.
+     */
     for (uint32_t i = 0; i < m->entity_count; i++)
         for (int end = 0; end < 2 && is_edge(&m->entities[i]); end++) start[m->entities[i].ends[end] + 2]++;
     for (uint32_t i = 1; i <= m->entity_count; i++) start[i + 1] += start[i];
@@ -117,21 +122,22 @@ static int adjacency(struct weft_model *m) {
     return 0;
 }
 
-weft_model_ref model_find_cycle(const struct weft_model *m, int *rc) {
+weft_model_ref model_find_cycle(const struct weft_model *m, weft_model_ref first, int *rc) {
     *rc = 0;
-    uint32_t *seen = calloc((size_t)m->entity_count + 1, sizeof *seen); /* in which walk; 0: in none */
+    uint32_t *seen =
+        calloc((size_t)(m->entity_count - first) + 1, sizeof *seen); /* in which walk; 0: in none */
     if (!seen) {
         *rc = WEFT_E_NOMEM;
         return WEFT_MODEL_NONE;
     }
     weft_model_ref found = WEFT_MODEL_NONE;
-    for (uint32_t i = 0; i < m->entity_count && found == WEFT_MODEL_NONE; i++) {
-        weft_model_ref at = i;
-        while (at != WEFT_MODEL_NONE && !seen[at]) {
-            seen[at] = i + 1;
+    for (uint32_t i = first; i < m->entity_count && found == WEFT_MODEL_NONE; i++) {
+        weft_model_ref at = i; /* what stands before `first` cannot be in what came after it */
+        while (at != WEFT_MODEL_NONE && at >= first && !seen[at - first]) {
+            seen[at - first] = i + 1;
             at = m->entities[at].parent;
         }
-        if (at != WEFT_MODEL_NONE && seen[at] == i + 1) found = at;
+        if (at != WEFT_MODEL_NONE && at >= first && seen[at - first] == i + 1) found = at;
     }
     free(seen);
     return found;
@@ -139,9 +145,9 @@ weft_model_ref model_find_cycle(const struct weft_model *m, int *rc) {
 
 int weft_model_settle(struct weft_model *m) {
     int rc;
-    if (model_find_cycle(m, &rc) != WEFT_MODEL_NONE) return WEFT_E_INVAL;
-    if (!rc) rc = sort_all(m);
+    if (model_find_cycle(m, 0, &rc) != WEFT_MODEL_NONE) return WEFT_E_INVAL;
     if (!rc) rc = adjacency(m);
+    if (!rc) rc = sort_all(m);
     if (rc) return rc;
     children(m);
     ranges(m);
