@@ -1,4 +1,5 @@
-/* Arbitration policies over recorded requests: one server that finishes what it has begun (run to completion). */
+/* Arbitration policies over recorded requests: one server that finishes what it has begun (run to
+ * completion). */
 #include "base/error.h"
 #include "model/predict/predict.h"
 
@@ -62,7 +63,8 @@ static void serve(enum weft_arbitration policy, struct server *s, size_t n, doub
 static int check(const struct weft_request *r, size_t n, int *sources) {
     *sources = 0;
     for (size_t i = 0; i < n; i++) {
-        if (!(r[i].service_s >= 0) || isinf(r[i].service_s) || !(r[i].arrival_s >= 0) || isinf(r[i].arrival_s))
+        if (!(r[i].service_s >= 0) || isinf(r[i].service_s) || !(r[i].arrival_s >= 0) ||
+            isinf(r[i].arrival_s))
             return WEFT_E_INVAL;
         if (r[i].source < 0 || (i && r[i].arrival_s < r[i - 1].arrival_s)) return WEFT_E_INVAL;
         if (r[i].source >= SOURCES_MAX) return WEFT_E_TOO_BIG;

@@ -12,7 +12,8 @@ const struct clopencl_order clopencl_orders[CLOPENCL_ORDERS] = {
     {.name = "24K", .n = 24576, .slice = 4096, .cpu_s = 4800, .gpu_s = 2403},
 };
 
-/* The figures' bars are not told in numbers; the text tells the best times and the speed-ups over one CPU and over GGC. */
+/* The figures' bars are not told in numbers; the text tells the best times and the speed-ups over one CPU and
+ * over GGC. */
 const struct clopencl_time clopencl_times[CLOPENCL_TIMES] = {
     {CLOPENCL_8K, "GGC", 21.8 * 1.76, "speed-up 1.76 of the best over GGC"},
     {CLOPENCL_8K, CLOPENCL_ALL, 179 / 8.21, "speed-up 8.21 over one CPU"},
@@ -95,7 +96,8 @@ static int rest(int order, double nic_Bps, double *sum) {
     for (int i = 0; i < CLOPENCL_TIMES; i++) {
         struct weft_makespan m;
         if (clopencl_times[i].order != order) continue;
-        int rc = clopencl_predict(order, clopencl_times[i].devices, nic_Bps, &clopencl_policies[0].policy, &m);
+        int rc =
+            clopencl_predict(order, clopencl_times[i].devices, nic_Bps, &clopencl_policies[0].policy, &m);
         if (rc) return rc;
         double e = log(m.seconds / clopencl_times[i].seconds);
         *sum += e * e;
@@ -103,8 +105,8 @@ static int rest(int order, double nic_Bps, double *sum) {
     return WEFT_OK;
 }
 
-/* The makespan jumps where a block goes to another device, so that derivatives lead nowhere: all rates from a third of
- * the nominal one to three times it. */
+/* The makespan jumps where a block goes to another device, so that derivatives lead nowhere: all rates from a
+ * third of the nominal one to three times it. */
 int clopencl_fit(int order, double *nic_Bps) {
     double least = INFINITY;
     for (double Bps = CLOPENCL_LINK_Bps / 3; Bps <= CLOPENCL_LINK_Bps * 3; Bps *= 1.005) {

@@ -4,7 +4,8 @@
 
 #include <math.h>
 
-static double predict(int order, const char *devices, double nic_Bps, const struct weft_block_policy *policy) {
+static double predict(int order, const char *devices, double nic_Bps,
+                      const struct weft_block_policy *policy) {
     struct weft_makespan m;
     assert_int_equal(clopencl_predict(order, devices, nic_Bps, policy, &m), 0);
     return m.seconds;
@@ -47,7 +48,8 @@ static void clopencl__a_fit_to_8K_alone_tells_16K_and_24K(void **state) {
     assert_true(fabs(nic_Bps / CLOPENCL_LINK_Bps - 1) < 0.05);
 }
 
-/* It is the shared card that makes the times what they are: one that queues is off by more than is allowed. */
+/* It is the shared card that makes the times what they are: one that queues is off by more than is allowed.
+ */
 static void clopencl__a_queueing_card_does_not_explain_them(void **state) {
     struct weft_fit_error e = errors(CLOPENCL_LINK_Bps, -1, &clopencl_policies[1].policy);
     assert_true(e.mean > 0.03);
@@ -55,8 +57,13 @@ static void clopencl__a_queueing_card_does_not_explain_them(void **state) {
 }
 
 static void clopencl__speedups_are_the_papers(void **state) {
-    static const struct { int order; const char *devices; double published; } best[] = {
-        {CLOPENCL_24K, "GGC,GC,GC,G", 10.23}, {CLOPENCL_16K, CLOPENCL_ALL, 9.05}, {CLOPENCL_8K, CLOPENCL_ALL, 8.21}};
+    static const struct {
+        int order;
+        const char *devices;
+        double published;
+    } best[] = {{CLOPENCL_24K, "GGC,GC,GC,G", 10.23},
+                {CLOPENCL_16K, CLOPENCL_ALL, 9.05},
+                {CLOPENCL_8K, CLOPENCL_ALL, 8.21}};
     for (int i = 0; i < 3; i++) {
         double s = clopencl_orders[best[i].order].cpu_s /
                    published_policy(best[i].order, best[i].devices, CLOPENCL_LINK_Bps);
@@ -64,7 +71,8 @@ static void clopencl__speedups_are_the_papers(void **state) {
     }
 }
 
-/* Footnote 1: 489 s with all devices, 469 s without the last CPU. At the smaller orders the ninth device helps. */
+/* Footnote 1: 489 s with all devices, 469 s without the last CPU. At the smaller orders the ninth device
+ * helps. */
 static void clopencl__nine_devices_are_slower_than_eight_at_24K(void **state) {
     assert_true(published_policy(CLOPENCL_24K, CLOPENCL_ALL, CLOPENCL_LINK_Bps) >
                 published_policy(CLOPENCL_24K, "GGC,GC,GC,G", CLOPENCL_LINK_Bps));
@@ -73,13 +81,16 @@ static void clopencl__nine_devices_are_slower_than_eight_at_24K(void **state) {
                     published_policy(order, "GGC,GC,GC,G", CLOPENCL_LINK_Bps));
 }
 
-/* Made with another implementation of the model, at the link's goodput. Two rows differ from it on purpose: there a
- * device looked only at its own speed before it took a last block, and operands were kept in the order of the blocks;
- * here it counts the way of the operands as well (8K with prefetch 1.4 s sooner), and takes the block that needs fewest
- * (16K 2.3 s later). */
+/* Made with another implementation of the model, at the link's goodput. Two rows differ from it on purpose:
+ * there a device looked only at its own speed before it took a last block, and operands were kept in the
+ * order of the blocks; here it counts the way of the operands as well (8K with prefetch 1.4 s sooner), and
+ * takes the block that needs fewest (16K 2.3 s later). */
 static void clopencl__what_a_better_system_would_reach(void **state) {
-    static const double wanted_s[CLOPENCL_POLICIES][CLOPENCL_ORDERS] = {
-        {22.5, 160.4, 487}, {20.5, 140.3, 456}, {19.7, 135.7, 404}, {21.0, 125.6, 400.5}, {14.6, 121.7, 400.5}};
+    static const double wanted_s[CLOPENCL_POLICIES][CLOPENCL_ORDERS] = {{22.5, 160.4, 487},
+                                                                        {20.5, 140.3, 456},
+                                                                        {19.7, 135.7, 404},
+                                                                        {21.0, 125.6, 400.5},
+                                                                        {14.6, 121.7, 400.5}};
     static const double tolerance[CLOPENCL_POLICIES] = {0.005, 0.005, 0.01, 0.08, 0.03};
     for (int i = 0; i < CLOPENCL_POLICIES; i++)
         for (int order = 0; order < CLOPENCL_ORDERS; order++) {

@@ -74,7 +74,8 @@ int weft_fluid_share(const struct weft_workload *w, int n, int resources, double
 
 /* -- What it leaves -- */
 
-/* What fluid sharing says of a victim beside others, and the features of the rest. WEFT_E_TOO_BIG: too many. */
+/* What fluid sharing says of a victim beside others, and the features of the rest. WEFT_E_TOO_BIG: too many.
+ */
 static int features(const struct weft_workload *w, int resources, int victim, const int *others, int n,
                     double *slowdown, double *row) {
     struct weft_workload together[WEFT_WORKLOADS_MAX];
@@ -134,8 +135,8 @@ static int judge(const struct weft_workload *w, const struct weft_pair_sample *s
     return rc;
 }
 
-int weft_contention_fit(const struct weft_workload *w, int n, int resources, const struct weft_pair_sample *samples,
-                        size_t count, struct weft_contention *out) {
+int weft_contention_fit(const struct weft_workload *w, int n, int resources,
+                        const struct weft_pair_sample *samples, size_t count, struct weft_contention *out) {
     struct weft_contention c = {.resources = resources};
     int rc = check(w, n, resources);
     if (!rc && count) rc = learn(w, n, samples, count, &c);

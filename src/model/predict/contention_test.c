@@ -1,4 +1,5 @@
-/* Tests of contention: fluid sharing by hand, and that sparse samples tell the pairs that were never run together. */
+/* Tests of contention: fluid sharing by hand, and that sparse samples tell the pairs that were never run
+ * together. */
 #include "base/error.h"
 #include "model/predict/predict.h"
 #include "model/predict/predict_test.h"
@@ -24,7 +25,8 @@ static void fluid_share__no_resource_is_exceeded(void **state) {
     for (int i = 0; i < 1000; i++) {
         struct weft_workload w[10];
         double p[10];
-        int n = 1 + test_random_below(&seed, 10), resources = 1 + test_random_below(&seed, WEFT_RESOURCES_MAX);
+        int n = 1 + test_random_below(&seed, 10),
+            resources = 1 + test_random_below(&seed, WEFT_RESOURCES_MAX);
         for (int k = 0; k < n; k++)
             for (int r = 0; r < resources; r++) w[k].use[r] = test_random(&seed);
         assert_int_equal(weft_fluid_share(w, n, resources, p), WEFT_OK);
@@ -40,12 +42,14 @@ static void fluid_share__no_resource_is_exceeded(void **state) {
 #define WORKLOADS 12
 #define RESOURCES 3
 
-/* How machines behave beyond fluid sharing: a cache that both use, a memory controller that loses by mixing. */
+/* How machines behave beyond fluid sharing: a cache that both use, a memory controller that loses by mixing.
+ */
 static double true_slowdown(const struct weft_workload *w, int victim, int other) {
     const struct weft_workload pair[] = {w[victim], w[other]};
     double p[2];
     weft_fluid_share(pair, 2, RESOURCES, p);
-    return 1 / p[0] * exp(0.5 * pair[0].use[0] * pair[1].use[0]) * (1 + 0.6 * pair[0].use[2] * pair[1].use[2]);
+    return 1 / p[0] * exp(0.5 * pair[0].use[0] * pair[1].use[0]) *
+           (1 + 0.6 * pair[0].use[2] * pair[1].use[2]);
 }
 
 /* A quarter of the pairs is run, three quarters are predicted. */
@@ -62,8 +66,10 @@ static void contention_fit__sparse_samples_tell_the_other_pairs(void **state) {
     for (int i = 0; i < WORKLOADS; i++)
         for (int k = 0; k < WORKLOADS; k++) {
             struct weft_pair_sample s = {i, k, true_slowdown(w, i, k) * test_random_near_one(&seed, 0.03)};
-            if (test_random(&seed) < 0.25) some[known++] = s;
-            else all[n++] = s;
+            if (test_random(&seed) < 0.25)
+                some[known++] = s;
+            else
+                all[n++] = s;
         }
     assert_int_equal(weft_contention_fit(w, WORKLOADS, RESOURCES, NULL, 0, &fluid), WEFT_OK);
     assert_int_equal(weft_contention_fit(w, WORKLOADS, RESOURCES, some, known, &learned), WEFT_OK);

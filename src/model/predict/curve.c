@@ -1,7 +1,7 @@
 /* Curves: fitting one to samples, and how well it fits. The forms' own fits are in curve_forms.c.
  *
- * All fits are of relative errors: each equation is divided by its y. A latency of 100 ns then counts as much as one
- * of 100 us, which is what "within 5 %" asks for. */
+ * All fits are of relative errors: each equation is divided by its y. A latency of 100 ns then counts as much
+ * as one of 100 us, which is what "within 5 %" asks for. */
 #include "base/error.h"
 #include "model/predict/curve_forms.h"
 
@@ -50,8 +50,10 @@ static bool sample_holds(enum weft_model_form form, double x, double y) {
     return !queue || x < 1;
 }
 
-/* Of each `hold_out` points the last is held out, but never the last of all: a form is not asked beyond its domain. */
-static int split(struct split *s, const struct weft_curve_ask *ask, const double *x, const double *y, size_t n) {
+/* Of each `hold_out` points the last is held out, but never the last of all: a form is not asked beyond its
+ * domain. */
+static int split(struct split *s, const struct weft_curve_ask *ask, const double *x, const double *y,
+                 size_t n) {
     if (n > WEFT_CURVE_SAMPLES_MAX) return WEFT_E_TOO_BIG;
     if (ask->hold_out == 1) return WEFT_E_INVAL;
     for (size_t i = 0; i < n; i++) {

@@ -1,11 +1,16 @@
-/* The fits of the forms of curves. Each sets the curve's parameters, and nothing on an error; `c->form` is set
- * already. Points are sorted by x. */
+/* The fits of the forms of curves. Each sets the curve's parameters, and nothing on an error; `c->form` is
+ * set already. Points are sorted by x. */
 #ifndef WEFT_MODEL_PREDICT_CURVE_FORMS_H
 #define WEFT_MODEL_PREDICT_CURVE_FORMS_H
 #include "model/predict/predict.h"
 
-struct curve_sample { double x, y; };
-struct curve_points { const double *x, *y; size_t n; };
+struct curve_sample {
+    double x, y;
+};
+struct curve_points {
+    const double *x, *y;
+    size_t n;
+};
 
 int curve_fit_constant(struct curve_points p, struct weft_curve *c);
 int curve_fit_affine(struct curve_points p, struct weft_curve *c);

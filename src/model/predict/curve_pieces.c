@@ -1,8 +1,9 @@
 /* The fits of forms whose breaks are searched: piecewise affine, and tiers.
  *
- * DESIGN NOTES. Pieces: the best division into k pieces follows from the best ones into k - 1 (dynamic programming), so
- * the least sum of squares is found, not approached. Tiers: with the capacities given the form is linear; capacities are
- * searched one after another on a grid of ratios, each round with the others held, until none improves. */
+ * DESIGN NOTES. Pieces: the best division into k pieces follows from the best ones into k - 1 (dynamic
+ * programming), so the least sum of squares is found, not approached. Tiers: with the capacities given the
+ * form is linear; capacities are searched one after another on a grid of ratios, each round with the others
+ * held, until none improves. */
 #include "base/error.h"
 #include "model/predict/curve_forms.h"
 #include "model/predict/linear.h"
@@ -16,8 +17,8 @@
 
 struct pieces {
     struct curve_points p;
-    double (*least)[PIECES + 1];   /* [i][k]: of the first i points in k pieces */
-    size_t (*start)[PIECES + 1];   /* where the last of those pieces begins */
+    double (*least)[PIECES + 1]; /* [i][k]: of the first i points in k pieces */
+    size_t (*start)[PIECES + 1]; /* where the last of those pieces begins */
 };
 
 static void add_point(const struct pieces *s, struct linear *l, size_t i) {
@@ -43,7 +44,8 @@ static void divide(struct pieces *s, unsigned most) {
         linear_init(&l, 2);
         for (size_t j = i; j < s->p.n; j++) {
             add_point(s, &l, j);
-            if (s->p.x[j] > s->p.x[i] && linear_solve(&l, 0, ab)) offer(s, i, j + 1, linear_rest(&l, ab), most);
+            if (s->p.x[j] > s->p.x[i] && linear_solve(&l, 0, ab))
+                offer(s, i, j + 1, linear_rest(&l, ab), most);
         }
     }
 }
@@ -51,8 +53,8 @@ static void divide(struct pieces *s, unsigned most) {
 /* A sum of squares below this is rounding. */
 static double floor_of(size_t n) { return 1e-14 * (double)n; }
 
-/* By the Bayesian information criterion with the correction for few points (Hurvich and Tsai): a piece's three numbers
- * have to pay, and where there are hardly more points than numbers, nothing does. */
+/* By the Bayesian information criterion with the correction for few points (Hurvich and Tsai): a piece's
+ * three numbers have to pay, and where there are hardly more points than numbers, nothing does. */
 static double score_of(double rest, double n, double numbers) {
     if (numbers > 3 && n - numbers - 1 <= 0) return INFINITY;
     double few = n - numbers - 1 > 0 ? 2 * numbers * (numbers + 1) / (n - numbers - 1) : 0;
@@ -105,7 +107,8 @@ out:
 
 #define KNEES WEFT_CURVE_KNEES_MAX
 
-/* The latencies for given capacities: the sum of squares that is left, INFINITY if they are not determined. */
+/* The latencies for given capacities: the sum of squares that is left, INFINITY if they are not determined.
+ */
 static double fit_tiers(struct curve_points p, const double *knees, unsigned n, double *level) {
     struct linear l;
     linear_init(&l, (int)n + 1);
@@ -133,8 +136,8 @@ int curve_fit_tier(struct curve_points p, const double *knees, unsigned n, struc
 }
 
 /* One knee moved over a grid between `low` and `high`, the others held; true: it improved. */
-static bool move_knee(struct curve_points p, double *knees, unsigned n, unsigned which, double low, double high,
-                      double *least) {
+static bool move_knee(struct curve_points p, double *knees, unsigned n, unsigned which, double low,
+                      double high, double *least) {
     enum { STEPS = 48 };
     double level[KNEES + 1], best = knees[which], before = *least;
     for (int i = 0; i <= STEPS; i++) {
@@ -160,6 +163,7 @@ int curve_search_tier(struct curve_points p, unsigned n, struct weft_curve *c) {
     }
     /* Finer, around what was found: from the grid's own step down. */
     for (double ratio = pow(high / low, 1.0 / 48); ratio > 1.0001; ratio = sqrt(ratio))
-        for (unsigned i = 0; i < n; i++) move_knee(p, knees, n, i, knees[i] / ratio, knees[i] * ratio, &least);
+        for (unsigned i = 0; i < n; i++)
+            move_knee(p, knees, n, i, knees[i] / ratio, knees[i] * ratio, &least);
     return isinf(least) ? WEFT_E_INVAL : curve_fit_tier(p, knees, n, c);
 }

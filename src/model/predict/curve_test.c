@@ -1,4 +1,5 @@
-/* Tests of curves: forms that made the samples are found again, and the errors are those of points held out. */
+/* Tests of curves: forms that made the samples are found again, and the errors are those of points held out.
+ */
 #include "base/error.h"
 #include "model/predict/predict.h"
 #include "model/predict/predict_test.h"
@@ -38,7 +39,9 @@ static void curve_fit__finds_the_parameters_again(void **state) {
         {{.form = WEFT_MODEL_SATURATING, .parameters = 3, .parameter = {1e9, 2e9, 1e10}}, 1, 16, {0}},
         {{.form = WEFT_MODEL_QUEUE_FIFO, .parameters = 2, .parameter = {2e-6, 5e-7}}, 0.01, 0.98, {0}},
         {{.form = WEFT_MODEL_QUEUE_PS, .parameters = 2, .parameter = {2e-6, 5e-7}}, 0.01, 0.98, {0}},
-        {{.form = WEFT_MODEL_TIER, .parameters = 5, .parameter = {1e-7, 16384, 2e-7, 16777216, 1.5e-7}}, 1024, 1e9,
+        {{.form = WEFT_MODEL_TIER, .parameters = 5, .parameter = {1e-7, 16384, 2e-7, 16777216, 1.5e-7}},
+         1024,
+         1e9,
          {.pieces = 2}},
     };
     for (size_t i = 0; i < sizeof form / sizeof *form; i++) {
@@ -71,13 +74,15 @@ static void curve_fit__piecewise_finds_the_breaks(void **state) {
     assert_near(c.parameter[0], 0);
     assert_true(c.parameter[3] >= 4096 && c.parameter[3] < 2 * 4096);
     assert_true(c.parameter[6] >= 1e6 && c.parameter[6] < 2e6);
-    assert_true(c.held_out.median < 0.01); /* one between the last of a piece and the first of the next may be off by much */
+    assert_true(c.held_out.median <
+                0.01); /* one between the last of a piece and the first of the next may be off by much */
 }
 
 static void curve_fit__a_table_is_straight_between_its_points(void **state) {
     const double x[] = {4, 1, 2, 2}, y[] = {10, 1, 2, 4};
     struct weft_curve c;
-    assert_int_equal(weft_curve_fit(&(struct weft_curve_ask){.form = WEFT_MODEL_TABLE}, x, y, 4, &c), WEFT_OK);
+    assert_int_equal(weft_curve_fit(&(struct weft_curve_ask){.form = WEFT_MODEL_TABLE}, x, y, 4, &c),
+                     WEFT_OK);
     assert_near(weft_curve_at(&c, 2), 3);
     assert_near(weft_curve_at(&c, 3), 6.5);
     assert_near(weft_curve_at(&c, 100), 10);
@@ -90,17 +95,17 @@ static void curve_fit__tiers_need_their_buffers(void **state) {
     const struct weft_curve made = {
         .form = WEFT_MODEL_TIER, .parameters = 5, .parameter = {1e-7, 16384, 2e-7, 16777216, 1.5e-7}};
     const double knees[] = {16384, 16777216};
-    struct weft_curve with =
-        refit(&made, 1024, 1e9, 0.002, (struct weft_curve_ask){.knees = knees, .knee_count = 2, .hold_out = 2});
+    struct weft_curve with = refit(&made, 1024, 1e9, 0.002,
+                                   (struct weft_curve_ask){.knees = knees, .knee_count = 2, .hold_out = 2});
     assert_true(with.held_out.median < 0.01 && with.held_out.p95 < 0.03);
-    struct weft_curve one =
-        refit(&made, 1024, 1e9, 0.002, (struct weft_curve_ask){.knees = knees, .knee_count = 1, .hold_out = 2});
+    struct weft_curve one = refit(&made, 1024, 1e9, 0.002,
+                                  (struct weft_curve_ask){.knees = knees, .knee_count = 1, .hold_out = 2});
     assert_true(one.held_out.p95 > 0.05);
 }
 
 static void curve_fit__refuses_what_makes_no_sense(void **state) {
-    const double x[] = {1, 2, 3}, y[] = {1, 2, 3}, zero[] = {1, 0, 3}, busy[] = {0.5, 1, 0.7}, same[] = {2, 2, 2},
-                 minus[] = {-1, 2, 3}, nans[] = {NAN, 2, 3};
+    const double x[] = {1, 2, 3}, y[] = {1, 2, 3}, zero[] = {1, 0, 3}, busy[] = {0.5, 1, 0.7},
+                 same[] = {2, 2, 2}, minus[] = {-1, 2, 3}, nans[] = {NAN, 2, 3};
     struct weft_curve c;
     const struct weft_curve_ask affine = {.form = WEFT_MODEL_AFFINE};
     assert_int_equal(weft_curve_fit(&affine, x, zero, 3, &c), WEFT_E_INVAL);
@@ -109,12 +114,16 @@ static void curve_fit__refuses_what_makes_no_sense(void **state) {
     assert_int_equal(weft_curve_fit(&affine, same, y, 3, &c), WEFT_E_INVAL);
     assert_int_equal(weft_curve_fit(&affine, x, y, 0, &c), WEFT_E_INVAL);
     assert_int_equal(weft_curve_fit(&affine, x, y, WEFT_CURVE_SAMPLES_MAX + 1, &c), WEFT_E_TOO_BIG);
-    assert_int_equal(weft_curve_fit(&(struct weft_curve_ask){.form = WEFT_MODEL_QUEUE_PS}, busy, y, 3, &c), WEFT_E_INVAL);
-    assert_int_equal(weft_curve_fit(&(struct weft_curve_ask){.form = WEFT_MODEL_FORMS_COUNT}, x, y, 3, &c), WEFT_E_INVAL);
-    assert_int_equal(weft_curve_fit(&(struct weft_curve_ask){.form = WEFT_MODEL_TIER, .pieces = 99}, x, y, 3, &c),
-                     WEFT_E_TOO_BIG);
-    assert_int_equal(weft_curve_fit(&(struct weft_curve_ask){.form = WEFT_MODEL_AFFINE, .hold_out = 1}, x, y, 3, &c),
+    assert_int_equal(weft_curve_fit(&(struct weft_curve_ask){.form = WEFT_MODEL_QUEUE_PS}, busy, y, 3, &c),
                      WEFT_E_INVAL);
+    assert_int_equal(weft_curve_fit(&(struct weft_curve_ask){.form = WEFT_MODEL_FORMS_COUNT}, x, y, 3, &c),
+                     WEFT_E_INVAL);
+    assert_int_equal(
+        weft_curve_fit(&(struct weft_curve_ask){.form = WEFT_MODEL_TIER, .pieces = 99}, x, y, 3, &c),
+        WEFT_E_TOO_BIG);
+    assert_int_equal(
+        weft_curve_fit(&(struct weft_curve_ask){.form = WEFT_MODEL_AFFINE, .hold_out = 1}, x, y, 3, &c),
+        WEFT_E_INVAL);
 }
 
 static void fit_error__is_median_p95_max_and_mean(void **state) {

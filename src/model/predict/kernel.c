@@ -1,6 +1,7 @@
-/* Kernels: what has run before is believed first; the roofline says how it grows. A history keeps, by size, how many
- * times as long a run took as the roofline says; between sizes that factor is interpolated over the logarithm of the
- * size, so that a kernel that was measured at a few sizes only follows the roofline's own bend between them. */
+/* Kernels: what has run before is believed first; the roofline says how it grows. A history keeps, by size,
+ * how many times as long a run took as the roofline says; between sizes that factor is interpolated over the
+ * logarithm of the size, so that a kernel that was measured at a few sizes only follows the roofline's own
+ * bend between them. */
 #include "base/error.h"
 #include "model/predict/predict.h"
 
@@ -41,8 +42,8 @@ static void make_room(struct weft_kernel_history *h) {
     memmove(&h->seen[gone], &h->seen[gone + 1], (h->n - gone) * sizeof *h->seen);
 }
 
-int weft_kernel_note(struct weft_kernel_history *h, double size, double seconds, const struct weft_kernel_work *w,
-                     const struct weft_device_rates *d) {
+int weft_kernel_note(struct weft_kernel_history *h, double size, double seconds,
+                     const struct weft_kernel_work *w, const struct weft_device_rates *d) {
     double factor = seconds / weft_roofline_s(w, d);
     if (!(size > 0) || isinf(size) || !(factor > 0) || isinf(factor)) return WEFT_E_INVAL;
     unsigned i = find(h, size);

@@ -10,8 +10,8 @@ static const struct weft_device_rates cpu = {.launch_s = 1e-6, .flops_per_s = 1e
 static const struct weft_device_rates gpu = {
     .launch_s = 1e-5, .flops_per_s = 1e12, .Bps = 1e11, .to = &link, .from = &link};
 
-static struct weft_forecast predict(const struct weft_kernel_history *h, double size, struct weft_kernel_work w,
-                                    const struct weft_device_rates *d) {
+static struct weft_forecast predict(const struct weft_kernel_history *h, double size,
+                                    struct weft_kernel_work w, const struct weft_device_rates *d) {
     struct weft_forecast f;
     assert_int_equal(weft_kernel_predict(h, size, &w, d, &f), WEFT_OK);
     return f;
@@ -35,14 +35,17 @@ static void kernel_predict__without_history_is_the_roofline_and_transfers(void *
     assert_near(predict(NULL, 1, w, &gpu).seconds, 1 + 1e-5);
 }
 
-static struct weft_kernel_work cubic(double n) { return (struct weft_kernel_work){.flops = n * n * n, .bytes = n * n}; }
+static struct weft_kernel_work cubic(double n) {
+    return (struct weft_kernel_work){.flops = n * n * n, .bytes = n * n};
+}
 
 /* What ran before is what it took; between and beyond, the roofline as wrong as the nearest ones found it. */
 static void kernel_predict__believes_history_first(void **state) {
     struct weft_kernel_history h = {0};
     for (double n = 1000; n <= 4000; n *= 4) {
         struct weft_kernel_work w = cubic(n);
-        assert_int_equal(weft_kernel_note(&h, n, weft_roofline_s(&w, &cpu) * (n < 2000 ? 2 : 8), &w, &cpu), WEFT_OK);
+        assert_int_equal(weft_kernel_note(&h, n, weft_roofline_s(&w, &cpu) * (n < 2000 ? 2 : 8), &w, &cpu),
+                         WEFT_OK);
     }
     struct weft_forecast f = predict(&h, 1000, cubic(1000), &cpu);
     assert_int_equal(f.source, WEFT_FROM_HISTORY);
@@ -92,12 +95,14 @@ static void offload__says_why(void **state) {
     struct weft_kernel_work sum = {.flops = 1e8, .bytes = 1.2e9, .in_B = 8e8, .out_B = 4e8};
     struct weft_forecast here = predict(NULL, 1, product, &cpu), there = predict(NULL, 1, product, &gpu);
     assert_true(weft_offload("n0.cpu", &here, "n1.gpu", &there, reason, sizeof reason));
-    assert_string_equal(reason, "worth it: 2.12 s on n1.gpu, 120 ms of it for transfers, against 200 s on n0.cpu: 94 "
-                                "times as fast");
+    assert_string_equal(reason,
+                        "worth it: 2.12 s on n1.gpu, 120 ms of it for transfers, against 200 s on n0.cpu: 94 "
+                        "times as fast");
     here = predict(NULL, 1, sum, &cpu), there = predict(NULL, 1, sum, &gpu);
     assert_false(weft_offload("n0.cpu", &here, "n1.gpu", &there, reason, sizeof reason));
-    assert_string_equal(reason, "not worth it: 1.21 s on n1.gpu against 120 ms on n0.cpu; the kernel alone would be sooner "
-                                "(12 ms), but moving its data takes 1.2 s");
+    assert_string_equal(
+        reason, "not worth it: 1.21 s on n1.gpu against 120 ms on n0.cpu; the kernel alone would be sooner "
+                "(12 ms), but moving its data takes 1.2 s");
     assert_false(weft_offload("a", &there, "b", &there, reason, 8));
     assert_string_equal(reason, "not wor");
 }

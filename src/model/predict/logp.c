@@ -38,7 +38,8 @@ static bool sooner(const struct weft_logp *b, const struct weft_logp *a, double 
 }
 
 /* From the top down in steps within which both are straight lines, so that the last crossing is found. */
-double weft_logp_crossover_B(const struct weft_logp *a, const struct weft_logp *b, double from_B, double to_B) {
+double weft_logp_crossover_B(const struct weft_logp *a, const struct weft_logp *b, double from_B,
+                             double to_B) {
     double high = to_B;
     if (!sooner(b, a, to_B)) return to_B;
     while (high > from_B) {
@@ -52,8 +53,10 @@ double weft_logp_crossover_B(const struct weft_logp *a, const struct weft_logp *
         if (!sooner(b, a, low)) {
             while (below - low > 0.5) {
                 double middle = (low + below) / 2;
-                if (sooner(b, a, middle)) below = middle;
-                else low = middle;
+                if (sooner(b, a, middle))
+                    below = middle;
+                else
+                    low = middle;
             }
             return ceil(low);
         }
@@ -74,12 +77,13 @@ int weft_logp_fit(const double *bytes, const double *seconds, size_t n, unsigned
     for (unsigned i = 0; i < out->pieces; i++) {
         const double *p = c.parameter + (size_t)3 * i;
         /* A piece a + b s is L + o + (s - 1) G: a byte of it belongs to the latency. */
-        out->piece[i] = (struct weft_logp_piece){.from_B = p[0],
-                                                 .latency_s = p[1] + p[2] - overhead_send_s - overhead_receive_s,
-                                                 .overhead_send_s = overhead_send_s,
-                                                 .overhead_receive_s = overhead_receive_s,
-                                                 .gap_s = overhead_send_s,
-                                                 .gap_per_byte_s = p[2]};
+        out->piece[i] =
+            (struct weft_logp_piece){.from_B = p[0],
+                                     .latency_s = p[1] + p[2] - overhead_send_s - overhead_receive_s,
+                                     .overhead_send_s = overhead_send_s,
+                                     .overhead_receive_s = overhead_receive_s,
+                                     .gap_s = overhead_send_s,
+                                     .gap_per_byte_s = p[2]};
     }
     if (fitted) *fitted = c.fitted;
     if (held_out) *held_out = c.held_out;

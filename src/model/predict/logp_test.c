@@ -3,12 +3,19 @@
 #include "model/predict/predict.h"
 #include "model/predict/predict_test.h"
 
-static const struct weft_logp eager_then_rendezvous = {
-    .pieces = 2,
-    .piece = {{.from_B = 0, .latency_s = 1e-6, .overhead_send_s = 2e-7, .overhead_receive_s = 3e-7, .gap_s = 4e-7,
-               .gap_per_byte_s = 1e-9},
-              {.from_B = 4096, .latency_s = 5e-6, .overhead_send_s = 2e-7, .overhead_receive_s = 3e-7, .gap_s = 4e-7,
-               .gap_per_byte_s = 1e-10}}};
+static const struct weft_logp eager_then_rendezvous = {.pieces = 2,
+                                                       .piece = {{.from_B = 0,
+                                                                  .latency_s = 1e-6,
+                                                                  .overhead_send_s = 2e-7,
+                                                                  .overhead_receive_s = 3e-7,
+                                                                  .gap_s = 4e-7,
+                                                                  .gap_per_byte_s = 1e-9},
+                                                                 {.from_B = 4096,
+                                                                  .latency_s = 5e-6,
+                                                                  .overhead_send_s = 2e-7,
+                                                                  .overhead_receive_s = 3e-7,
+                                                                  .gap_s = 4e-7,
+                                                                  .gap_per_byte_s = 1e-10}}};
 
 static void logp_transfer__is_overheads_latency_and_bytes(void **state) {
     const struct weft_logp *p = &eager_then_rendezvous;
@@ -55,7 +62,8 @@ static void logp_fit__predicts_sizes_held_out(void **state) {
     uint64_t seed = 3;
     for (int i = 0; i < 64; i++) {
         bytes[i] = floor(8 * pow(1e7 / 8, i / 63.0));
-        seconds[i] = weft_logp_transfer_s(&eager_then_rendezvous, bytes[i]) * test_random_near_one(&seed, 0.03);
+        seconds[i] =
+            weft_logp_transfer_s(&eager_then_rendezvous, bytes[i]) * test_random_near_one(&seed, 0.03);
     }
     assert_int_equal(weft_logp_fit(bytes, seconds, 64, 4, 2, 2e-7, 3e-7, &p, &fitted, &held_out), WEFT_OK);
     assert_true(held_out.points >= 30 && held_out.median < 0.03);

@@ -1,10 +1,10 @@
 /* Makespan: an event simulation of an application of independent blocks on the devices of several nodes.
  *
- * DESIGN NOTES. A device fetches a block's operands, computes it, and sends the result home; with prefetch the
- * three overlap. Between two events all rates are constant, so the next event is the least of what is left
- * over its rate: exact, without time steps. A device has at most one transfer a direction and one computation
- * under way, so an event costs a pass over the devices, which for some tens of them is cheaper than a queue of
- * events. Nothing is allocated. */
+ * DESIGN NOTES. A device fetches a block's operands, computes it, and sends the result home; with prefetch
+ * the three overlap. Between two events all rates are constant, so the next event is the least of what is
+ * left over its rate: exact, without time steps. A device has at most one transfer a direction and one
+ * computation under way, so an event costs a pass over the devices, which for some tens of them is cheaper
+ * than a queue of events. Nothing is allocated. */
 #include "base/error.h"
 #include "model/predict/predict.h"
 
@@ -80,7 +80,8 @@ static bool operands_there(const struct run *r, const struct device *d) {
            r->slice[d->node][column_of(r, d->fetching)] == THERE;
 }
 
-/* The next block for a node: the first that is left, or, where operands are kept, the one that needs least. */
+/* The next block for a node: the first that is left, or, where operands are kept, the one that needs least.
+ */
 static int choose(struct run *r, int node) {
     while (r->taken[r->next]) r->next++;
     if (!r->policy->operands_once || node == 0) return r->next;
@@ -145,7 +146,8 @@ static double finish_s(const struct run *r, const struct device *d, double in_B,
     for (int i = 0; i < in->n; i++) queued_B += r->device[in->queue[i]].left_B[IN];
     in_s = queued_B / nic_Bps;
     if (!r->policy->prefetch) *each_s += in_B / nic_Bps + out_s;
-    if (!r->policy->prefetch) return r->now_s + free_s + (d->moving[OUT] ? out_s : 0) + in_s + d->block_s + out_s;
+    if (!r->policy->prefetch)
+        return r->now_s + free_s + (d->moving[OUT] ? out_s : 0) + in_s + d->block_s + out_s;
     return r->now_s + (in_s > free_s ? in_s : free_s) + d->block_s + out_s;
 }
 

@@ -4,10 +4,8 @@
 #include "model/predict/predict_test.h"
 
 static const struct weft_memory nvm = {
-    .op = {[WEFT_MEMORY_READ] = {.latency_s = 1e-7,
-                                 .buffers = 2,
-                                 .buffer = {{16384, 2e-7}, {16777216, 1e-7}},
-                                 .Bps = 6e9},
+    .op = {[WEFT_MEMORY_READ] =
+               {.latency_s = 1e-7, .buffers = 2, .buffer = {{16384, 2e-7}, {16777216, 1e-7}}, .Bps = 6e9},
            [WEFT_MEMORY_WRITE] = {.latency_s = 6e-8, .Bps = 2e9}},
     .granule_B = 256,
     .capacity_B = 128e9,
@@ -15,9 +13,9 @@ static const struct weft_memory nvm = {
     .queue_B = 4096,
     .accept_Bps = 4e9,
 };
-static const struct weft_memory dram = {
-    .op = {[WEFT_MEMORY_READ] = {.latency_s = 8e-8, .Bps = 2e10}, [WEFT_MEMORY_WRITE] = {.latency_s = 8e-8, .Bps = 2e10}},
-    .capacity_B = 64e9};
+static const struct weft_memory dram = {.op = {[WEFT_MEMORY_READ] = {.latency_s = 8e-8, .Bps = 2e10},
+                                               [WEFT_MEMORY_WRITE] = {.latency_s = 8e-8, .Bps = 2e10}},
+                                        .capacity_B = 64e9};
 
 static void memory_latency__rises_with_what_misses(void **state) {
     assert_near(weft_memory_latency_s(&nvm, WEFT_MEMORY_READ, 4096), 1e-7);
@@ -69,8 +67,9 @@ static void connection__misses_beyond_what_the_card_keeps(void **state) {
     double x[40], y[40];
     struct weft_curve c;
     for (int i = 0; i < 40; i++) x[i] = pow(1.2, i + 5), y[i] = weft_connection_s(1e-6, 2e-6, 256, x[i]);
-    assert_int_equal(weft_curve_fit(&(struct weft_curve_ask){.form = WEFT_MODEL_TIER, .hold_out = 2}, x, y, 40, &c),
-                     WEFT_OK);
+    assert_int_equal(
+        weft_curve_fit(&(struct weft_curve_ask){.form = WEFT_MODEL_TIER, .hold_out = 2}, x, y, 40, &c),
+        WEFT_OK);
     assert_within(c.parameter[1], 256, 0.01);
     assert_true(c.held_out.max < 0.01);
 }

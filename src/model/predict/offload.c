@@ -8,8 +8,10 @@
 
 /* "3.1 ms": three digits are more than a forecast is good for. */
 static const char *time_text(double s, char text[TIME_TEXT]) {
-    static const struct { double from_s; const char *name; } unit[] = {
-        {1, "s"}, {1e-3, "ms"}, {1e-6, "us"}, {1e-9, "ns"}};
+    static const struct {
+        double from_s;
+        const char *name;
+    } unit[] = {{1, "s"}, {1e-3, "ms"}, {1e-6, "us"}, {1e-9, "ns"}};
     size_t i = 0;
     while (i < 3 && s < unit[i].from_s) i++;
     snprintf(text, TIME_TEXT, "%.3g %s", s / unit[i].from_s, unit[i].name);
@@ -27,17 +29,19 @@ bool weft_offload(const char *here, const struct weft_forecast *at_here, const c
     time_text(moved_s(at_there), c);
     time_text(at_there->kernel_s, d);
     if (at_there->seconds < at_here->seconds) {
-        snprintf(reason, size, "worth it: %s on %s, %s of it for transfers, against %s on %s: %.2g times as fast", b,
-                 there, c, a, here, times);
+        snprintf(reason, size,
+                 "worth it: %s on %s, %s of it for transfers, against %s on %s: %.2g times as fast", b, there,
+                 c, a, here, times);
         return true;
     }
     if (at_there->kernel_s < at_here->seconds)
         snprintf(reason, size,
-                 "not worth it: %s on %s against %s on %s; the kernel alone would be sooner (%s), but moving its data "
+                 "not worth it: %s on %s against %s on %s; the kernel alone would be sooner (%s), but moving "
+                 "its data "
                  "takes %s",
                  b, there, a, here, d, c);
     else
-        snprintf(reason, size, "not worth it: %s on %s against %s on %s; it computes no faster there (%s)", b, there, a,
-                 here, d);
+        snprintf(reason, size, "not worth it: %s on %s against %s on %s; it computes no faster there (%s)", b,
+                 there, a, here, d);
     return false;
 }

@@ -1,7 +1,8 @@
-/* The tier form against published curves of a real memory behind two buffers (Optane DIMMs): pointer chasing over working
- * sets of 1 KiB to 1 GiB, on six interleaved DIMMs and on one. The buffers' capacities are the memory's description (16 KiB
- * and 16 MiB a DIMM); only the three latencies are fitted, to every other point. The curves are not part of this repository:
- * without the folder OPTANE_DATA (WEFT_OPTANE_DATA names another) all of this is skipped. */
+/* The tier form against published curves of a real memory behind two buffers (Optane DIMMs): pointer chasing
+ * over working sets of 1 KiB to 1 GiB, on six interleaved DIMMs and on one. The buffers' capacities are the
+ * memory's description (16 KiB and 16 MiB a DIMM); only the three latencies are fitted, to every other point.
+ * The curves are not part of this repository: without the folder OPTANE_DATA (WEFT_OPTANE_DATA names another)
+ * all of this is skipped. */
 #include "base/error.h"
 #include "model/predict/predict.h"
 #include "model/predict/predict_test.h"
@@ -13,7 +14,10 @@
 #define KIB    1024.0
 #define MIB    (1024 * KIB)
 
-struct points { double x[POINTS], read[POINTS], write[POINTS]; size_t n; };
+struct points {
+    double x[POINTS], read[POINTS], write[POINTS];
+    size_t n;
+};
 
 static const char *folder(void) {
     const char *named = getenv("WEFT_OPTANE_DATA");
@@ -47,7 +51,9 @@ static const char *cell(const char *line, int at) {
     return line;
 }
 
-struct columns { int size, count, start, written, read, type; };
+struct columns {
+    int size, count, start, written, read, type;
+};
 
 static void read_line(const char *line, const struct columns *c, double wanted_line_B, struct points *p) {
     double size = strtod(cell(line, c->size), NULL), start = strtod(cell(line, c->start), NULL);
@@ -68,9 +74,9 @@ static void load(const char *name, double line_B, struct points *p) {
     FILE *f = open_data(name);
     p->n = 0;
     assert_non_null(fgets(line, sizeof line, f));
-    const struct columns c = {column(line, "access_size"),     column(line, "count"),
-                              column(line, "cycle_start"),     column(line, "cycle_write_end"),
-                              column(line, "cycle_read_end"),  column(line, "raw_type")};
+    const struct columns c = {column(line, "access_size"),    column(line, "count"),
+                              column(line, "cycle_start"),    column(line, "cycle_write_end"),
+                              column(line, "cycle_read_end"), column(line, "raw_type")};
     while (fgets(line, sizeof line, f)) read_line(line, &c, line_B, p);
     fclose(f);
     assert_true(p->n > 20);
@@ -78,12 +84,14 @@ static void load(const char *name, double line_B, struct points *p) {
 
 static struct weft_curve fit(const double *x, const double *y, size_t n, double dimms, unsigned buffers) {
     const double knees[] = {dimms * 16 * KIB, dimms * 16 * MIB};
-    struct weft_curve_ask ask = {
-        .form = buffers ? WEFT_MODEL_TIER : WEFT_MODEL_CONSTANT, .knees = knees, .knee_count = buffers, .hold_out = 2};
+    struct weft_curve_ask ask = {.form = buffers ? WEFT_MODEL_TIER : WEFT_MODEL_CONSTANT,
+                                 .knees = knees,
+                                 .knee_count = buffers,
+                                 .hold_out = 2};
     struct weft_curve c;
     assert_int_equal(weft_curve_fit(&ask, x, y, n, &c), WEFT_OK);
-    printf("%u buffers: %zu points held out: median %.2f %%, p95 %.2f %%, max %.2f %%\n", buffers, c.held_out.points,
-           100 * c.held_out.median, 100 * c.held_out.p95, 100 * c.held_out.max);
+    printf("%u buffers: %zu points held out: median %.2f %%, p95 %.2f %%, max %.2f %%\n", buffers,
+           c.held_out.points, 100 * c.held_out.median, 100 * c.held_out.p95, 100 * c.held_out.max);
     return c;
 }
 
@@ -118,8 +126,8 @@ static void optane__six_modules_tell_one(void **state) {
     c.parameter[1] /= 6;
     c.parameter[3] /= 6;
     assert_int_equal(weft_curve_error(&c, one.x, one.read, one.n, &e), WEFT_OK);
-    printf("one DIMM from six: %zu points: median %.2f %%, p95 %.2f %%, max %.2f %%\n", e.points, 100 * e.median,
-           100 * e.p95, 100 * e.max);
+    printf("one DIMM from six: %zu points: median %.2f %%, p95 %.2f %%, max %.2f %%\n", e.points,
+           100 * e.median, 100 * e.p95, 100 * e.max);
     assert_true(e.median <= 0.02);
 }
 

@@ -1,5 +1,5 @@
-/* Placement of blocks on devices beforehand: a local search over the simulated makespan. A graph partitioner does not
- * do: it balances loads and knows neither the makespan nor what feeding a device costs. */
+/* Placement of blocks on devices beforehand: a local search over the simulated makespan. A graph partitioner
+ * does not do: it balances loads and knows neither the makespan nor what feeding a device costs. */
 #include "base/error.h"
 #include "model/predict/predict.h"
 

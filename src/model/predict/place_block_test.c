@@ -17,8 +17,9 @@ static void place_blocks__balances_by_speed(void **state) {
     assert_near(m.seconds, 6);
 }
 
-/* The nine devices of the published cluster: what balances their speeds alone (as a graph partitioner does: 9 or 10 blocks
- * a GPU, 4 or 5 a CPU) takes half as long again as taking turns, because it does not know what feeding costs. */
+/* The nine devices of the published cluster: what balances their speeds alone (as a graph partitioner does: 9
+ * or 10 blocks a GPU, 4 or 5 a CPU) takes half as long again as taking turns, because it does not know what
+ * feeding costs. */
 static void place_blocks__knows_what_feeding_costs(void **state) {
     const double gpu_s = 91 / 64.0, cpu_s = 179 / 64.0, nics[] = {125e6, 125e6, 125e6, 125e6};
     const struct weft_block_device d[] = {{0, gpu_s}, {0, gpu_s}, {0, cpu_s}, {1, gpu_s}, {1, cpu_s},
@@ -39,7 +40,8 @@ static void place_blocks__knows_what_feeding_costs(void **state) {
     assert_within(fixed.seconds, 33.9, 0.005);
     assert_within(dynamic.seconds, 21.9, 0.005);
     assert_true(searched.seconds <= dynamic.seconds);
-    printf("balanced %.1f s, dynamic %.1f s, searched %.1f s\n", fixed.seconds, dynamic.seconds, searched.seconds);
+    printf("balanced %.1f s, dynamic %.1f s, searched %.1f s\n", fixed.seconds, dynamic.seconds,
+           searched.seconds);
 }
 
 /* Never longer than dynamic, on anything. */
@@ -51,9 +53,11 @@ static void place_blocks__is_no_worse_than_dynamic(void **state) {
         int devices = 1 + test_random_below(&seed, 6), blocks[6];
         for (int k = 0; k < devices; k++)
             d[k] = (struct weft_block_device){test_random_below(&seed, 3), 0.2 + 3 * test_random(&seed)};
-        const struct weft_block_app a = {4, 4, 5 * test_random(&seed), 5 * test_random(&seed), test_random(&seed)};
+        const struct weft_block_app a = {4, 4, 5 * test_random(&seed), 5 * test_random(&seed),
+                                         test_random(&seed)};
         const struct weft_block_cluster c = {d, devices, nics, 3};
-        const struct weft_block_policy p = {.nic = test_random_below(&seed, 2), .prefetch = test_random_below(&seed, 2)};
+        const struct weft_block_policy p = {.nic = test_random_below(&seed, 2),
+                                            .prefetch = test_random_below(&seed, 2)};
         struct weft_makespan dynamic, searched;
         assert_int_equal(weft_makespan(&a, &c, &p, &dynamic), WEFT_OK);
         assert_int_equal(weft_place_blocks(&a, &c, &p, blocks, &searched), WEFT_OK);

@@ -1,12 +1,13 @@
 /* Placement of objects over kinds of memory: a mixed-integer program for GLPK, then moves and swaps.
  *
- * DESIGN NOTES. x[o,k] = 1: object o is in kind k. The objective is sum x chased latency + T, where T >= each kind's
- * time: memories work at once, and the slowest decides. Capacity and the endurance's write limit are constraints.
- * GLPK needs long to prove the last half per cent, which nobody needs: it stops there, or at the time limit, and the
- * local search mends what it left. The linear relaxation is the bound that is told.
+ * DESIGN NOTES. x[o,k] = 1: object o is in kind k. The objective is sum x chased latency + T, where T >= each
+ * kind's time: memories work at once, and the slowest decides. Capacity and the endurance's write limit are
+ * constraints. GLPK needs long to prove the last half per cent, which nobody needs: it stops there, or at the
+ * time limit, and the local search mends what it left. The linear relaxation is the bound that is told.
  *
- * GLPK keeps an environment a thread. If the caller's thread has none, ours is freed at the end, so that nothing stays
- * when the thread ends; one that is there already is the caller's and stays. GLPK ends the process when it has no memory. */
+ * GLPK keeps an environment a thread. If the caller's thread has none, ours is freed at the end, so that
+ * nothing stays when the thread ends; one that is there already is the caller's and stays. GLPK ends the
+ * process when it has no memory. */
 #include "base/error.h"
 #include "model/predict/predict.h"
 
@@ -29,7 +30,9 @@ static double stream_s(const struct weft_placed_object *o, const struct weft_mem
     return o->read_B / k->read_Bps + o->write_B / k->write_Bps;
 }
 
-struct load { double used_B, written_B, busy_s; };
+struct load {
+    double used_B, written_B, busy_s;
+};
 
 struct state {
     const struct weft_object_ask *ask;
@@ -94,8 +97,8 @@ static void enter(struct program *g, int row, int col, double value) {
 
 static void upper(glp_prob *p, int row, double limit) { glp_set_row_bnds(p, row, GLP_UP, 0, limit); }
 
-/* Rows: one an object (it is somewhere), then capacity, writes and time of each kind. Times are in units of `unit_s`
- * and sizes in parts of the limit, so that the solver's tolerances mean something. */
+/* Rows: one an object (it is somewhere), then capacity, writes and time of each kind. Times are in units of
+ * `unit_s` and sizes in parts of the limit, so that the solver's tolerances mean something. */
 static void fill(struct program *g, const struct weft_object_ask *a, double unit_s) {
     int slowest = 1 + a->objects * a->kinds;
     glp_add_cols(g->p, slowest);
@@ -127,7 +130,8 @@ static void fill(struct program *g, const struct weft_object_ask *a, double unit
 }
 
 /* WEFT_OK with each object's kind (the best that was found), WEFT_E_LIMIT if none fits. */
-static int solve(struct program *g, const struct weft_object_ask *a, double limit_s, int *kind_of, double *bound) {
+static int solve(struct program *g, const struct weft_object_ask *a, double limit_s, int *kind_of,
+                 double *bound) {
     glp_smcp simplex;
     glp_iocp integer;
     glp_init_smcp(&simplex);
@@ -153,7 +157,8 @@ static int solve(struct program *g, const struct weft_object_ask *a, double limi
     return status == GLP_NOFEAS ? WEFT_E_LIMIT : WEFT_OK;
 }
 
-static int run_program(const struct weft_object_ask *a, double limit_s, double unit_s, int *kind_of, double *bound) {
+static int run_program(const struct weft_object_ask *a, double limit_s, double unit_s, int *kind_of,
+                       double *bound) {
     size_t most = (size_t)a->objects * (size_t)a->kinds * 4 + (size_t)a->kinds + 1;
     struct program g = {.row = malloc(most * sizeof *g.row),
                         .column = malloc(most * sizeof *g.column),
@@ -202,7 +207,8 @@ static bool round_of_moves(struct state *s, double *least) {
             if (k != s->kind_of[o]) better |= try_kinds(s, o, k, -1, 0, least);
     for (int o = 0; o < s->ask->objects; o++)
         for (int q = o + 1; q < s->ask->objects; q++)
-            if (s->kind_of[o] != s->kind_of[q]) better |= try_kinds(s, o, s->kind_of[q], q, s->kind_of[o], least);
+            if (s->kind_of[o] != s->kind_of[q])
+                better |= try_kinds(s, o, s->kind_of[q], q, s->kind_of[o], least);
     return better;
 }
 
@@ -272,7 +278,8 @@ static int check(const struct weft_object_ask *a) {
     return WEFT_OK;
 }
 
-/* The time in which the program is written: that of everything at its slowest, so that all numbers are below 1. */
+/* The time in which the program is written: that of everything at its slowest, so that all numbers are
+ * below 1. */
 static double unit_of(const struct weft_object_ask *a) {
     double sum_s = 0;
     for (int o = 0; o < a->objects; o++) {

@@ -1,4 +1,5 @@
-/* Tests of the placement of objects: against exhaustive search on random small cases, and on published findings. */
+/* Tests of the placement of objects: against exhaustive search on random small cases, and on published
+ * findings. */
 #include "base/error.h"
 #include "model/predict/predict.h"
 #include "model/predict/predict_test.h"
@@ -26,7 +27,8 @@ struct random_case {
     struct weft_object_ask ask;
 };
 
-/* Fast and small, middling, slow and large; reads and writes at different rates; a write limit on the last. */
+/* Fast and small, middling, slow and large; reads and writes at different rates; a write limit on the last.
+ */
 static void make_case(struct random_case *c, uint64_t *seed) {
     int objects = 2 + test_random_below(seed, SMALL - 1), kinds = 2 + test_random_below(seed, KINDS - 1);
     double size_B = 0, written_B = 0;
@@ -75,10 +77,11 @@ static void place_objects__is_within_5_percent_of_the_best(void **state) {
 
 /* -- Findings -- */
 
-/* Of two objects used alike only one fits the fast memory: the one that is written goes there, since the slow one's
- * write bandwidth would be the bottleneck (the finding of the KNL's placement scheme). */
+/* Of two objects used alike only one fits the fast memory: the one that is written goes there, since the slow
+ * one's write bandwidth would be the bottleneck (the finding of the KNL's placement scheme). */
 static void place_objects__write_intensive_goes_to_the_fast_memory(void **state) {
-    const struct weft_memory_kind kind[] = {{16 * GB, 300 * GB, 170 * GB, 1.5e-7, 0}, {96 * GB, 80 * GB, 40 * GB, 1.3e-7, 0}};
+    const struct weft_memory_kind kind[] = {{16 * GB, 300 * GB, 170 * GB, 1.5e-7, 0},
+                                            {96 * GB, 80 * GB, 40 * GB, 1.3e-7, 0}};
     const struct weft_placed_object object[] = {{10 * GB, 200 * GB, 0, 0}, {10 * GB, 0, 200 * GB, 0}};
     const struct weft_object_ask a = {object, 2, kind, 2};
     struct weft_object_placement p;
@@ -91,7 +94,8 @@ static void place_objects__write_intensive_goes_to_the_fast_memory(void **state)
 
 /* Memories work at once: with room for all in the fast one, a part in the slow one is still sooner. */
 static void place_objects__uses_both_bandwidths(void **state) {
-    const struct weft_memory_kind kind[] = {{100 * GB, 100 * GB, 100 * GB, 1e-7, 0}, {100 * GB, 50 * GB, 50 * GB, 1e-7, 0}};
+    const struct weft_memory_kind kind[] = {{100 * GB, 100 * GB, 100 * GB, 1e-7, 0},
+                                            {100 * GB, 50 * GB, 50 * GB, 1e-7, 0}};
     struct weft_placed_object object[30];
     const struct weft_object_ask a = {object, 30, kind, 2};
     struct weft_object_placement p;
@@ -101,9 +105,11 @@ static void place_objects__uses_both_bandwidths(void **state) {
     assert_near(p.seconds, 2); /* 20 of them at 100 GB/s, 10 at 50 GB/s */
 }
 
-/* What is written all the time must not wear out the NVM, although it would fit nowhere better by time alone. */
+/* What is written all the time must not wear out the NVM, although it would fit nowhere better by time alone.
+ */
 static void place_objects__endurance_keeps_writes_away(void **state) {
-    struct weft_memory_kind kind[] = {{10 * GB, 20 * GB, 20 * GB, 1e-7, 0}, {100 * GB, 20 * GB, 20 * GB, 1e-7, 0}};
+    struct weft_memory_kind kind[] = {{10 * GB, 20 * GB, 20 * GB, 1e-7, 0},
+                                      {100 * GB, 20 * GB, 20 * GB, 1e-7, 0}};
     const struct weft_placed_object object[] = {{10 * GB, 60 * GB, 0, 1e7}, {10 * GB, 0, 50 * GB, 0}};
     const struct weft_object_ask a = {object, 2, kind, 2};
     struct weft_object_placement p;
@@ -118,14 +124,16 @@ static void place_objects__endurance_keeps_writes_away(void **state) {
 static void place_objects__takes_hundreds(void **state) {
     static struct weft_placed_object object[400];
     static int kind_of[400];
-    const struct weft_memory_kind kind[] = {
-        {100 * GB, 300 * GB, 170 * GB, 1.5e-7, 0}, {300 * GB, 80 * GB, 40 * GB, 1e-7, 0}, {3000 * GB, 6 * GB, 2 * GB, 3e-7, 0}};
+    const struct weft_memory_kind kind[] = {{100 * GB, 300 * GB, 170 * GB, 1.5e-7, 0},
+                                            {300 * GB, 80 * GB, 40 * GB, 1e-7, 0},
+                                            {3000 * GB, 6 * GB, 2 * GB, 3e-7, 0}};
     const struct weft_object_ask a = {object, 400, kind, 3};
     struct weft_object_placement p;
     uint64_t seed = 9;
     for (int i = 0; i < 400; i++)
-        object[i] = (struct weft_placed_object){GB * (0.1 + 4 * test_random(&seed)), 20 * GB * pow(test_random(&seed), 4),
-                                                10 * GB * pow(test_random(&seed), 4), 1e6 * test_random(&seed)};
+        object[i] = (struct weft_placed_object){
+            GB * (0.1 + 4 * test_random(&seed)), 20 * GB * pow(test_random(&seed), 4),
+            10 * GB * pow(test_random(&seed), 4), 1e6 * test_random(&seed)};
     assert_int_equal(weft_place_objects(&a, 1, kind_of, &p), WEFT_OK);
     assert_true(p.seconds <= p.bound_s * 1.05);
     printf("400 objects: %.4g s, no placement is better than %.4g s\n", p.seconds, p.bound_s);
@@ -136,11 +144,16 @@ static void place_objects__refuses_what_makes_no_sense(void **state) {
     const struct weft_placed_object object = {2 * GB, 0, 0, 0}, minus = {-1, 0, 0, 0};
     struct weft_object_placement p;
     int kind_of[1];
-    assert_int_equal(weft_place_objects(&(struct weft_object_ask){&object, 1, &good, 1}, 0, kind_of, &p), WEFT_E_LIMIT);
-    assert_int_equal(weft_place_objects(&(struct weft_object_ask){&object, 1, &stuck, 1}, 0, kind_of, &p), WEFT_E_INVAL);
-    assert_int_equal(weft_place_objects(&(struct weft_object_ask){&minus, 1, &good, 1}, 0, kind_of, &p), WEFT_E_INVAL);
-    assert_int_equal(weft_place_objects(&(struct weft_object_ask){&object, 0, &good, 1}, 0, kind_of, &p), WEFT_E_INVAL);
-    assert_int_equal(weft_place_objects(&(struct weft_object_ask){&object, 1, &good, 99}, 0, kind_of, &p), WEFT_E_TOO_BIG);
+    assert_int_equal(weft_place_objects(&(struct weft_object_ask){&object, 1, &good, 1}, 0, kind_of, &p),
+                     WEFT_E_LIMIT);
+    assert_int_equal(weft_place_objects(&(struct weft_object_ask){&object, 1, &stuck, 1}, 0, kind_of, &p),
+                     WEFT_E_INVAL);
+    assert_int_equal(weft_place_objects(&(struct weft_object_ask){&minus, 1, &good, 1}, 0, kind_of, &p),
+                     WEFT_E_INVAL);
+    assert_int_equal(weft_place_objects(&(struct weft_object_ask){&object, 0, &good, 1}, 0, kind_of, &p),
+                     WEFT_E_INVAL);
+    assert_int_equal(weft_place_objects(&(struct weft_object_ask){&object, 1, &good, 99}, 0, kind_of, &p),
+                     WEFT_E_TOO_BIG);
 }
 
 int main(void) {

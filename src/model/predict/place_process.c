@@ -1,14 +1,15 @@
 /* Placement of processes on nodes: SCOTCH's static mapping, mended to the slots, then improved.
  *
- * DESIGN NOTES. SCOTCH balances loads within a tolerance, so a node can get one process more than it has slots, and its
- * costs are those of its own architectures. What it gives is therefore a start: processes beyond a node's slots go
- * where they cost least, and then single moves and swaps are made, with the asker's own costs, until none helps
- * (Kernighan and Lin's moves without their look-ahead). Few processes are also tried from random starts, which costs
- * microseconds and finds what a local search misses.
+ * DESIGN NOTES. SCOTCH balances loads within a tolerance, so a node can get one process more than it has
+ * slots, and its costs are those of its own architectures. What it gives is therefore a start: processes
+ * beyond a node's slots go where they cost least, and then single moves and swaps are made, with the asker's
+ * own costs, until none helps (Kernighan and Lin's moves without their look-ahead). Few processes are also
+ * tried from random starts, which costs microseconds and finds what a local search misses.
  *
- * SCOTCH (7.0, Debian's) has one random generator and one set of settings for the whole process, keeps what it has
- * allocated until its objects' exit functions are called, and prints its errors through libscotcherr. So its calls
- * stand under one lock, and the generator is reset for each call: the same question has the same answer. */
+ * SCOTCH (7.0, Debian's) has one random generator and one set of settings for the whole process, keeps what
+ * it has allocated until its objects' exit functions are called, and prints its errors through libscotcherr.
+ * So its calls stand under one lock, and the generator is reset for each call: the same question has the same
+ * answer. */
 #include "base/error.h"
 #include "model/predict/place_random.h"
 #include "model/predict/predict.h"
@@ -24,10 +25,10 @@
 
 struct search {
     const struct weft_process_ask *ask;
-    struct scotch_graph graph;   /* neighbours and bytes, each pair in both directions */
-    int *node_of, *best, *held;  /* held: processes on each node */
-    double *at;                  /* [process][node]: what the process would cost there, the others as they are */
-    double rounding;             /* a cost below this is none */
+    struct scotch_graph graph;  /* neighbours and bytes, each pair in both directions */
+    int *node_of, *best, *held; /* held: processes on each node */
+    double *at;      /* [process][node]: what the process would cost there, the others as they are */
+    double rounding; /* a cost below this is none */
 };
 
 static double unit_cost(const struct weft_process_ask *a, int from, int to) {
@@ -66,8 +67,8 @@ static void put(struct search *s, int p, int node) {
     s->node_of[p] = node;
 }
 
-/* Sums that are kept up by adding and taking away round: what is less than a part in 10^10 of everything is no gain, or
- * the search would go round for ever. */
+/* Sums that are kept up by adding and taking away round: what is less than a part in 10^10 of everything is
+ * no gain, or the search would go round for ever. */
 #define ROUNDING 1e-10
 
 static bool is_gain(const struct search *s, double change) { return change < -s->rounding; }
@@ -94,7 +95,8 @@ static bool swap_two(struct search *s, int p, int q) {
     const double *at_p = costs_of(s, p), *at_q = costs_of(s, q);
     double change = at_p[b] - at_p[a] + at_q[a] - at_q[b];
     if (a == b || !is_gain(s, change)) return false;
-    /* Each was taken to stay where it is while the other moves: what they say to each other stays what it is. */
+    /* Each was taken to stay where it is while the other moves: what they say to each other stays what it is.
+     */
     change += bytes_between(s, p, q) *
               (2 * pair_cost(s->ask, a, b) - pair_cost(s->ask, a, a) - pair_cost(s->ask, b, b));
     if (!is_gain(s, change)) return false;

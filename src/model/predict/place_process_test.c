@@ -1,5 +1,5 @@
-/* Tests of the placement of processes: against exhaustive search on random small cases, and on cases whose answer is
- * known. */
+/* Tests of the placement of processes: against exhaustive search on random small cases, and on cases whose
+ * answer is known. */
 #include "base/error.h"
 #include "model/predict/predict.h"
 #include "model/predict/predict_test.h"
@@ -54,7 +54,8 @@ struct random_case {
     struct weft_process_ask ask;
 };
 
-/* Some flows are heavy, most light, many absent; costs of a byte differ between nodes in half of the cases. */
+/* Some flows are heavy, most light, many absent; costs of a byte differ between nodes in half of the cases.
+ */
 static void make_case(struct random_case *c, uint64_t *seed) {
     struct weft_process_ask *a = &c->ask;
     *a = (struct weft_process_ask){.processes = 2 + test_random_below(seed, SMALL - 1),
@@ -96,8 +97,8 @@ static void place_processes__is_within_5_percent_of_the_best(void **state) {
 
 /* -- Cases with a known answer -- */
 
-/* A stencil of 8 x 8 processes on 4 nodes of 16: neighbours talk, so that blocks of 4 x 4 are best, of which 4 x 4 + 4 x 4
- * pairs cross. Round robin puts nearly all neighbours on different nodes. */
+/* A stencil of 8 x 8 processes on 4 nodes of 16: neighbours talk, so that blocks of 4 x 4 are best, of which
+ * 4 x 4 + 4 x 4 pairs cross. Round robin puts nearly all neighbours on different nodes. */
 static void place_processes__keeps_a_stencil_together(void **state) {
     struct weft_flow flow[128];
     struct weft_process_ask a = {
@@ -158,7 +159,8 @@ static void place_processes__takes_the_odd_cases(void **state) {
     struct weft_process_ask a = {.processes = 1, .nodes = 1, .slots = (int[]){1}, .flow = self, .flows = 1};
     assert_int_equal(weft_place_processes(&a, node_of, &cost), WEFT_OK);
     assert_near(cost, 0);
-    a = (struct weft_process_ask){.processes = 2, .nodes = 3, .slots = (int[]){1, 0, 1}, .flow = both, .flows = 2};
+    a = (struct weft_process_ask){
+        .processes = 2, .nodes = 3, .slots = (int[]){1, 0, 1}, .flow = both, .flows = 2};
     assert_int_equal(weft_place_processes(&a, node_of, &cost), WEFT_OK);
     assert_int_equal(node_of[0] + node_of[1], 2);
     assert_near(cost, 10);

@@ -4,7 +4,10 @@
 #include <stdarg.h>
 #include <stdio.h>
 
-struct text { char *at; size_t size, length; };
+struct text {
+    char *at;
+    size_t size, length;
+};
 
 static void say(struct text *t, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 static void say(struct text *t, const char *fmt, ...) {

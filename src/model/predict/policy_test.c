@@ -1,11 +1,13 @@
-/* Tests of replacement and arbitration: by hand, against a plain implementation, and that the bound is one. */
+/* Tests of replacement and arbitration: by hand, against a plain implementation, and that the bound is one.
+ */
 #include "base/error.h"
 #include "model/predict/predict.h"
 #include "model/predict/predict_test.h"
 
 #include <string.h>
 
-static uint64_t misses(enum weft_replacement policy, const struct weft_reference *t, size_t n, size_t capacity) {
+static uint64_t misses(enum weft_replacement policy, const struct weft_reference *t, size_t n,
+                       size_t capacity) {
     struct weft_replacement_result r;
     assert_int_equal(weft_replay(policy, t, n, capacity, &r), WEFT_OK);
     assert_int_equal(r.hits + r.misses, n);
@@ -65,7 +67,8 @@ static void replay__random_traces_agree_with_plain_ones(void **state) {
     for (int round = 0; round < 100; round++) {
         size_t capacity = 1 + (size_t)test_random_below(&seed, 20);
         for (int i = 0; i < 2000; i++)
-            t[i] = (struct weft_reference){(uint32_t)(40 * pow(test_random(&seed), 2)), test_random_below(&seed, 3)};
+            t[i] = (struct weft_reference){(uint32_t)(40 * pow(test_random(&seed), 2)),
+                                           test_random_below(&seed, 3)};
         uint64_t optimal = misses(WEFT_REPLACE_OPTIMAL, t, 2000, capacity);
         assert_int_equal(misses(WEFT_REPLACE_LRU, t, 2000, capacity), plain_lru(t, 2000, capacity));
         for (int p = 0; p < WEFT_REPLACEMENTS; p++) assert_true(misses(p, t, 2000, capacity) >= optimal);
@@ -84,7 +87,8 @@ static void replay__refuses_what_makes_no_sense(void **state) {
     assert_string_equal(weft_replacement_name(WEFT_REPLACE_OPTIMAL), "optimal");
 }
 
-/* While the first is served (10 s) come: a long one, a short one, an urgent one, and one of a source that waits long. */
+/* While the first is served (10 s) come: a long one, a short one, an urgent one, and one of a source that
+ * waits long. */
 static const struct weft_request queue[] = {
     {0, 10, 0, 0}, {1, 8, 0, 0}, {2, 1, 0, 0}, {3, 4, 0, 9}, {4, 4, 1, 0}};
 
@@ -106,8 +110,8 @@ static void arbitrate__serves_in_the_policys_order(void **state) {
     assert_near(r.p95_wait_s, 18);
 }
 
-/* A closed form: random arrivals, fixed service (M/D/1) at 70 %: the mean wait is rho / (2 (1 - rho)) services. And the
- * order changes who waits, not how long the server works. */
+/* A closed form: random arrivals, fixed service (M/D/1) at 70 %: the mean wait is rho / (2 (1 - rho))
+ * services. And the order changes who waits, not how long the server works. */
 static void arbitrate__meets_the_closed_form(void **state) {
     enum { N = 50000 };
     static struct weft_request t[N];
@@ -128,7 +132,8 @@ static void arbitrate__meets_the_closed_form(void **state) {
 }
 
 static void arbitrate__refuses_what_makes_no_sense(void **state) {
-    const struct weft_request late[] = {{2, 1, 0, 0}, {1, 1, 0, 0}}, minus[] = {{0, -1, 0, 0}}, nobody[] = {{0, 1, -1, 0}};
+    const struct weft_request late[] = {{2, 1, 0, 0}, {1, 1, 0, 0}}, minus[] = {{0, -1, 0, 0}},
+                              nobody[] = {{0, 1, -1, 0}};
     struct weft_arbitration_result r;
     assert_int_equal(weft_arbitrate(WEFT_ARBITRATE_FCFS, late, 2, &r), WEFT_E_INVAL);
     assert_int_equal(weft_arbitrate(WEFT_ARBITRATE_FCFS, minus, 1, &r), WEFT_E_INVAL);

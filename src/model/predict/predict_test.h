@@ -22,6 +22,8 @@ static inline void test_near(double a, double b, double error, const char *file,
 static inline double test_random(uint64_t *seed) { return (double)(place_random(seed) >> 11) * 0x1p-53; }
 static inline int test_random_below(uint64_t *seed, int n) { return (int)(test_random(seed) * n); }
 /* 1 with a relative error of up to `e`. */
-static inline double test_random_near_one(uint64_t *seed, double e) { return 1 + e * (2 * test_random(seed) - 1); }
+static inline double test_random_near_one(uint64_t *seed, double e) {
+    return 1 + e * (2 * test_random(seed) - 1);
+}
 
 #endif

@@ -1,5 +1,5 @@
-/* Replacement policies over a recorded trace. One pass: what is in the buffer stands in a heap by what the policy looks
- * at, so that a trace of a million references takes well under a second. */
+/* Replacement policies over a recorded trace. One pass: what is in the buffer stands in a heap by what the
+ * policy looks at, so that a trace of a million references takes well under a second. */
 #include "base/error.h"
 #include "model/predict/predict.h"
 
@@ -14,8 +14,8 @@ struct entry {
 };
 
 struct buffer {
-    struct entry *entry;     /* by object */
-    uint32_t *heap;          /* objects */
+    struct entry *entry; /* by object */
+    uint32_t *heap;      /* objects */
     size_t held, capacity;
 };
 
@@ -30,7 +30,8 @@ static void set(struct buffer *b, size_t at, uint32_t object) {
 }
 
 static void sift(struct buffer *b, size_t at, uint32_t object) {
-    for (; at > 0 && goes_before(b, object, b->heap[(at - 1) / 2]); at = (at - 1) / 2) set(b, at, b->heap[(at - 1) / 2]);
+    for (; at > 0 && goes_before(b, object, b->heap[(at - 1) / 2]); at = (at - 1) / 2)
+        set(b, at, b->heap[(at - 1) / 2]);
     for (size_t child; (child = 2 * at + 1) < b->held; at = child) {
         if (child + 1 < b->held && goes_before(b, b->heap[child + 1], b->heap[child])) child++;
         if (!goes_before(b, b->heap[child], object)) break;
@@ -70,18 +71,23 @@ static void rank(enum weft_replacement policy, struct entry *e, const struct wef
         if (came) e->age = now;
         break;
     case WEFT_REPLACE_OPTIMAL: e->rank = -(int64_t)next[now]; break;
-    case WEFT_REPLACE_PRIORITY: e->rank = r->priority; e->age = now; break;
+    case WEFT_REPLACE_PRIORITY:
+        e->rank = r->priority;
+        e->age = now;
+        break;
     default: e->age = now;
     }
 }
 
-static void replay(struct buffer *b, enum weft_replacement policy, const struct weft_reference *trace, size_t n,
-                   const size_t *next, struct weft_replacement_result *out) {
+static void replay(struct buffer *b, enum weft_replacement policy, const struct weft_reference *trace,
+                   size_t n, const size_t *next, struct weft_replacement_result *out) {
     for (size_t i = 0; i < n; i++) {
         struct entry *e = &b->entry[trace[i].object];
         bool hit = e->place != 0;
-        if (hit) out->hits++;
-        else out->misses++;
+        if (hit)
+            out->hits++;
+        else
+            out->misses++;
         if (!hit && b->held == b->capacity) evict(b);
         rank(policy, e, &trace[i], i, next);
         sift(b, hit ? e->place - 1 : b->held++, trace[i].object);

@@ -68,7 +68,8 @@ void scotch_graph_free(struct scotch_graph *g) {
 /* -- The mapping -- */
 
 struct mapping {
-    SCOTCH_Num *vertices, *edges, *weights, *parts, *slots, *domain_of; /* domain_of: the node of each domain */
+    SCOTCH_Num *vertices, *edges, *weights, *parts, *slots,
+        *domain_of; /* domain_of: the node of each domain */
     SCOTCH_Num domains;
 };
 
@@ -83,7 +84,8 @@ static void free_mapping(struct mapping *m) {
 
 static void *numbers(size_t n) { return calloc(n + 1, sizeof(SCOTCH_Num)); }
 
-static int make_mapping(struct mapping *m, const struct scotch_graph *g, int processes, const int *slots, int nodes) {
+static int make_mapping(struct mapping *m, const struct scotch_graph *g, int processes, const int *slots,
+                        int nodes) {
     size_t edges = (size_t)g->first[processes];
     double sum = 0;
     m->vertices = numbers((size_t)processes + 1);
@@ -92,7 +94,8 @@ static int make_mapping(struct mapping *m, const struct scotch_graph *g, int pro
     m->parts = numbers((size_t)processes);
     m->slots = numbers((size_t)nodes);
     m->domain_of = numbers((size_t)nodes);
-    if (!m->vertices || !m->edges || !m->weights || !m->parts || !m->slots || !m->domain_of) return WEFT_E_NOMEM;
+    if (!m->vertices || !m->edges || !m->weights || !m->parts || !m->slots || !m->domain_of)
+        return WEFT_E_NOMEM;
     for (int p = 0; p <= processes; p++) m->vertices[p] = g->first[p];
     for (size_t i = 0; i < edges; i++) sum += g->bytes[i];
     for (size_t i = 0; i < edges; i++) {
@@ -125,14 +128,15 @@ static int build_and_map(const struct mapping *m, int processes) {
     SCOTCH_Graph graph;
     if (SCOTCH_graphInit(&graph)) return WEFT_E_NOMEM;
     int rc = WEFT_E_NOMEM;
-    if (!SCOTCH_graphBuild(&graph, 0, processes, m->vertices, NULL, NULL, NULL, m->vertices[processes], m->edges,
-                           m->weights))
+    if (!SCOTCH_graphBuild(&graph, 0, processes, m->vertices, NULL, NULL, NULL, m->vertices[processes],
+                           m->edges, m->weights))
         rc = map_graph(&graph, m);
     SCOTCH_graphExit(&graph);
     return rc;
 }
 
-int scotch_map(const struct scotch_graph *g, int processes, const int *slots, int nodes, uint64_t seed, int *node_of) {
+int scotch_map(const struct scotch_graph *g, int processes, const int *slots, int nodes, uint64_t seed,
+               int *node_of) {
     struct mapping m = {0};
     int rc = make_mapping(&m, g, processes, slots, nodes);
     if (!rc && m.domains > 1 && processes > 1) {

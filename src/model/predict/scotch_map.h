@@ -3,7 +3,8 @@
 #define WEFT_MODEL_PREDICT_SCOTCH_MAP_H
 #include "model/predict/predict.h"
 
-/* The neighbours of process p are neighbour[first[p]] up to neighbour[first[p + 1]]; each pair stands there twice. */
+/* The neighbours of process p are neighbour[first[p]] up to neighbour[first[p + 1]]; each pair stands there
+ * twice. */
 struct scotch_graph {
     int *first, *neighbour;
     double *bytes;
@@ -14,6 +15,7 @@ int scotch_graph_make(struct scotch_graph *g, const struct weft_flow *flow, size
 void scotch_graph_free(struct scotch_graph *g);
 
 /* Sets node_of to a mapping whose loads are near the slots; they may be exceeded. */
-int scotch_map(const struct scotch_graph *g, int processes, const int *slots, int nodes, uint64_t seed, int *node_of);
+int scotch_map(const struct scotch_graph *g, int processes, const int *slots, int nodes, uint64_t seed,
+               int *node_of);
 
 #endif
