@@ -4,6 +4,8 @@
 #include "model/predict/predict.h"
 #include "model/predict/predict_test.h"
 
+#include <pthread.h>
+
 #define GB    1e9
 #define SMALL 9
 #define KINDS 3
@@ -139,6 +141,31 @@ static void place_objects__takes_hundreds(void **state) {
     printf("400 objects: %.4g s, no placement is better than %.4g s\n", p.seconds, p.bound_s);
 }
 
+/* GLPK has an environment a thread. */
+static void *place_often(void *arg) {
+    uint64_t seed = *(uint64_t *)arg;
+    for (int i = 0; i < 10; i++) {
+        struct random_case c;
+        struct weft_object_placement p;
+        int kind_of[SMALL];
+        make_case(&c, &seed);
+        int rc = weft_place_objects(&c.ask, 0, kind_of, &p);
+        if (rc != WEFT_E_LIMIT && (rc || p.seconds > least_cost(&c.ask) * 1.05)) return arg;
+    }
+    return NULL;
+}
+
+static void place_objects__threads_may_ask_at_once(void **state) {
+    pthread_t thread[4];
+    uint64_t seed[4] = {1, 2, 3, 4};
+    void *bad;
+    for (int i = 0; i < 4; i++) assert_int_equal(pthread_create(&thread[i], NULL, place_often, &seed[i]), 0);
+    for (int i = 0; i < 4; i++) {
+        assert_int_equal(pthread_join(thread[i], &bad), 0);
+        assert_null(bad);
+    }
+}
+
 static void place_objects__refuses_what_makes_no_sense(void **state) {
     const struct weft_memory_kind good = {GB, GB, GB, 1e-7, 0}, stuck = {GB, GB, 0, 1e-7, 0};
     const struct weft_placed_object object = {2 * GB, 0, 0, 0}, minus = {-1, 0, 0, 0};
@@ -163,6 +190,7 @@ int main(void) {
         cmocka_unit_test(place_objects__uses_both_bandwidths),
         cmocka_unit_test(place_objects__endurance_keeps_writes_away),
         cmocka_unit_test(place_objects__takes_hundreds),
+        cmocka_unit_test(place_objects__threads_may_ask_at_once),
         cmocka_unit_test(place_objects__refuses_what_makes_no_sense),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

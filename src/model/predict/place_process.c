@@ -6,10 +6,11 @@
  * own costs, until none helps (Kernighan and Lin's moves without their look-ahead). Few processes are also
  * tried from random starts, which costs microseconds and finds what a local search misses.
  *
- * SCOTCH (7.0, Debian's) has one random generator and one set of settings for the whole process, keeps what
- * it has allocated until its objects' exit functions are called, and prints its errors through libscotcherr.
- * So its calls stand under one lock, and the generator is reset for each call: the same question has the same
- * answer. */
+ * SCOTCH (7.0, Debian's) starts as many threads as there are CPUs unless it is given a context of its own,
+ * and what they find depends on how they run; with one thread and a seed the same question has the same
+ * answer, and on a busy machine it is much sooner. It keeps some state for the whole process, so its calls
+ * stand under one lock; it frees what it allocates in its objects' exit functions, and prints its errors
+ * through libscotcherr. */
 #include "base/error.h"
 #include "model/predict/place_random.h"
 #include "model/predict/predict.h"

@@ -128,7 +128,27 @@ static void place_processes__same_question_same_answer(void **state) {
     }
 }
 
-/* SCOTCH has one state a process: threads that ask at once have to get their own answers. */
+/* So large that SCOTCH would share the work among threads, if it were let. */
+static void place_processes__same_answer_to_a_large_question(void **state) {
+    enum { SIDE = 48, N = SIDE * SIDE, NODES = 32 };
+    static struct weft_flow flow[2 * N];
+    static int first[N], second[N];
+    int slots[NODES];
+    struct weft_process_ask a = {.processes = N, .flow = flow, .nodes = NODES, .slots = slots, .seed = 4};
+    for (int n = 0; n < NODES; n++) slots[n] = N / NODES;
+    for (int p = 0; p < N; p++) {
+        if (p % SIDE < SIDE - 1) flow[a.flows++] = (struct weft_flow){p, p + 1, 1000};
+        if (p < N - SIDE) flow[a.flows++] = (struct weft_flow){p, p + SIDE, 1000};
+    }
+    assert_int_equal(weft_place_processes(&a, first, NULL), WEFT_OK);
+    assert_fits(&a, first);
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(weft_place_processes(&a, second, NULL), WEFT_OK);
+        assert_memory_equal(first, second, sizeof first);
+    }
+}
+
+/* SCOTCH keeps some state for the whole process: threads that ask at once have to get their own answers. */
 static void *ask_often(void *arg) {
     struct random_case c;
     uint64_t seed = *(uint64_t *)arg;
@@ -207,6 +227,7 @@ int main(void) {
         cmocka_unit_test(place_processes__is_within_5_percent_of_the_best),
         cmocka_unit_test(place_processes__keeps_a_stencil_together),
         cmocka_unit_test(place_processes__same_question_same_answer),
+        cmocka_unit_test(place_processes__same_answer_to_a_large_question),
         cmocka_unit_test(place_processes__threads_may_ask_at_once),
         cmocka_unit_test(place_processes__takes_the_odd_cases),
         cmocka_unit_test(place_processes__refuses_what_makes_no_sense),

@@ -124,13 +124,33 @@ static int map_graph(SCOTCH_Graph *graph, const struct mapping *m) {
     return bad ? WEFT_E_NOMEM : WEFT_OK;
 }
 
-static int build_and_map(const struct mapping *m, int processes) {
+/* With a context of its own: one thread (by default SCOTCH starts one for each CPU, and the answer depends on
+ * how they run), and a random generator that starts with the seed. */
+static int map_in_context(SCOTCH_Graph *graph, const struct mapping *m, uint64_t seed) {
+    SCOTCH_Context context;
+    SCOTCH_Graph bound;
+    int rc = WEFT_E_NOMEM;
+    if (SCOTCH_contextInit(&context)) return WEFT_E_NOMEM;
+    if (SCOTCH_contextRandomClone(&context) || SCOTCH_contextThreadSpawn(&context, 1, NULL) ||
+        SCOTCH_contextOptionSetNum(&context, SCOTCH_OPTIONNUMDETERMINISTIC, 1))
+        goto out;
+    SCOTCH_contextRandomSeed(&context, (SCOTCH_Num)(seed & 0x7fffffff));
+    SCOTCH_contextRandomReset(&context);
+    if (SCOTCH_graphInit(&bound)) goto out;
+    if (!SCOTCH_contextBindGraph(&context, graph, &bound)) rc = map_graph(&bound, m);
+    SCOTCH_graphExit(&bound);
+out:
+    SCOTCH_contextExit(&context);
+    return rc;
+}
+
+static int build_and_map(const struct mapping *m, int processes, uint64_t seed) {
     SCOTCH_Graph graph;
     if (SCOTCH_graphInit(&graph)) return WEFT_E_NOMEM;
     int rc = WEFT_E_NOMEM;
     if (!SCOTCH_graphBuild(&graph, 0, processes, m->vertices, NULL, NULL, NULL, m->vertices[processes],
                            m->edges, m->weights))
-        rc = map_graph(&graph, m);
+        rc = map_in_context(&graph, m, seed);
     SCOTCH_graphExit(&graph);
     return rc;
 }
@@ -141,9 +161,7 @@ int scotch_map(const struct scotch_graph *g, int processes, const int *slots, in
     int rc = make_mapping(&m, g, processes, slots, nodes);
     if (!rc && m.domains > 1 && processes > 1) {
         pthread_mutex_lock(&scotch_lock);
-        SCOTCH_randomSeed((SCOTCH_Num)(seed & 0x7fffffff));
-        SCOTCH_randomReset();
-        rc = build_and_map(&m, processes);
+        rc = build_and_map(&m, processes, seed);
         pthread_mutex_unlock(&scotch_lock);
     }
     for (int p = 0; !rc && p < processes; p++) node_of[p] = (int)m.domain_of[m.parts[p]];
