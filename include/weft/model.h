@@ -264,6 +264,7 @@ weft_model_ref weft_model_add_entity(struct weft_model *m, const char *id, enum 
                                      const char *class_name);
 /* The others copy what they are given. WEFT_E_NOMEM; WEFT_E_INVAL: an entity that is not there, an attribute that this
  * kind does not have, a value that is negative or no number. */
+/* Each name once for an entity. */
 int weft_model_add_property(struct weft_model *m, weft_model_ref entity, const char *name, const char *value);
 int weft_model_add_observation(struct weft_model *m, const struct weft_model_observation *o);
 int weft_model_add_relation(struct weft_model *m, const struct weft_model_relation *r);
@@ -274,7 +275,8 @@ struct weft_model_observation weft_model_observation_of(weft_model_ref entity, e
                                                         double value, enum weft_model_source source);
 
 /* Sorts and links what was added: call it after changes, before the model is asked or written. References to
- * observations, curves and properties change, those to entities stay. WEFT_E_INVAL: a cycle of `contains`. */
+ * observations, curves and properties change, those to entities stay. WEFT_E_INVAL: something contains
+ * itself, a parent or an end is not there, or there is one end alone. */
 int weft_model_settle(struct weft_model *m);
 
 /* ---- Files ------------------------------------------------------------------------------------------------------- */

@@ -340,6 +340,40 @@ static void parse__a_second_file_adds_observations(void **state) {
     weft_model_destroy(m);
 }
 
+/* 10,000 nodes: everything is found again. How long it takes is in docs/PERF.md. */
+static void parse__a_cluster_of_10000_nodes(void **state) {
+    char *text = NULL, id[32];
+    size_t len;
+    FILE *f = open_memstream(&text, &len);
+    fputs("{\"weft_model\": 1, \"defaults\": {\"source\": \"assumed\"}, \"entities\": [{\"id\": \"sw\", "
+          "\"kind\": \"node\"}",
+          f);
+    for (int i = 0; i < 10000; i++)
+        fprintf(f,
+                ",{\"id\": \"n%d\", \"kind\": \"node\"},{\"id\": \"n%d.c\", \"kind\": \"compute\", \"in\": "
+                "\"n%d\"},"
+                "{\"id\": \"n%d.g\", \"kind\": \"compute\", \"in\": \"n%d\"},"
+                "{\"id\": \"n%d.d\", \"kind\": \"memory\", \"in\": \"n%d\", \"values\": {\"latency\": "
+                "{\"value\": %d, \"unit\": "
+                "\"ns\"}}},{\"id\": \"n%d.l\", \"kind\": \"link\", \"ends\": [\"sw\", \"n%d\"]}",
+                i, i, i, i, i, i, i, i + 1, i, i);
+    fputs("]}", f);
+    fclose(f);
+    struct weft_model *m = read_right(text);
+    assert_int_equal(m->entity_count, 50001);
+    for (int i = 0; i < 10000; i += 77) {
+        snprintf(id, sizeof id, "n%d.d", i);
+        weft_model_ref d = weft_model_find(m, id);
+        assert_float_equal(weft_model_value(m, d, WEFT_MODEL_LATENCY, 0), (i + 1) * 1e-9, 1e-18);
+        assert_int_equal(
+            m->first_adjacent[m->entities[d].parent + 1] - m->first_adjacent[m->entities[d].parent], 1);
+    }
+    weft_model_ref sw = weft_model_find(m, "sw");
+    assert_int_equal(m->first_adjacent[sw + 1] - m->first_adjacent[sw], 10000);
+    weft_model_destroy(m);
+    free(text);
+}
+
 static void put_file(const char *dir, const char *name, const char *text) {
     char path[128];
     snprintf(path, sizeof path, "%s/%s", dir, name);
@@ -405,6 +439,7 @@ int main(void) {
         cmocka_unit_test(parse__hostile_nesting_is_refused),
         cmocka_unit_test(parse__a_wrong_file_leaves_the_model_as_it_was),
         cmocka_unit_test(parse__a_second_file_adds_observations),
+        cmocka_unit_test(parse__a_cluster_of_10000_nodes),
         cmocka_unit_test(use__parts_under_names_of_their_own),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

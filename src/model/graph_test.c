@@ -40,10 +40,12 @@ static void intern__texts_of_the_model_itself(void **state) {
     weft_model_ref e = weft_model_add_entity(m, "n", WEFT_MODEL_NODE, "host");
     for (int i = 0; i < 3000; i++) { /* its texts move now and then */
         snprintf(name, sizeof name, "x_property_with_a_long_name_%d", i);
-        assert_int_equal(weft_model_add_property(m, e, name, weft_model_string(m, m->entities[e].class_name)), 0);
+        assert_int_equal(weft_model_add_property(m, e, name, weft_model_string(m, m->entities[e].class_name)),
+                         0);
         assert_string_equal(weft_model_string(m, m->properties[i].value), "host");
         snprintf(name, sizeof name, "node-with-a-long-name-%d", i);
-        weft_model_ref f = weft_model_add_entity(m, name, WEFT_MODEL_NODE, weft_model_string(m, m->entities[e].class_name));
+        weft_model_ref f =
+            weft_model_add_entity(m, name, WEFT_MODEL_NODE, weft_model_string(m, m->entities[e].class_name));
         assert_string_equal(weft_model_string(m, m->entities[f].class_name), "host");
     }
     weft_model_destroy(m);
@@ -77,6 +79,11 @@ static void settle__refuses_a_cycle(void **state) {
     assert_int_equal(weft_model_settle(m), WEFT_E_INVAL);
     m->entities[a].parent = WEFT_MODEL_NONE;
     assert_int_equal(weft_model_settle(m), 0);
+    m->entities[a].parent = 7;
+    assert_int_equal(weft_model_settle(m), WEFT_E_INVAL);
+    m->entities[a].parent = WEFT_MODEL_NONE;
+    m->entities[a].ends[0] = b;
+    assert_int_equal(weft_model_settle(m), WEFT_E_INVAL);
     weft_model_destroy(m);
 }
 
@@ -93,7 +100,7 @@ static void best__condition_then_source_then_time(void **state) {
     weft_model_ref e = weft_model_add_entity(m, "d", WEFT_MODEL_MEMORY, "nvm");
     weft_model_ref other = weft_model_add_entity(m, "e", WEFT_MODEL_MEMORY, "dram");
     observe(m, other, 1, WEFT_MODEL_MEASURED, "read", NULL);
-    observe(m, e, 2, WEFT_MODEL_DATASHEET, "read", "2019-01-01");
+    observe(m, e, 2, WEFT_MODEL_DATASHEET, "read", "2025-01-01");
     observe(m, e, 3, WEFT_MODEL_MEASURED, "read", "2020-01-01");
     observe(m, e, 4, WEFT_MODEL_MEASURED, "read", "2021-01-01");
     observe(m, e, 5, WEFT_MODEL_ASSUMED, "write", NULL);
@@ -106,6 +113,13 @@ static void best__condition_then_source_then_time(void **state) {
     assert_true(weft_model_best(m, e, WEFT_MODEL_LATENCY, NULL)->value == 4);
     wanted.op = weft_model_intern(m, "copy");
     assert_null(weft_model_best(m, e, WEFT_MODEL_LATENCY, &wanted));
+    observe(m, e, 6, WEFT_MODEL_MEASURED, NULL,
+            NULL); /* says of no operation: the assumed one of writes is closer */
+    assert_int_equal(weft_model_settle(m), 0);
+    wanted.op = weft_model_intern(m, "write");
+    assert_true(weft_model_best(m, e, WEFT_MODEL_LATENCY, &wanted)->value == 5);
+    wanted.op = weft_model_intern(m, "copy");
+    assert_true(weft_model_best(m, e, WEFT_MODEL_LATENCY, &wanted)->value == 6);
     assert_null(weft_model_best(m, e, WEFT_MODEL_BANDWIDTH, NULL));
     assert_true(weft_model_value(m, e, WEFT_MODEL_BANDWIDTH, 7) == 7);
     weft_model_destroy(m);

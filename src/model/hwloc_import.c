@@ -169,6 +169,16 @@ static void add_link(struct import *im, weft_model_ref device, weft_model_ref to
     observe(im, link, WEFT_MODEL_BANDWIDTH, rate, "GB/s", NULL, 0);
 }
 
+/* What the system calls the device: "mlx5_0 ib0". */
+static void add_names(struct import *im, weft_model_ref e, hwloc_obj_t obj) {
+    char names[256] = "";
+    size_t len = 0;
+    for (hwloc_obj_t d = obj->io_first_child; d && len < sizeof names; d = d->next_sibling)
+        if (d->name)
+            len += (size_t)snprintf(names + len, sizeof names - len, "%s%s", len ? " " : "", d->name);
+    property(im, e, "os_devices", names);
+}
+
 static void add_device(struct import *im, hwloc_obj_t obj) {
     bool pci = obj->type == HWLOC_OBJ_PCI_DEVICE;
     if (!pci && obj->parent->type == HWLOC_OBJ_PCI_DEVICE) return; /* it is that device */
@@ -180,8 +190,7 @@ static void add_device(struct import *im, hwloc_obj_t obj) {
     if (e == WEFT_MODEL_NONE) return;
     const char *model = hwloc_obj_get_info_by_name(obj, pci ? "PCIDevice" : "Model");
     property(im, e, "product", model);
-    for (hwloc_obj_t d = pci ? obj->io_first_child : NULL; d; d = d->next_sibling)
-        if (d->name) property(im, e, "driver", d->name);
+    if (pci) add_names(im, e, obj);
     weft_model_ref to = near ? entity_of(im, near) : WEFT_MODEL_NONE;
     if (im->rc || !pci || to == WEFT_MODEL_NONE) return;
     if (obj->attr->pcidev.linkspeed > 0) {

@@ -14,6 +14,7 @@ static const struct {
     {"driver", ""},
     {"firmware", ""},
     {"os_index", ""},
+    {"os_devices", ""},
     {"address", ""},
     {"protocol", ""},
     {"persistent", "bool"},

@@ -1,16 +1,18 @@
-/* Tables and views. `inside`, `edge` and `root` are made when the tables are filled (database.c), since the recursive
- * questions go through them once a step.
+/* Tables and views. `inside`, `edge` and `root` are made when the tables are filled (layout.c), since the
+ * recursive questions go through them once a step.
  *
- * DESIGN NOTE. Ways: a link is a step in both directions. What is contained is reached from its container and back without
- * cost, with three exceptions, in which that would pass by a link: a device that has links is not entered or left so;
- * neither is what is linked to a neighbour, in a container that is linked to its own contents; and whoever is linked to a
- * neighbour does not get to any by going up and down again. Resources: a resource is used by everything inside its
- * `root`s: itself, who shares it, a link's two ends, what a memory stands in. */
+ * DESIGN NOTE. Ways: a link is a step in both directions. What is contained is reached from its container and
+ * back without cost, with three exceptions, in which that would pass by a link: a device that has links is
+ * not entered or left so; neither is what is linked to a neighbour, in a container that is linked to its own
+ * contents; and whoever is linked to a neighbour does not get to any by going up and down again. Resources: a
+ * resource is used by everything inside its `root`s: itself, who shares it, a link's two ends, what a memory
+ * stands in. */
 #include "model/rules.h"
 
 #include <stddef.h>
 
-/* clang-format off: SQL has lines of its own */
+/* SQL has lines of its own. */
+/* clang-format off */
 
 const char model_tables[] =
     "CREATE TABLE entity(id TEXT PRIMARY KEY, kind TEXT, class TEXT, parent TEXT, end_a TEXT, end_b TEXT,"

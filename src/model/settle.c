@@ -143,8 +143,25 @@ weft_model_ref model_find_cycle(const struct weft_model *m, weft_model_ref first
     return found;
 }
 
+static bool is_none_or_there(const struct weft_model *m, weft_model_ref e) {
+    return e == WEFT_MODEL_NONE || e < m->entity_count;
+}
+
+/* Whether what the caller has set by hand is an entity. */
+static bool refers_to_entities(const struct weft_model *m) {
+    for (uint32_t i = 0; i < m->entity_count; i++) {
+        const struct weft_model_entity *e = &m->entities[i];
+        bool both = (e->ends[0] == WEFT_MODEL_NONE) == (e->ends[1] == WEFT_MODEL_NONE);
+        if (!both || !is_none_or_there(m, e->parent) || !is_none_or_there(m, e->ends[0]) ||
+            !is_none_or_there(m, e->ends[1]))
+            return false;
+    }
+    return true;
+}
+
 int weft_model_settle(struct weft_model *m) {
     int rc;
+    if (!refers_to_entities(m)) return WEFT_E_INVAL;
     if (model_find_cycle(m, 0, &rc) != WEFT_MODEL_NONE) return WEFT_E_INVAL;
     if (!rc) rc = adjacency(m);
     if (!rc) rc = sort_all(m);
