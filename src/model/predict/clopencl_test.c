@@ -48,8 +48,7 @@ static void clopencl__a_fit_to_8K_alone_tells_16K_and_24K(void **state) {
     assert_true(fabs(nic_Bps / CLOPENCL_LINK_Bps - 1) < 0.05);
 }
 
-/* It is the shared card that makes the times what they are: one that queues is off by more than is allowed.
- */
+/* It is the shared card that makes the times what they are: one that queues is off by too much. */
 static void clopencl__a_queueing_card_does_not_explain_them(void **state) {
     struct weft_fit_error e = errors(CLOPENCL_LINK_Bps, -1, &clopencl_policies[1].policy);
     assert_true(e.mean > 0.03);

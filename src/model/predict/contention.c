@@ -74,8 +74,7 @@ int weft_fluid_share(const struct weft_workload *w, int n, int resources, double
 
 /* -- What it leaves -- */
 
-/* What fluid sharing says of a victim beside others, and the features of the rest. WEFT_E_TOO_BIG: too many.
- */
+/* What fluid sharing says of a victim beside others, and the rest's features. WEFT_E_TOO_BIG: too many. */
 static int features(const struct weft_workload *w, int resources, int victim, const int *others, int n,
                     double *slowdown, double *row) {
     struct weft_workload together[WEFT_WORKLOADS_MAX];

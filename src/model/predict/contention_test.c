@@ -42,8 +42,7 @@ static void fluid_share__no_resource_is_exceeded(void **state) {
 #define WORKLOADS 12
 #define RESOURCES 3
 
-/* How machines behave beyond fluid sharing: a cache that both use, a memory controller that loses by mixing.
- */
+/* How machines behave beyond fluid sharing: a cache that both use, a controller that loses by mixing. */
 static double true_slowdown(const struct weft_workload *w, int victim, int other) {
     const struct weft_workload pair[] = {w[victim], w[other]};
     double p[2];

@@ -107,8 +107,7 @@ out:
 
 #define KNEES WEFT_CURVE_KNEES_MAX
 
-/* The latencies for given capacities: the sum of squares that is left, INFINITY if they are not determined.
- */
+/* The latencies for given capacities: the sum of squares that is left; INFINITY: they are not determined. */
 static double fit_tiers(struct curve_points p, const double *knees, unsigned n, double *level) {
     struct linear l;
     linear_init(&l, (int)n + 1);

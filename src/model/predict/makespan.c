@@ -80,8 +80,7 @@ static bool operands_there(const struct run *r, const struct device *d) {
            r->slice[d->node][column_of(r, d->fetching)] == THERE;
 }
 
-/* The next block for a node: the first that is left, or, where operands are kept, the one that needs least.
- */
+/* The next block for a node: the first that is left, or, if operands are kept, what needs fewest new ones. */
 static int choose(struct run *r, int node) {
     while (r->taken[r->next]) r->next++;
     if (!r->policy->operands_once || node == 0) return r->next;
@@ -159,7 +158,7 @@ static bool others_are_sooner(const struct run *r, const struct device *d) {
         const struct device *o = &r->device[i];
         if (o == d || o->over) continue;
         double theirs_s = finish_s(r, o, in_B, &each_s);
-        if (theirs_s < mine_s) sum += 1 + (int)((mine_s - theirs_s) / each_s);
+        if (theirs_s < mine_s) sum += 1 + (int)slower((mine_s - theirs_s) / each_s, r->untaken);
     }
     return sum >= r->untaken;
 }

@@ -29,8 +29,7 @@ struct random_case {
     struct weft_object_ask ask;
 };
 
-/* Fast and small, middling, slow and large; reads and writes at different rates; a write limit on the last.
- */
+/* Fast and small, middling, slow and large; reads and writes at different rates; a write limit on one. */
 static void make_case(struct random_case *c, uint64_t *seed) {
     int objects = 2 + test_random_below(seed, SMALL - 1), kinds = 2 + test_random_below(seed, KINDS - 1);
     double size_B = 0, written_B = 0;
@@ -107,8 +106,7 @@ static void place_objects__uses_both_bandwidths(void **state) {
     assert_near(p.seconds, 2); /* 20 of them at 100 GB/s, 10 at 50 GB/s */
 }
 
-/* What is written all the time must not wear out the NVM, although it would fit nowhere better by time alone.
- */
+/* What is written all the time must not wear out the NVM, although time alone would put it there. */
 static void place_objects__endurance_keeps_writes_away(void **state) {
     struct weft_memory_kind kind[] = {{10 * GB, 20 * GB, 20 * GB, 1e-7, 0},
                                       {100 * GB, 20 * GB, 20 * GB, 1e-7, 0}};

@@ -275,8 +275,7 @@ struct weft_makespan {
     int blocks[WEFT_MAKESPAN_DEVICES_MAX];
 };
 
-/* WEFT_E_TOO_BIG: beyond the limits above. WEFT_E_INVAL also: `policy->blocks` do not sum up to all blocks.
- */
+/* WEFT_E_TOO_BIG: beyond the limits above. WEFT_E_INVAL also: `policy->blocks` are not all blocks. */
 int weft_makespan(const struct weft_block_app *app, const struct weft_block_cluster *cluster,
                   const struct weft_block_policy *policy, struct weft_makespan *out);
 
