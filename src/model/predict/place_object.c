@@ -129,7 +129,8 @@ static void fill(struct program *g, const struct weft_object_ask *a, double unit
     glp_load_matrix(g->p, g->entries, g->row, g->column, g->value);
 }
 
-/* WEFT_OK with each object's kind (the best that was found), WEFT_E_LIMIT if none fits. */
+/* WEFT_OK with each object's kind, the best that was found (as it was, and no bound, if the solver fails);
+ * WEFT_E_LIMIT: none fits. */
 static int solve(struct program *g, const struct weft_object_ask *a, double limit_s, int *kind_of,
                  double *bound) {
     glp_smcp simplex;
@@ -141,7 +142,10 @@ static int solve(struct program *g, const struct weft_object_ask *a, double limi
     integer.tm_lim = (int)(limit_s * 1000);
     integer.fp_heur = GLP_ON;
     integer.br_tech = GLP_BR_MFV;
-    if (glp_simplex(g->p, &simplex) || glp_get_status(g->p) != GLP_OPT) return WEFT_E_LIMIT;
+    bool failed = glp_simplex(g->p, &simplex) != 0;
+    if (!failed && glp_get_status(g->p) == GLP_NOFEAS) return WEFT_E_LIMIT;
+    if (failed || glp_get_status(g->p) != GLP_OPT)
+        return WEFT_OK; /* numerical trouble: the search goes on alone */
     *bound = glp_get_obj_val(g->p);
     glp_intopt(g->p, &integer);
     int status = glp_mip_status(g->p);
