@@ -2,8 +2,10 @@
  *
  * DESIGN NOTES. x[o,k] = 1: object o is in kind k. The objective is sum x chased latency + T, where T >= each
  * kind's time: memories work at once, and the slowest decides. Capacity and the endurance's write limit are
- * constraints. GLPK needs long to prove the last half per cent, which nobody needs: it stops there, or at the
- * time limit, and the local search mends what it left. The linear relaxation is the bound that is told.
+ * constraints. The linear relaxation is the bound that is told. Rounded, and improved by the local search, it
+ * is within half a per cent of that bound where objects are many; only where it is not, GLPK branches, up to
+ * the time limit: that takes long to prove what nobody needs. (The search alone, without the relaxation, ends
+ * up to four times above the best.)
  *
  * GLPK keeps an environment a thread. If the caller's thread has none, ours is freed at the end, so that
  * nothing stays when the thread ends; one that is there already is the caller's and stays. GLPK ends the
@@ -19,6 +21,7 @@
 
 #define GAP             0.005
 #define LIMIT_DEFAULT_S 1.0
+#define LIMIT_MOST_S    1e6 /* the solver counts milliseconds in an int */
 
 /* -- The objective -- */
 
@@ -74,114 +77,6 @@ double weft_object_cost(const struct weft_object_ask *ask, const int *kind_of) {
     struct state s = {.ask = ask, .kind_of = (int *)kind_of};
     load(&s);
     return cost(&s);
-}
-
-/* -- The program -- */
-
-static int column(const struct weft_object_ask *a, int o, int k) { return 1 + o * a->kinds + k; }
-
-struct program {
-    glp_prob *p;
-    int *row, *column;
-    double *value;
-    int entries;
-};
-
-static void enter(struct program *g, int row, int col, double value) {
-    if (value == 0) return;
-    g->entries++;
-    g->row[g->entries] = row;
-    g->column[g->entries] = col;
-    g->value[g->entries] = value;
-}
-
-static void upper(glp_prob *p, int row, double limit) { glp_set_row_bnds(p, row, GLP_UP, 0, limit); }
-
-/* Rows: one an object (it is somewhere), then capacity, writes and time of each kind. Times are in units of
- * `unit_s` and sizes in parts of the limit, so that the solver's tolerances mean something. */
-static void fill(struct program *g, const struct weft_object_ask *a, double unit_s) {
-    int slowest = 1 + a->objects * a->kinds;
-    glp_add_cols(g->p, slowest);
-    glp_add_rows(g->p, a->objects + 3 * a->kinds);
-    glp_set_col_bnds(g->p, slowest, GLP_LO, 0, 0);
-    glp_set_obj_coef(g->p, slowest, 1);
-    for (int o = 0; o < a->objects; o++) {
-        glp_set_row_bnds(g->p, 1 + o, GLP_FX, 1, 1);
-        for (int k = 0; k < a->kinds; k++) {
-            const struct weft_placed_object *object = &a->object[o];
-            const struct weft_memory_kind *kind = &a->kind[k];
-            int at = column(a, o, k), row = a->objects + 1 + 3 * k;
-            glp_set_col_kind(g->p, at, GLP_BV);
-            glp_set_obj_coef(g->p, at, chase_s(object, kind) / unit_s);
-            enter(g, 1 + o, at, 1);
-            enter(g, row, at, object->size_B / kind->capacity_B);
-            if (kind->write_limit_B > 0) enter(g, row + 1, at, object->write_B / kind->write_limit_B);
-            enter(g, row + 2, at, stream_s(object, kind) / unit_s);
-        }
-    }
-    for (int k = 0; k < a->kinds; k++) {
-        int row = a->objects + 1 + 3 * k;
-        upper(g->p, row, 1);
-        upper(g->p, row + 1, 1);
-        upper(g->p, row + 2, 0);
-        enter(g, row + 2, slowest, -1);
-    }
-    glp_load_matrix(g->p, g->entries, g->row, g->column, g->value);
-}
-
-/* WEFT_OK with each object's kind, the best that was found (as it was, and no bound, if the solver fails);
- * WEFT_E_LIMIT: none fits. */
-static int solve(struct program *g, const struct weft_object_ask *a, double limit_s, int *kind_of,
-                 double *bound) {
-    glp_smcp simplex;
-    glp_iocp integer;
-    glp_init_smcp(&simplex);
-    glp_init_iocp(&integer);
-    simplex.msg_lev = integer.msg_lev = GLP_MSG_OFF;
-    integer.mip_gap = GAP;
-    integer.tm_lim = (int)(limit_s * 1000);
-    integer.fp_heur = GLP_ON;
-    integer.br_tech = GLP_BR_MFV;
-    bool failed = glp_simplex(g->p, &simplex) != 0;
-    if (!failed && glp_get_status(g->p) == GLP_NOFEAS) return WEFT_E_LIMIT;
-    if (failed || glp_get_status(g->p) != GLP_OPT)
-        return WEFT_OK; /* numerical trouble: the search goes on alone */
-    *bound = glp_get_obj_val(g->p);
-    glp_intopt(g->p, &integer);
-    int status = glp_mip_status(g->p);
-    bool found = status == GLP_OPT || status == GLP_FEAS;
-    for (int o = 0; o < a->objects; o++) {
-        double most = -1;
-        for (int k = 0; k < a->kinds; k++) {
-            int at = column(a, o, k);
-            double part = found ? glp_mip_col_val(g->p, at) : glp_get_col_prim(g->p, at);
-            if (part > most) most = part, kind_of[o] = k;
-        }
-    }
-    return status == GLP_NOFEAS ? WEFT_E_LIMIT : WEFT_OK;
-}
-
-static int run_program(const struct weft_object_ask *a, double limit_s, double unit_s, int *kind_of,
-                       double *bound) {
-    size_t most = (size_t)a->objects * (size_t)a->kinds * 4 + (size_t)a->kinds + 1;
-    struct program g = {.row = malloc(most * sizeof *g.row),
-                        .column = malloc(most * sizeof *g.column),
-                        .value = malloc(most * sizeof *g.value)};
-    int rc = WEFT_E_NOMEM;
-    bool ours = glp_init_env() == 0;
-    if (g.row && g.column && g.value) {
-        int talks = glp_term_out(GLP_OFF);
-        g.p = glp_create_prob();
-        fill(&g, a, unit_s);
-        rc = solve(&g, a, limit_s, kind_of, bound);
-        glp_delete_prob(g.p);
-        glp_term_out(talks);
-    }
-    if (ours) glp_free_env();
-    free(g.row);
-    free(g.column);
-    free(g.value);
-    return rc;
 }
 
 /* -- Local search -- */
@@ -259,6 +154,140 @@ static double improve(struct state *s) {
     return cost(s);
 }
 
+/* -- The program -- */
+
+static int column(const struct weft_object_ask *a, int o, int k) { return 1 + o * a->kinds + k; }
+
+struct program {
+    glp_prob *p;
+    int *row, *column;
+    double *value;
+    int entries;
+};
+
+static void enter(struct program *g, int row, int col, double value) {
+    if (value == 0) return;
+    g->entries++;
+    g->row[g->entries] = row;
+    g->column[g->entries] = col;
+    g->value[g->entries] = value;
+}
+
+static void upper(glp_prob *p, int row, double limit) { glp_set_row_bnds(p, row, GLP_UP, 0, limit); }
+
+/* Rows: one an object (it is somewhere), then capacity, writes and time of each kind. Times are in units of
+ * `unit_s` and sizes in parts of the limit, so that the solver's tolerances mean something. */
+static void fill(struct program *g, const struct weft_object_ask *a, double unit_s) {
+    int slowest = 1 + a->objects * a->kinds;
+    glp_add_cols(g->p, slowest);
+    glp_add_rows(g->p, a->objects + 3 * a->kinds);
+    glp_set_col_bnds(g->p, slowest, GLP_LO, 0, 0);
+    glp_set_obj_coef(g->p, slowest, 1);
+    for (int o = 0; o < a->objects; o++) {
+        glp_set_row_bnds(g->p, 1 + o, GLP_FX, 1, 1);
+        for (int k = 0; k < a->kinds; k++) {
+            const struct weft_placed_object *object = &a->object[o];
+            const struct weft_memory_kind *kind = &a->kind[k];
+            int at = column(a, o, k), row = a->objects + 1 + 3 * k;
+            glp_set_col_kind(g->p, at, GLP_BV);
+            glp_set_obj_coef(g->p, at, chase_s(object, kind) / unit_s);
+            enter(g, 1 + o, at, 1);
+            enter(g, row, at, object->size_B / kind->capacity_B);
+            if (kind->write_limit_B > 0) enter(g, row + 1, at, object->write_B / kind->write_limit_B);
+            enter(g, row + 2, at, stream_s(object, kind) / unit_s);
+        }
+    }
+    for (int k = 0; k < a->kinds; k++) {
+        int row = a->objects + 1 + 3 * k;
+        upper(g->p, row, 1);
+        upper(g->p, row + 1, 1);
+        upper(g->p, row + 2, 0);
+        enter(g, row + 2, slowest, -1);
+    }
+    glp_load_matrix(g->p, g->entries, g->row, g->column, g->value);
+}
+
+/* -- Solving -- */
+
+struct question {
+    struct state s; /* what is tried */
+    int *best;
+    double best_s, bound_s, unit_s, limit_s;
+};
+
+/* What is tried is improved, and kept if it is better. */
+static void offer(struct question *q) {
+    double seconds = improve(&q->s);
+    if (!(seconds < q->best_s)) return;
+    q->best_s = seconds;
+    memcpy(q->best, q->s.kind_of, (size_t)q->s.ask->objects * sizeof *q->best);
+}
+
+/* Each object goes where most of it is in the solver's answer. */
+static void take(struct question *q, glp_prob *p, double (*part_of)(glp_prob *, int)) {
+    const struct weft_object_ask *a = q->s.ask;
+    for (int o = 0; o < a->objects; o++) {
+        double most = -1;
+        for (int k = 0; k < a->kinds; k++) {
+            double part = part_of(p, column(a, o, k));
+            if (part > most) most = part, q->s.kind_of[o] = k;
+        }
+    }
+    offer(q);
+}
+
+static bool is_close(const struct question *q) { return q->best_s <= q->bound_s * (1 + GAP); }
+
+/* False: there is no answer. If the relaxation, rounded and improved, is close to the bound already, which
+ * with many objects it is, nothing has to be branched. */
+static bool solve(struct question *q, glp_prob *p) {
+    glp_smcp simplex;
+    glp_iocp integer;
+    glp_init_smcp(&simplex);
+    glp_init_iocp(&integer);
+    simplex.msg_lev = integer.msg_lev = GLP_MSG_OFF;
+    integer.mip_gap = GAP;
+    integer.tm_lim = (int)(fmin(q->limit_s, LIMIT_MOST_S) * 1000);
+    integer.fp_heur = GLP_ON;
+    integer.br_tech = GLP_BR_MFV;
+    bool failed = glp_simplex(p, &simplex) != 0;
+    if (!failed && glp_get_status(p) == GLP_NOFEAS) return false;
+    if (failed || glp_get_status(p) != GLP_OPT) {
+        offer(q); /* numerical trouble: the search goes on alone */
+        return true;
+    }
+    q->bound_s = glp_get_obj_val(p) * q->unit_s;
+    take(q, p, glp_get_col_prim);
+    if (is_close(q)) return true;
+    glp_intopt(p, &integer);
+    int status = glp_mip_status(p);
+    if (status == GLP_OPT || status == GLP_FEAS) take(q, p, glp_mip_col_val);
+    return true;
+}
+
+static int run_program(struct question *q) {
+    const struct weft_object_ask *a = q->s.ask;
+    size_t most = (size_t)a->objects * (size_t)a->kinds * 4 + (size_t)a->kinds + 1;
+    struct program g = {.row = malloc(most * sizeof *g.row),
+                        .column = malloc(most * sizeof *g.column),
+                        .value = malloc(most * sizeof *g.value)};
+    int rc = WEFT_E_NOMEM;
+    bool ours = glp_init_env() == 0;
+    if (g.row && g.column && g.value) {
+        int talks = glp_term_out(GLP_OFF);
+        g.p = glp_create_prob();
+        fill(&g, a, q->unit_s);
+        rc = solve(q, g.p) && !isinf(q->best_s) ? WEFT_OK : WEFT_E_LIMIT;
+        glp_delete_prob(g.p);
+        glp_term_out(talks);
+    }
+    if (ours) glp_free_env();
+    free(g.row);
+    free(g.column);
+    free(g.value);
+    return rc;
+}
+
 /* -- The question -- */
 
 static bool positive(double x) { return x > 0 && x < INFINITY; }
@@ -297,21 +326,20 @@ static double unit_of(const struct weft_object_ask *a) {
 
 int weft_place_objects(const struct weft_object_ask *ask, double limit_s, int *kind_of,
                        struct weft_object_placement *out) {
-    struct state s = {.ask = ask};
-    double bound = 0;
     int rc = check(ask);
     if (rc) return rc;
     if (!not_negative(limit_s)) return WEFT_E_INVAL;
-    s.kind_of = calloc((size_t)ask->objects, sizeof *s.kind_of);
-    if (!s.kind_of) return WEFT_E_NOMEM;
-    double unit_s = unit_of(ask);
-    rc = run_program(ask, limit_s > 0 ? limit_s : LIMIT_DEFAULT_S, unit_s, s.kind_of, &bound);
-    double seconds = rc ? INFINITY : improve(&s);
-    if (!rc && isinf(seconds)) rc = WEFT_E_LIMIT;
+    struct question q = {.s = {.ask = ask, .kind_of = calloc((size_t)ask->objects, sizeof(int))},
+                         .best = calloc((size_t)ask->objects, sizeof(int)),
+                         .best_s = INFINITY,
+                         .unit_s = unit_of(ask),
+                         .limit_s = limit_s > 0 ? limit_s : LIMIT_DEFAULT_S};
+    rc = q.s.kind_of && q.best ? run_program(&q) : WEFT_E_NOMEM;
     if (!rc) {
-        memcpy(kind_of, s.kind_of, (size_t)ask->objects * sizeof *kind_of);
-        *out = (struct weft_object_placement){.seconds = seconds, .bound_s = fmin(bound * unit_s, seconds)};
+        memcpy(kind_of, q.best, (size_t)ask->objects * sizeof *kind_of);
+        *out = (struct weft_object_placement){.seconds = q.best_s, .bound_s = fmin(q.bound_s, q.best_s)};
     }
-    free(s.kind_of);
+    free(q.s.kind_of);
+    free(q.best);
     return rc;
 }

@@ -351,8 +351,9 @@ struct weft_object_placement {
 /* Which kind each object goes to. The objective is the time of the accesses that wait (chased x latency) and
  * of the slowest memory: memories work at once, each for read/bandwidth + write/bandwidth of what it holds,
  * so that a write-intensive object wants the memory whose write bandwidth is not the bottleneck, and a slow
- * memory still takes part. By GLPK, within half a per cent or `limit_s` seconds, then improved by moves and
- * swaps. WEFT_E_LIMIT: they do not fit. `limit_s` 0: one second. */
+ * memory still takes part. GLPK's relaxation, improved by moves and swaps; branching only if that is more
+ * than half a per cent above the bound, for `limit_s` seconds at most (0: one second). WEFT_E_LIMIT: they do
+ * not fit, or nothing that fits was found. */
 int weft_place_objects(const struct weft_object_ask *ask, double limit_s, int *kind_of,
                        struct weft_object_placement *out);
 /* The objective for a placement; INFINITY: it does not fit or writes too much. */
