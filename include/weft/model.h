@@ -267,6 +267,8 @@ weft_model_ref weft_model_add_entity(struct weft_model *m, const char *id, enum 
 /* Each name once for an entity. */
 int weft_model_add_property(struct weft_model *m, weft_model_ref entity, const char *name, const char *value);
 int weft_model_add_observation(struct weft_model *m, const struct weft_model_observation *o);
+/* The same, in place of what the same tool said before, in the same statistic and under the same condition: for measuring again. */
+int weft_model_renew_observation(struct weft_model *m, const struct weft_model_observation *o);
 int weft_model_add_relation(struct weft_model *m, const struct weft_model_relation *r);
 int weft_model_add_curve(struct weft_model *m, const struct weft_model_curve *c, const double *parameters);
 int weft_model_add_reference(struct weft_model *m, const struct weft_model_reference *r);
@@ -336,8 +338,11 @@ double weft_model_value(const struct weft_model *m, weft_model_ref entity, enum 
                         double otherwise);
 /* A property's text; NULL: not said. */
 const char *weft_model_get_property(const struct weft_model *m, weft_model_ref entity, const char *name);
+/* The curve of an attribute over "size", "threads", … that fits `wanted` best (NULL: any condition), then that of the best
+ * source. NULL: none. */
 const struct weft_model_curve *weft_model_find_curve(const struct weft_model *m, weft_model_ref entity,
-                                                     enum weft_model_attribute attribute, const char *over);
+                                                     enum weft_model_attribute attribute, const char *over,
+                                                     const struct weft_model_condition *wanted);
 /* y at x; x is brought into the domain first. */
 double weft_model_curve_at(const struct weft_model *m, const struct weft_model_curve *c, double x);
 /* A condition that says nothing. */

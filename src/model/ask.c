@@ -91,13 +91,18 @@ const char *weft_model_get_property(const struct weft_model *m, weft_model_ref e
 }
 
 const struct weft_model_curve *weft_model_find_curve(const struct weft_model *m, weft_model_ref entity,
-                                                     enum weft_model_attribute attribute, const char *over) {
+                                                     enum weft_model_attribute attribute, const char *over,
+                                                     const struct weft_model_condition *wanted) {
     const struct weft_model_entity *e = &m->entities[entity];
     const struct weft_model_curve *best = NULL;
+    int best_met = 0;
     for (uint32_t i = e->first_curve; i < e->first_curve + e->curves; i++) {
         const struct weft_model_curve *c = &m->curves[i];
         if (c->attribute != attribute || strcmp(m->text + c->over, over) != 0) continue;
-        if (!best || c->source < best->source) best = c;
+        int met = wanted ? match(&c->when, wanted) : 0;
+        if (met < 0 || (best && (met < best_met || (met == best_met && c->source >= best->source)))) continue;
+        best = c;
+        best_met = met;
     }
     return best;
 }

@@ -74,10 +74,11 @@ static void parse__a_whole_file(void **state) {
     assert_string_equal(weft_model_string(m, o->when.from), "n0");
     assert_string_equal(weft_model_get_property(m, d, "persistent"), "true");
     assert_true(weft_model_value(m, c, WEFT_MODEL_CLOCK, 0) == 2.7 * 1e9);
-    const struct weft_model_curve *tier = weft_model_find_curve(m, d, WEFT_MODEL_LATENCY, "size");
+    const struct weft_model_curve *tier = weft_model_find_curve(m, d, WEFT_MODEL_LATENCY, "size", NULL);
     assert_float_equal(weft_model_curve_at(m, tier, 32768), 170.1e-9 + 45.35e-9, 1e-15);
     assert_float_equal(
-        weft_model_curve_at(m, weft_model_find_curve(m, d, WEFT_MODEL_BANDWIDTH, "threads"), 9), 6.6e9, 1);
+        weft_model_curve_at(m, weft_model_find_curve(m, d, WEFT_MODEL_BANDWIDTH, "threads", NULL), 9), 6.6e9,
+        1);
     assert_int_equal(m->relations[0].type, WEFT_MODEL_SHARES);
     weft_model_destroy(m);
 }
@@ -401,6 +402,10 @@ static void use__parts_under_names_of_their_own(void **state) {
         "{\"weft_model\": 1, \"use\": [{\"model\": \"dimm\", \"as\": \"p\", \"in\": \"n\", \"copies\": 3}],"
         "\"entities\": [{\"id\": \"n\", \"kind\": \"node\"}]}");
     put_file(dir, "self.json", "{\"weft_model\": 1, \"use\": [{\"model\": \"self\", \"as\": \"x\"}]}");
+    char deep[600];
+    snprintf(deep, sizeof deep, "{\"weft_model\": 1, \"use\": [{\"model\": \"dimm\", \"as\": \"%0250d\"}]}",
+             1);
+    put_file(dir, "long.json", deep);
     put_file(dir, "bad.json", "{\"weft_model\": 1,\n\"use\": [{\"model\": \"worse\", \"as\": \"x\"}]}");
     put_file(dir, "worse.json", "{\"weft_model\": 1, \"entities\": [\n\n{\"id\": \"a\"}]}");
     struct weft_model *m;
@@ -415,13 +420,24 @@ static void use__parts_under_names_of_their_own(void **state) {
     assert_int_equal(m->reference_count, 1);
     assert_int_equal(load_from(m, dir, "self.json", &f), WEFT_E_INVAL);
     assert_non_null(strstr(f.reason, "does one use itself"));
+    assert_int_equal(load_from(m, dir, "long.json", &f), 0); /* 250, a dot, and "m" or "b" */
+    char *once = written(m);
+    weft_model_destroy(m);
+    m = read_right(once);
+    free(once);
+    assert_int_equal(m->entity_count, 9);
+    snprintf(deep, sizeof deep, "{\"weft_model\": 1, \"use\": [{\"model\": \"dimm\", \"as\": \"%0254d\"}]}",
+             1);
+    put_file(dir, "long.json", deep);
+    assert_int_equal(load_from(m, dir, "long.json", &f), WEFT_E_INVAL);
+    assert_non_null(strstr(f.reason, "the id is too long"));
     assert_int_equal(load_from(m, dir, "bad.json", &f), WEFT_E_INVAL);
     assert_non_null(strstr(f.file, "worse.json"));
     assert_int_equal(f.line, 3);
-    assert_int_equal(m->entity_count, 7);
+    assert_int_equal(m->entity_count, 9);
     weft_model_destroy(m);
-    const char *names[] = {"dimm", "host", "self", "bad", "worse"};
-    for (size_t i = 0; i < 5; i++) {
+    const char *names[] = {"dimm", "host", "self", "long", "bad", "worse"};
+    for (size_t i = 0; i < 6; i++) {
         snprintf(path, sizeof path, "%s/%s.json", dir, names[i]);
         unlink(path);
     }

@@ -163,15 +163,40 @@ int weft_model_add_property(struct weft_model *m, weft_model_ref entity, const c
     return 0;
 }
 
+static bool observation_is_right(const struct weft_model *m, const struct weft_model_observation *o) {
+    return o->entity < m->entity_count && o->attribute < WEFT_MODEL_ATTRIBUTES_COUNT &&
+           o->source < WEFT_MODEL_SOURCES_COUNT && isfinite(o->value) && o->value >= 0 &&
+           model_attribute_fits(o->attribute, m->entities[o->entity].kind);
+}
+
 int weft_model_add_observation(struct weft_model *m, const struct weft_model_observation *o) {
-    if (o->entity >= m->entity_count || o->attribute >= WEFT_MODEL_ATTRIBUTES_COUNT ||
-        o->source >= WEFT_MODEL_SOURCES_COUNT ||
-        !model_attribute_fits(o->attribute, m->entities[o->entity].kind) || !isfinite(o->value) ||
-        o->value < 0)
-        return WEFT_E_INVAL;
+    if (!observation_is_right(m, o)) return WEFT_E_INVAL;
     if (!MODEL_ROOM(m, observations, observation_count, observation_cap)) return WEFT_E_NOMEM;
     m->observations[m->observation_count++] = *o;
     return 0;
+}
+
+/* Equal, or neither is said. */
+static bool same_number(double a, double b) { return a == b || (isnan(a) && isnan(b)); }
+
+static bool same_condition(const struct weft_model_condition *a, const struct weft_model_condition *b) {
+    return a->op == b->op && a->pattern == b->pattern && a->type == b->type && a->from == b->from &&
+           a->with == b->with && same_number(a->size_B, b->size_B) && same_number(a->stride_B, b->stride_B) &&
+           same_number(a->threads, b->threads) && same_number(a->load, b->load) &&
+           same_number(a->connections, b->connections);
+}
+
+int weft_model_renew_observation(struct weft_model *m, const struct weft_model_observation *o) {
+    if (!observation_is_right(m, o)) return WEFT_E_INVAL;
+    for (uint32_t i = 0; i < m->observation_count; i++) {
+        struct weft_model_observation *old = &m->observations[i];
+        if (old->entity != o->entity || old->attribute != o->attribute || old->source != o->source ||
+            old->tool != o->tool || old->statistic != o->statistic || !same_condition(&old->when, &o->when))
+            continue;
+        *old = *o;
+        return 0;
+    }
+    return weft_model_add_observation(m, o);
 }
 
 int weft_model_add_relation(struct weft_model *m, const struct weft_model_relation *r) {

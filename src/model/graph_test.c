@@ -125,6 +125,29 @@ static void best__condition_then_source_then_time(void **state) {
     weft_model_destroy(m);
 }
 
+static void observation__measured_again(void **state) {
+    struct weft_model *m = new_model();
+    weft_model_ref e = weft_model_add_entity(m, "d", WEFT_MODEL_MEMORY, "dram");
+    struct weft_model_observation o =
+        weft_model_observation_of(e, WEFT_MODEL_LATENCY, 1, WEFT_MODEL_MEASURED);
+    o.tool = weft_model_intern(m, "a");
+    assert_int_equal(weft_model_renew_observation(m, &o), 0);
+    o.value = 2;
+    assert_int_equal(weft_model_renew_observation(m, &o), 0);
+    assert_int_equal(m->observation_count, 1);
+    assert_true(m->observations[0].value == 2);
+    o.tool = weft_model_intern(m, "b"); /* what others said stays */
+    assert_int_equal(weft_model_renew_observation(m, &o), 0);
+    o.when.size_B = 64;
+    assert_int_equal(weft_model_renew_observation(m, &o), 0);
+    o.source = WEFT_MODEL_ASSUMED;
+    assert_int_equal(weft_model_renew_observation(m, &o), 0);
+    assert_int_equal(m->observation_count, 4);
+    o.value = -1;
+    assert_int_equal(weft_model_renew_observation(m, &o), WEFT_E_INVAL);
+    weft_model_destroy(m);
+}
+
 static void observation__wrong_ones_are_refused(void **state) {
     struct weft_model *m = new_model();
     weft_model_ref e = weft_model_add_entity(m, "d", WEFT_MODEL_MEMORY, "nvm");
@@ -154,7 +177,7 @@ static double at(enum weft_model_form form, uint32_t count, const double *p, dou
                                  .to = to};
     assert_int_equal(weft_model_add_curve(m, &c, p), 0);
     assert_int_equal(weft_model_settle(m), 0);
-    double y = weft_model_curve_at(m, weft_model_find_curve(m, e, WEFT_MODEL_LATENCY, "size"), x);
+    double y = weft_model_curve_at(m, weft_model_find_curve(m, e, WEFT_MODEL_LATENCY, "size", NULL), x);
     weft_model_destroy(m);
     return y;
 }
@@ -178,6 +201,35 @@ static void curve__each_form(void **state) {
     assert_true(at(WEFT_MODEL_TABLE, 6, table, none, none, 3.5) == 15);
     assert_true(at(WEFT_MODEL_TABLE, 6, table, none, none, 9) == 0);
     assert_true(at(WEFT_MODEL_AFFINE, 2, (double[]){1, 2}, 2, 4, 9) == 9); /* brought into the domain */
+}
+
+static void curve__of_the_wanted_operation(void **state) {
+    struct weft_model *m = new_model();
+    weft_model_ref e = weft_model_add_entity(m, "d", WEFT_MODEL_MEMORY, NULL);
+    const char *const ops[] = {"read", "write", ""};
+    for (int i = 0; i < 3; i++) {
+        struct weft_model_curve c = {.entity = e,
+                                     .attribute = WEFT_MODEL_LATENCY,
+                                     .form = WEFT_MODEL_CONSTANT,
+                                     .source = i == 2 ? WEFT_MODEL_MEASURED : WEFT_MODEL_LITERATURE,
+                                     .over = weft_model_intern(m, "size"),
+                                     .parameters = 1,
+                                     .when = weft_model_any()};
+        c.when.op = weft_model_intern(m, ops[i]);
+        assert_int_equal(weft_model_add_curve(m, &c, (double[]){i}), 0);
+    }
+    assert_int_equal(weft_model_settle(m), 0);
+    struct weft_model_condition wanted = weft_model_any();
+    wanted.op = weft_model_intern(m, "write");
+    const struct weft_model_curve *c = weft_model_find_curve(m, e, WEFT_MODEL_LATENCY, "size", &wanted);
+    assert_true(weft_model_curve_at(m, c, 1) == 1);
+    wanted.op = weft_model_intern(m, "copy");
+    c = weft_model_find_curve(m, e, WEFT_MODEL_LATENCY, "size", &wanted);
+    assert_true(weft_model_curve_at(m, c, 1) == 2);
+    c = weft_model_find_curve(m, e, WEFT_MODEL_LATENCY, "size", NULL);
+    assert_true(weft_model_curve_at(m, c, 1) == 2); /* the best source */
+    assert_null(weft_model_find_curve(m, e, WEFT_MODEL_LATENCY, "threads", NULL));
+    weft_model_destroy(m);
 }
 
 static void curve__wrong_number_of_parameters(void **state) {
@@ -209,8 +261,10 @@ int main(void) {
         cmocka_unit_test(settle__links_children_and_neighbours),
         cmocka_unit_test(settle__refuses_a_cycle),
         cmocka_unit_test(best__condition_then_source_then_time),
+        cmocka_unit_test(observation__measured_again),
         cmocka_unit_test(observation__wrong_ones_are_refused),
         cmocka_unit_test(curve__each_form),
+        cmocka_unit_test(curve__of_the_wanted_operation),
         cmocka_unit_test(curve__wrong_number_of_parameters),
         cmocka_unit_test(quantity__for_people),
     };

@@ -15,6 +15,8 @@ int hwloc_load(const char *xml, hwloc_topology_t *out, struct weft_model_fault *
         return WEFT_E_NOMEM;
     }
     hwloc_topology_set_io_types_filter(t, HWLOC_TYPE_FILTER_KEEP_IMPORTANT);
+    /* OpenCL's drivers are asked by weft itself; through hwloc they would load weft's own library, too. */
+    hwloc_topology_set_components(t, HWLOC_TOPOLOGY_COMPONENTS_FLAG_BLACKLIST, "opencl");
     errno = 0;
     if ((xml && hwloc_topology_set_xml(t, xml)) || hwloc_topology_load(t)) {
         int err = errno;

@@ -10,8 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define FILE_BYTES_MAX ((size_t)1 << 30)
-#define ID_MAX         200
+#define FILE_BYTES_MAX ((size_t)256 << 20)
+#define ID_MAX         255 /* with what `use` puts before it */
 
 /* --- References and defaults --- */
 
@@ -86,7 +86,7 @@ static bool read_new_id(struct reader *r, const struct at *at, const json_t *j, 
                           ID_MAX);
     if (strcmp(id, "local") == 0 || strcmp(id, "remote") == 0)
         return read_fault(r, &id_at, "\"%s\" has a meaning of its own", id);
-    char full[512];
+    char full[ID_MAX + 1];
     if ((size_t)snprintf(full, sizeof full, "%s%s", r->prefix, id) >= sizeof full)
         return read_fault(r, &id_at, "with \"%s\" before it the id is too long", r->prefix);
     *out = *r->prefix ? weft_model_intern(r->m, full) : own;
@@ -365,7 +365,7 @@ int weft_model_load(struct weft_model *m, const char *path, struct weft_model_fa
         *fault = (struct weft_model_fault){0};
         snprintf(fault->file, sizeof fault->file, "%s", path);
         snprintf(fault->reason, sizeof fault->reason, "%s",
-                 rc == WEFT_E_TOO_BIG ? "it is larger than 1 GiB" : weft_error_text(rc));
+                 rc == WEFT_E_TOO_BIG ? "it is larger than 256 MiB" : weft_error_text(rc));
         return rc;
     }
     rc = weft_model_parse(m, text, len, path, fault);

@@ -169,7 +169,7 @@ static json_t *entity(enum weft_model_kind kind) {
 
 static json_t *definitions(void) {
     json_t *defs = json_pack("{s:{s:s, s:s, s:i}, s:o, s:o, s:o}", "id", "type", "string", "pattern",
-                             "^[A-Za-z0-9][A-Za-z0-9._:#/-]*$", "maxLength", 500, "condition", condition(),
+                             "^[A-Za-z0-9][A-Za-z0-9._:#/-]*$", "maxLength", 255, "condition", condition(),
                              "curve", curve(), "properties", properties());
     for (int d = 0; d < WEFT_MODEL_DIMS_COUNT; d++) {
         char name[40];

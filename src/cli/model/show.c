@@ -115,8 +115,8 @@ static int run(int argc, char **argv) {
     struct call call = {0};
     for (int o; (o = getopt_long(argc, argv, "hm:", options, NULL)) != -1;) {
         if (o == 'h') return command_help(c);
-        if (o == '?' || (o == 'm' && !model_files_add(c, &call.files, optarg)))
-            return o == '?' ? command_misuse(c, NULL) : EXIT_USAGE;
+        if (o == '?') return command_misuse(c, NULL);
+        if (o == 'm' && !model_files_add(c, &call.files, optarg)) return EXIT_USAGE;
         if (o == 'j') call.json = true;
     }
     const char *id = optind < argc ? argv[optind++] : NULL;
