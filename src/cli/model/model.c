@@ -15,7 +15,8 @@
 
 static const struct command *const commands[] = {&command_model_show,   &command_model_explain,
                                                  &command_model_query,  &command_model_check,
-                                                 &command_model_import, &command_model_export};
+                                                 &command_model_import, &command_model_export,
+                                                 &command_model_predict};
 #define COMMANDS (sizeof commands / sizeof *commands)
 
 /* "show" of "model show". */
@@ -61,7 +62,7 @@ static int run(int argc, char **argv) {
 const struct command command_model = {
     .name = "model",
     .summary = "ask and keep a model of the machines and the applications",
-    .usage = "Usage: weft model show|explain|query|check|import|export [OPTION]...\n"
+    .usage = "Usage: weft model show|explain|query|check|import|export|predict [OPTION]...\n"
              "`weft model --help` lists the commands.\n",
     .run = run,
 };
