@@ -166,8 +166,8 @@ struct remote_record {
     bool result_in, sending, released, user, reading, unseen;
     cl_int status;
     cl_ulong times[4];
-    bk_complete_fn *fn;
-    void *arg;
+    bk_complete_fn *fn, *notify; /* of the enqueue; of event_notify */
+    void *arg, *notify_arg;
     uint64_t result;             /* how many results had come when this one's did; 0: none */
     struct remote_node *source;  /* bridge, or half of a move: the node where it comes from */
     uint64_t source_event, move; /* of a bridge; of a move */

@@ -103,13 +103,13 @@ static void announce(struct remote_record *r) {
     struct remote_node *n = r->node;
     weft_trace(WEFT_TRACE_CL_EVENT, r->handle, (uint64_t)(int64_t)r->status, 0, 0);
     pthread_mutex_lock(&n->lock);
-    bk_complete_fn *fn = r->fn;
-    r->fn = NULL;
+    bk_complete_fn *fn = r->fn, *notify = r->notify;
+    r->fn = r->notify = NULL;
     cl_ulong times[4];
     memcpy(times, r->times, sizeof times);
     cl_int status = r->status;
-    void *arg = r->arg;
-    atomic_store(&r->done, true); /* with fn taken under the lock: a notify now calls by itself */
+    void *arg = r->arg, *notify_arg = r->notify_arg;
+    atomic_store(&r->done, true); /* with notify taken under the lock: a notify now calls by itself */
     weft_list_remove(&r->in_untold);
     struct remote_heir *heirs = r->heirs;
     r->heirs = NULL;
@@ -117,6 +117,7 @@ static void announce(struct remote_record *r) {
     if (r->move && status < 0) remote_move_failed(r);
     remote_inherit(heirs, status);
     if (fn) fn(arg, status, times);
+    if (notify) notify(notify_arg, status, times);
     remote_record_put(r);
 }
 
@@ -166,9 +167,8 @@ void remote_release_deferred(struct remote_node *n) {
         weft_list_push_back(&ready, at);
     }
     pthread_mutex_unlock(&n->lock);
-    bool any = !weft_list_empty(&ready);
     while ((it = weft_list_pop_front(&ready))) announce(weft_list_entry(it, struct remote_record, link));
-    if (any) remote_order_check(n->hub);
+    remote_order_check(n->hub);
 }
 
 void remote_record_sent(void *record, int status) {
@@ -216,7 +216,7 @@ void remote_records_lost(struct remote_node *n) {
         pthread_mutex_lock(&n->lock);
         bool end = i >= n->slot_count;
         struct remote_record *r = !end && n->slots[i].kind == BK_EVENT ? n->slots[i].record : NULL;
-        if (r && (r->result_in || (r->user && !r->fn))) r = NULL;
+        if (r && (r->result_in || (r->user && !r->notify))) r = NULL;
         if (r && !r->want_result && !r->user) r = NULL;
         if (r) r->holds += r->user ? 2 : 1; /* a user event has no hold for a command under way */
         pthread_mutex_unlock(&n->lock);
@@ -332,8 +332,8 @@ cl_int remote_event_notify(struct backend *b, bk_ref event, bk_complete_fn *fn, 
     pthread_mutex_lock(&n->lock);
     bool done = atomic_load(&r->done);
     if (!done) {
-        r->fn = fn;
-        r->arg = arg;
+        r->notify = fn;
+        r->notify_arg = arg;
     }
     pthread_mutex_unlock(&n->lock);
     if (done) fn(arg, r->status, r->times);
