@@ -335,7 +335,7 @@ static bool next_pair(struct remote_hub *h, const struct remote_node *n, uint32_
 
 void remote_peer_down(struct remote_node *n, uint32_t number) {
     struct remote_pair p;
-    if (!number || !next_pair(n->hub, n, number, &p)) return;
+    if (!number || atomic_load(&n->hub->closing) || !next_pair(n->hub, n, number, &p)) return;
     weft_warn("opencl", "the executors of nodes %u and %u do not reach each other: what moves between them goes through "
               "this process", p.a->id, p.b->id);
     turn_off(&p, NULL);
