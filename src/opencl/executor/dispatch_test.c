@@ -53,6 +53,8 @@ static size_t numbers_of(unsigned call, size_t other) {
     switch (call) {
     case WIRE_COPY_RECT: return 13;
     case WIRE_COPY_IMAGE: return 9;
+    case WIRE_SEND:
+    case WIRE_RECEIVE: return random() % 2 ? 2 : 6;
     case WIRE_READ_RECT:
     case WIRE_WRITE_RECT:
     case WIRE_CREATE_IMAGE:

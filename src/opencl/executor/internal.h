@@ -46,6 +46,7 @@ struct executor {
     struct ep *ep;           /* from executor_attach to the end of executor_run */
     struct outlet client;
     uint64_t results;       /* that were sent to it, or kept for it */
+    struct weft_list owed;  /* of struct owed: what it must know before the next result */
     struct weft_list dirty; /* queues with commands not flushed */
 
     pthread_mutex_t done_lock; /* for the fields below */
@@ -174,11 +175,14 @@ void results_send(struct executor *x, const struct wire_out *out, const void *da
                   results_done_fn *done, void *arg);
 void results_reply(struct executor *x, uint64_t request, cl_int status, void *data,
                    size_t bytes); /* frees data */
-void results_event(struct executor *x, uint64_t event, cl_int status, const uint64_t *times);
+/* more: others are told first, then results_flush is called. */
+void results_event(struct executor *x, uint64_t event, cl_int status, const uint64_t *times, bool more);
 void results_not_kept(struct executor *x, uint64_t slot);
 void results_queue_error(struct executor *x, uint64_t queue, cl_int status);
 void results_peer_down(struct executor *x, uint32_t number);
-void results_after(struct executor *x, uint32_t number, uint64_t results);
+/* What follows comes after so many results of that executor: said before the next result. */
+void results_after(struct executor *x, struct owed *o, uint64_t results);
+void results_flush(struct executor *x); /* what need not have left yet */
 uint64_t results_count(struct executor *x);
 void results_retry(struct executor *x); /* sends what is kept, if it can now */
 bool results_congested(struct executor *x);

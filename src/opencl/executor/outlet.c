@@ -23,7 +23,7 @@ void outlet_init(struct outlet *o, uint16_t handler) {
 }
 
 static int send_now(struct outlet *o, const struct wire_out *out, const void *data, size_t bytes,
-                    results_done_fn *done, void *arg) {
+                    results_done_fn *done, void *arg, bool more) {
     if (!o->peer) return WEFT_E_PEER_LOST;
     return ep_send(o->peer, &(struct ep_send){.handler = o->handler,
                                               .channel = WIRE_CHANNEL,
@@ -32,6 +32,7 @@ static int send_now(struct outlet *o, const struct wire_out *out, const void *da
                                               .data = data,
                                               .data_bytes = bytes,
                                               .copy = bytes && !done,
+                                              .more = more,
                                               .on_done = done,
                                               .arg = arg});
 }
@@ -57,17 +58,30 @@ static int keep(struct outlet *o, const struct wire_out *out, const void *data, 
     return 0;
 }
 
+static int send_or_keep(struct outlet *o, const struct wire_out *out, const void *data, size_t bytes,
+                        results_done_fn *done, void *arg, bool more) {
+    bool behind = !weft_list_empty(&o->outbox);
+    int status = behind ? WEFT_E_LIMIT : send_now(o, out, data, bytes, done, arg, more);
+    return status == WEFT_E_LIMIT ? keep(o, out, data, bytes, done, arg) : status;
+}
+
 int outlet_send(struct outlet *o, const struct wire_out *out, const void *data, size_t bytes,
                 results_done_fn *done, void *arg) {
-    bool behind = !weft_list_empty(&o->outbox);
-    int status = behind ? WEFT_E_LIMIT : send_now(o, out, data, bytes, done, arg);
-    return status == WEFT_E_LIMIT ? keep(o, out, data, bytes, done, arg) : status;
+    return send_or_keep(o, out, data, bytes, done, arg, false);
+}
+
+int outlet_send_more(struct outlet *o, const struct wire_out *out) {
+    return send_or_keep(o, out, NULL, 0, NULL, NULL, true);
+}
+
+void outlet_flush(struct outlet *o) {
+    if (o->peer) ep_flush(o->peer);
 }
 
 void outlet_retry(struct outlet *o) {
     while (!weft_list_empty(&o->outbox)) {
         struct result *r = weft_list_entry(o->outbox.next, struct result, link);
-        int status = send_now(o, &r->out, r->data, r->bytes, r->done, r->arg);
+        int status = send_now(o, &r->out, r->data, r->bytes, r->done, r->arg, false);
         if (status) break; /* a loss is told soon, and ends the rest */
         weft_list_remove(&r->link);
         free(r->copy);

@@ -18,6 +18,9 @@ void outlet_init(struct outlet *o, uint16_t handler);
  * small data only). On an error `done` is not called. */
 int outlet_send(struct outlet *o, const struct wire_out *out, const void *data, size_t bytes,
                 results_done_fn *done, void *arg);
+/* The same, but it need not leave before the next message or outlet_flush. */
+int outlet_send_more(struct outlet *o, const struct wire_out *out);
+void outlet_flush(struct outlet *o);
 /* Sends what is kept, if it can now. */
 void outlet_retry(struct outlet *o);
 /* The peer is gone: what was kept is moved to `dropped`, to be ended without the lock. */

@@ -38,7 +38,8 @@ static struct peer *find_or_add(struct executor *x, uint32_t number) {
     p = calloc(1, sizeof *p);
     if (!p) return NULL;
     x->peers.count++;
-    p->number = number;
+    p->number = p->owed.number = number;
+    weft_list_init(&p->owed.link);
     outlet_init(&p->to, WIRE_HANDLER_BETWEEN);
     weft_list_push_back(&x->peers.all, &p->link);
     return p;
@@ -184,15 +185,6 @@ bool peers_admit(struct executor *x, struct ep_peer *peer, const struct ep_msg *
     return take;
 }
 
-/* What is passed on comes before anything that follows from this message. */
-static void pass_on(struct executor *x, struct peer *p, uint64_t results) {
-    pthread_mutex_lock(&x->peers.lock);
-    bool news = results > p->results_told;
-    if (news) p->results_told = results;
-    pthread_mutex_unlock(&x->peers.lock);
-    if (news) results_after(x, p->number, results);
-}
-
 void peers_on_message(void *executor, struct ep_peer *peer, const struct ep_msg *msg, struct ep_sink *sink) {
     struct executor *x = executor;
     struct peer *p = ep_peer_context(peer);
@@ -211,11 +203,11 @@ void peers_on_message(void *executor, struct ep_peer *peer, const struct ep_msg 
     switch (in.call) {
     case WIRE_GET: move_on_get(x, p, &in); break;
     case WIRE_CONTENT:
-        pass_on(x, p, in.content.results);
+        results_after(x, &p->owed, in.content.results);
         move_on_content(x, p, &in, msg, sink);
         break;
     case WIRE_DONE:
-        pass_on(x, p, in.done.results);
+        results_after(x, &p->owed, in.done.results);
         far_on_done(x, p, &in);
         break;
     default: turn_off(x, p, "it broke the protocol"); break;
@@ -271,7 +263,13 @@ void peers_end(struct executor *x) {
 void peers_fini(struct executor *x) {
     struct weft_list *it;
     moves_fini(x);
-    while ((it = weft_list_pop_front(&x->peers.all))) free(weft_list_entry(it, struct peer, link));
+    while ((it = weft_list_pop_front(&x->peers.all))) {
+        struct peer *p = weft_list_entry(it, struct peer, link);
+        pthread_mutex_lock(&x->lock);
+        weft_list_remove(&p->owed.link);
+        pthread_mutex_unlock(&x->lock);
+        free(p);
+    }
     weft_map_fini(&x->peers.sources);
     weft_map_fini(&x->peers.targets);
     weft_map_fini(&x->peers.mapped);

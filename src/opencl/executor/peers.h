@@ -28,6 +28,13 @@ struct executor;
 struct call;
 struct move;
 
+/* Ours come after so many of another executor's results; the executor's lock. */
+struct owed {
+    struct weft_list link; /* in x->owed while the client does not know */
+    uint32_t number;
+    uint64_t results;
+};
+
 struct peer {
     struct weft_list link;
     uint32_t number;          /* the client's for it */
@@ -38,7 +45,7 @@ struct peer {
     struct outlet to;         /* ours if we made one, else `in` */
     bool ours;
     bool off;                 /* nothing passes between the two any more */
-    uint64_t results_told;    /* the client knows that ours come after so many of its results */
+    struct owed owed;
 };
 
 /* An end that was told before the client's command that makes its event. */

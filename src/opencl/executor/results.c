@@ -3,9 +3,35 @@
 
 #include "opencl/executor/internal.h"
 
+/* Under the lock. */
+static void tell_owed(struct executor *x) {
+    struct weft_list *it;
+    while ((it = weft_list_pop_front(&x->owed))) {
+        const struct owed *o = weft_list_entry(it, struct owed, link);
+        struct wire_out out;
+        wire_begin(&out, AFTER, after, .number = o->number, .results = o->results);
+        if (!outlet_send_more(&x->client, &out)) x->results++;
+    }
+}
+
+void results_after(struct executor *x, struct owed *o, uint64_t results) {
+    pthread_mutex_lock(&x->lock);
+    bool news = results > o->results;
+    if (news) o->results = results;
+    if (news && weft_list_empty(&o->link)) weft_list_push_back(&x->owed, &o->link);
+    pthread_mutex_unlock(&x->lock);
+}
+
+void results_flush(struct executor *x) {
+    pthread_mutex_lock(&x->lock);
+    outlet_flush(&x->client);
+    pthread_mutex_unlock(&x->lock);
+}
+
 void results_send(struct executor *x, const struct wire_out *out, const void *data, size_t bytes,
                   results_done_fn *done, void *arg) {
     pthread_mutex_lock(&x->lock);
+    tell_owed(x);
     int status = outlet_send(&x->client, out, data, bytes, done, arg);
     if (!status) x->results++;
     pthread_mutex_unlock(&x->lock);
@@ -49,11 +75,18 @@ void results_reply(struct executor *x, uint64_t request, cl_int status, void *da
     results_send(x, &out, data, bytes, data ? free_data : NULL, data);
 }
 
-void results_event(struct executor *x, uint64_t event, cl_int status, const uint64_t *times) {
+void results_event(struct executor *x, uint64_t event, cl_int status, const uint64_t *times, bool more) {
     struct wire_out out;
     wire_begin(&out, EVENT, event, .event = event, .status = (uint64_t)(int64_t)status);
     wire_add_array(&out, times, times ? 4 : 0);
-    results_send(x, &out, NULL, 0, NULL, NULL);
+    if (!more) {
+        results_send(x, &out, NULL, 0, NULL, NULL);
+        return;
+    }
+    pthread_mutex_lock(&x->lock);
+    tell_owed(x);
+    if (!outlet_send_more(&x->client, &out)) x->results++;
+    pthread_mutex_unlock(&x->lock);
 }
 
 void results_not_kept(struct executor *x, uint64_t slot) {
@@ -71,11 +104,5 @@ void results_queue_error(struct executor *x, uint64_t queue, cl_int status) {
 void results_peer_down(struct executor *x, uint32_t number) {
     struct wire_out out;
     wire_begin(&out, PEER_DOWN, peer_down, .number = number);
-    results_send(x, &out, NULL, 0, NULL, NULL);
-}
-
-void results_after(struct executor *x, uint32_t number, uint64_t results) {
-    struct wire_out out;
-    wire_begin(&out, AFTER, after, .number = number, .results = results);
     results_send(x, &out, NULL, 0, NULL, NULL);
 }

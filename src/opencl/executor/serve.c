@@ -287,6 +287,7 @@ struct executor *executor_create(const struct drivers *drivers, const uint8_t to
     weft_map_init(&x->named);
     pthread_mutex_init(&x->in_lock, NULL);
     outlet_init(&x->client, WIRE_HANDLER_RESULT);
+    weft_list_init(&x->owed);
     weft_list_init(&x->dirty);
     weft_map_init(&x->failed);
     peers_init(x);

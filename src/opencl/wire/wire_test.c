@@ -23,6 +23,7 @@ static void wire_decode__takes_apart_what_was_made(void **state) {
     assert_int_equal(in.count[1], 3);
     assert_int_equal(in.array[1][2], 13);
     assert_false(wire_decode(&in, out.words, out.word_count * 8, 0, WIRE_RESULTS));
+    assert_false(wire_decode(&in, out.words, out.word_count * 8, 0, WIRE_BETWEEN));
     assert_false(wire_decode(&in, out.words, out.word_count * 8, 1, WIRE_COMMANDS));
     for (size_t n = 0; n < out.word_count * 8; n++) assert_false(wire_decode(&in, out.words, n, 0, WIRE_COMMANDS));
 }
@@ -68,10 +69,22 @@ static void wire_add_array__refuses_what_does_not_fit(void **state) {
     assert_true(wire_add_array(&out, big, WIRE_WORDS_MAX - out.word_count));
 }
 
+static void wire_peer_token__is_for_one_pair_only(void **state) {
+    uint64_t one[2], again[2], other[2];
+    assert_true(wire_peer_token("0123456789abcdef", 16, 1, one));
+    assert_true(wire_peer_token("0123456789abcdef", 16, 1, again));
+    assert_memory_equal(one, again, sizeof one);
+    assert_true(wire_peer_token("0123456789abcdef", 16, 2, other));
+    assert_memory_not_equal(one, other, sizeof one);
+    assert_true(wire_peer_token("0123456789abcdeF", 16, 1, other));
+    assert_memory_not_equal(one, other, sizeof one);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(wire_decode__takes_apart_what_was_made),
         cmocka_unit_test(wire_decode__checks_ranges),
+        cmocka_unit_test(wire_peer_token__is_for_one_pair_only),
         cmocka_unit_test(wire_decode__stays_in_bounds_on_noise),
         cmocka_unit_test(wire_add_array__refuses_what_does_not_fit),
     };
