@@ -1,5 +1,5 @@
-/* Commands and results between a program and its executor, and what executors say to each other: arrays lie inside the
- * words. */
+/* Commands and results between a program and its executor, and what executors say to each other: arrays lie
+ * inside the words. */
 #include "fuzz.h"
 #include "opencl/wire/wire.h"
 

@@ -132,7 +132,7 @@ static void begin(struct executor *x) {
         const struct wire_desc *d = wire_describe(out.head.call);                                            \
         while (out.arrays < d->array_count)                                                                  \
             wire_add_array(&out, (uint64_t[]){0}, d == wire_describe(WIRE_CREATE_CONTEXT));                  \
-        assert_true(wire_decode(&in, out.words, out.word_count * 8, size, WIRE_COMMANDS));                           \
+        assert_true(wire_decode(&in, out.words, out.word_count * 8, size, WIRE_COMMANDS));                   \
         struct call c = {.in = &in, .data = text, .data_bytes = size};                                       \
         executor_carry_out(x, &c);                                                                           \
     } while (0)

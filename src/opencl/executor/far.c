@@ -1,5 +1,5 @@
-/* Executor: events that stand for another executor's, and the telling of this one's. An end may be told before the
- * client's command that makes its event has come. See peers.h. */
+/* Executor: events that stand for another executor's, and the telling of this one's. An end may be told
+ * before the client's command that makes its event has come. See peers.h. */
 #include <stdlib.h>
 
 #include "base/log.h"

@@ -42,8 +42,8 @@ struct executor {
     struct staging_pool staging;
     struct kept kept[WIRE_KEPT_MAX]; /* the serving thread only */
 
-    pthread_mutex_t lock;    /* for the fields below; taken last, may be held while sending */
-    struct ep *ep;           /* from executor_attach to the end of executor_run */
+    pthread_mutex_t lock; /* for the fields below; taken last, may be held while sending */
+    struct ep *ep;        /* from executor_attach to the end of executor_run */
     struct outlet client;
     uint64_t results;       /* that were sent to it, or kept for it */
     struct weft_list owed;  /* of struct owed: what it must know before the next result */
@@ -53,11 +53,11 @@ struct executor {
     pthread_cond_t done_cond;  /* in_flight is 0 */
     unsigned long in_flight;   /* completions that a driver still owes, or that are being told */
     struct weft_list under_way, zombies, untold; /* untold: have ended */
-    struct weft_map named;  /* of what is under way: the client's event -> completion */
+    struct weft_map named;                       /* of what is under way: the client's event -> completion */
     struct weft_map failed; /* of events that the client has and that were told: -> status, of failures */
-    uint64_t seq;                                /* of the latest command that is watched */
-    bool telling;                                /* a thread passes ends on */
-    atomic_bool look;                            /* time to look at them */
+    uint64_t seq;           /* of the latest command that is watched */
+    bool telling;           /* a thread passes ends on */
+    atomic_bool look;       /* time to look at them */
 
     uint64_t look_timer; /* the serving thread's */
     struct builder *builder;
@@ -72,8 +72,8 @@ struct call {
     const void *data; /* complete; NULL with data still to come into staging (writes only) */
     size_t data_bytes;
     struct staging
-        *staging;  /* the data's, if it is there already: the function may take it over (sets NULL) */
-    cl_event gate; /* writes with data to come: set when it has come; NULL otherwise */
+        *staging;      /* the data's, if it is there already: the function may take it over (sets NULL) */
+    cl_event gate;     /* writes with data to come: set when it has come; NULL otherwise */
     struct move *move; /* that this command is half of: told of its end */
     struct object *object[WIRE_FIELDS_MAX]; /* by field; NULL for numbers and absent ones */
     union {

@@ -44,7 +44,7 @@ struct object {
     cl_mem_object_type image_type;   /* images; else 0 */
     size_t extent[3], element_bytes; /* images: as origins and regions count, and bytes of an element */
     void *svm, *svm_whole; /* memory over shared virtual memory: where it begins, what the driver gave */
-    uint32_t peer;                /* events: that executor tells their end; 0: nobody does */
+    uint32_t peer;         /* events: that executor tells their end; 0: nobody does */
     struct context_info *context; /* held */
     struct lane *lane;            /* queues: held */
     struct weft_list dirty;       /* queues: in the executor's list of those to be flushed */

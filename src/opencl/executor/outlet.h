@@ -1,5 +1,5 @@
-/* Outlet: messages to one peer of the endpoint, in order. What the endpoint has no room for waits here. The owner
- * has a lock for it, which may be held while sending. */
+/* Outlet: messages to one peer of the endpoint, in order. What the endpoint has no room for waits here. The
+ * owner has a lock for it, which may be held while sending. */
 #ifndef WEFT_OPENCL_EXECUTOR_OUTLET_H
 #define WEFT_OPENCL_EXECUTOR_OUTLET_H
 #include "base/list.h"
@@ -8,14 +8,14 @@
 typedef void results_done_fn(void *arg, int status);
 
 struct outlet {
-    struct ep_peer *peer;    /* NULL: nobody (yet, or any more) */
+    struct ep_peer *peer; /* NULL: nobody (yet, or any more) */
     uint16_t handler;
     struct weft_list outbox; /* what the endpoint had no room for */
 };
 
 void outlet_init(struct outlet *o, uint16_t handler);
-/* Sends, or keeps it until it can be sent. data: must stay until done, unless `done` is NULL (then it is copied:
- * small data only). On an error `done` is not called. */
+/* Sends, or keeps it until it can be sent. data: must stay until done, unless `done` is NULL (then it is
+ * copied: small data only). On an error `done` is not called. */
 int outlet_send(struct outlet *o, const struct wire_out *out, const void *data, size_t bytes,
                 results_done_fn *done, void *arg);
 /* The same, but it need not leave before the next message or outlet_flush. */

@@ -151,8 +151,8 @@ static int send_to(struct executor *x, struct peer *p, const struct wire_out *ou
     return status ? status : outlet_send(&p->to, out, data, bytes, done, arg);
 }
 
-bool peer_send(struct executor *x, uint32_t number, const struct wire_out *out, const void *data, size_t bytes,
-               results_done_fn *done, void *arg) {
+bool peer_send(struct executor *x, uint32_t number, const struct wire_out *out, const void *data,
+               size_t bytes, results_done_fn *done, void *arg) {
     pthread_mutex_lock(&x->peers.lock);
     struct peer *p = find_or_add(x, number);
     int status = p ? send_to(x, p, out, data, bytes, done, arg) : WEFT_E_NOMEM;

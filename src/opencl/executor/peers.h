@@ -1,19 +1,20 @@
 /* Peers: what an executor does with the other executors of its client, without the client. Made of: peers.c
  * (who they are, connections), move.c (contents of memory objects), far.c (ends of commands).
  *
- * DESIGN NOTES. The client names each executor to the other (PEER) before it lets them meet, and everything that
- * travels between them has been ordered by the client of both: the one half of a move says when the contents may be
- * read and who gets them, the other where they go, so the receiver asks (GET) for what it has room for, and takes
- * nothing that it did not ask for. The end of a command is told (DONE) to whom the client said (TELL). Either half
- * may come first.
+ * DESIGN NOTES. The client names each executor to the other (PEER) before it lets them meet, and everything
+ * that travels between them has been ordered by the client of both: the one half of a move says when the
+ * contents may be read and who gets them, the other where they go, so the receiver asks (GET) for what it has
+ * room for, and takes nothing that it did not ask for. The end of a command is told (DONE) to whom the client
+ * said (TELL). Either half may come first.
  *
- * When a connection fails the client is told (PEER_DOWN). It then does what is open by way of itself: it collects
- * contents from the one side and supplies them to the other, and sets the events. So a source keeps contents until
- * the receiver has them, or the client, or nobody wants them any more.
+ * When a connection fails the client is told (PEER_DOWN). It then does what is open by way of itself: it
+ * collects contents from the one side and supplies them to the other, and sets the events. So a source keeps
+ * contents until the receiver has them, or the client, or nobody wants them any more.
  *
- * The client must not hear of a command's end before that of what it waited for, even if that is told on another
- * connection. So executors tell each other how many results they had sent to the client, and pass that on to it
- * (AFTER) before anything that follows from it: the client holds that back until it has got as many. */
+ * The client must not hear of a command's end before that of what it waited for, even if that is told on
+ * another connection. So executors tell each other how many results they had sent to the client, and pass
+ * that on to it (AFTER) before anything that follows from it: the client holds that back until it has got as
+ * many. */
 #ifndef WEFT_OPENCL_EXECUTOR_PEERS_H
 #define WEFT_OPENCL_EXECUTOR_PEERS_H
 #include <pthread.h>
@@ -37,14 +38,14 @@ struct owed {
 
 struct peer {
     struct weft_list link;
-    uint32_t number;          /* the client's for it */
-    uint64_t token[2];        /* to be shown to it */
+    uint32_t number;   /* the client's for it */
+    uint64_t token[2]; /* to be shown to it */
     uint8_t address[EP_ADDRESS_MAX];
-    size_t address_bytes;     /* 0: the client has not named it */
-    struct ep_peer *in;       /* connection that it made */
-    struct outlet to;         /* ours if we made one, else `in` */
+    size_t address_bytes; /* 0: the client has not named it */
+    struct ep_peer *in;   /* connection that it made */
+    struct outlet to;     /* ours if we made one, else `in` */
     bool ours;
-    bool off;                 /* nothing passes between the two any more */
+    bool off; /* nothing passes between the two any more */
     struct owed owed;
 };
 
@@ -93,10 +94,10 @@ void peers_break(struct executor *x, struct ep_peer *peer);
 void peers_on_message(void *executor, struct ep_peer *peer, const struct ep_msg *msg, struct ep_sink *sink);
 
 /* ---- peers.c, for move.c and far.c ---- */
-/* Queues a message; any thread, no lock. False: nothing passes between the two; the client was told, and `done` is
- * not called. */
-bool peer_send(struct executor *x, uint32_t number, const struct wire_out *out, const void *data, size_t bytes,
-               results_done_fn *done, void *arg);
+/* Queues a message; any thread, no lock. False: nothing passes between the two; the client was told, and
+ * `done` is not called. */
+bool peer_send(struct executor *x, uint32_t number, const struct wire_out *out, const void *data,
+               size_t bytes, results_done_fn *done, void *arg);
 /* What this executor has told the client so far: goes with each message that something follows from. */
 uint64_t peer_results(struct executor *x);
 /* The serving thread has something to do. Under the lock; wake: from other threads than the endpoint's. */

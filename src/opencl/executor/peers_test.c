@@ -1,6 +1,6 @@
-/* Tests of executors that deal with each other: two of them and their client in this process, over real endpoints.
- * Contents and ends of commands pass between the two; when nothing passes, by way of the client; when one ends, all
- * that waits for it ends with an error. */
+/* Tests of executors that deal with each other: two of them and their client in this process, over real
+ * endpoints. Contents and ends of commands pass between the two; when nothing passes, by way of the client;
+ * when one ends, all that waits for it ends with an error. */
 #include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -129,7 +129,8 @@ static bk_ref enqueue(struct place *p, struct bk_command c) {
 }
 
 static bk_ref marker(struct place *p, bk_ref after) {
-    return enqueue(p, (struct bk_command){.op = BK_MARKER, .queue = p->marker_queue, .wait_count = 1, .waits = &after});
+    return enqueue(
+        p, (struct bk_command){.op = BK_MARKER, .queue = p->marker_queue, .wait_count = 1, .waits = &after});
 }
 
 static cl_int end_of(struct place *p, bk_ref event) { return p->b->ops->wait_event(p->b, event); }
@@ -147,7 +148,8 @@ static struct bk_meeting meet(struct world *w) {
 }
 
 /* One half of a move between buffers, in queues where nothing else waits; after 0: at once. */
-static bk_ref half(struct place *p, enum bk_op op, const struct bk_meeting *m, bk_ref mem, size_t bytes, bk_ref after) {
+static bk_ref half(struct place *p, enum bk_op op, const struct bk_meeting *m, bk_ref mem, size_t bytes,
+                   bk_ref after) {
     struct bk_command c = {
         .op = op, .queue = p->half_queue, .wait_count = after != 0, .waits = &after, .meeting = m};
     c.u.rw.mem = mem;
@@ -252,7 +254,8 @@ static void peers__tell_ends(void **state) {
     assert_false(w->at[1].b->ops->bridge(w->at[1].b, w->at[1].context, w->at[0].b, source, &again));
 }
 
-/* The end is told before the command that makes the event has come; what is behind it on the connection says when. */
+/* The end is told before the command that makes the event has come; what is behind it on the connection says
+ * when. */
 static void peers__keep_an_early_end(void **state) {
     struct world *w = *state;
     struct remote_node *a = remote_node_of(w->at[0].b), *b = remote_node_of(w->at[1].b);

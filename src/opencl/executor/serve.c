@@ -232,8 +232,8 @@ static void answer_open(struct executor *x, int status) {
 
 static void admit(struct executor *x, struct ep_peer *peer, const struct ep_msg *msg) {
     struct wire_in in;
-    bool open =
-        wire_decode(&in, msg->header, msg->header_bytes, msg->data_bytes, WIRE_COMMANDS) && in.call == WIRE_OPEN;
+    bool open = wire_decode(&in, msg->header, msg->header_bytes, msg->data_bytes, WIRE_COMMANDS) &&
+                in.call == WIRE_OPEN;
     if (x->client.peer || !open || !token_fits(x, &in.open)) {
         weft_warn("executor", "a stranger was turned away");
         ep_disconnect(peer);

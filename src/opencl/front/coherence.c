@@ -138,8 +138,8 @@ static void aim(struct transfer *t, struct mem_part *p) {
     p->valid = true;
 }
 
-/* The write, when its data is there or comes by itself. Its own event is the transfer's: who comes later waits for it
- * without a bridge. */
+/* The write, when its data is there or comes by itself. Its own event is the transfer's: who comes later
+ * waits for it without a bridge. */
 static cl_int enqueue_write_at_once(struct transfer *t) {
     struct backend *b = t->mem->context->slots[t->to].backend;
     bk_ref queue = t->to_queue;
@@ -237,7 +237,8 @@ static cl_int migrate(struct mem *m, cl_uint from, cl_uint to) {
     return rc == CL_SUCCESS && direct ? enqueue_write_at_once(t) : rc;
 }
 
-/* Where the contents are: on the same node, where they need not travel, else the first; slot_count: nowhere. */
+/* Where the contents are: on the same node, where they need not travel, else the first; slot_count: nowhere.
+ */
 static cl_uint best_source(const struct mem *m, cl_uint slot) {
     const struct context *c = m->context;
     cl_uint best = c->slot_count;

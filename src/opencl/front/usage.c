@@ -14,7 +14,8 @@ enum { ID, OPENED, CLOSED, KERNELS, BYTES_IN, BYTES_OUT, BYTES_DIRECT, TAKEN, GI
         {"opencl_device" #n "_kernels", "kernels", "Kernels started on that device."},                       \
         {"opencl_device" #n "_bytes_in", "bytes", "Bytes written to that device."},                          \
         {"opencl_device" #n "_bytes_out", "bytes", "Bytes read from that device."},                          \
-        {"opencl_device" #n "_bytes_direct", "bytes", "Of the bytes written: those that came straight from another node's device."}, \
+        {"opencl_device" #n "_bytes_direct", "bytes",                                                        \
+         "Of the bytes written: those that came straight from another node's device."},                      \
         {"opencl_device" #n "_memory_taken", "bytes", "Bytes of memory objects made for that device."}, {    \
         "opencl_device" #n "_memory_given_back", "bytes", "Of those the ones that have been given back."     \
     }

@@ -52,10 +52,10 @@ struct remote_rate {
 
 /* Results of one executor that follow from another's: held back until as many of that one's are told. */
 struct remote_mark {
-    struct weft_list link;   /* in node->marks */
-    uint64_t result;         /* those after so many of the node's results */
+    struct weft_list link; /* in node->marks */
+    uint64_t result;       /* those after so many of the node's results */
     struct remote_node *of;
-    uint32_t number;         /* which executor of it */
+    uint32_t number; /* which executor of it */
     uint64_t until;
 };
 
@@ -119,7 +119,7 @@ struct remote_hub {
     _Atomic uint64_t last_move;
     atomic_uint mark_count;     /* of all nodes */
     pthread_mutex_t order_lock; /* before the nodes' locks: to remove marks */
-    pthread_mutex_t pair_lock; /* before the nodes' locks; for the next */
+    pthread_mutex_t pair_lock;  /* before the nodes' locks; for the next */
     struct weft_list pairs;
 };
 

@@ -1,6 +1,7 @@
-/* Remote: executors that deal with each other. Two are named to each other (PEER) when they first have to; from then on
- * this side says only what shall pass between them. When nothing passes any more, which either may say, or when one of
- * them is lost, what is open is done from here: contents are collected and supplied, events are set. */
+/* Remote: executors that deal with each other. Two are named to each other (PEER) when they first have to;
+ * from then on this side says only what shall pass between them. When nothing passes any more, which either
+ * may say, or when one of them is lost, what is open is done from here: contents are collected and supplied,
+ * events are set. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -142,7 +143,8 @@ static struct remote_record *hold_source(struct remote_node *n, bk_ref event) {
     return r;
 }
 
-static bool send_bridge(struct remote_record *bridge, bk_ref context, uint32_t number_to, uint32_t number_from) {
+static bool send_bridge(struct remote_record *bridge, bk_ref context, uint32_t number_to,
+                        uint32_t number_from) {
     struct wire_out make, tell;
     wire_begin(&make, CREATE_FAR_EVENT, create_far_event, .event = bridge->handle, .context = context,
                .peer = number_from);
@@ -209,7 +211,8 @@ void remote_heirs_free(struct remote_heir *heirs) {
 }
 
 /* Sets the bridge when the source ends, or now. */
-static void take_over_event(struct remote_node *to, uint64_t bridge, struct remote_node *from, uint64_t event) {
+static void take_over_event(struct remote_node *to, uint64_t bridge, struct remote_node *from,
+                            uint64_t event) {
     struct remote_heir *h = malloc(sizeof *h);
     if (h) *h = (struct remote_heir){.node = to, .event = bridge};
     pthread_mutex_lock(&from->lock);
@@ -241,8 +244,11 @@ static void supply(const struct supply *s, cl_int status, void *data, size_t byt
 static void on_collected(struct remote_request *r) {
     struct supply *s = r->arg;
     bool good = r->status == CL_SUCCESS && r->data;
-    supply(s, good ? CL_SUCCESS : r->status < 0 ? r->status : CL_OUT_OF_RESOURCES, good ? r->data : NULL,
-           good ? r->bytes : 0);
+    supply(s,
+           good            ? CL_SUCCESS
+           : r->status < 0 ? r->status
+                           : CL_OUT_OF_RESOURCES,
+           good ? r->data : NULL, good ? r->bytes : 0);
     if (good) r->data = NULL;
     free(s);
 }
@@ -316,8 +322,10 @@ static void turn_off(struct remote_pair *p, const struct remote_node *gone) {
     take_over(p->b, p->a);
 }
 
-/* A pair that is not off yet of that executor (and the other, unless 0), which is off from now on; copied: pairs stay. */
-static bool next_pair(struct remote_hub *h, const struct remote_node *n, uint32_t other, struct remote_pair *out) {
+/* A pair that is not off yet of that executor (and the other, unless 0), which is off from now on; copied:
+ * pairs stay. */
+static bool next_pair(struct remote_hub *h, const struct remote_node *n, uint32_t other,
+                      struct remote_pair *out) {
     bool found = false;
     pthread_mutex_lock(&h->pair_lock);
     weft_list_for_each(it, &h->pairs) {
@@ -336,8 +344,11 @@ static bool next_pair(struct remote_hub *h, const struct remote_node *n, uint32_
 void remote_peer_down(struct remote_node *n, uint32_t number) {
     struct remote_pair p;
     if (!number || atomic_load(&n->hub->closing) || !next_pair(n->hub, n, number, &p)) return;
-    weft_warn("opencl", "the executors of nodes %u and %u do not reach each other: what moves between them goes through "
-              "this process", p.a->id, p.b->id);
+    weft_warn(
+        "opencl",
+        "the executors of nodes %u and %u do not reach each other: what moves between them goes through "
+        "this process",
+        p.a->id, p.b->id);
     turn_off(&p, NULL);
 }
 

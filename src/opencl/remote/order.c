@@ -1,7 +1,7 @@
-/* Remote: the order of results of several executors. Each tells its own in an order that the program may see; but what
- * one tells may follow from what another has told, when they spoke to each other: an AFTER says so. Then results of the
- * one are held back until as many of the other's are told, those before it included. The other has sent them already,
- * so this is short, and none waits for itself. */
+/* Remote: the order of results of several executors. Each tells its own in an order that the program may see;
+ * but what one tells may follow from what another has told, when they spoke to each other: an AFTER says so.
+ * Then results of the one are held back until as many of the other's are told, those before it included. The
+ * other has sent them already, so this is short, and none waits for itself. */
 #include <stdlib.h>
 
 #include "base/log.h"
@@ -75,7 +75,8 @@ void remote_order_after(struct remote_node *n, uint32_t number, uint64_t results
     remote_order_check(n->hub); /* it may have been told meanwhile */
 }
 
-/* Removes the marks of a node that are over; true: there were any. Under the order lock: nobody else removes one. */
+/* Removes the marks of a node that are over; true: there were any. Under the order lock: nobody else removes
+ * one. */
 static bool clear_marks(struct remote_node *n) {
     bool any = false;
     pthread_mutex_lock(&n->lock);

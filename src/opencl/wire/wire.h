@@ -35,8 +35,8 @@ _Static_assert(sizeof(size_t) == 8, "sizes travel as 64-bit words");
  */
 uint64_t wire_boot(void);
 
-/* What an executor shows to another one whose own token that is: only who knows that token can make it, and it is of use to
- * `from` alone. False: no memory. */
+/* What an executor shows to another one whose own token that is: only who knows that token can make it, and
+ * it is of use to `from` alone. False: no memory. */
 bool wire_peer_token(const void *token, size_t bytes, uint32_t from, uint64_t out[2]);
 
 /* Handles: made by the client, index in the low half, generation (never 0) in the high half. 0 is none. */
@@ -151,7 +151,8 @@ struct wire_in {
 };
 
 /* Copies and checks: a known command (or result), exactly the announced length, numbers within their range,
- * of that way, no data where none belongs. Handles are for the receiver to look up. False: the sender broke the protocol.
+ * of that way, no data where none belongs. Handles are for the receiver to look up. False: the sender broke
+ * the protocol.
  */
 bool wire_decode(struct wire_in *in, const void *header, size_t bytes, uint64_t data_bytes,
                  enum wire_way way);

@@ -25,7 +25,8 @@ static void wire_decode__takes_apart_what_was_made(void **state) {
     assert_false(wire_decode(&in, out.words, out.word_count * 8, 0, WIRE_RESULTS));
     assert_false(wire_decode(&in, out.words, out.word_count * 8, 0, WIRE_BETWEEN));
     assert_false(wire_decode(&in, out.words, out.word_count * 8, 1, WIRE_COMMANDS));
-    for (size_t n = 0; n < out.word_count * 8; n++) assert_false(wire_decode(&in, out.words, n, 0, WIRE_COMMANDS));
+    for (size_t n = 0; n < out.word_count * 8; n++)
+        assert_false(wire_decode(&in, out.words, n, 0, WIRE_COMMANDS));
 }
 
 static void wire_decode__checks_ranges(void **state) {
