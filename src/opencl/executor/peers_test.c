@@ -32,6 +32,7 @@ struct world {
     struct ep *client;
     struct remote_hub *hub;
     struct inventory *inventory;
+    uint64_t seen; /* results of the second one, before */
 };
 
 static const char *adapters(void) { return getenv("TEST_ADAPTERS") ? getenv("TEST_ADAPTERS") : "udp"; }
@@ -334,6 +335,31 @@ static void peers__go_on_when_a_receiver_is_lost(void **state) {
     free(p.data);
 }
 
+/* The second one's result has come: it is held back, or told. */
+static bool has_come(void *arg) {
+    struct world *w = arg;
+    struct remote_node *b = remote_node_of(w->at[1].b);
+    pthread_mutex_lock(&b->lock);
+    bool come = !weft_list_empty(&b->untold) || b->results > w->seen;
+    pthread_mutex_unlock(&b->lock);
+    return come;
+}
+
+/* As if it followed from a result of the first one that has not come yet. */
+static void peers__ends_are_told_after_those_that_they_follow_from(void **state) {
+    struct world *w = *state;
+    struct remote_node *a = remote_node_of(w->at[0].b), *b = remote_node_of(w->at[1].b);
+    bk_ref gate = user_event(&w->at[0]), first = marker(&w->at[0], gate);
+    w->seen = b->results;
+    remote_order_after(b, a->number, a->results + 1);
+    bk_ref second = enqueue(&w->at[1], (struct bk_command){.op = BK_MARKER, .queue = w->at[1].marker_queue});
+    assert_int_equal(ep_wait(w->client, has_come, w, weft_now_ns() + 20 * WEFT_NS_PER_S), 0);
+    assert_true(w->at[1].b->ops->event_status(w->at[1].b, second) > CL_COMPLETE);
+    open_gate(w, gate, CL_COMPLETE);
+    assert_int_equal(end_of(&w->at[1], second), CL_COMPLETE);
+    assert_int_equal(w->at[0].b->ops->event_status(w->at[0].b, first), CL_COMPLETE);
+}
+
 /* ---- who may speak ---- */
 struct stranger {
     struct ep *ep;
@@ -422,6 +448,7 @@ int main(void) {
         TEST(peers__do_without_each_other),
         TEST(peers__end_with_an_error_when_one_is_lost),
         TEST(peers__go_on_when_a_receiver_is_lost),
+        TEST(peers__ends_are_told_after_those_that_they_follow_from),
         TEST(peers__turn_strangers_away),
         TEST(peers__take_nothing_that_they_did_not_ask_for),
     };
