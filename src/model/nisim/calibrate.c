@@ -23,24 +23,22 @@ static int label(struct nisim_labels *l, const char *name) {
     return l->count++;
 }
 
-static int take_row(struct nisim_calibration *c, const json_t *row, const char **missing) {
-    const char *bench = json_string_value(json_object_get(row, "bench"));
-    if (!bench || strcmp(bench, "notify")) {
-        c->skipped++;
-        return WEFT_OK;
-    }
-    const char *const names[] = {"mechanism", "place", "load"};
-    struct nisim_labels *const labels[] = {&c->mechanism, &c->place, &c->load};
-    int at[3];
-    for (int i = 0; i < 3; i++) {
-        const char *v = json_string_value(json_object_get(row, names[i]));
-        *missing = names[i];
-        if (!v || (at[i] = label(labels[i], v)) < 0) return WEFT_E_INVAL;
-    }
-    double rate = json_number_value(json_object_get(row, "rate_per_s")),
-           median = json_number_value(json_object_get(row, "median_us"));
-    *missing = rate > 0 ? "median_us" : "rate_per_s";
-    if (!(rate > 0) || !(median > 0)) return WEFT_E_INVAL;
+/* The receiver's place, and with it the state of the machine's pair of CPUs, where rows tell that. */
+static int place_label(struct nisim_calibration *c, const json_t *row) {
+    const char *place = json_string_value(json_object_get(row, "place"));
+    const char *state = json_string_value(json_object_get(row, "state"));
+    char both[80];
+    if (!place) return -1;
+    snprintf(both, sizeof both, "%s%s%s", place, state ? ", " : "", state ? state : "");
+    return label(&c->place, both);
+}
+
+static int text_label(struct nisim_labels *l, const json_t *row, const char *name) {
+    const char *v = json_string_value(json_object_get(row, name));
+    return v ? label(l, v) : -1;
+}
+
+static int append(struct nisim_calibration *c, struct nisim_measured row) {
     if (c->rows == c->cap) {
         size_t cap = c->cap ? 2 * c->cap : 64;
         struct nisim_measured *more = reallocarray(c->row, cap, sizeof *more);
@@ -48,8 +46,32 @@ static int take_row(struct nisim_calibration *c, const json_t *row, const char *
         c->row = more;
         c->cap = cap;
     }
-    c->row[c->rows++] = (struct nisim_measured){at[0], at[1], at[2], rate, median, false, 0};
+    c->row[c->rows++] = row;
     return WEFT_OK;
+}
+
+/* Rows of other benchmarks, verdicts and places that could not be measured are passed over. */
+static bool is_measurement(const json_t *row) {
+    const char *bench = json_string_value(json_object_get(row, "bench"));
+    return bench && !strcmp(bench, "notify") && !json_object_get(row, "goal") &&
+           !json_is_null(json_object_get(row, "median_us"));
+}
+
+static int take_row(struct nisim_calibration *c, const json_t *row, const char **missing) {
+    struct nisim_measured m = {0};
+    if (!is_measurement(row)) {
+        c->skipped++;
+        return WEFT_OK;
+    }
+    const json_t *sent = json_object_get(row, "sent_per_s"); /* what the sender reached of the rate */
+    m.mechanism = text_label(&c->mechanism, row, "mechanism");
+    m.place = place_label(c, row);
+    m.load = text_label(&c->load, row, "load");
+    m.rate = json_number_value(json_is_number(sent) ? sent : json_object_get(row, "rate_per_s"));
+    m.median_us = json_number_value(json_object_get(row, "median_us"));
+    *missing = m.mechanism < 0 ? "mechanism" : m.place < 0 ? "place" : m.load < 0 ? "load" : NULL;
+    if (!*missing) *missing = !(m.rate > 0) ? "rate_per_s" : !(m.median_us > 0) ? "median_us" : NULL;
+    return *missing ? WEFT_E_INVAL : append(c, m);
 }
 
 int nisim_calibration_read(struct nisim_calibration *c, FILE *f, const char *name, char *why,

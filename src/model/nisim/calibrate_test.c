@@ -91,12 +91,31 @@ static void calibration_read__refusals(void **state) {
     }
 }
 
+static void calibration_read__the_rate_reached_and_the_state_count(void **state) {
+    struct nisim_calibration c = {0};
+    char why[200];
+    assert_int_equal(
+        read_text(&c,
+                  "{\"bench\":\"notify\",\"mechanism\":\"m\",\"place\":\"p\",\"load\":\"l\",\"rate_per_s\":"
+                  "1000,\"sent_per_s\":900,\"state\":\"near\",\"median_us\":2}\n",
+                  why),
+        WEFT_OK);
+    assert_true(c.row[0].rate == 900);
+    assert_string_equal(c.place.name[0], "p, near");
+    nisim_calibration_fini(&c);
+}
+
 static void calibration_read__other_benchmarks_are_passed_over(void **state) {
     struct nisim_calibration c = {0};
     char why[200];
-    assert_int_equal(read_text(&c, "{\"bench\":\"ping\"}\n\n{\"machine\":\"x\"}\n", why), WEFT_OK);
+    assert_int_equal(
+        read_text(&c,
+                  "{\"bench\":\"ping\"}\n\n{\"machine\":\"x\"}\n{\"bench\":\"notify\",\"goal\":\"g\"}\n"
+                  "{\"bench\":\"notify\",\"mechanism\":\"m\",\"median_us\":null}\n",
+                  why),
+        WEFT_OK);
     assert_int_equal(c.rows, 0);
-    assert_int_equal(c.skipped, 2);
+    assert_int_equal(c.skipped, 4);
     assert_int_equal(nisim_calibrate(&c, 1), WEFT_E_INVAL);
     nisim_calibration_fini(&c);
 }
@@ -107,6 +126,7 @@ int main(void) {
         cmocka_unit_test(calibrate__noise_stays_an_error),
         cmocka_unit_test(calibrate__the_same_seed_gives_the_same_halves),
         cmocka_unit_test(calibration_read__refusals),
+        cmocka_unit_test(calibration_read__the_rate_reached_and_the_state_count),
         cmocka_unit_test(calibration_read__other_benchmarks_are_passed_over),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

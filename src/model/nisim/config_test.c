@@ -54,7 +54,7 @@ static void config_parse__one_value(void **state) {
 
 #define CORE(attributes)                                                                                     \
     "{\"weft_model\":1,\"entities\":[{\"id\":\"core\",\"kind\":\"compute\",\"attributes\":{" attributes "}}" \
-                                                                                                        "]}"
+    "]}"
 
 static void config_parse__refusals(void **state) {
     static const struct {

@@ -171,15 +171,36 @@ static void mark(FILE *f, int c, double x, double y) {
             shapes[c % 7], x, y, c % 2 ? "black" : "white");
 }
 
-static void ticks(FILE *f, const struct scale *s, bool of_x, double x0, double y0) {
+/* "20k", "3M": four figures at most. */
+static void short_number(char *out, size_t len, double v) {
+    static const char *const suffix[] = {"", "k", "M", "G"};
+    int k = 0;
+    while (fabs(v) >= 1000 && k < 3) v /= 1000, k++;
+    snprintf(out, len, "%.3g%s", v, suffix[k]);
+}
+
+static void tick(FILE *f, const struct scale *s, bool of_x, double x0, double y0, double v) {
     char label[24];
-    for (int i = 0; i <= 4; i++) {
-        double v = s->log ? s->min * pow(s->max / s->min, i / 4.0) : s->min + (s->max - s->min) * i / 4;
-        double x = of_x ? x0 + WIDE * i / 4.0 : x0, y = of_x ? y0 + HIGH : y0 + HIGH - HIGH * i / 4.0;
-        snprintf(label, sizeof label, "%.3g", v);
-        line(f, x, y, of_x ? x : x - 4, of_x ? y + 4 : y, "");
-        text(f, of_x ? x : x - 6, of_x ? y + 16 : y + 4, of_x ? "middle" : "end", label);
+    double x = of_x ? x0 + WIDE * on(s, v) : x0, y = of_x ? y0 + HIGH : y0 + HIGH - HIGH * on(s, v);
+    short_number(label, sizeof label, v);
+    line(f, x, y, of_x ? x : x - 4, of_x ? y + 4 : y, "");
+    text(f, of_x ? x : x - 6, of_x ? y + 16 : y + 4, of_x ? "middle" : "end", label);
+}
+
+/* At round numbers: 1, 2 and 5 of a decade where there are few decades, or steps of such a number. */
+static void ticks(FILE *f, const struct scale *s, bool of_x, double x0, double y0) {
+    static const double of_decade[] = {1, 2, 5};
+    double decades = s->log ? log10(s->max / s->min) : 0, step = 0;
+    if (s->log) {
+        for (double decade = pow(10, floor(log10(s->min))); decade <= s->max; decade *= 10)
+            for (int i = 0; i < (decades > 2.5 ? 1 : 3); i++)
+                if (decade * of_decade[i] >= s->min && decade * of_decade[i] <= s->max)
+                    tick(f, s, of_x, x0, y0, decade * of_decade[i]);
+        return;
     }
+    step = pow(10, floor(log10((s->max - s->min) / 4)));
+    while ((s->max - s->min) / step > 8) step *= (s->max - s->min) / step > 20 ? 5 : 2;
+    for (double v = ceil(s->min / step) * step; v <= s->max; v += step) tick(f, s, of_x, x0, y0, v);
 }
 
 static void curve(FILE *f, const struct nisim_plot *p, int c, const struct scale *sx, const struct scale *sy,

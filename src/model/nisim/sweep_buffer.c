@@ -6,7 +6,6 @@
 
 #include <math.h>
 #include <stdlib.h>
-#include <string.h>
 
 #define ENOUGH 0.01 /* of the wire's time in bubbles: less counts as none */
 #define STREAM 60   /* messages of a run */
@@ -28,6 +27,12 @@ struct points {
     struct point *at;
 };
 
+/* So many messages are launched at a time that they never are what the wire waits for. */
+static int run_stream(const struct nisim_config *c, uint64_t seed, struct nisim_stream_result *r) {
+    int depth = 4 + (int)(2 * fifos[FIFOS - 1] / c->message_B);
+    return nisim_run_stream(c, seed, STREAM + depth, depth, r);
+}
+
 static void assume(struct point *p, struct nisim_random *r) {
     static const double memory[] = {60e-9, 120e-9, 200e-9}, banks[] = {16, 64}, sizes[] = {1024, 4096, 16384};
     struct nisim_config *c = &p->config;
@@ -47,11 +52,11 @@ static int fill_point(struct point *p, uint64_t seed) {
     int rc = WEFT_OK;
     for (p->enough = 0; p->enough < FIFOS && !rc; p->enough++) {
         c.fifo_B = fifos[p->enough];
-        rc = nisim_run_stream(&c, seed, STREAM, 4, &p->r[p->enough]);
+        rc = run_stream(&c, seed, &p->r[p->enough]);
         if (p->r[p->enough].bubbles <= ENOUGH) break;
     }
     c.fifo_B = 4 * fifos[p->enough < FIFOS ? p->enough : FIFOS - 1];
-    if (!rc) rc = nisim_run_stream(&c, seed, STREAM, 4, &p->more);
+    if (!rc) rc = run_stream(&c, seed, &p->more);
     c.fifo_B = 65536;
     if (!rc) rc = nisim_run_stream(&c, seed, STREAM, 1, &p->alone);
     c.start_B = c.message_B;
@@ -71,51 +76,55 @@ static int one_point(void *ctx, int i) {
 }
 
 struct buffer_claims {
-    struct nisim_claim *two_kib, *four_kib, *quiet, *loaded, *half, *latency, *ahead, *whole, *alone;
+    struct nisim_claim *two_kib, *four_kib, *quiet, *busy, *half, *latency, *ahead, *whole, *alone;
 };
 
+#define QUIET_TIMES 4 /* rate × latency */
+#define BUSY_TIMES  8
+
 static void name_claims(struct buffer_claims *k, struct nisim_claims *out) {
-    k->two_kib = nisim_claim_add(out, "2 KiB of FIFO leave less than 1 %% of the wire's time in bubbles, "
-                                      "whatever the memory (bytes needed)");
-    k->four_kib = nisim_claim_add(
-        out, "4 KiB do, where the memory's banks could supply twice the wire's rate (bytes needed)");
+    k->two_kib = nisim_claim_add(
+        out, "2 KiB of FIFO leave less than 1 %% of the wire's time in bubbles, whatever the memory (bytes)");
+    k->four_kib =
+        nisim_claim_add(out, "4 KiB do, where the memory's banks could supply twice the wire's rate (bytes)");
     k->quiet = nisim_claim_add(
-        out, "... twice rate x latency and two lines are enough, memory quiet (bytes needed, of that)");
-    k->loaded = nisim_claim_add(out, "... four times rate x latency and two lines are enough, memory busy "
-                                     "with all other contexts (bytes needed, of that)");
+        out, "... %d times rate x latency and two lines do, memory quiet (bytes needed, of that)",
+        QUIET_TIMES);
+    k->busy = nisim_claim_add(
+        out, "... %d times do, memory busy with all other contexts (bytes needed, of that)", BUSY_TIMES);
     k->half = nisim_claim_add(out, "half of rate x latency is never enough, where that is four lines or more "
-                                   "(rate x latency / 2, of the bytes needed)");
+                                   "(that half, of the bytes needed)");
     k->latency = nisim_claim_add(
         out,
-        "four times the FIFO that is enough shortens no message by more than 1 %% (share of the latency)");
+        "four times the FIFO that is enough shortens no message by more than 2 %% (share of the latency)");
     k->ahead = nisim_claim_add(
-        out,
-        "... and at least doubles what stands before a later message (ratio, of the smaller to the larger)");
+        out, "... and raises what stands before a later message to three times or more (ratio, less to more)");
     k->alone = nisim_claim_add(
-        out, "a message alone, started with its first line, has less than 1 %% of bubbles (share)");
+        out, "a message alone that starts with its first line has less than 1 %% of bubbles (share)");
     k->whole = nisim_claim_add(
-        out,
-        "a message that is buffered whole before it starts comes later than one that starts at once (ratio)");
+        out, "a message that is buffered whole first ends later than one that starts at once (ratio)");
 }
 
 static void see(struct buffer_claims *k, const struct point *p) {
-    char config[320], tail[80];
-    nisim_describe(&p->config, config, sizeof config - 60);
-    snprintf(tail, sizeof tail, ", %g banks, memory %s", p->config.dram_banks, p->loaded ? "busy" : "quiet");
-    snprintf(config + strlen(config), sizeof config - strlen(config), "%s", tail);
+    char config[240];
+    const struct nisim_config *c = &p->config;
+    snprintf(config, sizeof config,
+             "%g GHz, L2 %g MiB, %g Gb/s, messages of %g B, DRAM %g ns, %g banks, memory %s",
+             c->clock_Hz / 1e9, c->l2_B / 1048576, c->wire_bps / 1e9, c->message_B, c->dram_s * 1e9,
+             c->dram_banks, p->loaded ? "busy" : "quiet");
     double need = p->enough < FIFOS ? fifos[p->enough] : 2 * fifos[FIFOS - 1];
-    double rule = (p->loaded ? 4 : 2) * p->product + 2 * NISIM_LINE;
-    double supply = p->config.dram_banks * NISIM_LINE / p->config.dram_s / (p->config.wire_bps / 8);
+    double rule = (p->loaded ? BUSY_TIMES : QUIET_TIMES) * p->product + 2 * NISIM_LINE;
+    double supply = c->dram_banks * NISIM_LINE / c->dram_s / (c->wire_bps / 8);
     nisim_claim_see(k->two_kib, need, 2048, config);
     if (p->product >= 4 * NISIM_LINE) nisim_claim_see(k->half, p->product / 2 / need, 1 - 1e-9, config);
+    nisim_claim_see(k->whole, p->alone.latency / p->whole.latency, 1, config);
     if (supply < 2) return;
     nisim_claim_see(k->four_kib, need, 4096, config);
-    nisim_claim_see(p->loaded ? k->loaded : k->quiet, need / rule, 1, config);
+    nisim_claim_see(p->loaded ? k->busy : k->quiet, need / rule, 1, config);
     nisim_claim_see(k->alone, p->alone.bubbles, ENOUGH, config);
-    nisim_claim_see(k->whole, p->alone.latency / p->whole.latency, 1, config);
     if (p->enough == FIFOS) return;
-    nisim_claim_see(k->latency, 1 - p->more.latency / p->r[p->enough].latency, 0.01, config);
-    nisim_claim_see(k->ahead, p->r[p->enough].ahead / p->more.ahead, 0.5, config);
+    nisim_claim_see(k->latency, 1 - p->more.latency / p->r[p->enough].latency, 0.02, config);
+    nisim_claim_see(k->ahead, p->r[p->enough].ahead / p->more.ahead, 1 / 3.0, config);
 }
 
 /* --- Plots: bubbles and what stands ahead, by FIFO, at the middle of the ranges for three rates. --- */
@@ -134,7 +143,7 @@ static int one_line(void *ctx, int i) {
     struct nisim_stream_result r;
     c.wire_bps = plotted[i / FIFOS];
     c.fifo_B = fifos[i % FIFOS];
-    int rc = nisim_run_stream(&c, l->seed, STREAM, 4, &r);
+    int rc = run_stream(&c, l->seed, &r);
     l->bubbles[i / FIFOS][i % FIFOS] = 100 * r.bubbles;
     l->ahead[i / FIFOS][i % FIFOS] = r.ahead / c.clock_Hz * 1e9;
     return rc;
