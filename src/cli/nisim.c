@@ -315,8 +315,8 @@ static int do_calibrate(const struct call *k) {
     if (rc) {
         fprintf(stderr, "weft nisim: %s\n", rc == WEFT_E_NOMEM ? weft_error_text(rc) : why);
     } else if ((rc = nisim_calibrate(&c, (uint64_t)k->seed)) == WEFT_E_INVAL) {
-        fprintf(stderr, "weft nisim: %s has %zu rows of \"bench\":\"notify\": at least 8 are wanted\n",
-                k->argument, c.rows);
+        fprintf(stderr, "weft nisim: %s has %zu rows that can be used (%zu cannot): at least %d are wanted\n",
+                k->argument, c.rows, c.skipped, c.parameters > 4 ? 2 * c.parameters : 8);
     } else if (rc) {
         failed(rc);
     } else {

@@ -52,7 +52,7 @@ says '^error, held-out half: *median 0\.[0-9] %'
 echo '{"bench":"notify"}' >>"$WORK/rows"
 expect 1 "$weft" nisim calibrate "$WORK/rows"
 warns 'rows:13: mechanism is missing'
-expect 1 "$weft" nisim calibrate /dev/null;            warns 'has 0 rows'
+expect 1 "$weft" nisim calibrate /dev/null;            warns 'has 0 rows that can be used'
 expect 1 "$weft" nisim calibrate "$WORK/none";         warns 'No such file'
 
 expect 2 "$weft" nisim;                                warns 'journey, run, sweep, check or calibrate is wanted'

@@ -50,9 +50,16 @@ static int append(struct nisim_calibration *c, struct nisim_measured row) {
     return WEFT_OK;
 }
 
-/* Rows of other benchmarks, verdicts and places that could not be measured are passed over. */
+#define COUNT_MIN 20 /* arrivals that a median is taken of */
+
+/* Rows of other benchmarks, verdicts, what could not be measured, and medians of a handful or of a machine
+ * that changed meanwhile are passed over. */
 static bool is_measurement(const json_t *row) {
     const char *bench = json_string_value(json_object_get(row, "bench"));
+    const char *state = json_string_value(json_object_get(row, "state"));
+    const json_t *count = json_object_get(row, "count");
+    if (state && !strcmp(state, "mixed")) return false;
+    if (json_is_number(count) && json_number_value(count) < COUNT_MIN) return false;
     return bench && !strcmp(bench, "notify") && !json_object_get(row, "goal") &&
            !json_is_null(json_object_get(row, "median_us"));
 }
@@ -299,6 +306,8 @@ int nisim_calibrate(struct nisim_calibration *c, uint64_t seed) {
     if (c->rows < ROWS_MIN) return WEFT_E_INVAL;
     struct fit f = {.c = c, .parameters = c->mechanism.count + 2 * (c->place.count - 1 + c->load.count - 1)};
     bool unused;
+    c->parameters = f.parameters;
+    if (c->rows < 2 * (size_t)f.parameters) return WEFT_E_INVAL;
     f.effect = calloc(c->rows, sizeof *f.effect);
     f.known = calloc(1, sizeof *f.known);
     int rc = f.effect && f.known ? WEFT_OK : WEFT_E_NOMEM;

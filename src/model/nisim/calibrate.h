@@ -36,7 +36,8 @@ struct nisim_calibration {
 
 /* Rows from a file of one JSON object a line. WEFT_E_INVAL, and why with file and line. */
 int nisim_calibration_read(struct nisim_calibration *c, FILE *f, const char *name, char *why, size_t why_len);
-/* Fits and predicts; the seed decides which half. WEFT_E_INVAL: fewer than 8 rows. */
+/* Fits and predicts; the seed decides which half. WEFT_E_INVAL: fewer than 8
+ * rows, or than two for each parameter (c->parameters). */
 int nisim_calibrate(struct nisim_calibration *c, uint64_t seed);
 void nisim_calibration_fini(struct nisim_calibration *c);
 

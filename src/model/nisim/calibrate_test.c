@@ -111,11 +111,13 @@ static void calibration_read__other_benchmarks_are_passed_over(void **state) {
     assert_int_equal(
         read_text(&c,
                   "{\"bench\":\"ping\"}\n\n{\"machine\":\"x\"}\n{\"bench\":\"notify\",\"goal\":\"g\"}\n"
-                  "{\"bench\":\"notify\",\"mechanism\":\"m\",\"median_us\":null}\n",
+                  "{\"bench\":\"notify\",\"mechanism\":\"m\",\"median_us\":null}\n"
+                  "{\"bench\":\"notify\",\"state\":\"mixed\",\"median_us\":1}\n"
+                  "{\"bench\":\"notify\",\"count\":2,\"median_us\":1}\n",
                   why),
         WEFT_OK);
     assert_int_equal(c.rows, 0);
-    assert_int_equal(c.skipped, 4);
+    assert_int_equal(c.skipped, 6);
     assert_int_equal(nisim_calibrate(&c, 1), WEFT_E_INVAL);
     nisim_calibration_fini(&c);
 }

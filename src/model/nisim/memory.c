@@ -96,7 +96,7 @@ static void write_back(struct nisim_memory *m, nisim_line line) {
 
 static void fill_l1(struct nisim_memory *m, nisim_line line, enum nisim_access how) {
     struct nisim_cache *l1 = &m->l1[how & NISIM_CODE];
-    bool dirty;
+    bool dirty = false;
     if (nisim_cache_has(l1, line)) return; /* another miss of the same line was faster */
     nisim_line victim = nisim_cache_fill(l1, line, how & NISIM_STORE, &dirty);
     if (victim && dirty) nisim_cache_soil(&m->l2, victim);
@@ -173,13 +173,13 @@ void nisim_memory_ni_read(struct nisim_memory *m, nisim_line line, nisim_event_f
 }
 
 static void take_from_caches(struct nisim_memory *m, nisim_line line) {
-    bool dirty;
+    bool dirty = false;
     drop_l1(m, line);
     nisim_cache_drop(&m->l2, line, &dirty);
 }
 
 void nisim_memory_ni_write(struct nisim_memory *m, nisim_line line) {
-    bool dirty;
+    bool dirty = false;
     take_from_caches(m, line);
     if (nisim_cache_touch(&m->mb, line, true)) return;
     nisim_line victim = nisim_cache_fill(&m->mb, line, true, &dirty);
@@ -187,7 +187,7 @@ void nisim_memory_ni_write(struct nisim_memory *m, nisim_line line) {
 }
 
 void nisim_memory_io_write(struct nisim_memory *m, nisim_line line) {
-    bool dirty;
+    bool dirty = false;
     take_from_caches(m, line);
     nisim_cache_drop(&m->mb, line, &dirty);
     write_back(m, line);
@@ -199,13 +199,13 @@ void nisim_memory_warm(struct nisim_memory *m, nisim_line line, enum nisim_acces
 }
 
 void nisim_memory_warm_l2(struct nisim_memory *m, nisim_line line) {
-    bool dirty;
+    bool dirty = false;
     nisim_line victim = nisim_cache_fill(&m->l2, line, false, &dirty);
     if (victim) drop_l1(m, victim);
 }
 
 void nisim_memory_cool(struct nisim_memory *m, nisim_line line, bool of_l2) {
-    bool dirty;
+    bool dirty = false;
     if (!of_l2) {
         drop_l1(m, line);
         return;
