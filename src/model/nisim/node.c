@@ -47,7 +47,6 @@ int nisim_node_init(struct nisim_node *n, const struct nisim_config *c, struct n
     init_send(&n->send, c);
     init_tlb(&n->receive.tlb, c);
     n->receive.per_line = (cycle_t)c->ni_line;
-    n->receive.decide = (cycle_t)c->ni_decide;
     for (int i = 0; i < NISIM_CONTEXTS; i++) nisim_random_init(&n->random[i], seed, (uint64_t)i + 1);
     int rc = nisim_memory_init(&n->memory, c, events);
     if (!rc) rc = nisim_queue_init(&n->send.queue);

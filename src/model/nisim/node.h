@@ -91,7 +91,7 @@ struct nisim_send {
 struct nisim_receive {
     struct nisim_queue input; /* lines on their way through the interface: one entry a line */
     uint64_t landed, placed;  /* lines of the message that is arriving; of all */
-    cycle_t free_at, per_line, decide;
+    cycle_t free_at, per_line;
     struct nisim_tlb tlb;
 };
 struct nisim_notify {
