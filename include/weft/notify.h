@@ -23,11 +23,11 @@
  *     weft_peer_notify(peer, &n);
  *
  * PROMISES. Arrivals are counted; what is told, or handed to a handler, is how many have come since the last time. So
- * none is lost, also if it comes between a look and a sleep, and none is told twice; many may be told at once. A post that
- * returned 0 will be told.
+ * none is lost, also if it comes between a look and a sleep, and none is told twice; many may be told at once (fewer
+ * than 2^32). A post that returned 0 will be told.
  *
- * THREADS. Any thread may call anything, unless its comment says otherwise. FORK: a child has none of this; what it
- * inherits must not be used.
+ * THREADS. Any thread may call anything, unless its comment says otherwise. FORK: a child has none of this and is told
+ * nothing; what it inherits must not be used, but for weft_branch_unmask, and it may make its own.
  *
  * Link with -lweft, also for the notifications of SCIF (<weft/scif_ext.h>) and OpenCL (<CL/cl_weft.h>). */
 #ifndef WEFT_NOTIFY_H
@@ -49,7 +49,8 @@ struct weft_arrived {
     void *ctx;      /* as given to weft_notification_init */
     uint64_t value; /* of one of them, or of a later one: which one's is not said if several post at once */
     uint32_t count; /* how many; never 0 */
-    int status;     /* the first of them that was not 0 (a WEFT_E_ code), or 0 */
+    int status;     /* 0, or a WEFT_E_ code: the first since one was told; its arrival may be a later one. Of several at a
+                       time only one is kept: a notification for each operation says which one failed, and how */
 };
 
 /* A notification lives in memory of the program, which the library uses from weft_notification_init to
@@ -86,10 +87,12 @@ struct weft_notification_calls {
 int weft_notification_init(struct weft_notification *n, struct weft_notifier *to, void (*fn)(const struct weft_arrived *a),
                            void *ctx);
 /* Takes it out of its notifier: arrivals that have not been told are forgotten, and when this returns its handler
- * neither runs nor will. Before this, nobody must post to it any more. Not to be called by its own handler. */
+ * neither runs nor will. Before this, nobody must post to it any more: an arrival that has been told counts as
+ * posted, its poster does not look at the notification again. Not to be called by its own handler. */
 void weft_notification_fini(struct weft_notification *n);
 
-/* Tells of an arrival. Never waits; safe in signal handlers and branches, but for pools that grow or run in place.
+/* Tells of an arrival. Never waits, keeps errno, and is no cancellation point; safe in signal handlers and branches,
+ * but for pools that grow or run in place.
  * WEFT_E_AGAIN: the pool refuses (WEFT_POOL_REFUSE); nothing has been counted. */
 static inline int weft_notification_post(struct weft_notification *n, uint64_t value, int status) {
     return n->calls->post(n, value, status);
@@ -122,9 +125,12 @@ enum weft_mechanism { WEFT_AUTO, WEFT_LOCK_RELEASE, WEFT_BRANCH, WEFT_THREAD_DIS
 /* What a pool does with an arrival when none of its threads is free. */
 enum weft_pool_policy {
     WEFT_POOL_QUEUE,  /* the next thread that is free takes it */
-    WEFT_POOL_REFUSE, /* weft_notification_post returns WEFT_E_AGAIN */
-    WEFT_POOL_RUN,    /* the poster runs the handler itself */
-    WEFT_POOL_GROW    /* one more thread, up to threads_max; then as WEFT_POOL_QUEUE */
+    WEFT_POOL_REFUSE, /* weft_notification_post returns WEFT_E_AGAIN. Counters, peers, operations, endpoints, events and
+                         descriptors do not try again: that arrival of theirs is not told */
+    WEFT_POOL_RUN,    /* the poster runs the handler itself, one at a time; others meanwhile as WEFT_POOL_QUEUE. The poster
+                         may be a thread of the library: the handler must not wait for anything of it, nor close what
+                         the arrival came from */
+    WEFT_POOL_GROW    /* one more thread, up to threads_max; then, or if none is to be had, as WEFT_POOL_QUEUE */
 };
 
 #define WEFT_POOL_THREADS_MAX 64
@@ -162,8 +168,8 @@ static inline void weft_notifier_config_init(struct weft_notifier_config *cfg) {
 /* A branch goes to the calling thread, which must live until weft_notifier_destroy.
  * WEFT_E_INVAL (size, mechanism, policy, threads), WEFT_E_LIMIT (no descriptor, no thread is to be had). */
 int weft_notifier_create(struct weft_notifier **out, const struct weft_notifier_config *cfg);
-/* All of its notifications must have been ended. A branch's: by its thread, or when that has ended. NULL is
- * allowed. */
+/* All of its notifications must have been ended; waits for posters that are still on their way out. A branch's: by its
+ * thread, or when that has ended. Not to be called by a handler. NULL is allowed. */
 void weft_notifier_destroy(struct weft_notifier *to);
 /* What it is: for WEFT_AUTO what was chosen. */
 enum weft_mechanism weft_notifier_mechanism(const struct weft_notifier *to);
@@ -184,11 +190,13 @@ int weft_notifier_fd(const struct weft_notifier *to);
  *
  * What must not be interrupted goes between mask and unmask, which cost some nanoseconds and no system call; what arrives
  * meanwhile is handled by the unmask, and its sender sends no signal. They nest, for each thread by itself. Leaving a masked
- * section by longjmp leaves it masked.
+ * section by longjmp leaves it masked. A handler must return: no longjmp, no pthread_exit.
  *
- * The signal is SIGURG unless WEFT_NOTIFY_SIGNAL says otherwise: it is ignored by default and cannot queue up. A handler
- * that the program had for it is called as well; one that it sets later ends branches. System calls that are
- * interrupted are resumed (SA_RESTART). */
+ * The signal is SIGURG unless WEFT_NOTIFY_SIGNAL (1 to 31) says otherwise: it is ignored by default and cannot queue up. A handler
+ * that the program had for it is called as well; one that it sets later ends branches, and a thread that blocks
+ * the signal has none meanwhile. System calls that are interrupted are resumed (SA_RESTART), but for those that Linux never
+ * resumes (signal(7)): poll, select, epoll_wait, nanosleep and others fail with EINTR, sleep returns early. It runs on the
+ * alternate signal stack if the thread has one. */
 
 void weft_branch_mask(void);
 void weft_branch_unmask(void);
@@ -208,7 +216,8 @@ int weft_peer_notify(struct weft_peer *peer, struct weft_notification *n);
  * socket, pipe or terminal (it sets O_ASYNC and its owner); else a thread of the library watches it. Any number of
  * descriptors a notification. WEFT_E_EXIST (watched already), WEFT_E_INVAL, WEFT_E_NOSUP (cannot be watched). */
 static inline int weft_notification_watch(struct weft_notification *n, int fd) { return n->calls->watch(n, fd); }
-/* Ends that, before the descriptor is closed; when it returns nobody posts. WEFT_E_NOENT. */
+/* Ends that, before the descriptor is closed; when it returns nobody posts (a handler that it is called by runs to its
+ * end). Not by a branch's handler. WEFT_E_NOENT. */
 static inline int weft_notification_unwatch(struct weft_notification *n, int fd) { return n->calls->unwatch(n, fd); }
 
 /* ---- The choice ----------------------------------------------------------------------------------------------- */

@@ -72,8 +72,8 @@ void cntr_count_named(struct weft *w, uint32_t id) {
     if (!id) return;
     pthread_mutex_lock(&w->lock);
     struct weft_cntr *c = weft_map_get(&w->cntr_ids, id);
-    bool told = c && atomic_load(&c->notice.to);
     uint64_t value = c ? atomic_fetch_add(&c->value, 1) + 1 : 0;
+    bool told = c && atomic_load(&c->notice.to); /* counts first, as notice_post wants it */
     if (told) cntr_hold(c);
     pthread_mutex_unlock(&w->lock);
     if (!c) fabric_count(COUNT_TARGETS_UNKNOWN, 1);

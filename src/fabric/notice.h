@@ -14,9 +14,10 @@ struct notice {
 /* Another one, or none (NULL): then nobody posts to the former one when this returns. WEFT_E_EXIST. */
 int notice_set(struct notice *n, struct weft_notification *to);
 void notice_post_to(struct notice *n, uint64_t value, int status);
-/* No lock may be held: a handler may run in place. */
+/* After what it tells of has been changed, by a sequentially consistent store: who names a notification and
+ * then looks sees that, or is told. No lock may be held: a handler may run in place. */
 static inline void notice_post(struct notice *n, uint64_t value, int status) {
-    if (atomic_load_explicit(&n->to, memory_order_relaxed)) notice_post_to(n, value, status);
+    if (atomic_load(&n->to)) notice_post_to(n, value, status);
 }
 
 #endif

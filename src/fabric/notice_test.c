@@ -1,5 +1,8 @@
 /* Notifications of operations, counters and peers, over each adapter; by each mechanism at least once. */
 #include "base/error.h"
+#include "base/steps.h"
+#include "fabric/fabric.h"
+
 #include "fabric/fab_pair.h"
 #include "weft/notify.h"
 
@@ -36,6 +39,36 @@ static void cntr__posts_when_it_counts(void **state) {
     weft_cntr_add(target, 1);
     assert_false(weft_notification_ready(&n));
 }
+
+#ifdef HAVE_STEPS
+/* Who names a notification and then looks at the counter sees what has been counted, or is told of it. */
+static struct weft_cntr *counting;
+static uint64_t seen;
+static void name_and_look(void) {
+    weft_cntr_notify(counting, &n);
+    seen = weft_cntr_value(counting);
+}
+static void by_name(void) { cntr_count_named(to->w, 5); }
+static void by_itself(void) { cntr_count(counting, 0); }
+
+static void cntr__is_named_while_it_counts(void **state) {
+    static void (*const ways[])(void) = {by_name, by_itself};
+    counting = fab_cntr(to, 5);
+    for (int i = 0; i < 2; i++) {
+        bool met = true;
+        for (steps_at = 1; met; steps_at += STEPS_STRIDE) {
+            weft_cntr_reset(counting);
+            assert_int_equal(weft_notification_init(&n, NULL, NULL, NULL), 0);
+            steps_start(name_and_look);
+            ways[i]();
+            met = steps_stop();
+            if (met) assert_true(seen == 1 || weft_notification_ready(&n));
+            weft_cntr_notify(counting, NULL);
+        }
+        assert_true(steps_at > 10);
+    }
+}
+#endif
 
 static void done__posts_the_status(void **state) {
     struct weft_notify told = {.completion = {.fn = weft_notification_done, .arg = &n}};
@@ -114,8 +147,16 @@ static void peer__by_each_mechanism_with_a_handler(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {EACH(cntr__posts_when_it_counts), EACH(done__posts_the_status),
-                                       EACH(peer__posts_what_arrives), EACH(peer__posts_its_end),
+#ifdef HAVE_STEPS
+    steps_init();
+#endif
+    const struct CMUnitTest tests[] = {EACH(cntr__posts_when_it_counts),
+                                       EACH(done__posts_the_status),
+#ifdef HAVE_STEPS
+                                       FAB_OVER(cntr__is_named_while_it_counts, self),
+#endif
+                                       EACH(peer__posts_what_arrives),
+                                       EACH(peer__posts_its_end),
                                        EACH(peer__by_each_mechanism_with_a_handler)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -38,24 +38,39 @@ static struct sigaction before;
 
 /* -- running handlers -- */
 
+/* By a system call, since epoll_wait is a point where a thread can be cancelled, and this may be in the
+ * middle of anything that the thread does. */
+static int take_edges(const struct branch *b, struct epoll_event *e) {
+    return (int)syscall(SYS_epoll_pwait, b->edges, e, EDGES, 0, NULL, _NSIG / 8);
+}
+
 static void look_at_edges(struct branch *b) {
     struct epoll_event e[EDGES];
     tiny_lock(&b->watching);
     for (int n = EDGES; b->edges >= 0 && n == EDGES;) {
-        n = epoll_wait(b->edges, e, EDGES, 0);
+        n = take_edges(b, e);
         for (int i = 0; i < n; i++) weft_notification_post(e[i].data.ptr, e[i].events, 0);
     }
     tiny_unlock(&b->watching);
+}
+
+/* A handler may have forked: then the child has no branch, and must not run what is the parent's. */
+static bool is_here(const struct branch *b) { return b == here; }
+
+static void run_all(struct branch *b) {
+    if (__atomic_load_n(&b->edges, __ATOMIC_RELAXED) >= 0) look_at_edges(b);
+    for (struct weft_notifier *to = b->first; to; to = to->next_here)
+        while (is_here(b) && notifier_run_one(to, 0)) continue;
 }
 
 /* On its thread, which is in no masked section. */
 static void run(struct branch *b) {
     do {
         __atomic_store_n(&b->depth, 1, __ATOMIC_SEQ_CST);
-        while (__atomic_exchange_n(&b->pending, 0, __ATOMIC_SEQ_CST)) {
-            if (__atomic_load_n(&b->edges, __ATOMIC_RELAXED) >= 0) look_at_edges(b);
-            for (struct weft_notifier *to = b->first; to; to = to->next_here)
-                while (notifier_run_one(to, 0)) continue;
+        while (is_here(b) && __atomic_exchange_n(&b->pending, 0, __ATOMIC_SEQ_CST)) run_all(b);
+        if (!is_here(b)) {
+            weft_branch_unmask(); /* after_fork_in_child has left the child in this section */
+            return;
         }
         __atomic_exchange_n(&b->depth, 0, __ATOMIC_SEQ_CST);
     } while (__atomic_load_n(&b->pending, __ATOMIC_SEQ_CST));
@@ -86,6 +101,9 @@ void branch_poke(struct branch *b) {
     if (b == here)
         run(b);
     else
+        /* Should the thread have ended since, and another one of the process have its number already, then
+         * that finds nothing to do (on_signal). A signal below the real-time ones is never refused for lack
+         * of room, so what was set pending does come to light. */
         syscall(SYS_tgkill, b->process, b->thread, branch_signal);
 }
 
@@ -107,7 +125,10 @@ void weft_branch_unmask(void) {
         return;
     }
     __atomic_exchange_n(at, 0, __ATOMIC_SEQ_CST);
-    if (__atomic_load_n(&b->pending, __ATOMIC_SEQ_CST)) run(b);
+    if (!__atomic_load_n(&b->pending, __ATOMIC_SEQ_CST)) return;
+    int kept = errno;
+    run(b);
+    errno = kept;
 }
 
 /* -- threads -- */
@@ -125,10 +146,22 @@ static void on_thread_exit(void *arg) {
     drop(b);
 }
 
+/* What was aimed at the parent's thread stays its; the child makes a branch of its own if it wants one. It
+ * stays in the masked sections that it is in. */
+static void after_fork_in_child(void) {
+    struct branch *b = here;
+    if (!b) return;
+    depth_before = b->depth;
+    here = NULL;
+    pthread_setspecific(at_exit_of_thread, NULL);
+}
+
 static void start(void) {
     struct sigaction a = {.sa_sigaction = on_signal, .sa_flags = SA_SIGINFO | SA_RESTART | SA_ONSTACK};
     branch_signal = (int)weft_option_int("notify_signal");
-    if (pthread_key_create(&at_exit_of_thread, on_thread_exit)) start_error = WEFT_E_LIMIT;
+    if (pthread_key_create(&at_exit_of_thread, on_thread_exit) ||
+        pthread_atfork(NULL, NULL, after_fork_in_child))
+        start_error = WEFT_E_LIMIT;
     if (!start_error && sigaction(branch_signal, &a, &before)) start_error = WEFT_E_INVAL;
     if (start_error)
         weft_error("notify", "signal %d cannot carry branches: %s", branch_signal,

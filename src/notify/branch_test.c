@@ -7,6 +7,7 @@
 #include <sched.h>
 #include <signal.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 static struct weft_notifier *to;
@@ -79,6 +80,15 @@ static void mask__holds_back_and_unmask_runs_once(void **state) {
     weft_branch_unmask();
     assert_int_equal(runs, 1);
     assert_int_equal(arrivals, 6);
+}
+
+static void unmask__keeps_errno(void **state) {
+    weft_branch_mask();
+    from_another_thread(post_three, &n);
+    errno = EAGAIN;
+    weft_branch_unmask();
+    assert_int_equal(errno, EAGAIN); /* not the handler's */
+    assert_int_equal(runs, 1);
 }
 
 /* The signal may come although the thread is masked: when it was sent before that. */
@@ -176,6 +186,95 @@ static void post__to_a_thread_that_has_ended(void **state) {
     weft_notifier_destroy(gone);
 }
 
+/* A branch comes in the middle of anything, so it must not be where a cancelled thread ends. */
+static int pipes[2];
+static void *branch_while_cancelled(void *arg) {
+    struct weft_notification *mine = arg;
+    struct weft_notifier *to_me = NULL;
+    make_and_leave(&to_me);
+    if (!to_me || weft_notification_init(mine, to_me, on_arrival, NULL)) return NULL;
+    if (weft_notification_watch(mine, pipes[0])) return NULL;
+    weft_branch_mask();
+    (void)!write(pipes[1], "x", 1);
+    pthread_cancel(pthread_self());
+    weft_branch_unmask();
+    int state;
+    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &state);
+    weft_notification_unwatch(mine, pipes[0]);
+    weft_notification_fini(mine);
+    weft_notifier_destroy(to_me);
+    return arg;
+}
+
+static void branch__is_no_cancellation_point(void **state) {
+    void *out;
+    pthread_t t;
+    assert_int_equal(pipe(pipes), 0);
+    pthread_create(&t, NULL, branch_while_cancelled, &other);
+    pthread_join(t, &out);
+    assert_ptr_equal(out, &other);
+    assert_int_equal(runs, 1);
+    close(pipes[0]);
+    close(pipes[1]);
+}
+
+/* -- fork: the child's exit status is what it found -- */
+
+static int child(int (*fn)(void)) {
+    int status = 0;
+    pid_t pid = fork();
+    if (pid == 0) {
+        alarm(20 * TEST_SLOWDOWN);
+        _exit(fn());
+    }
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_true(WIFEXITED(status));
+    return WEXITSTATUS(status);
+}
+
+static int leave_the_section(void) {
+    weft_branch_unmask();
+    return runs;
+}
+
+static void fork__in_a_masked_section_leaves_the_arrivals_to_the_parent(void **state) {
+    weft_branch_mask();
+    from_another_thread(post_three, &n);
+    assert_int_equal(child(leave_the_section), 0);
+    weft_branch_unmask();
+    assert_int_equal(runs, 1);
+}
+
+static int have_its_own_branch(void) {
+    struct weft_notifier *own = NULL;
+    int before = runs;
+    make_and_leave(&own);
+    if (!own || own->branch == to->branch || weft_notification_init(&other, own, on_arrival, NULL)) return 2;
+    from_another_thread(post_three, &other);
+    while (runs == before) sched_yield();
+    return ran_on == gettid() ? 0 : 3;
+}
+
+static void fork__the_child_can_have_branches(void **state) {
+    assert_int_equal(child(have_its_own_branch), 0);
+}
+
+static void fork_in_handler(const struct weft_arrived *a) {
+    weft_notification_post(&n, 0, 0); /* the parent's to handle */
+    if (fork() == 0) runs = -1;
+}
+
+static void fork__in_a_handler_leaves_the_rest_to_the_parent(void **state) {
+    int status = 0;
+    assert_int_equal(weft_notification_init(&other, to, fork_in_handler, NULL), 0);
+    weft_notification_post(&other, 0, 0);
+    if (runs < 0) _exit(runs == -1 ? have_its_own_branch() : 4);
+    assert_int_equal(runs, 1);
+    assert_true(wait(&status) > 0);
+    assert_int_equal(status, 0);
+    weft_notification_fini(&other);
+}
+
 static void on_urgent(int number) { urgent++; }
 
 static void signal__the_handler_from_before_is_called_too(void **state) {
@@ -189,6 +288,12 @@ int main(void) {
         cmocka_unit_test_setup_teardown(post__branches_into_the_computing_thread, setup, teardown),
         cmocka_unit_test_setup_teardown(post__by_the_thread_itself_runs_at_once, setup, teardown),
         cmocka_unit_test_setup_teardown(mask__holds_back_and_unmask_runs_once, setup, teardown),
+        cmocka_unit_test_setup_teardown(unmask__keeps_errno, setup, teardown),
+        cmocka_unit_test_setup_teardown(branch__is_no_cancellation_point, setup, teardown),
+        cmocka_unit_test_setup_teardown(fork__in_a_masked_section_leaves_the_arrivals_to_the_parent, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(fork__the_child_can_have_branches, setup, teardown),
+        cmocka_unit_test_setup_teardown(fork__in_a_handler_leaves_the_rest_to_the_parent, setup, teardown),
         cmocka_unit_test_setup_teardown(mask__holds_back_a_signal_that_was_under_way, setup, teardown),
         cmocka_unit_test_setup_teardown(unmask__alone_does_no_harm, setup, teardown),
         cmocka_unit_test_setup_teardown(signal__without_a_post_runs_nothing, setup, teardown),

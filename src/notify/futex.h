@@ -3,6 +3,7 @@
 #define WEFT_NOTIFY_FUTEX_H
 #include "base/clock.h"
 
+#include <errno.h>
 #include <linux/futex.h>
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -18,8 +19,11 @@ static inline void futex_wait(const uint32_t *word, uint32_t seen, uint64_t dead
             NULL, FUTEX_BITSET_MATCH_ANY);
 }
 
+/* The word may be gone by now, which is harmless. errno is kept. */
 static inline void futex_wake(const uint32_t *word, int threads) {
+    int kept = errno;
     syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, threads, NULL, NULL, 0);
+    errno = kept;
 }
 
 /* Free, held, held and somebody sleeps. Held for some instructions; a handler that takes one must not be able

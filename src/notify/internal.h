@@ -16,6 +16,10 @@
  * Nothing is lost between a look and a sleep: the sleeper counts itself in the same word before it looks for
  * the last time, and the futex compares the count again.
  *
+ * With a notifier the arrival is counted and marked as queued by one exchange: were it two, another poster
+ * could queue it, and its receiver end the notification, before this one is through. For the same reason a
+ * notifier counts the posters that are inside of it, and its end waits for them.
+ *
  * The queue is a stack that anybody may push to without a lock, and behind it a list in order of arrival,
  * under the notifier's lock, for those who take. A notification leaves the queue and is taken under that
  * lock, so weft_notification_fini knows when nobody can have it any more.
@@ -57,8 +61,6 @@ static inline void word_tell(const uint64_t *word, uint64_t before) {
 uint64_t deadline_in(uint64_t timeout_ns);
 
 /* -- notification.c -- */
-/* Counts an arrival; the word from before. */
-uint64_t notification_count(struct weft_notification *n, uint64_t value, int status);
 extern const struct weft_notification_calls notification_calls_lock, notification_calls_queue,
     notification_calls_refuse;
 
@@ -78,6 +80,9 @@ struct weft_notifier {
     uint64_t word;                                   /* lock release: how often something was queued */
     uint32_t rung;                                   /* descriptor: it is readable, or about to be */
 
+    _Alignas(64)
+        uint32_t posters; /* that may still look at this, and the flag below; who spins reads other lines */
+
     _Alignas(64) struct tiny_lock lock; /* of those who take; branches are masked with it */
     struct weft_notification *ready, **ready_end;
     uint32_t ended; /* handlers; who waits for one sleeps on it */
@@ -88,8 +93,21 @@ struct weft_notifier {
 
 #define RUNNING_ELSEWHERE WEFT_POOL_THREADS_MAX
 
-/* Puts it into the queue if it is not there. True: it was not; somebody has to be told. */
-bool notifier_queue(struct weft_notification *n);
+#define POSTERS_AWAITED (1u << 31) /* somebody sleeps until there is none */
+
+/* Who posts puts the notification between these two into the queue and tells somebody: after the first its
+ * receiver may take it and end everything. Leaving is the last that a poster does to the notifier. */
+static inline void notifier_enter(struct weft_notifier *to) {
+    __atomic_fetch_add(&to->posters, 1, __ATOMIC_RELAXED); /* ordered by the queue */
+}
+static inline void notifier_leave(struct weft_notifier *to) {
+    if (__atomic_fetch_sub(&to->posters, 1, __ATOMIC_RELEASE) == (POSTERS_AWAITED | 1))
+        futex_wake(&to->posters, INT32_MAX);
+}
+/* What its poster has marked as queued. */
+void notifier_queue(struct weft_notifier *to, struct weft_notification *n);
+/* Descriptor: makes it readable, if it is not. */
+void descriptor_ring(struct weft_notifier *to);
 /* The oldest of the queue that has arrivals: takes them, and marks it as running by `who` if that is not
  * negative. */
 bool notifier_pop(struct weft_notifier *to, struct weft_arrived *out, int who);

@@ -5,51 +5,67 @@
 
 #define LINE 64
 
-uint64_t notification_count(struct weft_notification *n, uint64_t value, int status) {
+static void note(struct weft_notification *n, uint64_t value, int status) {
     int none = 0;
     __atomic_store_n(&n->value, value, __ATOMIC_RELAXED);
     if (status)
         __atomic_compare_exchange_n(&n->status, &none, status, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED);
-    return __atomic_fetch_add(&n->word, WORD_ARRIVAL, __ATOMIC_SEQ_CST);
 }
 
+/* The addition releases what has been noted, and is the last that is done to the notification: who takes the
+ * arrival may end it at once. */
 static int post_lock(struct weft_notification *n, uint64_t value, int status) {
-    word_tell(&n->word, notification_count(n, value, status));
+    note(n, value, status);
+    word_tell(&n->word, __atomic_fetch_add(&n->word, WORD_ARRIVAL, __ATOMIC_SEQ_CST));
     return 0;
 }
 
-static int ring(struct weft_notifier *to) {
-    int kept = errno;
+/* Counts an arrival and marks it as queued, in one: an arrival that was counted first could be told by
+ * another poster's queueing, and the notification be gone before this one looks at it again. True: it was not
+ * queued; it cannot be taken until the caller has put it into the queue. */
+static bool count_queued(struct weft_notification *n, uint64_t value, int status) {
+    note(n, value, status);
+    uint64_t before = __atomic_load_n(&n->word, __ATOMIC_RELAXED);
+    while (!__atomic_compare_exchange_n(&n->word, &before, (before + WORD_ARRIVAL) | WORD_QUEUED, true,
+                                        __ATOMIC_SEQ_CST, __ATOMIC_RELAXED))
+        continue;
+    return !(before & WORD_QUEUED);
+}
+
+static void ring(struct weft_notifier *to) {
     switch (to->mechanism) {
     case WEFT_LOCK_RELEASE:
         word_tell(&to->word, __atomic_fetch_add(&to->word, WORD_ARRIVAL, __ATOMIC_SEQ_CST));
         break;
     case WEFT_BRANCH: branch_poke(to->branch); break;
-    case WEFT_DESCRIPTOR:
-        if (!__atomic_exchange_n(&to->rung, 1, __ATOMIC_SEQ_CST))
-            (void)!write(to->fd, &(uint64_t){1}, sizeof(uint64_t));
-        break;
+    case WEFT_DESCRIPTOR: descriptor_ring(to); break;
     default: pool_ring(to);
     }
-    errno = kept;
-    return 0;
 }
 
 static int post_queue(struct weft_notification *n, uint64_t value, int status) {
     struct weft_notifier *to = n->to;
-    uint64_t before = notification_count(n, value, status);
-    return before & WORD_QUEUED || !notifier_queue(n) ? 0 : ring(to);
+    if (!count_queued(n, value, status)) return 0;
+    int kept = errno;
+    notifier_enter(to);
+    notifier_queue(to, n);
+    ring(to);
+    notifier_leave(to);
+    errno = kept;
+    return 0;
 }
 
 /* A thread is claimed before anything is counted, since what has been counted may have been taken already. */
 static int post_refuse(struct weft_notification *n, uint64_t value, int status) {
     struct weft_notifier *to = n->to;
+    notifier_enter(to);
     int worker = pool_claim(to->pool);
-    if (worker < 0) return WEFT_E_AGAIN;
-    notification_count(n, value, status);
-    notifier_queue(n);
-    pool_start(to->pool, worker);
-    return 0;
+    if (worker >= 0) {
+        if (count_queued(n, value, status)) notifier_queue(to, n);
+        pool_start(to->pool, worker);
+    }
+    notifier_leave(to);
+    return worker < 0 ? WEFT_E_AGAIN : 0;
 }
 
 const struct weft_notification_calls notification_calls_lock = {post_lock, watch_fd, unwatch_fd};

@@ -8,13 +8,10 @@
 
 /* -- the queue -- */
 
-bool notifier_queue(struct weft_notification *n) {
-    struct weft_notifier *to = n->to;
-    if (__atomic_fetch_or(&n->word, WORD_QUEUED, __ATOMIC_SEQ_CST) & WORD_QUEUED) return false;
+void notifier_queue(struct weft_notifier *to, struct weft_notification *n) {
     struct weft_notification *top = __atomic_load_n(&to->incoming, __ATOMIC_RELAXED);
     do __atomic_store_n(&n->next, top, __ATOMIC_RELAXED);
     while (!__atomic_compare_exchange_n(&to->incoming, &top, n, true, __ATOMIC_SEQ_CST, __ATOMIC_RELAXED));
-    return true;
 }
 
 /* With the lock: what has come goes behind the rest, the oldest first. */
@@ -156,8 +153,18 @@ int weft_notifier_create(struct weft_notifier **out, const struct weft_notifier_
     return rc;
 }
 
+/* Their arrivals have been told, but they may still be on their way out. */
+static void await_posters(struct weft_notifier *to) {
+    uint32_t now = __atomic_or_fetch(&to->posters, POSTERS_AWAITED, __ATOMIC_ACQUIRE);
+    while (now != POSTERS_AWAITED) {
+        futex_wait(&to->posters, now, WEFT_TIME_NEVER);
+        now = __atomic_load_n(&to->posters, __ATOMIC_ACQUIRE);
+    }
+}
+
 void weft_notifier_destroy(struct weft_notifier *to) {
     if (!to) return;
+    await_posters(to);
     if (to->branch) branch_detach(to);
     if (to->pool) pool_destroy(to->pool);
     if (to->fd >= 0) close(to->fd);
@@ -172,15 +179,33 @@ static bool is_taken_from(const struct weft_notifier *to) {
     return to->mechanism == WEFT_LOCK_RELEASE || to->mechanism == WEFT_DESCRIPTOR;
 }
 
-/* The descriptor is silenced before the last look, so that what comes after that rings again. */
+/* Who posts sets `rung`, and writes if it was not set; who silences reads, and clears it if there was
+ * something to read. So the two take turns: what is readable has been rung, and the eventfd never holds more
+ * than one. By system calls, since read and write are points where a thread can be cancelled: then it would
+ * stay rung and silent. */
+void descriptor_ring(struct weft_notifier *to) {
+    uint64_t one = 1;
+    if (!__atomic_exchange_n(&to->rung, 1, __ATOMIC_SEQ_CST)) syscall(SYS_write, to->fd, &one, sizeof one);
+}
+
+/* False: it was silent, or somebody is about to ring it or has just silenced it. */
+static bool silence(struct weft_notifier *to) {
+    uint64_t rings;
+    if (!__atomic_load_n(&to->rung, __ATOMIC_SEQ_CST)) return false;
+    if (syscall(SYS_read, to->fd, &rings, sizeof rings) != sizeof rings) return false;
+    __atomic_store_n(&to->rung, 0, __ATOMIC_SEQ_CST);
+    return true;
+}
+
+/* The descriptor is silenced before the last look, so that what is queued after that rings again; and what
+ * that look finds may not be all. */
 int weft_notifier_take(struct weft_notifier *to, struct weft_arrived *out) {
     if (!is_taken_from(to)) return 0;
     if (notifier_pop(to, out, -1)) return 1;
-    if (to->mechanism == WEFT_LOCK_RELEASE || !__atomic_load_n(&to->rung, __ATOMIC_SEQ_CST)) return 0;
-    uint64_t rings;
-    __atomic_store_n(&to->rung, 0, __ATOMIC_SEQ_CST);
-    (void)!read(to->fd, &rings, sizeof rings);
-    return notifier_pop(to, out, -1);
+    if (to->mechanism == WEFT_LOCK_RELEASE || !silence(to)) return 0;
+    if (!notifier_pop(to, out, -1)) return 0;
+    descriptor_ring(to);
+    return 1;
 }
 
 static int wait_readable(struct weft_notifier *to, uint64_t deadline_ns) {

@@ -5,12 +5,29 @@
 #include <poll.h>
 #include <pthread.h>
 #include <sched.h>
+#include <stdarg.h>
+#include <sys/eventfd.h>
 
 #define COUNT 4
 
 static struct weft_notifier *to;
 static struct weft_notification n[COUNT];
 static struct weft_arrived a;
+
+/* The notifier's system calls come by here: so many arrivals come just before it reads its eventfd. */
+long __real_syscall(long number, ...);
+long __wrap_syscall(long number, ...);
+static int posts_in_read;
+long __wrap_syscall(long number, ...) {
+    long arg[6] = {0};
+    va_list args;
+    va_start(args, number);
+    for (int i = 0; i < (number == SYS_futex ? 6 : 3); i++) arg[i] = va_arg(args, long);
+    va_end(args);
+    if (number == SYS_read)
+        for (; posts_in_read; posts_in_read--) weft_notification_post(&n[posts_in_read], 0, 0);
+    return __real_syscall(number, arg[0], arg[1], arg[2], arg[3], arg[4], arg[5]);
+}
 
 static void make(enum weft_mechanism m) {
     struct weft_notifier_config cfg;
@@ -81,6 +98,79 @@ static void descriptor__is_readable_until_all_is_taken(void **state) {
     weft_notification_post(&n[2], 0, 0);
     assert_true(readable());
     end();
+}
+
+/* Who posts was held up between saying that it rings and ringing; meanwhile all was taken. */
+static void descriptor__is_silent_after_a_late_ring(void **state) {
+    make(WEFT_DESCRIPTOR);
+    to->rung = 1;
+    assert_int_equal(weft_notifier_take(to, &a), 0);
+    eventfd_write(to->fd, 1);
+    assert_int_equal(weft_notifier_take(to, &a), 0);
+    assert_false(readable());
+    assert_int_equal(weft_notifier_wait(to, 1000, &a), WEFT_E_TIMEDOUT);
+    weft_notification_post(&n[1], 0, 0);
+    assert_true(readable());
+    end();
+}
+
+/* Who takes was held up between the last look but one and silencing; two came meanwhile. */
+static void descriptor__stays_readable_if_silenced_late(void **state) {
+    make(WEFT_DESCRIPTOR);
+    posts_in_read = 2;
+    weft_notification_post(&n[0], 0, 0);
+    assert_int_equal(weft_notifier_take(to, &a), 1);
+    assert_int_equal(weft_notifier_take(to, &a), 1);
+    assert_int_equal(posts_in_read, 0);
+    assert_true(readable());
+    assert_int_equal(weft_notifier_take(to, &a), 1);
+    assert_int_equal(weft_notifier_take(to, &a), 0);
+    assert_false(readable());
+    end();
+}
+
+/* A thread that has been cancelled ends where it may be: not in between. */
+static void *post_cancelled(void *arg) {
+    pthread_cancel(pthread_self());
+    weft_notification_post(arg, 0, 0);
+    int state;
+    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &state);
+    return arg;
+}
+
+static void post__is_no_cancellation_point(void **state) {
+    pthread_t t;
+    void *out;
+    make(WEFT_DESCRIPTOR);
+    pthread_create(&t, NULL, post_cancelled, &n[0]);
+    pthread_join(t, &out);
+    assert_ptr_equal(out, &n[0]);
+    assert_true(readable());
+    end();
+}
+
+/* What was posted is told before its poster has left: the notifier's end waits for that. */
+static uint32_t destroyed;
+static void *destroy(void *arg) {
+    weft_notifier_destroy(to);
+    __atomic_store_n(&destroyed, 1, __ATOMIC_SEQ_CST);
+    return NULL;
+}
+
+static void destroy__waits_for_posters(void **state) {
+    pthread_t t;
+    make(WEFT_LOCK_RELEASE);
+    for (int i = 0; i < COUNT; i++) weft_notification_fini(&n[i]);
+    notifier_enter(to);
+    notifier_enter(to);
+    pthread_create(&t, NULL, destroy, NULL);
+    while (!(__atomic_load_n(&to->posters, __ATOMIC_SEQ_CST) & POSTERS_AWAITED)) sched_yield();
+    notifier_leave(to);
+    for (int i = 0; i < 10; i++) sched_yield();
+    assert_int_equal(__atomic_load_n(&destroyed, __ATOMIC_SEQ_CST), 0);
+    notifier_leave(to);
+    pthread_join(t, NULL);
+    assert_int_equal(destroyed, 1);
 }
 
 static void *wait_all(void *arg) {
@@ -180,6 +270,10 @@ int main(void) {
         cmocka_unit_test(take__in_the_order_of_queueing),
         cmocka_unit_test(take__what_comes_between),
         cmocka_unit_test(descriptor__is_readable_until_all_is_taken),
+        cmocka_unit_test(descriptor__is_silent_after_a_late_ring),
+        cmocka_unit_test(descriptor__stays_readable_if_silenced_late),
+        cmocka_unit_test(post__is_no_cancellation_point),
+        cmocka_unit_test(destroy__waits_for_posters),
         cmocka_unit_test(wait__sleeps_and_is_woken),
         cmocka_unit_test(take__the_last_of_a_burst),
         cmocka_unit_test(fini__forgets_what_is_queued),

@@ -97,8 +97,11 @@ static int add_thread(struct pool *p) {
     struct worker *w = &p->worker[index];
     w->pool = p;
     if (!weft_thread_start(&w->thread, work, w)) return 0;
-    /* No later index has been given meanwhile, or there is a gap: then the pool just stays smaller. */
+    /* The index is given back, for when there are threads again; if a later one has been given meanwhile, the
+     * pool just stays smaller. */
     w->pool = NULL;
+    uint32_t given = index + 1;
+    __atomic_compare_exchange_n(&p->threads, &given, index, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED);
     return WEFT_E_LIMIT;
 }
 

@@ -126,6 +126,41 @@ static void grow__makes_threads_up_to_the_limit(void **state) {
     end();
 }
 
+/* No thread is to be had for a while: what comes then waits for one, and later the pool grows all the same.
+ */
+int __real_weft_thread_start(pthread_t *thread, void *(*fn)(void *arg), void *arg);
+int __wrap_weft_thread_start(pthread_t *thread, void *(*fn)(void *arg), void *arg);
+static unsigned refusals;
+int __wrap_weft_thread_start(pthread_t *thread, void *(*fn)(void *arg), void *arg) {
+    if (!refusals) return __real_weft_thread_start(thread, fn, arg);
+    refusals--;
+    return WEFT_E_LIMIT;
+}
+
+static void grow__again_when_there_are_threads(void **state) {
+    make(1, 3, WEFT_POOL_GROW, stay);
+    weft_notification_post(&n[0], 0, 0);
+    until(&told, 1);
+    refusals = 4;
+    for (int i = 1; i <= 4; i++) assert_int_equal(weft_notification_post(&n[i], 0, 0), 0);
+    assert_int_equal(refusals, 0);
+    weft_notification_post(&n[5], 0, 0);
+    until(&told, 2);
+    assert_int_equal(now(&started), 2);
+    __atomic_store_n(&open_gate, 1, __ATOMIC_SEQ_CST);
+    until(&told, 6);
+    end();
+}
+
+static void create__fails_without_threads(void **state) {
+    struct weft_notifier_config cfg;
+    weft_notifier_config_init(&cfg);
+    cfg.mechanism = WEFT_THREAD_DISPATCH;
+    refusals = 1;
+    assert_int_equal(weft_notifier_create(&to, &cfg), WEFT_E_LIMIT);
+    assert_int_equal(refusals, 0);
+}
+
 static void fini__waits_for_the_handler(void **state) {
     make(1, 0, WEFT_POOL_QUEUE, count);
     for (uint32_t i = 1; i < 200; i++) {
@@ -146,6 +181,8 @@ int main(void) {
         cmocka_unit_test(refuse__counts_nothing),
         cmocka_unit_test(run__is_by_the_poster),
         cmocka_unit_test(grow__makes_threads_up_to_the_limit),
+        cmocka_unit_test(grow__again_when_there_are_threads),
+        cmocka_unit_test(create__fails_without_threads),
         cmocka_unit_test(fini__waits_for_the_handler),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -29,8 +29,10 @@ WEFT_OPTIONS(
      .type = WEFT_OPTION_INT,
      .value = "23",
      .min = 1,
-     .max = 64,
-     .help = "The signal that carries asynchronous branches; 23 is SIGURG."})
+     .max = 31,
+     .help =
+         "The signal that carries asynchronous branches; 23 is SIGURG. Not a real-time signal: those queue "
+         "up, and cannot be sent when too many have."})
 
 /* -- what the CPU has -- */
 

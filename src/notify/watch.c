@@ -15,14 +15,15 @@ struct watched {
     struct weft_notification *n;
     int fd;
     uint64_t id;
-    bool posting;
 };
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t posted = PTHREAD_COND_INITIALIZER;
 static struct weft_list all = {&all, &all};
+static const struct watched *posting; /* by the watching thread */
 static uint64_t last_id;
 static int epoll = -1;
+static pthread_t watcher;
 
 static struct watched *by_id(uint64_t id) {
     weft_list_for_each_safe(it, &all) {
@@ -45,11 +46,11 @@ static void tell(const struct epoll_event *e) {
     pthread_mutex_lock(&lock);
     struct watched *w = by_id(e->data.u64);
     if (w) {
-        w->posting = true;
+        posting = w;
         pthread_mutex_unlock(&lock);
         weft_notification_post(w->n, e->events, 0);
         pthread_mutex_lock(&lock);
-        w->posting = false;
+        posting = NULL;
         pthread_cond_broadcast(&posted);
     }
     pthread_mutex_unlock(&lock);
@@ -61,15 +62,26 @@ static void *watch(void *arg) {
     return NULL;
 }
 
+/* The child has no thread that watches, and must not add to what the parent's does. */
+static void after_fork_in_child(void) {
+    lock = (pthread_mutex_t)PTHREAD_MUTEX_INITIALIZER;
+    weft_list_init(&all);
+    posting = NULL;
+    if (epoll >= 0) close(epoll);
+    epoll = -1;
+}
+
 /* With the lock. */
 static int start(void) {
-    pthread_t thread;
+    static bool forks_are_watched;
     if (epoll >= 0) return 0;
+    if (!forks_are_watched && pthread_atfork(NULL, NULL, after_fork_in_child)) return WEFT_E_NOMEM;
+    forks_are_watched = true;
     epoll = epoll_create1(EPOLL_CLOEXEC);
     if (epoll < 0) return weft_error_from_errno(errno);
-    int rc = weft_thread_start(&thread, watch, NULL);
+    int rc = weft_thread_start(&watcher, watch, NULL);
     if (rc == 0) {
-        pthread_detach(thread);
+        pthread_detach(watcher);
         return 0;
     }
     close(epoll);
@@ -108,7 +120,8 @@ int unwatch_fd(struct weft_notification *n, int fd) {
     if (w) {
         epoll_ctl(epoll, EPOLL_CTL_DEL, fd, NULL);
         weft_list_remove(&w->node);
-        while (w->posting) pthread_cond_wait(&posted, &lock);
+        /* Not for itself: a handler that runs in place may end what it has been told of. */
+        while (posting == w && !pthread_equal(pthread_self(), watcher)) pthread_cond_wait(&posted, &lock);
         free(w);
     }
     pthread_mutex_unlock(&lock);

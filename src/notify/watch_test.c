@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <sched.h>
 #include <sys/eventfd.h>
+#include <sys/wait.h>
 
 static struct weft_notification n, other;
 static struct weft_arrived a;
@@ -79,11 +80,68 @@ static void watch__for_a_branch_what_cannot_signal(void **state) {
     close(fd);
 }
 
+/* The pool's only thread is busy, so the handler runs on the thread that watches. */
+static volatile int gate, held, ended = 1;
+static int watched_fd;
+static void end_itself(const struct weft_arrived *arrived) {
+    if (arrived->from == &other) {
+        held = 1;
+        while (!gate) sched_yield();
+    } else
+        ended = weft_notification_unwatch(&n, watched_fd);
+}
+
+static void unwatch__by_a_handler_that_runs_in_place(void **state) {
+    struct weft_notifier_config cfg;
+    struct weft_notifier *to;
+    watched_fd = eventfd(0, 0);
+    weft_notifier_config_init(&cfg);
+    cfg.mechanism = WEFT_THREAD_DISPATCH;
+    cfg.policy = WEFT_POOL_RUN;
+    assert_int_equal(weft_notifier_create(&to, &cfg), 0);
+    assert_int_equal(weft_notification_init(&n, to, end_itself, NULL), 0);
+    assert_int_equal(weft_notification_init(&other, to, end_itself, NULL), 0);
+    assert_int_equal(weft_notification_watch(&n, watched_fd), 0);
+    weft_notification_post(&other, 0, 0);
+    while (!held) sched_yield();
+    eventfd_write(watched_fd, 1);
+    while (ended) sched_yield();
+    gate = 1;
+    weft_notification_fini(&other);
+    weft_notification_fini(&n);
+    weft_notifier_destroy(to);
+    close(watched_fd);
+}
+
+/* The parent's thread is not the child's, and the parent is not told of what the child watches. */
+static int watch_in_child(void) {
+    int fd = eventfd(1, 0);
+    alarm(20 * TEST_SLOWDOWN);
+    if (fd < 0 || weft_notification_init(&other, NULL, NULL, NULL) || weft_notification_watch(&other, fd))
+        return 1;
+    return weft_notification_wait(&other, WEFT_FOREVER, &a) ? 2 : 0;
+}
+
+static void fork__the_child_can_watch(void **state) {
+    int fd = eventfd(0, 0), status = 0;
+    assert_int_equal(weft_notification_watch(&n, fd), 0);
+    pid_t pid = fork();
+    if (pid == 0) _exit(watch_in_child());
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_int_equal(status, 0);
+    eventfd_write(fd, 1);
+    assert_int_equal(weft_notification_wait(&n, WEFT_FOREVER, &a), 0);
+    assert_int_equal(weft_notification_unwatch(&n, fd), 0);
+    close(fd);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(watch__tells_each_time_that_something_comes, setup),
         cmocka_unit_test_setup(watch__any_number_of_descriptors, setup),
         cmocka_unit_test_setup(watch__refuses_what_cannot_be_watched, setup),
+        cmocka_unit_test(unwatch__by_a_handler_that_runs_in_place),
+        cmocka_unit_test_setup(fork__the_child_can_watch, setup),
         cmocka_unit_test(watch__for_a_branch_what_cannot_signal),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
