@@ -45,7 +45,7 @@ for adapter in shm udp; do
     bench small-under-bulk --adapter $adapter --bulk 1M --count 20 --rounds 2 --time 0.5 --state all --json;   lines 1
     says "^{\"bench\":\"small-under-bulk\",\"adapter\":\"$adapter\",\"size_B\":64,\"bulk_B\":1048576,"
     for field in idle_median_us idle_p99_us busy_median_us busy_p99_us bulk_GBps; do says "\"$field\":$number,"; done
-    says '"idle_count":40,"busy_count":[1-9]'
+    says '"idle_count":[1-9][0-9]*,"busy_count":[1-9]' # as many as the time allows
 done
 for kind in put get; do
     for adapter in shm udp; do
