@@ -65,6 +65,7 @@ static const void *next_block(const struct weft_board_view *v, uint64_t *at, enu
 }
 
 const char *weft_board_program(const struct weft_board_view *v) { return v->program; }
+pid_t weft_board_pid(const struct weft_board_view *v) { return (pid_t)v->b->pid; }
 uint64_t weft_board_start_ns(const struct weft_board_view *v) { return v->b->start_ns; }
 unsigned weft_board_refused(const struct weft_board_view *v) { return atomic_load(&v->b->refused); }
 
@@ -125,6 +126,17 @@ void weft_board_events(const struct weft_board_view *v, weft_board_event_fn *fn,
         visit_ring(r, fn, ctx);
 }
 
+/* Of a process that has ended: nothing changes meanwhile. */
+void weft_board_records(const struct weft_board_view *v, weft_board_record_fn *fn, void *ctx) {
+    uint64_t at = sizeof *v->b;
+    uint32_t bytes;
+    for (const struct weft_board_block *b; (b = block_at(v, at, &bytes));) {
+        at += bytes;
+        if (atomic_load_explicit(&b->kind, memory_order_relaxed) != WEFT_BOARD_RECORD) continue;
+        if (bytes - sizeof *b >= sizeof(struct weft_record)) fn(ctx, (const struct weft_record *)b->data);
+    }
+}
+
 /* -- finding them -- */
 
 static bool is_board(int dir, const char *name) {
@@ -152,6 +164,40 @@ static int show(int fd, weft_board_fn *fn, void *ctx) {
     }
     munmap((void *)(uintptr_t)v.b, WEFT_BOARD_BYTES);
     return shown;
+}
+
+/* The used part of a file that may be of any length; what it lacks is zero. */
+static bool copy_file(int fd, void *to) {
+    struct weft_board *b = to;
+    if (pread(fd, b, sizeof *b, 0) != (ssize_t)sizeof *b) return false;
+    uint64_t used = atomic_load(&b->used), at = sizeof *b;
+    if (used > WEFT_BOARD_BYTES) used = WEFT_BOARD_BYTES;
+    while (at < used) {
+        ssize_t n = pread(fd, (char *)to + at, used - at, (off_t)at);
+        if (n <= 0) return false;
+        at += (uint64_t)n;
+    }
+    return true;
+}
+
+int weft_board_visit_file(const char *path, weft_board_fn *fn, void *ctx) {
+    struct weft_board_view v;
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK), rc = WEFT_E_INVAL;
+    if (fd < 0) return weft_error_from_errno(errno);
+    void *copy = mmap(NULL, WEFT_BOARD_BYTES, PROT_READ | PROT_WRITE,
+                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (copy == MAP_FAILED) rc = WEFT_E_NOMEM;
+    v.b = copy;
+    if (copy != MAP_FAILED && copy_file(fd, copy) &&
+        memcmp(v.b->magic, WEFT_BOARD_MAGIC, sizeof v.b->magic) == 0)
+        rc = v.b->version == WEFT_BOARD_VERSION ? WEFT_OK : WEFT_E_VERSION;
+    if (rc == WEFT_OK) {
+        copy_text(v.program, v.b->program, sizeof v.program);
+        fn(ctx, &v);
+    }
+    if (copy != MAP_FAILED) munmap(copy, WEFT_BOARD_BYTES);
+    close(fd);
+    return rc;
 }
 
 /* Killed, but nobody has asked for its status yet: it has no descriptors any more. */
