@@ -17,9 +17,9 @@ enum weft_record_what { WEFT_RECORD_MESSAGE, WEFT_RECORD_PUT, WEFT_RECORD_GET, W
 
 struct weft_record {
     struct weft_record_id self, peer;
-    _Atomic uint64_t claimed;       /* 1: in use; 0 also after a fork */
-    _Atomic uint64_t cpu_ns;        /* of the process, at its end; 0: it was killed. Of the entry about itself */
-    _Atomic uint64_t end_ns;        /* weft_now_ns then */
+    _Atomic uint64_t claimed; /* 1: in use; 0 also after a fork */
+    _Atomic uint64_t cpu_ns;  /* of the process, at its end; 0: it was killed. Of the entry about itself */
+    _Atomic uint64_t end_ns;  /* weft_now_ns then */
     struct {
         _Atomic uint64_t count, bytes; /* a get's bytes come from the peer */
     } did[WEFT_RECORD_WHATS];

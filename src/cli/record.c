@@ -257,8 +257,9 @@ static int write_model(struct recording *r, const char *path) {
     if (rc) fprintf(stderr, "weft: cannot write %s: %s\n", path, weft_error_text(rc));
     if (!rc) fprintf(stderr, "%s: %zu processes, %u flows\n", path, r->count, flows(r->model));
     if (!rc && !r->count)
-        fprintf(stderr, "weft: no process of this host used weft; was it linked with it, or started by another "
-                        "that cleans the environment?\n");
+        fprintf(stderr,
+                "weft: no process of this host used weft; was it linked with it, or started by another "
+                "that cleans the environment?\n");
     return rc;
 }
 
@@ -268,7 +269,8 @@ bool record_write(const char *dir, const char *path) {
     if (rc == 0 && read_boards(&r, dir))
         rc = write_model(&r, path);
     else
-        fprintf(stderr, "weft: cannot read what was recorded: %s\n", rc ? weft_error_text(rc) : strerror(errno));
+        fprintf(stderr, "weft: cannot read what was recorded: %s\n",
+                rc ? weft_error_text(rc) : strerror(errno));
     if (r.model) weft_model_destroy(r.model);
     free(r.process);
     free(r.peer);
