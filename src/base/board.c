@@ -103,6 +103,7 @@ static void after_fork_in_child(void) {
     struct weft_board *own = mmap(NULL, WEFT_BOARD_BYTES, PROT_READ | PROT_WRITE, flags, board_fd, 0);
     if (own != MAP_FAILED) {
         memcpy(own, shared, used < WEFT_BOARD_BYTES ? used : WEFT_BOARD_BYTES);
+        atomic_store(&own->used, used); /* the parent goes on meanwhile: its newer blocks are not copied */
         forget_records(own, used);
         own->pid = (uint32_t)getpid();
         own->start_ns = weft_now_ns();

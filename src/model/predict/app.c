@@ -42,79 +42,6 @@ static size_t part_of(const struct weft_app *app, weft_model_ref task) {
     return i;
 }
 
-/* --- Blocks that several units share --- */
-
-#define UNITS_MAX WEFT_MAKESPAN_DEVICES_MAX
-
-struct sharing {
-    struct weft_block_device device[UNITS_MAX];
-    weft_model_ref unit[UNITS_MAX], host[WEFT_MAKESPAN_NODES_MAX];
-    double nic_Bps[WEFT_MAKESPAN_NODES_MAX];
-    struct weft_block_cluster cluster;
-};
-
-static uint32_t units_of(const struct weft_model *m, weft_model_ref task) {
-    uint32_t n = 0;
-    while (n < UNITS_MAX && weft_app_related(m, WEFT_MODEL_RUNS, task, n) != WEFT_MODEL_NONE) n++;
-    return n;
-}
-
-/* The number of a unit's host, the first unit's being 0; -1: what is missing was told. */
-static int node_of(struct app_basis *b, struct sharing *s, weft_model_ref unit) {
-    weft_model_ref host = weft_app_host(b->m, unit);
-    int n = 0;
-    struct app_path path;
-    while (n < s->cluster.nodes && s->host[n] != host) n++;
-    if (n < s->cluster.nodes) return n;
-    if (n == WEFT_MAKESPAN_NODES_MAX) return -1;
-    s->host[n] = host;
-    s->nic_Bps[n] = INFINITY;
-    s->cluster.nodes++;
-    if (n == 0) return n;
-    if (!app_path(b, s->unit[0], unit, 1 << 20, "blocks", &path)) return -1;
-    s->nic_Bps[n] = weft_logp_rate_Bps(&path.logp, 1 << 20);
-    return n;
-}
-
-/* False: something is missing. */
-static bool share_blocks(struct app_basis *b, weft_model_ref task, uint32_t units, double blocks,
-                         struct sharing *s) {
-    size_t lacked = b->missing_count;
-    double fastest = 0;
-    s->cluster = (struct weft_block_cluster){.device = s->device, .nic_Bps = s->nic_Bps};
-    for (uint32_t i = 0; i < units; i++) {
-        struct app_task_time t;
-        s->unit[i] = weft_app_related(b->m, WEFT_MODEL_RUNS, task, i);
-        int node = node_of(b, s, s->unit[i]);
-        app_task_time(b, task, s->unit[i], &t);
-        s->device[i] = (struct weft_block_device){node, fmax(t.compute_s, t.memory_s) / blocks};
-        s->cluster.devices++;
-    }
-    for (int n = 1; n < s->cluster.nodes; n++) fastest = fmax(fastest, s->nic_Bps[n]);
-    s->nic_Bps[0] = fastest > 0 ? fastest : 1e12;
-    return b->missing_count == lacked;
-}
-
-static int task_blocks(struct making *k, struct weft_app_part *p, double blocks) {
-    struct sharing s;
-    struct weft_makespan made;
-    struct weft_block_policy policy = {.nic = WEFT_NIC_SHARED, .prefetch = 1, .tail_aware = true};
-    double reads, writes;
-    p->units = units_of(k->b.m, p->entity);
-    if (blocks > WEFT_MAKESPAN_SLICES_MAX - 1 || !share_blocks(&k->b, p->entity, p->units, blocks, &s)) {
-        if (blocks > WEFT_MAKESPAN_SLICES_MAX - 1)
-            basis_miss(&k->b, "%s has more than %d blocks: more cannot be simulated",
-                       weft_model_id(k->b.m, p->entity), WEFT_MAKESPAN_SLICES_MAX - 1);
-        return WEFT_OK;
-    }
-    app_task_bytes(&k->b, p->entity, &reads, &writes);
-    struct weft_block_app a = {
-        .rows = (int)blocks, .columns = 1, .row_B = reads / blocks, .result_B = writes / blocks};
-    int rc = weft_makespan(&a, &s.cluster, &policy, &made);
-    if (rc == WEFT_OK) p->seconds = p->compute_s = made.seconds;
-    return rc;
-}
-
 /* --- The parts --- */
 
 static void task_alone(struct making *k, struct weft_app_part *p, weft_model_ref unit) {
@@ -127,6 +54,16 @@ static void task_alone(struct making *k, struct weft_app_part *p, weft_model_ref
     p->seconds = t.seconds;
     p->measured = t.measured;
     p->units = 1;
+}
+
+static int task_blocks(struct making *k, struct weft_app_part *p) {
+    struct app_blocks s;
+    struct weft_makespan made;
+    int rc = app_blocks(&k->b, p->entity, &s);
+    p->units = (uint32_t)s.cluster.devices;
+    if (rc == WEFT_OK) rc = weft_makespan(&s.app, &s.cluster, &s.policy, &made);
+    if (rc == WEFT_OK) p->seconds = p->compute_s = made.seconds;
+    return rc == WEFT_E_NOENT ? WEFT_OK : rc; /* what is missing was told */
 }
 
 static int make_task(struct making *k, size_t i) {
@@ -142,9 +79,9 @@ static int make_task(struct making *k, size_t i) {
                    "nothing runs the task %s: a relation UNIT runs %s says it; `weft model place` "
                    "proposes a place",
                    weft_model_id(m, p->entity), weft_model_id(m, p->entity));
-    } else if (blocks && blocks->value >= 2 && units_of(m, p->entity) > 1) {
+    } else if (blocks && blocks->value >= 2 && app_units(m, p->entity) > 1) {
         basis_note(&k->b, blocks);
-        rc = task_blocks(k, p, floor(blocks->value));
+        rc = task_blocks(k, p);
     } else {
         task_alone(k, p, p->on);
     }

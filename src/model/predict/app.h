@@ -30,11 +30,17 @@ struct weft_app_part {
     size_t first_basis, bases;
 };
 
+/* What a number rests on: one of the two. */
+struct weft_app_basis {
+    const struct weft_model_observation *observation;
+    const struct weft_model_curve *curve;
+};
+
 struct weft_app {
     const struct weft_model *m;
     struct weft_app_part *part; /* tasks, then flows, each in the order of the file */
     size_t parts, tasks;
-    const struct weft_model_observation **basis;
+    struct weft_app_basis *basis;
     size_t bases;
     char **missing; /* sentences */
     size_t missing_count;

@@ -9,18 +9,26 @@
 
 #define MISSING_MAX 32 /* who lacks more than that has more to do first */
 
-void basis_note(struct app_basis *b, const struct weft_model_observation *o) {
+static void note(struct app_basis *b, struct weft_app_basis what) {
     for (size_t i = b->since; i < b->count; i++)
-        if (b->at[i] == o) return;
+        if (b->at[i].observation == what.observation && b->at[i].curve == what.curve) return;
     if (b->count == b->room) {
         size_t room = b->room ? 2 * b->room : 64;
-        const struct weft_model_observation **more = realloc(b->at, room * sizeof *more);
+        struct weft_app_basis *more = realloc(b->at, room * sizeof *more);
         b->no_memory |= !more;
         if (!more) return;
         b->at = more;
         b->room = room;
     }
-    b->at[b->count++] = o;
+    b->at[b->count++] = what;
+}
+
+void basis_note(struct app_basis *b, const struct weft_model_observation *o) {
+    note(b, (struct weft_app_basis){.observation = o});
+}
+
+void basis_note_curve(struct app_basis *b, const struct weft_model_curve *c) {
+    note(b, (struct weft_app_basis){.curve = c});
 }
 
 double basis_value(struct app_basis *b, weft_model_ref e, enum weft_model_attribute a,

@@ -69,6 +69,7 @@ static bool service_path(struct app_basis *b, weft_model_ref service, double byt
         per_byte = rate > 0 ? 1 / rate : NAN;
     }
     if (c) {
+        basis_note_curve(b, c);
         double all = weft_model_curve_at(m, c, bytes);
         if (isnan(per_byte)) per_byte = bytes > 0 ? all / bytes : 0; /* no more than one after another */
         double rest = all - fmax(0, bytes - 1) * per_byte - p->overhead_send_s - p->overhead_receive_s;

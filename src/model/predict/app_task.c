@@ -57,18 +57,21 @@ static weft_model_text word(const struct weft_model *m, weft_model_ref memory, c
     return 0;
 }
 
-static double memory_rate(struct app_basis *b, weft_model_ref memory, const char *op, const char *pattern) {
+static double known_rate(struct app_basis *b, weft_model_ref memory, const char *op, const char *pattern) {
     struct weft_model_condition c = weft_model_any();
     c.op = word(b->m, memory, op, true);
     c.pattern = word(b->m, memory, pattern, false);
     double rate = basis_value(b, memory, WEFT_MODEL_BANDWIDTH, &c);
-    if (isnan(rate) && c.pattern) { /* said for this pattern in the other direction alone */
-        c.pattern = 0;
-        rate = basis_value(b, memory, WEFT_MODEL_BANDWIDTH, &c);
-    }
+    if (!isnan(rate) || !c.pattern) return rate;
+    c.pattern = 0; /* said for this pattern in the other direction alone */
+    return basis_value(b, memory, WEFT_MODEL_BANDWIDTH, &c);
+}
+
+double app_memory_rate(struct app_basis *b, weft_model_ref memory, const char *op, const char *pattern) {
+    double rate = known_rate(b, memory, op, pattern);
     if (isnan(rate))
-        basis_miss(b, "%s has no bandwidth: `weft model measure` finds that of this machine's memory",
-                   id(b, memory));
+        basis_miss(b, "%s has no bandwidth to %s: `weft model measure` finds that of this machine's memory",
+                   id(b, memory), op);
     return rate;
 }
 
@@ -111,16 +114,18 @@ static void add_access(struct app_basis *b, weft_model_ref access, weft_model_re
     if (way.links) {
         if (isinf(way.Bps))
             basis_miss(b, "no link between %s and %s has a bandwidth", id(b, unit), id(b, memory));
-        to->in_s += reads > 0 ? way.latency_s + reads / way.Bps : 0;
-        to->out_s += writes > 0 ? way.latency_s + writes / way.Bps : 0;
+        if (reads > 0) /* as fast as the link and the memory behind it; fmin passes over a NAN */
+            to->in_s += way.latency_s + reads / fmin(way.Bps, known_rate(b, memory, "read", pattern));
+        if (writes > 0)
+            to->out_s += way.latency_s + writes / fmin(way.Bps, known_rate(b, memory, "write", pattern));
         return;
     }
     if (pattern && strcmp(pattern, "chase") == 0) {
         to->stream_s += chase_s(b, memory, reads + writes);
         return;
     }
-    if (reads > 0) to->stream_s += reads / memory_rate(b, memory, "read", pattern);
-    if (writes > 0) to->stream_s += writes / memory_rate(b, memory, "write", pattern);
+    if (reads > 0) to->stream_s += reads / app_memory_rate(b, memory, "read", pattern);
+    if (writes > 0) to->stream_s += writes / app_memory_rate(b, memory, "write", pattern);
 }
 
 void app_task_time(struct app_basis *b, weft_model_ref task, weft_model_ref unit, struct app_task_time *out) {

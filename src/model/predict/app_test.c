@@ -60,7 +60,7 @@ static struct weft_app *predict(struct weft_model *m) {
 #define FLOW(name, from, to, sync)                                                                           \
     "{\"id\": \"" name "\", \"kind\": \"flow\", \"ends\": [\"" from "\", \"" to                              \
     "\"], \"properties\": {\"sync\": " sync "}, \"values\": {\"size\": {\"value\": 1, \"unit\": \"MB\"}, "   \
-                                            "\"count\": {\"value\": 1, \"unit\": \"1\"}}}"
+    "\"count\": {\"value\": 1, \"unit\": \"1\"}}}"
 
 static void app__a_receiver_waits_for_a_synchronous_flow(void **state) {
     struct weft_model *m = load(HEAD TASK("t", "3") "," TASK("u", "4") "," FLOW(
