@@ -28,6 +28,7 @@ static struct weft_board *_Atomic board; /* NULL: none */
 static int board_fd = -1;
 static ino_t board_inode; /* the program may have closed the descriptor and opened another in its place */
 static dev_t board_device;
+static __thread size_t used_at_fork;   /* the forking thread's: the child's only one */
 static char record_dir[WEFT_PATH_MAX]; /* "": nobody records */
 
 static bool is_ours(int fd) {
@@ -90,6 +91,12 @@ static void forget_records(struct weft_board *b, size_t used) {
     }
 }
 
+/* The parent's threads go on while the child copies: what they make then is not the child's. */
+static void before_fork(void) {
+    struct weft_board *b = atomic_load(&board);
+    used_at_fork = b ? atomic_load(&b->used) : 0;
+}
+
 /* A forked child shares its parent's board: it gets a copy in the same place, which all pointers lead to. If
  * it cannot have one that is seen from outside, it gets ordinary memory. */
 static void after_fork_in_child(void) {
@@ -97,13 +104,13 @@ static void after_fork_in_child(void) {
     if (!shared) return;
     int saved_errno = errno;
     if (is_ours(board_fd)) close(board_fd);
-    size_t used = atomic_load(&shared->used);
+    size_t used = used_at_fork < WEFT_BOARD_BYTES ? used_at_fork : WEFT_BOARD_BYTES;
     board_fd = make_file();
     int flags = board_fd >= 0 ? MAP_SHARED | MAP_NORESERVE : MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
     struct weft_board *own = mmap(NULL, WEFT_BOARD_BYTES, PROT_READ | PROT_WRITE, flags, board_fd, 0);
     if (own != MAP_FAILED) {
-        memcpy(own, shared, used < WEFT_BOARD_BYTES ? used : WEFT_BOARD_BYTES);
-        atomic_store(&own->used, used); /* the parent goes on meanwhile: its newer blocks are not copied */
+        memcpy(own, shared, used);
+        atomic_store(&own->used, used);
         forget_records(own, used);
         own->pid = (uint32_t)getpid();
         own->start_ns = weft_now_ns();
@@ -135,7 +142,7 @@ static void make(void) {
         atomic_init(&b->used, sizeof *b);
         memcpy(b->magic, WEFT_BOARD_MAGIC, sizeof b->magic);
         atomic_store(&board, b);
-        pthread_atfork(NULL, NULL, after_fork_in_child);
+        pthread_atfork(before_fork, NULL, after_fork_in_child);
     } else if (fd >= 0) {
         close(fd);
     }

@@ -44,7 +44,8 @@ static int child(const char *what) {
             weft_record_add(weft_record_peer(self, peer), WEFT_RECORD_GET, 5);
             exit(0);
         }
-        weft_record_peer(self, (struct weft_record_id){100 + i, 1}); /* while the child copies the board */
+        for (uint32_t k = 0; k < 200; k++) /* while the child copies the board */
+            weft_record_peer(self, (struct weft_record_id){100 + i, k});
         if (waitpid(pid, &status, 0) != pid || status) return 1;
     }
     return 0;
@@ -59,9 +60,9 @@ static void see_record(void *ctx, const struct weft_record *r) {
     struct seen *s = ctx;
     if (!r->claimed) return;
     s->ended += r->cpu_ns > 0;
-    if (r->peer.process != peer.process) return;
+    if (r->peer.node != peer.node) return;
     assert_int_equal(r->self.process, self.process);
-    assert_int_equal(r->peer.node, peer.node);
+    assert_int_equal(r->peer.process, peer.process);
     s->puts += r->did[WEFT_RECORD_PUT].count;
     s->put_bytes += r->did[WEFT_RECORD_PUT].bytes;
     s->gets += r->did[WEFT_RECORD_GET].count;

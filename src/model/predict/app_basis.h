@@ -10,6 +10,7 @@ struct app_basis {
     char **missing;
     size_t missing_count;
     bool no_memory;
+    bool forget; /* no duration that was seen answers: what would be predicted without */
 };
 
 /* The number, noted as one that the part rests on; NAN: there is none. `wanted` NULL: any condition. */
