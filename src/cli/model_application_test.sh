@@ -112,4 +112,52 @@ for command in place policies; do
     expect 0 "$weft" model $command --help; says "^Usage: weft model $command"
     expect 2 "$weft" model $command;        warns 'which '
 done
+
+# pictures: the scripts always, the pictures where there are tools
+expect 0 "$weft" model plot "$cluster"
+says '^e[0-9]* -- e[0-9]* \[label="cable0\\nnetwork\\n25 ns?\\n12.5 GB/s?",penwidth=2\];$'
+says 'label="n0.nvm.dimm0.dimm\\nnvm\\n238.4 GiB'
+expect 0 "$weft" model plot --in n0.gpu "$cluster"; says 'n0.gpu-memory'
+grep -q n1 "$WORK/out" && fail '--in n0.gpu draws n1'
+expect 0 "$weft" model plot --what ladder "$share/upmem-dpu.json";      says "title 'mram (curve)'"
+expect 0 "$weft" model plot --what roofline "$cluster" "$application";  says "title 'fill (predicted)'"
+says '^set title "Roofline of n0.core0 (38 Gop/s) with n0.dram (105 GB/s)"$'
+cat >seen.json <<'EOF'
+{"weft_model": 1, "observations": [{"entity": "fill", "attribute": "duration", "value": 40, "unit": "s", "source": "measured"}]}
+EOF
+expect 0 "$weft" model plot --what predicted "$cluster" "$application" seen.json; says '^40 42.0[0-9]* "fill"$'
+expect 1 "$weft" model plot --what predicted "$cluster";        warns 'nothing is both predicted and measured'
+expect 1 "$weft" model plot --what ladder "$cluster";           warns 'no latency over the size is known'
+expect 1 "$weft" model plot --what roofline --on n0.ib.hca "$cluster"; warns 'n0.ib.hca has no rate'
+expect 1 "$weft" model plot "$application" "$cluster";          warns 'there is no entity'
+expect 2 "$weft" model plot -o x.pdf "$cluster";                warns '.svg or .png is wanted'
+expect 2 "$weft" model plot --what pie "$cluster";              warns '--what pie: topology, ladder'
+expect 1 "$weft" model plot -o /nowhere/x.svg "$cluster";       warns 'cannot write /nowhere/x.svg'
+mkdir nothing
+PATH="$WORK/nothing" expect 1 "$weft" model plot -o x.svg "$cluster"
+warns 'dot, which draws this picture, is not installed (Debian: apt-get install graphviz)'
+PATH="$WORK/nothing" expect 1 "$weft" model plot --what roofline -o x.svg "$cluster" "$application"
+warns 'gnuplot, which draws this picture, is not installed'
+[ -z "$(ls x.svg* 2>/dev/null)" ] || fail 'a picture that was not drawn leaves a file'
+well_formed() { python3 -c 'import sys, xml.dom.minidom as x; x.parse(sys.argv[1])' "$1" || fail "$1 is no XML"; }
+if command -v dot >/dev/null; then
+    expect 0 "$weft" model plot -o topology.svg "$cluster"
+    well_formed topology.svg
+    grep -q '>cable0<' topology.svg && grep -q '>12.5 GB/s?<' topology.svg || fail 'the topology lacks its labels'
+    expect 0 "$weft" model plot -o topology.png "$cluster"
+    [ "$(head -c 4 topology.png | tail -c 3)" = PNG ] || fail 'topology.png is no PNG'
+fi
+if command -v gnuplot >/dev/null; then
+    expect 0 "$weft" model plot --what roofline -o roofline.svg "$cluster" "$application"
+    well_formed roofline.svg
+    grep -q 'fill (predicted)' roofline.svg && grep -q 'operations a byte' roofline.svg || fail 'the roofline lacks its labels'
+    expect 0 "$weft" model plot --what ladder -o ladder.svg "$share/upmem-dpu.json"
+    well_formed ladder.svg
+    grep -q 'mram (curve)' ladder.svg && grep -q 'size in bytes' ladder.svg || fail 'the ladder lacks its labels'
+    expect 0 "$weft" model plot --what predicted -o predicted.svg "$cluster" "$application" seen.json
+    well_formed predicted.svg
+    grep -q '>fill<' predicted.svg || fail 'the comparison lacks its labels'
+    expect 0 "$weft" model plot --what predicted -o predicted.png "$cluster" "$application" seen.json
+    [ "$(head -c 4 predicted.png | tail -c 3)" = PNG ] || fail 'predicted.png is no PNG'
+fi
 finish

@@ -25,21 +25,43 @@ static void quoted(FILE *f, const char *text) {
     }
 }
 
-static void label(const struct drawing *d, weft_model_ref e) {
+/* A small thing in another that nothing leads to: a line of that one's text rather than a box. */
+static bool is_folded(const struct drawing *d, weft_model_ref e) {
+    const struct weft_model *m = d->call->m;
+    const struct weft_model_entity *x = &m->entities[e];
+    return (x->kind == WEFT_MODEL_BUFFER || x->kind == WEFT_MODEL_QUEUE) && e != d->top &&
+           x->parent != WEFT_MODEL_NONE && x->first_child == WEFT_MODEL_NONE &&
+           m->first_adjacent[e] == m->first_adjacent[e + 1];
+}
+
+static void numbers(const struct drawing *d, weft_model_ref e, const char *between) {
     static const enum weft_model_attribute shown[] = {WEFT_MODEL_CAPACITY, WEFT_MODEL_RATE,
                                                       WEFT_MODEL_LATENCY, WEFT_MODEL_BANDWIDTH};
+    const struct weft_model *m = d->call->m;
+    for (size_t i = 0; i < sizeof shown / sizeof *shown; i++) {
+        const struct weft_model_observation *o = weft_model_best(m, e, shown[i], NULL);
+        char text[48];
+        if (!o) continue;
+        weft_model_quantity(o->value, weft_model_attribute_dimension(shown[i]), text, sizeof text);
+        fprintf(d->f, "%s%s%s", between, text, o->source == WEFT_MODEL_ASSUMED ? "?" : "");
+    }
+}
+
+static void label(const struct drawing *d, weft_model_ref e) {
     const struct weft_model *m = d->call->m;
     const char *class_name = weft_model_string(m, m->entities[e].class_name);
     fputs("label=\"", d->f);
     quoted(d->f, weft_model_id(m, e));
     if (*class_name) fprintf(d->f, "\\n");
     quoted(d->f, class_name);
-    for (size_t i = 0; i < sizeof shown / sizeof *shown; i++) {
-        const struct weft_model_observation *o = weft_model_best(m, e, shown[i], NULL);
-        char text[48];
-        if (!o) continue;
-        weft_model_quantity(o->value, weft_model_attribute_dimension(shown[i]), text, sizeof text);
-        fprintf(d->f, "\\n%s%s", text, o->source == WEFT_MODEL_ASSUMED ? "?" : "");
+    numbers(d, e, "\\n");
+    for (weft_model_ref c = m->entities[e].first_child; c != WEFT_MODEL_NONE;
+         c = m->entities[c].next_sibling) {
+        if (!is_folded(d, c)) continue;
+        const char *dot = strrchr(weft_model_id(m, c), '.');
+        fputs("\\n+ ", d->f);
+        quoted(d->f, dot ? dot + 1 : weft_model_id(m, c));
+        numbers(d, c, " ");
     }
     fputc('"', d->f);
 }
@@ -49,7 +71,7 @@ static void draw_entity(const struct drawing *d, weft_model_ref e) {
     const struct weft_model *m = d->call->m;
     bool contains = false;
     for (weft_model_ref c = m->entities[e].first_child; c != WEFT_MODEL_NONE; c = m->entities[c].next_sibling)
-        contains |= is_shown(d, c);
+        contains |= is_shown(d, c) && !is_folded(d, c);
     if (!contains) {
         fprintf(d->f, "e%u [", e);
         label(d, e);
@@ -60,7 +82,7 @@ static void draw_entity(const struct drawing *d, weft_model_ref e) {
     label(d, e);
     fprintf(d->f, ";\ne%u [shape=point,width=0.05,label=\"\"];\n", e);
     for (weft_model_ref c = m->entities[e].first_child; c != WEFT_MODEL_NONE; c = m->entities[c].next_sibling)
-        if (is_shown(d, c)) draw_entity(d, c);
+        if (is_shown(d, c) && !is_folded(d, c)) draw_entity(d, c);
     fputs("}\n", d->f);
 }
 
