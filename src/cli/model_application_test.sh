@@ -118,7 +118,7 @@ expect 0 "$weft" model plot "$cluster"
 says '^e[0-9]* -- e[0-9]* \[label="cable0\\nnetwork\\n25 ns?\\n12.5 GB/s?",penwidth=2\];$'
 says 'label="n0.nvm.dimm0.dimm\\nnvm\\n238.4 GiB'
 expect 0 "$weft" model plot --in n0.gpu "$cluster"; says 'n0.gpu-memory'
-grep -q n1 "$WORK/out" && fail '--in n0.gpu draws n1'
+grep -q n1.gpu "$WORK/out" && fail '--in n0.gpu draws n1'
 expect 0 "$weft" model plot --what ladder "$share/upmem-dpu.json";      says "title 'mram (curve)'"
 expect 0 "$weft" model plot --what roofline "$cluster" "$application";  says "title 'fill (predicted)'"
 says '^set title "Roofline of n0.core0 (38 Gop/s) with n0.dram (105 GB/s)"$'
