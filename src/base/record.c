@@ -17,14 +17,28 @@ bool weft_recording;
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* for adding */
 static struct weft_record *entry[ENTRIES_MAX];
 static _Atomic size_t entries;
+static uint64_t rank = WEFT_RECORD_NOBODY;
 static const struct weft_record_id nobody = {WEFT_RECORD_NOBODY, WEFT_RECORD_NOBODY};
+
+/* What launchers call it: Open MPI, PMIx, PMI (MPICH, scripts), Slurm. */
+static void find_rank(void) {
+    static const char *const names[] = {"OMPI_COMM_WORLD_RANK", "PMIX_RANK", "PMI_RANK", "SLURM_PROCID"};
+    for (size_t i = 0; i < sizeof names / sizeof *names && rank == WEFT_RECORD_NOBODY; i++) {
+        const char *text = getenv(names[i]);
+        char *end;
+        unsigned long n = text && *text ? strtoul(text, &end, 10) : WEFT_RECORD_NOBODY;
+        if (n < WEFT_RECORD_NOBODY && !*end) rank = n;
+    }
+}
 
 /* Before all other constructors, which may make the board; also of a process that opens no fabric: its OpenCL
  * counters are of interest, and its time. */
 __attribute__((constructor(101))) static void begin(void) {
     const char *dir = getenv(WEFT_BOARD_DIR_ENV);
     weft_recording = dir && *dir;
-    if (weft_recording) weft_board_open();
+    if (!weft_recording) return;
+    find_rank();
+    weft_board_open();
 }
 
 static struct weft_record *add(struct weft_record_id self, struct weft_record_id peer) {
@@ -33,6 +47,7 @@ static struct weft_record *add(struct weft_record_id self, struct weft_record_id
     if (!r) return NULL;
     r->self = self;
     r->peer = peer;
+    r->rank = rank;
     atomic_store(&r->claimed, 1);
     entry[n] = r;
     atomic_store(&entries, n + 1);

@@ -17,6 +17,7 @@ enum weft_record_what { WEFT_RECORD_MESSAGE, WEFT_RECORD_PUT, WEFT_RECORD_GET, W
 
 struct weft_record {
     struct weft_record_id self, peer;
+    uint64_t rank;            /* that its launcher gave it; WEFT_RECORD_NOBODY: none */
     _Atomic uint64_t claimed; /* 1: in use; 0 also after a fork */
     _Atomic uint64_t cpu_ns;  /* of the process, at its end; 0: it was killed. Of the entry about itself */
     _Atomic uint64_t end_ns;  /* weft_now_ns then */

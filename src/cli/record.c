@@ -29,6 +29,7 @@ struct process {
     pid_t pid;
     char program[64];
     uint64_t start_ns, cpu_ns, end_ns;
+    uint64_t rank;            /* WEFT_RECORD_NOBODY: none */
     struct weft_record_id id; /* NOBODY: it opened no fabric */
     struct device device[DEVICES];
     weft_model_ref task;
@@ -55,6 +56,7 @@ static struct process *process_of(struct recording *r, const struct weft_board_v
     struct process *p = &r->process[r->count++];
     *p = (struct process){.pid = weft_board_pid(v),
                           .start_ns = weft_board_start_ns(v),
+                          .rank = WEFT_RECORD_NOBODY,
                           .id = {WEFT_RECORD_NOBODY, WEFT_RECORD_NOBODY}};
     snprintf(p->program, sizeof p->program, "%s", weft_board_program(v));
     return p;
@@ -87,6 +89,7 @@ static void add_record(void *ctx, const struct weft_record *e) {
         to->p->cpu_ns = e->cpu_ns;
         to->p->end_ns = e->end_ns;
     }
+    to->p->rank = e->rank;
     if (!is_nobody(e->self)) to->p->id = e->self;
     if (is_nobody(e->peer)) return;
     if (r->peers == r->room) {
@@ -121,8 +124,10 @@ static bool read_boards(struct recording *r, const char *dir) {
     return !r->short_of_memory;
 }
 
-static int by_id_and_start(const void *a, const void *b) {
+/* Ranks first, which are what a placement is written in. */
+static int by_rank_id_and_start(const void *a, const void *b) {
     const struct process *p = a, *q = b;
+    if (p->rank != q->rank) return p->rank < q->rank ? -1 : 1;
     if (p->id.node != q->id.node) return p->id.node < q->id.node ? -1 : 1;
     if (p->id.process != q->id.process) return p->id.process < q->id.process ? -1 : 1;
     return p->start_ns < q->start_ns ? -1 : p->start_ns > q->start_ns;
@@ -191,6 +196,7 @@ static void add_task(struct recording *r, size_t n) {
     name_task(r, n, id, sizeof id);
     if ((p->task = entity(r, id, WEFT_MODEL_TASK)) == WEFT_MODEL_NONE) return;
     property(r, p->task, "x_pid", p->pid);
+    if (p->rank != WEFT_RECORD_NOBODY) property(r, p->task, "x_rank", (long)p->rank);
     if (!is_nobody(p->id)) property(r, p->task, "x_node", (long)p->id.node);
     if (p->cpu_ns)
         observe(r, p->task, WEFT_MODEL_DURATION, (double)p->cpu_ns / 1e9, "total",
@@ -237,7 +243,7 @@ static bool make_model(struct recording *r) {
     time_t now = time(NULL);
     struct tm tm;
     strftime(r->time, sizeof r->time, "%Y-%m-%dT%H:%M:%SZ", gmtime_r(&now, &tm));
-    qsort(r->process, r->count, sizeof *r->process, by_id_and_start);
+    qsort(r->process, r->count, sizeof *r->process, by_rank_id_and_start);
     for (size_t i = 0; i < r->count; i++) add_task(r, i);
     for (size_t i = 0; i < r->peers; i++)
         for (int what = 0; what < WEFT_RECORD_WHATS; what++)
