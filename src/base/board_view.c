@@ -146,6 +146,17 @@ static bool is_board(int dir, const char *name) {
     return n == sizeof wanted - 1 && memcmp(link, wanted, sizeof wanted - 1) == 0;
 }
 
+/* That of a recorded process. */
+static bool is_board_file(int dir, const char *name) {
+    char link[PATH_MAX];
+    struct stat st;
+    ssize_t n = readlinkat(dir, name, link, sizeof link - 1);
+    if (n <= 0 || link[0] != '/') return false;
+    link[n] = '\0';
+    if (strncmp(strrchr(link, '/') + 1, WEFT_BOARD_NAME "-", sizeof WEFT_BOARD_NAME) != 0) return false;
+    return fstatat(dir, name, &st, 0) == 0 && S_ISREG(st.st_mode) && st.st_nlink > 0;
+}
+
 /* Size and seal first: a mapping of what could shrink would be a trap. 1: shown, 0: it is none, or an error.
  */
 static int show(int fd, weft_board_fn *fn, void *ctx) {
@@ -180,24 +191,29 @@ static bool copy_file(int fd, void *to) {
     return true;
 }
 
-int weft_board_visit_file(const char *path, weft_board_fn *fn, void *ctx) {
+/* As show(), of a file. */
+static int show_file(int fd, weft_board_fn *fn, void *ctx) {
     struct weft_board_view v;
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK), rc = WEFT_E_INVAL;
-    if (fd < 0) return weft_error_from_errno(errno);
     void *copy = mmap(NULL, WEFT_BOARD_BYTES, PROT_READ | PROT_WRITE,
                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (copy == MAP_FAILED) rc = WEFT_E_NOMEM;
+    if (copy == MAP_FAILED) return WEFT_E_NOMEM;
     v.b = copy;
-    if (copy != MAP_FAILED && copy_file(fd, copy) &&
-        memcmp(v.b->magic, WEFT_BOARD_MAGIC, sizeof v.b->magic) == 0)
-        rc = v.b->version == WEFT_BOARD_VERSION ? WEFT_OK : WEFT_E_VERSION;
-    if (rc == WEFT_OK) {
+    int shown = 0;
+    if (copy_file(fd, copy) && memcmp(v.b->magic, WEFT_BOARD_MAGIC, sizeof v.b->magic) == 0) {
+        shown = v.b->version == WEFT_BOARD_VERSION ? 1 : WEFT_E_VERSION;
         copy_text(v.program, v.b->program, sizeof v.program);
-        fn(ctx, &v);
+        if (shown == 1) fn(ctx, &v);
     }
-    if (copy != MAP_FAILED) munmap(copy, WEFT_BOARD_BYTES);
+    munmap(copy, WEFT_BOARD_BYTES);
+    return shown;
+}
+
+int weft_board_visit_file(const char *path, weft_board_fn *fn, void *ctx) {
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+    if (fd < 0) return weft_error_from_errno(errno);
+    int shown = show_file(fd, fn, ctx);
     close(fd);
-    return rc;
+    return shown > 0 ? WEFT_OK : shown ? shown : WEFT_E_INVAL;
 }
 
 /* Killed, but nobody has asked for its status yet: it has no descriptors any more. */
@@ -214,9 +230,10 @@ int weft_board_visit(pid_t pid, weft_board_fn *fn, void *ctx) {
     if (!dir) return is_zombie(pid) ? WEFT_E_NOENT : weft_error_from_errno(errno);
     int count = 0, rc = 0;
     for (struct dirent *e; (e = readdir(dir));) {
-        if (!is_board(dirfd(dir), e->d_name)) continue;
+        bool file = !is_board(dirfd(dir), e->d_name);
+        if (file && !is_board_file(dirfd(dir), e->d_name)) continue;
         int fd = openat(dirfd(dir), e->d_name, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-        int shown = fd >= 0 ? show(fd, fn, ctx) : weft_error_from_errno(errno);
+        int shown = fd < 0 ? weft_error_from_errno(errno) : file ? show_file(fd, fn, ctx) : show(fd, fn, ctx);
         if (fd >= 0) close(fd);
         if (shown > 0) count++;
         if (shown < 0) rc = shown;

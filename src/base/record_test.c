@@ -32,11 +32,23 @@ static int run(const char *what) {
     return status;
 }
 
+static void count_puts(void *ctx, const struct weft_record *r) {
+    *(uint64_t *)ctx += r->did[WEFT_RECORD_PUT].count;
+}
+static void look_at(void *ctx, const struct weft_board_view *v) { weft_board_records(v, count_puts, ctx); }
+
+/* As `weft stats` does. */
+static int look_at_itself(void) {
+    uint64_t puts = 0;
+    return weft_board_visit(getpid(), look_at, &puts) == 1 && puts == 2 ? 0 : 1;
+}
+
 static int child(const char *what) {
     if (!weft_recording) return 1;
     weft_record_add(weft_record_peer(self, peer), WEFT_RECORD_PUT, 100);
     weft_record_add(weft_record_peer(self, peer), WEFT_RECORD_PUT, 28);
     if (strcmp(what, "kill") == 0) raise(SIGKILL);
+    if (strcmp(what, "look") == 0) return look_at_itself();
     for (uint32_t i = 0; strcmp(what, "fork") == 0 && i < FORKS; i++) {
         pid_t pid = fork();
         int status;
@@ -113,6 +125,11 @@ static void record__stays_after_a_kill(void **state) {
     assert_int_equal(s.put_bytes, 128);
 }
 
+static void record__is_seen_meanwhile(void **state) {
+    assert_int_equal(run("look"), 0);
+    assert_int_equal(look().boards, 1);
+}
+
 static void record__of_a_fork_is_its_own(void **state) {
     assert_int_equal(run("fork"), 0);
     struct seen s = look();
@@ -147,6 +164,7 @@ int main(int argc, char **argv) {
         cmocka_unit_test(record__is_off_by_default),
         cmocka_unit_test(record__stays_after_the_end),
         cmocka_unit_test(record__stays_after_a_kill),
+        cmocka_unit_test(record__is_seen_meanwhile),
         cmocka_unit_test(record__of_a_fork_is_its_own),
         cmocka_unit_test(board_visit_file__refuses_what_is_no_board),
     };
