@@ -59,6 +59,8 @@ static struct process *process_of(struct recording *r, const struct weft_board_v
                           .rank = WEFT_RECORD_NOBODY,
                           .id = {WEFT_RECORD_NOBODY, WEFT_RECORD_NOBODY}};
     snprintf(p->program, sizeof p->program, "%s", weft_board_program(v));
+    for (char *c = p->program; *c; c++) /* what may stand in an id */
+        if (!isalnum((unsigned char)*c) && *c != '_' && *c != '-') *c = '-';
     return p;
 }
 
@@ -160,13 +162,9 @@ static void property(struct recording *r, weft_model_ref e, const char *name, lo
 /* "fabric-halo.0": the program and how manieth of it this is. */
 static void name_task(const struct recording *r, size_t n, char *out, size_t cap) {
     const struct process *p = &r->process[n];
-    char name[sizeof p->program];
     unsigned before = 0;
-    snprintf(name, sizeof name, "%s", p->program);
-    for (char *c = name; *c; c++)
-        if (!isalnum((unsigned char)*c) && *c != '_' && *c != '-') *c = '-';
     for (size_t i = 0; i < n; i++) before += strcmp(r->process[i].program, p->program) == 0;
-    snprintf(out, cap, "%s%s.%u", isalnum((unsigned char)name[0]) ? "" : "p", name, before);
+    snprintf(out, cap, "%s%s.%u", isalnum((unsigned char)p->program[0]) ? "" : "p", p->program, before);
 }
 
 static void add_device(struct recording *r, const struct process *p, const char *task,

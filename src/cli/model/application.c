@@ -22,7 +22,7 @@ struct weft_app *application_predict(const struct command *c, const struct weft_
                 "weft %s: there is no task in the model: name the file of an application after that of the "
                 "machine; `weft run --record FILE -- CMD` makes one\n",
                 c->name);
-    else if (rc != WEFT_OK && rc != WEFT_E_INVAL)
+    else if (rc != WEFT_OK && !(app && app->missing_count))
         fprintf(stderr, "weft %s: %s\n", c->name, weft_error_text(rc));
     if (app) {
         application_tell_missing(c, app);

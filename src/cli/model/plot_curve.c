@@ -40,7 +40,7 @@ struct ladder {
 static void add_series(struct ladder *l, const char *id, const char *what) {
     size_t len = strlen(l->plots);
     snprintf(l->plots + len, sizeof l->plots - len,
-             "%s$s%u using 1:2 with linespoints lc rgb 'black' dt %u pt %u title '%s %s'",
+             "%s$s%u using 1:2 with linespoints lc rgb 'black' dt %u pt %u title '%.100s %s'",
              len ? ", " : "plot ", l->series, l->series % 5 + 1, l->series + 1, id, what);
     l->series++;
 }

@@ -114,6 +114,8 @@ static void make_flow(struct making *k, size_t i) {
     p->on = path.on;
     p->message_s = path.within ? 0 : weft_logp_transfer_s(&path.logp, bytes);
     p->seconds = path.within || count < 1 ? 0 : weft_logp_stream_s(&path.logp, bytes, count);
+    if (!isfinite(p->seconds))
+        basis_miss(&k->b, "the numbers of the flow %s give no finite time", weft_model_id(m, p->entity));
     w->sender_s = count * path.logp.piece[0].overhead_send_s;
     w->receiver_s = count * path.logp.piece[0].overhead_receive_s;
     p->bases = k->b.count - p->first_basis;

@@ -151,9 +151,10 @@ void app_task_time(struct app_basis *b, weft_model_ref task, weft_model_ref unit
     out->memory_s = moved.stream_s;
     out->in_s = moved.in_s;
     out->out_s = moved.out_s;
-    out->seconds = any && b->missing_count == lacked
-                       ? fmax(out->compute_s, out->memory_s) + out->in_s + out->out_s
-                       : NAN;
+    out->seconds = fmax(out->compute_s, out->memory_s) + out->in_s + out->out_s;
+    if (b->missing_count == lacked && !isfinite(out->seconds + out->compute_s + out->memory_s))
+        basis_miss(b, "the numbers of the task %s and of %s give no finite time", id(b, task), id(b, unit));
+    if (b->missing_count > lacked) out->seconds = NAN;
 }
 
 void app_task_bytes(struct app_basis *b, weft_model_ref task, double *reads, double *writes) {

@@ -182,6 +182,19 @@ static void app__refuses_a_circle(void **state) {
     weft_model_destroy(m);
 }
 
+static void app__refuses_times_without_end(void **state) {
+    struct weft_model *m =
+        load(HEAD TASK("t", "1") ",{\"id\": \"z\", \"kind\": \"compute\"}], \"relations\": [" RUNS(
+            "z", "t") "], \"observations\": ["
+                      "{\"entity\": \"z\", \"attribute\": \"rate\", \"value\": 0, \"unit\": \"op/s\"}]}");
+    struct weft_app *app;
+    assert_int_equal(weft_app_predict(m, &app), WEFT_OK);
+    assert_int_equal(app->missing_count, 1);
+    assert_non_null(strstr(app->missing[0], "give no finite time"));
+    weft_app_free(app);
+    weft_model_destroy(m);
+}
+
 static void app__needs_a_task(void **state) {
     struct weft_model *m = load(HEAD "]}");
     struct weft_app *app;
@@ -200,6 +213,7 @@ int main(void) {
         cmocka_unit_test(app__blocks_are_shared_out),
         cmocka_unit_test(app__says_what_is_missing),
         cmocka_unit_test(app__refuses_a_circle),
+        cmocka_unit_test(app__refuses_times_without_end),
         cmocka_unit_test(app__needs_a_task),
     };
     return cmocka_run_group_tests_name("app", tests, NULL, NULL);
