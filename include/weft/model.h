@@ -109,6 +109,7 @@ enum weft_model_dimension {
     X(NOTIFY, "notify", TIME, WEFT_MODEL_BIT(SERVICE), "time to notify, by the condition's op (the mechanism)")        \
     X(LEAK, "leak", RATE, WEFT_MODEL_HARDWARE, "what a covert channel over it carries: the resource must not be shared")\
     X(WORK, "work", WORK, WEFT_MODEL_BIT(TASK), "operations, by the condition's op and type")                          \
+    X(DURATION, "duration", TIME, WEFT_MODEL_BIT(TASK), "time that it takes, by the condition's from: what runs it")   \
     X(WIDTH, "width", COUNT, WEFT_MODEL_BIT(TASK), "threads that it can use")                                          \
     X(BLOCKS, "blocks", COUNT, WEFT_MODEL_BIT(TASK), "independent blocks that it can be divided into")                 \
     X(SIZE, "size", SIZE, WEFT_MODEL_BIT(OBJECT) | WEFT_MODEL_BIT(FLOW), "bytes: of the object; of one message")       \

@@ -2,12 +2,15 @@
 #include "base/board.h"
 
 #include "base/clock.h"
+#include "base/path.h"
+#include "base/record.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
 #include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
@@ -24,10 +27,25 @@ static pthread_once_t once = PTHREAD_ONCE_INIT;
 static struct weft_board *_Atomic board; /* NULL: none */
 static int board_fd = -1;
 static ino_t board_inode; /* the program may have closed the descriptor and opened another in its place */
+static dev_t board_device;
+static __thread size_t used_at_fork;   /* the forking thread's: the child's only one */
+static char record_dir[WEFT_PATH_MAX]; /* "": nobody records */
 
 static bool is_ours(int fd) {
     struct stat st;
-    return fd >= 0 && fstat(fd, &st) == 0 && st.st_ino == board_inode && st.st_nlink == 0;
+    return fd >= 0 && fstat(fd, &st) == 0 && st.st_ino == board_inode && st.st_dev == board_device;
+}
+
+/* A new file of the recorder's; several libraries of a process have one each. */
+static int make_record(void) {
+    char path[sizeof record_dir + 40];
+    int fd = -1;
+    for (unsigned i = 0; fd < 0 && i < 64; i++) {
+        snprintf(path, sizeof path, "%s/%s-%d-%u", record_dir, WEFT_BOARD_NAME, (int)getpid(), i);
+        fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+        if (fd < 0 && errno != EEXIST) return -1;
+    }
+    return fd;
 }
 
 /* A new board's descriptor; -1: none can be made. System calls only: it is also called in a forked child. */
@@ -36,10 +54,11 @@ static int make_file(void) {
     struct stat st;
     /* Beyond that limit the kernel would send SIGXFSZ. */
     if (getrlimit(RLIMIT_FSIZE, &limit) || limit.rlim_cur < WEFT_BOARD_BYTES) return -1;
-    int fd = memfd_create(WEFT_BOARD_NAME, MFD_CLOEXEC | MFD_ALLOW_SEALING);
+    int fd = *record_dir ? make_record() : memfd_create(WEFT_BOARD_NAME, MFD_CLOEXEC | MFD_ALLOW_SEALING);
     if (fd < 0) return -1;
     if (ftruncate(fd, (off_t)WEFT_BOARD_BYTES) == 0 && fstat(fd, &st) == 0) {
         board_inode = st.st_ino;
+        board_device = st.st_dev;
         return fd;
     }
     close(fd);
@@ -60,6 +79,24 @@ static struct weft_board *map(int fd, void *at) {
     return p;
 }
 
+/* What the parent has sent is not the child's; the blocks stay where they are, since the parent's pointers
+ * lead there. */
+static void forget_records(struct weft_board *b, size_t used) {
+    for (size_t at = sizeof *b; at < used;) {
+        struct weft_board_block *block = (struct weft_board_block *)((unsigned char *)b + at);
+        uint32_t bytes = atomic_load(&block->bytes);
+        if (bytes < sizeof *block || bytes > used - at) return;
+        if (atomic_load(&block->kind) == WEFT_BOARD_RECORD) memset(block->data, 0, bytes - sizeof *block);
+        at += bytes;
+    }
+}
+
+/* The parent's threads go on while the child copies: what they make then is not the child's. */
+static void before_fork(void) {
+    struct weft_board *b = atomic_load(&board);
+    used_at_fork = b ? atomic_load(&b->used) : 0;
+}
+
 /* A forked child shares its parent's board: it gets a copy in the same place, which all pointers lead to. If
  * it cannot have one that is seen from outside, it gets ordinary memory. */
 static void after_fork_in_child(void) {
@@ -67,12 +104,14 @@ static void after_fork_in_child(void) {
     if (!shared) return;
     int saved_errno = errno;
     if (is_ours(board_fd)) close(board_fd);
-    size_t used = atomic_load(&shared->used);
+    size_t used = used_at_fork < WEFT_BOARD_BYTES ? used_at_fork : WEFT_BOARD_BYTES;
     board_fd = make_file();
     int flags = board_fd >= 0 ? MAP_SHARED | MAP_NORESERVE : MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
     struct weft_board *own = mmap(NULL, WEFT_BOARD_BYTES, PROT_READ | PROT_WRITE, flags, board_fd, 0);
     if (own != MAP_FAILED) {
-        memcpy(own, shared, used < WEFT_BOARD_BYTES ? used : WEFT_BOARD_BYTES);
+        memcpy(own, shared, used);
+        atomic_store(&own->used, used);
+        forget_records(own, used);
         own->pid = (uint32_t)getpid();
         own->start_ns = weft_now_ns();
         if (mremap(own, WEFT_BOARD_BYTES, WEFT_BOARD_BYTES, MREMAP_MAYMOVE | MREMAP_FIXED, shared) ==
@@ -91,6 +130,8 @@ __attribute__((destructor)) static void close_file(void) {
 
 static void make(void) {
     struct weft_board *b;
+    const char *dir = getenv(WEFT_BOARD_DIR_ENV);
+    if (weft_recording && *dir == '/' && strlen(dir) < sizeof record_dir) strcpy(record_dir, dir);
     int saved_errno = errno, fd = make_file();
     if (fd >= 0 && (b = map(fd, NULL))) {
         board_fd = fd;
@@ -101,7 +142,7 @@ static void make(void) {
         atomic_init(&b->used, sizeof *b);
         memcpy(b->magic, WEFT_BOARD_MAGIC, sizeof b->magic);
         atomic_store(&board, b);
-        pthread_atfork(NULL, NULL, after_fork_in_child);
+        pthread_atfork(before_fork, NULL, after_fork_in_child);
     } else if (fd >= 0) {
         close(fd);
     }

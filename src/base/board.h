@@ -9,6 +9,8 @@
  * - It has a fixed size, nearly all of it never touched. When it is full or cannot be made (no descriptor
  * left, a limit on file sizes), blocks come from the heap as before, and only the view from outside is
  * missing.
+ * - In a process that is recorded (base/record.h) it is a file of the recorder's directory instead, which the
+ * process leaves behind however it ends. Its readers copy it, since a file can shrink.
  * - A forked child gets a copy of its own in the same place, as it would of ordinary memory. */
 #ifndef WEFT_BASE_BOARD_H
 #define WEFT_BASE_BOARD_H
@@ -20,8 +22,9 @@
 #define WEFT_BOARD_VERSION                                                                                   \
     1 /* of everything below; changes with WEFT_COUNTERS_MAX and the trace's layout too */
 #define WEFT_BOARD_NAME "weft-board"
+#define WEFT_BOARD_DIR_ENV "WEFT_RECORD" /* the recorder's directory; unset: nobody records */
 
-enum weft_board_kind { WEFT_BOARD_OTHER, WEFT_BOARD_COUNTERS, WEFT_BOARD_TRACE };
+enum weft_board_kind { WEFT_BOARD_OTHER, WEFT_BOARD_COUNTERS, WEFT_BOARD_TRACE, WEFT_BOARD_RECORD };
 
 struct weft_board_counter {
     char name[40], unit[16], help[136]; /* strings */

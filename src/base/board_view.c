@@ -65,6 +65,7 @@ static const void *next_block(const struct weft_board_view *v, uint64_t *at, enu
 }
 
 const char *weft_board_program(const struct weft_board_view *v) { return v->program; }
+pid_t weft_board_pid(const struct weft_board_view *v) { return (pid_t)v->b->pid; }
 uint64_t weft_board_start_ns(const struct weft_board_view *v) { return v->b->start_ns; }
 unsigned weft_board_refused(const struct weft_board_view *v) { return atomic_load(&v->b->refused); }
 
@@ -125,6 +126,17 @@ void weft_board_events(const struct weft_board_view *v, weft_board_event_fn *fn,
         visit_ring(r, fn, ctx);
 }
 
+/* Of a process that has ended: nothing changes meanwhile. */
+void weft_board_records(const struct weft_board_view *v, weft_board_record_fn *fn, void *ctx) {
+    uint64_t at = sizeof *v->b;
+    uint32_t bytes;
+    for (const struct weft_board_block *b; (b = block_at(v, at, &bytes));) {
+        at += bytes;
+        if (atomic_load_explicit(&b->kind, memory_order_relaxed) != WEFT_BOARD_RECORD) continue;
+        if (bytes - sizeof *b >= sizeof(struct weft_record)) fn(ctx, (const struct weft_record *)b->data);
+    }
+}
+
 /* -- finding them -- */
 
 static bool is_board(int dir, const char *name) {
@@ -132,6 +144,17 @@ static bool is_board(int dir, const char *name) {
     char link[sizeof wanted + 1];
     ssize_t n = readlinkat(dir, name, link, sizeof link);
     return n == sizeof wanted - 1 && memcmp(link, wanted, sizeof wanted - 1) == 0;
+}
+
+/* That of a recorded process. */
+static bool is_board_file(int dir, const char *name) {
+    char link[PATH_MAX];
+    struct stat st;
+    ssize_t n = readlinkat(dir, name, link, sizeof link - 1);
+    if (n <= 0 || link[0] != '/') return false;
+    link[n] = '\0';
+    if (strncmp(strrchr(link, '/') + 1, WEFT_BOARD_NAME "-", sizeof WEFT_BOARD_NAME) != 0) return false;
+    return fstatat(dir, name, &st, 0) == 0 && S_ISREG(st.st_mode) && st.st_nlink > 0;
 }
 
 /* Size and seal first: a mapping of what could shrink would be a trap. 1: shown, 0: it is none, or an error.
@@ -154,6 +177,45 @@ static int show(int fd, weft_board_fn *fn, void *ctx) {
     return shown;
 }
 
+/* The used part of a file that may be of any length; what it lacks is zero. */
+static bool copy_file(int fd, void *to) {
+    struct weft_board *b = to;
+    if (pread(fd, b, sizeof *b, 0) != (ssize_t)sizeof *b) return false;
+    uint64_t used = atomic_load(&b->used), at = sizeof *b;
+    if (used > WEFT_BOARD_BYTES) used = WEFT_BOARD_BYTES;
+    while (at < used) {
+        ssize_t n = pread(fd, (char *)to + at, used - at, (off_t)at);
+        if (n <= 0) return false;
+        at += (uint64_t)n;
+    }
+    return true;
+}
+
+/* As show(), of a file. */
+static int show_file(int fd, weft_board_fn *fn, void *ctx) {
+    struct weft_board_view v;
+    void *copy = mmap(NULL, WEFT_BOARD_BYTES, PROT_READ | PROT_WRITE,
+                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (copy == MAP_FAILED) return WEFT_E_NOMEM;
+    v.b = copy;
+    int shown = 0;
+    if (copy_file(fd, copy) && memcmp(v.b->magic, WEFT_BOARD_MAGIC, sizeof v.b->magic) == 0) {
+        shown = v.b->version == WEFT_BOARD_VERSION ? 1 : WEFT_E_VERSION;
+        copy_text(v.program, v.b->program, sizeof v.program);
+        if (shown == 1) fn(ctx, &v);
+    }
+    munmap(copy, WEFT_BOARD_BYTES);
+    return shown;
+}
+
+int weft_board_visit_file(const char *path, weft_board_fn *fn, void *ctx) {
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+    if (fd < 0) return weft_error_from_errno(errno);
+    int shown = show_file(fd, fn, ctx);
+    close(fd);
+    return shown > 0 ? WEFT_OK : shown ? shown : WEFT_E_INVAL;
+}
+
 /* Killed, but nobody has asked for its status yet: it has no descriptors any more. */
 static bool is_zombie(pid_t pid) {
     char state;
@@ -168,9 +230,10 @@ int weft_board_visit(pid_t pid, weft_board_fn *fn, void *ctx) {
     if (!dir) return is_zombie(pid) ? WEFT_E_NOENT : weft_error_from_errno(errno);
     int count = 0, rc = 0;
     for (struct dirent *e; (e = readdir(dir));) {
-        if (!is_board(dirfd(dir), e->d_name)) continue;
+        bool file = !is_board(dirfd(dir), e->d_name);
+        if (file && !is_board_file(dirfd(dir), e->d_name)) continue;
         int fd = openat(dirfd(dir), e->d_name, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-        int shown = fd >= 0 ? show(fd, fn, ctx) : weft_error_from_errno(errno);
+        int shown = fd < 0 ? weft_error_from_errno(errno) : file ? show_file(fd, fn, ctx) : show(fd, fn, ctx);
         if (fd >= 0) close(fd);
         if (shown > 0) count++;
         if (shown < 0) rc = shown;

@@ -20,7 +20,7 @@ says '^{"example":"clopencl","policy":"as published","order":"8K","predicted_s":
 says '^{"predict":"transfer","seconds":[0-9.e-]*,"wanted_s":2[0.]*[0-9e-]*,"met":'
 says '^{"predict":"processes",'
 
-expect 2 "$weft" model predict;                     warns 'either --example or --speed'
+expect 2 "$weft" model predict;                     warns 'a file, --example or --speed is wanted'
 expect 2 "$weft" model predict --example other;     warns 'there is no example "other"; there is: clopencl'
 expect 2 "$weft" model predict --speed 5;           warns 'unexpected argument 5'
 expect 0 "$weft" model predict --help;              says '^Usage: weft model predict'

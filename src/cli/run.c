@@ -12,6 +12,7 @@
 #include "cli/cluster.h"
 #include "cli/command.h"
 #include "cli/device_list.h"
+#include "cli/record.h"
 #include "cli/temporary.h"
 #include "node/rundir.h"
 
@@ -198,12 +199,20 @@ static bool devices_fit(const struct run *r) {
     return fit;
 }
 
+static int keep_record(const struct run *r, int status) {
+    char dir[WEFT_PATH_MAX + 16];
+    snprintf(dir, sizeof dir, "%s/record", r->dir);
+    bool written = record_write(dir, r->a.record);
+    return written || status ? status : EXIT_NO_CLUSTER;
+}
+
 static int run_attached(struct run *r) {
     if (!devices_fit(r)) return EXIT_NO_CLUSTER;
     if (run_environment_set(&r->a, r->dir, r->socket) != WEFT_OK) return EXIT_NO_CLUSTER;
     await_children_too(r);
     pid_t pid = start_program(r);
-    return pid < 0 ? EXIT_NO_CLUSTER : wait_program(r, pid);
+    int status = pid < 0 ? EXIT_NO_CLUSTER : wait_program(r, pid);
+    return r->a.record && pid >= 0 ? keep_record(r, status) : status;
 }
 
 static int run_program(const struct run_arguments *a) {
@@ -234,6 +243,7 @@ static int run(int argc, char **argv) {
         {"nodes", required_argument, NULL, 'n'},   {"node", required_argument, NULL, 'k'},
         {"adapter", required_argument, NULL, 'a'}, {"platforms", required_argument, NULL, 'p'},
         {"devices", required_argument, NULL, 'd'}, {"cap", required_argument, NULL, 'c'},
+        {"record", required_argument, NULL, 'r'},
         {"help", no_argument, NULL, 'h'},          {0}};
     const struct command *c = &command_run;
     struct run_arguments a = {.node = -1};
@@ -267,6 +277,7 @@ static int run(int argc, char **argv) {
             if (!command_number(c, "--cap", optarg, 1, 1000000, &cap)) return EXIT_USAGE;
             a.cap = optarg;
             break;
+        case 'r': a.record = optarg; break;
         case 'h': return command_help(c);
         default: return command_misuse(c, NULL);
         }
@@ -274,6 +285,7 @@ static int run(int argc, char **argv) {
     if (optind >= argc) return command_misuse(c, "what is to be run?");
     if (a.nodes && a.node >= a.nodes)
         return command_misuse(c, "--node %ld: of %ld nodes the last is %ld", a.node, a.nodes, a.nodes - 1);
+    if (a.record && !record_may_write(a.record)) return EXIT_NO_CLUSTER;
     a.argv = argv + optind;
     return run_program(&a);
 }
@@ -283,7 +295,7 @@ const struct command command_run = {
     .summary = "run a program attached to a cluster",
     .usage =
         "Usage: weft run [--nodes N] [--node K] [--adapter LIST] [--platforms one|per-node]\n"
-        "                [--devices LIST] [--cap N] [--] CMD [ARG]...\n"
+        "                [--devices LIST] [--cap N] [--record FILE] [--] CMD [ARG]...\n"
         "Runs CMD so that its OpenCL library shows it the devices of every node. Uses the cluster of `weft "
         "up`; if\n"
         "there is none, or with --nodes, a temporary one on this machine, which ends with CMD. In a Slurm\n"
@@ -300,8 +312,12 @@ const struct command command_run = {
         "                    separated by commas, with ! or - before what is to be left out:\n"
         "                    gpu, cpu, accelerator; 0, 2-3 (a number of `weft devices`); h100 (a part of a\n"
         "                    name); @alpha, node:2 (a host, a node); gpu@alpha (both); 0@alpha (its first)\n"
-        "  --cap N           show CMD at most N devices, the first ones\n\n"
+        "  --cap N           show CMD at most N devices, the first ones\n"
+        "  --record FILE     write what CMD did as an application of the model (`weft model predict`, "
+        "`place`): its\n"
+        "                    processes of this host, what they sent to whom, what they moved to OpenCL "
+        "devices\n\n"
         "Exit status: CMD's; 128+n if signal n killed it; 127 if CMD is not found, 126 if it cannot be run,\n"
-        "125 if there is no cluster to run it on, or no device fits LIST.\n",
+        "125 if there is no cluster to run it on, no device fits LIST, or FILE cannot be written.\n",
     .run = run,
 };

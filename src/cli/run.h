@@ -11,6 +11,7 @@ struct run_arguments {
     const char *adapter, *platforms;
     const char *devices;         /* a list as in opencl/choice.h; NULL: not said */
     const char *cap;             /* a number, checked; NULL: not said */
+    const char *record;          /* the model file to be made of what CMD does; NULL: none */
     char **argv;                 /* CMD and its arguments */
 };
 

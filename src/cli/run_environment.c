@@ -64,6 +64,13 @@ static int set_vendors(const char *dir) {
 }
 
 int run_environment_set(const struct run_arguments *a, const char *dir, const char *socket) {
+    char record[WEFT_PATH_MAX];
     setenv("WEFT_NODE_SOCKET", socket, 1);
+    if (a->record) {
+        if (snprintf(record, sizeof record, "%s/record", dir) >= (int)sizeof record) return WEFT_E_TOO_BIG;
+        int rc = weft_dir_make_private(record);
+        if (rc != WEFT_OK) return rc;
+        setenv("WEFT_RECORD", record, 1);
+    }
     return set_vendors(dir);
 }

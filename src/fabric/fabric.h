@@ -32,6 +32,7 @@
 #include "base/error.h"
 #include "base/list.h"
 #include "base/map.h"
+#include "base/record.h"
 #include "fabric/notice.h"
 #include "node/client.h"
 #include "transport/endpoint.h"
@@ -121,7 +122,14 @@ struct weft_peer {
     uint32_t gets;   /* of windows here, whose data is still being sent */
     int put_error;   /* first error of own puts that nobody was told of */
     int store_error; /* first error of the peer's small puts, for its next flush */
+    _Atomic(struct weft_record *) record; /* when somebody records; NULL: not yet */
 };
+
+/* For `weft run --record`: an operation has begun. */
+void peer_record(struct weft_peer *p, enum weft_record_what what, uint64_t bytes);
+static inline void peer_did(struct weft_peer *p, enum weft_record_what what, uint64_t bytes, int rc) {
+    if (__builtin_expect(weft_recording, 0) && rc == 0) peer_record(p, what, bytes);
+}
 
 struct weft_cntr {
     struct weft_list node;

@@ -117,6 +117,7 @@ int weft_open(struct weft **out, const struct weft_config *given) {
     struct weft *before = *out;
     *out = w; /* peers may find this process, and handlers run, before this returns */
     if (rc == 0 && !(cfg.flags & WEFT_ALONE)) rc = directory_attach(w, cfg.node);
+    if (rc == 0) weft_record_self((struct weft_record_id){w->self.node, w->self.process});
     if (rc == 0) return 0;
     *out = before;
     if (w->ep) ep_close(w->ep, 0);

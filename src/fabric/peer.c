@@ -109,6 +109,17 @@ void peer_fail(struct weft_peer *p, int status, const char *what) {
     ep_peer_fail(p->ep, status);
 }
 
+void peer_record(struct weft_peer *p, enum weft_record_what what, uint64_t bytes) {
+    struct weft_record *r = atomic_load(&p->record);
+    if (!r) {
+        struct weft_id self = p->w->self;
+        r = weft_record_peer((struct weft_record_id){self.node, self.process},
+                             (struct weft_record_id){p->id.node, p->id.process});
+        atomic_store(&p->record, r);
+    }
+    weft_record_add(r, what, bytes);
+}
+
 /* -- greetings -- */
 
 static void put_greeting(uint8_t b[WIRE_HELLO_BYTES], struct weft *w) {

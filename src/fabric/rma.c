@@ -19,7 +19,9 @@ int weft_put(const struct weft_remote *to, uint64_t offset, struct weft_buf data
     le_put64(b + 8, offset);
     le_put32(b + 24, notify ? notify->target_cntr : 0);
     struct ep_send s = {.handler = FABRIC_PUT, .header = b, .header_bytes = sizeof b};
-    return send_op(p, OP_PUT, &s, data, notify, b + 16);
+    rc = send_op(p, OP_PUT, &s, data, notify, b + 16);
+    peer_did(p, WEFT_RECORD_PUT, data.bytes, rc);
+    return rc;
 }
 
 /* With the lock. The implicit post: the operation's number leads the data to the buffer. */
@@ -64,6 +66,7 @@ int weft_get_buffer(const struct weft_remote *from, uint64_t offset, struct weft
         rc = WEFT_E_NOMEM;
     }
     pthread_mutex_unlock(&w->lock);
+    peer_did(from->peer, WEFT_RECORD_GET, into.bytes, rc);
     return rc;
 }
 

@@ -23,10 +23,14 @@ int weft_send_eager(struct weft_peer *p, uint16_t handler, const void *header, s
                         .data = data,
                         .data_bytes = data_bytes,
                         .copy = true};
-    if (!atomic_load_explicit(&p->deferring, memory_order_relaxed)) return ep_send(p->ep, &s);
-    pthread_mutex_lock(&p->w->lock);
-    rc = op_submit(p, &s, NULL);
-    pthread_mutex_unlock(&p->w->lock);
+    if (!atomic_load_explicit(&p->deferring, memory_order_relaxed)) {
+        rc = ep_send(p->ep, &s);
+    } else {
+        pthread_mutex_lock(&p->w->lock);
+        rc = op_submit(p, &s, NULL);
+        pthread_mutex_unlock(&p->w->lock);
+    }
+    peer_did(p, WEFT_RECORD_MESSAGE, header_bytes + data_bytes, rc);
     return rc;
 }
 
@@ -90,5 +94,7 @@ int weft_zero_copy_send(struct weft_peer *p, uint16_t handler, const void *heade
     le_put64(b + 8, tag);
     if (header_bytes) memcpy(b + WIRE_AM_BYTES, header, header_bytes);
     struct ep_send s = {.handler = FABRIC_AM, .header = b, .header_bytes = WIRE_AM_BYTES + header_bytes};
-    return send_op(p, OP_MESSAGE, &s, data, notify, b + 16);
+    rc = send_op(p, OP_MESSAGE, &s, data, notify, b + 16);
+    peer_did(p, WEFT_RECORD_MESSAGE, header_bytes + data.bytes, rc);
+    return rc;
 }

@@ -14,7 +14,10 @@
 WEFT_OPTIONS(node_where, "node",
              {.name = "node_socket",
               .type = WEFT_OPTION_STRING,
-              .help = "Socket of the daemon to which a program attaches; weft run sets it."})
+              .help = "Socket of the daemon to which a program attaches; weft run sets it."},
+             {.name = "record",
+              .type = WEFT_OPTION_STRING,
+              .help = "Directory in which a program leaves its counters; weft run --record sets it."})
 
 /* The lowest node of the cluster of `weft up` on this host; node 0 may be on another. */
 static unsigned long first_node(const char *cluster_dir) {

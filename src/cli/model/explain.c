@@ -1,5 +1,5 @@
 /* weft model explain: what each number about an entity rests on. */
-#include "cli/model/model.h"
+#include "cli/model/application.h"
 #include "cli/output.h"
 
 #include <math.h>
@@ -10,7 +10,7 @@
 
 struct call {
     struct model_files files;
-    bool json;
+    bool json, predicted;
     const struct weft_model *m;
     unsigned shown;
 };
@@ -116,9 +116,17 @@ static int run_with(struct call *call, const char *id, const char *attribute) {
     return e == WEFT_MODEL_NONE || !call->shown;
 }
 
+static int run_predicted(struct call *call, const char *part) {
+    struct weft_model *m = model_open(&command_model_explain, &call->files);
+    int status = m ? application_explain(&command_model_explain, m, part, call->json) : 1;
+    weft_model_destroy(m);
+    return status;
+}
+
 static int run(int argc, char **argv) {
     static const struct option options[] = {{"model", required_argument, NULL, 'm'},
                                             {"json", no_argument, NULL, 'j'},
+                                            {"predicted", no_argument, NULL, 'p'},
                                             {"help", no_argument, NULL, 'h'},
                                             {0}};
     const struct command *c = &command_model_explain;
@@ -128,7 +136,11 @@ static int run(int argc, char **argv) {
         if (o == '?') return command_misuse(c, NULL);
         if (o == 'm' && !model_files_add(c, &call.files, optarg)) return EXIT_USAGE;
         if (o == 'j') call.json = true;
+        if (o == 'p') call.predicted = true;
     }
+    if (call.predicted && argc - optind > 1)
+        return command_misuse(c, "unexpected argument %s", argv[optind + 1]);
+    if (call.predicted) return run_predicted(&call, argv[optind]);
     if (optind == argc) return command_misuse(c, "which entity?");
     if (argc - optind > 2) return command_misuse(c, "unexpected argument %s", argv[optind + 2]);
     return run_with(&call, argv[optind], optind + 1 < argc ? argv[optind + 1] : NULL);
@@ -137,12 +149,18 @@ static int run(int argc, char **argv) {
 const struct command command_model_explain = {
     .name = "model explain",
     .summary = "name every observation that a number rests on, with its source",
-    .usage = "Usage: weft model explain [-m FILE]... [--json] ENTITY [ATTRIBUTE]\n"
-             "Names everything that is known of an entity, or of one attribute of it, with condition, source "
-             "and reference.\n"
-             "A star stands before what answers when that condition is asked for (measured goes before os, "
-             "data sheet,\n"
-             "literature, inferred, assumed); what is more than 1.25 times off it is flagged; ~ is a "
-             "curve.\n\n" MODEL_COMMON_HELP "  --json            an object for each observation and curve\n",
+    .usage =
+        "Usage: weft model explain [-m FILE]... [--json] ENTITY [ATTRIBUTE]\n"
+        "       weft model explain [-m FILE]... [--json] --predicted [TASK|FLOW]\n"
+        "Names everything that is known of an entity, or of one attribute of it, with condition, source "
+        "and reference.\n"
+        "A star stands before what answers when that condition is asked for (measured goes before os, "
+        "data sheet,\n"
+        "literature, inferred, assumed); what is more than 1.25 times off it is flagged; ~ is a "
+        "curve.\n"
+        "With --predicted: what `weft model predict` says of a task or a flow, or of the whole, and every "
+        "observation\n"
+        "that this number rests on.\n\n" MODEL_COMMON_HELP
+        "  --json            an object for each observation and curve\n",
     .run = run,
 };

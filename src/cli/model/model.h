@@ -7,7 +7,8 @@
 #include <getopt.h>
 
 extern const struct command command_model_show, command_model_check, command_model_query,
-    command_model_import, command_model_export, command_model_explain, command_model_predict;
+    command_model_import, command_model_export, command_model_explain, command_model_predict, command_model_place,
+    command_model_policies, command_model_plot;
 
 /* The files of -m, in order. */
 #define MODEL_FILES_MAX 64

@@ -1,8 +1,9 @@
-/* weft model predict: what the predictors say of a published cluster beside what was published, and how fast
- * they are. The exit status tells whether what is promised of them holds, so that it serves as a test. */
+/* weft model predict: an application of model files (application.c); what the predictors say of a published
+ * cluster beside what was published, and how fast they are. The exit status tells whether what is promised of
+ * them holds, so that it serves as a test. */
 #include "cli/model/predict.h"
 #include "base/error.h"
-#include "cli/model/model.h"
+#include "cli/model/application.h"
 #include "cli/output.h"
 #include "model/predict/clopencl.h"
 
@@ -170,47 +171,86 @@ static int example(const struct command *c, bool json) {
 
 /* -- The command -- */
 
+struct call {
+    struct model_files files;
+    const char *example, *offload, *on;
+    bool json, speed;
+};
+
+static int run_files(const struct command *c, const struct call *call) {
+    struct weft_model *m = model_open(c, &call->files);
+    if (!m) return 1;
+    int status = call->offload ? application_offload(c, m, call->offload, call->on, call->json)
+                               : application_show(c, m, call->json);
+    weft_model_destroy(m);
+    return status;
+}
+
+static int run_call(const struct command *c, const struct call *call) {
+    if ((call->example != NULL) + call->speed + (call->files.count > 0) != 1)
+        return command_misuse(c, "a file, --example or --speed is wanted");
+    if (call->on && !call->offload) return command_misuse(c, "--on is for --offload");
+    if (call->speed) return predict_speed(c, call->json);
+    if (!call->example) return run_files(c, call);
+    if (strcmp(call->example, "clopencl") != 0)
+        return command_misuse(c, "there is no example \"%s\"; there is: clopencl", call->example);
+    return example(c, call->json);
+}
+
 static int run(int argc, char **argv) {
-    static const struct option options[] = {{"example", required_argument, NULL, 'e'},
-                                            {"speed", no_argument, NULL, 's'},
-                                            {"json", no_argument, NULL, 'j'},
-                                            {"help", no_argument, NULL, 'h'},
-                                            {0}};
+    static const struct option options[] = {
+        {"example", required_argument, NULL, 'e'}, {"speed", no_argument, NULL, 's'},
+        {"model", required_argument, NULL, 'm'},   {"offload", required_argument, NULL, 'o'},
+        {"on", required_argument, NULL, 'u'},      {"json", no_argument, NULL, 'j'},
+        {"help", no_argument, NULL, 'h'},          {0}};
     const struct command *c = &command_model_predict;
-    const char *name = NULL;
-    bool json = false, speed = false;
-    for (int o; (o = getopt_long(argc, argv, "h", options, NULL)) != -1;) {
-        if (o == 'h') return command_help(c);
-        if (o == '?') return command_misuse(c, NULL);
-        if (o == 'e')
-            name = optarg;
-        else if (o == 's')
-            speed = true;
-        else
-            json = true;
+    struct call call = {0};
+    for (int o; (o = getopt_long(argc, argv, "hm:", options, NULL)) != -1;) {
+        switch (o) {
+        case 'e': call.example = optarg; break;
+        case 's': call.speed = true; break;
+        case 'm':
+            if (!model_files_add(c, &call.files, optarg)) return EXIT_USAGE;
+            break;
+        case 'o': call.offload = optarg; break;
+        case 'u': call.on = optarg; break;
+        case 'j': call.json = true; break;
+        case 'h': return command_help(c);
+        default: return command_misuse(c, NULL);
+        }
     }
-    if (optind < argc) return command_misuse(c, "unexpected argument %s", argv[optind]);
-    if (!name == !speed) return command_misuse(c, "either --example or --speed is wanted");
-    if (speed) return predict_speed(c, json);
-    if (strcmp(name, "clopencl") != 0)
-        return command_misuse(c, "there is no example \"%s\"; there is: clopencl", name);
-    return example(c, json);
+    if (optind < argc && call.speed) return command_misuse(c, "unexpected argument %s", argv[optind]);
+    for (; optind < argc; optind++)
+        if (!model_files_add(c, &call.files, argv[optind])) return EXIT_USAGE;
+    return run_call(c, &call);
 }
 
 const struct command command_model_predict = {
     .name = "model predict",
-    .summary = "predict times; compare predictions with what was published",
-    .usage = "Usage: weft model predict --example clopencl [--json]\n"
-             "       weft model predict --speed [--json]\n"
-             "Shows what the predictors are worth. The example is the cluster of the paper on clOpenCL: from "
-             "the times of one "
-             "CPU\n"
-             "and of one GPU alone the times of all published combinations are predicted, and what a better "
-             "system would reach "
-             "there.\n"
-             "Exits with 1 if the errors are larger than is promised (3 % in the mean, 6 % at most).\n\n"
-             "  --example NAME   clopencl\n"
-             "  --speed          how long predictions and placements take here\n"
-             "  --json           one object a line\n",
+    .summary = "predict times: of an application, of a published cluster",
+    .usage =
+        "Usage: weft model predict [--json] FILE...\n"
+        "       weft model predict --offload TASK [--on UNIT] [--json] FILE...\n"
+        "       weft model predict --example clopencl [--json]\n"
+        "       weft model predict --speed [--json]\n"
+        "With files, which are read one after another (the machine's, the application's): when each task and "
+        "flow starts,\n"
+        "what it takes and why, and the makespan. What is missing for that is named, with what would give "
+        "it. "
+        "Tasks run on\n"
+        "the units that `runs` them, data is in the memories that `places` it (docs/MODEL.md); `weft run "
+        "--record` makes\n"
+        "the application's file of a program.\n\n"
+        "The example is the cluster of the paper on clOpenCL: from the times of one CPU and of one GPU alone "
+        "the times of all\n"
+        "published combinations are predicted, and what a better system would reach there. Exits with 1 if "
+        "the errors are\n"
+        "larger than is promised (3 % in the mean, 6 % at most).\n\n"
+        "  -m, --model FILE  the same as FILE\n"
+        "  --offload TASK    would it be sooner on another unit, and why?\n"
+        "  --on UNIT         on this one (default: every gpu, accelerator, fpga, pim of the model)\n"
+        "  --example NAME    clopencl\n"
+        "  --speed           how long predictions and placements take here\n"
+        "  --json            one object a line\n",
     .run = run,
 };
