@@ -143,6 +143,9 @@ struct backend_ops {
                            bk_ref *out);
     /* host: CL_MEM_USE_HOST_PTR memory for direct, else NULL (the front end brings initial contents by a WRITE). */
     cl_int (*create_buffer)(struct backend *b, bk_ref context, cl_mem_flags flags, size_t size, void *host, bk_ref *out);
+    /* Where this process has the contents of a buffer, as they are between commands: what it stores there the
+     * device sees. NULL: nowhere. Optional; may wait for the executor once, so not from completion functions. */
+    void *(*host_view)(struct backend *b, bk_ref mem);
     cl_int (*create_sub_buffer)(struct backend *b, bk_ref parent, cl_mem_flags flags, size_t origin, size_t size,
                                 bk_ref *out);
     cl_int (*create_image)(struct backend *b, bk_ref context, const struct bk_image *image, bk_ref *out);

@@ -431,6 +431,7 @@ void executor_destroy(struct executor *x) {
     executor_release_sub_devices(x);
     capture_destroy(x);
     kept_drop_all(x);
+    share_fini(x);
     staging_fini(&x->staging);
     weft_map_fini(&x->named);
     pthread_cond_destroy(&x->done_cond);

@@ -126,6 +126,7 @@ static const struct backend_ops operations = {
     .create_context = remote_create_context,
     .create_queue = remote_create_queue,
     .create_buffer = remote_create_buffer,
+    .host_view = remote_host_view,
     .create_sub_buffer = remote_create_sub_buffer,
     .create_image = remote_create_image,
     .image_formats = remote_image_formats,

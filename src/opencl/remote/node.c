@@ -37,18 +37,15 @@ struct remote_node *remote_node_create(struct remote_hub *h, uint32_t id, const 
     return n;
 }
 
-static void put_queue(struct remote_queue *q) {
-    if (q && !--q->holds) free(q);
-}
-
 /* What the program did not release goes, too. */
 static void drop_slots(struct remote_node *n) {
     for (uint32_t i = 1; i < n->slot_count; i++) {
         struct remote_slot *s = &n->slots[i];
-        if (s->kind == BK_QUEUE) put_queue(s->record);
+        if (s->kind == BK_QUEUE) remote_queue_put(s->record);
+        if (s->kind == BK_MEM) remote_mem_drop(s->record);
         if (s->kind != BK_EVENT || !s->record) continue;
         struct remote_record *r = s->record;
-        put_queue(r->queue);
+        remote_queue_put(r->queue);
         free(r->packed);
         free(r);
     }
@@ -57,6 +54,7 @@ static void drop_slots(struct remote_node *n) {
 
 void remote_node_destroy(struct remote_node *n) {
     drop_slots(n);
+    share_region_drop(n->region);
     weft_map_fini(&n->requests);
     pthread_mutex_destroy(&n->reuse.lock);
     pthread_mutex_destroy(&n->lock);
@@ -172,6 +170,7 @@ static int connect_executor(struct remote_node *n, const struct node_executor *x
     wire_begin(&out, OPEN, open, .version = WIRE_VERSION, .token_low = token[0], .token_high = token[1]);
     status = send_now(n, &out, NULL, 0, NULL, NULL);
     if (status) return status;
+    remote_share_tell(n);
     n->state = REMOTE_UP;
     status = send_unsent(n);
     return status == WEFT_E_LIMIT ? 0 : status;
@@ -271,6 +270,7 @@ void remote_node_lost(struct remote_node *n, const char *reason) {
     remote_records_lost(n);
     remote_requests_lost(n);
     remote_reuse_lost(n);
+    remote_share_lost(n);
     ep_wake(n->hub->ep);
     pthread_mutex_lock(&n->send_lock);
     n->settled = true;

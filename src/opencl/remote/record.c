@@ -13,7 +13,7 @@ static void put_locked(struct remote_record *r) {
     weft_list_remove(&r->link);
     weft_list_remove(&r->in_node);
     remote_slot_free(n, r->handle);
-    if (r->queue && !--r->queue->holds) free(r->queue);
+    if (r->queue) remote_queue_put(r->queue);
     free(r->packed);
     free(r);
 }
@@ -47,18 +47,15 @@ static void at_least(uint64_t *number, uint64_t other) {
     if (*number < other) *number = other;
 }
 
-void remote_put_after(struct remote_node *n, const struct bk_command *c, struct remote_record *r,
-                      bool transfers) {
-    pthread_mutex_lock(&n->lock);
-    struct remote_queue *q = remote_slot_record(n, c->queue, BK_QUEUE);
-    for (cl_uint i = 0; q && i < c->wait_count; i++) {
+void remote_put_after(struct remote_node *n, struct remote_queue *q, const struct bk_command *c,
+                      struct remote_record *r, bool transfers) {
+    for (cl_uint i = 0; i < c->wait_count; i++) {
         const struct remote_record *w = remote_slot_record(n, c->waits[i], BK_EVENT);
         if (w) at_least(&q->after.any, w->after.any);
         if (w && w->queue != q) at_least(&q->after.any, w->after.own);
     }
-    if (q && transfers) q->after.own = r->transfer = ++n->last_transfer;
-    if (q && r) r->after = q->after;
-    pthread_mutex_unlock(&n->lock);
+    if (transfers) q->after.own = r->transfer = ++n->last_transfer;
+    if (r) r->after = q->after;
 }
 
 /* Of a list by transfers, the first. */
@@ -73,6 +70,10 @@ static bool is_any_up_to(const struct weft_list *queue, const struct weft_list *
 /* Under the lock, as all here. */
 static bool is_blocked(const struct remote_record *r) {
     return r->queue && is_any_up_to(&r->queue->transfers, &r->node->transfers, &r->after);
+}
+
+bool remote_queue_transfers(struct remote_node *n, struct remote_queue *q) {
+    return is_any_up_to(&q->transfers, &n->transfers, &q->after);
 }
 
 /* By number: enqueues of several threads may cross, and reads come as they are done. */
@@ -122,6 +123,8 @@ bool remote_record_result(struct remote_record *r, cl_int status, const uint64_t
         r->status = status;
         for (int i = 0; times && i < 4; i++) r->times[i] = times[i] - (uint64_t)n->clock_offset;
         if (status < 0 && r->unseen && !r->queue->error) r->queue->error = status;
+        if (status == CL_COMPLETE) remote_places_are_known(n, r->places);
+        if (status == CL_COMPLETE && r->queue && r->queue->over < r->number) r->queue->over = r->number;
         blocked = is_blocked(r);
         if (blocked && !r->sending) weft_list_push_back(&n->deferred, &r->link);
     }

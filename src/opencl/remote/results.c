@@ -187,6 +187,13 @@ static void take_queue_error(struct remote_node *n, const struct wire_in *in) {
               (int)(int64_t)in->queue_error.status);
 }
 
+static void take_place(struct remote_node *n, const struct wire_in *in) {
+    pthread_mutex_lock(&n->lock);
+    struct share_region *g = n->region;
+    pthread_mutex_unlock(&n->lock);
+    if (g) share_free(g, in->place_free.place);
+}
+
 int64_t remote_clock_offset(uint64_t asked_ns, uint64_t answered_ns, uint64_t clock, bool same_machine) {
     return same_machine ? 0 : (int64_t)(clock - (asked_ns + (answered_ns - asked_ns) / 2));
 }
@@ -224,6 +231,7 @@ void remote_on_result(void *hub, struct ep_peer *peer, const struct ep_msg *msg,
     case WIRE_READ_DATA: take_read(n, &in, msg, sink); break;
     case WIRE_QUEUE_ERROR: take_queue_error(n, &in); break;
     case WIRE_NOT_KEPT: remote_reuse_refused(n, in.not_kept.slot); break;
+    case WIRE_PLACE_FREE: take_place(n, &in); break;
     case WIRE_PRINTF: take_print(n, msg, sink); break;
     }
 }
