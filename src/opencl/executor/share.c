@@ -21,13 +21,16 @@
 #define PROBE_BYTES ((size_t)4096)
 
 /* ---- the client's memory ---- */
-static const char *check(int fd, const struct wire_share *s) {
+static const char *check_name(int fd, const struct wire_share *s) {
     struct stat st;
     if (fstat(fd, &st) || !S_ISREG(st.st_mode)) return "it is no memory object";
     if (st.st_dev != s->device || st.st_ino != s->inode) return "it is another object than the client's";
-    int seals = fcntl(fd, F_GET_SEALS);
-    if (seals < 0 || (seals & SEALS) != SEALS) return "seals are missing";
     return s->size && (uint64_t)st.st_size == s->size ? NULL : "it is not of the size that was said";
+}
+
+static const char *check(int fd, const struct wire_share *s) {
+    int seals = fcntl(fd, F_GET_SEALS);
+    return seals < 0 || (seals & SEALS) != SEALS ? "seals are missing" : check_name(fd, s);
 }
 
 static const char *map_client_memory(struct executor *x, int fd, const struct wire_share *s) {
@@ -46,8 +49,13 @@ cl_int carry_out_share(struct call *c) {
     char path[64];
     if (c->x->shared) return CL_INVALID_OPERATION;
     snprintf(path, sizeof path, "/proc/%u/fd/%u", (unsigned)s->pid, (unsigned)s->fd);
-    int fd = open(path, O_RDWR | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-    const char *why = fd < 0 ? strerror(errno) : map_client_memory(c->x, fd, s);
+    int fd = open(path, O_PATH | O_CLOEXEC); /* what another object does when it is opened is not tried */
+    const char *why = fd < 0 ? strerror(errno) : check_name(fd, s);
+    if (!why) {
+        close(fd);
+        fd = open(path, O_RDWR | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+        why = fd < 0 ? strerror(errno) : map_client_memory(c->x, fd, s);
+    }
     if (fd >= 0) close(fd);
     if (why) weft_info("executor", "the client's memory is not shared: %s", why);
     if (why) return CL_OUT_OF_RESOURCES;

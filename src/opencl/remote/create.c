@@ -55,6 +55,7 @@ cl_int remote_create_queue(struct backend *b, bk_ref context, cl_uint device,
     q->in_order = !(props & CL_QUEUE_OUT_OF_ORDER_EXEC_MODE_ENABLE);
     q->profiles = props & CL_QUEUE_PROFILING_ENABLE;
     q->holds = 1;
+    q->sent = 1; /* its creation, which may fail */
     pthread_mutex_init(&q->host_lock, NULL);
     weft_list_init(&q->transfers);
     struct wire_out msg;

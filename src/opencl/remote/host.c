@@ -206,6 +206,21 @@ static bool send(struct remote_node *n, const struct wire_out *msg) {
     return remote_send(n, msg, NULL, 0, NULL, NULL);
 }
 
+/* The queue, held, or NULL. */
+static struct remote_queue *hold_queue(struct remote_node *n, bk_ref queue) {
+    pthread_mutex_lock(&n->lock);
+    struct remote_queue *q = remote_slot_record(n, queue, BK_QUEUE);
+    if (q) q->holds++;
+    pthread_mutex_unlock(&n->lock);
+    return q;
+}
+
+static void put_queue(struct remote_node *n, struct remote_queue *q) {
+    pthread_mutex_lock(&n->lock);
+    remote_queue_put(q);
+    pthread_mutex_unlock(&n->lock);
+}
+
 /* A barrier before the commands to come, unless there is one, or it is over. False: it cannot be. */
 static bool make_gate(struct remote_node *n, struct remote_queue *q) {
     bool made = true;
@@ -259,9 +274,7 @@ static struct remote_queue *admit(struct remote_node *n, bk_ref queue, bool turn
         q->holds++;
         pthread_mutex_unlock(&n->lock);
         made = make_gate(n, q);
-        pthread_mutex_lock(&n->lock);
-        remote_queue_put(q);
-        pthread_mutex_unlock(&n->lock);
+        put_queue(n, q);
     }
 }
 
@@ -304,25 +317,28 @@ static enum turn turn_of(struct remote_node *n, struct remote_queue *q, const st
     return q->in_order && c->blocking && !q->hosting && !q->enqueuing ? TURN_LATER : TURN_UNKNOWN;
 }
 
-/* The queue, held, with its turn taken; NULL: UNKNOWN. An out-of-order queue needs no gate. */
+/* The queue, held, with its turn taken; NULL: UNKNOWN. An out-of-order queue needs no gate. LATER: with the
+ * host lock, so that no gate is sent before the marker. */
 static struct remote_queue *take_turn(struct remote_node *n, const struct bk_command *c, enum turn *turn) {
+    struct remote_queue *q = hold_queue(n, c->queue);
+    if (!q) return NULL;
+    pthread_mutex_lock(&q->host_lock);
     pthread_mutex_lock(&n->lock);
-    struct remote_queue *q = remote_slot_record(n, c->queue, BK_QUEUE);
-    *turn = q ? turn_of(n, q, c) : TURN_UNKNOWN;
-    if (*turn == TURN_UNKNOWN) q = NULL;
-    if (q) q->holds++;
-    if (q && q->in_order) q->hosting = true;
+    *turn = turn_of(n, q, c);
+    if (*turn != TURN_UNKNOWN && q->in_order) q->hosting = true;
     pthread_mutex_unlock(&n->lock);
-    return q;
+    if (*turn != TURN_LATER) pthread_mutex_unlock(&q->host_lock);
+    if (*turn != TURN_UNKNOWN) return q;
+    put_queue(n, q);
+    return NULL;
 }
 
 static void give_turn_back(struct remote_node *n, struct remote_queue *q) {
     if (q->in_order) open_gate(n, q);
-    pthread_mutex_lock(&n->lock);
-    remote_queue_put(q);
-    pthread_mutex_unlock(&n->lock);
+    put_queue(n, q);
 }
 
+/* Gives the host lock back. */
 static cl_int await_turn(struct backend *b, struct remote_queue *q, const struct bk_command *c) {
     const struct bk_command marker = {.op = BK_MARKER,
                                       .queue = c->queue,
@@ -330,7 +346,6 @@ static cl_int await_turn(struct backend *b, struct remote_queue *q, const struct
                                       .waits = c->waits,
                                       .blocking = true};
     struct remote_record *r = NULL;
-    pthread_mutex_lock(&q->host_lock);
     cl_int err = remote_send_turn(b, &marker, &r);
     pthread_mutex_unlock(&q->host_lock);
     if (err) return err;
@@ -370,23 +385,22 @@ static void end_event(struct remote_record *r, uint64_t begin_ns) {
     pthread_mutex_unlock(&n->lock);
 }
 
-/* With the turn taken. False: it is the executor's after all. */
-static bool transfer(struct backend *b, const struct bk_command *c, struct remote_queue *q, enum turn turn,
-                     char *at, bk_ref *event, cl_int *err) {
+/* With the turn taken. */
+static cl_int transfer(struct backend *b, const struct bk_command *c, struct remote_queue *q, enum turn turn,
+                       char *at, bk_ref *event) {
     struct remote_node *n = remote_node_of(b);
     uint64_t begin_ns = q->profiles ? weft_now_ns() : 0;
-    struct remote_record *r = c->want_event ? make_event(n, q) : NULL;
-    if (c->want_event && !r) return false;
-    *err = turn == TURN_LATER ? await_turn(b, q, c) : CL_SUCCESS;
-    if (!*err && c->op == BK_READ) copy(c->u.rw.host, at, c->u.rw.size);
-    if (!*err && c->op == BK_WRITE)
+    cl_int err = turn == TURN_LATER ? await_turn(b, q, c) : CL_SUCCESS;
+    struct remote_record *r = !err && c->want_event ? make_event(n, q) : NULL;
+    if (!err && c->want_event && !r) err = CL_OUT_OF_HOST_MEMORY;
+    if (err) return err;
+    if (c->op == BK_READ)
+        copy(c->u.rw.host, at, c->u.rw.size);
+    else
         copy(at, c->u.rw.host_src ? c->u.rw.host_src : c->u.rw.host, c->u.rw.size);
     if (r) end_event(r, begin_ns);
-    if (r && *err)
-        remote_release(b, BK_EVENT, r->handle);
-    else if (r)
-        *event = r->handle;
-    return true;
+    if (r) *event = r->handle;
+    return CL_SUCCESS;
 }
 
 static bool host_transfer(struct backend *b, const struct bk_command *c, bk_ref *event, cl_int *err) {
@@ -399,11 +413,11 @@ static bool host_transfer(struct backend *b, const struct bk_command *c, bk_ref 
     enum turn turn;
     struct remote_queue *q = at ? take_turn(n, c, &turn) : NULL;
     if (q) share_fill(p, bytes);
-    bool done = q && transfer(b, c, q, turn, at, event, err);
+    if (q) *err = transfer(b, c, q, turn, at, event);
     if (q) give_turn_back(n, q);
     share_put(p);
-    if (done && !*err && c->blocking) *err = remote_queue_take_error(n, c->queue);
-    return done;
+    if (q && !*err && c->blocking) *err = remote_queue_take_error(n, c->queue);
+    return q;
 }
 
 /* A marker or a barrier that nobody looks at and that nothing is left to wait for. */
