@@ -293,6 +293,7 @@ struct executor *executor_create(const struct drivers *drivers, const uint8_t to
 
 void executor_configure(struct executor *x, struct ep_config *cfg) {
     cfg->accept = true;
+    cfg->yields = true;
     cfg->handlers[WIRE_HANDLER_COMMAND] = (struct ep_handler){on_header, x};
     cfg->on_peer_down = on_peer_down;
     cfg->ctx = x;

@@ -16,6 +16,7 @@
 #include "base/copy.h"
 #include "opencl/remote/internal.h"
 
+#define BRIEF_BYTES     ((size_t)64 << 10)
 #define STREAMING_BYTES ((size_t)8 << 20) /* copied past the caches from here on */
 
 /* ---- the memory ---- */
@@ -407,7 +408,8 @@ static bool host_transfer(struct backend *b, const struct bk_command *c, bk_ref 
     struct remote_node *n = remote_node_of(b);
     size_t offset = 0, bytes = c->u.rw.size;
     const void *host = c->op == BK_READ || !c->u.rw.host_src ? c->u.rw.host : c->u.rw.host_src;
-    struct share_place *p = host && bytes ? place_of(n, c->u.rw.mem, &offset) : NULL;
+    bool may = host && bytes && (!c->brief || bytes <= BRIEF_BYTES);
+    struct share_place *p = may ? place_of(n, c->u.rw.mem, &offset) : NULL;
     if (!p) return false;
     char *at = memory_of(n, p, offset + c->u.rw.offset, bytes, c->blocking);
     enum turn turn;
