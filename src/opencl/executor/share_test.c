@@ -174,7 +174,8 @@ static void shared__later_commands_wait_behind_a_gate(void **state) {
     struct world *w = *state;
     int *data = calloc(MANY, sizeof *data);
     bk_ref m = buffer(w, MANY * sizeof *data), k = adder(w, m, 1);
-    assert_non_null(view(w, m));
+    const int *at = view(w, m);
+    assert_non_null(at);
     for (int round = 0; round < 10; round++) {
         bk_ref gate = 0;
         for (size_t i = 0; i < MANY; i++) data[i] = round * 10;
@@ -194,7 +195,9 @@ static void shared__later_commands_wait_behind_a_gate(void **state) {
         pthread_join(thread, NULL);
         assert_int_equal(t.err, 0);
         assert_int_equal(w->b->ops->wait_event(w->b, e), CL_COMPLETE);
-        for (size_t i = 0; i < MANY; i++) assert_int_equal(view(w, m)[i], round * 10 + 1);
+        size_t right = 0;
+        while (right < MANY && at[right] == round * 10 + 1) right++;
+        assert_int_equal(right, MANY);
         w->b->ops->release(w->b, BK_EVENT, e);
         w->b->ops->release(w->b, BK_EVENT, gate);
     }
