@@ -4,12 +4,12 @@
 #include "opencl/driver_leaks.h"
 
 const char source[] = "kernel void add(global int *a, int n) { a[get_global_id(0)] += n; }\n"
-                             "kernel void nothing(void) {}\n"
-                             "struct pair { int a, b; };\n"
-                             "kernel void with_struct(global int *o, struct pair p) { *o = p.a + p.b; }\n"
-                             "kernel void reverse(global int *a, local int *l) { int i = get_local_id(0); "
-                             "l[i] = a[i]; barrier(CLK_LOCAL_MEM_FENCE);"
-                             " a[i] = l[get_local_size(0) - 1 - i]; }\n";
+                      "kernel void nothing(void) {}\n"
+                      "struct pair { int a, b; };\n"
+                      "kernel void with_struct(global int *o, struct pair p) { *o = p.a + p.b; }\n"
+                      "kernel void reverse(global int *a, local int *l) { int i = get_local_id(0); "
+                      "l[i] = a[i]; barrier(CLK_LOCAL_MEM_FENCE);"
+                      " a[i] = l[get_local_size(0) - 1 - i]; }\n";
 
 static const char *adapters(void) {
     const char *wanted = getenv("TEST_ADAPTERS");

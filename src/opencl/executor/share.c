@@ -146,6 +146,7 @@ bool share_device_works(cl_context context, cl_device_id device) {
     memset(host, 0, PROBE_BYTES);
     bool works = try_device(context, device, host);
     free(host);
-    if (!works) weft_info("executor", "a device keeps copies of the host's memory: nothing is shared with it");
+    if (!works)
+        weft_info("executor", "a device keeps copies of the host's memory: nothing is shared with it");
     return works;
 }

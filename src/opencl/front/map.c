@@ -113,7 +113,8 @@ static cl_int map_shadow(struct command *c, struct mem *m, struct mapping *map, 
 static unsigned char *view_of(const struct queue *q, struct mem *m) {
     bk_ref part;
     struct backend *b = q->backend;
-    bool may = b->ops->host_view && !q->context->tracked && !queue_out_of_order(q) && !m->image && !m->host_ptr;
+    bool may =
+        b->ops->host_view && !q->context->tracked && !queue_out_of_order(q) && !m->image && !m->host_ptr;
     if (!may || mem_root(m)->shadow || mem_part_ref(m, q->slot, &part) != CL_SUCCESS) return NULL;
     return b->ops->host_view(b, part);
 }

@@ -2,10 +2,10 @@
  * which both have (share.h), and commands that nothing is left to wait for.
  *
  * DESIGN NOTES. A transfer's turn has come when all that it comes after has ended. In an in-order queue that
- * is often known here: every end that is told tells of all commands before it, too. Then the data is copied at
- * once, also for calls that need not wait for it: it is one copy, as it is with the driver itself. If it is
- * not known a blocking call sends a marker in the transfer's place, waits for that, and copies; another one is
- * left to the executor.
+ * is often known here: every end that is told tells of all commands before it, too. Then the data is copied
+ * at once, also for calls that need not wait for it: it is one copy, as it is with the driver itself. If it
+ * is not known a blocking call sends a marker in the transfer's place, waits for that, and copies; another
+ * one is left to the executor.
  *
  * While a transfer is under way here, no later command of its queue may begin. One that is enqueued meanwhile
  * (by another thread, since the call has not returned) is preceded by a gate: a barrier that waits for an
@@ -138,8 +138,7 @@ static struct share_place *place_of(struct remote_node *n, bk_ref mem, size_t *o
 
 static bool is_known(struct remote_node *n, const struct share_place *p) {
     pthread_mutex_lock(&n->lock);
-    bool known =
-        n->region_state == REMOTE_REGION_SHARED && p->number && p->number <= n->places_known;
+    bool known = n->region_state == REMOTE_REGION_SHARED && p->number && p->number <= n->places_known;
     pthread_mutex_unlock(&n->lock);
     return known;
 }
@@ -341,11 +340,8 @@ static void give_turn_back(struct remote_node *n, struct remote_queue *q) {
 
 /* Gives the host lock back. */
 static cl_int await_turn(struct backend *b, struct remote_queue *q, const struct bk_command *c) {
-    const struct bk_command marker = {.op = BK_MARKER,
-                                      .queue = c->queue,
-                                      .wait_count = c->wait_count,
-                                      .waits = c->waits,
-                                      .blocking = true};
+    const struct bk_command marker = {
+        .op = BK_MARKER, .queue = c->queue, .wait_count = c->wait_count, .waits = c->waits, .blocking = true};
     struct remote_record *r = NULL;
     cl_int err = remote_send_turn(b, &marker, &r);
     pthread_mutex_unlock(&q->host_lock);

@@ -122,9 +122,9 @@ struct remote_queue {
     struct weft_list transfers; /* under way */
     /* Commands by number, in the order sent; all up to `over` have ended (host.c). */
     uint64_t sent, over;
-    unsigned enqueuing; /* calls that are about to send one */
-    bool hosting;       /* one whose transfer this process does by itself */
-    uint64_t gate;      /* an event that the commands after that one wait for; 0: none yet */
+    unsigned enqueuing;        /* calls that are about to send one */
+    bool hosting;              /* one whose transfer this process does by itself */
+    uint64_t gate;             /* an event that the commands after that one wait for; 0: none yet */
     pthread_mutex_t host_lock; /* taken before all others: around the sending of what gate and turn need */
 };
 
@@ -151,8 +151,8 @@ struct remote_record {
     bk_complete_fn *fn;
     void *arg;
     uint64_t number, places; /* number 0: its end does not tell of others'; places: as remote_request's */
-    uint64_t keep_slot;  /* WRITE: where the executor keeps the data, or 0 */
-    void *host, *packed; /* READ: where the data goes (packed: first, then spread over box) */
+    uint64_t keep_slot;      /* WRITE: where the executor keeps the data, or 0 */
+    void *host, *packed;     /* READ: where the data goes (packed: first, then spread over box) */
     size_t bytes;
     struct remote_box box;
 };
@@ -209,7 +209,8 @@ bool remote_record_result(struct remote_record *r, cl_int status, const uint64_t
 /* A command is about to be sent: what it comes after. r: its record, or NULL; transfers: it is a transfer. */
 void remote_put_after(struct remote_node *n, struct remote_queue *q, const struct bk_command *c,
                       struct remote_record *r, bool transfers); /* under the lock */
-bool remote_queue_transfers(struct remote_node *n, struct remote_queue *q); /* some are under way; under the lock */
+bool remote_queue_transfers(struct remote_node *n,
+                            struct remote_queue *q); /* some are under way; under the lock */
 /* Starts and ends the time during which the endpoint uses the program's memory. */
 void remote_record_sending(struct remote_record *r);
 void remote_record_sent(void *record, int status);
@@ -276,7 +277,8 @@ void remote_mem_drop(struct remote_mem *m);                        /* NULL is no
 void remote_places_are_known(struct remote_node *n, uint64_t places);
 void *remote_host_view(struct backend *b, bk_ref mem);
 /* Enters a command into its queue's order: what it comes after, its number. Held back while this process does
- * a transfer for an earlier one: behind a gate. `turn`: it is that transfer's own. Then remote_queue_leave. */
+ * a transfer for an earlier one: behind a gate. `turn`: it is that transfer's own. Then remote_queue_leave.
+ */
 void remote_queue_enter(struct remote_node *n, const struct bk_command *c, struct remote_record *r,
                         bool transfers, bool turn);
 void remote_queue_leave(struct remote_node *n, bk_ref queue);

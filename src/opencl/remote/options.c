@@ -15,7 +15,8 @@ WEFT_OPTIONS(
     {.name = "opencl_shared_buffers",
      .type = WEFT_OPTION_BOOL,
      .value = "on",
-     .help = "Buffers of CPU devices of another node on this machine lie in memory that this process has, too."},
+     .help =
+         "Buffers of CPU devices of another node on this machine lie in memory that this process has, too."},
     {.name = "opencl_reuse_rate",
      .type = WEFT_OPTION_SIZE,
      .value = "300M",

@@ -120,8 +120,8 @@ static void give_back(struct share_region *g, struct share_range *r) {
     if (r->room >= LEAST_FILL) {
         /* Whoever wrote there: the pages count as there. */
         r->filled = g->free_bytes + r->room <= KEPT_BYTES;
-        if (!r->filled && fallocate(g->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)r->at,
-                                    (off_t)r->room))
+        if (!r->filled &&
+            fallocate(g->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)r->at, (off_t)r->room))
             weft_debug("opencl", "pages of a buffer are kept: %m");
         if (r->filled) g->free_bytes += r->room;
     }

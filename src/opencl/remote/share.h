@@ -3,15 +3,15 @@
  * memory; then data is put in and taken out by a copy of this process's own (host.c), or by none (maps).
  *
  * DESIGN NOTES. This side makes the object and gives out the places, so a buffer needs no message more than
- * the one that makes it, and nothing waits. A place is this side's again when the executor says so (PLACE_FREE):
- * when the driver's buffer is gone, which commands under way may keep for longer than the program, or at once,
- * if the buffer was made elsewhere. So before a place is relied on the executor must have carried out the
- * making of its buffer: known from any answer to what was sent later. Pages that had a buffer are used again,
- * up to a limit, since fresh ones cost more than copying into them.
+ * the one that makes it, and nothing waits. A place is this side's again when the executor says so
+ * (PLACE_FREE): when the driver's buffer is gone, which commands under way may keep for longer than the
+ * program, or at once, if the buffer was made elsewhere. So before a place is relied on the executor must
+ * have carried out the making of its buffer: known from any answer to what was sent later. Pages that had a
+ * buffer are used again, up to a limit, since fresh ones cost more than copying into them.
  *
- * Rejected: pulling out of the program's memory by the system (cross-memory attach), a third as fast as a copy
- * where that memory has pages of 4 KiB, which it mostly has; one memory object a buffer, which costs four
- * system calls and a descriptor at either end. */
+ * Rejected: pulling out of the program's memory by the system (cross-memory attach), a third as fast as a
+ * copy where that memory has pages of 4 KiB, which it mostly has; one memory object a buffer, which costs
+ * four system calls and a descriptor at either end. */
 #ifndef WEFT_OPENCL_REMOTE_SHARE_H
 #define WEFT_OPENCL_REMOTE_SHARE_H
 #include <pthread.h>
