@@ -174,9 +174,10 @@ void *remote_host_view(struct backend *b, bk_ref mem) {
 }
 
 /* ---- a queue's order ---- */
-/* Under the lock. */
+/* Under the lock. A result that is held back (order.c) has not been told to the program. */
 static bool is_quiet(struct remote_node *n, struct remote_queue *q) {
-    return !q->hosting && !q->enqueuing && q->over == q->sent && !remote_queue_transfers(n, q);
+    return !q->hosting && !q->enqueuing && q->over == q->sent && !remote_queue_transfers(n, q) &&
+           !remote_order_blocks(n, q->result);
 }
 
 bool remote_queue_is_quiet(struct remote_node *n, bk_ref queue) {
@@ -429,7 +430,7 @@ static bool is_idle(struct remote_node *n, const struct bk_command *c) {
 
 bool remote_host_command(struct backend *b, const struct bk_command *c, bk_ref *event, cl_int *err) {
     struct remote_node *n = remote_node_of(b);
-    if (c->on_complete) return false;
+    if (c->on_complete || c->meeting) return false; /* half of a move: its executor's */
     switch (c->op) {
     case BK_READ:
     case BK_WRITE: return host_transfer(b, c, event, err);

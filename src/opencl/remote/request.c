@@ -20,6 +20,7 @@ static struct remote_request *take(struct remote_node *n, uint64_t id, bool answ
     pthread_mutex_lock(&n->lock);
     struct remote_request *r = weft_map_remove(&n->requests, id);
     if (r && answered) remote_places_are_known(n, r->places);
+    if (r) r->result = n->results + 1;
     pthread_mutex_unlock(&n->lock);
     return r;
 }
