@@ -88,7 +88,6 @@ struct remote_node {
     uint64_t last_request;
     uint32_t next_sub_device;
     struct remote_rate rate;
-    struct weft_list arriving; /* results whose data is on its way */
     uint64_t last_transfer;
     struct weft_list transfers, deferred; /* of records: by in_node; by link */
     uint64_t results;                     /* that have come from the executor */
@@ -181,13 +180,14 @@ struct remote_record {
     unsigned holds; /* the caller's event, the command under way, a waiter */
     atomic_bool done;
     bool want_result; /* an EVENT or READ_DATA comes */
-    bool result_in, sending, released, user, reading, unseen;
+    bool result_in, announced, released, user, reading, unseen;
+    bool moving; /* a transfer under way: link is in queue->transfers */
     cl_int status;
     cl_ulong times[4];
     bk_complete_fn *fn, *notify; /* of the enqueue; of event_notify */
     void *arg, *notify_arg;
-    uint64_t number, places; /* number 0: its end does not tell of others'; places: as remote_request's */
-    uint64_t result;         /* how many results had come when this one's did; 0: none */
+    uint64_t number, places;     /* number 0: its end does not tell of others'; places: as remote_request's */
+    uint64_t result;             /* how many results had come when this one's did; 0: none */
     struct remote_node *source;  /* bridge, or half of a move: the node where it comes from */
     uint64_t source_event, move; /* of a bridge; of a move */
     bool taken_over;             /* what it waits for comes by way of this process */
@@ -316,7 +316,6 @@ void remote_requests_lost(struct remote_node *n);
 /* The executor's clock less this process's. On one machine it is one clock; else it is taken to be read in
  * the middle between the question and the answer. */
 int64_t remote_clock_offset(uint64_t asked_ns, uint64_t answered_ns, uint64_t clock, bool same_machine);
-void remote_arriving_lost(struct remote_node *n); /* after the disconnect, which ends them without a word */
 void remote_on_result(void *hub, struct ep_peer *peer, const struct ep_msg *msg, struct ep_sink *sink);
 
 /* ---- reuse.c ---- */

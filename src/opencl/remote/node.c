@@ -29,7 +29,6 @@ struct remote_node *remote_node_create(struct remote_hub *h, uint32_t id, const 
     pthread_mutex_init(&n->send_lock, NULL);
     pthread_mutex_init(&n->lock, NULL);
     weft_list_init(&n->unsent);
-    weft_list_init(&n->arriving);
     weft_list_init(&n->transfers);
     weft_list_init(&n->deferred);
     weft_list_init(&n->marks);
@@ -274,7 +273,6 @@ void remote_node_lost(struct remote_node *n, const char *reason) {
         free(u->copy);
         free(u);
     }
-    remote_arriving_lost(n);
     remote_records_lost(n);
     remote_requests_lost(n);
     remote_reuse_lost(n);

@@ -81,6 +81,7 @@ bool remote_queue_transfers(struct remote_node *n, struct remote_queue *q) {
 
 /* By number: enqueues of several threads may cross, and reads come as they are done. */
 static void begin_transfer(struct remote_record *r) {
+    r->moving = true;
     struct weft_list *at = r->queue->transfers.prev;
     while (at != &r->queue->transfers &&
            weft_list_entry(at, struct remote_record, link)->transfer > r->transfer)
@@ -94,8 +95,10 @@ static void begin_transfer(struct remote_record *r) {
 }
 
 static void end_transfer(struct remote_record *r) {
+    r->moving = false;
     weft_list_remove(&r->link);
     weft_list_remove(&r->in_node);
+    if (r->result_in && !r->announced) weft_list_push_back(&r->node->deferred, &r->link);
 }
 
 /* ---- completion ---- */
@@ -144,7 +147,8 @@ bool remote_record_result(struct remote_record *r, cl_int status, const uint64_t
         if (status == CL_COMPLETE) remote_places_are_known(n, r->places);
         if (status == CL_COMPLETE && r->queue && r->queue->over < r->number) r->queue->over = r->number;
         blocked = is_blocked(r);
-        if (blocked && !r->sending) weft_list_push_back(&n->deferred, &r->link);
+        r->announced = !blocked;
+        if (blocked && !r->moving) weft_list_push_back(&n->deferred, &r->link);
     }
     pthread_mutex_unlock(&n->lock);
     if (first && !blocked) announce(r);
@@ -154,7 +158,6 @@ bool remote_record_result(struct remote_record *r, cl_int status, const uint64_t
 void remote_record_sending(struct remote_record *r) {
     struct remote_node *n = r->node;
     pthread_mutex_lock(&n->lock);
-    r->sending = true;
     r->holds++;
     remote_rate_begin(&n->rate, weft_now_ns());
     begin_transfer(r);
@@ -166,7 +169,9 @@ void remote_release_deferred(struct remote_node *n) {
     weft_list_init(&ready);
     pthread_mutex_lock(&n->lock);
     weft_list_for_each_safe(at, &n->deferred) {
-        if (is_blocked(weft_list_entry(at, struct remote_record, link))) continue;
+        struct remote_record *r = weft_list_entry(at, struct remote_record, link);
+        if (is_blocked(r)) continue;
+        r->announced = true;
         weft_list_remove(at);
         weft_list_push_back(&ready, at);
     }
@@ -180,10 +185,8 @@ void remote_record_sent(void *record, int status) {
     struct remote_node *n = r->node;
     if (r->keep_slot) remote_reuse_stored(n, r->keep_slot, status == 0);
     pthread_mutex_lock(&n->lock);
-    r->sending = false;
     remote_rate_end(&n->rate, weft_now_ns(), status ? 0 : r->bytes);
     end_transfer(r);
-    if (r->result_in) weft_list_push_back(&n->deferred, &r->link);
     put_locked(r);
     pthread_mutex_unlock(&n->lock);
     remote_release_deferred(n);
@@ -211,6 +214,7 @@ bool remote_record_abandon(struct remote_record *r) {
     pthread_mutex_lock(&n->lock);
     bool open = !r->result_in;
     r->result_in = true;
+    r->announced |= open;
     pthread_mutex_unlock(&n->lock);
     return open;
 }
