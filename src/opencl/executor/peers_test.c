@@ -384,6 +384,7 @@ static void peers__a_transfer_waits_for_the_move_that_it_follows(void **state) {
         size_t bytes = i % 2 ? MIB : 1000;
         struct pending p = begin(w, bytes, i);
         unsigned char *got = malloc(bytes);
+        w->at[1].b->ops->host_view(w->at[1].b, p.to); /* from now on it knows whether it may */
         struct bk_command c = {.op = BK_READ, .queue = w->at[1].queue, .wait_count = 1, .waits = &p.received};
         c.u.rw.mem = p.to;
         c.u.rw.size = bytes;

@@ -9,7 +9,15 @@
  *
  * While a transfer is under way here, no later command of its queue may begin. One that is enqueued meanwhile
  * (by another thread, since the call has not returned) is preceded by a gate: a barrier that waits for an
- * event which is set when the transfer is done. */
+ * event which is set when the transfer is done.
+ *
+ * Halves of moves between executors (meet.c) are the executors' commands and are counted like all others; a
+ * transfer of what a move brings waits for its event. One that writes what a move still reads need not wait,
+ * as with the driver (front/coherence.h). The end of a command may be known here before it may be told
+ * (order.c): until then its queue is not quiet, so that neither a finish nor a marker comes before it.
+ *
+ * When the executor is lost its memory stays for as long as the program has buffers or maps there, but its
+ * contents count as lost: nobody knows how far the device had got. */
 #include <stdlib.h>
 #include <string.h>
 
