@@ -319,6 +319,7 @@ cl_int remote_enqueue(struct backend *b, const struct bk_command *c, bk_ref *eve
     struct remote_node *n = remote_node_of(b);
     bool read = is_read(c);
     struct payload p = {0};
+    uint32_t from = c->meeting ? c->meeting->from : 0; /* the meeting may go with the command's end */
     cl_int err = CL_SUCCESS;
     if (remote_host_command(b, c, event, &err)) return err;
     err = is_write(c) ? prepare_write(c, &p) : CL_SUCCESS;
@@ -335,7 +336,7 @@ cl_int remote_enqueue(struct backend *b, const struct bk_command *c, bk_ref *eve
     if (r && p.borrowed) r->bytes = p.bytes;
     if (r && p.reuse.slot && !p.reuse.known) r->keep_slot = p.reuse.slot;
     if (!err) err = enter_and_send(b, c, &p, r, read || p.borrowed);
-    if (!err && c->meeting) remote_move_sent(r, c);
+    if (!err && r && from) remote_move_sent(r, from);
     remote_reuse_end(n, &p.reuse, !err);
     free(p.owned);
     if (err)

@@ -291,8 +291,8 @@ void remote_end_bridge(struct backend *b, bk_ref bridge, cl_int status);
 cl_int remote_encode_half(struct wire_out *m, const struct bk_command *c, uint64_t event, uint32_t options);
 /* A command that is half of a move: what its record must know. */
 void remote_move_begins(struct remote_record *r, const struct bk_command *c);
-/* It was sent; unless the pair was off meanwhile. */
-void remote_move_sent(struct remote_record *r, const struct bk_command *c);
+/* It was sent; from which executor: unless that pair was off meanwhile. */
+void remote_move_sent(struct remote_record *r, uint32_t from);
 /* It failed, or was not sent: its source need not keep the contents. */
 void remote_move_failed(struct remote_record *r);
 void remote_peer_down(struct remote_node *n, uint32_t number); /* its executor says so */
