@@ -54,6 +54,7 @@ struct bk_command {
     const bk_ref *waits;         /* events of this backend only (user events bridge to others) */
     bool blocking;               /* READ, WRITE, their rects and images, and MAP: return when done; the result is the command's */
     bool want_event;             /* *event is set, to be released by the caller */
+    bool brief;                  /* the caller has a lock that others wait for: no large copy before the call returns */
     bool unseen;                 /* ... which the program does not have: a failure is told by finish */
     bk_complete_fn *on_complete; /* optional */
     void *arg;
@@ -152,6 +153,9 @@ struct backend_ops {
                            bk_ref *out);
     /* host: CL_MEM_USE_HOST_PTR memory for direct, else NULL (the front end brings initial contents by a WRITE). */
     cl_int (*create_buffer)(struct backend *b, bk_ref context, cl_mem_flags flags, size_t size, void *host, bk_ref *out);
+    /* Where this process has the contents of a buffer, as they are between commands: what it stores there the
+     * device sees. NULL: nowhere. Optional; may wait for the executor once, so not from completion functions. */
+    void *(*host_view)(struct backend *b, bk_ref mem);
     cl_int (*create_sub_buffer)(struct backend *b, bk_ref parent, cl_mem_flags flags, size_t origin, size_t size,
                                 bk_ref *out);
     cl_int (*create_image)(struct backend *b, bk_ref context, const struct bk_image *image, bk_ref *out);

@@ -137,11 +137,11 @@ _Thread_local const struct ep *ep_handler_of;
 
 /* -- open and close -- */
 
-static uint64_t spin_time(void) {
+static uint64_t spin_time(bool yields) {
     int64_t us = weft_option_int("spin_us");
     if (us >= 0) return (uint64_t)us * WEFT_NS_PER_US;
     long cpus = sysconf(_SC_NPROCESSORS_ONLN);
-    return cpus >= 3 ? 30 * WEFT_NS_PER_US : cpus == 2 ? 20 * WEFT_NS_PER_US : 0;
+    return cpus >= 3 ? 30 * WEFT_NS_PER_US : cpus == 2 && !yields ? 20 * WEFT_NS_PER_US : 0;
 }
 
 static int security_of(const char *name, enum engine_security *out) {
@@ -241,7 +241,7 @@ int ep_open(struct ep **out, const struct ep_config *cfg) {
     ep->cfg = *cfg;
     ep->fork_generation = fork_generation;
     ep->epoll = ep->bell = -1;
-    ep->spin_ns = spin_time();
+    ep->spin_ns = spin_time(cfg->yields);
     init_locks(ep);
     weft_list_init(&ep->watches);
     weft_list_init(&ep->memory);

@@ -86,6 +86,9 @@ struct ep_config {
      * handler could: acknowledgements wait for that, also while the owner sleeps, and none is asked for at
      * once. Nothing of the owner's comes between ep_prepare_sleep and its sleep. */
     bool patient;
+    /* On one or two CPUs waiters sleep at once, unless WEFT_SPIN_US says how long they poll: what they wait for
+     * is work on those CPUs, such as a device's that is one. */
+    bool yields;
     struct ep_handler handlers[EP_HANDLERS_MAX];
     /* A peer that connected to us (with accept); before its first message. Optional. */
     void (*on_peer_up)(void *ctx, struct ep_peer *peer);

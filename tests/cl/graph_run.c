@@ -84,16 +84,25 @@ static void set_word(cl_kernel k, cl_uint at, size_t v) {
     OK(clSetKernelArg(k, at, sizeof word, &word));
 }
 
+/* A few sizes, so that a driver that compiles a kernel anew for each (PoCL) has soon done so: else that is
+ * nine tenths of the time. */
+static size_t group_for(size_t items) {
+    size_t group = 64;
+    while (items % group) group /= 2;
+    return group;
+}
+
 /* The arguments are those of the time of the launch: the same kernel is set anew by the next step. */
 static cl_int launch(struct run *r, const struct graph_step *s, const struct wait *w, const cl_event *list,
                      cl_event *done) {
     cl_command_queue q = r->queue[s->queue];
-    size_t items = s->use[0].bytes / sizeof(cl_uint), first = s->use[0].from / sizeof(cl_uint), group = 64;
+    size_t items = s->use[0].bytes / sizeof(cl_uint), first = s->use[0].from / sizeof(cl_uint),
+           group = group_for(items);
     const cl_mem *m = r->object;
     if (s->kind == GRAPH_GROW) {
         set_buffer(r->grow, 0, m[s->use[0].object]);
         set_word(r->grow, 1, s->value);
-        return clEnqueueNDRangeKernel(q, r->grow, 1, &first, &items, NULL, w->count, list, done);
+        return clEnqueueNDRangeKernel(q, r->grow, 1, &first, &items, &group, w->count, list, done);
     }
     cl_kernel k = s->kind == GRAPH_BLEND ? r->blend : r->reverse;
     for (unsigned i = 0; i < s->uses; i++) {
@@ -102,7 +111,7 @@ static cl_int launch(struct run *r, const struct graph_step *s, const struct wai
     }
     if (s->kind == GRAPH_BLEND) {
         set_word(k, 6, s->value);
-        return clEnqueueNDRangeKernel(q, k, 1, NULL, &items, NULL, w->count, list, done);
+        return clEnqueueNDRangeKernel(q, k, 1, NULL, &items, &group, w->count, list, done);
     }
     OK(clSetKernelArg(k, 4, group * sizeof(cl_uint), NULL));
     return clEnqueueNDRangeKernel(q, k, 1, NULL, &items, &group, w->count, list, done);

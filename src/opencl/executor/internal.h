@@ -39,6 +39,9 @@ struct executor {
     struct weft_list linked;   /* build jobs whose program is for the serving thread to take */
     size_t held_bytes;         /* of incoming */
 
+    void *shared; /* the client's memory for buffers; NULL: none. The serving thread only, with the next */
+    size_t shared_bytes;
+
     struct staging_pool staging;
     struct kept kept[WIRE_KEPT_MAX]; /* the serving thread only */
 
@@ -164,6 +167,15 @@ bool executor_keep_orphan(struct executor *x, struct object *user_event);
 void executor_flush_dirty(struct executor *x);
 void executor_forget_queue(struct executor *x, struct object *queue);
 
+/* ---- share.c ---- */
+/* The memory at a place of the client's; NULL: there is none, or not so much. */
+void *share_at(const struct executor *x, uint64_t place, uint64_t bytes);
+/* The driver of that one device works in the memory that a buffer is made over, and nowhere else. */
+bool share_device_works(cl_context context, cl_device_id device);
+/* The place is the client's again as soon as the buffer is gone. False: then it never is. */
+bool share_watch(struct executor *x, cl_mem m, uint64_t place);
+void share_fini(struct executor *x);
+
 /* ---- create.c: user events ---- */
 /* Once. Negative: failing. */
 cl_int executor_set_user_event(struct executor *x, struct object *o, uint64_t handle, cl_int status);
@@ -178,6 +190,7 @@ void results_reply(struct executor *x, uint64_t request, cl_int status, void *da
 /* more: others are told first, then results_flush is called. */
 void results_event(struct executor *x, uint64_t event, cl_int status, const uint64_t *times, bool more);
 void results_not_kept(struct executor *x, uint64_t slot);
+void results_place_free(struct executor *x, uint64_t place);
 void results_queue_error(struct executor *x, uint64_t queue, cl_int status);
 void results_peer_down(struct executor *x, uint32_t number);
 /* What follows comes after so many results of that executor: said before the next result. */

@@ -23,6 +23,7 @@ struct context_info {
     const struct driver_platform *platform;
     struct quota *quota; /* the executor's */
     cl_context context;
+    bool shares; /* its buffers can be in the client's memory */
     cl_uint device_count;
     cl_device_id devices[];
 };

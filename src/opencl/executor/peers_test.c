@@ -360,6 +360,47 @@ static void peers__ends_are_told_after_those_that_they_follow_from(void **state)
     assert_int_equal(w->at[0].b->ops->event_status(w->at[0].b, first), CL_COMPLETE);
 }
 
+/* The end of a queue's last command has come, but may not be told yet: nothing that returns at once says so.
+ */
+static void peers__a_queue_is_not_over_before_its_ends_are_told(void **state) {
+    struct world *w = *state;
+    struct remote_node *a = remote_node_of(w->at[0].b), *b = remote_node_of(w->at[1].b);
+    bk_ref queue = w->at[1].marker_queue, gate = user_event(&w->at[0]), first = marker(&w->at[0], gate);
+    w->seen = b->results;
+    remote_order_after(b, a->number, a->results + 1);
+    enqueue(&w->at[1], (struct bk_command){.op = BK_MARKER, .queue = queue});
+    assert_int_equal(ep_wait(w->client, has_come, w, weft_now_ns() + 20 * WEFT_NS_PER_S), 0);
+    assert_false(remote_queue_is_quiet(b, queue));
+    open_gate(w, gate, CL_COMPLETE);
+    assert_int_equal(w->at[1].b->ops->finish(w->at[1].b, queue), 0);
+    assert_int_equal(w->at[0].b->ops->event_status(w->at[0].b, first), CL_COMPLETE);
+    assert_true(remote_queue_is_quiet(b, queue));
+}
+
+/* A transfer that this process may do by itself, of what a move brings, and of what a move takes away. */
+static void peers__a_transfer_waits_for_the_move_that_it_follows(void **state) {
+    struct world *w = *state;
+    for (unsigned i = 0; i < 20; i++) {
+        size_t bytes = i % 2 ? MIB : 1000;
+        struct pending p = begin(w, bytes, i);
+        unsigned char *got = malloc(bytes);
+        w->at[1].b->ops->host_view(w->at[1].b, p.to); /* from now on it knows whether it may */
+        struct bk_command c = {.op = BK_READ, .queue = w->at[1].queue, .wait_count = 1, .waits = &p.received};
+        c.u.rw.mem = p.to;
+        c.u.rw.size = bytes;
+        c.u.rw.host = got;
+        bk_ref read = enqueue(&w->at[1], c);
+        assert_true(w->at[1].b->ops->event_status(w->at[1].b, read) > CL_COMPLETE);
+        open_gate(w, p.gate, CL_COMPLETE);
+        assert_int_equal(end_of(&w->at[1], read), CL_COMPLETE);
+        assert_memory_equal(got, p.data, bytes);
+        memset(got, 1, bytes);
+        assert_int_equal(transfer(&w->at[0], BK_WRITE, p.from, bytes, got), 0);
+        check_arrived(w, &p);
+        free(got);
+    }
+}
+
 /* ---- who may speak ---- */
 struct stranger {
     struct ep *ep;
@@ -449,6 +490,8 @@ int main(void) {
         TEST(peers__end_with_an_error_when_one_is_lost),
         TEST(peers__go_on_when_a_receiver_is_lost),
         TEST(peers__ends_are_told_after_those_that_they_follow_from),
+        TEST(peers__a_queue_is_not_over_before_its_ends_are_told),
+        TEST(peers__a_transfer_waits_for_the_move_that_it_follows),
         TEST(peers__turn_strangers_away),
         TEST(peers__take_nothing_that_they_did_not_ask_for),
     };

@@ -95,6 +95,12 @@ void results_not_kept(struct executor *x, uint64_t slot) {
     results_send(x, &out, NULL, 0, NULL, NULL);
 }
 
+void results_place_free(struct executor *x, uint64_t place) {
+    struct wire_out out;
+    wire_begin(&out, PLACE_FREE, place_free, .place = place);
+    results_send(x, &out, NULL, 0, NULL, NULL);
+}
+
 void results_queue_error(struct executor *x, uint64_t queue, cl_int status) {
     struct wire_out out;
     wire_begin(&out, QUEUE_ERROR, queue_error, .queue = queue, .status = (uint64_t)(int64_t)status);

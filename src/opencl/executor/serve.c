@@ -301,6 +301,7 @@ struct executor *executor_create(const struct drivers *drivers, const uint8_t to
 
 void executor_configure(struct executor *x, struct ep_config *cfg) {
     cfg->accept = true;
+    cfg->yields = true;
     cfg->handlers[WIRE_HANDLER_COMMAND] = (struct ep_handler){on_header, x};
     cfg->handlers[WIRE_HANDLER_BETWEEN] = (struct ep_handler){peers_on_message, x};
     cfg->on_peer_down = on_peer_down;
@@ -444,6 +445,7 @@ void executor_destroy(struct executor *x) {
     executor_release_sub_devices(x);
     capture_destroy(x);
     kept_drop_all(x);
+    share_fini(x);
     staging_fini(&x->staging);
     weft_map_fini(&x->named);
     weft_map_fini(&x->failed);

@@ -107,6 +107,25 @@ static cl_int map_shadow(struct command *c, struct mem *m, struct mapping *map, 
     return command_run(c);
 }
 
+/* Where the object's contents are in this process while no command changes them; NULL: nowhere. Of one
+ * backend's context, where what the device has is the newest. In an in-order queue a marker is a map's whole
+ * work; in another one it would wait for more than the map. */
+static unsigned char *view_of(const struct queue *q, struct mem *m) {
+    bk_ref part;
+    struct backend *b = q->backend;
+    bool may =
+        b->ops->host_view && !q->context->tracked && !queue_out_of_order(q) && !m->image && !m->host_ptr;
+    if (!may || mem_root(m)->shadow || mem_part_ref(m, q->slot, &part) != CL_SUCCESS) return NULL;
+    return b->ops->host_view(b, part);
+}
+
+static cl_int map_shared(struct command *c, struct mapping *map, unsigned char *view) {
+    map->shared = true;
+    map->ptr = view + map->at.offset;
+    c->bk.op = BK_MARKER;
+    return command_run(c);
+}
+
 /* The command's queue, type, waits, event and blocking are set; its object and the region were not looked at.
  */
 static cl_int map_region(struct command *c, struct mem *m, cl_map_flags flags, const struct mem_region *at,
@@ -126,7 +145,10 @@ static cl_int map_region(struct command *c, struct mem *m, cl_map_flags flags, c
     struct mem_use use = {.mem = m, .writes = anew, .overwrites = anew && mem_is_whole(m, at)};
     c->uses = &use;
     c->use_count = 1;
-    rc = native ? map_native(c, m, map, pitches) : map_shadow(c, m, map, pitches);
+    unsigned char *view = native ? NULL : view_of(q, m);
+    rc = native ? map_native(c, m, map, pitches)
+         : view ? map_shared(c, map, view)
+                : map_shadow(c, m, map, pitches);
     if (rc != CL_SUCCESS) {
         free(map);
         return rc;
@@ -262,7 +284,9 @@ cl_int weft_clEnqueueUnmapMemObject(cl_command_queue queue, cl_mem mem, void *pt
                         .event = event,
                         .uses = &use,
                         .use_count = 1};
-    if (!map->native)
+    if (map->shared)
+        rc = command_run_empty(&c);
+    else if (!map->native)
         rc = unmap_shadow(&c, m, map);
     else if (map->slot == q->slot)
         rc = unmap_native(&c, m, map);

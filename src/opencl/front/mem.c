@@ -15,6 +15,8 @@
 #define HOST_PTR_FLAGS    (CL_MEM_USE_HOST_PTR | CL_MEM_ALLOC_HOST_PTR | CL_MEM_COPY_HOST_PTR)
 #define HOST_ACCESS_FLAGS (CL_MEM_HOST_WRITE_ONLY | CL_MEM_HOST_READ_ONLY | CL_MEM_HOST_NO_ACCESS)
 
+#define COPY_AT_ONCE_BYTES ((size_t)256 << 10) /* the executor is asked once, which takes as long */
+
 void initial_drop(struct initial *i) {
     if (atomic_fetch_sub(&i->refs, 1) == 1) free(i);
 }
@@ -130,9 +132,20 @@ static cl_int keep_initial(struct mem *m, void *host) {
     return CL_SUCCESS;
 }
 
+/* At once, if they are many and the new buffer's memory is at hand. */
+static bool copy_initial(struct mem *m, const void *host) {
+    struct backend *b = m->context->slots[0].backend;
+    bool may = !m->context->tracked && !m->image && (m->flags & CL_MEM_COPY_HOST_PTR) &&
+               m->size >= COPY_AT_ONCE_BYTES && b->ops->host_view;
+    void *view = may ? b->ops->host_view(b, m->parts[0].ref) : NULL;
+    if (view) memcpy(view, host, m->size);
+    return view;
+}
+
 cl_int mem_begin(struct mem *m, void *host, struct mem **out) {
     const struct context *c = m->context;
     cl_int rc = c->tracked ? CL_SUCCESS : make_part(m, 0, host, &m->parts[0].ref);
+    if (rc == CL_SUCCESS && host && copy_initial(m, host)) host = NULL;
     if (rc == CL_SUCCESS && host && (c->tracked || !c->slots[0].backend->direct)) rc = keep_initial(m, host);
     if (rc == CL_SUCCESS)
         *out = m;

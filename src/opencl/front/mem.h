@@ -37,6 +37,7 @@ struct mapping {
     struct mem_region at;
     cl_map_flags flags;
     bool native;  /* made by the driver (BK_MAP) */
+    bool shared;  /* the device's own memory, which this process has, too */
     cl_uint slot; /* where, if native */
 };
 

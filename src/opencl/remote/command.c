@@ -291,11 +291,38 @@ static cl_int wait_blocking(struct remote_record *r, const struct bk_command *c)
     return status < 0 ? status : sticky;
 }
 
+static cl_int enter_and_send(struct backend *b, const struct bk_command *c, struct payload *p,
+                             struct remote_record *r, bool transfers) {
+    struct remote_node *n = remote_node_of(b);
+    remote_queue_enter(n, c, r, transfers, false);
+    cl_int err = send_with(b, c, p, r);
+    remote_queue_leave(n, c->queue);
+    return err;
+}
+
+cl_int remote_send_turn(struct backend *b, const struct bk_command *c, struct remote_record **out) {
+    struct remote_node *n = remote_node_of(b);
+    struct payload p = {0};
+    struct remote_record *r = remote_record_create(n, c->queue);
+    if (!r) return remote_node_is_lost(n) ? CL_OUT_OF_RESOURCES : CL_OUT_OF_HOST_MEMORY;
+    expect_result(r, c, false);
+    remote_queue_enter(n, c, r, false, true);
+    cl_int err = send_with(b, c, &p, r);
+    remote_queue_leave(n, c->queue);
+    if (err) err = give_up(r, c, err);
+    if (!err) *out = r;
+    remote_record_put(r);
+    return err;
+}
+
 cl_int remote_enqueue(struct backend *b, const struct bk_command *c, bk_ref *event) {
     struct remote_node *n = remote_node_of(b);
     bool read = is_read(c);
     struct payload p = {0};
-    cl_int err = is_write(c) ? prepare_write(c, &p) : CL_SUCCESS;
+    uint32_t from = c->meeting ? c->meeting->from : 0; /* the meeting may go with the command's end */
+    cl_int err = CL_SUCCESS;
+    if (remote_host_command(b, c, event, &err)) return err;
+    err = is_write(c) ? prepare_write(c, &p) : CL_SUCCESS;
     if (err) return err;
     if (c->op == BK_WRITE && p.borrowed) look_for_reuse(n, &p);
     struct remote_record *r = NULL;
@@ -308,9 +335,8 @@ cl_int remote_enqueue(struct backend *b, const struct bk_command *c, bk_ref *eve
     if (r && c->meeting) remote_move_begins(r, c);
     if (r && p.borrowed) r->bytes = p.bytes;
     if (r && p.reuse.slot && !p.reuse.known) r->keep_slot = p.reuse.slot;
-    if (!err) remote_put_after(n, c, r, read || p.borrowed);
-    if (!err) err = send_with(b, c, &p, r);
-    if (!err && c->meeting) remote_move_sent(r, c);
+    if (!err) err = enter_and_send(b, c, &p, r, read || p.borrowed);
+    if (!err && r && from) remote_move_sent(r, from);
     remote_reuse_end(n, &p.reuse, !err);
     free(p.owned);
     if (err)
@@ -345,6 +371,8 @@ static bool is_finished(void *arg) {
 
 cl_int remote_finish(struct backend *b, bk_ref queue) {
     struct remote_node *n = remote_node_of(b);
+    if (remote_queue_is_quiet(n, queue)) return remote_queue_take_error(n, queue);
+    uint64_t last = remote_queue_last(n, queue);
     struct remote_request *r = remote_request_create(n);
     if (!r) return CL_OUT_OF_HOST_MEMORY;
     struct finish f = {.node = n, .request = r, .queue = queue, .after = remote_queue_after(n, queue)};
@@ -354,6 +382,7 @@ cl_int remote_finish(struct backend *b, bk_ref queue) {
     cl_int err = remote_request_wait(n, r, sent);
     if (sent) ep_wait(n->hub->ep, is_finished, &f, WEFT_TIME_NEVER);
     remote_request_drop(n, r);
+    if (!err) remote_queue_over(n, queue, last);
     cl_int sticky = remote_queue_take_error(n, queue);
     return err ? err : sticky;
 }

@@ -27,6 +27,7 @@ bool remote_add_devices(struct wire_out *out, cl_uint count, const cl_uint *devi
 cl_int remote_create_context(struct backend *b, cl_uint device_count, const cl_uint *devices, bk_ref *out) {
     struct remote_node *n = remote_node_of(b);
     remote_node_retry(n);
+    remote_share_begin(n);
     uint64_t handle = remote_handle(n, BK_CONTEXT, NULL);
     if (!handle) return CL_OUT_OF_HOST_MEMORY;
     struct wire_out msg;
@@ -50,36 +51,60 @@ cl_int remote_create_queue(struct backend *b, bk_ref context, cl_uint device,
         return CL_OUT_OF_HOST_MEMORY;
     }
     q->handle = handle;
+    q->context = context;
+    q->in_order = !(props & CL_QUEUE_OUT_OF_ORDER_EXEC_MODE_ENABLE);
+    q->profiles = props & CL_QUEUE_PROFILING_ENABLE;
     q->holds = 1;
+    q->sent = 1; /* its creation, which may fail */
+    pthread_mutex_init(&q->host_lock, NULL);
     weft_list_init(&q->transfers);
     struct wire_out msg;
     wire_begin(&msg, CREATE_QUEUE, create_queue, .queue = handle, .context = context, .device = device,
                .properties = props);
     cl_int err = remote_send_creation(n, handle, &msg, NULL, 0, out);
-    if (err) free(q);
+    if (err) remote_queue_put(q);
+    return err;
+}
+
+/* Of memory with its record (may be NULL), which it takes over. */
+static cl_int send_memory(struct remote_node *n, uint64_t handle, struct remote_mem *m,
+                          const struct wire_out *msg, bk_ref *out) {
+    cl_int err = remote_send_creation(n, handle, msg, NULL, 0, out);
+    if (err)
+        remote_mem_drop(m);
+    else if (m)
+        remote_mem_sent(n, m);
     return err;
 }
 
 cl_int remote_create_buffer(struct backend *b, bk_ref context, cl_mem_flags flags, size_t size, void *host,
                             bk_ref *out) {
     struct remote_node *n = remote_node_of(b);
-    uint64_t handle = remote_handle(n, BK_MEM, NULL);
-    if (!handle) return CL_OUT_OF_HOST_MEMORY;
+    struct remote_mem *m = remote_mem_create(n, size);
+    uint64_t handle = remote_handle(n, BK_MEM, m);
+    if (!handle) {
+        remote_mem_drop(m);
+        return CL_OUT_OF_HOST_MEMORY;
+    }
     struct wire_out msg;
     wire_begin(&msg, CREATE_BUFFER, create_buffer, .mem = handle, .context = context, .flags = flags,
-               .size = size);
-    return remote_send_creation(n, handle, &msg, NULL, 0, out);
+               .size = size, .place = m ? m->place->at : 0);
+    return send_memory(n, handle, m, &msg, out);
 }
 
 cl_int remote_create_sub_buffer(struct backend *b, bk_ref parent, cl_mem_flags flags, size_t origin,
                                 size_t size, bk_ref *out) {
     struct remote_node *n = remote_node_of(b);
-    uint64_t handle = remote_handle(n, BK_MEM, NULL);
-    if (!handle) return CL_OUT_OF_HOST_MEMORY;
+    struct remote_mem *m = remote_mem_part(n, parent, origin);
+    uint64_t handle = remote_handle(n, BK_MEM, m);
+    if (!handle) {
+        remote_mem_drop(m);
+        return CL_OUT_OF_HOST_MEMORY;
+    }
     struct wire_out msg;
     wire_begin(&msg, CREATE_SUB_BUFFER, create_sub_buffer, .mem = handle, .parent = parent, .flags = flags,
                .origin = origin, .size = size);
-    return remote_send_creation(n, handle, &msg, NULL, 0, out);
+    return send_memory(n, handle, m, &msg, out);
 }
 
 cl_int remote_create_program_source(struct backend *b, bk_ref context, const char *source, size_t bytes,

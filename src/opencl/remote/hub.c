@@ -18,6 +18,7 @@ struct remote_hub *remote_hub_create(void) {
 }
 
 void remote_hub_configure(struct remote_hub *h, struct ep_config *cfg) {
+    cfg->yields = true;
     cfg->handlers[WIRE_HANDLER_RESULT] = (struct ep_handler){remote_on_result, h};
     if (cfg->on_peer_down) return;
     cfg->on_peer_down = remote_on_peer_down;
@@ -132,6 +133,7 @@ static const struct backend_ops operations = {
     .create_context = remote_create_context,
     .create_queue = remote_create_queue,
     .create_buffer = remote_create_buffer,
+    .host_view = remote_host_view,
     .create_sub_buffer = remote_create_sub_buffer,
     .create_image = remote_create_image,
     .image_formats = remote_image_formats,

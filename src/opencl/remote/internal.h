@@ -9,12 +9,16 @@
 #include "base/list.h"
 #include "base/map.h"
 #include "opencl/remote/remote.h"
+#include "opencl/remote/share.h"
 #include "opencl/wire/wire.h"
 
 #define REMOTE_COPY_BYTES ((size_t)32 << 10) /* up to this, data is copied when it is sent */
 #define REMOTE_REPLY_MAX  ((uint64_t)1 << 30)
 
 enum remote_state { REMOTE_IDLE, REMOTE_STARTING, REMOTE_UP, REMOTE_LOST };
+
+/* What the executor says of this side's memory for buffers. */
+enum remote_region { REMOTE_REGION_UNKNOWN, REMOTE_REGION_SHARED, REMOTE_REGION_REFUSED };
 
 struct remote_slot {
     uint32_t generation, next_free;
@@ -84,12 +88,16 @@ struct remote_node {
     uint64_t last_request;
     uint32_t next_sub_device;
     struct remote_rate rate;
-    struct weft_list arriving; /* results whose data is on its way */
     uint64_t last_transfer;
     struct weft_list transfers, deferred; /* of records: by in_node; by link */
     uint64_t results;                     /* that have come from the executor */
     struct weft_list marks;               /* by result */
     struct weft_list untold;              /* of records whose result has come: by in_untold, by result */
+
+    struct share_region *region; /* for buffers; NULL: none (yet); changed under both locks */
+    bool region_tried;           /* the same */
+    enum remote_region region_state;
+    uint64_t places_sent, places_known; /* creations at places: sent, and carried out for certain */
 
     struct remote_reuse reuse;
 };
@@ -133,10 +141,19 @@ struct remote_after {
 
 struct remote_queue {
     uint64_t handle;
+    uint64_t context;
+    bool in_order, profiles;
     unsigned holds;             /* the handle, and records */
     cl_int error;               /* sticky */
     struct remote_after after;  /* what the next command comes after */
     struct weft_list transfers; /* under way */
+    /* Commands by number, in the order sent; all up to `over` have ended (host.c). */
+    uint64_t sent, over;
+    uint64_t result;           /* the last result of one of them, as in its record */
+    unsigned enqueuing;        /* calls that are about to send one */
+    bool hosting;              /* one whose transfer this process does by itself */
+    uint64_t gate;             /* an event that the commands after that one wait for; 0: none yet */
+    pthread_mutex_t host_lock; /* taken before all others: around the sending of what gate and turn need */
 };
 
 /* A box of host memory: bytes of a row, rows, slices; bytes from row to row and from slice to slice. */
@@ -163,11 +180,13 @@ struct remote_record {
     unsigned holds; /* the caller's event, the command under way, a waiter */
     atomic_bool done;
     bool want_result; /* an EVENT or READ_DATA comes */
-    bool result_in, sending, released, user, reading, unseen;
+    bool result_in, announced, released, user, reading, unseen;
+    bool moving; /* a transfer under way: link is in queue->transfers */
     cl_int status;
     cl_ulong times[4];
     bk_complete_fn *fn, *notify; /* of the enqueue; of event_notify */
     void *arg, *notify_arg;
+    uint64_t number, places;     /* number 0: its end does not tell of others'; places: as remote_request's */
     uint64_t result;             /* how many results had come when this one's did; 0: none */
     struct remote_node *source;  /* bridge, or half of a move: the node where it comes from */
     uint64_t source_event, move; /* of a bridge; of a move */
@@ -181,7 +200,7 @@ struct remote_record {
 
 /* A question that is answered by a REPLY. */
 struct remote_request {
-    uint64_t id;
+    uint64_t id, places; /* places: creations sent before it */
     atomic_bool done;
     cl_int status;
     uint64_t result; /* how many results had come when the answer did */
@@ -217,6 +236,7 @@ void *remote_slot_record(struct remote_node *n, uint64_t handle,
                          enum bk_kind kind); /* NULL: stale or of other kind */
 bool remote_slot_is(struct remote_node *n, uint64_t handle, enum bk_kind kind);
 void remote_slot_free(struct remote_node *n, uint64_t handle);
+void remote_queue_put(struct remote_queue *q); /* gives up a hold; NULL is nothing */
 /* Takes the lock itself. */
 uint64_t remote_handle(struct remote_node *n, enum bk_kind kind, void *record);
 void remote_release(struct backend *b, enum bk_kind kind, bk_ref ref);
@@ -229,8 +249,10 @@ void remote_record_put(struct remote_record *r); /* gives up a hold */
  * over the hold of the command under way. False: there was a result before. */
 bool remote_record_result(struct remote_record *r, cl_int status, const uint64_t *times);
 /* A command is about to be sent: what it comes after. r: its record, or NULL; transfers: it is a transfer. */
-void remote_put_after(struct remote_node *n, const struct bk_command *c, struct remote_record *r,
-                      bool transfers);
+void remote_put_after(struct remote_node *n, struct remote_queue *q, const struct bk_command *c,
+                      struct remote_record *r, bool transfers); /* under the lock */
+bool remote_queue_transfers(struct remote_node *n,
+                            struct remote_queue *q); /* some are under way; under the lock */
 /* Starts and ends the time during which the endpoint uses the program's memory. */
 void remote_record_sending(struct remote_record *r);
 void remote_record_sent(void *record, int status);
@@ -269,8 +291,8 @@ void remote_end_bridge(struct backend *b, bk_ref bridge, cl_int status);
 cl_int remote_encode_half(struct wire_out *m, const struct bk_command *c, uint64_t event, uint32_t options);
 /* A command that is half of a move: what its record must know. */
 void remote_move_begins(struct remote_record *r, const struct bk_command *c);
-/* It was sent; unless the pair was off meanwhile. */
-void remote_move_sent(struct remote_record *r, const struct bk_command *c);
+/* It was sent; from which executor: unless that pair was off meanwhile. */
+void remote_move_sent(struct remote_record *r, uint32_t from);
 /* It failed, or was not sent: its source need not keep the contents. */
 void remote_move_failed(struct remote_record *r);
 void remote_peer_down(struct remote_node *n, uint32_t number); /* its executor says so */
@@ -294,7 +316,6 @@ void remote_requests_lost(struct remote_node *n);
 /* The executor's clock less this process's. On one machine it is one clock; else it is taken to be read in
  * the middle between the question and the answer. */
 int64_t remote_clock_offset(uint64_t asked_ns, uint64_t answered_ns, uint64_t clock, bool same_machine);
-void remote_arriving_lost(struct remote_node *n); /* after the disconnect, which ends them without a word */
 void remote_on_result(void *hub, struct ep_peer *peer, const struct ep_msg *msg, struct ep_sink *sink);
 
 /* ---- reuse.c ---- */
@@ -309,6 +330,36 @@ void remote_reuse_refused(struct remote_node *n, uint64_t slot); /* the executor
 void remote_reuse_lost(struct remote_node *n);                   /* the executor is gone with what it kept */
 void remote_rate_begin(struct remote_rate *r, uint64_t now);
 void remote_rate_end(struct remote_rate *r, uint64_t now, size_t bytes);
+
+/* ---- host.c ---- */
+/* Before the executor is told of the first context: memory that it can have, too. */
+void remote_share_begin(struct remote_node *n);
+void remote_share_tell(struct remote_node *n); /* connected; send lock held */
+void remote_share_lost(struct remote_node *n);
+/* The record of a new buffer; NULL: it is not in shared memory. */
+struct remote_mem *remote_mem_create(struct remote_node *n, size_t bytes);
+/* Of a part of the parent. */
+struct remote_mem *remote_mem_part(struct remote_node *n, bk_ref parent, size_t offset);
+void remote_mem_sent(struct remote_node *n, struct remote_mem *m); /* its creation was sent */
+void remote_mem_drop(struct remote_mem *m);                        /* NULL is nothing */
+/* An answer came to what was sent after so many creations. Under the lock. */
+void remote_places_are_known(struct remote_node *n, uint64_t places);
+void *remote_host_view(struct backend *b, bk_ref mem);
+/* Enters a command into its queue's order: what it comes after, its number. Held back while this process does
+ * a transfer for an earlier one: behind a gate. `turn`: it is that transfer's own. Then remote_queue_leave.
+ */
+void remote_queue_enter(struct remote_node *n, const struct bk_command *c, struct remote_record *r,
+                        bool transfers, bool turn);
+void remote_queue_leave(struct remote_node *n, bk_ref queue);
+/* A transfer that this process does by itself, and what needs nothing done at all. False: to be sent. */
+bool remote_host_command(struct backend *b, const struct bk_command *c, bk_ref *event, cl_int *err);
+/* Sends the marker that stands for such a transfer; *out is to be waited for, and put. Of command.c. */
+cl_int remote_send_turn(struct backend *b, const struct bk_command *c, struct remote_record **out);
+/* Nothing of the queue is under way. */
+bool remote_queue_is_quiet(struct remote_node *n, bk_ref queue);
+/* The number of its last command, 0 if that is not to be told just now; and that all up to one have ended. */
+uint64_t remote_queue_last(struct remote_node *n, bk_ref queue);
+void remote_queue_over(struct remote_node *n, bk_ref queue, uint64_t number);
 
 /* ---- rect.c ---- */
 /* What a rect or image transfer moves. False: nothing, or more than there can be. */

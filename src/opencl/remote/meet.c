@@ -285,11 +285,11 @@ static void take_over_record(struct remote_node *to, uint64_t handle) {
         take_over_event(to, handle, from, event);
 }
 
-void remote_move_sent(struct remote_record *r, const struct bk_command *c) {
+void remote_move_sent(struct remote_record *r, uint32_t from) {
     uint32_t self = 0;
     struct node_executor x;
-    if (!r->move || !c->meeting->from || !look_at(r->node, &self, &x)) return;
-    if (is_off(r->node->hub, self, c->meeting->from)) take_over_record(r->node, r->handle);
+    if (!r->move || !look_at(r->node, &self, &x)) return;
+    if (is_off(r->node->hub, self, from)) take_over_record(r->node, r->handle);
 }
 
 /* What `to` still waits for from `from`. */

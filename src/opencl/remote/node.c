@@ -29,7 +29,6 @@ struct remote_node *remote_node_create(struct remote_hub *h, uint32_t id, const 
     pthread_mutex_init(&n->send_lock, NULL);
     pthread_mutex_init(&n->lock, NULL);
     weft_list_init(&n->unsent);
-    weft_list_init(&n->arriving);
     weft_list_init(&n->transfers);
     weft_list_init(&n->deferred);
     weft_list_init(&n->marks);
@@ -39,18 +38,15 @@ struct remote_node *remote_node_create(struct remote_hub *h, uint32_t id, const 
     return n;
 }
 
-static void put_queue(struct remote_queue *q) {
-    if (q && !--q->holds) free(q);
-}
-
 /* What the program did not release goes, too. */
 static void drop_slots(struct remote_node *n) {
     for (uint32_t i = 1; i < n->slot_count; i++) {
         struct remote_slot *s = &n->slots[i];
-        if (s->kind == BK_QUEUE) put_queue(s->record);
+        if (s->kind == BK_QUEUE) remote_queue_put(s->record);
+        if (s->kind == BK_MEM) remote_mem_drop(s->record);
         if (s->kind != BK_EVENT || !s->record) continue;
         struct remote_record *r = s->record;
-        put_queue(r->queue);
+        remote_queue_put(r->queue);
         remote_heirs_free(r->heirs);
         free(r->packed);
         free(r);
@@ -60,6 +56,7 @@ static void drop_slots(struct remote_node *n) {
 
 void remote_node_destroy(struct remote_node *n) {
     drop_slots(n);
+    share_region_drop(n->region);
     remote_order_fini(n);
     weft_map_fini(&n->requests);
     pthread_mutex_destroy(&n->reuse.lock);
@@ -180,6 +177,7 @@ static int connect_executor(struct remote_node *n, const struct node_executor *x
     wire_begin(&out, OPEN, open, .version = WIRE_VERSION, .token_low = token[0], .token_high = token[1]);
     status = send_now(n, &out, NULL, 0, NULL, NULL);
     if (status) return status;
+    remote_share_tell(n);
     n->state = REMOTE_UP;
     status = send_unsent(n);
     return status == WEFT_E_LIMIT ? 0 : status;
@@ -275,10 +273,10 @@ void remote_node_lost(struct remote_node *n, const char *reason) {
         free(u->copy);
         free(u);
     }
-    remote_arriving_lost(n);
     remote_records_lost(n);
     remote_requests_lost(n);
     remote_reuse_lost(n);
+    remote_share_lost(n);
     if (!atomic_load(&n->hub->closing)) remote_pairs_lost(n);
     remote_order_check(n->hub);
     ep_wake(n->hub->ep);

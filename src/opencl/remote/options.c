@@ -12,6 +12,11 @@ WEFT_OPTIONS(
      .max = INT64_MAX,
      .help = "Memory of an executor for what was written to its devices, so that the same contents need not "
              "travel again; 0: none."},
+    {.name = "opencl_shared_buffers",
+     .type = WEFT_OPTION_BOOL,
+     .value = "on",
+     .help =
+         "Buffers of CPU devices of another node on this machine lie in memory that this process has, too."},
     {.name = "opencl_reuse_rate",
      .type = WEFT_OPTION_SIZE,
      .value = "300M",

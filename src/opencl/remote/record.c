@@ -14,7 +14,7 @@ static void put_locked(struct remote_record *r) {
     weft_list_remove(&r->in_node);
     weft_list_remove(&r->in_untold);
     remote_slot_free(n, r->handle);
-    if (r->queue && !--r->queue->holds) free(r->queue);
+    if (r->queue) remote_queue_put(r->queue);
     free(r->packed);
     free(r);
 }
@@ -49,18 +49,15 @@ static void at_least(uint64_t *number, uint64_t other) {
     if (*number < other) *number = other;
 }
 
-void remote_put_after(struct remote_node *n, const struct bk_command *c, struct remote_record *r,
-                      bool transfers) {
-    pthread_mutex_lock(&n->lock);
-    struct remote_queue *q = remote_slot_record(n, c->queue, BK_QUEUE);
-    for (cl_uint i = 0; q && i < c->wait_count; i++) {
+void remote_put_after(struct remote_node *n, struct remote_queue *q, const struct bk_command *c,
+                      struct remote_record *r, bool transfers) {
+    for (cl_uint i = 0; i < c->wait_count; i++) {
         const struct remote_record *w = remote_slot_record(n, c->waits[i], BK_EVENT);
         if (w) at_least(&q->after.any, w->after.any);
         if (w && w->queue != q) at_least(&q->after.any, w->after.own);
     }
-    if (q && transfers) q->after.own = r->transfer = ++n->last_transfer;
-    if (q && r) r->after = q->after;
-    pthread_mutex_unlock(&n->lock);
+    if (transfers) q->after.own = r->transfer = ++n->last_transfer;
+    if (r) r->after = q->after;
 }
 
 /* Of a list by transfers, the first. */
@@ -78,8 +75,13 @@ static bool is_blocked(const struct remote_record *r) {
                         remote_order_blocks(r->node, r->result));
 }
 
+bool remote_queue_transfers(struct remote_node *n, struct remote_queue *q) {
+    return is_any_up_to(&q->transfers, &n->transfers, &q->after);
+}
+
 /* By number: enqueues of several threads may cross, and reads come as they are done. */
 static void begin_transfer(struct remote_record *r) {
+    r->moving = true;
     struct weft_list *at = r->queue->transfers.prev;
     while (at != &r->queue->transfers &&
            weft_list_entry(at, struct remote_record, link)->transfer > r->transfer)
@@ -93,8 +95,10 @@ static void begin_transfer(struct remote_record *r) {
 }
 
 static void end_transfer(struct remote_record *r) {
+    r->moving = false;
     weft_list_remove(&r->link);
     weft_list_remove(&r->in_node);
+    if (r->result_in && !r->announced) weft_list_push_back(&r->node->deferred, &r->link);
 }
 
 /* ---- completion ---- */
@@ -125,6 +129,7 @@ static void announce(struct remote_record *r) {
 static void number(struct remote_record *r) {
     if (r->result || r->user) return;
     r->result = r->node->results + 1;
+    if (r->queue) r->queue->result = r->result;
     weft_list_push_back(&r->node->untold, &r->in_untold);
 }
 
@@ -139,8 +144,11 @@ bool remote_record_result(struct remote_record *r, cl_int status, const uint64_t
         for (int i = 0; times && i < 4; i++) r->times[i] = times[i] - (uint64_t)n->clock_offset;
         if (status < 0 && r->unseen && !r->queue->error) r->queue->error = status;
         number(r);
+        if (status == CL_COMPLETE) remote_places_are_known(n, r->places);
+        if (status == CL_COMPLETE && r->queue && r->queue->over < r->number) r->queue->over = r->number;
         blocked = is_blocked(r);
-        if (blocked && !r->sending) weft_list_push_back(&n->deferred, &r->link);
+        r->announced = !blocked;
+        if (blocked && !r->moving) weft_list_push_back(&n->deferred, &r->link);
     }
     pthread_mutex_unlock(&n->lock);
     if (first && !blocked) announce(r);
@@ -150,7 +158,6 @@ bool remote_record_result(struct remote_record *r, cl_int status, const uint64_t
 void remote_record_sending(struct remote_record *r) {
     struct remote_node *n = r->node;
     pthread_mutex_lock(&n->lock);
-    r->sending = true;
     r->holds++;
     remote_rate_begin(&n->rate, weft_now_ns());
     begin_transfer(r);
@@ -162,7 +169,9 @@ void remote_release_deferred(struct remote_node *n) {
     weft_list_init(&ready);
     pthread_mutex_lock(&n->lock);
     weft_list_for_each_safe(at, &n->deferred) {
-        if (is_blocked(weft_list_entry(at, struct remote_record, link))) continue;
+        struct remote_record *r = weft_list_entry(at, struct remote_record, link);
+        if (is_blocked(r)) continue;
+        r->announced = true;
         weft_list_remove(at);
         weft_list_push_back(&ready, at);
     }
@@ -176,10 +185,8 @@ void remote_record_sent(void *record, int status) {
     struct remote_node *n = r->node;
     if (r->keep_slot) remote_reuse_stored(n, r->keep_slot, status == 0);
     pthread_mutex_lock(&n->lock);
-    r->sending = false;
     remote_rate_end(&n->rate, weft_now_ns(), status ? 0 : r->bytes);
     end_transfer(r);
-    if (r->result_in) weft_list_push_back(&n->deferred, &r->link);
     put_locked(r);
     pthread_mutex_unlock(&n->lock);
     remote_release_deferred(n);
@@ -207,6 +214,7 @@ bool remote_record_abandon(struct remote_record *r) {
     pthread_mutex_lock(&n->lock);
     bool open = !r->result_in;
     r->result_in = true;
+    r->announced |= open;
     pthread_mutex_unlock(&n->lock);
     return open;
 }

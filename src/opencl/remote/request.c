@@ -8,6 +8,7 @@ struct remote_request *remote_request_create(struct remote_node *n) {
     if (!r) return NULL;
     pthread_mutex_lock(&n->lock);
     r->id = ++n->last_request;
+    r->places = n->places_sent;
     int err = weft_map_put(&n->requests, r->id, r);
     pthread_mutex_unlock(&n->lock);
     if (!err) return r;
@@ -15,9 +16,10 @@ struct remote_request *remote_request_create(struct remote_node *n) {
     return NULL;
 }
 
-static struct remote_request *take(struct remote_node *n, uint64_t id) {
+static struct remote_request *take(struct remote_node *n, uint64_t id, bool answered) {
     pthread_mutex_lock(&n->lock);
     struct remote_request *r = weft_map_remove(&n->requests, id);
+    if (r && answered) remote_places_are_known(n, r->places);
     if (r) r->result = n->results + 1;
     pthread_mutex_unlock(&n->lock);
     return r;
@@ -45,7 +47,7 @@ static void answer(struct remote_request *r, cl_int status, void *data, size_t b
 }
 
 void remote_request_answer(struct remote_node *n, uint64_t id, cl_int status, void *data, size_t bytes) {
-    struct remote_request *r = take(n, id);
+    struct remote_request *r = take(n, id, true);
     if (r)
         answer(r, status, data, bytes);
     else
@@ -69,7 +71,7 @@ static bool is_done(void *arg) { return atomic_load(&((struct remote_request *)a
 
 /* Not sent, because the node is lost: its end may have come by the loss already. */
 cl_int remote_request_wait(struct remote_node *n, struct remote_request *r, bool sent) {
-    struct remote_request *mine = sent ? NULL : take(n, r->id);
+    struct remote_request *mine = sent ? NULL : take(n, r->id, false);
     if (mine) return CL_OUT_OF_RESOURCES;
     ep_wait(n->hub->ep, is_done, r, WEFT_TIME_NEVER);
     return r->status;

@@ -8,9 +8,9 @@
 #include "base/log.h"
 #include "opencl/remote/internal.h"
 
-/* Data on its way into the program's memory, or into memory made for a reply or for printed text. */
+/* Data on its way into the program's memory, or into memory made for a reply or for printed text. The
+ * endpoint tells its end in any case, also when the node is lost. */
 struct arriving {
-    struct weft_list link; /* in the node */
     struct remote_node *node;
     struct remote_record *record; /* READ_DATA: held */
     cl_int status;
@@ -20,36 +20,6 @@ struct arriving {
     void *buf;        /* REPLY, PRINTF */
     size_t bytes;
 };
-
-/* Says where the data goes. */
-static void await_data(struct arriving *a, void *buf, void (*on_data)(void *, int), struct ep_sink *sink) {
-    *sink = (struct ep_sink){.buf = buf, .on_data = on_data, .arg = a};
-    pthread_mutex_lock(&a->node->lock);
-    weft_list_push_back(&a->node->arriving, &a->link);
-    pthread_mutex_unlock(&a->node->lock);
-}
-
-static void unlink_arriving(struct arriving *a) {
-    pthread_mutex_lock(&a->node->lock);
-    weft_list_remove(&a->link);
-    pthread_mutex_unlock(&a->node->lock);
-}
-
-void remote_arriving_lost(struct remote_node *n) {
-    for (;;) {
-        pthread_mutex_lock(&n->lock);
-        struct weft_list *it = weft_list_pop_front(&n->arriving);
-        pthread_mutex_unlock(&n->lock);
-        if (!it) return;
-        struct arriving *a = weft_list_entry(it, struct arriving, link);
-        if (a->record) {
-            remote_record_arrived(a->record, CL_DEVICE_NOT_AVAILABLE, NULL);
-            remote_record_put(a->record);
-        }
-        free(a->buf);
-        free(a);
-    }
-}
 
 static void print(const void *text, size_t bytes) {
     fwrite(text, 1, bytes, stdout);
@@ -68,7 +38,6 @@ static struct remote_record *find_record(struct remote_node *n, uint64_t handle,
 
 static void on_read_data(void *arg, int status) {
     struct arriving *a = arg;
-    unlink_arriving(a);
     cl_int result = status ? CL_DEVICE_NOT_AVAILABLE : a->status;
     remote_record_arrived(a->record, result, a->has_times ? a->times : NULL);
     remote_record_put(a->record);
@@ -87,10 +56,10 @@ static void take_read(struct remote_node *n, const struct wire_in *in, const str
         struct arriving *a = calloc(1, sizeof *a);
         if (a) {
             *a = (struct arriving){.node = n, .record = r, .has_times = times};
-            weft_list_init(&a->link);
             if (times) memcpy(a->times, times, sizeof a->times);
             remote_record_arriving(r);
-            await_data(a, r->packed ? r->packed : r->host, on_read_data, sink);
+            *sink =
+                (struct ep_sink){.buf = r->packed ? r->packed : r->host, .on_data = on_read_data, .arg = a};
             return;
         }
         status = CL_OUT_OF_HOST_MEMORY;
@@ -115,7 +84,6 @@ static void take_event(struct remote_node *n, const struct wire_in *in) {
 /* ---- replies ---- */
 static void on_reply_data(void *arg, int status) {
     struct arriving *a = arg;
-    unlink_arriving(a);
     if (status) {
         free(a->buf);
         remote_request_answer(a->node, a->request, CL_DEVICE_NOT_AVAILABLE, NULL, 0);
@@ -127,7 +95,6 @@ static void on_reply_data(void *arg, int status) {
 
 static void on_print_data(void *arg, int status) {
     struct arriving *a = arg;
-    unlink_arriving(a);
     if (!status) print(a->buf, a->bytes);
     free(a->buf);
     free(a);
@@ -138,7 +105,6 @@ static struct arriving *expect(struct remote_node *n, uint64_t bytes) {
     struct arriving *a = bytes <= REMOTE_REPLY_MAX ? calloc(1, sizeof *a) : NULL;
     if (!a) return NULL;
     *a = (struct arriving){.node = n, .buf = malloc(bytes), .bytes = bytes};
-    weft_list_init(&a->link);
     if (a->buf) return a;
     free(a);
     return NULL;
@@ -164,7 +130,7 @@ static void take_reply(struct remote_node *n, const struct wire_in *in, const st
         memcpy(a->buf, msg->data, msg->data_bytes);
         on_reply_data(a, 0);
     } else {
-        await_data(a, a->buf, on_reply_data, sink);
+        *sink = (struct ep_sink){.buf = a->buf, .on_data = on_reply_data, .arg = a};
     }
 }
 
@@ -174,7 +140,7 @@ static void take_print(struct remote_node *n, const struct ep_msg *msg, struct e
         return;
     }
     struct arriving *a = msg->data_bytes ? expect(n, msg->data_bytes) : NULL;
-    if (a) await_data(a, a->buf, on_print_data, sink);
+    if (a) *sink = (struct ep_sink){.buf = a->buf, .on_data = on_print_data, .arg = a};
 }
 
 /* ---- the rest ---- */
@@ -185,6 +151,13 @@ static void take_queue_error(struct remote_node *n, const struct wire_in *in) {
     pthread_mutex_unlock(&n->lock);
     weft_info("opencl", "node %u: a command without event failed: %d", n->id,
               (int)(int64_t)in->queue_error.status);
+}
+
+static void take_place(struct remote_node *n, const struct wire_in *in) {
+    pthread_mutex_lock(&n->lock);
+    struct share_region *g = n->region;
+    pthread_mutex_unlock(&n->lock);
+    if (g) share_free(g, in->place_free.place);
 }
 
 int64_t remote_clock_offset(uint64_t asked_ns, uint64_t answered_ns, uint64_t clock, bool same_machine) {
@@ -224,6 +197,7 @@ void remote_on_result(void *hub, struct ep_peer *peer, const struct ep_msg *msg,
     case WIRE_READ_DATA: take_read(n, &in, msg, sink); break;
     case WIRE_QUEUE_ERROR: take_queue_error(n, &in); break;
     case WIRE_NOT_KEPT: remote_reuse_refused(n, in.not_kept.slot); break;
+    case WIRE_PLACE_FREE: take_place(n, &in); break;
     case WIRE_PRINTF: take_print(n, msg, sink); break;
     case WIRE_PEER_DOWN: remote_peer_down(n, (uint32_t)in.peer_down.number); break;
     case WIRE_AFTER: remote_order_after(n, (uint32_t)in.after.number, in.after.results); break;

@@ -62,8 +62,10 @@ uint64_t remote_handle(struct remote_node *n, enum bk_kind kind, void *record) {
     return handle;
 }
 
-static void free_queue_handle(struct remote_node *n, struct remote_queue *q) {
-    if (q && !--q->holds) free(q);
+void remote_queue_put(struct remote_queue *q) {
+    if (!q || --q->holds) return;
+    pthread_mutex_destroy(&q->host_lock);
+    free(q);
 }
 
 void remote_release(struct backend *b, enum bk_kind kind, bk_ref ref) {
@@ -83,7 +85,9 @@ void remote_release(struct backend *b, enum bk_kind kind, bk_ref ref) {
         return;
     }
     pthread_mutex_lock(&n->lock);
-    if (kind == BK_QUEUE) free_queue_handle(n, remote_slot_record(n, ref, kind));
+    if (kind == BK_QUEUE) remote_queue_put(remote_slot_record(n, ref, kind));
+    struct remote_mem *m = kind == BK_MEM ? remote_slot_record(n, ref, kind) : NULL;
     remote_slot_free(n, ref);
     pthread_mutex_unlock(&n->lock);
+    remote_mem_drop(m);
 }

@@ -12,7 +12,7 @@
 
 #include "transport/endpoint.h"
 
-#define WIRE_VERSION         3u
+#define WIRE_VERSION         4u
 #define WIRE_HANDLER_COMMAND 16 /* the executor's endpoint handler */
 #define WIRE_HANDLER_RESULT  17 /* the client's */
 #define WIRE_HANDLER_BETWEEN 18 /* the executor's, for other executors */
@@ -26,6 +26,7 @@
 #define WIRE_KEPT_MAX        256u /* slots for contents that an executor keeps, from 1 on */
 #define WIRE_HANDLES_MAX     (1u << 20)
 #define WIRE_SUB_DEVICES     (1u << 16) /* the first number of a sub-device */
+#define WIRE_PLACE_ALIGN     256u /* bytes, of places in shared memory */
 #define WIRE_SUB_DEVICES_MAX (1u << 20) /* in all: a number is not used twice */
 
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "words travel in little-endian order");
