@@ -14,6 +14,8 @@
  *   scif_mapped held NODE:PORT N
  *       of N pages the owner reads one that the client has, with the heap's lock, for which its library waits
  */
+#include "cost.h"
+
 #include <errno.h>
 #include <pthread.h>
 #include <scif.h>
@@ -85,6 +87,7 @@ static int by_value(const void *a, const void *b) {
 }
 struct times {
     uint64_t median_ns, tenth_ns;
+    double packets, sleeps; /* of a page: sleeps of the threads of both programs and both services */
 };
 /* What the owner tells at the end. */
 struct result {
@@ -93,6 +96,7 @@ struct result {
 };
 static struct times touch_all(bool write) {
     uint64_t *ns = calloc(order.pages, sizeof *ns);
+    struct cost before = cost_now("weft-scif", "scif_mapped");
     for (uint64_t page = 0; page < order.pages; page++) {
         uint64_t from = now_ns();
         if (write)
@@ -101,8 +105,11 @@ static struct times touch_all(bool write) {
             (void)*word(page, 0);
         ns[page] = now_ns() - from;
     }
+    struct cost now = cost_now("weft-scif", "scif_mapped");
     qsort(ns, order.pages, sizeof *ns, by_value);
-    struct times t = {ns[order.pages / 2], ns[order.pages / 10]};
+    struct times t = {ns[order.pages / 2], ns[order.pages / 10],
+                      (double)(now.packets - before.packets) / order.pages,
+                      (double)(now.sleeps - before.sleeps) / order.pages};
     free(ns);
     return t;
 }
@@ -238,8 +245,8 @@ static int add_too(void) {
 }
 
 static void print_times(const char *what, struct times t) {
-    printf("%-42s %8.1f us  (a tenth below %.1f)\n", what, (double)t.median_ns / 1e3,
-           (double)t.tenth_ns / 1e3);
+    printf("%-36s %8.1f us  (a tenth below %5.1f) %5.2f packets %5.2f sleeps\n", what, (double)t.median_ns / 1e3,
+           (double)t.tenth_ns / 1e3, t.packets, t.sleeps);
 }
 
 static int measure(void) {

@@ -35,7 +35,7 @@ static void remote_destroy(struct remote *r) {
     rma_lost(r);
     asks_lost(r);
     homes_lost(r);
-    pages_lost(r);
+    guests_lost(r);
     while (!weft_list_empty(&r->links)) link_lost(weft_list_entry(r->links.next, struct link, link), r->lost);
     if (r->peer) ep_disconnect(r->peer);
     weft_list_remove(&r->link);
@@ -269,7 +269,8 @@ int far_open(struct service *s) {
     weft_map_init(&f->guests);
     weft_map_init(&f->views);
     weft_list_init(&f->homes);
-    f->homes_at_ns = f->asks_at_ns = WEFT_TIME_NEVER;
+    weft_list_init(&f->holding);
+    f->homes_at_ns = f->asks_at_ns = f->guests_at_ns = WEFT_TIME_NEVER;
     int rc = open_endpoint(f);
     if (rc == WEFT_OK) rc = open_line(f);
     if (rc == WEFT_OK) rc = watch(f);
@@ -318,6 +319,7 @@ bool far_progress(struct service *s) {
     uint64_t now = weft_now_ns();
     f->homes_at_ns = homes_expire(f, now);
     f->asks_at_ns = asks_expire(f, now);
+    f->guests_at_ns = guests_expire(f, now);
     if (now >= f->publish_at_ns) publish(f);
     if (now >= f->next_doubt_ns) end_doubts(f, now);
     reap(f);
@@ -332,6 +334,7 @@ uint64_t far_next_deadline(const struct service *s) {
     if (f->publish_at_ns < next) next = f->publish_at_ns;
     if (f->homes_at_ns < next) next = f->homes_at_ns;
     if (f->asks_at_ns < next) next = f->asks_at_ns;
+    if (f->guests_at_ns < next) next = f->guests_at_ns;
     if (f->next_doubt_ns < next) next = f->next_doubt_ns;
     return ep < next ? ep : next;
 }

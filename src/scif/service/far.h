@@ -73,10 +73,11 @@ struct far {
     struct weft_map links; /* by key */
     uint32_t next_remote, next_link;
     struct weft_list due[DUE_KINDS]; /* of struct link, by time */
-    struct weft_map guests, views;   /* pages.c, by number; homes.c */
+    struct weft_map guests, views;   /* guests.c, by number; homes.c */
+    struct weft_list holding;        /* guests of which a page is to be given up in a moment */
     struct weft_list homes;
     uint32_t next_guest;
-    uint64_t homes_at_ns, asks_at_ns; /* to be looked at then */
+    uint64_t homes_at_ns, asks_at_ns, guests_at_ns; /* to be looked at then */
     uint64_t next_doubt_ns;
 };
 
@@ -196,28 +197,43 @@ void served_on_request(struct remote *r, uint64_t key, struct weft_reader *in, b
                        const struct ep_msg *msg, struct ep_sink *sink);
 void served_lost(struct remote *r);
 
-/* ---- pages.c: lines of programs for shared pages, and what programs here have mapped there ---- */
+/* ---- pages.c: lines of programs for shared pages ---- */
 struct pages_record {
     struct share_message m;
     unsigned char page[SHARE_PAGE];
 };
 int pages_open(struct service *s, struct line *l); /* SCIF_OP_PAGES: 0 or an errno */
 void pages_leave(struct line *l);
-/* A program's record, of either kind, with its descriptor or -1, which is this one's. False: it breaks the
+/* A program's record, of either kind; descriptors that stay in it are the caller's. False: it breaks the
  * rules. */
-bool pages_ask(struct service *s, struct line *l, const struct scif_pages *q, int file);
+bool pages_ask(struct service *s, struct line *l, const struct scif_pages *q, struct scif_record *in);
 bool pages_take(struct line *l, const struct pages_record *r);
 void pages_send(struct line *l, const struct share_message *m, const void *page);
+void pages_say(struct line *l, const struct scif_pages *q);
+void pages_answer(struct line *l, const struct scif_pages *q, int error);
 /* To be asked what it shows of a file. False: it cannot be. */
 bool pages_show(struct line *l, const struct scif_pages *q, int file);
 void pages_flush(struct line *l);               /* there is room */
 struct weft_list *pages_locals(struct line *l); /* of struct local */
 struct weft_list *pages_shows(struct line *l);  /* asks.c */
 void pages_on_message(struct remote *r, struct link *l, struct weft_reader *in, enum far_op op);
-void pages_lost(struct remote *r);
 /* To another service. */
 void far_page(struct remote *r, uint32_t number, bool to_home, const struct share_message *m,
               const void *page);
+
+/* ---- guests.c: what programs here have mapped there ---- */
+struct guest;
+/* A program's (SCIF_PAGES_MAP), with its file and its faults; into its line's list. EPROTO: they are not what
+ * they have to be. */
+int guests_map(struct service *s, struct line *l, struct weft_list *of_line, const struct scif_pages *q,
+               const int fd[2]);
+struct guest *guests_find(const struct weft_list *of_line, uint64_t mapping);
+void guests_leave(struct weft_list *of_line); /* their program has ended */
+void guests_on_mapped(struct remote *r, struct weft_reader *in);
+void guests_on_page(struct remote *r, uint32_t number, const struct share_message *m, const void *page);
+void guests_lost(struct remote *r);
+/* Pages that have just come, and are to be given up then. WEFT_TIME_NEVER: none. */
+uint64_t guests_expire(struct far *f, uint64_t now);
 
 /* ---- homes.c: homes of the memory of programs here ---- */
 /* Memory that a program here has: a sharer. */

@@ -6,7 +6,7 @@
 #include <string.h>
 
 /* Of a page, beside its enum share_state. */
-#define STATE       SHARE_STATE
+#define STATE       0x03u
 #define WANTS_READ  0x04u /* the home has been asked */
 #define WANTS_WRITE 0x08u
 #define WANTS       (WANTS_READ | WANTS_WRITE)
@@ -15,7 +15,6 @@
 
 enum share_state cache_state(const struct cache *c, uint32_t page) { return c->state[page] & STATE; }
 bool cache_is_mapped(const struct cache *c, uint32_t page) { return !(c->state[page] & UNMAPPED); }
-static void *bytes_of(const struct cache *c, uint32_t page) { return c->memory + (size_t)page * SHARE_PAGE; }
 
 void cache_init(struct cache *c, bool has_all) {
     c->mapped = c->pages;
@@ -25,7 +24,7 @@ void cache_init(struct cache *c, bool has_all) {
 static void say(struct cache *c, enum share_kind kind, uint32_t page, bool with_page) {
     struct share_message m = {
         .mapping = c->mapping, .kind = kind, .page = page, .bytes = with_page ? SHARE_PAGE : 0};
-    c->ops->send(c->ctx, &m, with_page ? bytes_of(c, page) : NULL);
+    c->ops->send(c->ctx, &m, with_page ? c->ops->bytes(c->ctx, page) : NULL);
 }
 
 static void set_state(struct cache *c, uint32_t page, enum share_state to) {
@@ -33,7 +32,7 @@ static void set_state(struct cache *c, uint32_t page, enum share_state to) {
 }
 
 static void change(struct cache *c, uint32_t page, enum share_state to) {
-    if (cache_is_mapped(c, page)) c->ops->change(c->ctx, page, cache_state(c, page), to);
+    if (cache_is_mapped(c, page)) c->ops->change(c->ctx, page, cache_state(c, page), to, NULL);
 }
 
 /* ---- Faults ---- */
@@ -58,7 +57,7 @@ static void give(struct cache *c, uint32_t page, uint32_t asked) {
     enum share_state was = cache_state(c, page), to = asked == SHARE_TAKE ? SHARE_NONE : SHARE_READ;
     if (was > to) change(c, page, to);
     say(c, SHARE_GAVE, page, was == SHARE_WRITE && !c->local);
-    if (was > to) set_state(c, page, to); /* not before it is on its way (share.h) */
+    if (was > to) set_state(c, page, to);
 }
 
 static struct cache_held *held_find(struct cache *c, uint32_t page) {
@@ -115,11 +114,10 @@ static int on_grant(struct cache *c, uint32_t page, enum share_state to, const v
         return 0;
     }
     if (brings != !!bytes) return EPROTO;
-    if (brings) memcpy(bytes_of(c, page), bytes, SHARE_PAGE);
     c->grants++;
     hold(c, page, now_ns);
     set_state(c, page, to); /* before it can be written */
-    c->ops->change(c->ctx, page, was, to);
+    c->ops->change(c->ctx, page, was, to, bytes);
     if (*state & THEN_WRITE) {
         *state &= (unsigned char)~THEN_WRITE;
         ask(c, page, SHARE_WRITE);
@@ -156,4 +154,10 @@ bool cache_unmap(struct cache *c, uint32_t first, uint32_t count) {
     for (uint32_t i = 0; i < count; i++) unmap(c, first + i);
     if (!c->mapped) say(c, SHARE_LEAVE, 0, false);
     return !c->mapped;
+}
+
+void cache_leave(struct cache *c) {
+    for (uint32_t page = 0; page < c->pages; page++)
+        if (cache_state(c, page) == SHARE_WRITE) say(c, SHARE_RETURN, page, !c->local);
+    say(c, SHARE_LEAVE, 0, false);
 }

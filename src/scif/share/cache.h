@@ -13,8 +13,12 @@
 struct cache_ops {
     void (*send)(void *ctx, const struct share_message *m, const void *page);
     /* The program may do with the page what `to` allows from now on, and no more; threads that wait for it go
-     * on. Also called with from == to, for a thread that waits without need. */
-    void (*change)(void *ctx, uint32_t page, enum share_state from, enum share_state to);
+     * on. Also called with from == to, for a thread that waits without need. bytes: the page that is to be
+     * there, if it comes from the home; else NULL. */
+    void (*change)(void *ctx, uint32_t page, enum share_state from, enum share_state to, const void *bytes);
+    /* What is in a page that could be written until now, be it by this call's `change` or still; until the
+     * next call. Not asked of a local one. */
+    const void *(*bytes)(void *ctx, uint32_t page);
 };
 
 struct cache_held {       /* a page that has just come */
@@ -25,9 +29,8 @@ struct cache_held {       /* a page that has just come */
 struct cache {
     const struct cache_ops *ops;
     void *ctx;
-    uint64_t mapping;      /* goes into its messages */
-    unsigned char *memory; /* the caller's, as the home's messages fill it */
-    unsigned char *state;  /* the caller's: a byte a page (cache.c) */
+    uint64_t mapping;     /* goes into its messages */
+    unsigned char *state; /* the caller's: a byte a page (cache.c) */
     uint32_t pages, mapped;
     uint64_t grants; /* so far */
     bool local, writable;
@@ -46,6 +49,8 @@ int cache_fault(struct cache *c, uint32_t page, enum share_state want);
 int cache_message(struct cache *c, const struct share_message *m, const void *page, uint64_t now_ns);
 /* The program has unmapped these pages. When it has none left the home is told LEAVE; true: so it was. */
 bool cache_unmap(struct cache *c, uint32_t first, uint32_t count);
+/* The program has ended: what it has written and not given back goes home, and LEAVE. */
+void cache_leave(struct cache *c);
 
 uint64_t cache_deadline(const struct cache *c); /* WEFT_TIME_NEVER: none */
 void cache_expire(struct cache *c, uint64_t now_ns);

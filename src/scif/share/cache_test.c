@@ -20,16 +20,21 @@ static void on_send(void *ctx, const struct share_message *m, const void *page) 
     f->last = *m;
     f->sent++;
 }
-static void on_change(void *ctx, uint32_t page, enum share_state from, enum share_state to) {
-    ((struct fixture *)ctx)->changes++;
+static void on_change(void *ctx, uint32_t page, enum share_state from, enum share_state to,
+                      const void *bytes) {
+    struct fixture *f = ctx;
+    f->changes++;
+    if (bytes) memcpy(f->memory + (size_t)page * SHARE_PAGE, bytes, SHARE_PAGE);
 }
-static const struct cache_ops ops = {.send = on_send, .change = on_change};
+static const void *on_bytes(void *ctx, uint32_t page) {
+    return ((struct fixture *)ctx)->memory + (size_t)page * SHARE_PAGE;
+}
+static const struct cache_ops ops = {.send = on_send, .change = on_change, .bytes = on_bytes};
 
 static struct fixture *open_cache(bool writable) {
     struct fixture *f = test_calloc(1, sizeof *f);
     f->cache = (struct cache){.ops = &ops,
                               .ctx = f,
-                              .memory = f->memory,
                               .state = f->state,
                               .pages = PAGES,
                               .writable = writable,

@@ -6,9 +6,12 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/userfaultfd.h>
+#include <stdio.h>
+#include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #ifndef UFFDIO_CONTINUE_MODE_WP /* Linux 6.4 */
@@ -65,9 +68,17 @@ static struct faults_event page_fault(const struct uffd_msg *m) {
                                  .address = (uintptr_t)m->arg.pagefault.address};
 }
 
+/* Before Linux 6.10 the descriptor has no reads that do not wait but by its flags. */
+static bool next_message(int fd, struct uffd_msg *m) {
+    struct iovec to = {m, sizeof *m};
+    ssize_t n = preadv2(fd, &to, 1, -1, RWF_NOWAIT);
+    if (n < 0 && errno == EOPNOTSUPP && (fcntl(fd, F_GETFL) & O_NONBLOCK)) n = read(fd, m, sizeof *m);
+    return n == sizeof *m;
+}
+
 struct faults_event faults_next(int fd) {
     struct uffd_msg m;
-    while (read(fd, &m, sizeof m) == sizeof m) switch (m.event) {
+    while (next_message(fd, &m)) switch (m.event) {
         case UFFD_EVENT_PAGEFAULT: return page_fault(&m);
         case UFFD_EVENT_UNMAP:
             return (struct faults_event){.kind = FAULTS_UNMAPPED,
@@ -81,6 +92,13 @@ struct faults_event faults_next(int fd) {
         default: break;
         }
     return (struct faults_event){.kind = FAULTS_NOTHING};
+}
+
+bool faults_is(int fd) {
+    static const char wanted[] = "anon_inode:[userfaultfd]";
+    char name[64], is[sizeof wanted];
+    snprintf(name, sizeof name, "/proc/self/fd/%d", fd);
+    return readlink(name, is, sizeof is) == sizeof wanted - 1 && !memcmp(is, wanted, sizeof wanted - 1);
 }
 
 /* ---- Ranges and pages ---- */
@@ -106,10 +124,27 @@ void faults_wake(int fd, uintptr_t address, size_t bytes) {
     ioctl(fd, UFFDIO_WAKE, &r);
 }
 
+/* All addresses that a program can have, however many bits they have here. */
+void faults_wake_all(int fd) {
+    const uintptr_t lowest = 1 << 16;
+    for (unsigned bits = 57; bits >= 38; bits--) {
+        struct uffdio_range r = range(lowest, ((uintptr_t)1 << bits) - SHARE_PAGE - lowest);
+        if (!ioctl(fd, UFFDIO_WAKE, &r)) return;
+    }
+}
+
 static int protect(int fd, uintptr_t address, bool forbid_write) {
     struct uffdio_writeprotect w = {.range = range(address, SHARE_PAGE),
                                     .mode = forbid_write ? UFFDIO_WRITEPROTECT_MODE_WP : 0};
     return ioctl(fd, UFFDIO_WRITEPROTECT, &w) ? errno : 0;
+}
+
+int faults_put(int fd, uintptr_t address, const void *bytes, bool write) {
+    struct uffdio_copy c = {.dst = address,
+                            .src = (uintptr_t)bytes,
+                            .len = SHARE_PAGE,
+                            .mode = write ? 0 : UFFDIO_COPY_MODE_WP};
+    return ioctl(fd, UFFDIO_COPY, &c) ? errno : 0;
 }
 
 int faults_allow(int fd, uintptr_t address, bool write) {
@@ -121,6 +156,8 @@ int faults_allow(int fd, uintptr_t address, bool write) {
 }
 
 int faults_allow_write(int fd, uintptr_t address) { return protect(fd, address, false); } /* which wakes */
+
+int faults_hold_writes(int fd, uintptr_t address) { return protect(fd, address, true); }
 
 int faults_forbid_write(int fd, uintptr_t address) {
     int err = protect(fd, address, true);

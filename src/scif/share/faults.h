@@ -1,4 +1,4 @@
-/* Page faults of this process as messages (userfaultfd), for shared mappings of memory files: a thread that
+/* Page faults of a process as messages (userfaultfd), for shared mappings of memory files: a thread that
  * touches a page that is not there, or writes to one that it may only read, waits until it is told to go on.
  *
  * Without privileges the system gives only the faults of the program itself: a system call that is handed an
@@ -20,8 +20,11 @@ struct faults_event {
     uintptr_t address, bytes; /* bytes: UNMAPPED, MOVED */
     uintptr_t to;             /* MOVED */
 };
-/* The next one; NOTHING: none. */
+/* The next one; NOTHING: none. It never waits, whatever another process that has the descriptor does with it.
+ */
 struct faults_event faults_next(int fd);
+/* Whether it is such a descriptor. */
+bool faults_is(int fd);
 
 /* From now on faults in the range are told; pages that are there stay. 0 or an errno. */
 int faults_watch(int fd, uintptr_t address, size_t bytes);
@@ -29,16 +32,22 @@ int faults_watch(int fd, uintptr_t address, size_t bytes);
 void faults_unwatch(int fd, uintptr_t address, size_t bytes);
 
 /* ---- One page ----
- * 0 or an errno. ENOENT: it is not watched, it was unmapped. EAGAIN: the program is just unmapping or moving
- * something: not before its event has been taken. Except by _forbid, threads that wait go on. */
+ * 0 or an errno. ENOENT: it is not watched, it was unmapped. ESRCH: the process is gone. EAGAIN: the program is just unmapping or moving
+ * something: not before its event has been taken. Except by _forbid and _hold_writes, threads that wait go
+ * on. */
+/* The file does not have it (EEXIST): it gets these bytes. */
+int faults_put(int fd, uintptr_t address, const void *bytes, bool write);
 /* EFAULT: the file does not have it. */
 int faults_allow(int fd, uintptr_t address, bool write);
 int faults_allow_write(int fd, uintptr_t address); /* where it may be read */
 int faults_forbid_write(int fd, uintptr_t address);
-/* Neither. By its address alone: what the program maps there in the microsecond after the page was found to
+/* Threads that wait for it do so on. */
+int faults_hold_writes(int fd, uintptr_t address);
+/* Neither, in this process. By its address alone: what the program maps there in the microsecond after the page was found to
  * be watched would lose its page. */
 int faults_forbid(int fd, uintptr_t address);
 
 void faults_wake(int fd, uintptr_t address, size_t bytes);
+void faults_wake_all(int fd);
 
 #endif

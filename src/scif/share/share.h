@@ -54,12 +54,4 @@ static inline bool share_is_mappable(uint64_t offset, uint32_t pages, uint32_t p
            !(prot & ~3u);
 }
 
-/* The memory file of a mapping that has its own: a byte for each page, rounded up to whole pages, then the
- * pages. A byte's lowest bits are its enum share_state; it is SHARE_WRITE as long as the newest of the page
- * is nowhere else. So who holds the file can give back what a program has written that was killed. */
-#define SHARE_STATE 0x03u
-static inline uint64_t share_pages_at(uint32_t pages) {
-    return ((uint64_t)pages + SHARE_PAGE - 1) / SHARE_PAGE * SHARE_PAGE;
-}
-
 #endif

@@ -165,6 +165,25 @@ static void *pager_thread(void *arg) {
     return NULL;
 }
 
+static const struct pager_program here = {.refuse = pager_refuse};
+
+static int open_memory(struct lab *lab, struct pager_map *map) {
+    if (lab->side) {
+        errno = frame_open(&lab->frame, map->pages, map->writable);
+        check(!errno, "frame_open");
+        map->address = (void *)lab->frame.address;
+        map->file = lab->frame.file;
+        lab->in_system_calls = lab->frame.in_system_calls;
+        return lab->frame.faults;
+    }
+    map->address =
+        mmap(NULL, (size_t)map->pages * SHARE_PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, map->file, 0);
+    check(map->address != MAP_FAILED, "mmap");
+    int fd = faults_open(&lab->in_system_calls);
+    check(fd >= 0, "faults_open");
+    return fd;
+}
+
 static void program_process(struct lab *lab, int file, bool (*program)(struct lab *lab)) {
     struct pager_map map = {.user = lab,
                             .pages = lab->setup.pages,
@@ -175,11 +194,8 @@ static void program_process(struct lab *lab, int file, bool (*program)(struct la
     pthread_t thread;
     pthread_mutex_init(&lab->lock, NULL);
     if (lab->setup.nobody && !geteuid()) check(!setresuid(65534, 65534, 65534), "setresuid");
-    if (!lab->side)
-        map.address = mmap(NULL, (size_t)map.pages * SHARE_PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
-    check(map.address != MAP_FAILED, "mmap");
-    errno = pager_open(&lab->pager, from_pager, lab->setup.hold_ns);
-    check(!errno, "pager_open");
+    int faults = open_memory(lab, &map);
+    pager_init(&lab->pager, faults, from_pager, &here, lab->setup.hold_ns);
     errno = pager_map(&lab->pager, &map, &lab->paged);
     check(!errno, "pager_map");
     lab->memory = (volatile unsigned char *)lab->paged->place[0].address;

@@ -3,6 +3,7 @@
  * host. Unix sockets carry the messages. */
 #ifndef WEFT_SCIF_SHARE_LAB_H
 #define WEFT_SCIF_SHARE_LAB_H
+#include "scif/share/frame.h"
 #include "scif/share/pager.h"
 
 #include <pthread.h>
@@ -34,6 +35,8 @@ struct lab { /* as a program sees it */
     pid_t pid_home;
     int control; /* lab_transfer */
     volatile unsigned char *memory;
+    struct frame frame; /* of others than the owner */
+    bool in_system_calls;
     struct pager pager;
     struct paged *paged;
     pthread_mutex_t lock; /* for calls of the pager */
