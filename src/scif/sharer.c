@@ -6,6 +6,7 @@
 #include "scif/mover.h"
 #include "scif/share/frame.h"
 #include "scif/share/pager.h"
+#include "scif/share/stand_in.h"
 #include "scif/watch.h"
 
 #include <errno.h>
@@ -16,7 +17,6 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define HOLD_NS     (20 * WEFT_NS_PER_US)
 #define PENDING_MAX 64
 
 enum { ASKS, FAULTS, LINE };
@@ -53,6 +53,9 @@ static atomic_bool has_line;
 static atomic_uint age;
 static struct pager pager = {.fd = -1}; /* of memory here */
 static _Atomic(struct mapped *) mappings; /* a forked child finds them in order at any time */
+static struct stand_in_lock *turn; /* of the pager's; NULL: the service does not stand in for it */
+static int turn_in = -1;           /* the file that it is in */
+static bool handed;                /* the service has it */
 static uint64_t last_mapping, last_owned, last_answered; /* owned: a sharer here, and the answer to it */
 static struct pending pending[PENDING_MAX];
 static atomic_uint answers; /* orders what this thread did before what those do that are told */
@@ -72,22 +75,45 @@ static void take_line(int spare) {
     atomic_store(&has_line, line >= 0);
 }
 
-static int open_pager(void) {
-    static const struct pager_program program = {.refuse = pager_refuse, .moved = watch_note};
-    bool in_system_calls;
-    if (pager.fd < 0) {
-        int fd = faults_open(&in_system_calls);
-        pager_init(&pager, fd < 0 ? -1 : descriptor_hide(fd), on_send, &program, HOLD_NS);
-    }
-    return pager.fd < 0 || line < 0 ? ENOMEM : 0;
-}
-
 static int send_record(const struct scif_pages *q, int fd, int faults) {
     struct scif_record r = {.data = (void *)(uintptr_t)q,
                             .bytes = sizeof *q,
                             .fd = {fd, faults},
                             .fds = (fd >= 0) + (faults >= 0)};
     return scif_record_send(line, &r, 0) ? ENOMEM : 0;
+}
+
+static bool service_is_gone(void) {
+    struct pollfd p = {.fd = line};
+    return line < 0 || (poll(&p, 1, 0) == 1 && (p.revents & (POLLHUP | POLLERR)));
+}
+
+/* One that was killed in the middle of something will not leave. */
+static void enter(void) {
+    while (!stand_in_enter(turn))
+        if (service_is_gone()) stand_in_leave(turn);
+}
+
+static void hand_over(void) {
+    struct scif_pages q = {.op = SCIF_PAGES_HAND};
+    void *mapped;
+    if (turn_in < 0 && (turn_in = stand_in_make(sizeof *turn, &mapped)) >= 0) {
+        turn = mapped;
+        enter(); /* until the end of this thread's turn */
+    }
+    if (turn_in >= 0 && !handed) handed = !send_record(&q, turn_in, pager.fd);
+}
+
+static int open_pager(void) {
+    static const struct pager_program program = {.refuse = pager_refuse, .moved = watch_note};
+    bool in_system_calls;
+    if (pager.fd < 0) {
+        int fd = faults_open(&in_system_calls);
+        pager_init(&pager, fd < 0 ? -1 : descriptor_hide(fd), on_send, &program, SHARE_HOLD_NS);
+    }
+    if (pager.fd < 0 || line < 0) return ENOMEM;
+    hand_over();
+    return 0;
 }
 
 /* ---- Windows of others ---- */
@@ -180,7 +206,7 @@ static int own(const struct sharer_part *part) {
                            .prot = SCIF_PROT_READ | (part->writable ? SCIF_PROT_WRITE : 0)};
     watch_no_more(part->address, (size_t)part->pages * SHARE_PAGE);
     if (pager_map(&pager, &map, &g)) return ENOMEM;
-    int err = send_record(&q, map.file, -1);
+    int err = send_record(&q, map.file, handed ? g->is_in : -1);
     if (err) pager_end(g);
     if (!err) last_owned = map.mapping;
     return err;
@@ -287,6 +313,7 @@ static void line_lost(void) {
     atomic_fetch_add(&age, 1);
     close_descriptor(line);
     line = -1;
+    handed = false;
     atomic_store(&has_line, false);
 }
 
@@ -330,12 +357,14 @@ static void on_line(void) {
 }
 
 bool sharer_turn(const struct pollfd *p) {
+    if (turn) enter();
     if (p[LINE].revents && line >= 0) on_line();
     if (pager.fd >= 0) {
         pager_faults(&pager);
         pager_expire(&pager, weft_now_ns());
     }
     if (p[ASKS].revents & POLLIN) on_ask();
+    if (turn) stand_in_leave(turn);
     return !(p[ASKS].revents & (POLLHUP | POLLERR | POLLNVAL));
 }
 
@@ -425,6 +454,9 @@ void sharer_forget(void) {
     close_unless_none(&ask_out);
     close_unless_none(&line);
     close_unless_none(&pager.fd);
+    close_unless_none(&turn_in);
+    turn = NULL;
+    handed = false;
     for (struct mapped *m = atomic_exchange(&mappings, NULL); m; m = atomic_load(&m->next))
         frame_close(&m->frame); /* of which it has nothing mapped */
     atomic_store(&has_line, false);

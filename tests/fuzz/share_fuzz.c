@@ -107,6 +107,7 @@ static void play_home(const uint8_t *d, size_t size) {
 struct seat {
     struct cache cache;
     unsigned char memory[PAGES * SHARE_PAGE], state[PAGES];
+    struct cache_holding holding;
 };
 
 static void ignore_message(void *ctx, const struct share_message *m, const void *data) {
@@ -133,6 +134,7 @@ static void play_cache(const uint8_t *d, size_t size) {
     s.cache = (struct cache){.ops = &ops,
                              .ctx = &s,
                              .state = s.state,
+                             .holding = &s.holding,
                              .pages = PAGES,
                              .mapped = PAGES,
                              .local = d[0] & 1,

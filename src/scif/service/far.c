@@ -324,7 +324,7 @@ bool far_progress(struct service *s) {
     if (now >= f->next_doubt_ns) end_doubts(f, now);
     reap(f);
     f->stirred = !ep_prepare_sleep(f->ep);
-    return !f->stirred;
+    return !f->stirred && f->guests_at_ns == WEFT_TIME_NEVER; /* that is in some microseconds */
 }
 
 uint64_t far_next_deadline(const struct service *s) {

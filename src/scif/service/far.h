@@ -215,6 +215,7 @@ void pages_answer(struct line *l, const struct scif_pages *q, int error);
 bool pages_show(struct line *l, const struct scif_pages *q, int file);
 void pages_flush(struct line *l);               /* there is room */
 struct weft_list *pages_locals(struct line *l); /* of struct local */
+const struct stand_in *pages_stand_in(const struct line *l);
 struct weft_list *pages_shows(struct line *l);  /* asks.c */
 void pages_on_message(struct remote *r, struct link *l, struct weft_reader *in, enum far_op op);
 /* To another service. */
@@ -243,8 +244,11 @@ struct local {
     uint64_t mapping;
     struct home_of *home;
     struct sharer *sharer;
+    struct paged_pages *is; /* its pager's (share/stand_in.h); NULL: it is told all by messages */
+    uint32_t pages;
 };
-int homes_own(struct service *s, struct line *l, const struct scif_pages *q, int file); /* 0 or an errno */
+/* 0 or an errno. file and `is` belong to it. */
+int homes_own(struct service *s, struct line *l, const struct scif_pages *q, int file, struct paged_pages *is);
 bool homes_take(struct local *o, const struct pages_record *r); /* false: it is to be no sharer any more */
 void homes_leave(struct local *o);
 /* Windows that are to be mapped there, and what they are in, if there are homes for all of it: 0 or an errno,

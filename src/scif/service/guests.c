@@ -14,8 +14,6 @@
 #include <sys/epoll.h>
 #include <unistd.h>
 
-#define HOLD_NS (20 * WEFT_NS_PER_US) /* cache.h */
-
 struct guest {
     struct weft_list link;    /* in its line's */
     struct weft_list holding; /* in far.holding */
@@ -117,7 +115,7 @@ static int open_pager(struct guest *g, int file, int faults) {
     int fd = fcntl(faults, F_DUPFD_CLOEXEC, 0);
     g->faults = (struct watch){fd, on_faults};
     if (fd < 0) return ENOMEM;
-    pager_init(&g->pager, fd, on_send, &program, HOLD_NS);
+    pager_init(&g->pager, fd, on_send, &program, SHARE_HOLD_NS);
     int err = pager_map(&g->pager, &map, &g->paged);
     if (!err && service_watch(g->s, &g->faults, EPOLLIN)) err = ENOMEM;
     if (!err) return 0;

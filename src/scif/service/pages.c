@@ -2,6 +2,7 @@
  * windows on other hosts is a guest, which is served here (guests.c). What programs have themselves is a
  * sharer of a home here (homes.c). */
 #include "scif/service/far.h"
+#include "scif/share/stand_in.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -22,6 +23,7 @@ struct pages { /* of a line */
     struct weft_list shows; /* asks.c */
     struct weft_list out;   /* what the program has not taken yet */
     size_t out_bytes;
+    struct stand_in stand_in;
 };
 struct out {
     struct weft_list link;
@@ -133,6 +135,7 @@ void pages_leave(struct line *l) {
     while (!weft_list_empty(&p->locals)) homes_leave(weft_list_entry(p->locals.next, struct local, link));
     for (struct weft_list *it; (it = weft_list_pop_front(&p->out));)
         free(weft_list_entry(it, struct out, link));
+    stand_in_close(&p->stand_in);
     free(p);
     l->pages = NULL;
 }
@@ -140,7 +143,7 @@ void pages_leave(struct line *l) {
 /* As the other service will see it, which would end all connections with this one for what a program says. */
 static bool is_sound(const struct line *l, const struct scif_pages *q, int fds) {
     if (guests_find(&l->pages->guests, q->mapping) || find_local(l, q->mapping)) return false;
-    if (q->op == SCIF_PAGES_OWN) return fds == 1; /* it is of this host only */
+    if (q->op == SCIF_PAGES_OWN) return fds == 1 || (fds == 2 && l->pages->stand_in.lock); /* of this host only */
     return q->op == SCIF_PAGES_MAP && fds == 2 && share_is_mappable(q->offset, q->pages, q->prot);
 }
 
@@ -150,10 +153,15 @@ bool pages_ask(struct service *s, struct line *l, const struct scif_pages *q, st
         asks_on_shown(l, q);
         return true;
     }
+    if (q->op == SCIF_PAGES_HAND)
+        return in->fds == 2 && !l->pages->stand_in.lock &&
+               !stand_in_open(&l->pages->stand_in, in->fd[0], in->fd[1]);
     if (!is_sound(l, q, in->fds)) return false;
     if (q->op == SCIF_PAGES_OWN) { /* what of it others have is asked back first, and then it may be used */
+        struct paged_pages *is = in->fds == 2 ? stand_in_map(in->fd[1], q->pages) : NULL;
+        if (in->fds == 2) close(in->fd[1]);
         in->fds = 0;
-        err = homes_own(s, l, q, in->fd[0]);
+        err = homes_own(s, l, q, in->fd[0], is);
         pages_answer(l, q, err);
         return true;
     }
@@ -178,6 +186,7 @@ bool pages_take(struct line *l, const struct pages_record *r) {
     return true;
 }
 
+const struct stand_in *pages_stand_in(const struct line *l) { return &l->pages->stand_in; }
 struct weft_list *pages_locals(struct line *l) {
     return &l->pages->locals;
 }

@@ -62,7 +62,7 @@ static void give(struct cache *c, uint32_t page, uint32_t asked) {
 
 static struct cache_held *held_find(struct cache *c, uint32_t page) {
     for (unsigned i = 0; i < CACHE_HELD_MAX; i++)
-        if (c->held[i].until_ns && c->held[i].page == page) return &c->held[i];
+        if (c->holding->page[i].until_ns && c->holding->page[i].page == page) return &c->holding->page[i];
     return NULL;
 }
 
@@ -75,7 +75,7 @@ static void held_release(struct cache *c, struct cache_held *held) {
 static void hold(struct cache *c, uint32_t page, uint64_t now_ns) {
     struct cache_held *held = held_find(c, page);
     if (!c->hold_ns) return;
-    if (!held) held = &c->held[c->next_held++ % CACHE_HELD_MAX];
+    if (!held) held = &c->holding->page[c->holding->next++ % CACHE_HELD_MAX];
     held_release(c, held);
     *held = (struct cache_held){.page = page, .until_ns = now_ns + c->hold_ns};
 }
@@ -93,13 +93,15 @@ static int on_asked(struct cache *c, uint32_t page, uint32_t kind, uint64_t now_
 uint64_t cache_deadline(const struct cache *c) {
     uint64_t first = WEFT_TIME_NEVER;
     for (unsigned i = 0; i < CACHE_HELD_MAX; i++)
-        if (c->held[i].asked && c->held[i].until_ns < first) first = c->held[i].until_ns;
+        if (c->holding->page[i].asked && c->holding->page[i].until_ns < first)
+            first = c->holding->page[i].until_ns;
     return first;
 }
 
 void cache_expire(struct cache *c, uint64_t now_ns) {
     for (unsigned i = 0; i < CACHE_HELD_MAX; i++)
-        if (c->held[i].asked && c->held[i].until_ns <= now_ns) held_release(c, &c->held[i]);
+        if (c->holding->page[i].asked && c->holding->page[i].until_ns <= now_ns)
+            held_release(c, &c->holding->page[i]);
 }
 
 /* ---- What it grants ---- */
@@ -136,6 +138,31 @@ int cache_message(struct cache *c, const struct share_message *m, const void *pa
     case SHARE_END: return ESHUTDOWN;
     default: return EPROTO;
     }
+}
+
+/* ---- What is done in its stead ---- */
+static bool lower_at_once(struct cache *c, uint32_t page, uint64_t now_ns) {
+    struct cache_held *held = held_find(c, page);
+    return c->state[page] == SHARE_WRITE && !(held && held->until_ns > now_ns);
+}
+
+static bool grant_at_once(struct cache *c, uint32_t page, enum share_state to) {
+    struct cache_held *held = held_find(c, page);
+    if (!held) held = &c->holding->page[c->holding->next % CACHE_HELD_MAX];
+    unsigned wants = to == SHARE_WRITE ? WANTS_WRITE : WANTS_READ;
+    return c->state[page] == (cache_state(c, page) | wants) && !held->asked;
+}
+
+bool cache_do_at_once(struct cache *c, uint32_t kind, uint32_t page, uint64_t now_ns,
+                      cache_change_fn *by) {
+    enum share_state to = kind == SHARE_GRANT_WRITE ? SHARE_WRITE : SHARE_READ;
+    bool grants = kind == SHARE_GRANT_READ || kind == SHARE_GRANT_WRITE;
+    if (!grants && kind != SHARE_LOWER) return false;
+    if (!(grants ? grant_at_once(c, page, to) : lower_at_once(c, page, now_ns))) return false;
+    if (!by(c->ctx, page, cache_state(c, page), to)) return false;
+    c->state[page] = (unsigned char)to;
+    if (grants) hold(c, page, now_ns);
+    return true;
 }
 
 /* ---- The end ---- */

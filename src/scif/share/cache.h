@@ -26,6 +26,11 @@ struct cache_held {       /* a page that has just come */
     uint64_t until_ns;    /* 0: unused */
 };
 
+struct cache_holding {
+    struct cache_held page[CACHE_HELD_MAX];
+    unsigned next;
+};
+
 struct cache {
     const struct cache_ops *ops;
     void *ctx;
@@ -35,11 +40,10 @@ struct cache {
     uint64_t grants; /* so far */
     bool local, writable;
     uint64_t hold_ns;
-    struct cache_held held[CACHE_HELD_MAX];
-    unsigned next_held;
+    struct cache_holding *holding; /* the caller's, zeros */
 };
 
-/* What the caller fills in before: ops to local, writable, hold_ns; state: a byte of 0 for each page.
+/* What the caller fills in before: ops to local, writable, hold_ns, holding; state: a byte of 0 for each page.
  * has_all: all pages are here already. */
 void cache_init(struct cache *c, bool has_all);
 
@@ -51,6 +55,12 @@ int cache_message(struct cache *c, const struct share_message *m, const void *pa
 bool cache_unmap(struct cache *c, uint32_t first, uint32_t count);
 /* The program has ended: what it has written and not given back goes home, and LEAVE. */
 void cache_leave(struct cache *c);
+
+/* For one who stands in for a local sharer (stand_in.h): LOWER, or a grant, as cache_message() would have it
+ * but without an answer, if there is nothing else to be done. `by` makes the change, or cannot. False: nothing
+ * has changed. */
+typedef bool cache_change_fn(void *ctx, uint32_t page, enum share_state from, enum share_state to);
+bool cache_do_at_once(struct cache *c, uint32_t kind, uint32_t page, uint64_t now_ns, cache_change_fn *by);
 
 uint64_t cache_deadline(const struct cache *c); /* WEFT_TIME_NEVER: none */
 void cache_expire(struct cache *c, uint64_t now_ns);

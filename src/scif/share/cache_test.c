@@ -11,6 +11,7 @@
 struct fixture {
     struct cache cache;
     unsigned char memory[PAGES * SHARE_PAGE], state[PAGES];
+    struct cache_holding holding;
     struct share_message last;
     unsigned sent, changes;
 };
@@ -36,6 +37,7 @@ static struct fixture *open_cache(bool writable) {
     f->cache = (struct cache){.ops = &ops,
                               .ctx = f,
                               .state = f->state,
+                              .holding = &f->holding,
                               .pages = PAGES,
                               .writable = writable,
                               .hold_ns = 100};

@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "scif/intercept.h"
 #include "scif/line.h"
+#include "scif/share/stand_in.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -19,9 +20,9 @@ static off_t at_of(const struct paged *g, uint32_t page) {
     return (off_t)(g->file_at + (uint64_t)page * SHARE_PAGE);
 }
 static uintptr_t address_of(const struct paged *g, uint32_t page) {
-    for (unsigned i = 0; i < g->places; i++)
-        if (page - g->place[i].first < g->place[i].count)
-            return g->place[i].address + (size_t)(page - g->place[i].first) * SHARE_PAGE;
+    for (unsigned i = 0; i < g->is->places; i++)
+        if (page - g->is->place[i].first < g->is->place[i].count)
+            return g->is->place[i].address + (size_t)(page - g->is->place[i].first) * SHARE_PAGE;
     return 0;
 }
 
@@ -142,35 +143,52 @@ void pager_init(struct pager *p, int fd, pager_send_fn *send, const struct pager
     weft_list_init(&p->mappings);
 }
 
+static size_t pages_bytes(uint32_t pages) { return sizeof(struct paged_pages) + pages; }
+
 static void paged_free(struct paged *g) {
     weft_list_remove(&g->link);
     if (g->file >= 0) close_descriptor(g->file);
-    munmap(g, g->own_bytes);
+    if (g->is_in >= 0) close_descriptor(g->is_in);
+    if (g->is) munmap(g->is, pages_bytes(g->cache.pages));
+    munmap(g, sizeof *g);
+}
+
+static int make_pages(struct paged *g) {
+    size_t bytes = pages_bytes(g->cache.pages);
+    void *is = MAP_FAILED;
+    if (g->cache.local)
+        g->is_in = stand_in_make(bytes, &is);
+    else
+        is = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (is == MAP_FAILED) return ENOMEM;
+    g->is = is;
+    g->cache.state = g->is->state;
+    g->cache.holding = &g->is->holding;
+    return 0;
 }
 
 static int prepare(struct paged *g, const struct pager_map *map) {
     struct pager *p = g->pager;
-    if (g->file < 0) return errno;
-    g->place[0] = (struct paged_place){0, map->pages, (uintptr_t)map->address};
-    g->places = 1;
+    int err = g->file < 0 ? EMFILE : make_pages(g);
+    if (err) return err;
+    g->is->place[0] = (struct paged_place){0, map->pages, (uintptr_t)map->address};
+    g->is->places = 1;
     cache_init(&g->cache, map->has_all);
     if (!map->local) return 0; /* it is watched already */
     pager_faults(p);           /* what was unmapped at this address before */
-    return faults_watch(p->fd, g->place[0].address, bytes_of(g));
+    return faults_watch(p->fd, g->is->place[0].address, bytes_of(g));
 }
 
 int pager_map(struct pager *p, const struct pager_map *map, struct paged **out) {
-    size_t bytes = sizeof(struct paged) + map->pages;
-    struct paged *g = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    struct paged *g = mmap(NULL, sizeof *g, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (g == MAP_FAILED) return ENOMEM;
-    *g = (struct paged){.own_bytes = bytes,
-                        .pager = p,
+    *g = (struct paged){.pager = p,
                         .user = map->user,
+                        .is_in = -1,
                         .file_at = map->file_at,
                         .cache = {.ops = &ops,
                                   .ctx = g,
                                   .mapping = map->mapping,
-                                  .state = (unsigned char *)(g + 1),
                                   .pages = map->pages,
                                   .local = map->local,
                                   .writable = map->writable,
@@ -192,8 +210,8 @@ int pager_map(struct pager *p, const struct pager_map *map, struct paged **out) 
 static struct paged *paged_at(const struct pager *p, uintptr_t address, uint32_t *page) {
     weft_list_for_each(l, &p->mappings) {
         struct paged *g = entry(l);
-        for (unsigned i = 0; i < g->places; i++) {
-            const struct paged_place *at = &g->place[i];
+        for (unsigned i = 0; i < g->is->places; i++) {
+            const struct paged_place *at = &g->is->place[i];
             if (address - at->address >= (size_t)at->count * SHARE_PAGE) continue;
             *page = at->first + (uint32_t)((address - at->address) / SHARE_PAGE);
             if (cache_is_mapped(&g->cache, *page)) return g;
@@ -229,8 +247,8 @@ static struct paged_place common(const struct paged_place *at, uintptr_t address
 
 /* True: that was the last of it. */
 static bool unmap_from(struct paged *g, uintptr_t address, uintptr_t bytes) {
-    for (unsigned i = 0; i < g->places; i++) {
-        struct paged_place gone = common(&g->place[i], address, bytes);
+    for (unsigned i = 0; i < g->is->places; i++) {
+        struct paged_place gone = common(&g->is->place[i], address, bytes);
         if (gone.count && cache_unmap(&g->cache, gone.first, gone.count)) return true;
     }
     return false;
@@ -242,14 +260,14 @@ static void on_unmapped(struct pager *p, uintptr_t address, uintptr_t bytes) {
 
 /* What is left of place i before and behind the moved part stays. False: too many places. */
 static bool move_place(struct paged *g, unsigned i, const struct paged_place *part, uintptr_t to) {
-    struct paged_place was = g->place[i], behind = {part->first + part->count, 0, 0};
+    struct paged_place was = g->is->place[i], behind = {part->first + part->count, 0, 0};
     uint32_t before = part->first - was.first;
     behind.count = was.first + was.count - behind.first;
     behind.address = part->address + (size_t)part->count * SHARE_PAGE;
-    if (g->places + 2 > PAGED_PLACES_MAX) return false;
-    g->place[i] = (struct paged_place){part->first, part->count, to};
-    if (before) g->place[g->places++] = (struct paged_place){was.first, before, was.address};
-    if (behind.count) g->place[g->places++] = behind;
+    if (g->is->places + 2 > PAGED_PLACES_MAX) return false;
+    g->is->place[i] = (struct paged_place){part->first, part->count, to};
+    if (before) g->is->place[g->is->places++] = (struct paged_place){was.first, before, was.address};
+    if (behind.count) g->is->place[g->is->places++] = behind;
     return true;
 }
 
@@ -257,8 +275,8 @@ static void on_moved(struct pager *p, const struct faults_event *e) {
     bool good = true;
     weft_list_for_each(l, &p->mappings) {
         struct paged *g = entry(l);
-        for (unsigned i = 0, n = g->places; i < n; i++) {
-            struct paged_place part = common(&g->place[i], e->address, e->bytes);
+        for (unsigned i = 0, n = g->is->places; i < n; i++) {
+            struct paged_place part = common(&g->is->place[i], e->address, e->bytes);
             if (part.count) good &= move_place(g, i, &part, e->to + (part.address - e->address));
         }
     }
@@ -329,6 +347,6 @@ void pager_leave(struct paged *g) {
 
 void pager_end(struct paged *g) {
     if (!g->cache.local) lose(g);
-    for (unsigned i = 0; i < g->places; i++) unwatch_place(g, &g->place[i]);
+    for (unsigned i = 0; i < g->is->places; i++) unwatch_place(g, &g->is->place[i]);
     paged_free(g);
 }

@@ -24,14 +24,21 @@ struct paged_place { /* pages that adjoin in the program's memory too */
     uint32_t first, count;
     uintptr_t address;
 };
+/* How it is with its pages. Of a local one it is in a memory file, so that the program's service can stand in
+ * for the pager (stand_in.h). */
+struct paged_pages {
+    struct paged_place place[PAGED_PLACES_MAX]; /* one, until the program moves a part */
+    uint32_t places;
+    struct cache_holding holding;
+    unsigned char state[];
+};
 struct paged { /* a mapping */
     struct weft_list link;
-    size_t own_bytes; /* of this, and the states of the pages */
     struct pager *pager;
     void *user; /* the caller's */
     struct cache cache;
-    struct paged_place place[PAGED_PLACES_MAX]; /* one, until the program moves a part */
-    unsigned places;
+    struct paged_pages *is;
+    int is_in;        /* the file that this is in; -1: none */
     int file;         /* a duplicate of the caller's */
     uint64_t file_at; /* where the pages are in it */
     bool lost;        /* a frame whose program is given no more pages */

@@ -21,6 +21,7 @@
 
 #define SHARE_PAGE      4096u
 #define SHARE_PAGES_MAX (UINT32_C(1) << 28) /* of one range: 1 TiB */
+#define SHARE_HOLD_NS   UINT64_C(20000)     /* that a page which has just come stays (cache.h) */
 
 enum share_state { SHARE_NONE, SHARE_READ, SHARE_WRITE };
 

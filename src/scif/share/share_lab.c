@@ -198,7 +198,7 @@ static void program_process(struct lab *lab, int file, bool (*program)(struct la
     pager_init(&lab->pager, faults, from_pager, &here, lab->setup.hold_ns);
     errno = pager_map(&lab->pager, &map, &lab->paged);
     check(!errno, "pager_map");
-    lab->memory = (volatile unsigned char *)lab->paged->place[0].address;
+    lab->memory = (volatile unsigned char *)lab->paged->is->place[0].address;
     check(!pthread_create(&thread, NULL, pager_thread, lab), "pthread_create");
     lab_meet(lab);
     bool good = program(lab);

@@ -45,6 +45,7 @@ struct player { /* a sharer with its program */
     struct link up, down;
     struct thread thread[THREADS];
     unsigned char memory[PAGES * SHARE_PAGE], state[PAGES];
+    struct cache_holding holding;
 };
 struct access {
     struct home_access a;
@@ -144,6 +145,7 @@ static void join(struct world *w, struct player *p, bool owner) {
     p->cache = (struct cache){.ops = &ops,
                               .ctx = p,
                               .state = p->state,
+                              .holding = &p->holding,
                               .pages = PAGES,
                               .local = local,
                               .writable = owner || !chance(w, 4),

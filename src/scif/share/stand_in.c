@@ -1,0 +1,111 @@
+#include "scif/share/stand_in.h"
+
+#include "scif/intercept.h"
+#include "scif/line.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define ROUNDS 100000 /* some milliseconds, or what the other one takes to get a processor */
+#define LOOKS  100    /* the pager is about to be done */
+
+/* ---- The lock ---- */
+static bool try_lock(struct stand_in_lock *l) {
+    return !atomic_exchange_explicit(&l->taken, 1, memory_order_acquire);
+}
+
+bool stand_in_enter(struct stand_in_lock *l) {
+    for (unsigned i = 0; i < ROUNDS; i++) {
+        if (try_lock(l)) return true;
+        if (i > LOOKS) sched_yield();
+    }
+    return false;
+}
+
+void stand_in_leave(struct stand_in_lock *l) { atomic_store_explicit(&l->taken, 0, memory_order_release); }
+
+int stand_in_make(size_t bytes, void **mapped) {
+    int fd = memfd_create("weft-scif-pages", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+    if (fd < 0) return -1;
+    fd = descriptor_hide(fd);
+    void *at = MAP_FAILED;
+    if (!ftruncate(fd, (off_t)bytes) && !fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK))
+        at = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    if (at == MAP_FAILED) {
+        close_descriptor(fd);
+        return -1;
+    }
+    madvise(at, bytes, MADV_DONTFORK);
+    *mapped = at;
+    return fd;
+}
+
+/* ---- The peer ---- */
+static void *map(int file, size_t bytes) {
+    struct stat is;
+    int seals = fcntl(file, F_GET_SEALS);
+    if (seals < 0 || !(seals & F_SEAL_SHRINK) || fstat(file, &is) || (uint64_t)is.st_size < bytes) return NULL;
+    void *at = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
+    return at == MAP_FAILED ? NULL : at;
+}
+
+int stand_in_open(struct stand_in *s, int lock, int faults) {
+    if (!faults_is(faults)) return EPROTO;
+    struct stand_in_lock *l = map(lock, sizeof *l);
+    int fd = l ? fcntl(faults, F_DUPFD_CLOEXEC, 0) : -1;
+    if (fd < 0 && l) munmap(l, sizeof *l);
+    if (fd < 0) return l ? EMFILE : EPROTO;
+    *s = (struct stand_in){l, fd};
+    return 0;
+}
+
+void stand_in_close(struct stand_in *s) {
+    if (!s->lock) return;
+    munmap(s->lock, sizeof *s->lock);
+    close_descriptor(s->faults);
+    *s = (struct stand_in){0};
+}
+
+static size_t bytes_of(uint32_t pages) { return sizeof(struct paged_pages) + pages; }
+struct paged_pages *stand_in_map(int file, uint32_t pages) { return map(file, bytes_of(pages)); }
+void stand_in_unmap(struct paged_pages *is, uint32_t pages) {
+    if (is) munmap(is, bytes_of(pages));
+}
+
+/* ---- Changes ---- */
+struct change {
+    int faults;
+    const struct paged_pages *is;
+};
+
+static uintptr_t address_of(const struct paged_pages *is, uint32_t page) {
+    for (unsigned i = 0; i < is->places && i < PAGED_PLACES_MAX; i++) {
+        struct paged_place at = is->place[i];
+        if (page - at.first < at.count) return at.address + (size_t)(page - at.first) * SHARE_PAGE;
+    }
+    return 0;
+}
+
+static bool change(void *ctx, uint32_t page, enum share_state from, enum share_state to) {
+    const struct change *c = ctx;
+    uintptr_t at = address_of(c->is, page);
+    if (!at) return false;
+    if (from == SHARE_WRITE) return !faults_forbid_write(c->faults, at);
+    if (from == SHARE_READ) return !faults_allow_write(c->faults, at);
+    return !faults_allow(c->faults, at, to == SHARE_WRITE);
+}
+
+bool stand_in_do(const struct stand_in *s, struct paged_pages *is, uint32_t pages,
+                 const struct share_message *m, uint64_t hold_ns, uint64_t now_ns) {
+    struct change ctx = {s->faults, is};
+    struct cache c = {
+        .ctx = &ctx, .state = is->state, .pages = pages, .local = true, .hold_ns = hold_ns, .holding = &is->holding};
+    if (m->page >= pages || !try_lock(s->lock)) return false;
+    bool done = cache_do_at_once(&c, m->kind, m->page, now_ns, change);
+    stand_in_leave(s->lock);
+    return done;
+}
