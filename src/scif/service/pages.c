@@ -15,7 +15,7 @@
  * asked for once. */
 #define OUT_BYTES_MAX (64u << 20)
 
-#define PAGE_MESSAGE_BYTES 28u /* FAR_PAGE in a packet */
+#define PAGE_MESSAGE_BYTES 40u /* FAR_PAGE in a packet, with what the transport has of a message */
 
 struct pages { /* of a line */
     struct service *s;

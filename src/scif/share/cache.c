@@ -52,6 +52,12 @@ int cache_fault(struct cache *c, uint32_t page, enum share_state want) {
     return 0;
 }
 
+void cache_expect(struct cache *c, uint32_t page, enum share_state want) {
+    if (page < c->pages && cache_is_mapped(c, page) && !(c->state[page] & WANTS) &&
+        cache_state(c, page) < want)
+        ask(c, page, want);
+}
+
 /* ---- What the home takes ---- */
 static void give(struct cache *c, uint32_t page, uint32_t asked) {
     enum share_state was = cache_state(c, page), to = asked == SHARE_TAKE ? SHARE_NONE : SHARE_READ;

@@ -49,6 +49,8 @@ void cache_init(struct cache *c, bool has_all);
 
 /* The program has touched a page, to write or to read. EACCES: it may not. */
 int cache_fault(struct cache *c, uint32_t page, enum share_state want);
+/* It will touch this one too, presumably: the home is asked for it, if it has not got it. */
+void cache_expect(struct cache *c, uint32_t page, enum share_state want);
 /* `page`: SHARE_PAGE bytes if m->bytes is not 0. 0; ESHUTDOWN: END; EPROTO: the mapping is lost as well. */
 int cache_message(struct cache *c, const struct share_message *m, const void *page, uint64_t now_ns);
 /* The program has unmapped these pages. When it has none left the home is told LEAVE; true: so it was. */

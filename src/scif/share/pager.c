@@ -225,6 +225,17 @@ bool pager_has(const struct pager *p, uintptr_t address) {
     return paged_at(p, address, &page) != NULL;
 }
 
+/* A program that goes through its pages, one after the other, finds the next ones there, or on their way. */
+static void look_ahead(struct paged *g, uint32_t page, enum share_state want) {
+    struct paged_run *r = &g->run[want == SHARE_WRITE];
+    bool goes_on = r->next - page <= r->ahead;
+    if (!goes_on) *r = (struct paged_run){.next = page};
+    if (page == r->next && ++r->faults >= PAGED_RUN)
+        r->ahead = !r->ahead ? 1 : r->ahead < PAGED_AHEAD_MAX ? 2 * r->ahead : PAGED_AHEAD_MAX;
+    if (page == r->next) r->next++;
+    for (; r->next <= page + r->ahead; r->next++) cache_expect(&g->cache, r->next, want);
+}
+
 static void on_fault(struct pager *p, uintptr_t address, enum share_state want) {
     uint32_t page;
     struct paged *g = paged_at(p, address, &page);
@@ -233,6 +244,8 @@ static void on_fault(struct pager *p, uintptr_t address, enum share_state want) 
         refuse(p, address, PROT_NONE);
     else if (cache_fault(&g->cache, page, want))
         refuse(p, address, PROT_READ);
+    else
+        look_ahead(g, page, want);
 }
 
 /* What of a place lies in the range; count 0: nothing. */

@@ -18,6 +18,8 @@
 
 #define PAGER_EVENTS_MAX 64
 #define PAGED_PLACES_MAX 16
+#define PAGED_RUN        3u /* so many faults in a row, and pages are asked for before they are touched … */
+#define PAGED_AHEAD_MAX  8u /* … twice as many each time, up to this */
 
 struct pager;
 struct paged_place { /* pages that adjoin in the program's memory too */
@@ -32,11 +34,16 @@ struct paged_pages {
     struct cache_holding holding;
     unsigned char state[];
 };
+struct paged_run {        /* of faults on pages that follow each other */
+    uint32_t next;          /* the page that would go on with it */
+    unsigned faults, ahead; /* how many there were; how many pages are asked for beyond the last one */
+};
 struct paged { /* a mapping */
     struct weft_list link;
     struct pager *pager;
     void *user; /* the caller's */
     struct cache cache;
+    struct paged_run run[2]; /* of faults to read, and to write */
     struct paged_pages *is;
     int is_in;        /* the file that this is in; -1: none */
     int file;         /* a duplicate of the caller's */
