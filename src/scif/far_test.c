@@ -1006,7 +1006,7 @@ static void still_serves(void) {
 static void data__beyond_the_window_ends_all(void **state) {
     int fd[5];
     make_connection(1, fd);
-    for (int i = 0; i < 5; i++) tell_data(1000);
+    for (int i = 0; i < 9; i++) tell_data(1000);
     await_down(WEFT_E_PROTO);
     assert_true(hangs_up(fd[4]));
     close_all(fd, 5);
@@ -1018,8 +1018,8 @@ static void data__that_waits_beyond_the_window_ends_all(void **state) {
     int fd[5];
     make_connection(1, fd);
     int pages = begin_write(fd);
-    for (int i = 0; i < 4; i++) tell_data(1000);
-    tell_data(95);
+    for (int i = 0; i < 8; i++) tell_data(1000);
+    tell_data(190);
     it_has_heard();
     assert_int_equal(shown(fd), 0);
     tell_data(1);

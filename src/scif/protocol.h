@@ -8,7 +8,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define SCIF_PROTOCOL    3u
+#define SCIF_PROTOCOL    4u
 #define SCIF_FDS_MAX     5
 #define SCIF_NODES_MAX   1024
 #define SCIF_BACKLOG_MAX 1024
