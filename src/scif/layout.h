@@ -19,7 +19,8 @@
 
 #define SCIF_PAGE        4096u
 #define SCIF_QUEUE_BYTES 4095u /* what the queue of a direction holds, … */
-/* … and between hosts, where a round trip brings no more than that. The guide's clients take from 4095 to 9999. */
+/* … and between hosts, where a round trip brings no more than that. The guide's clients take from 4095 to
+ * 9999. */
 #define SCIF_QUEUE_FAR_BYTES 8190u
 #define SCIF_QUEUE_MEMORY    8192u
 

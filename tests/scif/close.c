@@ -216,7 +216,8 @@ static void one_of_two_descriptors(struct sciftest *t) {
     await_hangup(e[1]);
 }
 
-/* Descriptors come back, the program's and hidden ones: this process has not so many left as there are connections. */
+/* Descriptors come back, the program's and hidden ones: this process has not so many left as there are
+ * connections. */
 static void over_and_over(struct sciftest *t) {
     struct rlimit few;
     (void)t;
