@@ -201,7 +201,7 @@ static uint64_t read_with_heap(void) {
 static scif_epd_t listen_somewhere(void) {
     scif_epd_t l = scif_open();
     int port = l < 0 ? -1 : scif_bind(l, 0);
-    uint16_t self;
+    uint16_t self = 0;
     need(port > 0 && scif_listen(l, 1) == 0 && scif_get_nodeIDs(NULL, 0, &self) > 0, "scif_listen");
     printf("%u:%d\n", self, port);
     fflush(stdout);

@@ -62,7 +62,7 @@ static void answer(const struct order *o) {
 static void serve(void) {
     scif_epd_t l = scif_open();
     int port = l < 0 ? -1 : scif_bind(l, 0);
-    uint16_t self;
+    uint16_t self = 0;
     struct scif_portID peer;
     struct order o;
     need(port > 0 && scif_listen(l, 1) == 0 && scif_get_nodeIDs(NULL, 0, &self) > 0, "scif_listen");

@@ -5,8 +5,7 @@
  *
  * For each connection a service has a link, whose sockets and memory stand for the far end: so a program's
  * library sees no difference for messages. A link's queue holds what its program sends until the far program
- * has taken it, so a connection holds as much as one within a host, and everything in it is on its way at
- * once: no other credit is needed.
+ * has taken it, and everything in it is on its way at once: no other credit is needed.
  *
  * SERVICES OF OTHER HOSTS ARE NOT TRUSTED beyond the key that they have: every id, position, length and slot
  * is checked; who breaks a rule loses all connections with this service. */
@@ -19,7 +18,7 @@
 #include "scif/space.h"
 #include "transport/endpoint.h"
 
-#define FAR_VERSION    3u
+#define FAR_VERSION    4u
 #define FAR_NAME       "scif" /* the published name of a service */
 #define FAR_BYTES_MAX  1000u  /* of a message, beside the first fields of its header */
 #define FAR_HEADER_MAX 64u    /* of anything else */
