@@ -1,6 +1,7 @@
 /* Programs and services that break the rules, and programs that are slow (far_lab.h): they harm nobody else.
  */
 #include "scif/far_lab.h"
+#include "scif/share/frame.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -86,8 +87,10 @@ static void program__with_nonsense_loses_its_line_only(void **state) {
                                           {.offset = 8, .from = 16, .whole = 8},
                                           {.offset = 1, .whole = 8},
                                           {.whole = 7}};
-    int fd[5], file = memfd_create("pages", MFD_CLOEXEC);
+    int fd[5];
+    struct frame frame;
     make_connection(1, fd);
+    assert_int_equal(frame_open(&frame, 1, true), 0);
     for (size_t i = 0; i < sizeof rma / sizeof *rma; i++) {
         struct scif_rma q = rma[i];
         struct scif_record out = {.data = &q, .bytes = sizeof q};
@@ -102,15 +105,16 @@ static void program__with_nonsense_loses_its_line_only(void **state) {
     }
     for (size_t i = 0; i < sizeof map / sizeof *map; i++) {
         struct scif_pages q = map[i];
-        struct scif_record out = {.data = &q, .bytes = sizeof q, .fd = {file}, .fds = 1};
+        struct scif_record out = {.data = &q, .bytes = sizeof q, .fd = {frame.file, frame.faults}, .fds = 2};
         int s = open_pages_line();
         q.op = SCIF_PAGES_MAP;
+        q.mapping = 1;
         q.endpoint = accepted;
         assert_int_equal(scif_record_send(s, &out, 0), 0);
         assert_true(hangs_up(s));
         close(s);
     }
-    close(file);
+    frame_discard(&frame);
     nothing_comes();
     close_all(fd, 5);
     await_op(FAR_CLOSE);

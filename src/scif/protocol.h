@@ -106,17 +106,17 @@ enum scif_pages_op {
                            where the program sees them; descriptors: the frame's file and its faults
                            (share/frame.h). The service serves the frame, and no message but SHARE_END goes
                            over the line about it. Answer: the same, with error */
-    SCIF_PAGES_OWN,  /* mapping, offset (in the file), pages, prot; descriptors: the file, and what the service
-                        needs to stand in for it (share/stand_in.h), or none. The program's memory shows that
-                        part of it, and is a sharer of it from now on, which has it all, but for
-                        what is asked back before the answer: the same, with error */
-    SCIF_PAGES_SHOW, /* the service's: mapping, offset, pages; descriptor: a file, and the part that comes to
-                        be shared. What the program's memory shows of it joins, and then the answer comes, the
-                        same with error */
-    SCIF_PAGES_HAND, /* descriptors: a lock and the faults of the program's own memory, before any OWN with two
-                        descriptors. No answer */
-    SCIF_PAGES_REFUSE /* the service's: mapping, address, bytes, prot: of a frame. The program may touch no more
-                         of it there than prot says */
+    SCIF_PAGES_OWN, /* mapping, offset (in the file), pages, prot; descriptors: the file, and what the service
+                       needs to stand in for it (share/stand_in.h), or none. The program's memory shows that
+                       part of it, and is a sharer of it from now on, which has it all, but for
+                       what is asked back before the answer: the same, with error */
+    SCIF_PAGES_SHOW,  /* the service's: mapping, offset, pages; descriptor: a file, and the part that comes to
+                         be shared. What the program's memory shows of it joins, and then the answer comes, the
+                         same with error */
+    SCIF_PAGES_HAND,  /* descriptors: a lock and the faults of the program's own memory, before any OWN with
+                         two  descriptors. No answer */
+    SCIF_PAGES_REFUSE /* the service's: mapping, address, bytes, prot: of a frame. The program may touch no
+                         more of it there than prot says */
 };
 struct scif_pages {
     uint32_t op;

@@ -51,11 +51,11 @@ struct record {
 static int ask_in = -1, ask_out = -1, line = -1;
 static atomic_bool has_line;
 static atomic_uint age;
-static struct pager pager = {.fd = -1}; /* of memory here */
+static struct pager pager = {.fd = -1};   /* of memory here */
 static _Atomic(struct mapped *) mappings; /* a forked child finds them in order at any time */
-static struct stand_in_lock *turn; /* of the pager's; NULL: the service does not stand in for it */
-static int turn_in = -1;           /* the file that it is in */
-static bool handed;                /* the service has it */
+static struct stand_in_lock *turn;        /* of the pager's; NULL: the service does not stand in for it */
+static int turn_in = -1;                  /* the file that it is in */
+static bool handed;                       /* the service has it */
 static uint64_t last_mapping, last_owned, last_answered; /* owned: a sharer here, and the answer to it */
 static struct pending pending[PENDING_MAX];
 static atomic_uint answers; /* orders what this thread did before what those do that are told */
@@ -137,8 +137,7 @@ static struct mapped *find_mapped(uint64_t mapping) {
 }
 
 static struct mapped *add_mapped(uint64_t mapping, uint32_t pages, bool writable) {
-    struct mapped *m =
-        mmap(NULL, sizeof *m, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    struct mapped *m = mmap(NULL, sizeof *m, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (m == MAP_FAILED) return NULL;
     m->mapping = mapping;
     if (frame_open(&m->frame, pages, writable)) {

@@ -270,8 +270,8 @@ static int add_too(void) {
 }
 
 static void print_times(const char *what, struct times t) {
-    printf("%-36s %8.1f us  (a tenth below %5.1f) %5.2f packets %5.2f sleeps\n", what, (double)t.median_ns / 1e3,
-           (double)t.tenth_ns / 1e3, t.packets, t.sleeps);
+    printf("%-36s %8.1f us  (a tenth below %5.1f) %5.2f packets %5.2f sleeps\n", what,
+           (double)t.median_ns / 1e3, (double)t.tenth_ns / 1e3, t.packets, t.sleeps);
 }
 
 static int measure(void) {

@@ -215,7 +215,7 @@ bool pages_show(struct line *l, const struct scif_pages *q, int file);
 void pages_flush(struct line *l);               /* there is room */
 struct weft_list *pages_locals(struct line *l); /* of struct local */
 const struct stand_in *pages_stand_in(const struct line *l);
-struct weft_list *pages_shows(struct line *l);  /* asks.c */
+struct weft_list *pages_shows(struct line *l); /* asks.c */
 void pages_on_message(struct remote *r, struct link *l, struct weft_reader *in, enum far_op op);
 /* To another service. */
 void far_page(struct remote *r, uint32_t number, bool to_home, const struct share_message *m,
@@ -247,7 +247,8 @@ struct local {
     uint32_t pages;
 };
 /* 0 or an errno. file and `is` belong to it. */
-int homes_own(struct service *s, struct line *l, const struct scif_pages *q, int file, struct paged_pages *is);
+int homes_own(struct service *s, struct line *l, const struct scif_pages *q, int file,
+              struct paged_pages *is);
 bool homes_take(struct local *o, const struct pages_record *r); /* false: it is to be no sharer any more */
 void homes_leave(struct local *o);
 /* Windows that are to be mapped there, and what they are in, if there are homes for all of it: 0 or an errno,

@@ -143,7 +143,8 @@ void pages_leave(struct line *l) {
 /* As the other service will see it, which would end all connections with this one for what a program says. */
 static bool is_sound(const struct line *l, const struct scif_pages *q, int fds) {
     if (guests_find(&l->pages->guests, q->mapping) || find_local(l, q->mapping)) return false;
-    if (q->op == SCIF_PAGES_OWN) return fds == 1 || (fds == 2 && l->pages->stand_in.lock); /* of this host only */
+    if (q->op == SCIF_PAGES_OWN)
+        return fds == 1 || (fds == 2 && l->pages->stand_in.lock); /* of this host only */
     return q->op == SCIF_PAGES_MAP && fds == 2 && share_is_mappable(q->offset, q->pages, q->prot);
 }
 

@@ -159,8 +159,7 @@ static bool grant_at_once(struct cache *c, uint32_t page, enum share_state to) {
     return c->state[page] == (cache_state(c, page) | wants) && !held->asked;
 }
 
-bool cache_do_at_once(struct cache *c, uint32_t kind, uint32_t page, uint64_t now_ns,
-                      cache_change_fn *by) {
+bool cache_do_at_once(struct cache *c, uint32_t kind, uint32_t page, uint64_t now_ns, cache_change_fn *by) {
     enum share_state to = kind == SHARE_GRANT_WRITE ? SHARE_WRITE : SHARE_READ;
     bool grants = kind == SHARE_GRANT_READ || kind == SHARE_GRANT_WRITE;
     if (!grants && kind != SHARE_LOWER) return false;

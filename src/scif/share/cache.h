@@ -43,8 +43,8 @@ struct cache {
     struct cache_holding *holding; /* the caller's, zeros */
 };
 
-/* What the caller fills in before: ops to local, writable, hold_ns, holding; state: a byte of 0 for each page.
- * has_all: all pages are here already. */
+/* What the caller fills in before: ops to local, writable, hold_ns, holding; state: a byte of 0 for each
+ * page. has_all: all pages are here already. */
 void cache_init(struct cache *c, bool has_all);
 
 /* The program has touched a page, to write or to read. EACCES: it may not. */
@@ -59,8 +59,8 @@ bool cache_unmap(struct cache *c, uint32_t first, uint32_t count);
 void cache_leave(struct cache *c);
 
 /* For one who stands in for a local sharer (stand_in.h): LOWER, or a grant, as cache_message() would have it
- * but without an answer, if there is nothing else to be done. `by` makes the change, or cannot. False: nothing
- * has changed. */
+ * but without an answer, if there is nothing else to be done. `by` makes the change, or cannot. False:
+ * nothing has changed. */
 typedef bool cache_change_fn(void *ctx, uint32_t page, enum share_state from, enum share_state to);
 bool cache_do_at_once(struct cache *c, uint32_t kind, uint32_t page, uint64_t now_ns, cache_change_fn *by);
 

@@ -140,10 +140,8 @@ static int protect(int fd, uintptr_t address, bool forbid_write) {
 }
 
 int faults_put(int fd, uintptr_t address, const void *bytes, bool write) {
-    struct uffdio_copy c = {.dst = address,
-                            .src = (uintptr_t)bytes,
-                            .len = SHARE_PAGE,
-                            .mode = write ? 0 : UFFDIO_COPY_MODE_WP};
+    struct uffdio_copy c = {
+        .dst = address, .src = (uintptr_t)bytes, .len = SHARE_PAGE, .mode = write ? 0 : UFFDIO_COPY_MODE_WP};
     return ioctl(fd, UFFDIO_COPY, &c) ? errno : 0;
 }
 

@@ -32,9 +32,9 @@ int faults_watch(int fd, uintptr_t address, size_t bytes);
 void faults_unwatch(int fd, uintptr_t address, size_t bytes);
 
 /* ---- One page ----
- * 0 or an errno. ENOENT: it is not watched, it was unmapped. ESRCH: the process is gone. EAGAIN: the program is just unmapping or moving
- * something: not before its event has been taken. Except by _forbid and _hold_writes, threads that wait go
- * on. */
+ * 0 or an errno. ENOENT: it is not watched, it was unmapped. ESRCH: the process is gone. EAGAIN: the program
+ * is just unmapping or moving something: not before its event has been taken. Except by _forbid and
+ * _hold_writes, threads that wait go on. */
 /* The file does not have it (EEXIST): it gets these bytes. */
 int faults_put(int fd, uintptr_t address, const void *bytes, bool write);
 /* EFAULT: the file does not have it. */
@@ -43,8 +43,8 @@ int faults_allow_write(int fd, uintptr_t address); /* where it may be read */
 int faults_forbid_write(int fd, uintptr_t address);
 /* Threads that wait for it do so on. */
 int faults_hold_writes(int fd, uintptr_t address);
-/* Neither, in this process. By its address alone: what the program maps there in the microsecond after the page was found to
- * be watched would lose its page. */
+/* Neither, in this process. By its address alone: what the program maps there in the microsecond after the
+ * page was found to be watched would lose its page. */
 int faults_forbid(int fd, uintptr_t address);
 
 void faults_wake(int fd, uintptr_t address, size_t bytes);

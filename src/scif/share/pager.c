@@ -353,13 +353,13 @@ static void unwatch_place(const struct paged *g, const struct paged_place *at) {
     }
 }
 
-void pager_leave(struct paged *g) {
-    cache_leave(&g->cache);
-    paged_free(g);
-}
-
 void pager_end(struct paged *g) {
     if (!g->cache.local) lose(g);
     for (unsigned i = 0; i < g->is->places; i++) unwatch_place(g, &g->is->place[i]);
     paged_free(g);
+}
+
+void pager_leave(struct paged *g) {
+    cache_leave(&g->cache);
+    pager_end(g);
 }

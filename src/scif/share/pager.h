@@ -34,7 +34,7 @@ struct paged_pages {
     struct cache_holding holding;
     unsigned char state[];
 };
-struct paged_run {        /* of faults on pages that follow each other */
+struct paged_run {          /* of faults on pages that follow each other */
     uint32_t next;          /* the page that would go on with it */
     unsigned faults, ahead; /* how many there were; how many pages are asked for beyond the last one */
 };
@@ -65,7 +65,7 @@ struct pager {
     int fd; /* readable: pager_faults */
     pager_send_fn *send;
     const struct pager_program *program;
-    uint64_t hold_ns;                                          /* cache.h */
+    uint64_t hold_ns; /* cache.h */
     struct weft_list mappings;
     struct faults_event event[PAGER_EVENTS_MAX]; /* taken, and not dealt with yet */
     unsigned events;
@@ -103,9 +103,9 @@ bool pager_has(const struct pager *p, uintptr_t address);
 uint64_t pager_deadline(const struct pager *p);
 void pager_expire(struct pager *p, uint64_t now_ns);
 
-/* The program has ended: what it has written and not given back goes home, and LEAVE. */
-void pager_leave(struct paged *g);
 /* Its home is lost: the program gets SIGBUS where it touches it. A local one is the program's alone again. */
 void pager_end(struct paged *g);
+/* The same, after what the program has written and not given back has gone home, and LEAVE. */
+void pager_leave(struct paged *g);
 
 #endif

@@ -48,7 +48,8 @@ int stand_in_make(size_t bytes, void **mapped) {
 static void *map(int file, size_t bytes) {
     struct stat is;
     int seals = fcntl(file, F_GET_SEALS);
-    if (seals < 0 || !(seals & F_SEAL_SHRINK) || fstat(file, &is) || (uint64_t)is.st_size < bytes) return NULL;
+    if (seals < 0 || !(seals & F_SEAL_SHRINK) || fstat(file, &is) || (uint64_t)is.st_size < bytes)
+        return NULL;
     void *at = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
     return at == MAP_FAILED ? NULL : at;
 }
@@ -71,7 +72,9 @@ void stand_in_close(struct stand_in *s) {
 }
 
 static size_t bytes_of(uint32_t pages) { return sizeof(struct paged_pages) + pages; }
-struct paged_pages *stand_in_map(int file, uint32_t pages) { return map(file, bytes_of(pages)); }
+struct paged_pages *stand_in_map(int file, uint32_t pages) {
+    return map(file, bytes_of(pages));
+}
 void stand_in_unmap(struct paged_pages *is, uint32_t pages) {
     if (is) munmap(is, bytes_of(pages));
 }
@@ -102,8 +105,12 @@ static bool change(void *ctx, uint32_t page, enum share_state from, enum share_s
 bool stand_in_do(const struct stand_in *s, struct paged_pages *is, uint32_t pages,
                  const struct share_message *m, uint64_t hold_ns, uint64_t now_ns) {
     struct change ctx = {s->faults, is};
-    struct cache c = {
-        .ctx = &ctx, .state = is->state, .pages = pages, .local = true, .hold_ns = hold_ns, .holding = &is->holding};
+    struct cache c = {.ctx = &ctx,
+                      .state = is->state,
+                      .pages = pages,
+                      .local = true,
+                      .hold_ns = hold_ns,
+                      .holding = &is->holding};
     if (m->page >= pages || !try_lock(s->lock)) return false;
     bool done = cache_do_at_once(&c, m->kind, m->page, now_ns, change);
     stand_in_leave(s->lock);
