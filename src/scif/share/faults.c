@@ -133,9 +133,8 @@ void faults_wake_all(int fd) {
     }
 }
 
-static int protect(int fd, uintptr_t address, bool forbid_write) {
-    struct uffdio_writeprotect w = {.range = range(address, SHARE_PAGE),
-                                    .mode = forbid_write ? UFFDIO_WRITEPROTECT_MODE_WP : 0};
+static int protect(int fd, uintptr_t address, uint64_t mode) {
+    struct uffdio_writeprotect w = {.range = range(address, SHARE_PAGE), .mode = mode};
     return ioctl(fd, UFFDIO_WRITEPROTECT, &w) ? errno : 0;
 }
 
@@ -145,26 +144,43 @@ int faults_put(int fd, uintptr_t address, const void *bytes, bool write) {
     return ioctl(fd, UFFDIO_COPY, &c) ? errno : 0;
 }
 
-int faults_allow(int fd, uintptr_t address, bool write) {
+/* Without waking up anybody. */
+static int prepare(int fd, uintptr_t address, bool there, bool write) {
+    uint64_t mode = write ? UFFDIO_WRITEPROTECT_MODE_DONTWAKE : UFFDIO_WRITEPROTECT_MODE_WP;
     struct uffdio_continue c = {.range = range(address, SHARE_PAGE),
-                                .mode = write ? 0 : UFFDIO_CONTINUE_MODE_WP};
-    if (!ioctl(fd, UFFDIO_CONTINUE, &c)) return 0;
-    if (errno != EEXIST) return errno;
-    return write ? faults_allow_write(fd, address) : faults_forbid_write(fd, address);
+                                .mode =
+                                    UFFDIO_CONTINUE_MODE_DONTWAKE | (write ? 0 : UFFDIO_CONTINUE_MODE_WP)};
+    if (!there && !ioctl(fd, UFFDIO_CONTINUE, &c)) return 0;
+    return there || errno == EEXIST ? protect(fd, address, mode) : errno;
 }
 
-int faults_allow_write(int fd, uintptr_t address) { return protect(fd, address, false); } /* which wakes */
+int faults_prepare(int fd, uintptr_t address, enum share_state from, enum share_state to) {
+    return prepare(fd, address, from != SHARE_NONE, to == SHARE_WRITE);
+}
 
-int faults_hold_writes(int fd, uintptr_t address) { return protect(fd, address, true); }
-
-int faults_forbid_write(int fd, uintptr_t address) {
-    int err = protect(fd, address, true);
+static int then_wake(int fd, uintptr_t address, int err) {
     if (!err) faults_wake(fd, address, SHARE_PAGE);
     return err;
 }
 
+int faults_allow(int fd, uintptr_t address, bool write) {
+    return then_wake(fd, address, prepare(fd, address, false, write));
+}
+
+int faults_allow_write(int fd, uintptr_t address) {
+    return then_wake(fd, address, prepare(fd, address, true, true));
+}
+
+int faults_hold_writes(int fd, uintptr_t address) {
+    return protect(fd, address, UFFDIO_WRITEPROTECT_MODE_WP);
+}
+
+int faults_forbid_write(int fd, uintptr_t address) {
+    return then_wake(fd, address, faults_hold_writes(fd, address));
+}
+
 int faults_forbid(int fd, uintptr_t address) {
-    int err = protect(fd, address, true);
+    int err = faults_hold_writes(fd, address);
     if (err) return err;
     return madvise((void *)address, SHARE_PAGE, MADV_DONTNEED_LOCKED) ? errno : 0;
 }

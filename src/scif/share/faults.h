@@ -6,6 +6,8 @@
  */
 #ifndef WEFT_SCIF_SHARE_FAULTS_H
 #define WEFT_SCIF_SHARE_FAULTS_H
+#include "scif/share/share.h"
+
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -46,6 +48,10 @@ int faults_hold_writes(int fd, uintptr_t address);
 /* Neither, in this process. By its address alone: what the program maps there in the microsecond after the
  * page was found to be watched would lose its page. */
 int faults_forbid(int fd, uintptr_t address);
+
+/* What may be done with it becomes more, or less but something; threads that wait do so until faults_wake().
+ */
+int faults_prepare(int fd, uintptr_t address, enum share_state from, enum share_state to);
 
 void faults_wake(int fd, uintptr_t address, size_t bytes);
 void faults_wake_all(int fd);

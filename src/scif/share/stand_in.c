@@ -5,28 +5,35 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <sched.h>
+#include <linux/futex.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
-#define ROUNDS 100000 /* some milliseconds, or what the other one takes to get a processor */
-#define LOOKS  100    /* the pager is about to be done */
+#define PATIENCE_NS 10000000 /* before the pager looks whether its peer is still there */
 
-/* ---- The lock ---- */
+/* ---- The lock: a futex, since one who asks for it again and again would give up its turns of the processor
+ * to those who compute (docs/PERF.md) ---- */
+enum { FREE, TAKEN, WAITED_FOR };
+
 static bool try_lock(struct stand_in_lock *l) {
-    return !atomic_exchange_explicit(&l->taken, 1, memory_order_acquire);
+    unsigned was = FREE;
+    return atomic_compare_exchange_strong(&l->taken, &was, TAKEN);
 }
 
 bool stand_in_enter(struct stand_in_lock *l) {
-    for (unsigned i = 0; i < ROUNDS; i++) {
-        if (try_lock(l)) return true;
-        if (i > LOOKS) sched_yield();
-    }
-    return false;
+    struct timespec t = {.tv_nsec = PATIENCE_NS};
+    if (try_lock(l) || atomic_exchange(&l->taken, WAITED_FOR) == FREE) return true;
+    (void)syscall(SYS_futex, &l->taken, FUTEX_WAIT, WAITED_FOR, &t, NULL, 0);
+    return atomic_exchange(&l->taken, WAITED_FOR) == FREE;
 }
 
-void stand_in_leave(struct stand_in_lock *l) { atomic_store_explicit(&l->taken, 0, memory_order_release); }
+void stand_in_leave(struct stand_in_lock *l) {
+    if (atomic_exchange(&l->taken, FREE) == WAITED_FOR)
+        (void)syscall(SYS_futex, &l->taken, FUTEX_WAKE, 1, NULL, NULL, 0);
+}
 
 int stand_in_make(size_t bytes, void **mapped) {
     int fd = memfd_create("weft-scif-pages", MFD_CLOEXEC | MFD_ALLOW_SEALING);
@@ -96,12 +103,10 @@ static uintptr_t address_of(const struct paged_pages *is, uint32_t page) {
 static bool change(void *ctx, uint32_t page, enum share_state from, enum share_state to) {
     const struct change *c = ctx;
     uintptr_t at = address_of(c->is, page);
-    if (!at) return false;
-    if (from == SHARE_WRITE) return !faults_forbid_write(c->faults, at);
-    if (from == SHARE_READ) return !faults_allow_write(c->faults, at);
-    return !faults_allow(c->faults, at, to == SHARE_WRITE);
+    return at && !faults_prepare(c->faults, at, from, to);
 }
 
+/* Who wakes up may get this one's processor, so that is done without the lock. */
 bool stand_in_do(const struct stand_in *s, struct paged_pages *is, uint32_t pages,
                  const struct share_message *m, uint64_t hold_ns, uint64_t now_ns) {
     struct change ctx = {s->faults, is};
@@ -113,6 +118,8 @@ bool stand_in_do(const struct stand_in *s, struct paged_pages *is, uint32_t page
                       .holding = &is->holding};
     if (m->page >= pages || !try_lock(s->lock)) return false;
     bool done = cache_do_at_once(&c, m->kind, m->page, now_ns, change);
+    uintptr_t at = address_of(is, m->page);
     stand_in_leave(s->lock);
+    if (done) faults_wake(s->faults, at, SHARE_PAGE);
     return done;
 }

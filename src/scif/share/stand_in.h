@@ -15,7 +15,7 @@
 struct stand_in_lock { /* in a memory file */
     atomic_uint taken;
 };
-/* False: its peer has it still, after some time. */
+/* False: its peer has it still, after some milliseconds. */
 bool stand_in_enter(struct stand_in_lock *l);
 void stand_in_leave(struct stand_in_lock *l);
 /* A memory file of so many bytes, which cannot shrink, and a mapping of it; -1, errno. */
