@@ -80,6 +80,7 @@ static void held_release(struct cache *c, struct cache_held *held) {
 
 static void hold(struct cache *c, uint32_t page, uint64_t now_ns) {
     struct cache_held *held = held_find(c, page);
+    c->holding->grants++;
     if (!c->hold_ns) return;
     if (!held) held = &c->holding->page[c->holding->next++ % CACHE_HELD_MAX];
     held_release(c, held);
@@ -122,7 +123,6 @@ static int on_grant(struct cache *c, uint32_t page, enum share_state to, const v
         return 0;
     }
     if (brings != !!bytes) return EPROTO;
-    c->grants++;
     hold(c, page, now_ns);
     set_state(c, page, to); /* before it can be written */
     c->ops->change(c->ctx, page, was, to, bytes);

@@ -29,6 +29,7 @@ struct cache_held {       /* a page that has just come */
 struct cache_holding {
     struct cache_held page[CACHE_HELD_MAX];
     unsigned next;
+    uint64_t grants; /* so far */
 };
 
 struct cache {
@@ -37,7 +38,6 @@ struct cache {
     uint64_t mapping;     /* goes into its messages */
     unsigned char *state; /* the caller's: a byte a page (cache.c) */
     uint32_t pages, mapped;
-    uint64_t grants; /* so far */
     bool local, writable;
     uint64_t hold_ns;
     struct cache_holding *holding; /* the caller's, zeros */
