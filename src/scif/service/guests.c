@@ -50,7 +50,6 @@ static void settle(struct guest *g) {
         return;
     }
     weft_list_remove(&g->holding);
-    weft_list_init(&g->holding);
     if (pager_deadline(&g->pager) != WEFT_TIME_NEVER)
         weft_list_push_back(&g->remote->far->holding, &g->holding);
 }

@@ -6,9 +6,11 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/futex.h>
+#include <linux/magic.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/vfs.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -54,9 +56,11 @@ int stand_in_make(size_t bytes, void **mapped) {
 /* ---- The peer ---- */
 static void *map(int file, size_t bytes) {
     struct stat is;
+    struct statfs kind;
     int seals = fcntl(file, F_GET_SEALS);
-    if (seals < 0 || !(seals & F_SEAL_SHRINK) || fstat(file, &is) || (uint64_t)is.st_size < bytes)
+    if (seals < 0 || !(seals & F_SEAL_SHRINK) || fstatfs(file, &kind) || kind.f_type != TMPFS_MAGIC)
         return NULL;
+    if (fstat(file, &is) || (uint64_t)is.st_size < bytes) return NULL;
     void *at = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
     return at == MAP_FAILED ? NULL : at;
 }
