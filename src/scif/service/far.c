@@ -15,7 +15,10 @@
 #define CLOSE_LINGER_MS 100
 #define DOUBT_NS        WEFT_NS_PER_S
 #define ROUNDS          16 /* of progress, before others get their turn */
-#define FEW             4  /* what a message brings: another round would most likely find nothing */
+#define LOOK_NS         (150 * WEFT_NS_PER_US)
+#define LOST_NS         (200 * WEFT_NS_PER_US) /* between two looks: another process had the processor */
+#define PENALTY_MAX     1024u
+#define FEW             4 /* what a message brings: another round would most likely find nothing */
 
 /* ---- Other services ---- */
 static struct remote *remote_create(struct far *f, bool asked) {
@@ -301,6 +304,35 @@ void far_close(struct service *s) {
     weft_map_fini(&f->guests);
     weft_map_fini(&f->views);
     free(f);
+}
+
+/* ---- Looking instead of sleeping ---- */
+void far_expect(struct far *f) {
+    if (f->wait.rest) {
+        f->wait.rest--;
+        return;
+    }
+    f->wait.looked_ns = weft_now_ns();
+    f->wait.until_ns = f->wait.looked_ns + LOOK_NS;
+}
+
+void far_expected(struct far *f) {
+    if (f->wait.until_ns) f->wait.penalty -= (f->wait.penalty + 3) / 4;
+    f->wait.until_ns = 0;
+}
+
+/* It came too late, or the processor was taken away meanwhile: others need it. */
+bool far_stays_awake(struct far *f) {
+    struct far_wait *w = &f->wait;
+    uint64_t now = w->until_ns ? weft_now_ns() : 0;
+    if (!w->until_ns) return false;
+    bool pays = now < w->until_ns && now - w->looked_ns < LOST_NS;
+    w->looked_ns = now;
+    if (pays) return true;
+    w->penalty = w->penalty < PENALTY_MAX ? 2 * w->penalty + 8 : PENALTY_MAX;
+    w->rest = w->penalty;
+    w->until_ns = 0;
+    return false;
 }
 
 /* ---- Progress ---- */

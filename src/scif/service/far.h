@@ -60,6 +60,12 @@ enum link_due {
     DUE_KINDS
 };
 
+/* An answer that comes sooner than a sleep and a wake-up take is looked for; not where that did not pay. */
+struct far_wait {
+    uint64_t until_ns, looked_ns; /* until_ns 0: none is expected */
+    unsigned penalty, rest;       /* rest: so many answers are slept for */
+};
+
 struct far {
     struct service *s;
     struct ep *ep;
@@ -78,6 +84,7 @@ struct far {
     uint32_t next_guest;
     uint64_t homes_at_ns, asks_at_ns, guests_at_ns; /* to be looked at then */
     uint64_t next_doubt_ns;
+    struct far_wait wait;
 };
 
 /* Another service: one that was looked for from here, or that has connected to this one. */
@@ -164,6 +171,10 @@ void far_close(struct service *s);
 /* Everything that has come; whether it is safe to sleep until far_next_deadline(). */
 bool far_progress(struct service *s);
 uint64_t far_next_deadline(const struct service *s);
+/* An answer to a page's request is expected; has come; whether it is looked for rather than slept. */
+void far_expect(struct far *f);
+void far_expected(struct far *f);
+bool far_stays_awake(struct far *f);
 /* The service of that node, looked for if need be. NULL: no memory. */
 struct remote *far_find(struct far *f, uint16_t node);
 /* A header's beginning, for a message about l. */

@@ -58,6 +58,7 @@ static void settle(struct guest *g) {
 static void on_send(struct paged *paged, const struct share_message *m, const void *page) {
     struct guest *g = paged->user;
     far_page(g->remote, g->number, true, m, page);
+    if (m->kind == SHARE_WANT_READ || m->kind == SHARE_WANT_WRITE) far_expect(g->s->far);
     if (m->kind == SHARE_LEAVE) g->paged = NULL;
 }
 
@@ -188,6 +189,7 @@ void guests_on_page(struct remote *r, uint32_t number, const struct share_messag
         far_fail(r, "a page of no mapping");
         return;
     }
+    if (m->kind == SHARE_GRANT_READ || m->kind == SHARE_GRANT_WRITE) far_expected(g->s->far);
     int err = pager_message(g->paged, m, page, weft_now_ns());
     if (err == EPROTO) far_fail(r, "a page of which there is no question");
     if (err) g->paged = NULL;

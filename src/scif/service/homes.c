@@ -63,6 +63,7 @@ static void on_send(void *ctx, struct sharer *to, const struct share_message *m,
         struct run *r = to->user;
         out.page += r->first;
         far_page(r->view->remote, r->view->number, false, &out, page);
+        if (m->kind == SHARE_TAKE || m->kind == SHARE_LOWER) far_expect(r->view->remote->far);
     }
 }
 
@@ -286,6 +287,7 @@ void homes_on_page(struct remote *r, uint32_t number, const struct share_message
         view_destroy(v);
         return;
     }
+    if (m->kind == SHARE_GAVE) far_expected(r->far);
     int err = EPROTO; /* also for one that asks for pages of a mapping that allows nothing */
     for (unsigned i = 0; v->prot && i < v->runs; i++) {
         struct run *run = &v->run[i];
