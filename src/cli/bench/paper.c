@@ -50,12 +50,12 @@ static const struct way ways[] = {
 /* -- a run -- */
 
 static double flops(const struct paper_order *o, double alone_s) {
-    double n = o->n / o->shrink;
+    double n = o->paper->n / o->shrink;
     return 2 * n * n * n / (alone_s / o->faster);
 }
 
 static double link_Bps(const struct paper_order *o) {
-    return PAPER_LINK_Bps / (o->shrink * o->shrink) * o->faster;
+    return CLOPENCL_LINK_Bps / (o->shrink * o->shrink) * o->faster;
 }
 
 static void add_device(struct outcome *out, const json_t *device, json_int_t *node) {
@@ -86,7 +86,7 @@ static bool read_outcome(const struct paper_order *o, const char *text, struct o
 
 static bool complain(struct run *r, const struct paper_order *o, const struct paper_combination *c,
                      const char *what) {
-    fprintf(stderr, "weft bench: paper002: %s %s: %s\n", o->name, c->text, what);
+    fprintf(stderr, "weft bench: paper002: %s %s: %s\n", o->paper->name, c->text, what);
     r->failed = true;
     return false;
 }
@@ -95,10 +95,10 @@ static bool measure(struct run *r, const struct paper_order *o, const struct pap
                     const struct way *way, struct outcome *out) {
     char rate[40], cpu[64], gpu[64], n[16], slice[16], hosts[8], last[256];
     snprintf(rate, sizeof rate, "RATE=%.0f", link_Bps(o));
-    snprintf(cpu, sizeof cpu, "OCL_PACED_CPU_FLOPS=%.0f", flops(o, o->cpu_s));
-    snprintf(gpu, sizeof gpu, "OCL_PACED_GPU_FLOPS=%.0f", flops(o, o->gpu_s));
-    snprintf(n, sizeof n, "%d", o->n / o->shrink);
-    snprintf(slice, sizeof slice, "%d", o->slice / o->shrink);
+    snprintf(cpu, sizeof cpu, "OCL_PACED_CPU_FLOPS=%.0f", flops(o, o->paper->cpu_s));
+    snprintf(gpu, sizeof gpu, "OCL_PACED_GPU_FLOPS=%.0f", flops(o, o->paper->gpu_s));
+    snprintf(n, sizeof n, "%d", o->paper->n / o->shrink);
+    snprintf(slice, sizeof slice, "%d", o->paper->slice / o->shrink);
     snprintf(hosts, sizeof hosts, "%d", paper_nodes(c));
     struct tool *t = calloc(1, sizeof *t);
     if (!t) return complain(r, o, c, weft_error_text(WEFT_E_NOMEM));
@@ -124,16 +124,16 @@ static void print(struct run *r, const struct paper_order *o, const struct paper
                   const struct way *way, const struct outcome *out) {
     double published_s = paper_published_s(o, c), model_s = paper_model_s(o, c);
     struct row row = {.fields = 0};
-    row_text(&row, "order", "ORDER", o->name);
+    row_text(&row, "order", "ORDER", o->paper->name);
     row_text(&row, "devices", "DEVICES", c->text);
     row_text(&row, "way", "WAY", way->name);
     row_number(&row, "paper_s", "PAPER s", published_s);
     row_number(&row, "model_s", "MODEL s", model_s);
     row_number(&row, "weft_s", "WEFT s", out->seconds);
     row_number(&row, "weft_of_model", "OF MODEL", out->seconds / model_s);
-    row_number(&row, "paper_speedup", "SPEED-UP PAPER", o->cpu_s / published_s);
-    row_number(&row, "model_speedup", "MODEL", o->cpu_s / model_s);
-    row_number(&row, "weft_speedup", "WEFT", o->cpu_s / out->seconds);
+    row_number(&row, "paper_speedup", "SPEED-UP PAPER", o->paper->cpu_s / published_s);
+    row_number(&row, "model_speedup", "MODEL", o->paper->cpu_s / model_s);
+    row_number(&row, "weft_speedup", "WEFT", o->paper->cpu_s / out->seconds);
     row_whole(&row, "ideal_speedup", "IDEAL", (uint64_t)(c->cpus + GPU_OF_CPU * c->gpus));
     row_text(&row, "blocks", "BLOCKS", out->blocks);
     rows_add(&r->rows, &row);
@@ -169,8 +169,9 @@ static void introduce(void) {
          "--tail-aware.");
     for (int i = 0; i < PAPER_ORDERS; i++) {
         const struct paper_order *o = &paper_orders[i];
-        printf("  %-4s n %d -> %d, blocks of %d -> %d, times / %g, link 125 -> %.2f MB/s\n", o->name, o->n,
-               o->n / o->shrink, o->slice, o->slice / o->shrink, o->faster, link_Bps(o) / 1e6);
+        printf("  %-4s n %d -> %d, blocks of %d -> %d, times / %g, link 125 -> %.2f MB/s\n", o->paper->name,
+               o->paper->n, o->paper->n / o->shrink, o->paper->slice, o->paper->slice / o->shrink, o->faster,
+               link_Bps(o) / 1e6);
     }
     fflush(stdout);
 }
@@ -195,7 +196,7 @@ int bench_run_paper(struct bench_options *o) {
     rows_start(&r.rows, o->format);
     if (o->format == ROWS_TABLE) introduce();
     for (int i = 0; i < PAPER_ORDERS; i++) {
-        if (o->only ? strcmp(o->only, paper_orders[i].name) != 0 : o->quick && i) continue;
+        if (o->only ? strcmp(o->only, paper_orders[i].paper->name) != 0 : o->quick && i) continue;
         run_order(&r, &paper_orders[i]);
         any = true;
     }

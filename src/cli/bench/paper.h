@@ -3,24 +3,23 @@
  * says, and what is run. */
 #ifndef WEFT_CLI_BENCH_PAPER_H
 #define WEFT_CLI_BENCH_PAPER_H
+#include "model/predict/clopencl.h"
+
 #include <stdbool.h>
 #include <stddef.h>
 
 #define PAPER_NODES       4
 #define PAPER_DEVICES_MAX 9
-#define PAPER_TEXT        16    /* "GGC,GC,GC,GC" */
-#define PAPER_LINK_Bps    125e6 /* 1 Gb/s */
+#define PAPER_TEXT        16 /* "GGC,GC,GC,GC" */
 
 /* One of the paper's three orders of matrices, and how it is scaled: the order of the matrices is divided by
  * `shrink`, so data by its square; times by `faster`. The link's rate follows from both. */
 struct paper_order {
-    const char *name;
-    int n, slice;
-    double cpu_s, gpu_s; /* published: one CPU, one GPU alone */
+    const struct clopencl_order *paper;
     int shrink;
     double faster;
 };
-#define PAPER_ORDERS 3
+#define PAPER_ORDERS CLOPENCL_ORDERS
 extern const struct paper_order paper_orders[PAPER_ORDERS];
 
 /* Devices by node: C and G, nodes separated by commas, the program's own first. */
@@ -37,9 +36,7 @@ int paper_nodes(const struct paper_combination *c);
 /* The published time; NAN: the text does not tell it. */
 double paper_published_s(const struct paper_order *o, const struct paper_combination *c);
 
-/* The model of the published behaviour: each device takes block after block; operands go to it and the result
- * comes back over the first node's network card, whose rate all transfers of a direction share equally.
- * Nothing in it is fitted. Seconds; the devices are in the order of the text. */
+/* What the model says of the published behaviour (clopencl_predict), nothing fitted. Seconds. */
 double paper_model_s(const struct paper_order *o, const struct paper_combination *c);
 
 #endif

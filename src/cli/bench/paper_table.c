@@ -1,4 +1,4 @@
-/* paper002: what the paper says. */
+/* paper002: what the paper says, how it is scaled, and what the model says. */
 #include "cli/bench/paper.h"
 
 #include <math.h>
@@ -6,36 +6,21 @@
 #include <string.h>
 
 const struct paper_order paper_orders[PAPER_ORDERS] = {
-    {.name = "8K", .n = 8192, .slice = 1024, .cpu_s = 179, .gpu_s = 91, .shrink = 8, .faster = 5},
-    {.name = "16K", .n = 16384, .slice = 2048, .cpu_s = 1422, .gpu_s = 840, .shrink = 16, .faster = 40},
-    {.name = "24K", .n = 24576, .slice = 4096, .cpu_s = 4800, .gpu_s = 2403, .shrink = 32, .faster = 120},
+    {.paper = &clopencl_orders[CLOPENCL_8K], .shrink = 8, .faster = 5},
+    {.paper = &clopencl_orders[CLOPENCL_16K], .shrink = 16, .faster = 40},
+    {.paper = &clopencl_orders[CLOPENCL_24K], .shrink = 32, .faster = 120},
 };
 
-/* Section 4.4, from the text; speed-ups are of its best times. */
-static const struct {
-    const char *order, *devices;
-    double seconds;
-} published[] = {
-    {"8K", "C", 179},
-    {"8K", "G", 91},
-    {"8K", "GGC", 21.8 * 1.76},
-    {"8K", "GGC,GC,GC,GC", 179 / 8.21},
-    {"16K", "C", 1422},
-    {"16K", "G", 840},
-    {"16K", "GGC", 157 * 2.15},
-    {"16K", "GGC,GC,GC,GC", 157},
-    {"24K", "C", 4800},
-    {"24K", "G", 2403},
-    {"24K", "GGC", 469 * 2.31},
-    {"24K", "GGC,GC,GC,G", 469},
-    {"24K", "GGC,GC,GC,GC", 489},
-};
+static int order_of(const struct paper_order *o) { return (int)(o->paper - clopencl_orders); }
 
 double paper_published_s(const struct paper_order *o, const struct paper_combination *c) {
-    for (size_t i = 0; i < sizeof published / sizeof *published; i++)
-        if (!strcmp(published[i].order, o->name) && !strcmp(published[i].devices, c->text))
-            return published[i].seconds;
-    return NAN;
+    return clopencl_published_s(order_of(o), c->text);
+}
+
+double paper_model_s(const struct paper_order *o, const struct paper_combination *c) {
+    struct weft_makespan m;
+    int rc = clopencl_predict(order_of(o), c->text, CLOPENCL_LINK_Bps, &clopencl_policies[0].policy, &m);
+    return rc ? NAN : m.seconds;
 }
 
 /* -- Table 1 -- */

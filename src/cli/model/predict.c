@@ -1,0 +1,216 @@
+/* weft model predict: what the predictors say of a published cluster beside what was published, and how fast
+ * they are. The exit status tells whether what is promised of them holds, so that it serves as a test. */
+#include "cli/model/predict.h"
+#include "base/error.h"
+#include "cli/model/model.h"
+#include "cli/output.h"
+#include "model/predict/clopencl.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#define MEAN_WANTED 0.03
+#define MAX_WANTED  0.06
+
+struct comparison {
+    double predicted_s[CLOPENCL_TIMES], published_s[CLOPENCL_TIMES];
+    struct weft_fit_error error;
+    double nic_Bps;
+};
+
+/* What is predicted of the devices as the paper used them. */
+static double published_way_s(int order, const char *devices, double nic_Bps) {
+    struct weft_makespan m;
+    int rc = clopencl_predict(order, devices, nic_Bps, &clopencl_policies[0].policy, &m);
+    return rc ? NAN : m.seconds;
+}
+
+/* The error is of all times but those of one order (-1: of all). */
+static int compare(struct comparison *c, double nic_Bps, int without) {
+    double predicted[CLOPENCL_TIMES], published[CLOPENCL_TIMES];
+    size_t n = 0;
+    c->nic_Bps = nic_Bps;
+    for (int i = 0; i < CLOPENCL_TIMES; i++) {
+        const struct clopencl_time *t = &clopencl_times[i];
+        c->published_s[i] = t->seconds;
+        c->predicted_s[i] = published_way_s(t->order, t->devices, nic_Bps);
+        if (t->order == without) continue;
+        predicted[n] = c->predicted_s[i];
+        published[n++] = t->seconds;
+    }
+    return weft_fit_error(predicted, published, n, &c->error);
+}
+
+static bool meets(const struct comparison *c) {
+    return c->error.mean <= MEAN_WANTED && c->error.max <= MAX_WANTED;
+}
+
+static double error_of(const struct comparison *c, int i) {
+    return c->predicted_s[i] / c->published_s[i] - 1;
+}
+
+/* -- As text -- */
+
+static void print_times(const struct comparison *nominal, const struct comparison *fitted) {
+    struct table t;
+    table_init(&t, 7);
+    for (size_t i = 0; i < 7; i++)
+        table_add(&t, "%s",
+                  (const char *[]){"ORDER", "DEVICES", "PUBLISHED s", "PREDICTED s", "ERROR", "FROM 8K s",
+                                   "ERROR"}[i]);
+    for (int i = 0; i < CLOPENCL_TIMES; i++) {
+        table_add(&t, "%s", clopencl_orders[clopencl_times[i].order].name);
+        table_add(&t, "%s", clopencl_times[i].devices);
+        table_add(&t, "%.1f", nominal->published_s[i]);
+        table_add(&t, "%.1f", nominal->predicted_s[i]);
+        table_add(&t, "%+.1f %%", 100 * error_of(nominal, i));
+        table_add(&t, "%.1f", fitted->predicted_s[i]);
+        table_add(&t, "%+.1f %%", 100 * error_of(fitted, i));
+    }
+    table_print(&t);
+}
+
+static void print_verdict(const char *what, const struct comparison *c) {
+    printf("%s (link %.0f MB/s): %zu times, mean %.1f %%, median %.1f %%, p95 %.1f %%, max %.1f %%; at most "
+           "%.0f %% and "
+           "%.0f %% are wanted: %s\n",
+           what, c->nic_Bps / 1e6, c->error.points, 100 * c->error.mean, 100 * c->error.median,
+           100 * c->error.p95, 100 * c->error.max, 100 * MEAN_WANTED, 100 * MAX_WANTED,
+           meets(c) ? "met" : "NOT MET");
+}
+
+static void print_policies(void) {
+    struct table t;
+    table_init(&t, 1 + CLOPENCL_ORDERS);
+    table_add(&t, "POLICY");
+    for (int order = 0; order < CLOPENCL_ORDERS; order++) table_add(&t, "%s s", clopencl_orders[order].name);
+    for (int i = 0; i < CLOPENCL_POLICIES; i++) {
+        table_add(&t, "%s", clopencl_policies[i].name);
+        for (int order = 0; order < CLOPENCL_ORDERS; order++) {
+            struct weft_makespan m = {.seconds = NAN};
+            clopencl_predict(order, CLOPENCL_ALL, CLOPENCL_GOODPUT_Bps, &clopencl_policies[i].policy, &m);
+            table_add(&t, "%.1f", m.seconds);
+        }
+    }
+    table_print(&t);
+}
+
+/* The paper's footnote: with its ninth device the cluster is slower. */
+static bool print_ninth(void) {
+    const char *eight = "GGC,GC,GC,G";
+    double eight_s = published_way_s(CLOPENCL_24K, eight, CLOPENCL_LINK_Bps);
+    double nine_s = published_way_s(CLOPENCL_24K, CLOPENCL_ALL, CLOPENCL_LINK_Bps);
+    printf("nine devices at 24K: %.0f s, eight of them: %.0f s (published: %.0f s, %.0f s): %s\n", nine_s,
+           eight_s, clopencl_published_s(CLOPENCL_24K, CLOPENCL_ALL),
+           clopencl_published_s(CLOPENCL_24K, eight), nine_s > eight_s ? "found" : "NOT FOUND");
+    return nine_s > eight_s;
+}
+
+static bool print_all(const struct comparison *nominal, const struct comparison *fitted) {
+    printf("clOpenCL's cluster (Alves, Rufino, Pina, Santos: clOpenCL - Supporting Distributed Heterogeneous "
+           "Computing in\n"
+           "HPC Clusters, section 4): 4 nodes, 4 CPUs (C), 5 GPUs (G), 1 Gb/s; known are the times of one "
+           "CPU and of one "
+           "GPU\n\n");
+    print_times(nominal, fitted);
+    printf("\n");
+    print_verdict("nothing fitted", nominal);
+    print_verdict("fitted to 8K alone, 16K and 24K", fitted);
+    bool found = print_ninth();
+    printf("\nWhat a better system would reach there with all devices (link %.0f MB/s, what is left of 1 "
+           "Gb/s for data)\n",
+           CLOPENCL_GOODPUT_Bps / 1e6);
+    print_policies();
+    return found;
+}
+
+/* -- As JSON -- */
+
+static void json_times(const struct comparison *c, const char *fitted) {
+    for (int i = 0; i < CLOPENCL_TIMES; i++)
+        json_line(json_pack("{s:s, s:s, s:s, s:s, s:f, s:f, s:f}", "example", "clopencl", "fitted", fitted,
+                            "order", clopencl_orders[clopencl_times[i].order].name, "devices",
+                            clopencl_times[i].devices, "published_s", c->published_s[i], "predicted_s",
+                            c->predicted_s[i], "error", error_of(c, i)));
+    json_line(json_pack("{s:s, s:s, s:f, s:I, s:f, s:f, s:f, s:f, s:b}", "example", "clopencl", "fitted",
+                        fitted, "link_Bps", c->nic_Bps, "times", (json_int_t)c->error.points, "mean_error",
+                        c->error.mean, "median_error", c->error.median, "p95_error", c->error.p95,
+                        "max_error", c->error.max, "met", meets(c)));
+}
+
+static bool json_all(const struct comparison *nominal, const struct comparison *fitted) {
+    json_times(nominal, "nothing");
+    json_times(fitted, "8K");
+    for (int i = 0; i < CLOPENCL_POLICIES; i++)
+        for (int order = 0; order < CLOPENCL_ORDERS; order++) {
+            struct weft_makespan m = {.seconds = NAN};
+            clopencl_predict(order, CLOPENCL_ALL, CLOPENCL_GOODPUT_Bps, &clopencl_policies[i].policy, &m);
+            json_line(json_pack("{s:s, s:s, s:s, s:f}", "example", "clopencl", "policy",
+                                clopencl_policies[i].name, "order", clopencl_orders[order].name,
+                                "predicted_s", m.seconds));
+        }
+    return published_way_s(CLOPENCL_24K, CLOPENCL_ALL, CLOPENCL_LINK_Bps) >
+           published_way_s(CLOPENCL_24K, "GGC,GC,GC,G", CLOPENCL_LINK_Bps);
+}
+
+static int example(const struct command *c, bool json) {
+    struct comparison nominal, fitted;
+    double fitted_Bps;
+    int rc = clopencl_fit(CLOPENCL_8K, &fitted_Bps);
+    if (!rc) rc = compare(&nominal, CLOPENCL_LINK_Bps, -1);
+    if (!rc) rc = compare(&fitted, fitted_Bps, CLOPENCL_8K);
+    if (rc) {
+        fprintf(stderr, "weft %s: %s\n", c->name, weft_error_text(rc));
+        return 1;
+    }
+    bool found = json ? json_all(&nominal, &fitted) : print_all(&nominal, &fitted);
+    return !found || !meets(&nominal) || !meets(&fitted);
+}
+
+/* -- The command -- */
+
+static int run(int argc, char **argv) {
+    static const struct option options[] = {{"example", required_argument, NULL, 'e'},
+                                            {"speed", no_argument, NULL, 's'},
+                                            {"json", no_argument, NULL, 'j'},
+                                            {"help", no_argument, NULL, 'h'},
+                                            {0}};
+    const struct command *c = &command_model_predict;
+    const char *name = NULL;
+    bool json = false, speed = false;
+    for (int o; (o = getopt_long(argc, argv, "h", options, NULL)) != -1;) {
+        if (o == 'h') return command_help(c);
+        if (o == '?') return command_misuse(c, NULL);
+        if (o == 'e')
+            name = optarg;
+        else if (o == 's')
+            speed = true;
+        else
+            json = true;
+    }
+    if (optind < argc) return command_misuse(c, "unexpected argument %s", argv[optind]);
+    if (!name == !speed) return command_misuse(c, "either --example or --speed is wanted");
+    if (speed) return predict_speed(c, json);
+    if (strcmp(name, "clopencl") != 0)
+        return command_misuse(c, "there is no example \"%s\"; there is: clopencl", name);
+    return example(c, json);
+}
+
+const struct command command_model_predict = {
+    .name = "model predict",
+    .summary = "predict times; compare predictions with what was published",
+    .usage = "Usage: weft model predict --example clopencl [--json]\n"
+             "       weft model predict --speed [--json]\n"
+             "Shows what the predictors are worth. The example is the cluster of the paper on clOpenCL: from "
+             "the times of one "
+             "CPU\n"
+             "and of one GPU alone the times of all published combinations are predicted, and what a better "
+             "system would reach "
+             "there.\n"
+             "Exits with 1 if the errors are larger than is promised (3 % in the mean, 6 % at most).\n\n"
+             "  --example NAME   clopencl\n"
+             "  --speed          how long predictions and placements take here\n"
+             "  --json           one object a line\n",
+    .run = run,
+};

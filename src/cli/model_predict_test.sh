@@ -1,0 +1,27 @@
+#!/bin/sh
+# weft model predict: the published cluster comes out as is promised, in both forms of output, and how it refuses.
+. "${0%/*}/test_lib.sh" "$1"
+
+expect 0 "$weft" model predict --example clopencl
+says '^8K  *GGC,GC,GC,GC  *21.8  *21.9  *+0.5 %'
+says '^24K  *GGC,GC,GC,GC  *489.0  *482.1  *-1.4 %'
+says '^nothing fitted (link 125 MB/s): 7 times, mean 1.6 %, median 1.5 %, p95 3.6 %, max 3.6 %; .*: met$'
+says '^fitted to 8K alone, 16K and 24K (link 126 MB/s): 5 times, mean 1.5 %, .*: met$'
+says '^nine devices at 24K: 482 s, eight of them: 461 s (published: 489 s, 469 s): found$'
+says '^as published  *22.5  *160.4  *487.0$'
+says '^+ operands sent once a node  *14.9  *124.0  *400.5$'
+
+expect 0 "$weft" model predict --example clopencl --json
+says '^{"example":"clopencl","fitted":"8K","link_Bps":126[0-9.]*,"times":5,"mean_error":0.01[0-9]*,.*"met":true}$'
+says '^{"example":"clopencl","policy":"as published","order":"8K","predicted_s":22.5[0-9]*}$'
+
+# How fast it is depends on what else runs here: either verdict is an answer.
+"$weft" model predict --speed --json >"$WORK/out" 2>"$WORK/err" || [ $? -eq 1 ] || fail "--speed fails"
+says '^{"predict":"transfer","seconds":[0-9.e-]*,"wanted_s":2[0.]*[0-9e-]*,"met":'
+says '^{"predict":"processes",'
+
+expect 2 "$weft" model predict;                     warns 'either --example or --speed'
+expect 2 "$weft" model predict --example other;     warns 'there is no example "other"; there is: clopencl'
+expect 2 "$weft" model predict --speed 5;           warns 'unexpected argument 5'
+expect 0 "$weft" model predict --help;              says '^Usage: weft model predict'
+finish
