@@ -1,10 +1,10 @@
 /* The system has no way to map something only if the address still shows what it did. So the address is
  * looked at immediately before, with the watch's lock, in which no mremap() of watched memory can end; and
  * again after it: whoever was faster is still in there, and what was mapped goes after what it has moved.
- * That leaves munmap(), mprotect() and mmap(MAP_FIXED) of the program's in the microsecond between look and
- * map. */
+ * munmap(), mprotect() and mmap(MAP_FIXED) of the program's are kept out between look and map (gate.h). */
 #include "scif/take.h"
 #include "base/log.h"
+#include "scif/gate.h"
 #include "scif/layout.h"
 #include "scif/pages.h"
 #include "scif/watch.h"
@@ -23,6 +23,9 @@ static uintptr_t own_move;           /* where to; likewise */
 static atomic_uint count;
 
 /* The system's own, as in transplant.c. */
+static bool protect(void *from, size_t bytes, int prot) {
+    return syscall(SYS_mprotect, from, bytes, prot) == 0;
+}
 static bool move_mapping(uintptr_t from, size_t bytes, int flags, uintptr_t to) {
     return syscall(SYS_mremap, from, bytes, bytes, MREMAP_MAYMOVE | MREMAP_FIXED | flags, to) == (long)to;
 }
@@ -191,7 +194,7 @@ static struct run next_run(const struct take *t, const bool *otherwise, uint32_t
 static void give_back(const struct take *t, const struct run *r) {
     unsigned char *from = t->aside + (size_t)r->first * SCIF_PAGE;
     size_t bytes = (size_t)r->n * SCIF_PAGE;
-    if (mprotect(from, bytes, r->prot) || !move_mapping((uintptr_t)from, bytes, MREMAP_DONTUNMAP, r->at[0])) {
+    if (!protect(from, bytes, r->prot) || !move_mapping((uintptr_t)from, bytes, MREMAP_DONTUNMAP, r->at[0])) {
         weft_error("scif", "memory that was to be mapped cannot be given back: %s", strerror(errno));
         abort(); /* the program would go on without it */
     }
@@ -234,10 +237,13 @@ void take_settle(struct take *t, const bool *otherwise, take_show *show, void *c
     watch_lock();
     for (uint32_t i = 0; i < t->pages;) {
         wait_for_movers();
+        gate_close();
         struct run r = next_run(t, otherwise, i);
+        bool there = r.state == WATCHED && r.fate != TAKE_GONE;
+        if (there) put(t, &r, show, context);
+        gate_open();
         if (r.state == WATCH_MOVING) continue;
-        if (r.state == WATCHED && r.fate != TAKE_GONE) {
-            put(t, &r, show, context);
+        if (there) {
             catch_up(t, &r);
             watch_wake(r.at[0], (size_t)r.n * SCIF_PAGE);
         }
