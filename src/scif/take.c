@@ -208,7 +208,8 @@ static void put(struct take *t, struct run *r, take_show *show, void *context) {
     give_back(t, r);
 }
 
-/* The program had moved the address away before something was mapped there; or it has moved that with it. */
+/* The program had moved the address away before something was mapped there; or it has moved that with it. The
+ * gate is closed: it may be about to unmap it there. */
 static void go_after(const struct run *r, uint32_t page, uintptr_t to) {
     uintptr_t from = r->at[page];
     if (!memory_is_mapped(from, SCIF_PAGE)) return;
@@ -240,13 +241,13 @@ void take_settle(struct take *t, const bool *otherwise, take_show *show, void *c
         gate_close();
         struct run r = next_run(t, otherwise, i);
         bool there = r.state == WATCHED && r.fate != TAKE_GONE;
-        if (there) put(t, &r, show, context);
+        if (there) {
+            put(t, &r, show, context);
+            catch_up(t, &r);
+        }
         gate_open();
         if (r.state == WATCH_MOVING) continue;
-        if (there) {
-            catch_up(t, &r);
-            watch_wake(r.at[0], (size_t)r.n * SCIF_PAGE);
-        }
+        if (there) watch_wake(r.at[0], (size_t)r.n * SCIF_PAGE);
         i += r.n;
     }
     end();
