@@ -3,9 +3,12 @@
 #include "areas.h"
 #include "window.h"
 #include <fcntl.h>
+#include <poll.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <sys/wait.h>
 
 enum { PAGES = 4, BYTES = PAGES * 4096, OFF = 0x8000 };
 
@@ -105,6 +108,31 @@ static void mapper_gives_up(struct sciftest *t) {
     meet(t); /* it goes on */
     char *view = map_peer(epd, PAGES, OFF, RW);
     view[0] = 1;
+    meet(t);
+}
+
+/* An owner that is not stopped, but takes its time: its mover waits for a fork() to end. */
+static void stay_in_fork(void) { poll(NULL, 0, 6000); }
+static void *fork_once(void *none) {
+    pid_t child = fork();
+    if (!child) _exit(0);
+    return (void *)(long)waitpid(child, NULL, 0);
+}
+static void slow_owner(struct sciftest *t) {
+    pthread_t forks;
+    OK(pthread_atfork(stay_in_fork, NULL, NULL)); /* before the library's, which comes first then */
+    scif_epd_t epd = connect_pair(t);
+    register_at(epd, new_pages(PAGES), PAGES, OFF, RW);
+    CHECK_EQ(pthread_create(&forks, NULL, fork_once, NULL), 0);
+    poll(NULL, 0, 100); /* if it is not in there yet, the case shows nothing */
+    meet(t);
+    CHECK_EQ(pthread_join(forks, NULL), 0);
+    meet(t);
+}
+static void mapper_of_slow(struct sciftest *t) {
+    scif_epd_t epd = connect_pair(t);
+    meet(t);
+    map_peer(epd, PAGES, OFF, RW);
     meet(t);
 }
 
@@ -330,6 +358,7 @@ static const struct sciftest_case cases[] = {
     {"munmap__while_it_is_being_mapped_stays_done", "guide 3.5", changed_meanwhile, NULL, 0},
     {"mprotect__while_it_is_being_mapped_stays_done", "guide 3.5", changed_meanwhile, NULL, 1},
     {"mmap__fixed_while_it_is_being_mapped_stays_done", "guide 3.5", changed_meanwhile, NULL, 2},
+    {"mmap__of_slow_owner_waits", "contract: scif_mmap", mapper_of_slow, slow_owner, 0},
     {"mmap__of_stopped_owner_gives_up", "contract: scif_mmap", mapper_gives_up, owner_is_stopped, 0},
 };
 SCIFTEST_AREA(mmap_life_area, cases);
