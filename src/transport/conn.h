@@ -211,6 +211,7 @@ struct handshake {
     bool refused;       /* by whom is not certain: `refusal` counts when time is up */
     struct wire_hello refusal;
     bool cookie_taken;               /* since the last INIT */
+    uint8_t doubts;                  /* how often an answer may have been a former incarnation's */
     size_t len;                      /* 0: still to be written */
     uint8_t packet[WIRE_INIT_BYTES]; /* INIT or RESP: repeated byte by byte */
 };
@@ -245,7 +246,7 @@ struct conn {
     struct engine_event up, down;
     uint32_t slot, id, remote_id; /* id: packets to us carry it; remote_id: packets to the peer */
     uint8_t remote_boot_id[WIRE_BOOT_ID_BYTES];
-    uint64_t met;       /* when that was learnt: order among all connections of the engine */
+    uint64_t met;       /* when that was learnt, or INIT made: order among the connections */
     bool origin_mapped; /* accepted: in engine->origins under origin_key */
     uint64_t origin_key;
     uint32_t refs;    /* events queued or running, slices being read, calls under way */

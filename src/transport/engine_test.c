@@ -276,6 +276,70 @@ static void handshake__a_repeated_init_keeps_the_half_open_connection(void **sta
     hand_close(&h);
 }
 
+/* The last INIT: its id and number. */
+static uint64_t last_init(uint32_t *conn_id) {
+    struct wire_header head;
+    struct wire_hello init;
+    size_t len;
+    const uint8_t *p = hand_last(&h, WIRE_INIT, &len);
+    assert_int_equal(wire_header_read(p, len, &head), 0);
+    assert_int_equal(wire_hello_read(p, len, &init), 0);
+    *conn_id = init.conn_id;
+    return head.number;
+}
+
+static void answer_last_init(uint8_t boot) {
+    uint8_t p[WIRE_INIT_BYTES];
+    uint32_t conn_id;
+    struct wire_hello answer = {.status = WIRE_OK,
+                                .version_min = WIRE_VERSION,
+                                .version_max = WIRE_VERSION,
+                                .integrity = WIRE_INTEGRITY_CRC,
+                                .conn_id = 0x77770001,
+                                .packet_bytes = HAND_PATH_BYTES,
+                                .echo = last_init(&conn_id)};
+    memset(answer.boot_id, boot, sizeof answer.boot_id);
+    hand_raw(&h, p, wire_hello_write(p, WIRE_RESP, conn_id, 0, &answer));
+    hand_settle(&h);
+}
+
+/* The peer answers and dies, its successor asks for a connection of its own, then the answer arrives. */
+static void handshake__an_answer_of_a_former_incarnation_is_asked_for_afresh(void **state) {
+    struct conn *c;
+    struct wire_hello init;
+    uint64_t number;
+    uint32_t id;
+    hand_open(&h, true);
+    connect_to_hand(&c, &init, &number);
+    hand_init(&h, 0x20001, 8);
+    answer_last_init(7);
+    assert_int_equal(c->state, CONN_INIT_SENT);
+    hand_advance(&h, WEFT_NS_PER_MS);
+    assert_int_not_equal(last_init(&id), number);
+    assert_int_not_equal(id, init.conn_id);
+    answer_last_init(8);
+    assert_int_equal(c->state, CONN_UP);
+    hand_close(&h);
+}
+
+/* Who makes up incarnations does not keep two sides apart for ever. */
+static void handshake__doubts_about_incarnations_end(void **state) {
+    struct conn *c;
+    struct wire_hello init;
+    uint64_t number;
+    int answers = 0;
+    hand_open(&h, true);
+    connect_to_hand(&c, &init, &number);
+    for (; c->state == CONN_INIT_SENT && answers < 20; answers++) {
+        hand_init(&h, 0x20001 + (uint32_t)answers, (uint8_t)(8 + answers));
+        answer_last_init(7);
+        hand_advance(&h, WEFT_NS_PER_MS);
+    }
+    assert_int_equal(c->state, CONN_UP);
+    assert_in_range(answers, 2, 10);
+    hand_close(&h);
+}
+
 static void reset__is_rate_limited_and_never_longer(void **state) {
     uint8_t body[64] = {0};
     hand_open(&h, true);
@@ -818,6 +882,8 @@ int main(void) {
         cmocka_unit_test(handshake__a_slot_used_again_has_another_generation),
         cmocka_unit_test(handshake__a_new_incarnation_retires_the_old),
         cmocka_unit_test(handshake__a_late_packet_does_not_bring_the_old_incarnation_back),
+        cmocka_unit_test(handshake__an_answer_of_a_former_incarnation_is_asked_for_afresh),
+        cmocka_unit_test(handshake__doubts_about_incarnations_end),
         cmocka_unit_test(handshake__a_repeated_init_keeps_the_half_open_connection),
         cmocka_unit_test(reset__is_rate_limited_and_never_longer),
         cmocka_unit_test(reset__is_believed_only_with_an_id_and_number_of_ours),

@@ -11,6 +11,7 @@
 
 #define INIT_RETRY_NS (30 * WEFT_NS_PER_MS)
 #define INIT_LATE_NS  (500 * WEFT_NS_PER_MS) /* so late is no timer while its process runs */
+#define DOUBTS_MAX    4                      /* answers that may be a former incarnation's */
 #define REFUSAL_NS    (300 * WEFT_NS_PER_MS) /* that a refusal which nobody signed waits for a true answer */
 
 static int create_on(struct engine *e, uint64_t now, const struct engine_path *path, struct conn **out) {
@@ -78,6 +79,13 @@ void handshake_free(struct conn *c) {
     c->handshake = NULL;
 }
 
+/* Answers to the INITs before do not count. */
+static void ask_afresh(struct conn *c) {
+    c->init_number = engine_random(c->engine);
+    c->met = ++c->engine->next_met;
+    c->handshake->len = 0;
+}
+
 int engine_connect(struct engine *e, uint64_t now, const struct engine_from *to, void *user,
                    struct conn **out) {
     if (to->addr_bytes > ADAPTER_ADDRESS_MAX) return WEFT_E_INVAL;
@@ -88,7 +96,7 @@ int engine_connect(struct engine *e, uint64_t now, const struct engine_from *to,
     c->user = user;
     memcpy(c->addr, to->addr, to->addr_bytes);
     c->addr_bytes = to->addr_bytes;
-    c->init_number = engine_random(e);
+    ask_afresh(c);
     c->init_at_ns = now;
     c->expires_ns = now + e->cfg.connect_timeout_ns;
     stats_add(STATS_CONNECTS, 1);
@@ -104,12 +112,6 @@ void handshake_path_lost(struct conn *c, uint64_t now) {
     conn_close_path(c);
     c->init_at_ns = now + WEFT_NS_PER_MS;
     conn_update_timer(c);
-}
-
-/* Answers to the INITs before do not count. */
-static void ask_afresh(struct conn *c) {
-    c->init_number = engine_random(c->engine);
-    c->handshake->len = 0;
 }
 
 static int reopen_path(struct conn *c) {
@@ -219,6 +221,18 @@ static void connected(struct conn *c, uint64_t now) {
     conn_update_timer(c);
 }
 
+/* Under another id: the INITs before may still arrive, and an INIT of the same id takes the place of the one
+ * before. */
+static void start_over(struct conn *c, uint64_t now) {
+    c->init_at_ns = now;
+    slot_give(c->engine, now, c, true);
+    int rc = slot_take(c->engine, now, c);
+    if (rc)
+        conn_down(c, now, rc);
+    else
+        ask_afresh(c);
+}
+
 /* While this process did not run the other side may have forgotten what it answered. */
 static bool is_stale(const struct conn *c, uint64_t now) {
     return now - c->init_sent_ns > CONN_HALF_OPEN_NS / 2;
@@ -229,15 +243,23 @@ static void forgive_absence(struct conn *c, uint64_t now) {
     if (c->state != CONN_INIT_SENT || now <= c->init_at_ns + INIT_LATE_NS) return;
     c->expires_ns += now - c->init_at_ns;
     c->init_at_ns = now;
-    if (!is_stale(c, now)) return;
-    /* Under another id: the INITs before may still arrive, and an INIT of the same id takes the place of the
-     * one before. */
-    slot_give(c->engine, now, c, true);
-    int rc = slot_take(c->engine, now, c);
-    if (rc)
-        conn_down(c, now, rc);
-    else
-        ask_afresh(c);
+    if (is_stale(c, now)) start_over(c, now);
+}
+
+static bool is_other_incarnation(const struct conn *c, const struct conn *other, const uint8_t *boot_id) {
+    return (other->state == CONN_UP || other->state == CONN_HALF_OPEN) && other->path.link == c->path.link &&
+           other->path.peer == c->path.peer &&
+           memcmp(other->remote_boot_id, boot_id, sizeof other->remote_boot_id) != 0;
+}
+
+/* Another incarnation was met at this place since the INIT was made: this answer may be one of the former's
+ * that was long under way, and a connection to it would stand in the way of the new one's. */
+static bool may_be_former(const struct conn *c, const struct wire_hello *h) {
+    weft_list_for_each(it, &c->engine->conns) {
+        const struct conn *other = weft_list_entry(it, struct conn, all);
+        if (other->met > c->met && is_other_incarnation(c, other, h->boot_id)) return true;
+    }
+    return false;
 }
 
 void handshake_resp_in(struct engine *e, uint64_t now, const struct engine_from *from, const uint8_t *p,
@@ -262,6 +284,12 @@ void handshake_resp_in(struct engine *e, uint64_t now, const struct engine_from 
     if (!hello_usable(&h) || !good || h.version_min > WIRE_VERSION || h.version_max < WIRE_VERSION ||
         hello_read_resp(c, &h, p, len)) {
         stats_add(STATS_PACKETS_BAD, 1);
+        return;
+    }
+    if (c->handshake->doubts < DOUBTS_MAX && may_be_former(c, &h)) {
+        c->handshake->doubts++;
+        start_over(c, now);
+        conn_update_timer(c);
         return;
     }
     hello_adopt(c, &h, h.integrity);
@@ -289,17 +317,12 @@ void handshake_cookie_in(struct engine *e, uint64_t now, const struct engine_fro
     handshake_send(c);
 }
 
-static bool is_other_incarnation(const struct conn *c, const struct conn *other) {
-    return other->state == CONN_UP && other->path.link == c->path.link && other->path.peer == c->path.peer &&
-           memcmp(other->remote_boot_id, c->remote_boot_id, sizeof c->remote_boot_id) != 0;
-}
-
 /* A new incarnation at the same place means that the old one is dead. A late packet of the old one may
  * confirm a connection that was half open when the new one came: then it is this one that ends. */
 static bool retire_former(struct conn *c, uint64_t now) {
     weft_list_for_each_safe(it, &c->engine->conns) {
         struct conn *other = weft_list_entry(it, struct conn, all);
-        if (!is_other_incarnation(c, other)) continue;
+        if (other->state != CONN_UP || !is_other_incarnation(c, other, c->remote_boot_id)) continue;
         if (other->met > c->met) return false;
         conn_down(other, now, WEFT_E_PEER_LOST);
         conn_maybe_free(other);
