@@ -3,18 +3,19 @@
 
 #include <sched.h>
 #include <stdatomic.h>
-#include <stdbool.h>
+#include <unistd.h>
 
-#define CLOSE_NS (20 * WEFT_NS_PER_MS)
-#define ENTER_NS (100 * WEFT_NS_PER_MS) /* in a child that was made past pthread_atfork() nobody opens it */
+#define CLOSE_NS (200 * WEFT_NS_PER_MS)
 
 static atomic_uint inside;
-static atomic_bool closed;
+static atomic_int closed; /* by that process; 0: it is open */
 
+/* However long: whoever has closed it may have lost the processor. In a child that was made past
+ * pthread_atfork() nobody will open it. */
 static void wait_until_open(void) {
-    uint64_t end = weft_now_ns() + ENTER_NS;
-    while (atomic_load(&closed) && weft_now_ns() < end) sched_yield();
-    if (weft_now_ns() >= end) gate_open();
+    int by;
+    while ((by = atomic_load(&closed)) && by == getpid()) sched_yield();
+    if (by) gate_in_child();
 }
 
 /* Whoever closes it sees this thread, or this thread sees that it is closed. */
@@ -30,13 +31,13 @@ void gate_enter(void) {
 void gate_leave(void) { atomic_fetch_sub(&inside, 1); }
 
 void gate_close(void) {
-    atomic_store(&closed, true);
+    atomic_store(&closed, getpid());
     for (uint64_t end = weft_now_ns() + CLOSE_NS; atomic_load(&inside) && weft_now_ns() < end;) sched_yield();
 }
 
-void gate_open(void) { atomic_store(&closed, false); }
+void gate_open(void) { atomic_store(&closed, 0); }
 
 void gate_in_child(void) {
     atomic_store(&inside, 0);
-    atomic_store(&closed, false);
+    atomic_store(&closed, 0);
 }

@@ -100,18 +100,30 @@ static int take_away(struct take *t) {
     return err;
 }
 
-/* Other memory has got some of the addresses after the look, or comes to them: what has been taken of it, in
- * one mapping or in several, goes back. */
-static void undo(struct take *t, bool taken) {
-    for (size_t done = 0, bytes = (size_t)t->pages * SCIF_PAGE, n; done < bytes; done += n) {
-        uintptr_t from = (uintptr_t)t->aside + done;
+/* A page that has been taken, to its address, unless the program has unmapped that. */
+static void take_back(const struct take *t, size_t done) {
+    uintptr_t from = (uintptr_t)t->aside + done, to = t->at + done;
+    struct mapping now = {.prot = t->prot};
+    bool watched = is_watched(from, SCIF_PAGE);
+    gate_close();
+    if (memory_is_mapped(to, SCIF_PAGE)) {
+        (void)memory_ask(to, &now);
+        watch_no_more(from, SCIF_PAGE);
+        if (!protect((void *)from, SCIF_PAGE, now.prot) ||
+            !move_mapping(from, SCIF_PAGE, MREMAP_DONTUNMAP, to))
+            abort();
+        if (watched) watch_memory(to, SCIF_PAGE);
+    }
+    gate_open();
+}
+
+/* Other memory has got some of the addresses after the look, or comes to them: what has been taken of it goes
+ * back. */
+static void undo(const struct take *t, bool taken) {
+    for (size_t done = 0; done < (size_t)t->pages * SCIF_PAGE; done += SCIF_PAGE) {
         struct mapping m = {.shared = !taken};
-        n = memory_ask(from, &m) && m.to - from < bytes - done ? m.to - from : bytes - done;
-        if (m.shared) continue;
-        bool watched = is_watched(from, n);
-        watch_no_more(from, n);
-        if (!move_mapping(from, n, MREMAP_DONTUNMAP, t->at + done)) abort();
-        if (watched) watch_memory(t->at + done, n);
+        (void)memory_ask((uintptr_t)t->aside + done, &m);
+        if (!m.shared) take_back(t, done);
     }
 }
 
