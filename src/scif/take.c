@@ -1,10 +1,10 @@
 /* The system has no way to map something only if the address still shows what it did. So the address is
  * looked at immediately before, with the watch's lock, in which no mremap() of watched memory can end; and
  * again after it: whoever was faster is still in there, and what was mapped goes after what it has moved.
- * That leaves munmap(), mprotect() and mmap(MAP_FIXED) of the program's in the microsecond between look and
- * map. */
+ * munmap(), mprotect() and mmap(MAP_FIXED) of the program's are kept out between look and map (gate.h). */
 #include "scif/take.h"
 #include "base/log.h"
+#include "scif/gate.h"
 #include "scif/layout.h"
 #include "scif/pages.h"
 #include "scif/watch.h"
@@ -23,6 +23,9 @@ static uintptr_t own_move;           /* where to; likewise */
 static atomic_uint count;
 
 /* The system's own, as in transplant.c. */
+static bool protect(void *from, size_t bytes, int prot) {
+    return syscall(SYS_mprotect, from, bytes, prot) == 0;
+}
 static bool move_mapping(uintptr_t from, size_t bytes, int flags, uintptr_t to) {
     return syscall(SYS_mremap, from, bytes, bytes, MREMAP_MAYMOVE | MREMAP_FIXED | flags, to) == (long)to;
 }
@@ -97,18 +100,30 @@ static int take_away(struct take *t) {
     return err;
 }
 
-/* Other memory has got some of the addresses after the look, or comes to them: what has been taken of it, in
- * one mapping or in several, goes back. */
-static void undo(struct take *t, bool taken) {
-    for (size_t done = 0, bytes = (size_t)t->pages * SCIF_PAGE, n; done < bytes; done += n) {
-        uintptr_t from = (uintptr_t)t->aside + done;
+/* A page that has been taken, to its address, unless the program has unmapped that. */
+static void take_back(const struct take *t, size_t done) {
+    uintptr_t from = (uintptr_t)t->aside + done, to = t->at + done;
+    struct mapping now = {.prot = t->prot};
+    bool watched = is_watched(from, SCIF_PAGE);
+    gate_close();
+    if (memory_is_mapped(to, SCIF_PAGE)) {
+        (void)memory_ask(to, &now);
+        watch_no_more(from, SCIF_PAGE);
+        if (!protect((void *)from, SCIF_PAGE, now.prot) ||
+            !move_mapping(from, SCIF_PAGE, MREMAP_DONTUNMAP, to))
+            abort();
+        if (watched) watch_memory(to, SCIF_PAGE);
+    }
+    gate_open();
+}
+
+/* Other memory has got some of the addresses after the look, or comes to them: what has been taken of it goes
+ * back. */
+static void undo(const struct take *t, bool taken) {
+    for (size_t done = 0; done < (size_t)t->pages * SCIF_PAGE; done += SCIF_PAGE) {
         struct mapping m = {.shared = !taken};
-        n = memory_ask(from, &m) && m.to - from < bytes - done ? m.to - from : bytes - done;
-        if (m.shared) continue;
-        bool watched = is_watched(from, n);
-        watch_no_more(from, n);
-        if (!move_mapping(from, n, MREMAP_DONTUNMAP, t->at + done)) abort();
-        if (watched) watch_memory(t->at + done, n);
+        (void)memory_ask((uintptr_t)t->aside + done, &m);
+        if (!m.shared) take_back(t, done);
     }
 }
 
@@ -191,7 +206,7 @@ static struct run next_run(const struct take *t, const bool *otherwise, uint32_t
 static void give_back(const struct take *t, const struct run *r) {
     unsigned char *from = t->aside + (size_t)r->first * SCIF_PAGE;
     size_t bytes = (size_t)r->n * SCIF_PAGE;
-    if (mprotect(from, bytes, r->prot) || !move_mapping((uintptr_t)from, bytes, MREMAP_DONTUNMAP, r->at[0])) {
+    if (!protect(from, bytes, r->prot) || !move_mapping((uintptr_t)from, bytes, MREMAP_DONTUNMAP, r->at[0])) {
         weft_error("scif", "memory that was to be mapped cannot be given back: %s", strerror(errno));
         abort(); /* the program would go on without it */
     }
@@ -205,7 +220,8 @@ static void put(struct take *t, struct run *r, take_show *show, void *context) {
     give_back(t, r);
 }
 
-/* The program had moved the address away before something was mapped there; or it has moved that with it. */
+/* The program had moved the address away before something was mapped there; or it has moved that with it. The
+ * gate is closed: it may be about to unmap it there. */
 static void go_after(const struct run *r, uint32_t page, uintptr_t to) {
     uintptr_t from = r->at[page];
     if (!memory_is_mapped(from, SCIF_PAGE)) return;
@@ -234,13 +250,16 @@ void take_settle(struct take *t, const bool *otherwise, take_show *show, void *c
     watch_lock();
     for (uint32_t i = 0; i < t->pages;) {
         wait_for_movers();
+        gate_close();
         struct run r = next_run(t, otherwise, i);
-        if (r.state == WATCH_MOVING) continue;
-        if (r.state == WATCHED && r.fate != TAKE_GONE) {
+        bool there = r.state == WATCHED && r.fate != TAKE_GONE;
+        if (there) {
             put(t, &r, show, context);
             catch_up(t, &r);
-            watch_wake(r.at[0], (size_t)r.n * SCIF_PAGE);
         }
+        gate_open();
+        if (r.state == WATCH_MOVING) continue;
+        if (there) watch_wake(r.at[0], (size_t)r.n * SCIF_PAGE);
         i += r.n;
     }
     end();
