@@ -108,9 +108,11 @@ static void open_mapping(void) {
     assert_int_equal(a.mapping, 5);
 }
 
+/* As the library does when its line has ended: a service that is about to leave may read no more events, and
+ * who unmaps waits until one has read that, or nobody has the descriptor. */
 static void close_mapping(void) {
-    munmap((void *)frame.address, (size_t)COUNT * SHARE_PAGE);
     frame_close(&frame);
+    munmap((void *)frame.address, (size_t)COUNT * SHARE_PAGE);
     close_all(fd, 5);
     await_last(FAR_CLOSE);
 }
