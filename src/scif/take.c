@@ -100,33 +100,6 @@ static int take_away(struct take *t) {
     return err;
 }
 
-/* A page that has been taken, to its address, unless the program has unmapped that. */
-static void take_back(const struct take *t, size_t done) {
-    uintptr_t from = (uintptr_t)t->aside + done, to = t->at + done;
-    struct mapping now = {.prot = t->prot};
-    bool watched = is_watched(from, SCIF_PAGE);
-    gate_close();
-    if (memory_is_mapped(to, SCIF_PAGE)) {
-        (void)memory_ask(to, &now);
-        watch_no_more(from, SCIF_PAGE);
-        if (!protect((void *)from, SCIF_PAGE, now.prot) ||
-            !move_mapping(from, SCIF_PAGE, MREMAP_DONTUNMAP, to))
-            abort();
-        if (watched) watch_memory(to, SCIF_PAGE);
-    }
-    gate_open();
-}
-
-/* Other memory has got some of the addresses after the look, or comes to them: what has been taken of it goes
- * back. */
-static void undo(const struct take *t, bool taken) {
-    for (size_t done = 0; done < (size_t)t->pages * SCIF_PAGE; done += SCIF_PAGE) {
-        struct mapping m = {.shared = !taken};
-        (void)memory_ask((uintptr_t)t->aside + done, &m);
-        if (!m.shared) take_back(t, done);
-    }
-}
-
 /* Wherever the program has moved it, nobody has to wait there. */
 static void let_go(const struct take *t) {
     for (uint32_t i = 0; i < t->pages; i++)
@@ -136,34 +109,6 @@ static void let_go(const struct take *t) {
 static void end(void) {
     atomic_store(&current, NULL);
     atomic_fetch_add(&count, 1);
-}
-
-int take_begin(struct take *t) {
-    size_t bytes = (size_t)t->pages * SCIF_PAGE;
-    memset(t->fate, TAKE_STAYS, sizeof t->fate);
-    watch_lock();
-    wait_for_movers();
-    if (!is_there(t) || !watch_hold_up(t->at, bytes)) {
-        int err = is_there(t) ? ENOMEM : EAGAIN;
-        watch_unlock();
-        return err;
-    }
-    atomic_store(&current, t);
-    atomic_fetch_add(&count, 1);
-    own_move = (uintptr_t)t->aside;
-    int err = take_away(t);
-    bool taken = !err;
-    if (taken && !is_watched((uintptr_t)t->aside, bytes)) err = EAGAIN;
-    if (err) {
-        undo(t, taken);
-        let_go(t);
-        end();
-    } else {
-        watch_no_more((uintptr_t)t->aside, bytes);
-    }
-    watch_unlock();
-    if (err) watch_wake(t->at, bytes);
-    return err;
 }
 
 /* ---- The end ---- */
@@ -184,20 +129,17 @@ static bool goes_with(const struct take *t, const struct run *r, const bool *oth
            place(t, i) == at && at < end;
 }
 
+/* Within one mapping: of several with unmapped pages between them the system says that they are watched. */
 static struct run next_run(const struct take *t, const bool *otherwise, uint32_t first) {
     struct run r = {.first = first,
                     .n = 1,
                     .fate = t->fate[first],
                     .otherwise = otherwise && otherwise[first],
                     .at = {place(t, first)}};
-    struct mapping m = {.to = UINTPTR_MAX, .prot = t->prot};
-    (void)memory_ask(r.at[0], &m);
+    struct mapping m = {.to = r.at[0], .prot = t->prot};
+    r.state = watch_look(r.at[0], SCIF_PAGE);
+    if (r.state == WATCHED) (void)memory_ask(r.at[0], &m);
     while (goes_with(t, &r, otherwise, m.to)) r.n++;
-    r.state = watch_look(r.at[0], (size_t)r.n * SCIF_PAGE);
-    if (r.state == WATCH_NOT && r.n > 1) {
-        r.n = 1;
-        r.state = watch_look(r.at[0], SCIF_PAGE);
-    }
     r.prot = m.prot;
     for (uint32_t i = 1; i < r.n; i++) r.at[i] = r.at[0] + (uintptr_t)i * SCIF_PAGE;
     return r;
@@ -246,6 +188,90 @@ static void catch_up(const struct take *t, struct run *r) {
     }
 }
 
+/* ---- Nothing was to be taken ---- */
+/* What was taken of watched memory, to where the program has it now, unless it has unmapped that or mapped
+ * something over it. False: it is just being moved. */
+static bool take_back_watched(const struct take *t, uint32_t page) {
+    struct run r = next_run(t, NULL, page);
+    r.n = 1;
+    if (r.state == WATCH_MOVING) return false;
+    if (r.state == WATCH_NOT || r.fate == TAKE_GONE) return true;
+    watch_no_more((uintptr_t)t->aside + (size_t)page * SCIF_PAGE, SCIF_PAGE);
+    give_back(t, &r);
+    catch_up(t, &r);
+    return true;
+}
+
+/* Of other memory, which the program had mapped there just before, nobody knows where it is moved. */
+static void take_back_other(const struct take *t, uint32_t page) {
+    uintptr_t from = (uintptr_t)t->aside + (size_t)page * SCIF_PAGE, to = t->at + (size_t)page * SCIF_PAGE;
+    struct mapping m = {.prot = t->prot};
+    (void)memory_ask(to, &m);
+    if (!memory_is_mapped(to, SCIF_PAGE)) return;
+    if (!protect((void *)from, SCIF_PAGE, m.prot) || !move_mapping(from, SCIF_PAGE, MREMAP_DONTUNMAP, to))
+        abort();
+}
+
+static void take_back(const struct take *t, uint32_t page) {
+    bool watched = is_watched((uintptr_t)t->aside + (size_t)page * SCIF_PAGE, SCIF_PAGE);
+    for (bool done = false; !done;) {
+        wait_for_movers();
+        gate_close();
+        done = !watched || take_back_watched(t, page);
+        if (!watched) take_back_other(t, page);
+        gate_open();
+    }
+}
+
+/* Other memory has got some of the addresses after the look, or comes to them: what has been taken of it goes
+ * back. */
+static void undo(const struct take *t, bool taken) {
+    for (uint32_t i = 0; i < t->pages; i++) {
+        struct mapping m = {.shared = !taken};
+        (void)memory_ask((uintptr_t)t->aside + (size_t)i * SCIF_PAGE, &m);
+        if (!m.shared) take_back(t, i);
+    }
+}
+
+/* Those that wait, wherever the program has moved it. */
+static void wake_all(const struct take *t) {
+    watch_lock();
+    for (uint32_t i = 0; i < t->pages; i++) {
+        uintptr_t now = place(t, i);
+        if (now != t->at + (uintptr_t)i * SCIF_PAGE) watch_wake(now, SCIF_PAGE);
+    }
+    watch_unlock();
+    watch_wake(t->at, (size_t)t->pages * SCIF_PAGE);
+}
+
+int take_begin(struct take *t) {
+    size_t bytes = (size_t)t->pages * SCIF_PAGE;
+    memset(t->fate, TAKE_STAYS, sizeof t->fate);
+    watch_lock();
+    wait_for_movers();
+    if (!is_there(t) || !watch_hold_up(t->at, bytes)) {
+        int err = is_there(t) ? ENOMEM : EAGAIN;
+        watch_unlock();
+        return err;
+    }
+    atomic_store(&current, t);
+    atomic_fetch_add(&count, 1);
+    own_move = (uintptr_t)t->aside;
+    int err = take_away(t);
+    bool taken = !err;
+    if (taken && !is_watched((uintptr_t)t->aside, bytes)) err = EAGAIN;
+    if (err) {
+        undo(t, taken);
+        let_go(t);
+        end();
+    } else {
+        watch_no_more((uintptr_t)t->aside, bytes);
+    }
+    watch_unlock();
+    if (err) wake_all(t);
+    return err;
+}
+
 void take_settle(struct take *t, const bool *otherwise, take_show *show, void *context) {
     watch_lock();
     for (uint32_t i = 0; i < t->pages;) {
@@ -263,10 +289,6 @@ void take_settle(struct take *t, const bool *otherwise, take_show *show, void *c
         i += r.n;
     }
     end();
-    for (uint32_t i = 0; i < t->pages; i++) {
-        uintptr_t now = place(t, i);
-        if (now != t->at + (uintptr_t)i * SCIF_PAGE) watch_wake(now, SCIF_PAGE);
-    }
     watch_unlock();
-    watch_wake(t->at, (size_t)t->pages * SCIF_PAGE);
+    wake_all(t);
 }

@@ -196,11 +196,11 @@ static void *hear(void *of) {
     return NULL;
 }
 
-/* Whether an address still shows the file that m does; *now: its mapping. What cannot be asked is taken for
- * true. */
+/* Whether an address still shows the file that m does; *now: its mapping. What the system is too old to
+ * tell is taken for true. */
 static bool still_shows(uintptr_t at, const struct mapping *m, struct mapping *now) {
     *now = *m;
-    if (!memory_ask(at, now)) return true;
+    if (!memory_ask(at, now)) return memory_is_mapped(at, SCIF_PAGE);
     return now->device == m->device && now->inode == m->inode && now->shared == m->shared &&
            now->at + (at - now->from) == m->at + (at - m->from);
 }
