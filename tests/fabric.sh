@@ -8,7 +8,8 @@ need "$weft"
 
 # The examples' own words may not be trusted: one that got damaged data must say so.
 examples() {
-    for words in "pingpong 20" "halo 512 40" "halo 4200 3" "fetch" "fetch $scratch/file $scratch/copy"; do
+    for words in "pingpong 20" "halo 512 40" "halo 4200 3" "fetch" "fetch $scratch/file $scratch/copy" \
+        "notify 40"; do
         name=fabric-${words%% *}
         need "$build/bin/$name"
         section "$words"
@@ -21,7 +22,7 @@ examples() {
         check "on nodes 0 and 1" grep -q '^processes (0, [0-9]*) and (1, ' "$scratch/out"
     done
     check "the copy is the file" cmp "$scratch/file" "$scratch/copy"
-    for name in pingpong halo fetch; do
+    for name in pingpong halo fetch notify; do
         check "$name --help" sh -c "'$build/bin/fabric-$name' --help | grep -q ^Usage"
         check "$name refuses what it does not know" sh -c "! '$build/bin/fabric-$name' --nonsense 2>/dev/null"
     done

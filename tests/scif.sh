@@ -17,7 +17,7 @@ unprivileged)
     # What the user can read: not all of the way to the build need be open.
     mkdir "$scratch/bin" "$scratch/lib"
     cp "$suite" "$build/bin/weft-scif" "$scratch/bin"
-    cp "$build/lib/libscif.so.0" "$scratch/lib"
+    cp "$build/lib/libscif.so.0" "$build/lib/libweft.so.0" "$scratch/lib"
     chmod 711 "$scratch"
     chown 65534:65534 "$XDG_RUNTIME_DIR" "$XDG_CONFIG_HOME"
     (

@@ -99,6 +99,25 @@ int scif_event_register(scif_callback_t handler, void *context);
  * a handler. */
 int scif_event_unregister(scif_callback_t handler, void *context);
 
+/* ---- Notifications: not in the guide ----
+ * An endpoint may tell a notification of <weft/notify.h>, by whichever way that has been given: a word, a handler on the
+ * computing thread, a thread of a pool, a descriptor. That library is linked then too (-lscif -lweft). */
+struct weft_notification;
+
+/* Posts when something comes to an endpoint that had nothing: data, a connection for one that listens, the peer's end. It
+ * comes again after what was there has been received; several may count as one. For an asynchronous branch the sender's
+ * process has the system signal the computing thread: no other thread takes part. The endpoint's descriptor is not
+ * to be used with O_ASYNC meanwhile. 0, or:
+ *   EINVAL  notification is NULL
+ *   EEXIST  the endpoint has one
+ *   ENOMEM  not enough memory, or no thread
+ *   EMFILE  no descriptor is free */
+int scif_notify(scif_epd_t epd, struct weft_notification *notification);
+
+/* Ends that, before scif_close(): when it returns nobody posts. 0, or EINVAL: notification is NULL; ENOENT: the endpoint does not
+ * tell it. */
+int scif_notify_end(scif_epd_t epd, struct weft_notification *notification);
+
 #ifdef __cplusplus
 }
 #endif

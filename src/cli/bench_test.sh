@@ -87,6 +87,26 @@ says '"test":"scif_readfrom","memory":"shared","size_B":65536,.*"against":"memcp
 says '"test":"scif_register, a MiB",.*"wanted":"<= 20 us","verdict":"\(met\|not met\)"'
 await none_of_ours # the service of SCIF ends when it has been idle
 
+# Each way to tell a thread; and that none of them loses anything.
+expect 0 "$weft" bench notify --quick --rounds 1 --time 0.002 --state all --json
+for way in lock-polling lock-asleep lock branch branch-kernel dispatch dispatch-spin descriptor; do
+    says "^{\"bench\":\"notify\",\"mechanism\":\"$way\",\"by\":\"weft\",\"place\":\"other-cpu\",\"load\":\"busy\",\"rate_per_s\":10000,"
+done
+for way in spin futex signal sigio receive epoll-receive condvar thread-create; do
+    says "\"mechanism\":\"$way\",\"by\":\"system\",.*\"median_us\":$number,.*\"sender_ns\":$number,\"stolen_ns\":$number,\"cache_misses\":.*,\"count\":[1-9][0-9]*,$state"
+done
+expect 0 "$weft" bench notify --only lock-as --rounds 1 --time 0.002 --state all --json
+lines 16 # four rates, two loads, two places
+expect 0 "$weft" bench notify --stress 20000 --json
+lines 5
+for way in direct lock branch dispatch descriptor; do
+    says "^{\"bench\":\"notify-stress\",\"mechanism\":\"$way\",\"posted\":\([0-9]*\),\"told\":\1,.*\"in_masked\":0,\"wrong_values\":0"
+done
+expect 0 "$weft" bench notify --stress 20000;       says '^None lost, none doubled, none inside of a masked section'
+expect 2 "$weft" bench latency --stress 5;          warns 'stress is for notify'
+expect 2 "$weft" bench notify --stress 0;           warns 'from 1 to'
+expect 2 "$weft" bench notify --size 8;             warns 'notify has'
+
 for command in bench info; do
     expect 0 "$weft" $command --help;               says "^Usage: weft $command"
     expect 0 "$weft" help $command;                 says "^Usage: weft $command"
@@ -171,6 +191,7 @@ done
 
 expect 0 "$weft" info
 for word in '^self: opens here' '^shm: opens here' '^udp: opens here' 'capabilities .*reliable' 'packet .* B' \
+    '^notification *a waiter spins .*user-level wait: .*user interrupts: ' \
     '^sim: opens here, used only when it is named' '^CPU pair' "^versions *weft" "^run directory *$WORK/weft"; do
     says "$word"
 done
@@ -178,6 +199,7 @@ expect 0 "$weft" info --json
 says '^{"adapter":"shm","opens":true,"capabilities":\["reliable"'
 says '^{"adapter":"sim",.*"by_name_only":true}'
 says '^{"cpu_pair":'
+says '^{"notification":{"spin_ns":[0-9]*,"user_wait":"[a-z]*","user_interrupts":[a-z]*,'
 says '^{"version":"[0-9]'
 expect 0 env XDG_RUNTIME_DIR=/proc "$weft" info
 says '^shm: does not open here: '

@@ -14,7 +14,8 @@ struct command {
 #define EXIT_USAGE 2
 
 extern const struct command command_up, command_down, command_nodes, command_devices, command_ping, command_config,
-    command_run, command_bench, command_info, command_stats, command_top, command_trace, command_keygen, command_sim, command_model;
+    command_run, command_bench, command_info, command_stats, command_top, command_trace, command_keygen, command_sim,
+    command_model, command_nisim;
 
 /* Prints "weft NAME: …; try `weft NAME --help`" after what getopt said; EXIT_USAGE. */
 int command_misuse(const struct command *c, const char *fmt, ...) __attribute__((format(printf, 2, 3)));

@@ -8,6 +8,7 @@
 #include "cli/output.h"
 #include "node/protocol.h"
 #include "transport/wire.h"
+#include "weft/notify.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -111,6 +112,20 @@ static void show_pair(bool json) {
                ns);
 }
 
+static void show_notification(bool json) {
+    struct weft_notify_machine m;
+    weft_notify_query(&m);
+    if (json) {
+        json_line(json_pack("{s:{s:I, s:s, s:b, s:b}}", "notification", "spin_ns", (json_int_t)m.spin_ns,
+                            "user_wait", m.user_wait, "user_interrupts", m.user_interrupts,
+                            "user_interrupts_used", m.user_interrupts_used));
+        return;
+    }
+    printf("notification    a waiter spins %.3g us, then sleeps; user-level wait: %s; user interrupts: %s\n",
+           (double)m.spin_ns * 1e-3, m.user_wait,
+           m.user_interrupts ? "the CPU has them, but Linux has no interface for them" : "not in this CPU");
+}
+
 static void show_versions(bool json, const char *run_dir) {
     struct utsname u = {0};
     uname(&u);
@@ -145,6 +160,7 @@ static int run(int argc, char **argv) {
     show_adapters(adapter_list(), false, run_dir, json);
     show_adapters(adapter_list_named(), true, run_dir, json);
     show_pair(json);
+    show_notification(json);
     show_versions(json, run_dir);
     return 0;
 }
@@ -155,7 +171,10 @@ const struct command command_info = {
     .usage =
         "Usage: weft info [--json]\n"
         "Shows each adapter of this build (whether it opens here, capabilities, limits, first costs, its\n"
-        "address), the state of the CPU pair, versions, and the run directory.\n\n"
-        "  --json   one object a line: one for each adapter, one for the CPU pair, one for the rest\n",
+        "address), the state of the CPU pair, what notifications can use, versions, and the run "
+        "directory.\n\n"
+        "  --json   one object a line: one for each adapter, one for the CPU pair, one for notification, one "
+        "for the\n"
+        "           rest\n",
     .run = run,
 };

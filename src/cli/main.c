@@ -17,7 +17,7 @@ static const struct command *const commands[] = {
     &command_run,   &command_up,     &command_down,   &command_nodes, &command_devices,
     &command_ping,  &command_bench,  &command_info,   &command_stats, &command_top,
     &command_trace, &command_config, &command_keygen, &command_sim,
-    &command_model};
+    &command_model, &command_nisim};
 #define COMMANDS (sizeof commands / sizeof *commands)
 
 static const struct command *find(const char *name) {

@@ -32,6 +32,14 @@ for file in "$share"/*.json; do
     esac
     says "^$file is right: [1-9]"
 done
+# Each number of a technology has its source, or a reason why there is none.
+for name in a64fx-hbm cxl-expander infiniband-hca knl-mcdram optane-set upmem-dpu; do
+    expect 0 "$weft" model query -m $name --json "SELECT count(*) AS n FROM observation
+        WHERE source IN ('literature', 'datasheet') AND reference IS NULL OR source = 'assumed' AND note IS NULL"
+    says '^{"n":0.0}$'
+done
+expect 0 "$weft" model query -m cxl-expander paths slot memory
+says '^240 ns  *31.5 GB/s  *link '
 expect 0 "$weft" model check --schema
 cmp -s "$WORK/out" "$share/schema.json" || fail "share/model/schema.json is not what weft model check --schema prints"
 

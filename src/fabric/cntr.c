@@ -39,6 +39,7 @@ void cntr_drop(struct weft_cntr *c) {
 
 void weft_cntr_destroy(struct weft_cntr *c) {
     if (!c) return;
+    notice_set(&c->notice, NULL);
     pthread_mutex_lock(&c->w->lock);
     if (c->id) weft_map_remove(&c->w->cntr_ids, c->id);
     pthread_mutex_unlock(&c->w->lock);
@@ -63,6 +64,7 @@ void cntr_count(struct weft_cntr *c, int status) {
         atomic_compare_exchange_strong(&c->first_failure, &none, status);
         atomic_fetch_add(&c->failures, 1);
     }
+    notice_post(&c->notice, atomic_load(&c->value), status);
     changed(c->w);
 }
 
@@ -70,9 +72,14 @@ void cntr_count_named(struct weft *w, uint32_t id) {
     if (!id) return;
     pthread_mutex_lock(&w->lock);
     struct weft_cntr *c = weft_map_get(&w->cntr_ids, id);
-    if (c) atomic_fetch_add(&c->value, 1);
+    bool told = c && atomic_load(&c->notice.to);
+    uint64_t value = c ? atomic_fetch_add(&c->value, 1) + 1 : 0;
+    if (told) cntr_hold(c);
     pthread_mutex_unlock(&w->lock);
     if (!c) fabric_count(COUNT_TARGETS_UNKNOWN, 1);
+    if (!told) return;
+    notice_post(&c->notice, value, 0);
+    cntr_drop(c);
 }
 
 uint64_t weft_cntr_value(const struct weft_cntr *c) { return atomic_load(&c->value); }
@@ -84,7 +91,7 @@ uint64_t weft_cntr_failures(const struct weft_cntr *c, int *status) {
 }
 
 void weft_cntr_add(struct weft_cntr *c, uint64_t n) {
-    atomic_fetch_add(&c->value, n);
+    notice_post(&c->notice, atomic_fetch_add(&c->value, n) + n, 0);
     changed(c->w);
 }
 

@@ -95,6 +95,7 @@ void arrival_end(struct arrival *a, int status) {
         complete(p, &a->action, status);
     if (status == 0) cntr_count_named(w, a->target_cntr);
     if (status && a->kind == FABRIC_PUT && !a->op && !p->store_error) p->store_error = status;
+    if (status == 0 && a->kind != FABRIC_FLUSH) notice_post(&p->notice, a->data_bytes, 0);
     reply(p, a->op, status);
     answer_flushes(p);
     pthread_mutex_lock(&w->lock);
@@ -126,7 +127,10 @@ static void refuse(struct weft_peer *p, const struct incoming *in, int status) {
 }
 
 static void end_now(struct weft_peer *p, const struct incoming *in, int status) {
-    if (status == 0) cntr_count_named(p->w, in->target_cntr);
+    if (status == 0) {
+        cntr_count_named(p->w, in->target_cntr);
+        notice_post(&p->notice, in->msg.data_bytes, 0);
+    }
     reply(p, in->op, status);
 }
 

@@ -6,6 +6,7 @@
  *   cntr.c       counters                           rma.c        puts and gets, at the origin
  *   op.c         operations, at the origin          mem.c, pin.c, unmap.c    memory and its pins
  *   send.c       messages, at the origin            fence.c      fences and flushes
+ *   notice.c     notifications of counters and peers
  *
  * DESIGN NOTES.
  * Two records carry everything. An `op` is an operation of this side until it has ended: what the transport
@@ -31,6 +32,7 @@
 #include "base/error.h"
 #include "base/list.h"
 #include "base/map.h"
+#include "fabric/notice.h"
 #include "node/client.h"
 #include "transport/endpoint.h"
 #include "weft.h"
@@ -98,6 +100,7 @@ struct weft_peer {
     atomic_bool deferring;
     struct weft_id id;
     _Atomic(void *) context;
+    struct notice notice; /* of what arrives */
     uint64_t serial; /* never used twice */
     unsigned refs;
     bool known; /* it may send messages: we connected, or its HELLO was taken */
@@ -127,6 +130,7 @@ struct weft_cntr {
     atomic_uint refs;
     _Atomic uint64_t value, failures;
     atomic_int first_failure;
+    struct notice notice;
 };
 
 enum op_kind { OP_MESSAGE, OP_PUT, OP_GET, OP_FLUSH };

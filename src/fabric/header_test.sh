@@ -22,6 +22,7 @@ check() { # check WHAT COMMAND…
 
 strict="-Wall -Wextra -Wpedantic -Wshadow -Wconversion -Werror -fsyntax-only -I$source/include"
 echo '#include <weft.h>
+#include <weft/notify.h>
 int main(void) { struct weft_config c; weft_config_init(&c); return weft_buf_ptr(&c, 1).bytes != 1; }' >"$scratch/a.c"
 cp "$scratch/a.c" "$scratch/a.cc"
 # shellcheck disable=SC2086  # options
@@ -33,11 +34,11 @@ else
     echo "no C++ compiler here: the header is not tried in C++"
 fi
 
-# What the header declares, with the comments and the inline functions taken out.
-"$cc" -fpreprocessed -dD -E -P "$source/include/weft.h" | grep -v '^#' | tr '\n' ' ' | sed 's/static inline[^}]*}//g' |
+# What the headers declare, with the comments and the inline functions taken out.
+for header in weft.h weft/notify.h; do "$cc" -fpreprocessed -dD -E -P "$source/include/$header"; done | grep -v '^#' | tr '\n' ' ' | sed 's/static inline[^}]*}//g' |
     grep -o '\bweft_[a-z_]*(' | tr -d '(' | sort -u >"$scratch/declared"
 nm -D --defined-only "$build/lib/libweft.so" | awk '$2 == "T" { sub(/@.*/, "", $3); print $3 }' | sort -u >"$scratch/exported"
-check "the library exports what the header declares" diff "$scratch/declared" "$scratch/exported"
+check "the library exports what the headers declare" diff "$scratch/declared" "$scratch/exported"
 check "there are such functions" test -s "$scratch/exported"
 check "no other symbol is exported" \
     test -z "$(nm -D --defined-only "$build/lib/libweft.so" | awk '$2 != "T" && $2 != "A" { print }')"

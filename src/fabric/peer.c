@@ -224,6 +224,7 @@ static void on_peer_down(void *ctx, struct ep_peer *ep, int status) {
     if (p->refused) status = p->refused;
     atomic_store(&p->status, status);
     end_all(p, status);
+    notice_post(&p->notice, 0, status);
     if (p->known && w->on_peer_down) w->on_peer_down(w->ctx, p, status);
     if (!atomic_load(&p->gone) && !p->owned && !atomic_load(&w->closing)) let_go(p);
     fabric_leave(before);
@@ -287,6 +288,7 @@ void weft_disconnect(struct weft_peer *p) {
     peer_hold(p);
     pthread_mutex_unlock(&w->lock);
     let_go(p);
+    notice_set(&p->notice, NULL);
     mark_closed(p);
     end_all(p, WEFT_E_CLOSED);
     drop_later(p);

@@ -232,6 +232,7 @@ void window_on_put(struct weft_peer *p, const struct ep_msg *m, struct ep_sink *
         return;
     }
     cntr_count_named(w, target_cntr);
+    notice_post(&p->notice, m->data_bytes, 0);
     reply(p, op, 0);
 }
 

@@ -29,6 +29,12 @@ enum bk_kind { BK_CONTEXT = 1, BK_QUEUE, BK_MEM, BK_PROGRAM, BK_KERNEL, BK_EVENT
 /* status: CL_COMPLETE or a negative error. times: queued, submit, start, end in ns of the device's clock; all 0 when the queue does not profile. */
 typedef void bk_complete_fn(void *arg, cl_int status, const cl_ulong times[4]);
 
+/* Two backends that move contents without this process (`meet`). */
+struct bk_meeting {
+    uint64_t move;     /* this move's number */
+    uint32_t from, to; /* theirs for each other; 0: they are in one place */
+};
+
 /* A command for a queue. The arrays are read before enqueue returns, host memory as each command says. */
 enum bk_op {
     BK_NDRANGE, BK_READ, BK_WRITE, BK_READ_RECT, BK_WRITE_RECT, BK_COPY, BK_COPY_RECT, BK_FILL,
@@ -51,6 +57,9 @@ struct bk_command {
     bool unseen;                 /* ... which the program does not have: a failure is told by finish */
     bk_complete_fn *on_complete; /* optional */
     void *arg;
+    /* READ, WRITE and those of images: the contents go to the other backend, or come from it, instead of host memory. The
+     * READ is enqueued first; if the WRITE cannot be enqueued, what was read is thrown away. */
+    const struct bk_meeting *meeting;
     union {
         struct { bk_ref kernel; cl_uint dims; size_t offset[3], global[3], local[3]; bool has_offset, has_local; } ndrange;
         /* READ, WRITE: `host` must stay until the command completes (READ: is written until then; WRITE: may be read as
@@ -202,6 +211,13 @@ struct backend_ops {
     cl_int (*wait_event)(struct backend *b, bk_ref event);             /* waits; the event's final status */
     cl_int (*event_status)(struct backend *b, bk_ref event);           /* CL_QUEUED … CL_COMPLETE or negative; never waits */
     cl_int (*event_times)(struct backend *b, bk_ref event, cl_ulong times[4]); /* CL_PROFILING_INFO_NOT_AVAILABLE */
+    /* The next three are of backends that can do it; NULL: no. Both backends have the same operations. `meet`, for one move
+     * of contents, and `bridge`: false: not these two, or not now; it is for the caller then to do it. */
+    bool (*meet)(struct backend *from, struct backend *to, struct bk_meeting *out);
+    /* *out is a user event of `to` that ends with the other's event, by itself; it needs end_bridge, with how that one
+     * ended, which releases it. */
+    bool (*bridge)(struct backend *to, bk_ref context, struct backend *from, bk_ref event, bk_ref *out);
+    void (*end_bridge)(struct backend *to, bk_ref bridge, cl_int status);
     /* Asks for a call when an event that was enqueued without on_complete completes (at once if it has). */
     cl_int (*event_notify)(struct backend *b, bk_ref event, bk_complete_fn *fn, void *arg);
     void (*release)(struct backend *b, enum bk_kind kind, bk_ref ref); /* never waits */

@@ -1,8 +1,10 @@
 /* weft/scif_ext.h: pinned pages, pages of the peer, events. */
 #include "areas.h"
 #include "window.h"
+#include <sched.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <weft/notify.h>
 #include <weft/scif_ext.h>
 
 #define PAGES 4
@@ -194,6 +196,78 @@ static void event_handlers(struct sciftest *t) {
     OK(scif_event_unregister(on_event, &other));
 }
 
+/* ---- Notifications ---- */
+#define MESSAGES 20
+
+static void notify_right(struct sciftest *t) {
+    scif_epd_t epd = connect_pair(t);
+    for (int i = 0; i < MESSAGES; i++) {
+        send_all(epd, "x", 1);
+        meet(t);
+    }
+    OK(scif_close(epd));
+}
+
+/* Each message is told, since the one before has been received; and at last the peer's end. */
+static void notify_by_word(struct sciftest *t) {
+    scif_epd_t epd = connect_pair(t);
+    struct weft_notification n;
+    struct weft_arrived a;
+    char byte;
+    CHECK_EQ(weft_notification_init(&n, NULL, NULL, NULL), 0);
+    OK(scif_notify(epd, &n));
+    FAILS(scif_notify(epd, &n), EEXIST);
+    for (int i = 0; i < MESSAGES; i++) {
+        CHECK_EQ(weft_notification_wait(&n, WEFT_FOREVER, &a), 0);
+        receive_all(epd, &byte, 1);
+        meet(t);
+    }
+    CHECK_EQ(weft_notification_wait(&n, WEFT_FOREVER, &a), 0);
+    OK(scif_notify_end(epd, &n));
+    FAILS(scif_notify_end(epd, &n), ENOENT);
+}
+
+static atomic_uint branches;
+static void on_branch(const struct weft_arrived *a) { atomic_fetch_add(&branches, a->count); }
+
+/* The thread that computes is interrupted; what it does with SCIF it does masked. */
+static void notify_by_branch(struct sciftest *t) {
+    scif_epd_t epd = connect_pair(t);
+    struct weft_notifier_config cfg;
+    struct weft_notifier *here;
+    struct weft_notification n;
+    char byte;
+    weft_notifier_config_init(&cfg);
+    cfg.mechanism = WEFT_BRANCH;
+    CHECK_EQ(weft_notifier_create(&here, &cfg), 0);
+    CHECK_EQ(weft_notification_init(&n, here, on_branch, NULL), 0);
+    OK(scif_notify(epd, &n));
+    for (unsigned seen = 0, i = 0; i < MESSAGES; i++) {
+        while (atomic_load(&branches) == seen) sched_yield();
+        weft_branch_mask();
+        receive_all(epd, &byte, 1);
+        seen = atomic_load(&branches);
+        weft_branch_unmask();
+        meet(t);
+    }
+    OK(scif_notify_end(epd, &n));
+    weft_notification_fini(&n);
+    weft_notifier_destroy(here);
+}
+
+static void notify_errors(struct sciftest *t) {
+    scif_epd_t epd = (scif_epd_t)OK(scif_open());
+    struct weft_notification n;
+    (void)t;
+    CHECK_EQ(weft_notification_init(&n, NULL, NULL, NULL), 0);
+    FAILS(scif_notify(epd, NULL), EINVAL);
+    FAILS(scif_notify(-1, &n), EBADF);
+    FAILS(scif_notify(0, &n), ENOTTY);
+    FAILS(scif_notify_end(epd, NULL), EINVAL);
+    FAILS(scif_notify_end(epd, &n), ENOENT);
+    FAILS(scif_notify_end(-1, &n), EBADF);
+}
+
 static const struct sciftest_case cases[] = {
     {"scif_pin_pages__windows_are_the_pages_whatever_becomes_of_the_addresses", "guide 3.5.3", pinned_left,
      pinned_right, 0},
@@ -208,5 +282,8 @@ static const struct sciftest_case cases[] = {
     {"scif_pin_pages__handle_is_not_for_children", "guide 3.5.3", pin_then_fork, NULL, 0},
     {"scif_get_pages__lists_memory_of_the_peer", "guide 3.6.1", got_left, got_right, 0},
     {"scif_event_register__and_unregister", "guide 3.10.2", event_handlers, NULL, 0},
+    {"scif_notify__releases_a_lock", "scif_ext.h", notify_by_word, notify_right, 0},
+    {"scif_notify__branches_into_a_thread", "scif_ext.h", notify_by_branch, notify_right, 0},
+    {"scif_notify__errors", "scif_ext.h", notify_errors, NULL, 0},
 };
 SCIFTEST_AREA(ext_area, cases);

@@ -44,6 +44,7 @@ const struct bench_kind_info bench_kinds[BENCH_KINDS] = {
                     .two_ends = true,
                     .compares = true,
                     .run = bench_run_scif},
+    [BENCH_NOTIFY] = {.name = "notify", .compares = true, .run = bench_run_notify},
     [BENCH_CLAIMS] = {.name = "claims", .compares = true, .run = bench_run_claims},
     [BENCH_PAPER] = {.name = "paper002", .run = bench_run_paper},
 };
@@ -91,6 +92,11 @@ const struct command command_bench = {
         "  scif             SCIF's calls between two processes of this node: messages, mappings, RMA, "
         "registering,\n"
         "                   each beside what it is compared with, and the goal; some half a minute\n"
+        "  notify           how a thread hears of an arrival, by each of weft's mechanisms and by what the "
+        "system has:\n"
+        "                   latency, the sender's cost, what is taken from who computes, by place, load and "
+        "rate; a\n"
+        "                   minute or two\n"
         "  claims           every figure that the documents promise of the fabric: what was wanted, what "
         "was\n"
         "                   measured, met or not; some minutes\n"
@@ -122,10 +128,14 @@ const struct command command_bench = {
         "  --hosts A,B      listen on these addresses; B@NAME: the other process runs in the network\n"
         "                   namespace of that name (ip netns)\n"
         "  --no-pin         let the processes run on any CPU\n"
-        "  --quick          for claims: shorter and fewer turns; for paper002: three combinations\n"
+        "  --quick          for claims: shorter and fewer turns; for paper002: three combinations; for "
+        "notify: one rate,\n"
+        "                   the other CPU\n"
         "  --only NAME      for claims: only those whose names begin so; a name that there is not lists "
         "them;\n"
-        "                   for paper002: only that order of the matrices, 8K, 16K or 24K\n"
+        "                   for paper002: only that order of the matrices, 8K, 16K or 24K; for notify: "
+        "mechanisms\n"
+        "  --stress N       for notify: post N times at random to every mechanism and count what is told\n"
         "  --json           one object a line\n"
         "  --csv            comma-separated values, with a heading\n",
     .run = run,

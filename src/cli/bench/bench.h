@@ -32,6 +32,7 @@ enum bench_kind {
     BENCH_FLOOR,
     BENCH_MEMORY,
     BENCH_SCIF,
+    BENCH_NOTIFY,
     BENCH_CLAIMS,
     BENCH_PAPER,
     BENCH_KINDS
@@ -62,6 +63,7 @@ struct bench_options {
     uint32_t rounds; /* turns of those that are compared */
     uint64_t connected[BENCH_SIZES_MAX]; /* peers: how many processes */
     size_t connecteds;
+    uint64_t stress;      /* notify: arrivals that are only counted; 0: it measures */
     uint64_t bulk;        /* small-under-bulk: bytes that move meanwhile */
     const char *host[2];  /* addresses to listen on, here and in the other processes; NULL: the adapter's */
     const char *netns;    /* network namespace of the others, as `ip netns` names it; NULL: this one */
@@ -135,6 +137,7 @@ int bench_run_under_bulk(struct bench_options *o); /* bulk.c */
 int bench_run_floor(struct bench_options *o);      /* floor.c */
 int bench_run_memory(struct bench_options *o);     /* memory.c */
 int bench_run_scif(struct bench_options *o);       /* scif.c */
+int bench_run_notify(struct bench_options *o);     /* notify.c */
 int bench_run_claims(struct bench_options *o);     /* claims.c */
 int bench_run_paper(struct bench_options *o);      /* paper.c */
 int bench_run_contest(struct bench_options *o);    /* contest.c: any of them, with --peers */

@@ -134,7 +134,8 @@ enum {
     OPT_SECURITY,
     OPT_QUICK,
     OPT_ONLY,
-    OPT_HOSTS
+    OPT_HOSTS,
+    OPT_STRESS
 };
 
 static int parse_number(const char *option, long max, uint32_t *to) {
@@ -187,6 +188,10 @@ static int parse_option(struct bench_options *o, int option) {
         return parse_hosts(o, optarg)
                    ? 0
                    : command_misuse(c, "--hosts: two addresses are wanted, as 10.0.0.1,10.0.0.2@NETNS");
+    case OPT_STRESS:
+        if (!command_number(c, "--stress", optarg, 1, 100000000000, &n)) return EXIT_USAGE;
+        o->stress = (uint64_t)n;
+        return 0;
     case OPT_STATIC: parse_data(o, "static"); return 0;
     case OPT_WRITTEN: parse_data(o, "written"); return 0;
     case OPT_PEERS: o->peers = true; return 0;
@@ -204,7 +209,7 @@ static int parse_option(struct bench_options *o, int option) {
 static void set_defaults(struct bench_options *o) {
     const struct bench_kind_info *kind = &bench_kinds[o->kind];
     if (!o->adapter) o->adapter = "shm";
-    if (!o->time_s) o->time_s = o->quick ? 0.3 : 1;
+    if (!o->time_s) o->time_s = o->kind == BENCH_NOTIFY ? 0.1 : o->quick ? 0.3 : 1;
     if (!o->rounds) o->rounds = o->quick ? 3 : 5;
     if (!o->sizes && kind->sizes) parse_list(kind->sizes, BENCH_SIZE_MAX, o->size, &o->sizes);
     if (!o->connecteds) parse_connected(o, o->kind == BENCH_MEMORY ? "64" : "1,8,64");
@@ -214,9 +219,12 @@ static void set_defaults(struct bench_options *o) {
 /* Those that have adapters, sizes and so on of their own. */
 static int check_own(const struct bench_options *o) {
     const struct command *c = &command_bench;
-    if (o->kind != BENCH_CLAIMS && o->kind != BENCH_PAPER)
+    bool notify = o->kind == BENCH_NOTIFY;
+    if (o->stress && !notify) return command_misuse(c, "--stress is for notify, not for %s", o->name);
+    if (o->kind != BENCH_CLAIMS && o->kind != BENCH_PAPER && !notify)
         return o->only || o->quick
-                   ? command_misuse(c, "--only and --quick are for claims and paper002, not for %s", o->name)
+                   ? command_misuse(c, "--only and --quick are for claims, notify and paper002, not for %s",
+                                    o->name)
                    : 0;
     if (o->adapter || o->sizes || o->security || o->data_given || o->peers)
         return command_misuse(c,
@@ -266,6 +274,7 @@ int bench_options_parse(struct bench_options *o, int argc, char **argv) {
                                             {"no-pin", no_argument, NULL, OPT_NO_PIN},
                                             {"quick", no_argument, NULL, OPT_QUICK},
                                             {"only", required_argument, NULL, OPT_ONLY},
+                                            {"stress", required_argument, NULL, OPT_STRESS},
                                             {"help", no_argument, NULL, 'h'},
                                             {0}};
     *o = (struct bench_options){.bulk = 1ull << 30, .written = true, .pin = true};

@@ -40,7 +40,10 @@ struct completion {
     uint64_t *waits;          /* the client's events that it waits for */
     size_t wait_count, waits_told;
     struct staging *staging;
-    size_t bytes; /* READ: of the data */
+    size_t bytes;           /* READ: of the data */
+    struct move *move;      /* that it is half of */
+    struct teller *tellers; /* other executors that want to know; done_lock */
+    bool kept;              /* the client has the event, and may name it until it releases it */
 };
 
 /* ---- the end of a command ---- */
@@ -75,7 +78,8 @@ static void bring_to_clock(const struct completion *c, struct lane *l, uint64_t 
     for (int i = 0; i < 4; i++) times[i] += (uint64_t)l->to_clock;
 }
 
-static void tell(struct completion *c, struct lane *lane, cl_int status) {
+/* others: executors that wait for it, who are told before the client's news leaves. */
+static cl_int tell(struct completion *c, struct lane *lane, cl_int status, bool others) {
     uint64_t at[4], *times = NULL;
     if (c->poison && status == CL_COMPLETE) status = c->poison;
     if (c->profiles && status == CL_COMPLETE && c->what != COMPLETION_FREE && read_times(c->event, at))
@@ -84,15 +88,18 @@ static void tell(struct completion *c, struct lane *lane, cl_int status) {
     if (c->what != COMPLETION_FREE) capture_drain(c->x);
     switch (c->what) {
     case COMPLETION_FREE: break;
-    case COMPLETION_EVENT: results_event(c->x, c->name, status, times); break;
+    case COMPLETION_EVENT: results_event(c->x, c->name, status, times, others); break;
     case COMPLETION_READ: send_read(c, status, times); break;
     case COMPLETION_REPLY: results_reply(c->x, c->name, status, NULL, 0); break;
     }
     staging_put(c->staging);
     c->staging = NULL;
+    if (c->move) move_ended(c->move, status);
+    c->move = NULL;
     DRIVER(c->event)->clReleaseEvent(c->event);
     free(c->waits);
     c->waits = NULL;
+    return status;
 }
 
 /* Not from a driver's callback: the driver may hold locks. */
@@ -118,7 +125,7 @@ static struct completion *predecessor(struct completion *c) {
     if (first->seq < c->floor && first != c) return first; /* c itself is in the list: it is never empty */
     while (c->waits_told < c->wait_count) {
         struct completion *w = find_named(c->x, c->waits[c->waits_told]);
-        if (w && w->seq < c->seq) return w;
+        if (w && w->seq < c->seq) return w; /* a name goes when it was told */
         c->waits_told++;
     }
     return NULL;
@@ -128,9 +135,18 @@ static void forget(struct completion *c) {
     weft_list_remove(&c->link);
     weft_list_remove(&c->in_lane);
     weft_list_remove(&c->in_untold);
-    if (find_named(c->x, c->name) == c) weft_map_remove(&c->x->named, c->name);
     lane_release(c->lane);
     c->lane = NULL;
+}
+
+/* The name goes last: whoever asks for the end of an event that has none knows that the client was told. */
+static struct teller *forget_name(struct completion *c, cl_int status) {
+    struct executor *x = c->x;
+    struct teller *list = c->tellers;
+    if (find_named(x, c->name) == c) weft_map_remove(&x->named, c->name);
+    if (status < 0 && c->kept) weft_map_put(&x->failed, c->name, (void *)(intptr_t)status);
+    c->tellers = NULL;
+    return list;
 }
 
 /* Under done_lock, which is free while the driver and the client are spoken to. */
@@ -142,16 +158,24 @@ static void tell_one(struct completion *c) {
     c->told = true;
     bool ended = c->ended;
     cl_int status = c->status;
+    bool others = c->tellers || c->move;
     pthread_mutex_unlock(&x->done_lock);
     if (!ended) { /* implied by one that has ended */
         cl_int err = DRIVER(c->event)->clGetEventInfo(c->event, CL_EVENT_COMMAND_EXECUTION_STATUS,
                                                       sizeof status, &status, NULL);
         if (err || status > CL_COMPLETE) status = CL_COMPLETE;
     }
-    tell(c, lane, status);
+    cl_int told = tell(c, lane, status, others);
     lane_release(lane);
     if (status < 0) look_soon(x);
     pthread_mutex_lock(&x->done_lock);
+    struct teller *tellers = forget_name(c, told);
+    if (tellers || others) {
+        pthread_mutex_unlock(&x->done_lock);
+        far_tell(x, tellers, told);
+        if (others) results_flush(x);
+        pthread_mutex_lock(&x->done_lock);
+    }
     if (!c->called)
         weft_list_push_back(&x->zombies, &c->link); /* the callback still needs it */
     else
@@ -346,6 +370,31 @@ void completion_poison(struct executor *x, uint64_t event) {
     free(names);
 }
 
+void completion_fail(struct executor *x, uint64_t event, cl_int status) {
+    pthread_mutex_lock(&x->done_lock);
+    struct completion *c = find_named(x, event);
+    if (c) c->poison = status;
+    pthread_mutex_unlock(&x->done_lock);
+    completion_poison(x, event);
+}
+
+/* ---- for other executors ---- */
+void completion_tell(struct executor *x, uint64_t event, struct teller *t) {
+    pthread_mutex_lock(&x->done_lock);
+    struct completion *c = find_named(x, event);
+    cl_int status = c ? CL_QUEUED : (cl_int)(intptr_t)weft_map_get(&x->failed, event);
+    t->next = c ? c->tellers : NULL;
+    if (c) c->tellers = t;
+    pthread_mutex_unlock(&x->done_lock);
+    if (!c) far_tell(x, t, status);
+}
+
+void completion_forget(struct executor *x, uint64_t event) {
+    pthread_mutex_lock(&x->done_lock);
+    if (x->failed.count) weft_map_remove(&x->failed, event);
+    pthread_mutex_unlock(&x->done_lock);
+}
+
 /* ---- from the commands ---- */
 static void mark_dirty(struct executor *x, struct object *queue) {
     pthread_mutex_lock(&x->lock);
@@ -382,11 +431,15 @@ void enqueue_track(struct call *c, cl_event event, enum completion_what what, st
         DRIVER(event)->clRetainEvent(event);
     }
     if (what == COMPLETION_FREE && name && (options & WIRE_NOTIFY)) what = COMPLETION_EVENT;
-    struct completion *done = what == COMPLETION_FREE && !s ? NULL : create(c->x, what, name, event, queue);
+    bool watched = what != COMPLETION_FREE || s || c->move;
+    struct completion *done = watched ? create(c->x, what, name, event, queue) : NULL;
     if (!done) {
         DRIVER(event)->clReleaseEvent(event);
+        if (c->move) move_ended(c->move, CL_OUT_OF_HOST_MEMORY);
         return; /* staging memory, if any, is given up: the driver uses it */
     }
+    done->move = c->move;
+    done->kept = name && !(options & WIRE_TRANSIENT);
     keep_waits(done, c->in);
     done->staging = s;
     done->bytes = bytes;

@@ -198,31 +198,31 @@ cl_int carry_out_set_arg(struct call *c) {
 
 cl_int carry_out_create_user_event(struct call *c) {
     struct context_info *info = c->object[1]->context;
-    cl_int err = CL_INVALID_OPERATION;
-    cl_event e = NULL;
-    if (DRIVER(info->context)->clCreateUserEvent)
-        e = DRIVER(info->context)->clCreateUserEvent(info->context, &err);
-    if (!e) return err;
+    cl_event e = executor_create_gate(info->context);
+    if (!e) return CL_INVALID_OPERATION;
     c->object[0]->user = true;
     keep_handle(c->object[0], e, info);
     return CL_SUCCESS;
 }
 
-cl_int carry_out_set_user_event(struct call *c) {
-    struct object *o = c->object[0];
-    cl_int status = (cl_int)(int64_t)c->in->set_user_event.status;
+cl_int executor_set_user_event(struct executor *x, struct object *o, uint64_t handle, cl_int status) {
     if (!o->user || status > CL_COMPLETE) return CL_INVALID_VALUE;
     if (o->set) return CL_INVALID_OPERATION;
     o->set = true;
     /* Failing is fatal there: see completion.c. */
     if (status < 0 && driver_is_pocl(o->context->platform->dispatch, o->context->platform->id)) {
-        completion_poison(c->x, c->in->set_user_event.event);
+        completion_poison(x, handle);
         o->error = status; /* for commands that come to wait for it later */
         status = CL_COMPLETE;
     }
     cl_int err = DRIVER(o->handle)->clSetUserEventStatus(o->handle, status);
-    if (status < 0) completion_look(c->x);
+    if (status < 0) completion_look(x);
     return err;
+}
+
+cl_int carry_out_set_user_event(struct call *c) {
+    uint64_t handle = c->in->set_user_event.event;
+    return executor_set_user_event(c->x, c->object[0], handle, (cl_int)(int64_t)c->in->set_user_event.status);
 }
 
 cl_int carry_out_release(struct call *c) {
@@ -231,6 +231,7 @@ cl_int carry_out_release(struct call *c) {
     if (o->kind == BK_QUEUE) executor_forget_queue(c->x, o);
     if (o->kind == BK_EVENT && o->user && !o->set && o->handle && !executor_keep_orphan(c->x, o))
         return CL_OUT_OF_HOST_MEMORY;
+    if (o->kind == BK_EVENT) completion_forget(c->x, c->in->release.object);
     object_drop(o);
     return CL_SUCCESS;
 }

@@ -46,6 +46,7 @@ static void refuse_queued(struct executor *x, const struct wire_in *in, cl_int e
     uint64_t event = in->words[1], queue = in->words[2], options = in->words[3];
     bool read = executor_is_read(in->call);
     if (in->call == WIRE_WRITE && in->write.keep) results_not_kept(x, in->write.keep);
+    if (in->call == WIRE_SEND) move_refused(x, in, error);
     if (event && !(options & WIRE_TRANSIENT)) mark_failed(x, event, BK_EVENT, error);
     if (read && event) {
         struct wire_out out;
@@ -53,7 +54,7 @@ static void refuse_queued(struct executor *x, const struct wire_in *in, cl_int e
         wire_add_array(&out, NULL, 0);
         results_send(x, &out, NULL, 0, NULL, NULL);
     } else if (event && (options & WIRE_NOTIFY)) {
-        results_event(x, event, error, NULL);
+        results_event(x, event, error, NULL, false);
     } else {
         results_queue_error(x, queue, error);
     }
@@ -65,6 +66,7 @@ void executor_refuse(struct executor *x, const struct wire_in *in, cl_int error)
         refuse_queued(x, in, error);
         return;
     }
+    if (in->call == WIRE_TELL) far_refused(x, in, error);
     for (unsigned i = 0; i < in->desc->field_count; i++) {
         const struct wire_field *f = &in->desc->fields[i];
         if (f->type == WIRE_NEW) mark_failed(x, in->words[1 + i], f->kind, error);
@@ -88,7 +90,8 @@ static cl_int look_up_fields(struct call *c) {
         c->object[i] = NULL;
         if (!wanted) continue;
         cl_int err = object_find(&c->x->objects, handle, f->kind, &c->object[i]);
-        if (err && c->in->call != WIRE_RELEASE) return err;
+        bool last = c->in->call == WIRE_RELEASE || c->in->call == WIRE_END_FAR_EVENT;
+        if (err && !last) return err;
     }
     return CL_SUCCESS;
 }

@@ -53,6 +53,8 @@ static size_t numbers_of(unsigned call, size_t other) {
     switch (call) {
     case WIRE_COPY_RECT: return 13;
     case WIRE_COPY_IMAGE: return 9;
+    case WIRE_SEND:
+    case WIRE_RECEIVE: return random() % 2 ? 2 : 6;
     case WIRE_READ_RECT:
     case WIRE_WRITE_RECT:
     case WIRE_CREATE_IMAGE:
@@ -112,7 +114,7 @@ static void one_command(struct executor *x, unsigned call) {
     struct wire_in in;
     const char *data = wire_describe(call)->has_data ? texts[random() % 4] : NULL;
     size_t bytes = data ? strlen(data) : 0;
-    if (!wire_decode(&in, out.words, n * 8, bytes, false)) return;
+    if (!wire_decode(&in, out.words, n * 8, bytes, WIRE_COMMANDS)) return;
     struct call c = {.in = &in, .data = data, .data_bytes = bytes};
     executor_carry_out(x, &c);
     staging_put(c.staging);
@@ -130,7 +132,7 @@ static void begin(struct executor *x) {
         const struct wire_desc *d = wire_describe(out.head.call);                                            \
         while (out.arrays < d->array_count)                                                                  \
             wire_add_array(&out, (uint64_t[]){0}, d == wire_describe(WIRE_CREATE_CONTEXT));                  \
-        assert_true(wire_decode(&in, out.words, out.word_count * 8, size, false));                           \
+        assert_true(wire_decode(&in, out.words, out.word_count * 8, size, WIRE_COMMANDS));                   \
         struct call c = {.in = &in, .data = text, .data_bytes = size};                                       \
         executor_carry_out(x, &c);                                                                           \
     } while (0)

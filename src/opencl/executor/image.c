@@ -122,10 +122,6 @@ cl_int carry_out_create_sampler(struct call *c) {
 }
 
 /* ---- boxes ---- */
-struct box {
-    size_t origin[3], region[3], bytes, row, slice; /* packed */
-};
-
 /* `at`: origin and region in the command's array. Inside the image, so that nothing overflows. */
 static cl_int take_box(const struct object *o, const uint64_t *origin, const uint64_t *region,
                        struct box *b) {
@@ -144,8 +140,7 @@ static cl_int take_box(const struct object *o, const uint64_t *origin, const uin
     return CL_SUCCESS;
 }
 
-/* Of a command whose only numbers are one box. */
-static cl_int take_only_box(struct call *c, struct box *b) {
+cl_int executor_take_box(struct call *c, struct box *b) {
     const uint64_t *a = c->in->array[0];
     return c->in->count[0] == 6 ? take_box(c->object[3], a, a + 3, b) : CL_INVALID_VALUE;
 }
@@ -153,7 +148,7 @@ static cl_int take_only_box(struct call *c, struct box *b) {
 /* ---- commands ---- */
 cl_int carry_out_write_image(struct call *c) {
     struct box b;
-    cl_int err = take_only_box(c, &b);
+    cl_int err = executor_take_box(c, &b);
     cl_command_queue q = c->object[1]->handle;
     if (!err && b.bytes != c->data_bytes) err = CL_INVALID_VALUE;
     if (err) return err;
@@ -167,7 +162,7 @@ cl_int carry_out_write_image(struct call *c) {
 
 cl_int carry_out_read_image(struct call *c) {
     struct box b;
-    cl_int err = take_only_box(c, &b);
+    cl_int err = executor_take_box(c, &b);
     cl_command_queue q = c->object[1]->handle;
     if (!err && !c->in->read_image.event) err = CL_INVALID_VALUE;
     if (err) return err;
@@ -215,7 +210,7 @@ cl_int carry_out_fill_image(struct call *c) {
 /* The image's box and as many bytes of the buffer. */
 static cl_int take_both(struct call *c, uint64_t offset, struct box *b) {
     const struct object *buffer = c->object[4];
-    cl_int err = take_only_box(c, b);
+    cl_int err = executor_take_box(c, b);
     if (err) return err;
     if (buffer->image_type) return CL_INVALID_MEM_OBJECT;
     return offset > buffer->size || b->bytes > buffer->size - offset ? CL_INVALID_VALUE : CL_SUCCESS;

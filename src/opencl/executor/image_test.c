@@ -30,7 +30,7 @@ static cl_int carry_out(struct wire_out *out, cl_int (*function)(struct call *),
                         size_t bytes) {
     struct wire_in in;
     while (out->arrays < wire_describe(out->head.call)->array_count) wire_add_array(out, NULL, 0);
-    assert_true(wire_decode(&in, out->words, out->word_count * 8, bytes, false));
+    assert_true(wire_decode(&in, out->words, out->word_count * 8, bytes, WIRE_COMMANDS));
     struct call c = {.x = x, .in = &in, .data = data, .data_bytes = bytes};
     for (unsigned i = 0; i < in.desc->field_count; i++) {
         const struct wire_field *f = &in.desc->fields[i];

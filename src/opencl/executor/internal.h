@@ -7,6 +7,8 @@
 #include "base/map.h"
 #include "opencl/executor/executor.h"
 #include "opencl/executor/objects.h"
+#include "opencl/executor/outlet.h"
+#include "opencl/executor/peers.h"
 #include "opencl/executor/staging.h"
 
 #define EXECUTOR_SOURCE_MAX ((uint64_t)256 << 20) /* bytes of a program's source or binaries */
@@ -40,24 +42,27 @@ struct executor {
     struct staging_pool staging;
     struct kept kept[WIRE_KEPT_MAX]; /* the serving thread only */
 
-    pthread_mutex_t lock;    /* for the fields below; taken last, may be held while sending */
-    struct ep *ep;           /* from executor_attach to the end of executor_run */
-    struct ep_peer *peer;    /* the client; NULL: none (yet, or any more) */
-    struct weft_list outbox; /* results that the endpoint had no room for */
-    struct weft_list dirty;  /* queues with commands not flushed */
+    pthread_mutex_t lock; /* for the fields below; taken last, may be held while sending */
+    struct ep *ep;        /* from executor_attach to the end of executor_run */
+    struct outlet client;
+    uint64_t results;       /* that were sent to it, or kept for it */
+    struct weft_list owed;  /* of struct owed: what it must know before the next result */
+    struct weft_list dirty; /* queues with commands not flushed */
 
     pthread_mutex_t done_lock; /* for the fields below */
     pthread_cond_t done_cond;  /* in_flight is 0 */
     unsigned long in_flight;   /* completions that a driver still owes, or that are being told */
     struct weft_list under_way, zombies, untold; /* untold: have ended */
     struct weft_map named;                       /* of what is under way: the client's event -> completion */
-    uint64_t seq;                                /* of the latest command that is watched */
-    bool telling;                                /* a thread passes ends on */
-    atomic_bool look;                            /* time to look at them */
+    struct weft_map failed; /* of events that the client has and that were told: -> status, of failures */
+    uint64_t seq;           /* of the latest command that is watched */
+    bool telling;           /* a thread passes ends on */
+    atomic_bool look;       /* time to look at them */
 
     uint64_t look_timer; /* the serving thread's */
     struct builder *builder;
     struct capture *capture;
+    struct peers peers;
 };
 
 /* ---- dispatch.c: one command ---- */
@@ -67,8 +72,9 @@ struct call {
     const void *data; /* complete; NULL with data still to come into staging (writes only) */
     size_t data_bytes;
     struct staging
-        *staging;  /* the data's, if it is there already: the function may take it over (sets NULL) */
-    cl_event gate; /* writes with data to come: set when it has come; NULL otherwise */
+        *staging;      /* the data's, if it is there already: the function may take it over (sets NULL) */
+    cl_event gate;     /* writes with data to come: set when it has come; NULL otherwise */
+    struct move *move; /* that this command is half of: told of its end */
     struct object *object[WIRE_FIELDS_MAX]; /* by field; NULL for numbers and absent ones */
     union {
         cl_mem mems[WIRE_WORDS_MAX];
@@ -90,6 +96,8 @@ void executor_refuse(struct executor *x, const struct wire_in *in, cl_int error)
 /* What kind of transfer a command is. */
 bool executor_is_read(unsigned call);
 bool executor_is_write(unsigned call);
+/* A user event of the context, for the driver to wait for; NULL: it has none. */
+cl_event executor_create_gate(cl_context context);
 
 /* ---- create.c ---- */
 /* The driver's object behind a claimed slot. Objects share their context's info, which lives as long as they
@@ -107,6 +115,14 @@ cl_int transfer_write_began(struct call *c, cl_int err, cl_event event, struct s
 cl_int transfer_read_began(struct call *c, cl_int err, cl_event event, struct staging *s, size_t bytes);
 /* Writes to the call's buffer, and takes the data over if it succeeds. */
 cl_int enqueue_write(struct call *c, size_t offset, struct staging *s, size_t size);
+
+/* ---- image.c ---- */
+/* A region of an image; packed in host memory. */
+struct box {
+    size_t origin[3], region[3], bytes, row, slice;
+};
+/* Of a command whose only numbers are one box, of the image that its fourth field names. */
+cl_int executor_take_box(struct call *c, struct box *b);
 
 /* ---- completion.c ---- */
 /* The watched commands of a queue, in the order of enqueueing: their ends are told so that none comes before
@@ -133,6 +149,11 @@ cl_int completion_reply(struct executor *x, cl_event event, uint64_t request, st
 void completion_look(struct executor *x); /* for ends that the driver did not tell */
 void completion_poison(struct executor *x,
                        uint64_t event); /* what waits for it under way ends with an error */
+/* The command of that event ends with an error, whatever the driver says, and what waits for it too. */
+void completion_fail(struct executor *x, uint64_t event, cl_int status);
+/* Tells the event's end to another executor, at once if it has ended. Takes over `t`. */
+void completion_tell(struct executor *x, uint64_t event, struct teller *t);
+void completion_forget(struct executor *x, uint64_t event); /* the client released it */
 bool completion_any(struct executor *x);
 void completion_wait_all(struct executor *x);
 
@@ -143,17 +164,26 @@ bool executor_keep_orphan(struct executor *x, struct object *user_event);
 void executor_flush_dirty(struct executor *x);
 void executor_forget_queue(struct executor *x, struct object *queue);
 
+/* ---- create.c: user events ---- */
+/* Once. Negative: failing. */
+cl_int executor_set_user_event(struct executor *x, struct object *o, uint64_t handle, cl_int status);
+
 /* ---- results.c ---- */
-typedef void results_done_fn(void *arg, int status);
 /* Sends a result, or keeps it until it can be sent. Any thread. data: must stay until done, unless `done` is
  * NULL (then it is copied: small data only). */
 void results_send(struct executor *x, const struct wire_out *out, const void *data, size_t bytes,
                   results_done_fn *done, void *arg);
 void results_reply(struct executor *x, uint64_t request, cl_int status, void *data,
                    size_t bytes); /* frees data */
-void results_event(struct executor *x, uint64_t event, cl_int status, const uint64_t *times);
+/* more: others are told first, then results_flush is called. */
+void results_event(struct executor *x, uint64_t event, cl_int status, const uint64_t *times, bool more);
 void results_not_kept(struct executor *x, uint64_t slot);
 void results_queue_error(struct executor *x, uint64_t queue, cl_int status);
+void results_peer_down(struct executor *x, uint32_t number);
+/* What follows comes after so many results of that executor: said before the next result. */
+void results_after(struct executor *x, struct owed *o, uint64_t results);
+void results_flush(struct executor *x); /* what need not have left yet */
+uint64_t results_count(struct executor *x);
 void results_retry(struct executor *x); /* sends what is kept, if it can now */
 bool results_congested(struct executor *x);
 void results_drop(struct executor *x); /* the client is gone */

@@ -36,6 +36,13 @@ cl_int object_find(const struct objects *t, uint64_t handle, unsigned kind, stru
     return o->error;
 }
 
+bool object_is_past(const struct objects *t, uint64_t handle) {
+    struct object *o = at(t, handle);
+    if (!o) return wire_handle_index(handle) >= WIRE_HANDLES_MAX;
+    int32_t ahead = (int32_t)(o->generation - wire_handle_generation(handle));
+    return o->kind ? ahead > 0 : ahead >= 0;
+}
+
 cl_int object_claim(struct objects *t, uint64_t handle, unsigned kind, struct object **out) {
     uint32_t index = wire_handle_index(handle);
     if (index >= WIRE_HANDLES_MAX || !wire_handle_generation(handle)) return CL_INVALID_VALUE;
@@ -83,7 +90,7 @@ void object_drop(struct object *o) {
     free(o->arg_takes);
     lane_release(o->lane);
     context_info_release(o->context);
-    *o = (struct object){0};
+    *o = (struct object){.generation = o->generation};
 }
 
 void objects_visit(struct objects *t, unsigned kind, object_visit_fn *fn, void *arg) {

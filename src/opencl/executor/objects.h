@@ -44,6 +44,7 @@ struct object {
     cl_mem_object_type image_type;   /* images; else 0 */
     size_t extent[3], element_bytes; /* images: as origins and regions count, and bytes of an element */
     void *svm, *svm_whole; /* memory over shared virtual memory: where it begins, what the driver gave */
+    uint32_t peer;         /* events: that executor tells their end; 0: nobody does */
     struct context_info *context; /* held */
     struct lane *lane;            /* queues: held */
     struct weft_list dirty;       /* queues: in the executor's list of those to be flushed */
@@ -62,6 +63,8 @@ void context_info_release(struct context_info *c); /* NULL is nothing */
 /* CL_SUCCESS and *out; the kind's CL_INVALID_… for an unknown, stale or other kind's handle; a failed
  * creation's error (then *out is set too, so that it can be released). kind 0: any. */
 cl_int object_find(const struct objects *t, uint64_t handle, unsigned kind, struct object **out);
+/* It was made, and released since; false: it may yet be made. */
+bool object_is_past(const struct objects *t, uint64_t handle);
 /* Takes the slot of a new handle. CL_INVALID_VALUE: in use or out of range; CL_OUT_OF_HOST_MEMORY. */
 cl_int object_claim(struct objects *t, uint64_t handle, unsigned kind, struct object **out);
 /* Releases the driver's object and frees the slot. */

@@ -1,84 +1,59 @@
-/* Executor: results on their way back. What the endpoint has no room for waits in the outbox, in order. */
+/* Executor: results on their way back. */
 #include <stdlib.h>
-#include <string.h>
 
-#include "base/error.h"
 #include "opencl/executor/internal.h"
 
-struct result {
-    struct weft_list link;
-    struct wire_out out;
-    const void *data;
-    size_t bytes;
-    void *copy;
-    results_done_fn *done;
-    void *arg;
-};
-
 /* Under the lock. */
-static int send_now(struct executor *x, const struct wire_out *out, const void *data, size_t bytes,
-                    results_done_fn *done, void *arg) {
-    if (!x->peer) return WEFT_E_PEER_LOST;
-    return ep_send(x->peer, &(struct ep_send){.handler = WIRE_HANDLER_RESULT,
-                                              .channel = WIRE_CHANNEL,
-                                              .header = out->words,
-                                              .header_bytes = out->word_count * 8,
-                                              .data = data,
-                                              .data_bytes = bytes,
-                                              .copy = bytes && !done,
-                                              .on_done = done,
-                                              .arg = arg});
+static void tell_owed(struct executor *x) {
+    struct weft_list *it;
+    while ((it = weft_list_pop_front(&x->owed))) {
+        const struct owed *o = weft_list_entry(it, struct owed, link);
+        struct wire_out out;
+        wire_begin(&out, AFTER, after, .number = o->number, .results = o->results);
+        if (!outlet_send_more(&x->client, &out)) x->results++;
+    }
 }
 
-/* Under the lock. */
-static int keep(struct executor *x, const struct wire_out *out, const void *data, size_t bytes,
-                results_done_fn *done, void *arg) {
-    struct result *r = calloc(1, sizeof *r);
-    if (!r) return WEFT_E_NOMEM;
-    r->out = *out;
-    r->data = data;
-    r->bytes = bytes;
-    r->done = done;
-    r->arg = arg;
-    if (bytes && !done) {
-        r->copy = malloc(bytes);
-        if (!r->copy) {
-            free(r);
-            return WEFT_E_NOMEM;
-        }
-        r->data = memcpy(r->copy, data, bytes);
-    }
-    weft_list_push_back(&x->outbox, &r->link);
-    return 0;
+void results_after(struct executor *x, struct owed *o, uint64_t results) {
+    pthread_mutex_lock(&x->lock);
+    bool news = results > o->results;
+    if (news) o->results = results;
+    if (news && weft_list_empty(&o->link)) weft_list_push_back(&x->owed, &o->link);
+    pthread_mutex_unlock(&x->lock);
+}
+
+void results_flush(struct executor *x) {
+    pthread_mutex_lock(&x->lock);
+    outlet_flush(&x->client);
+    pthread_mutex_unlock(&x->lock);
 }
 
 void results_send(struct executor *x, const struct wire_out *out, const void *data, size_t bytes,
                   results_done_fn *done, void *arg) {
     pthread_mutex_lock(&x->lock);
-    bool behind = !weft_list_empty(&x->outbox);
-    int status = behind ? WEFT_E_LIMIT : send_now(x, out, data, bytes, done, arg);
-    if (status == WEFT_E_LIMIT) status = keep(x, out, data, bytes, done, arg);
+    tell_owed(x);
+    int status = outlet_send(&x->client, out, data, bytes, done, arg);
+    if (!status) x->results++;
     pthread_mutex_unlock(&x->lock);
     if (status && done) done(arg, status);
 }
 
+uint64_t results_count(struct executor *x) {
+    pthread_mutex_lock(&x->lock);
+    uint64_t count = x->results;
+    pthread_mutex_unlock(&x->lock);
+    return count;
+}
+
 void results_retry(struct executor *x) {
     pthread_mutex_lock(&x->lock);
-    while (!weft_list_empty(&x->outbox)) {
-        struct result *r = weft_list_entry(x->outbox.next, struct result, link);
-        int status = send_now(x, &r->out, r->data, r->bytes, r->done, r->arg);
-        if (status == WEFT_E_LIMIT) break;
-        weft_list_remove(&r->link);
-        if (status && r->done) r->done(r->arg, status);
-        free(r->copy);
-        free(r);
-    }
+    outlet_retry(&x->client);
     pthread_mutex_unlock(&x->lock);
 }
 
 bool results_congested(struct executor *x) {
     pthread_mutex_lock(&x->lock);
-    bool congested = !weft_list_empty(&x->outbox);
+    bool congested = !weft_list_empty(&x->client.outbox);
     pthread_mutex_unlock(&x->lock);
     return congested;
 }
@@ -87,16 +62,9 @@ void results_drop(struct executor *x) {
     struct weft_list dropped;
     weft_list_init(&dropped);
     pthread_mutex_lock(&x->lock);
-    x->peer = NULL;
-    weft_list_splice(&dropped, &x->outbox);
+    outlet_shut(&x->client, &dropped);
     pthread_mutex_unlock(&x->lock);
-    struct weft_list *it;
-    while ((it = weft_list_pop_front(&dropped))) {
-        struct result *r = weft_list_entry(it, struct result, link);
-        if (r->done) r->done(r->arg, WEFT_E_PEER_LOST);
-        free(r->copy);
-        free(r);
-    }
+    outlet_end(&dropped);
 }
 
 static void free_data(void *arg, int status) { free(arg); }
@@ -107,11 +75,18 @@ void results_reply(struct executor *x, uint64_t request, cl_int status, void *da
     results_send(x, &out, data, bytes, data ? free_data : NULL, data);
 }
 
-void results_event(struct executor *x, uint64_t event, cl_int status, const uint64_t *times) {
+void results_event(struct executor *x, uint64_t event, cl_int status, const uint64_t *times, bool more) {
     struct wire_out out;
     wire_begin(&out, EVENT, event, .event = event, .status = (uint64_t)(int64_t)status);
     wire_add_array(&out, times, times ? 4 : 0);
-    results_send(x, &out, NULL, 0, NULL, NULL);
+    if (!more) {
+        results_send(x, &out, NULL, 0, NULL, NULL);
+        return;
+    }
+    pthread_mutex_lock(&x->lock);
+    tell_owed(x);
+    if (!outlet_send_more(&x->client, &out)) x->results++;
+    pthread_mutex_unlock(&x->lock);
 }
 
 void results_not_kept(struct executor *x, uint64_t slot) {
@@ -123,5 +98,11 @@ void results_not_kept(struct executor *x, uint64_t slot) {
 void results_queue_error(struct executor *x, uint64_t queue, cl_int status) {
     struct wire_out out;
     wire_begin(&out, QUEUE_ERROR, queue_error, .queue = queue, .status = (uint64_t)(int64_t)status);
+    results_send(x, &out, NULL, 0, NULL, NULL);
+}
+
+void results_peer_down(struct executor *x, uint32_t number) {
+    struct wire_out out;
+    wire_begin(&out, PEER_DOWN, peer_down, .number = number);
     results_send(x, &out, NULL, 0, NULL, NULL);
 }

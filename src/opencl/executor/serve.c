@@ -42,11 +42,14 @@ static void free_incoming(struct incoming *m) {
 }
 
 /* ---- carrying out ---- */
-/* A user event of the write's context; NULL: the driver has none, or the queue is not known. */
+/* NULL: the driver has none, or the queue is not known. */
 static cl_event create_gate(struct executor *x, const struct wire_in *in) {
     struct object *queue;
     if (object_find(&x->objects, in->words[2], BK_QUEUE, &queue)) return NULL;
-    cl_context context = queue->context->context;
+    return executor_create_gate(queue->context->context);
+}
+
+cl_event executor_create_gate(cl_context context) {
     cl_int err = CL_SUCCESS;
     if (!DRIVER(context)->clCreateUserEvent) return NULL;
     cl_event e = DRIVER(context)->clCreateUserEvent(context, &err);
@@ -86,7 +89,7 @@ static struct incoming *next_command(struct executor *x, struct wire_in *in) {
     bool arriving = m && m->arriving;
     pthread_mutex_unlock(&x->in_lock);
     if (!m) return NULL;
-    wire_decode(in, m->words, m->word_count * 8, m->data_bytes, false); /* held before */
+    wire_decode(in, m->words, m->word_count * 8, m->data_bytes, WIRE_COMMANDS); /* held before */
     if (arriving && executor_is_write(in->call)) m->gate = create_gate(x, in);
     bool stuck = arriving && !m->gate;
     pthread_mutex_lock(&x->in_lock);
@@ -144,7 +147,7 @@ static void on_data(void *arg, int status) {
 }
 
 static uint64_t data_limit(const struct executor *x, const struct wire_in *in) {
-    if (executor_is_write(in->call)) return x->staging.cap_bytes;
+    if (executor_is_write(in->call) || in->call == WIRE_SUPPLY) return x->staging.cap_bytes;
     switch (in->call) {
     case WIRE_CREATE_PROGRAM_SOURCE:
     case WIRE_CREATE_PROGRAM_IL:
@@ -154,7 +157,7 @@ static uint64_t data_limit(const struct executor *x, const struct wire_in *in) {
 }
 
 static void drop_client(struct executor *x) {
-    struct ep_peer *peer = x->peer;
+    struct ep_peer *peer = x->client.peer;
     results_drop(x);
     if (peer) ep_disconnect(peer);
     executor_stop(x);
@@ -187,7 +190,7 @@ static size_t backlog(struct executor *x) {
 
 static void take_message(struct executor *x, const struct ep_msg *msg, struct ep_sink *sink) {
     struct wire_in in;
-    if (!wire_decode(&in, msg->header, msg->header_bytes, msg->data_bytes, false)) {
+    if (!wire_decode(&in, msg->header, msg->header_bytes, msg->data_bytes, WIRE_COMMANDS)) {
         weft_error("executor", "the client broke the protocol: a bad command of %zu bytes",
                    msg->header_bytes);
         drop_client(x);
@@ -229,15 +232,15 @@ static void answer_open(struct executor *x, int status) {
 
 static void admit(struct executor *x, struct ep_peer *peer, const struct ep_msg *msg) {
     struct wire_in in;
-    bool open =
-        wire_decode(&in, msg->header, msg->header_bytes, msg->data_bytes, false) && in.call == WIRE_OPEN;
-    if (x->peer || !open || !token_fits(x, &in.open)) {
+    bool open = wire_decode(&in, msg->header, msg->header_bytes, msg->data_bytes, WIRE_COMMANDS) &&
+                in.call == WIRE_OPEN;
+    if (x->client.peer || !open || !token_fits(x, &in.open)) {
         weft_warn("executor", "a stranger was turned away");
         ep_disconnect(peer);
         return;
     }
     pthread_mutex_lock(&x->lock);
-    x->peer = peer;
+    x->client.peer = peer;
     pthread_mutex_unlock(&x->lock);
     if (in.open.version == WIRE_VERSION) {
         answer_open(x, 0);
@@ -251,15 +254,17 @@ static void admit(struct executor *x, struct ep_peer *peer, const struct ep_msg 
 static void on_header(void *ctx, struct ep_peer *peer, const struct ep_msg *msg, struct ep_sink *sink) {
     struct executor *x = ctx;
     if (atomic_load(&x->ended)) return;
-    if (x->peer && x->peer == peer)
+    if (x->client.peer && x->client.peer == peer)
         take_message(x, msg, sink);
+    else if (ep_peer_context(peer))
+        peers_break(x, peer);
     else
         admit(x, peer, msg);
 }
 
 static void on_peer_down(void *ctx, struct ep_peer *peer, int status) {
     struct executor *x = ctx;
-    if (peer != x->peer) return;
+    if (peers_down(x, peer) || peer != x->client.peer) return;
     weft_info("executor", "the client is gone: %s", weft_error_text(status));
     results_drop(x);
     executor_stop(x);
@@ -281,8 +286,11 @@ struct executor *executor_create(const struct drivers *drivers, const uint8_t to
     weft_list_init(&x->untold);
     weft_map_init(&x->named);
     pthread_mutex_init(&x->in_lock, NULL);
-    weft_list_init(&x->outbox);
+    outlet_init(&x->client, WIRE_HANDLER_RESULT);
+    weft_list_init(&x->owed);
     weft_list_init(&x->dirty);
+    weft_map_init(&x->failed);
+    peers_init(x);
     x->quota.most = (uint64_t)weft_option_int("exec_buffer_bytes");
     staging_init(&x->staging, (size_t)weft_option_int("exec_staging_bytes"));
     pthread_mutex_init(&x->lock, NULL);
@@ -294,6 +302,7 @@ struct executor *executor_create(const struct drivers *drivers, const uint8_t to
 void executor_configure(struct executor *x, struct ep_config *cfg) {
     cfg->accept = true;
     cfg->handlers[WIRE_HANDLER_COMMAND] = (struct ep_handler){on_header, x};
+    cfg->handlers[WIRE_HANDLER_BETWEEN] = (struct ep_handler){peers_on_message, x};
     cfg->on_peer_down = on_peer_down;
     cfg->ctx = x;
 }
@@ -312,7 +321,7 @@ static bool has_work(void *arg) {
     if (atomic_load(&x->ended)) return true;
     if (atomic_load(&x->look)) return true;
     results_retry(x);
-    if (capture_waits(x)) return true;
+    if (capture_waits(x) || peers_have_work(x)) return true;
     pthread_mutex_lock(&x->in_lock);
     struct incoming *m =
         weft_list_empty(&x->incoming) ? NULL : weft_list_entry(x->incoming.next, struct incoming, link);
@@ -338,7 +347,7 @@ static void look_regularly(struct executor *x) {
 
 static void on_no_client(void *arg) {
     struct executor *x = arg;
-    if (x->peer) return;
+    if (x->client.peer) return;
     weft_warn("executor", "no client came");
     executor_stop(x);
 }
@@ -348,6 +357,7 @@ void executor_run(struct executor *x, unsigned client_timeout_ms) {
     while (!atomic_load(&x->ended)) {
         run_commands(x);
         run_arrived(x);
+        peers_work(x);
         executor_take_linked(x);
         look_regularly(x);
         capture_resume(x);
@@ -361,6 +371,7 @@ void executor_run(struct executor *x, unsigned client_timeout_ms) {
     /* From here on nobody else speaks to the endpoint, and it may be closed. */
     atomic_store(&x->ended, true);
     results_drop(x);
+    peers_close(x);
     pthread_mutex_lock(&x->lock);
     x->ep = NULL;
     pthread_mutex_unlock(&x->lock);
@@ -425,14 +436,17 @@ void executor_destroy(struct executor *x) {
     objects_visit(&x->objects, BK_EVENT, set_user_event, NULL);
     set_orphans(x);
     drop_incoming(x);
+    peers_end(x);
     objects_visit(&x->objects, BK_QUEUE, flush_queue, NULL);
     completion_wait_all(x);
+    peers_fini(x);
     objects_fini(&x->objects);
     executor_release_sub_devices(x);
     capture_destroy(x);
     kept_drop_all(x);
     staging_fini(&x->staging);
     weft_map_fini(&x->named);
+    weft_map_fini(&x->failed);
     pthread_cond_destroy(&x->done_cond);
     pthread_mutex_destroy(&x->done_lock);
     pthread_mutex_destroy(&x->lock);

@@ -19,6 +19,8 @@ struct transfer {
     unsigned after_count;
     struct initial *initial; /* upload: its data; NULL: staging */
     unsigned char *staging;
+    bool direct; /* the backends move it, without staging */
+    struct bk_meeting meeting;
 };
 
 static void transfer_free(struct transfer *t) {
@@ -53,7 +55,8 @@ static cl_int enqueue_write(struct transfer *t, bk_ref *event) {
                            .waits = w.refs,
                            .want_event = event,
                            .on_complete = on_written,
-                           .arg = t};
+                           .arg = t,
+                           .meeting = t->direct ? &t->meeting : NULL};
     const struct mem_region whole = mem_whole(t->mem);
     mem_transfer(&c, t->mem, t->to_part, false, &whole, t->initial ? (void *)t->initial->data : t->staging);
     if (rc == CL_SUCCESS) usage_transfer(t->mem->context, t->to, &c);
@@ -135,12 +138,28 @@ static void aim(struct transfer *t, struct mem_part *p) {
     p->valid = true;
 }
 
+/* The write, when its data is there or comes by itself. Its own event is the transfer's: who comes later
+ * waits for it without a bridge. */
+static cl_int enqueue_write_at_once(struct transfer *t) {
+    struct backend *b = t->mem->context->slots[t->to].backend;
+    bk_ref queue = t->to_queue;
+    struct event *done = t->done;
+    done->backend = b;
+    bool direct = t->direct;
+    cl_int rc = enqueue_write(t, &done->ref);
+    if (rc == CL_SUCCESS) {
+        if (!direct) b->ops->flush(b, queue);
+        return rc;
+    }
+    done->backend = NULL;
+    transfer_end(t, rc);
+    return rc;
+}
+
 static cl_int upload(struct mem *m, cl_uint to) {
     cl_int rc;
     struct transfer *t = transfer_new(m, to, &rc);
     if (!t) return rc;
-    struct backend *b = m->context->slots[to].backend;
-    bk_ref queue = t->to_queue;
     rc = take_users(t, &m->parts[to]);
     if (rc != CL_SUCCESS) {
         transfer_free(t);
@@ -149,16 +168,7 @@ static cl_int upload(struct mem *m, cl_uint to) {
     atomic_fetch_add(&m->initial->refs, 1);
     t->initial = m->initial;
     aim(t, &m->parts[to]);
-    struct event *done = t->done;
-    done->backend = b; /* the write's own event: who comes later waits for it without a bridge */
-    rc = enqueue_write(t, &done->ref);
-    if (rc == CL_SUCCESS) {
-        b->ops->flush(b, queue);
-        return rc;
-    }
-    done->backend = NULL;
-    transfer_end(t, rc);
-    return rc;
+    return enqueue_write_at_once(t);
 }
 
 /* The read that starts a transfer: after the source's writers. */
@@ -166,6 +176,7 @@ static cl_int enqueue_read(struct transfer *t, cl_uint from, bk_ref queue) {
     struct mem *m = t->mem;
     struct mem_part *p = &m->parts[from];
     struct backend *b = m->context->slots[from].backend;
+    bool direct = t->direct; /* t may be gone after the enqueue */
     struct event *read = event_new(m->context, NULL, CL_COMMAND_READ_BUFFER);
     if (!read) return CL_OUT_OF_HOST_MEMORY;
     atomic_store(&read->object.refs, 0);
@@ -179,8 +190,9 @@ static cl_int enqueue_read(struct transfer *t, cl_uint from, bk_ref queue) {
                            .wait_count = w.count,
                            .waits = w.refs,
                            .want_event = true,
-                           .on_complete = on_read,
-                           .arg = t};
+                           .on_complete = t->direct ? NULL : on_read,
+                           .arg = t,
+                           .meeting = t->direct ? &t->meeting : NULL};
     const struct mem_region whole = mem_whole(m);
     mem_transfer(&c, m, p->ref, true, &whole, t->staging);
     if (rc == CL_SUCCESS) rc = b->ops->enqueue(b, &c, &read->ref);
@@ -190,10 +202,16 @@ static cl_int enqueue_read(struct transfer *t, cl_uint from, bk_ref queue) {
         read->slot = from;
         read->backend = b;
         note_use(p, NULL, false, read);
-        b->ops->flush(b, queue);
+        if (!direct) b->ops->flush(b, queue); /* else its place flushes by itself */
     }
     object_drop(read);
     return rc;
+}
+
+static bool is_direct(struct transfer *t, cl_uint from) {
+    struct backend *source = t->mem->context->slots[from].backend,
+                   *target = t->mem->context->slots[t->to].backend;
+    return source->ops->meet && source->ops == target->ops && source->ops->meet(source, target, &t->meeting);
 }
 
 static cl_int migrate(struct mem *m, cl_uint from, cl_uint to) {
@@ -202,23 +220,41 @@ static cl_int migrate(struct mem *m, cl_uint from, cl_uint to) {
     struct transfer *t = transfer_new(m, to, &rc);
     if (!t) return rc;
     rc = context_service(m->context, from, &queue);
-    t->staging = malloc(m->size);
-    if (rc == CL_SUCCESS && !t->staging) rc = CL_OUT_OF_HOST_MEMORY;
+    if (rc == CL_SUCCESS) t->direct = is_direct(t, from);
+    if (rc == CL_SUCCESS && !t->direct) {
+        t->staging = malloc(m->size);
+        if (!t->staging) rc = CL_OUT_OF_HOST_MEMORY;
+    }
     if (rc == CL_SUCCESS) rc = take_users(t, &m->parts[to]);
     if (rc != CL_SUCCESS) {
         transfer_free(t);
         return rc;
     }
     aim(t, &m->parts[to]);
+    bool direct = t->direct;
     rc = enqueue_read(t, from, queue);
-    if (rc < 0) transfer_end(t, rc);
-    return rc;
+    if (rc < 0) transfer_end(t, rc); /* else on_read does, unless it is direct */
+    return rc == CL_SUCCESS && direct ? enqueue_write_at_once(t) : rc;
+}
+
+/* Where the contents are: on the same node, where they need not travel, else the first; slot_count: nowhere.
+ */
+static cl_uint best_source(const struct mem *m, cl_uint slot) {
+    const struct context *c = m->context;
+    cl_uint best = c->slot_count;
+    for (cl_uint i = 0; i < c->slot_count; i++) {
+        if (!m->parts[i].valid) continue;
+        bool near = c->slots[i].backend->node == c->slots[slot].backend->node;
+        if (best == c->slot_count || near) best = i;
+        if (near) break;
+    }
+    return best;
 }
 
 static cl_int make_valid(struct mem *m, cl_uint slot) {
     if (m->initial) return upload(m, slot);
-    for (cl_uint i = 0; i < m->context->slot_count; i++)
-        if (m->parts[i].valid) return migrate(m, i, slot);
+    cl_uint from = best_source(m, slot);
+    if (from < m->context->slot_count) return migrate(m, from, slot);
     m->parts[slot].valid = true; /* nothing was ever written: any contents are right */
     return CL_SUCCESS;
 }

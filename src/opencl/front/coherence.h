@@ -4,11 +4,12 @@
  * that it uses valid in its slot, by starting transfers that it will wait for, (2) is enqueued, (3) is noted
  * as a user, and as a writer makes the other parts stale. Nothing here waits: a transfer is a read where the
  * contents are, and, in its completion, a write where they are needed; an event of our own ends with the
- * latter (migrate). Transfers wait for the writers of the part they read and for all users of the part they
- * overwrite: hazards that the program's own events cannot cover, above all with disjoint sub-buffers, which
- * share their parent's version. A writer need not wait for transfers that still read its part: what they may
- * tear is bytes that no correct program reads before they move again. Contexts of one backend need none of
- * it, but for initial contents on a remote one. */
+ * latter (migrate). Where the two backends can do it without this process both are enqueued at once.
+ * Transfers wait for the writers of the part they read and for all users of the part they overwrite: hazards
+ * that the program's own events cannot cover, above all with disjoint sub-buffers, which share their
+ * parent's version. A writer need not wait for transfers that still read its part: what they may tear is
+ * bytes that no correct program reads before they move again. Contexts of one backend need none of it, but
+ * for initial contents on a remote one. */
 #ifndef WEFT_OPENCL_FRONT_COHERENCE_H
 #define WEFT_OPENCL_FRONT_COHERENCE_H
 #include "opencl/front/mem.h"

@@ -11,16 +11,23 @@
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t user_ended = PTHREAD_COND_INITIALIZER;
 
+static void end_bridge(const struct event *e, struct backend *backend, const struct event_bridge *b) {
+    if (b->far) {
+        backend->ops->end_bridge(backend, b->ref, atomic_load(&e->status));
+        return;
+    }
+    /* A user event that the program gave up without setting it: what waits for it must not hang for ever. */
+    if (!e->ended)
+        backend->ops->set_user_event(backend, b->ref, CL_EXEC_STATUS_ERROR_FOR_EVENTS_IN_WAIT_LIST);
+    backend->ops->release(backend, BK_EVENT, b->ref);
+}
+
 static void event_finish_object(void *object) {
     struct event *e = object;
     for (struct event_bridge *b = e->bridges, *next; b; b = next) {
         struct backend *backend = e->context->slots[b->slot].backend;
         next = b->next;
-        /* A user event that the program gave up without setting it: what waits for it must not hang for ever.
-         */
-        if (!e->ended)
-            backend->ops->set_user_event(backend, b->ref, CL_EXEC_STATUS_ERROR_FOR_EVENTS_IN_WAIT_LIST);
-        backend->ops->release(backend, BK_EVENT, b->ref);
+        end_bridge(e, backend, b);
         free(b);
     }
     if (e->backend && e->ref) e->backend->ops->release(e->backend, BK_EVENT, e->ref);
@@ -78,7 +85,7 @@ bool event_end(struct event *e, cl_int status) {
     pthread_mutex_unlock(&lock);
     for (; bridges; bridges = bridges->next) {
         struct backend *b = e->context->slots[bridges->slot].backend;
-        b->ops->set_user_event(b, bridges->ref, status);
+        if (!bridges->far) b->ops->set_user_event(b, bridges->ref, status);
     }
     post_callbacks(callbacks, status);
     return true;
@@ -145,12 +152,19 @@ static bk_ref find_bridge(struct event *e, cl_uint slot) {
     return 0;
 }
 
+static cl_int make_bridge(struct event *e, const struct context_slot *s, struct event_bridge *b) {
+    const struct backend_ops *ops = s->backend->ops;
+    if (e->backend && ops->bridge && ops == e->backend->ops)
+        b->far = ops->bridge(s->backend, s->ref, e->backend, e->ref, &b->ref);
+    return b->far ? CL_SUCCESS : ops->create_user_event(s->backend, s->ref, &b->ref);
+}
+
 static cl_int add_bridge(struct event *e, cl_uint slot, bk_ref *out) {
     const struct context_slot *s = &e->context->slots[slot];
     struct event_bridge *b = malloc(sizeof *b);
     if (!b) return CL_OUT_OF_HOST_MEMORY;
     *b = (struct event_bridge){.slot = slot};
-    cl_int rc = s->backend->ops->create_user_event(s->backend, s->ref, &b->ref);
+    cl_int rc = make_bridge(e, s, b);
     if (rc != CL_SUCCESS) {
         free(b);
         return rc;
@@ -164,15 +178,18 @@ static cl_int add_bridge(struct event *e, cl_uint slot, bk_ref *out) {
     }
     pthread_mutex_unlock(&lock);
     *out = other ? other : b->ref;
-    if (other) {
+    if (other && b->far) {
+        s->backend->ops->end_bridge(s->backend, b->ref, CL_COMPLETE);
+        free(b);
+    } else if (other) {
         s->backend->ops->set_user_event(s->backend, b->ref, CL_COMPLETE);
         s->backend->ops->release(s->backend, BK_EVENT, b->ref);
         free(b);
-    } else if (ended) {
+    } else if (ended && !b->far) {
         s->backend->ops->set_user_event(s->backend, b->ref, atomic_load(&e->status));
     } else {
-        watch(e);
-        if (e->queue) e->backend->ops->flush(e->backend, e->queue->ref);
+        watch(e); /* of a far one too: it is released when the end is known */
+        if (e->queue && !b->far) e->backend->ops->flush(e->backend, e->queue->ref);
     }
     return CL_SUCCESS;
 }

@@ -2,8 +2,9 @@
  * on the way to another backend; never shown to the program).
  *
  * A command that waits for an event of another backend waits for a bridge: a user event in its own backend
- * that is set when the event ends. An event keeps its bridges, one a slot. Nothing is asked of the backend
- * about an event's end until a bridge or a callback needs it. */
+ * that is set when the event ends, by the backends themselves if they can (ops->bridge). An event keeps its
+ * bridges, one a slot. Nothing is asked of the backend about an event's end until a bridge or a callback
+ * needs it. */
 #ifndef WEFT_OPENCL_FRONT_EVENT_H
 #define WEFT_OPENCL_FRONT_EVENT_H
 #include "opencl/front/context.h"
@@ -20,6 +21,7 @@ struct event_bridge {
     struct event_bridge *next;
     cl_uint slot;
     bk_ref ref;
+    bool far; /* it ends by itself (ops->bridge) */
 };
 
 struct event {

@@ -9,6 +9,11 @@
 #include <cmocka.h>
 
 #include "opencl/front/fake_backend.h"
+#include "weft/notify.h"
+
+/* What a program's header calls, without a loader between. */
+#define clSetEventCallback weft_clSetEventCallback
+#include "CL/cl_weft.h"
 
 static cl_context context;
 static cl_command_queue queue[2];
@@ -162,6 +167,26 @@ static void event__callback_tells_a_failure(void **state) {
     drain_callbacks();
 }
 
+static void event__posts_to_a_notification(void **state) {
+    cl_int rc;
+    struct weft_notification n;
+    struct weft_arrived a;
+    assert_int_equal(weft_notification_init(&n, NULL, NULL, NULL), 0);
+    static const cl_int ends[] = {CL_COMPLETE, -42};
+    for (int i = 0; i < 2; i++) {
+        cl_event gate = weft_clCreateUserEvent(context, &rc);
+        assert_int_equal(clNotifyEventWEFT(gate, &n), CL_SUCCESS);
+        assert_int_equal(weft_notification_test(&n, &a), 0);
+        assert_int_equal(weft_clSetUserEventStatus(gate, ends[i]), CL_SUCCESS);
+        assert_int_equal(weft_notification_wait(&n, WEFT_FOREVER, &a), 0);
+        assert_int_equal((cl_int)a.value, ends[i]);
+        assert_int_equal(a.status, i ? WEFT_E_IO : WEFT_OK);
+        weft_clReleaseEvent(gate);
+    }
+    assert_int_equal(clNotifyEventWEFT(NULL, &n), CL_INVALID_EVENT);
+    drain_callbacks();
+}
+
 static void event__wait_list_is_checked(void **state) {
     cl_int rc;
     cl_event e, a = marker(0, 0, NULL);
@@ -205,6 +230,7 @@ int main(void) {
         T(event__given_up_user_event_fails_its_waiters),
         T(event__callbacks_run_once_each),
         T(event__callback_tells_a_failure),
+        T(event__posts_to_a_notification),
         T(event__wait_list_is_checked),
         T(event__holds_its_queue_and_context),
     };

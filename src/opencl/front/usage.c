@@ -6,7 +6,7 @@
 #define SETS   10
 #define BEYOND (SETS + 1) /* of device.usage: it has no set */
 
-enum { ID, OPENED, CLOSED, KERNELS, BYTES_IN, BYTES_OUT, TAKEN, GIVEN_BACK, IN_A_SET };
+enum { ID, OPENED, CLOSED, KERNELS, BYTES_IN, BYTES_OUT, BYTES_DIRECT, TAKEN, GIVEN_BACK, IN_A_SET };
 #define SET(n)                                                                                               \
     {"opencl_device" #n "_id", "", "Which device: 1 + node * 2^32 + its number on the node."},               \
         {"opencl_device" #n "_queues_opened", "queues", "Queues made for that device."},                     \
@@ -14,6 +14,8 @@ enum { ID, OPENED, CLOSED, KERNELS, BYTES_IN, BYTES_OUT, TAKEN, GIVEN_BACK, IN_A
         {"opencl_device" #n "_kernels", "kernels", "Kernels started on that device."},                       \
         {"opencl_device" #n "_bytes_in", "bytes", "Bytes written to that device."},                          \
         {"opencl_device" #n "_bytes_out", "bytes", "Bytes read from that device."},                          \
+        {"opencl_device" #n "_bytes_direct", "bytes",                                                        \
+         "Of the bytes written: those that came straight from another node's device."},                      \
         {"opencl_device" #n "_memory_taken", "bytes", "Bytes of memory objects made for that device."}, {    \
         "opencl_device" #n "_memory_given_back", "bytes", "Of those the ones that have been given back."     \
     }
@@ -52,15 +54,20 @@ static size_t image_bytes(const struct bk_command *c) {
     return rect_bytes(c->u.image.region) * c->u.image.element_bytes;
 }
 
+static void count_in(struct device *d, const struct bk_command *c, size_t bytes) {
+    count(d, BYTES_IN, bytes);
+    if (c->meeting) count(d, BYTES_DIRECT, bytes);
+}
+
 void usage_command(struct device *d, const struct bk_command *c) {
     switch (c->op) {
     case BK_NDRANGE:
     case BK_NATIVE: count(d, KERNELS, 1); break;
-    case BK_WRITE: count(d, BYTES_IN, c->u.rw.size); break;
+    case BK_WRITE: count_in(d, c, c->u.rw.size); break;
     case BK_READ: count(d, BYTES_OUT, c->u.rw.size); break;
     case BK_WRITE_RECT: count(d, BYTES_IN, rect_bytes(c->u.rect.region)); break;
     case BK_READ_RECT: count(d, BYTES_OUT, rect_bytes(c->u.rect.region)); break;
-    case BK_WRITE_IMAGE: count(d, BYTES_IN, image_bytes(c)); break;
+    case BK_WRITE_IMAGE: count_in(d, c, image_bytes(c)); break;
     case BK_READ_IMAGE: count(d, BYTES_OUT, image_bytes(c)); break;
     default: break; /* moves nothing between host and device; a local driver's shared memory is both's */
     }

@@ -138,6 +138,7 @@ static cl_int encode_write(struct wire_out *m, const struct bk_command *c, uint6
 
 static cl_int encode(struct wire_out *m, const struct bk_command *c, uint64_t event, uint32_t options,
                      const struct remote_reuse_choice *reuse) {
+    if (c->meeting) return remote_encode_half(m, c, event, options);
     switch (c->op) {
     case BK_NDRANGE: return encode_ndrange(m, c, event, options);
     case BK_READ:
@@ -175,8 +176,12 @@ struct payload {
     struct remote_reuse_choice reuse;
 };
 
-static bool is_read(enum bk_op op) { return op == BK_READ || op == BK_READ_RECT || op == BK_READ_IMAGE; }
-static bool is_write(enum bk_op op) { return op == BK_WRITE || op == BK_WRITE_RECT || op == BK_WRITE_IMAGE; }
+static bool is_read(const struct bk_command *c) {
+    return !c->meeting && (c->op == BK_READ || c->op == BK_READ_RECT || c->op == BK_READ_IMAGE);
+}
+static bool is_write(const struct bk_command *c) {
+    return !c->meeting && (c->op == BK_WRITE || c->op == BK_WRITE_RECT || c->op == BK_WRITE_IMAGE);
+}
 
 static cl_int prepare_write(const struct bk_command *c, struct payload *p) {
     struct remote_box box;
@@ -271,6 +276,7 @@ static void expect_result(struct remote_record *r, const struct bk_command *c, b
 static cl_int give_up(struct remote_record *r, const struct bk_command *c, cl_int err) {
     if (!r) return err;
     if (r->want_result && !remote_record_abandon(r)) return CL_SUCCESS;
+    if (r->move) remote_move_failed(r);
     remote_record_put(r);
     if (c->want_event) remote_record_put(r);
     if (c->blocking) remote_record_put(r);
@@ -287,9 +293,9 @@ static cl_int wait_blocking(struct remote_record *r, const struct bk_command *c)
 
 cl_int remote_enqueue(struct backend *b, const struct bk_command *c, bk_ref *event) {
     struct remote_node *n = remote_node_of(b);
-    bool read = is_read(c->op);
+    bool read = is_read(c);
     struct payload p = {0};
-    cl_int err = is_write(c->op) ? prepare_write(c, &p) : CL_SUCCESS;
+    cl_int err = is_write(c) ? prepare_write(c, &p) : CL_SUCCESS;
     if (err) return err;
     if (c->op == BK_WRITE && p.borrowed) look_for_reuse(n, &p);
     struct remote_record *r = NULL;
@@ -299,10 +305,12 @@ cl_int remote_enqueue(struct backend *b, const struct bk_command *c, bk_ref *eve
     }
     if (!err && read) err = prepare_read(c, r);
     if (r) expect_result(r, c, read);
+    if (r && c->meeting) remote_move_begins(r, c);
     if (r && p.borrowed) r->bytes = p.bytes;
     if (r && p.reuse.slot && !p.reuse.known) r->keep_slot = p.reuse.slot;
     if (!err) remote_put_after(n, c, r, read || p.borrowed);
     if (!err) err = send_with(b, c, &p, r);
+    if (!err && c->meeting) remote_move_sent(r, c);
     remote_reuse_end(n, &p.reuse, !err);
     free(p.owned);
     if (err)
@@ -331,7 +339,8 @@ struct finish {
 
 static bool is_finished(void *arg) {
     struct finish *f = arg;
-    return atomic_load(&f->request->done) && remote_queue_may_finish(f->node, f->queue, &f->after);
+    return atomic_load(&f->request->done) &&
+           remote_queue_may_finish(f->node, f->queue, &f->after, f->request->result);
 }
 
 cl_int remote_finish(struct backend *b, bk_ref queue) {

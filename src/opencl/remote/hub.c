@@ -10,7 +10,10 @@ struct remote_hub *remote_hub_create(void) {
     struct remote_hub *h = calloc(1, sizeof *h);
     if (!h) return NULL;
     weft_list_init(&h->nodes);
+    weft_list_init(&h->pairs);
     pthread_mutex_init(&h->lock, NULL);
+    pthread_mutex_init(&h->pair_lock, NULL);
+    pthread_mutex_init(&h->order_lock, NULL);
     return h;
 }
 
@@ -115,6 +118,9 @@ void remote_hub_destroy(struct remote_hub *h) {
     struct weft_list *it;
     while ((it = weft_list_pop_front(&h->nodes)))
         remote_node_destroy(weft_list_entry(it, struct remote_node, link));
+    remote_pairs_fini(h);
+    pthread_mutex_destroy(&h->order_lock);
+    pthread_mutex_destroy(&h->pair_lock);
     pthread_mutex_destroy(&h->lock);
     free(h);
 }
@@ -156,6 +162,9 @@ static const struct backend_ops operations = {
     .wait_event = remote_wait_event,
     .event_status = remote_event_status,
     .event_times = remote_event_times,
+    .meet = remote_meet,
+    .bridge = remote_bridge,
+    .end_bridge = remote_end_bridge,
     .event_notify = remote_event_notify,
     .release = remote_release,
     .destroy = destroy_backend,

@@ -50,6 +50,15 @@ struct remote_rate {
     unsigned under_way;
 };
 
+/* Results of one executor that follow from another's: held back until as many of that one's are told. */
+struct remote_mark {
+    struct weft_list link; /* in node->marks */
+    uint64_t result;       /* those after so many of the node's results */
+    struct remote_node *of;
+    uint32_t number; /* which executor of it */
+    uint64_t until;
+};
+
 struct remote_node {
     struct weft_list link; /* in the hub */
     struct remote_hub *hub;
@@ -63,7 +72,8 @@ struct remote_node {
     struct ep_peer *peer;
     struct weft_list unsent; /* commands waiting for the connection, or for room in the endpoint */
     bool retry_armed;
-    bool settled; /* LOST, and everything that was under way has its end */
+    bool settled;    /* LOST, and everything that was under way has its end */
+    uint32_t number; /* of the executor, among all that this process ever had; 0: not connected */
 
     pthread_mutex_t lock; /* all below, and records and queues */
     struct remote_slot *slots;
@@ -77,6 +87,9 @@ struct remote_node {
     struct weft_list arriving; /* results whose data is on its way */
     uint64_t last_transfer;
     struct weft_list transfers, deferred; /* of records: by in_node; by link */
+    uint64_t results;                     /* that have come from the executor */
+    struct weft_list marks;               /* by result */
+    struct weft_list untold;              /* of records whose result has come: by in_untold, by result */
 
     struct remote_reuse reuse;
 };
@@ -87,12 +100,27 @@ struct remote_backend {
     uint32_t platform;
 };
 
+/* Two executors that were named to each other. */
+struct remote_pair {
+    struct weft_list link;
+    struct remote_node *a, *b;
+    uint32_t number_a, number_b;
+    bool ready; /* both were told of the other */
+    bool off;   /* nothing passes between them any more */
+};
+
 struct remote_hub {
     struct ep *ep;
     struct node_client *client;
     struct weft_list nodes; /* grows only; lock */
     pthread_mutex_t lock;
     atomic_bool closing;
+    atomic_uint last_number;
+    _Atomic uint64_t last_move;
+    atomic_uint mark_count;     /* of all nodes */
+    pthread_mutex_t order_lock; /* before the nodes' locks: to remove marks */
+    pthread_mutex_t pair_lock;  /* before the nodes' locks; for the next */
+    struct weft_list pairs;
 };
 
 /* Transfers are reads, and writes from the program's memory; they are numbered in a node. One is under way as
@@ -117,10 +145,17 @@ struct remote_box {
     size_t region[3], row, slice, bytes;
 };
 
+/* Events of other nodes that are set when a record is done (meet.c). */
+struct remote_heir {
+    struct remote_heir *next;
+    struct remote_node *node;
+    uint64_t event;
+};
+
 /* A command under way, or an event. */
 struct remote_record {
     struct weft_list link; /* in queue->transfers or node->deferred */
-    struct weft_list in_node;
+    struct weft_list in_node, in_untold;
     struct remote_node *node;
     struct remote_queue *queue; /* held; NULL for user events */
     uint64_t handle, transfer;  /* transfer 0: none */
@@ -131,8 +166,13 @@ struct remote_record {
     bool result_in, sending, released, user, reading, unseen;
     cl_int status;
     cl_ulong times[4];
-    bk_complete_fn *fn;
-    void *arg;
+    bk_complete_fn *fn, *notify; /* of the enqueue; of event_notify */
+    void *arg, *notify_arg;
+    uint64_t result;             /* how many results had come when this one's did; 0: none */
+    struct remote_node *source;  /* bridge, or half of a move: the node where it comes from */
+    uint64_t source_event, move; /* of a bridge; of a move */
+    bool taken_over;             /* what it waits for comes by way of this process */
+    struct remote_heir *heirs;
     uint64_t keep_slot;  /* WRITE: where the executor keeps the data, or 0 */
     void *host, *packed; /* READ: where the data goes (packed: first, then spread over box) */
     size_t bytes;
@@ -144,6 +184,7 @@ struct remote_request {
     uint64_t id;
     atomic_bool done;
     cl_int status;
+    uint64_t result; /* how many results had come when the answer did */
     void *data;
     size_t bytes;
     void (*fn)(struct remote_request *r); /* NULL: somebody waits; else called at the end, then freed */
@@ -202,13 +243,41 @@ void remote_records_lost(struct remote_node *n);
 cl_int remote_record_wait(struct remote_record *r);
 cl_int remote_queue_take_error(struct remote_node *n, uint64_t queue);
 struct remote_after remote_queue_after(struct remote_node *n, uint64_t queue);
-bool remote_queue_may_finish(struct remote_node *n, uint64_t queue, const struct remote_after *after);
+bool remote_queue_may_finish(struct remote_node *n, uint64_t queue, const struct remote_after *after,
+                             uint64_t result);
+void remote_release_deferred(struct remote_node *n); /* those that nothing keeps back any more; no lock */
 cl_int remote_create_user_event(struct backend *b, bk_ref context, bk_ref *out);
 cl_int remote_set_user_event(struct backend *b, bk_ref event, cl_int status);
 cl_int remote_wait_event(struct backend *b, bk_ref event);
 cl_int remote_event_status(struct backend *b, bk_ref event);
 cl_int remote_event_times(struct backend *b, bk_ref event, cl_ulong times[4]);
 cl_int remote_event_notify(struct backend *b, bk_ref event, bk_complete_fn *fn, void *arg);
+
+/* ---- order.c ---- */
+/* Another result has come, and was taken. */
+void remote_order_result(struct remote_node *n);
+/* What comes from now on follows from so many results of that executor. */
+void remote_order_after(struct remote_node *n, uint32_t number, uint64_t results);
+bool remote_order_blocks(const struct remote_node *n, uint64_t result); /* under the lock */
+void remote_order_fini(struct remote_node *n);
+void remote_order_check(struct remote_hub *h); /* something was told, or a node was lost; no lock */
+
+/* ---- meet.c ---- */
+bool remote_meet(struct backend *from, struct backend *to, struct bk_meeting *out);
+bool remote_bridge(struct backend *to, bk_ref context, struct backend *from, bk_ref event, bk_ref *out);
+void remote_end_bridge(struct backend *b, bk_ref bridge, cl_int status);
+cl_int remote_encode_half(struct wire_out *m, const struct bk_command *c, uint64_t event, uint32_t options);
+/* A command that is half of a move: what its record must know. */
+void remote_move_begins(struct remote_record *r, const struct bk_command *c);
+/* It was sent; unless the pair was off meanwhile. */
+void remote_move_sent(struct remote_record *r, const struct bk_command *c);
+/* It failed, or was not sent: its source need not keep the contents. */
+void remote_move_failed(struct remote_record *r);
+void remote_peer_down(struct remote_node *n, uint32_t number); /* its executor says so */
+void remote_pairs_lost(struct remote_node *n);
+void remote_heirs_free(struct remote_heir *heirs);
+void remote_inherit(struct remote_heir *heirs, cl_int status);
+void remote_pairs_fini(struct remote_hub *h);
 
 /* ---- request.c ---- */
 struct remote_request *remote_request_create(struct remote_node *n);

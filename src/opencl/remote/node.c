@@ -32,6 +32,8 @@ struct remote_node *remote_node_create(struct remote_hub *h, uint32_t id, const 
     weft_list_init(&n->arriving);
     weft_list_init(&n->transfers);
     weft_list_init(&n->deferred);
+    weft_list_init(&n->marks);
+    weft_list_init(&n->untold);
     weft_map_init(&n->requests);
     remote_reuse_init(&n->reuse);
     return n;
@@ -49,6 +51,7 @@ static void drop_slots(struct remote_node *n) {
         if (s->kind != BK_EVENT || !s->record) continue;
         struct remote_record *r = s->record;
         put_queue(r->queue);
+        remote_heirs_free(r->heirs);
         free(r->packed);
         free(r);
     }
@@ -57,6 +60,7 @@ static void drop_slots(struct remote_node *n) {
 
 void remote_node_destroy(struct remote_node *n) {
     drop_slots(n);
+    remote_order_fini(n);
     weft_map_fini(&n->requests);
     pthread_mutex_destroy(&n->reuse.lock);
     pthread_mutex_destroy(&n->lock);
@@ -163,6 +167,10 @@ bool remote_send_copy(struct remote_node *n, const struct wire_out *out, const v
 /* Under the send lock. The first message shows the token; what waited follows it. */
 static int connect_executor(struct remote_node *n, const struct node_executor *x) {
     n->executor = *x;
+    n->number = atomic_fetch_add(&n->hub->last_number, 1) + 1;
+    pthread_mutex_lock(&n->lock);
+    n->results = 0;
+    pthread_mutex_unlock(&n->lock);
     int status = ep_connect(n->hub->ep, x->address, x->address_bytes, n, &n->peer);
     if (status) return status;
     uint64_t token[2];
@@ -271,6 +279,8 @@ void remote_node_lost(struct remote_node *n, const char *reason) {
     remote_records_lost(n);
     remote_requests_lost(n);
     remote_reuse_lost(n);
+    if (!atomic_load(&n->hub->closing)) remote_pairs_lost(n);
+    remote_order_check(n->hub);
     ep_wake(n->hub->ep);
     pthread_mutex_lock(&n->send_lock);
     n->settled = true;

@@ -12,6 +12,7 @@ static void put_locked(struct remote_record *r) {
     if (--r->holds) return;
     weft_list_remove(&r->link);
     weft_list_remove(&r->in_node);
+    weft_list_remove(&r->in_untold);
     remote_slot_free(n, r->handle);
     if (r->queue && !--r->queue->holds) free(r->queue);
     free(r->packed);
@@ -25,6 +26,7 @@ struct remote_record *remote_record_create(struct remote_node *n, uint64_t queue
     r->holds = 1;
     weft_list_init(&r->link);
     weft_list_init(&r->in_node);
+    weft_list_init(&r->in_untold);
     pthread_mutex_lock(&n->lock);
     r->queue = queue ? remote_slot_record(n, queue, BK_QUEUE) : NULL;
     if (!queue || r->queue) r->handle = remote_slot_take(n, BK_EVENT, r);
@@ -72,7 +74,8 @@ static bool is_any_up_to(const struct weft_list *queue, const struct weft_list *
 
 /* Under the lock, as all here. */
 static bool is_blocked(const struct remote_record *r) {
-    return r->queue && is_any_up_to(&r->queue->transfers, &r->node->transfers, &r->after);
+    return r->queue && (is_any_up_to(&r->queue->transfers, &r->node->transfers, &r->after) ||
+                        remote_order_blocks(r->node, r->result));
 }
 
 /* By number: enqueues of several threads may cross, and reads come as they are done. */
@@ -100,16 +103,29 @@ static void announce(struct remote_record *r) {
     struct remote_node *n = r->node;
     weft_trace(WEFT_TRACE_CL_EVENT, r->handle, (uint64_t)(int64_t)r->status, 0, 0);
     pthread_mutex_lock(&n->lock);
-    bk_complete_fn *fn = r->fn;
-    r->fn = NULL;
+    bk_complete_fn *fn = r->fn, *notify = r->notify;
+    r->fn = r->notify = NULL;
     cl_ulong times[4];
     memcpy(times, r->times, sizeof times);
     cl_int status = r->status;
-    void *arg = r->arg;
-    atomic_store(&r->done, true); /* with fn taken under the lock: a notify now calls by itself */
+    void *arg = r->arg, *notify_arg = r->notify_arg;
+    atomic_store(&r->done, true); /* with notify taken under the lock: a notify now calls by itself */
+    weft_list_remove(&r->in_untold);
+    struct remote_heir *heirs = r->heirs;
+    r->heirs = NULL;
     pthread_mutex_unlock(&n->lock);
+    if (r->move && status < 0) remote_move_failed(r);
+    remote_inherit(heirs, status);
     if (fn) fn(arg, status, times);
+    if (notify) notify(notify_arg, status, times);
     remote_record_put(r);
+}
+
+/* A result has come, its data perhaps not. Under the lock. */
+static void number(struct remote_record *r) {
+    if (r->result || r->user) return;
+    r->result = r->node->results + 1;
+    weft_list_push_back(&r->node->untold, &r->in_untold);
 }
 
 bool remote_record_result(struct remote_record *r, cl_int status, const uint64_t *times) {
@@ -122,6 +138,7 @@ bool remote_record_result(struct remote_record *r, cl_int status, const uint64_t
         r->status = status;
         for (int i = 0; times && i < 4; i++) r->times[i] = times[i] - (uint64_t)n->clock_offset;
         if (status < 0 && r->unseen && !r->queue->error) r->queue->error = status;
+        number(r);
         blocked = is_blocked(r);
         if (blocked && !r->sending) weft_list_push_back(&n->deferred, &r->link);
     }
@@ -140,8 +157,7 @@ void remote_record_sending(struct remote_record *r) {
     pthread_mutex_unlock(&n->lock);
 }
 
-/* Those that nothing keeps back any more; without the lock. */
-static void release_deferred(struct remote_node *n) {
+void remote_release_deferred(struct remote_node *n) {
     struct weft_list ready, *it;
     weft_list_init(&ready);
     pthread_mutex_lock(&n->lock);
@@ -152,6 +168,7 @@ static void release_deferred(struct remote_node *n) {
     }
     pthread_mutex_unlock(&n->lock);
     while ((it = weft_list_pop_front(&ready))) announce(weft_list_entry(it, struct remote_record, link));
+    remote_order_check(n->hub);
 }
 
 void remote_record_sent(void *record, int status) {
@@ -165,11 +182,12 @@ void remote_record_sent(void *record, int status) {
     if (r->result_in) weft_list_push_back(&n->deferred, &r->link);
     put_locked(r);
     pthread_mutex_unlock(&n->lock);
-    release_deferred(n);
+    remote_release_deferred(n);
 }
 
 void remote_record_arriving(struct remote_record *r) {
     pthread_mutex_lock(&r->node->lock);
+    number(r);
     begin_transfer(r);
     pthread_mutex_unlock(&r->node->lock);
 }
@@ -181,7 +199,7 @@ void remote_record_arrived(struct remote_record *r, cl_int status, const uint64_
     end_transfer(r);
     pthread_mutex_unlock(&n->lock);
     remote_record_result(r, status, times);
-    release_deferred(n);
+    remote_release_deferred(n);
 }
 
 bool remote_record_abandon(struct remote_record *r) {
@@ -198,7 +216,7 @@ void remote_records_lost(struct remote_node *n) {
         pthread_mutex_lock(&n->lock);
         bool end = i >= n->slot_count;
         struct remote_record *r = !end && n->slots[i].kind == BK_EVENT ? n->slots[i].record : NULL;
-        if (r && (r->result_in || (r->user && !r->fn))) r = NULL;
+        if (r && (r->result_in || (r->user && !r->notify))) r = NULL;
         if (r && !r->want_result && !r->user) r = NULL;
         if (r) r->holds += r->user ? 2 : 1; /* a user event has no hold for a command under way */
         pthread_mutex_unlock(&n->lock);
@@ -235,10 +253,12 @@ struct remote_after remote_queue_after(struct remote_node *n, uint64_t queue) {
     return after;
 }
 
-bool remote_queue_may_finish(struct remote_node *n, uint64_t queue, const struct remote_after *after) {
+bool remote_queue_may_finish(struct remote_node *n, uint64_t queue, const struct remote_after *after,
+                             uint64_t result) {
     pthread_mutex_lock(&n->lock);
     struct remote_queue *q = remote_slot_record(n, queue, BK_QUEUE);
     bool may = !q || !is_any_up_to(&q->transfers, &n->transfers, after);
+    may = may && !remote_order_blocks(n, result);
     pthread_mutex_unlock(&n->lock);
     return may;
 }
@@ -312,8 +332,8 @@ cl_int remote_event_notify(struct backend *b, bk_ref event, bk_complete_fn *fn, 
     pthread_mutex_lock(&n->lock);
     bool done = atomic_load(&r->done);
     if (!done) {
-        r->fn = fn;
-        r->arg = arg;
+        r->notify = fn;
+        r->notify_arg = arg;
     }
     pthread_mutex_unlock(&n->lock);
     if (done) fn(arg, r->status, r->times);

@@ -18,6 +18,7 @@ struct remote_request *remote_request_create(struct remote_node *n) {
 static struct remote_request *take(struct remote_node *n, uint64_t id) {
     pthread_mutex_lock(&n->lock);
     struct remote_request *r = weft_map_remove(&n->requests, id);
+    if (r) r->result = n->results + 1;
     pthread_mutex_unlock(&n->lock);
     return r;
 }

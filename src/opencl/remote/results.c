@@ -213,7 +213,7 @@ void remote_on_result(void *hub, struct ep_peer *peer, const struct ep_msg *msg,
     struct remote_node *n = ep_peer_context(peer);
     struct wire_in in;
     if (!n) return;
-    if (!wire_decode(&in, msg->header, msg->header_bytes, msg->data_bytes, true)) {
+    if (!wire_decode(&in, msg->header, msg->header_bytes, msg->data_bytes, WIRE_RESULTS)) {
         remote_node_lost(n, "its executor broke the protocol");
         return;
     }
@@ -225,5 +225,8 @@ void remote_on_result(void *hub, struct ep_peer *peer, const struct ep_msg *msg,
     case WIRE_QUEUE_ERROR: take_queue_error(n, &in); break;
     case WIRE_NOT_KEPT: remote_reuse_refused(n, in.not_kept.slot); break;
     case WIRE_PRINTF: take_print(n, msg, sink); break;
+    case WIRE_PEER_DOWN: remote_peer_down(n, (uint32_t)in.peer_down.number); break;
+    case WIRE_AFTER: remote_order_after(n, (uint32_t)in.after.number, in.after.results); break;
     }
+    remote_order_result(n);
 }

@@ -7,6 +7,7 @@
 
 #define CL_TARGET_OPENCL_VERSION 300
 #include "opencl/backend.h"
+#include "transport/crypto.h"
 
 #define NEW(KIND, f)  {WIRE_NEW, BK_##KIND},
 #define EVENT_OUT(f)  {WIRE_EVENT_OUT, BK_EVENT},
@@ -31,13 +32,14 @@
                  .array_count =                                                                              \
                      sizeof((struct wire_field[]){array_list{WIRE_END, 0}}) / sizeof(struct wire_field) - 1, \
                  .has_data = HAS_##BLOB},
-#define RESULT CALL
-static const struct wire_desc descriptions[WIRE_RESULT_END] = {
+#define RESULT  CALL
+#define BETWEEN CALL
+static const struct wire_desc descriptions[WIRE_BETWEEN_END] = {
 #include "opencl/wire/calls.def"
 };
 
 const struct wire_desc *wire_describe(unsigned call) {
-    return call < WIRE_RESULT_END && descriptions[call].name ? &descriptions[call] : NULL;
+    return call < WIRE_BETWEEN_END && descriptions[call].name ? &descriptions[call] : NULL;
 }
 
 const char *wire_name(unsigned call) {
@@ -56,13 +58,18 @@ static bool field_fits(uint8_t type, uint64_t v) {
     }
 }
 
-bool wire_decode(struct wire_in *in, const void *header, size_t bytes, uint64_t data_bytes, bool result) {
+static enum wire_way way_of(unsigned call) {
+    return call >= WIRE_BETWEEN_BASE ? WIRE_BETWEEN : call >= WIRE_RESULT_BASE ? WIRE_RESULTS : WIRE_COMMANDS;
+}
+
+bool wire_decode(struct wire_in *in, const void *header, size_t bytes, uint64_t data_bytes,
+                 enum wire_way way) {
     if (bytes < sizeof(struct wire_head) || bytes > sizeof in->words || bytes % 8) return false;
     memcpy(in->words, header, bytes);
     in->call = in->head.call;
     in->desc = wire_describe(in->call);
     in->word_count = bytes / 8;
-    if (!in->desc || (in->call >= WIRE_RESULT_BASE) != result) return false;
+    if (!in->desc || way_of(in->call) != way) return false;
     if (data_bytes && !in->desc->has_data) return false;
     size_t need = 1u + in->desc->field_count;
     for (unsigned i = 0; i < WIRE_ARRAYS_MAX; i++) {
@@ -108,4 +115,14 @@ uint64_t wire_boot(void) {
         digits++;
     }
     return boot;
+}
+
+bool wire_peer_token(const void *token, size_t bytes, uint32_t from, uint64_t out[2]) {
+    static const char use[] = "weft executor's peer";
+    uint8_t salt[sizeof use + 4], hash[CRYPTO_HASH_BYTES];
+    memcpy(salt, use, sizeof use);
+    memcpy(salt + sizeof use, &from, 4);
+    if (crypto_hash(token, bytes, salt, sizeof salt, hash)) return false;
+    memcpy(out, hash, 16);
+    return true;
 }

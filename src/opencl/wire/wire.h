@@ -1,4 +1,4 @@
-/* Wire: the commands between a client (remote/) and an executor (executor/), generated from calls.def:
+/* Wire: what a client (remote/) and its executors (executor/) say to each other, generated from calls.def:
  * numbers, names, structs, and a description of each message that encoding and checking follow.
  *
  * One endpoint message a command or result. Everything of a header is a 64-bit word of the machine's
@@ -12,9 +12,10 @@
 
 #include "transport/endpoint.h"
 
-#define WIRE_VERSION         2u
+#define WIRE_VERSION         3u
 #define WIRE_HANDLER_COMMAND 16 /* the executor's endpoint handler */
 #define WIRE_HANDLER_RESULT  17 /* the client's */
+#define WIRE_HANDLER_BETWEEN 18 /* the executor's, for other executors */
 #define WIRE_CHANNEL         1
 #define WIRE_WORDS_MAX       (EP_HEADER_MAX / 8)
 #define WIRE_FIELDS_MAX      10
@@ -33,6 +34,10 @@ _Static_assert(sizeof(size_t) == 8, "sizes travel as 64-bit words");
 /* Which boot of which machine this is: processes with the same number have one monotonic clock. 0: not known.
  */
 uint64_t wire_boot(void);
+
+/* What an executor shows to another one whose own token that is: only who knows that token can make it, and
+ * it is of use to `from` alone. False: no memory. */
+bool wire_peer_token(const void *token, size_t bytes, uint32_t from, uint64_t out[2]);
 
 /* Handles: made by the client, index in the low half, generation (never 0) in the high half. 0 is none. */
 static inline uint64_t wire_handle(uint32_t index, uint32_t generation) {
@@ -57,8 +62,14 @@ enum wire_call {
     WIRE_RESULT_BASE = 128,
 #define RESULT(NAME, name, ...) WIRE_##NAME,
 #include "opencl/wire/calls.def"
-    WIRE_RESULT_END
+    WIRE_RESULT_END,
+    WIRE_BETWEEN_BASE = 192,
+#define BETWEEN(NAME, name, ...) WIRE_##NAME,
+#include "opencl/wire/calls.def"
+    WIRE_BETWEEN_END
 };
+/* Who says it to whom. */
+enum wire_way { WIRE_COMMANDS, WIRE_RESULTS, WIRE_BETWEEN };
 
 struct wire_head {
     uint16_t call, reserved, count[WIRE_ARRAYS_MAX];
@@ -80,7 +91,8 @@ struct wire_head {
         struct wire_head head;                                                                               \
         fields                                                                                               \
     };
-#define RESULT CALL
+#define RESULT  CALL
+#define BETWEEN CALL
 #include "opencl/wire/calls.def"
 #undef FIELD
 #undef NEW
@@ -117,7 +129,7 @@ struct wire_desc {
     bool has_data;
 };
 
-/* NULL: no such call or result. */
+/* NULL: no such message. */
 const struct wire_desc *wire_describe(unsigned call);
 const char *wire_name(unsigned call); /* never NULL */
 
@@ -130,6 +142,7 @@ struct wire_in {
         struct wire_head head;
 #define CALL(NAME, name, ...) struct wire_##name name;
 #define RESULT                CALL
+#define BETWEEN               CALL
 #include "opencl/wire/calls.def"
     };
     const uint64_t *array[WIRE_ARRAYS_MAX]; /* into words */
@@ -138,9 +151,11 @@ struct wire_in {
 };
 
 /* Copies and checks: a known command (or result), exactly the announced length, numbers within their range,
- * no data where none belongs. Handles are for the receiver to look up. False: the sender broke the protocol.
+ * of that way, no data where none belongs. Handles are for the receiver to look up. False: the sender broke
+ * the protocol.
  */
-bool wire_decode(struct wire_in *in, const void *header, size_t bytes, uint64_t data_bytes, bool result);
+bool wire_decode(struct wire_in *in, const void *header, size_t bytes, uint64_t data_bytes,
+                 enum wire_way way);
 
 /* A message being made: fixed part first, then arrays in the table's order. */
 struct wire_out {
