@@ -193,7 +193,7 @@ int scif_close(scif_epd_t epd);
 
 /* ---- Messages (guide 3.4) ---- */
 
-/* Puts len bytes into the queue to the peer, which holds 4095 bytes. Without SCIF_SEND_BLOCK as many as have room, maybe none;
+/* Puts len bytes into the queue to the peer, which holds 4095 bytes, 8190 to another host. Without SCIF_SEND_BLOCK as many as have room, maybe none;
  * with it all, however long that takes. The memory may be reused on return. Returns how many; 0 if len is 0. EINVAL, len < 0,
  * or another flag; EINTR, a signal came before a byte had gone; EFAULT, msg is NULL. Needs to be connected. */
 int scif_send(scif_epd_t epd, void *msg, int len, int flags);

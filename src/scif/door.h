@@ -20,6 +20,8 @@ int door_ask(const struct scif_windows *w, uint32_t owner, const struct scif_que
 
 /* How long its answer may take when the question is about so many bytes; who is stopped gives none. */
 uint64_t door_patience_ns(uint64_t bytes);
+/* Whether the owner's process is stopped, by a signal or a debugger. */
+bool door_is_stopped(const struct scif_windows *w, uint32_t owner);
 
 /* For an owner: what names its door. 0: it cannot be named. */
 uint64_t door_cookie(int fd);

@@ -1,5 +1,6 @@
 #include "scif/intercept.h"
 #include "scif/api.h"
+#include "scif/gate.h"
 #include "scif/owned.h"
 #include "scif/pool.h"
 #include "scif/take.h"
@@ -46,9 +47,28 @@ EXPORT int close_range(unsigned first, unsigned last, int flags) {
     return (int)syscall(SYS_close_range, first, last, flags);
 }
 
+/* ---- What is mapped ---- */
+/* The program's addresses may be about to show something else (take.h). */
+static long change(long number, void *addr, size_t len, long prot) {
+    gate_enter();
+    long rc = syscall(number, addr, len, prot);
+    gate_leave();
+    return rc;
+}
+EXPORT int munmap(void *addr, size_t len) { return (int)change(SYS_munmap, addr, len, 0); }
+EXPORT int mprotect(void *addr, size_t len, int prot) { return (int)change(SYS_mprotect, addr, len, prot); }
+
+static long map(void *addr, size_t len, int prot, int flags, int fd, off_t offset) {
+    bool fixed = flags & MAP_FIXED;
+    if (fixed) gate_enter();
+    long at = syscall(SYS_mmap, addr, len, prot, flags, fd, offset);
+    if (fixed) gate_leave();
+    return at;
+}
+
 /* Memory of a file that is shared with other hosts. */
 EXPORT void *mmap(void *addr, size_t len, int prot, int flags, int fd, off_t offset) {
-    long at = syscall(SYS_mmap, addr, len, prot, flags, fd, offset);
+    long at = map(addr, len, prot, flags, fd, offset);
     if (at == -1 || fd < 0 || !(flags & MAP_SHARED) || !owned_any()) return (void *)at;
     int kept = errno, err = owned_mapped((void *)at, len, fd, (uint64_t)offset);
     if (err) munmap((void *)at, len);

@@ -3,7 +3,7 @@
  *
  *   page 0   private: locks of the processes that share the endpoint by fork; never mapped by the peer
  *   page 1   the words of the inbound queue: the sender's line, the receiver's line, the marks
- *   page 2   its bytes
+ *   2, 3     its bytes
  *   then     the windows of the registered address space, of which the peer writes only that it is there
  *
  * NOTHING THAT THE PEER WRITES IS TRUSTED: positions are taken modulo the queue, and a wrong one gives wrong
@@ -18,7 +18,11 @@
 #include <stdint.h>
 
 #define SCIF_PAGE        4096u
-#define SCIF_QUEUE_BYTES 4095u /* what the queue of a direction holds; the size of its memory is one more */
+#define SCIF_QUEUE_BYTES 4095u /* what the queue of a direction holds, … */
+/* … and between hosts, where a round trip brings no more than that. The guide's clients take from 4095 to
+ * 9999. */
+#define SCIF_QUEUE_FAR_BYTES 8190u
+#define SCIF_QUEUE_MEMORY    8192u
 
 /* What poll() says of an endpoint's descriptor depends on bytes in its socket; marks tell which are there. */
 enum queue_mark {
@@ -152,7 +156,7 @@ struct scif_private {
 /* What the peer maps. */
 struct scif_shared {
     _Alignas(SCIF_PAGE) struct scif_queue queue;
-    _Alignas(SCIF_PAGE) unsigned char bytes[SCIF_PAGE];
+    _Alignas(SCIF_PAGE) unsigned char bytes[SCIF_QUEUE_MEMORY];
     _Alignas(SCIF_PAGE) struct scif_windows windows;
 };
 struct scif_memory {

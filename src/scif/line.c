@@ -5,6 +5,7 @@
 #include "node/where.h"
 #include "scif/endpoint.h"
 #include "scif/extensions.h"
+#include "scif/gate.h"
 #include "scif/move.h"
 #include "scif/owned.h"
 
@@ -147,6 +148,7 @@ static void after_fork(void) {
 }
 static void in_child(void) {
     atomic_store(&own_process, 0);
+    gate_in_child();
     endpoint_after_fork(true);
     hang_up();
     pthread_mutex_unlock(&line.lock);

@@ -16,6 +16,8 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#define SLOW_TIMES 12
+
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pid_t of; /* the process that has the thread */
 static int inside = -1;
@@ -123,13 +125,22 @@ static bool await_answer(int reply, uint64_t patience_ns) {
     return n > 0;
 }
 
+/* One that is slow, since others have the processors, is waited for longer than one that is stopped. */
+static bool await_owner(const struct scif_windows *w, uint32_t owner, int reply, uint64_t patience_ns) {
+    for (unsigned i = 0; i < SLOW_TIMES; i++) {
+        if (await_answer(reply, patience_ns)) return true;
+        if (door_is_stopped(w, owner)) return false;
+    }
+    return false;
+}
+
 int mover_ask(const struct scif_windows *w, uint32_t owner, uint64_t offset, uint64_t bytes) {
     struct scif_question q = {w->name, offset, bytes, SCIF_QUESTION_MOVE, 0};
     int reply = door_ask(w, owner, &q, 0);
     if (reply < 0) return -reply;
     int32_t answer = 0;
     int kept = errno;
-    bool answered = await_answer(reply, door_patience_ns(bytes));
+    bool answered = await_owner(w, owner, reply, door_patience_ns(bytes));
     ssize_t n = answered ? recv(reply, &answer, sizeof answer, MSG_DONTWAIT) : 0;
     close_descriptor(reply);
     errno = kept;

@@ -208,7 +208,15 @@ int owned_mapped(void *address, size_t bytes, int fd, uint64_t at) {
 }
 
 /* The home is in the service that keeps the file. */
-bool owned_can_join(const struct scif_file *said) { return said->kept.holder == (uint32_t)line_service(); }
+bool owned_can_join(const struct scif_file *said) {
+    bool own = said->kept.holder == (uint32_t)line_service();
+    if (!own)
+        weft_warn(
+            "scif",
+            "memory that another host has mapped cannot be reached from here: its owner is a program of "
+            "another node on this host");
+    return own;
+}
 
 static int join_view(struct file *f, unsigned char *view, uint64_t part, unsigned age) {
     int err = owned_join(f, part * FILE_PART_BYTES, FILE_PART_BYTES, (uintptr_t)view + part * FILE_PART_BYTES,

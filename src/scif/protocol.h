@@ -8,7 +8,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define SCIF_PROTOCOL    3u
+#define SCIF_PROTOCOL    4u
 #define SCIF_FDS_MAX     5
 #define SCIF_NODES_MAX   1024
 #define SCIF_BACKLOG_MAX 1024
@@ -102,20 +102,28 @@ struct scif_rma_answer {
 /* ---- Pages shared with other hosts (share/share.h) ----
  * Over a line of their own come: struct share_message, with a page behind it or not, and */
 enum scif_pages_op {
-    SCIF_PAGES_MAP = 1, /* mapping, endpoint, offset, pages, prot: of the peer's windows. Answer: the same,
-                           with error, before any message about the mapping */
-    SCIF_PAGES_OWN,  /* mapping, offset (in the file), pages, prot; descriptor: the file. The program's memory
-                        shows that part of it, and is a sharer of it from now on, which has it all, but for
-                        what is asked back before the answer: the same, with error */
-    SCIF_PAGES_SHOW, /* the service's: mapping, offset, pages; descriptor: a file, and the part that comes to
-                        be shared. What the program's memory shows of it joins, and then the answer comes, the
-                        same with error */
+    SCIF_PAGES_MAP = 1, /* mapping, endpoint, offset (of the peer's windows), pages, prot, address:
+                           where the program sees them; descriptors: the frame's file and its faults
+                           (share/frame.h). The service serves the frame, and no message but SHARE_END goes
+                           over the line about it. Answer: the same, with error */
+    SCIF_PAGES_OWN, /* mapping, offset (in the file), pages, prot; descriptors: the file, and what the service
+                       needs to stand in for it (share/stand_in.h), or none. The program's memory shows that
+                       part of it, and is a sharer of it from now on, which has it all, but for
+                       what is asked back before the answer: the same, with error */
+    SCIF_PAGES_SHOW,  /* the service's: mapping, offset, pages; descriptor: a file, and the part that comes to
+                         be shared. What the program's memory shows of it joins, and then the answer comes, the
+                         same with error */
+    SCIF_PAGES_HAND,  /* descriptors: a lock and the faults of the program's own memory, before any OWN with
+                         two  descriptors. No answer */
+    SCIF_PAGES_REFUSE /* the service's: mapping, address, bytes, prot: of a frame. The program may touch no
+                         more of it there than prot says */
 };
 struct scif_pages {
     uint32_t op;
     int32_t error;
     uint64_t mapping; /* the program's number for it; of SHOW the service's */
     uint64_t endpoint, offset;
+    uint64_t address, bytes;
     uint32_t pages, prot;
 };
 

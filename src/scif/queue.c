@@ -14,9 +14,13 @@
 #define BUSY_PAUSE_NS 50000
 
 /* ---- Bytes ---- */
+static unsigned limit(const struct scif_queue *q) {
+    return atomic_load_explicit(&q->far, memory_order_relaxed) ? SCIF_QUEUE_FAR_BYTES : SCIF_QUEUE_BYTES;
+}
+
 static unsigned between(unsigned tail, unsigned head) {
     unsigned n = head - tail;
-    return n <= SCIF_QUEUE_BYTES ? n : SCIF_QUEUE_BYTES; /* more is the other side's nonsense */
+    return n <= SCIF_QUEUE_FAR_BYTES ? n : SCIF_QUEUE_FAR_BYTES; /* more is the other side's nonsense */
 }
 
 static unsigned used(const struct scif_queue *q) {
@@ -25,17 +29,17 @@ static unsigned used(const struct scif_queue *q) {
 }
 
 bool queue_empty(const struct scif_queue *q) { return used(q) == 0; }
-bool queue_has_room(const struct scif_queue *q) { return used(q) < SCIF_QUEUE_BYTES; }
+bool queue_has_room(const struct scif_queue *q) { return used(q) < limit(q); }
 
 static void copy_in(struct scif_shared *s, unsigned head, const void *from, size_t n) {
-    unsigned at = head % SCIF_PAGE;
-    size_t first = n < SCIF_PAGE - at ? n : SCIF_PAGE - at;
+    unsigned at = head % SCIF_QUEUE_MEMORY;
+    size_t first = n < SCIF_QUEUE_MEMORY - at ? n : SCIF_QUEUE_MEMORY - at;
     memcpy(s->bytes + at, from, first);
     memcpy(s->bytes, (const char *)from + first, n - first);
 }
 
 size_t queue_put(struct scif_shared *s, const void *from, size_t n) {
-    unsigned room = SCIF_QUEUE_BYTES - used(&s->queue);
+    unsigned there = used(&s->queue), most = limit(&s->queue), room = there < most ? most - there : 0;
     if (n > room) n = room;
     if (!n) return 0;
     unsigned head = atomic_load_explicit(&s->queue.head, memory_order_relaxed);
@@ -46,7 +50,7 @@ size_t queue_put(struct scif_shared *s, const void *from, size_t n) {
 
 bool queue_place(struct scif_shared *s, unsigned at, const void *from, size_t n) {
     unsigned tail = atomic_load_explicit(&s->queue.tail, memory_order_acquire);
-    if (n > SCIF_QUEUE_BYTES || at - tail > SCIF_QUEUE_BYTES - n) return false;
+    if (n > SCIF_QUEUE_FAR_BYTES || at - tail > SCIF_QUEUE_FAR_BYTES - n) return false;
     copy_in(s, at, from, n);
     return true;
 }
@@ -58,8 +62,8 @@ void queue_show(struct scif_queue *q, unsigned head) {
 size_t queue_peek(const struct scif_shared *s, unsigned from, void *to, size_t n) {
     unsigned there = between(from, atomic_load_explicit(&s->queue.head, memory_order_acquire));
     if (n > there) n = there;
-    unsigned at = from % SCIF_PAGE;
-    size_t first = n < SCIF_PAGE - at ? n : SCIF_PAGE - at;
+    unsigned at = from % SCIF_QUEUE_MEMORY;
+    size_t first = n < SCIF_QUEUE_MEMORY - at ? n : SCIF_QUEUE_MEMORY - at;
     memcpy(to, s->bytes + at, first);
     memcpy((char *)to + first, s->bytes, n - first);
     return n;

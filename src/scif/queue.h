@@ -21,7 +21,8 @@ size_t queue_get(struct scif_shared *q, void *to, size_t n);
 bool queue_empty(const struct scif_queue *q);
 bool queue_has_room(const struct scif_queue *q);
 
-/* The same for a sender that shows bytes later than it puts them there. False: there is no room for them. */
+/* The same for the service in the place of a sender on another host: it shows bytes later than it puts them
+ * there. False: there is no room for them. */
 bool queue_place(struct scif_shared *q, unsigned at, const void *from, size_t n);
 void queue_show(struct scif_queue *q, unsigned head); /* what is before `head` */
 

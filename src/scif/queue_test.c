@@ -74,6 +74,26 @@ static void queue_put__wraps_and_stops_at_4095(void **state) {
     close_ends(&e);
 }
 
+/* The peer is on another host. */
+static void queue_put__takes_8190_between_hosts(void **state) {
+    struct ends e;
+    unsigned char in[SCIF_QUEUE_FAR_BYTES + 1], out[sizeof in];
+    open_ends(&e);
+    for (size_t i = 0; i < sizeof in; i++) in[i] = (unsigned char)(i * 11);
+    atomic_store(&e.q->queue.far, SCIF_FAR);
+    assert_int_equal(put(&e, in, 100), 100);
+    assert_int_equal(get(&e, out, 100), 100); /* so that it wraps */
+    assert_int_equal(put(&e, in, SCIF_QUEUE_BYTES), SCIF_QUEUE_BYTES);
+    assert_true(queue_has_room(&e.q->queue));
+    assert_true(look(e.x[0]) & POLLOUT);
+    assert_int_equal(put(&e, in + SCIF_QUEUE_BYTES, sizeof in), SCIF_QUEUE_FAR_BYTES - SCIF_QUEUE_BYTES);
+    assert_false(queue_has_room(&e.q->queue));
+    assert_false(look(e.x[0]) & POLLOUT);
+    assert_int_equal(get(&e, out, sizeof out), SCIF_QUEUE_FAR_BYTES);
+    assert_memory_equal(out, in, SCIF_QUEUE_FAR_BYTES);
+    close_ends(&e);
+}
+
 static void queue_place__is_not_there_before_it_is_shown(void **state) {
     struct ends e;
     unsigned char in[SCIF_QUEUE_BYTES], out[SCIF_QUEUE_BYTES];
@@ -84,7 +104,8 @@ static void queue_place__is_not_there_before_it_is_shown(void **state) {
     assert_int_equal(get(&e, out, at), at);
     assert_true(queue_place(e.q, at, in, 4000));
     assert_true(queue_place(e.q, at + 4000, in + 4000, 95));
-    assert_false(queue_place(e.q, at + 4095, in, 1));
+    assert_true(queue_place(e.q, at + 4095, in, 4095));
+    assert_false(queue_place(e.q, at + 8190, in, 1));
     assert_false(queue_place(e.q, at - 1, in, 1)); /* that was there before */
     assert_false(queue_place(e.q, at, in, (size_t)UINT32_MAX + 1));
     assert_true(queue_empty(&e.q->queue));
@@ -154,7 +175,7 @@ static void queue_get__nonsense_is_bounded(void **state) {
     for (size_t i = 0; i < sizeof heads / sizeof *heads; i++) {
         atomic_store(&e.q->queue.head, heads[i]);
         atomic_store(&e.q->queue.tail, 3);
-        assert_true(queue_get(e.q, out, sizeof out) <= SCIF_QUEUE_BYTES);
+        assert_true(queue_get(e.q, out, sizeof out) <= SCIF_QUEUE_FAR_BYTES);
         atomic_store(&e.q->queue.head, heads[i]);
         atomic_store(&e.q->queue.tail, 3);
         assert_int_equal(queue_put(e.q, out, sizeof out), 0);
@@ -211,7 +232,7 @@ static void queue_marks__stream_between_sleepers(void **state) {
 static void queue_peek__keeps_the_room(void **state) {
     struct ends e;
     struct scif_queue *q;
-    unsigned char in[3000], out[6000];
+    unsigned char in[3000], out[SCIF_QUEUE_FAR_BYTES + 1];
     open_ends(&e);
     q = &e.q->queue;
     for (size_t i = 0; i < sizeof in; i++) in[i] = (unsigned char)(i * 5);
@@ -232,7 +253,7 @@ static void queue_peek__keeps_the_room(void **state) {
     assert_memory_equal(out, in, 1095);
     assert_int_equal(put(&e, in, 3000), 2000);
     atomic_store(&q->head, atomic_load(&q->head) + 100000); /* nonsense */
-    assert_int_equal(queue_peek(e.q, 4095, out, sizeof out), SCIF_QUEUE_BYTES);
+    assert_int_equal(queue_peek(e.q, 4095, out, sizeof out), SCIF_QUEUE_FAR_BYTES);
     close_ends(&e);
 }
 
@@ -347,6 +368,7 @@ static void orphan__mark_is_finished_by_the_next(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(queue_put__wraps_and_stops_at_4095),
+                                       cmocka_unit_test(queue_put__takes_8190_between_hosts),
                                        cmocka_unit_test(queue_place__is_not_there_before_it_is_shown),
                                        cmocka_unit_test(queue_marks__descriptors_tell_what_is_so),
                                        cmocka_unit_test(queue_tell__not_while_receiving),

@@ -4,7 +4,9 @@
 #include "scif/intercept.h"
 #include "scif/line.h"
 #include "scif/mover.h"
+#include "scif/share/frame.h"
 #include "scif/share/pager.h"
+#include "scif/share/stand_in.h"
 #include "scif/watch.h"
 
 #include <errno.h>
@@ -15,7 +17,6 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define HOLD_NS     (20 * WEFT_NS_PER_US)
 #define PENDING_MAX 64
 
 enum { ASKS, FAULTS, LINE };
@@ -37,6 +38,11 @@ struct pending {            /* the service has not answered */
     bool map;               /* of a window elsewhere */
     int reply, error;
 };
+struct mapped { /* a window elsewhere, of which the service serves the frame */
+    _Atomic(struct mapped *) next;
+    uint64_t mapping;
+    struct frame frame;
+};
 struct record {
     struct share_message m;
     unsigned char page[SHARE_PAGE];
@@ -45,7 +51,11 @@ struct record {
 static int ask_in = -1, ask_out = -1, line = -1;
 static atomic_bool has_line;
 static atomic_uint age;
-static struct pager pager = {.fd = -1};
+static struct pager pager = {.fd = -1};   /* of memory here */
+static _Atomic(struct mapped *) mappings; /* a forked child finds them in order at any time */
+static struct stand_in_lock *turn;        /* of the pager's; NULL: the service does not stand in for it */
+static int turn_in = -1;                  /* the file that it is in */
+static bool handed;                       /* the service has it */
 static uint64_t last_mapping, last_owned, last_answered; /* owned: a sharer here, and the answer to it */
 static struct pending pending[PENDING_MAX];
 static atomic_uint answers; /* orders what this thread did before what those do that are told */
@@ -65,16 +75,45 @@ static void take_line(int spare) {
     atomic_store(&has_line, line >= 0);
 }
 
-static int open_pager(void) {
-    int err = pager.fd >= 0 ? 0 : pager_open(&pager, on_send, HOLD_NS);
-    if (err) pager.fd = -1;
-    pager.moved = watch_note;
-    return err || line < 0 ? ENOMEM : 0;
+static int send_record(const struct scif_pages *q, int fd, int faults) {
+    struct scif_record r = {.data = (void *)(uintptr_t)q,
+                            .bytes = sizeof *q,
+                            .fd = {fd, faults},
+                            .fds = (fd >= 0) + (faults >= 0)};
+    return scif_record_send(line, &r, 0) ? ENOMEM : 0;
 }
 
-static int send_record(const struct scif_pages *q, int fd) {
-    struct scif_record r = {.data = (void *)(uintptr_t)q, .bytes = sizeof *q, .fd = {fd}, .fds = fd >= 0};
-    return scif_record_send(line, &r, 0) ? ENOMEM : 0;
+static bool service_is_gone(void) {
+    struct pollfd p = {.fd = line};
+    return line < 0 || (poll(&p, 1, 0) == 1 && (p.revents & (POLLHUP | POLLERR)));
+}
+
+/* One that was killed in the middle of something will not leave. */
+static void enter(void) {
+    while (!stand_in_enter(turn))
+        if (service_is_gone()) stand_in_leave(turn);
+}
+
+static void hand_over(void) {
+    struct scif_pages q = {.op = SCIF_PAGES_HAND};
+    void *mapped;
+    if (turn_in < 0 && (turn_in = stand_in_make(sizeof *turn, &mapped)) >= 0) {
+        turn = mapped;
+        enter(); /* until the end of this thread's turn */
+    }
+    if (turn_in >= 0 && !handed) handed = !send_record(&q, turn_in, pager.fd);
+}
+
+static int open_pager(void) {
+    static const struct pager_program program = {.refuse = pager_refuse, .moved = watch_note};
+    bool in_system_calls;
+    if (pager.fd < 0) {
+        int fd = faults_open(&in_system_calls);
+        pager_init(&pager, fd < 0 ? -1 : descriptor_hide(fd), on_send, &program, SHARE_HOLD_NS);
+    }
+    if (pager.fd < 0 || line < 0) return ENOMEM;
+    hand_over();
+    return 0;
 }
 
 /* ---- Windows of others ---- */
@@ -85,39 +124,67 @@ static void tell(int reply, int error, uintptr_t address) {
     close_descriptor(reply);
 }
 
-static void discard(struct paged *g) {
-    bool own = g->cache.local;
-    uintptr_t at = g->place[0].address;
-    size_t bytes = (size_t)g->cache.pages * SHARE_PAGE;
-    pager_end(g);
-    if (!own) munmap((void *)at, bytes);
-}
-
 static struct pending *free_place(void) {
     for (unsigned i = 0; i < PENDING_MAX; i++)
         if (!pending[i].mapping) return &pending[i];
     return NULL;
 }
 
+static struct mapped *find_mapped(uint64_t mapping) {
+    struct mapped *m = atomic_load(&mappings);
+    while (m && m->mapping != mapping) m = atomic_load(&m->next);
+    return m;
+}
+
+static struct mapped *add_mapped(uint64_t mapping, uint32_t pages, bool writable) {
+    struct mapped *m = mmap(NULL, sizeof *m, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (m == MAP_FAILED) return NULL;
+    m->mapping = mapping;
+    if (frame_open(&m->frame, pages, writable)) {
+        munmap(m, sizeof *m);
+        return NULL;
+    }
+    atomic_store(&m->next, atomic_load(&mappings));
+    atomic_store(&mappings, m);
+    return m;
+}
+
+/* end: of the frame. */
+static void remove_mapped(struct mapped *m, void (*end)(struct frame *f)) {
+    _Atomic(struct mapped *) *at = &mappings;
+    while (atomic_load(at) != m) at = &atomic_load(at)->next;
+    atomic_store(at, atomic_load(&m->next));
+    end(&m->frame);
+    munmap(m, sizeof *m);
+}
+
 static int begin_map(const struct ask *a, int reply) {
     struct pending *p = free_place();
-    struct paged *g;
+    uint32_t pages = (uint32_t)(a->bytes / SHARE_PAGE);
     if (a->bytes / SHARE_PAGE > SHARE_PAGES_MAX || !p) return ENOMEM;
-    struct pager_map map = {.mapping = ++last_mapping,
-                            .pages = (uint32_t)(a->bytes / SHARE_PAGE),
-                            .writable = a->prot & SCIF_PROT_WRITE,
-                            .file = -1};
-    if (pager_map(&pager, &map, &g)) return ENOMEM;
+    struct mapped *m = add_mapped(++last_mapping, pages, a->prot & SCIF_PROT_WRITE);
+    if (!m) return ENOMEM;
     struct scif_pages q = {.op = SCIF_PAGES_MAP,
-                           .mapping = map.mapping,
+                           .mapping = m->mapping,
                            .endpoint = a->endpoint,
                            .offset = a->offset,
-                           .pages = map.pages,
+                           .address = m->frame.address,
+                           .pages = pages,
                            .prot = (uint32_t)a->prot};
-    int err = send_record(&q, g->file);
-    if (err) discard(g);
-    if (!err) *p = (struct pending){.from = map.mapping, .mapping = map.mapping, .map = true, .reply = reply};
+    int err = send_record(&q, m->frame.file, m->frame.faults);
+    if (err)
+        remove_mapped(m, frame_discard);
+    else
+        *p = (struct pending){.from = m->mapping, .mapping = m->mapping, .map = true, .reply = reply};
     return err;
+}
+
+/* It has made memory writable that it may only read, for instance: it gets SIGSEGV there. */
+static void on_refuse(const struct scif_pages *q) {
+    struct mapped *m = find_mapped(q->mapping);
+    if (!m) return;
+    mprotect((void *)(uintptr_t)q->address, q->bytes, (int)q->prot);
+    faults_wake(m->frame.faults, (uintptr_t)q->address, q->bytes);
 }
 
 /* ---- Memory here ---- */
@@ -138,7 +205,7 @@ static int own(const struct sharer_part *part) {
                            .prot = SCIF_PROT_READ | (part->writable ? SCIF_PROT_WRITE : 0)};
     watch_no_more(part->address, (size_t)part->pages * SHARE_PAGE);
     if (pager_map(&pager, &map, &g)) return ENOMEM;
-    int err = send_record(&q, map.file);
+    int err = send_record(&q, map.file, handed ? g->is_in : -1);
     if (err) pager_end(g);
     if (!err) last_owned = map.mapping;
     return err;
@@ -183,15 +250,17 @@ static struct paged *find(uint64_t mapping) {
 
 static void on_answer(const struct scif_pages *q) {
     struct paged *g = find(q->mapping);
+    struct mapped *m = find_mapped(q->mapping);
     if (q->op == SCIF_PAGES_OWN) last_answered = q->mapping;
     for (struct pending *p = pending; p < pending + PENDING_MAX; p++) {
         if (q->error && q->mapping >= p->from && q->mapping <= p->mapping) p->error = q->error;
         if (q->mapping != p->mapping) continue;
-        bool gone = p->map && !g;
-        tell(p->reply, gone ? ENOMEM : p->error, p->map && g ? g->place[0].address : 0);
+        bool gone = p->map && !m;
+        tell(p->reply, gone ? ENOMEM : p->error, p->map && m ? m->frame.address : 0);
         p->mapping = 0;
     }
-    if (g && q->error) discard(g);
+    if (g && q->error) pager_end(g);
+    if (m && q->error) remove_mapped(m, frame_discard);
 }
 
 /* ---- Turns ---- */
@@ -204,7 +273,7 @@ static void on_ask(void) {
     int err = open_pager(), reply = r.fd[0];
     if (!err && a.kind == ASK_MAP) err = begin_map(&a, reply);
     if (!err && a.kind == ASK_JOIN) err = begin_join(&a.part, reply);
-    if (!err && a.kind == ASK_SHOWN) err = send_record(&a.shown, -1);
+    if (!err && a.kind == ASK_SHOWN) err = send_record(&a.shown, -1, -1);
     bool answered = err || a.kind == ASK_OPEN || a.kind == ASK_SHOWN; /* else the service answers */
     if (answered) tell(reply, err, 0);
 }
@@ -223,23 +292,27 @@ bool sharer_prepare(struct pollfd *p, struct timespec *wait) {
 
 static void on_message(const struct record *r) {
     struct paged *g = find(r->m.mapping);
+    struct mapped *m = g ? NULL : find_mapped(r->m.mapping);
+    if (m && r->m.kind == SHARE_END) remove_mapped(m, frame_close);
     if (g && pager_message(g, &r->m, r->page, weft_now_ns())) atomic_fetch_add(&age, 1);
 }
 
 /* The service is gone, and with it the homes of what is mapped here. */
 static void line_lost(void) {
     for (struct pending *p = pending; p < pending + PENDING_MAX; p++) {
-        struct paged *g = p->mapping ? find(p->mapping) : NULL;
+        struct mapped *m = p->mapping ? find_mapped(p->mapping) : NULL;
         if (p->mapping) tell(p->reply, ENOMEM, 0);
-        if (g && p->map) discard(g);
+        if (m && p->map) remove_mapped(m, frame_discard);
         p->mapping = 0;
     }
+    while (atomic_load(&mappings)) remove_mapped(atomic_load(&mappings), frame_lose);
     last_answered = last_owned;
     while (!weft_list_empty(&pager.mappings))
         pager_end(weft_list_entry(pager.mappings.next, struct paged, link));
     atomic_fetch_add(&age, 1);
     close_descriptor(line);
     line = -1;
+    handed = false;
     atomic_store(&has_line, false);
 }
 
@@ -248,7 +321,7 @@ static void on_show(struct scif_pages *q, int fd) {
     struct scif_record r = {.data = q, .bytes = sizeof *q, .fd = {fd}, .fds = 1};
     if (mover_door() >= 0 && !scif_record_send(mover_door(), &r, MSG_DONTWAIT)) return;
     q->error = ENOMEM;
-    send_record(q, -1);
+    send_record(q, -1, -1);
 }
 
 static void on_record(struct record *r, struct scif_record *in) {
@@ -261,7 +334,10 @@ static void on_record(struct record *r, struct scif_record *in) {
             close_descriptor(fd);
             return;
         }
-        on_answer(&q);
+        if (q.op == SCIF_PAGES_REFUSE)
+            on_refuse(&q);
+        else
+            on_answer(&q);
     } else if (in->bytes >= sizeof r->m && in->bytes == sizeof r->m + r->m.bytes) {
         on_message(r);
     }
@@ -280,12 +356,14 @@ static void on_line(void) {
 }
 
 bool sharer_turn(const struct pollfd *p) {
+    if (turn) enter();
     if (p[LINE].revents && line >= 0) on_line();
     if (pager.fd >= 0) {
         pager_faults(&pager);
         pager_expire(&pager, weft_now_ns());
     }
     if (p[ASKS].revents & POLLIN) on_ask();
+    if (turn) stand_in_leave(turn);
     return !(p[ASKS].revents & (POLLHUP | POLLERR | POLLNVAL));
 }
 
@@ -375,6 +453,11 @@ void sharer_forget(void) {
     close_unless_none(&ask_out);
     close_unless_none(&line);
     close_unless_none(&pager.fd);
+    close_unless_none(&turn_in);
+    turn = NULL;
+    handed = false;
+    for (struct mapped *m = atomic_exchange(&mappings, NULL); m; m = atomic_load(&m->next))
+        frame_close(&m->frame); /* of which it has nothing mapped */
     atomic_store(&has_line, false);
     memset(pending, 0, sizeof pending);
     last_answered = last_owned;

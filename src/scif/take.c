@@ -1,10 +1,10 @@
 /* The system has no way to map something only if the address still shows what it did. So the address is
  * looked at immediately before, with the watch's lock, in which no mremap() of watched memory can end; and
  * again after it: whoever was faster is still in there, and what was mapped goes after what it has moved.
- * That leaves munmap(), mprotect() and mmap(MAP_FIXED) of the program's in the microsecond between look and
- * map. */
+ * munmap(), mprotect() and mmap(MAP_FIXED) of the program's are kept out between look and map (gate.h). */
 #include "scif/take.h"
 #include "base/log.h"
+#include "scif/gate.h"
 #include "scif/layout.h"
 #include "scif/pages.h"
 #include "scif/watch.h"
@@ -23,6 +23,9 @@ static uintptr_t own_move;           /* where to; likewise */
 static atomic_uint count;
 
 /* The system's own, as in transplant.c. */
+static bool protect(void *from, size_t bytes, int prot) {
+    return syscall(SYS_mprotect, from, bytes, prot) == 0;
+}
 static bool move_mapping(uintptr_t from, size_t bytes, int flags, uintptr_t to) {
     return syscall(SYS_mremap, from, bytes, bytes, MREMAP_MAYMOVE | MREMAP_FIXED | flags, to) == (long)to;
 }
@@ -97,21 +100,6 @@ static int take_away(struct take *t) {
     return err;
 }
 
-/* Other memory has got some of the addresses after the look, or comes to them: what has been taken of it, in
- * one mapping or in several, goes back. */
-static void undo(struct take *t, bool taken) {
-    for (size_t done = 0, bytes = (size_t)t->pages * SCIF_PAGE, n; done < bytes; done += n) {
-        uintptr_t from = (uintptr_t)t->aside + done;
-        struct mapping m = {.shared = !taken};
-        n = memory_ask(from, &m) && m.to - from < bytes - done ? m.to - from : bytes - done;
-        if (m.shared) continue;
-        bool watched = is_watched(from, n);
-        watch_no_more(from, n);
-        if (!move_mapping(from, n, MREMAP_DONTUNMAP, t->at + done)) abort();
-        if (watched) watch_memory(t->at + done, n);
-    }
-}
-
 /* Wherever the program has moved it, nobody has to wait there. */
 static void let_go(const struct take *t) {
     for (uint32_t i = 0; i < t->pages; i++)
@@ -121,6 +109,139 @@ static void let_go(const struct take *t) {
 static void end(void) {
     atomic_store(&current, NULL);
     atomic_fetch_add(&count, 1);
+}
+
+/* ---- The end ---- */
+struct run { /* pages with one fate that adjoin where they are now */
+    uint32_t first, n;
+    int prot;
+    bool otherwise;
+    enum watched state;
+    enum take_fate fate;
+    uintptr_t at[TAKE_PAGES_MAX]; /* each */
+};
+
+/* Whether page i goes with those of the run, in the mapping that ends there. */
+static bool goes_with(const struct take *t, const struct run *r, const bool *otherwise, uintptr_t end) {
+    uint32_t i = r->first + r->n;
+    uintptr_t at = r->at[0] + (uintptr_t)r->n * SCIF_PAGE;
+    return i < t->pages && t->fate[i] == r->fate && (!otherwise || otherwise[i] == r->otherwise) &&
+           place(t, i) == at && at < end;
+}
+
+/* Within one mapping: of several with unmapped pages between them the system says that they are watched. */
+static struct run next_run(const struct take *t, const bool *otherwise, uint32_t first) {
+    struct run r = {.first = first,
+                    .n = 1,
+                    .fate = t->fate[first],
+                    .otherwise = otherwise && otherwise[first],
+                    .at = {place(t, first)}};
+    struct mapping m = {.to = r.at[0], .prot = t->prot};
+    r.state = watch_look(r.at[0], SCIF_PAGE);
+    if (r.state == WATCHED) (void)memory_ask(r.at[0], &m);
+    while (goes_with(t, &r, otherwise, m.to)) r.n++;
+    r.prot = m.prot;
+    for (uint32_t i = 1; i < r.n; i++) r.at[i] = r.at[0] + (uintptr_t)i * SCIF_PAGE;
+    return r;
+}
+
+static void give_back(const struct take *t, const struct run *r) {
+    unsigned char *from = t->aside + (size_t)r->first * SCIF_PAGE;
+    size_t bytes = (size_t)r->n * SCIF_PAGE;
+    if (!protect(from, bytes, r->prot) || !move_mapping((uintptr_t)from, bytes, MREMAP_DONTUNMAP, r->at[0])) {
+        weft_error("scif", "memory that was to be mapped cannot be given back: %s", strerror(errno));
+        abort(); /* the program would go on without it */
+    }
+    watch_memory(r->at[0], bytes);
+}
+
+static void put(struct take *t, struct run *r, take_show *show, void *context) {
+    if (r->otherwise && show(context, r->first, r->n, r->at[0], r->prot)) return;
+    for (uint32_t i = 0; r->otherwise && i < r->n; i++) t->fate[r->first + i] = TAKE_FAILED;
+    r->otherwise = false;
+    give_back(t, r);
+}
+
+/* The program had moved the address away before something was mapped there; or it has moved that with it. The
+ * gate is closed: it may be about to unmap it there. */
+static void go_after(const struct run *r, uint32_t page, uintptr_t to) {
+    uintptr_t from = r->at[page];
+    if (!memory_is_mapped(from, SCIF_PAGE)) return;
+    if (!r->otherwise) watch_no_more(from, SCIF_PAGE);
+    (void)move_mapping(from, SCIF_PAGE, 0, to);
+    if (!r->otherwise) watch_memory(to, SCIF_PAGE);
+}
+
+static void catch_up(const struct take *t, struct run *r) {
+    for (bool moving = true; moving;) {
+        watch_hear();
+        for (uint32_t i = 0; i < r->n; i++) {
+            uintptr_t now = place(t, r->first + i);
+            if (now != r->at[i]) go_after(r, i, now);
+            r->at[i] = now;
+        }
+        moving = watch_look(0, SCIF_PAGE) == WATCH_MOVING;
+        if (!moving) return;
+        watch_unlock();
+        sched_yield();
+        watch_lock();
+    }
+}
+
+/* ---- Nothing was to be taken ---- */
+/* What was taken of watched memory, to where the program has it now, unless it has unmapped that or mapped
+ * something over it. False: it is just being moved. */
+static bool take_back_watched(const struct take *t, uint32_t page) {
+    struct run r = next_run(t, NULL, page);
+    r.n = 1;
+    if (r.state == WATCH_MOVING) return false;
+    if (r.state == WATCH_NOT || r.fate == TAKE_GONE) return true;
+    watch_no_more((uintptr_t)t->aside + (size_t)page * SCIF_PAGE, SCIF_PAGE);
+    give_back(t, &r);
+    catch_up(t, &r);
+    return true;
+}
+
+/* Of other memory, which the program had mapped there just before, nobody knows where it is moved. */
+static void take_back_other(const struct take *t, uint32_t page) {
+    uintptr_t from = (uintptr_t)t->aside + (size_t)page * SCIF_PAGE, to = t->at + (size_t)page * SCIF_PAGE;
+    struct mapping m = {.prot = t->prot};
+    (void)memory_ask(to, &m);
+    if (!memory_is_mapped(to, SCIF_PAGE)) return;
+    if (!protect((void *)from, SCIF_PAGE, m.prot) || !move_mapping(from, SCIF_PAGE, MREMAP_DONTUNMAP, to))
+        abort();
+}
+
+static void take_back(const struct take *t, uint32_t page) {
+    bool watched = is_watched((uintptr_t)t->aside + (size_t)page * SCIF_PAGE, SCIF_PAGE);
+    for (bool done = false; !done;) {
+        wait_for_movers();
+        gate_close();
+        done = !watched || take_back_watched(t, page);
+        if (!watched) take_back_other(t, page);
+        gate_open();
+    }
+}
+
+/* Other memory has got some of the addresses after the look, or comes to them: what has been taken of it goes
+ * back. */
+static void undo(const struct take *t, bool taken) {
+    for (uint32_t i = 0; i < t->pages; i++) {
+        struct mapping m = {.shared = !taken};
+        (void)memory_ask((uintptr_t)t->aside + (size_t)i * SCIF_PAGE, &m);
+        if (!m.shared) take_back(t, i);
+    }
+}
+
+/* Those that wait, wherever the program has moved it. */
+static void wake_all(const struct take *t) {
+    watch_lock();
+    for (uint32_t i = 0; i < t->pages; i++) {
+        uintptr_t now = place(t, i);
+        if (now != t->at + (uintptr_t)i * SCIF_PAGE) watch_wake(now, SCIF_PAGE);
+    }
+    watch_unlock();
+    watch_wake(t->at, (size_t)t->pages * SCIF_PAGE);
 }
 
 int take_begin(struct take *t) {
@@ -147,107 +268,27 @@ int take_begin(struct take *t) {
         watch_no_more((uintptr_t)t->aside, bytes);
     }
     watch_unlock();
-    if (err) watch_wake(t->at, bytes);
+    if (err) wake_all(t);
     return err;
-}
-
-/* ---- The end ---- */
-struct run { /* pages with one fate that adjoin where they are now */
-    uint32_t first, n;
-    int prot;
-    bool otherwise;
-    enum watched state;
-    enum take_fate fate;
-    uintptr_t at[TAKE_PAGES_MAX]; /* each */
-};
-
-/* Whether page i goes with those of the run, in the mapping that ends there. */
-static bool goes_with(const struct take *t, const struct run *r, const bool *otherwise, uintptr_t end) {
-    uint32_t i = r->first + r->n;
-    uintptr_t at = r->at[0] + (uintptr_t)r->n * SCIF_PAGE;
-    return i < t->pages && t->fate[i] == r->fate && (!otherwise || otherwise[i] == r->otherwise) &&
-           place(t, i) == at && at < end;
-}
-
-static struct run next_run(const struct take *t, const bool *otherwise, uint32_t first) {
-    struct run r = {.first = first,
-                    .n = 1,
-                    .fate = t->fate[first],
-                    .otherwise = otherwise && otherwise[first],
-                    .at = {place(t, first)}};
-    struct mapping m = {.to = UINTPTR_MAX, .prot = t->prot};
-    (void)memory_ask(r.at[0], &m);
-    while (goes_with(t, &r, otherwise, m.to)) r.n++;
-    r.state = watch_look(r.at[0], (size_t)r.n * SCIF_PAGE);
-    if (r.state == WATCH_NOT && r.n > 1) {
-        r.n = 1;
-        r.state = watch_look(r.at[0], SCIF_PAGE);
-    }
-    r.prot = m.prot;
-    for (uint32_t i = 1; i < r.n; i++) r.at[i] = r.at[0] + (uintptr_t)i * SCIF_PAGE;
-    return r;
-}
-
-static void give_back(const struct take *t, const struct run *r) {
-    unsigned char *from = t->aside + (size_t)r->first * SCIF_PAGE;
-    size_t bytes = (size_t)r->n * SCIF_PAGE;
-    if (mprotect(from, bytes, r->prot) || !move_mapping((uintptr_t)from, bytes, MREMAP_DONTUNMAP, r->at[0])) {
-        weft_error("scif", "memory that was to be mapped cannot be given back: %s", strerror(errno));
-        abort(); /* the program would go on without it */
-    }
-    watch_memory(r->at[0], bytes);
-}
-
-static void put(struct take *t, struct run *r, take_show *show, void *context) {
-    if (r->otherwise && show(context, r->first, r->n, r->at[0], r->prot)) return;
-    for (uint32_t i = 0; r->otherwise && i < r->n; i++) t->fate[r->first + i] = TAKE_FAILED;
-    r->otherwise = false;
-    give_back(t, r);
-}
-
-/* The program had moved the address away before something was mapped there; or it has moved that with it. */
-static void go_after(const struct run *r, uint32_t page, uintptr_t to) {
-    uintptr_t from = r->at[page];
-    if (!memory_is_mapped(from, SCIF_PAGE)) return;
-    if (!r->otherwise) watch_no_more(from, SCIF_PAGE);
-    (void)move_mapping(from, SCIF_PAGE, 0, to);
-    if (!r->otherwise) watch_memory(to, SCIF_PAGE);
-}
-
-static void catch_up(const struct take *t, struct run *r) {
-    for (bool moving = true; moving;) {
-        watch_hear();
-        for (uint32_t i = 0; i < r->n; i++) {
-            uintptr_t now = place(t, r->first + i);
-            if (now != r->at[i]) go_after(r, i, now);
-            r->at[i] = now;
-        }
-        moving = watch_look(0, SCIF_PAGE) == WATCH_MOVING;
-        if (!moving) return;
-        watch_unlock();
-        sched_yield();
-        watch_lock();
-    }
 }
 
 void take_settle(struct take *t, const bool *otherwise, take_show *show, void *context) {
     watch_lock();
     for (uint32_t i = 0; i < t->pages;) {
         wait_for_movers();
+        gate_close();
         struct run r = next_run(t, otherwise, i);
-        if (r.state == WATCH_MOVING) continue;
-        if (r.state == WATCHED && r.fate != TAKE_GONE) {
+        bool there = r.state == WATCHED && r.fate != TAKE_GONE;
+        if (there) {
             put(t, &r, show, context);
             catch_up(t, &r);
-            watch_wake(r.at[0], (size_t)r.n * SCIF_PAGE);
         }
+        gate_open();
+        if (r.state == WATCH_MOVING) continue;
+        if (there) watch_wake(r.at[0], (size_t)r.n * SCIF_PAGE);
         i += r.n;
     }
     end();
-    for (uint32_t i = 0; i < t->pages; i++) {
-        uintptr_t now = place(t, i);
-        if (now != t->at + (uintptr_t)i * SCIF_PAGE) watch_wake(now, SCIF_PAGE);
-    }
     watch_unlock();
-    watch_wake(t->at, (size_t)t->pages * SCIF_PAGE);
+    wake_all(t);
 }

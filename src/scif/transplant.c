@@ -9,6 +9,7 @@
  * Memory of other kinds cannot be taken away so: if what it shows is what the ring reads, the pool takes its
  * place at once, empty and such that threads that touch it wait (userfaultfd), and then gets its contents
  * from the ring. */
+#include "scif/gate.h"
 #include "scif/intercept.h"
 #include "scif/job.h"
 #include "scif/watch.h"
@@ -195,8 +196,28 @@ static void *hear(void *of) {
     return NULL;
 }
 
+/* Whether an address still shows the file that m does; *now: its mapping. What the system is too old to
+ * tell is taken for true. */
+static bool still_shows(uintptr_t at, const struct mapping *m, struct mapping *now) {
+    *now = *m;
+    if (!memory_ask(at, now)) return memory_is_mapped(at, SCIF_PAGE);
+    return now->device == m->device && now->inode == m->inode && now->shared == m->shared &&
+           now->at + (at - now->from) == m->at + (at - m->from);
+}
+
+/* mremap() to there, unless the program has changed something: EAGAIN. */
+static int move_if_still(void *pages, size_t bytes, uintptr_t at, int prot, const struct mapping *m) {
+    struct mapping now;
+    gate_close();
+    bool still = still_shows(at, m, &now) && now.prot == prot && now.to - at >= bytes;
+    int err = !still ? EAGAIN : move_mapping(pages, bytes, at) ? 0 : ENOMEM;
+    gate_open();
+    return err;
+}
+
 /* The file takes the place of the pages, and its contents come after that. */
-static int exchange(struct job *j, uint32_t page, uint32_t n, uintptr_t at, int prot) {
+static int exchange(struct job *j, uint32_t page, uint32_t n, uintptr_t at, int prot,
+                    const struct mapping *m) {
     size_t bytes = (size_t)n * SCIF_PAGE;
     int fd = watch_descriptor(UFFD_FEATURE_EVENT_REMAP | UFFD_FEATURE_MINOR_SHMEM);
     void *pages = mmap(NULL, bytes, prot, MAP_SHARED, j->pool, (off_t)(j->at + (uint64_t)page * SCIF_PAGE));
@@ -206,10 +227,8 @@ static int exchange(struct job *j, uint32_t page, uint32_t n, uintptr_t at, int 
     int err = fd < 0 || pages == MAP_FAILED || ioctl(fd, UFFDIO_REGISTER, &arm) ? ENOMEM : 0;
     if (!err) err = pthread_create(&ear, NULL, hear, &fd);
     bool heard = !err;
-    if (!err && !move_mapping(pages, bytes, at)) {
-        err = ENOMEM;
-        pthread_cancel(ear);
-    }
+    if (!err) err = move_if_still(pages, bytes, at, prot, m);
+    if (err && heard) pthread_cancel(ear);
     if (!err) { /* threads wait from here */
         err = transplant_unseen(j, page, n);
         if (err) abort(); /* the addresses show nothing */
@@ -220,6 +239,23 @@ static int exchange(struct job *j, uint32_t page, uint32_t n, uintptr_t at, int 
     if (heard) pthread_join(ear, NULL);
     if (pages != MAP_FAILED) munmap(pages, bytes);
     if (fd >= 0) close_descriptor(fd);
+    return err;
+}
+
+/* So many pages that were the same when they were compared. */
+static int exchange_run(struct job *j, uint32_t page, uint32_t n, uintptr_t at, const struct mapping *m) {
+    int err = 0;
+    for (uint32_t done = 0, k; !err && done < n; done += k) {
+        struct mapping now;
+        bool still = still_shows(at + (uintptr_t)done * SCIF_PAGE, m, &now);
+        uintptr_t from = at + (uintptr_t)done * SCIF_PAGE;
+        k = still ? (uint32_t)((now.to - from) / SCIF_PAGE) : 1;
+        if (k > n - done) k = n - done;
+        err = still ? exchange(j, page + done, k, from, now.prot, m) : transplant_unseen(j, page + done, 1);
+        if (err != EAGAIN) continue;
+        k = 0;
+        err = 0;
+    }
     return err;
 }
 
@@ -235,8 +271,7 @@ int transplant_other_kind(struct job *j, uint32_t first, uint32_t n, const struc
     memcpy(same, j->same, sizeof same);
     for (uint32_t i = 0, len; !err && i < n; i += len) {
         len = run_length(same, i, n);
-        err =
-            same[i] ? exchange(j, first + i, len, j->now[i], m->prot) : transplant_unseen(j, first + i, len);
+        err = same[i] ? exchange_run(j, first + i, len, j->now[i], m) : transplant_unseen(j, first + i, len);
     }
     return err;
 }

@@ -250,7 +250,10 @@ static void program_maps(void) {
     bool show = q.op == SCIF_PAGES_SHOW;
     if (show && q.pages) q.mapping = world_shown();
     if (show) q.error = (int)q.prot & 1;
-    world_request(WORLD_PAGES_LINE, &q, sizeof q, show && q.prot < 8 ? -1 : world_file());
+    if (q.op == SCIF_PAGES_MAP)
+        world_request_with_frame(WORLD_PAGES_LINE, &q, sizeof q);
+    else
+        world_request(WORLD_PAGES_LINE, &q, sizeof q, show && q.prot < 8 ? -1 : world_file());
 }
 
 static void program_page(void) {

@@ -5,6 +5,7 @@
 #include "fuzz.h"
 #include "scif/door.h"
 #include "scif/lane.h"
+#include "scif/share/faults.h"
 
 #include <fcntl.h>
 #include <stdlib.h>
@@ -155,9 +156,7 @@ void world_line_close(enum world_line which) {
     line[which] = -1;
 }
 
-void world_request(enum world_line which, const void *record, size_t bytes, int with) {
-    struct scif_record out = {
-        .data = (void *)(uintptr_t)record, .bytes = bytes, .fd = {with}, .fds = with >= 0};
+static void request(enum world_line which, struct scif_record out) {
     struct scif_answer a;
     int fd = line_get(which);
     drop(hear(fd, &a));
@@ -166,6 +165,23 @@ void world_request(enum world_line which, const void *record, size_t bytes, int 
     drop(hear(fd, &a));
     char byte;
     if (recv(fd, &byte, 1, MSG_DONTWAIT | MSG_PEEK) == 0) world_line_close(which); /* it has ended */
+}
+
+void world_request(enum world_line which, const void *record, size_t bytes, int with) {
+    request(which, (struct scif_record){
+                       .data = (void *)(uintptr_t)record, .bytes = bytes, .fd = {with}, .fds = with >= 0});
+}
+
+/* Of a mapping that is nowhere; of each a new one, since the service changes them. */
+void world_request_with_frame(enum world_line which, const void *record, size_t bytes) {
+    bool in_system_calls;
+    int frame = memfd_create("frame", MFD_CLOEXEC), faults = faults_open(&in_system_calls);
+    if (faults >= 0)
+        request(which,
+                (struct scif_record){
+                    .data = (void *)(uintptr_t)record, .bytes = bytes, .fd = {frame, faults}, .fds = 2});
+    if (faults >= 0) close(faults);
+    close(frame);
 }
 
 int world_file(void) { return file; }

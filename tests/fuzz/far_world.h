@@ -59,6 +59,8 @@ void world_end_close(unsigned i);
 void world_end_give_windows(unsigned i);
 /* A record on a line, which is opened if need be. file: a descriptor to send with it, or -1. */
 void world_request(enum world_line which, const void *record, size_t bytes, int file);
+/* With the descriptors of a frame, if this system lets them be made. */
+void world_request_with_frame(enum world_line which, const void *record, size_t bytes);
 void world_line_close(enum world_line which);
 int world_file(void); /* of the windows */
 /* The owner of the windows answers the oldest question; -1: it closes the socket. others: the program at the

@@ -142,9 +142,8 @@ static cl_int CL_API_CALL stub_copy_image(cl_command_queue q, cl_mem s, cl_mem d
 static cl_int CL_API_CALL stub_fill_image(cl_command_queue q, cl_mem m, const void *color,
                                           const size_t *origin, const size_t *region, cl_uint n,
                                           const cl_event *w, cl_event *e) {
-    static volatile uint32_t seen;
     check_box(m, origin, region);
-    for (int i = 0; i < 4; i++) seen += ((const uint32_t *)color)[i];
+    for (int i = 0; i < 4; i++) (void)((const volatile uint32_t *)color)[i]; /* it is all there */
     return CL_OUT_OF_RESOURCES;
 }
 static cl_int CL_API_CALL stub_to_buffer(cl_command_queue q, cl_mem m, cl_mem b, const size_t *origin,

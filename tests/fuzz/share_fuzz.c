@@ -107,27 +107,34 @@ static void play_home(const uint8_t *d, size_t size) {
 struct seat {
     struct cache cache;
     unsigned char memory[PAGES * SHARE_PAGE], state[PAGES];
+    struct cache_holding holding;
 };
 
 static void ignore_message(void *ctx, const struct share_message *m, const void *data) {
     (void)ctx;
     FUZZ_CHECK(m->page < PAGES && (m->bytes == 0 || (m->bytes == SHARE_PAGE && data)));
 }
-static void check_change(void *ctx, uint32_t number, enum share_state from, enum share_state to) {
-    const struct seat *s = ctx;
+static void check_change(void *ctx, uint32_t number, enum share_state from, enum share_state to,
+                         const void *bytes) {
+    struct seat *s = ctx;
     (void)from;
     FUZZ_CHECK(number < PAGES && (to != SHARE_WRITE || s->cache.writable));
+    if (bytes) memcpy(s->memory + (size_t)number * SHARE_PAGE, bytes, SHARE_PAGE);
+}
+static const void *look_into(void *ctx, uint32_t number) {
+    FUZZ_CHECK(number < PAGES);
+    return ((struct seat *)ctx)->memory + (size_t)number * SHARE_PAGE;
 }
 
 static void play_cache(const uint8_t *d, size_t size) {
-    static const struct cache_ops ops = {ignore_message, check_change};
+    static const struct cache_ops ops = {ignore_message, check_change, look_into};
     static struct seat s;
     uint64_t now = 1;
     memset(&s, 0, sizeof s);
     s.cache = (struct cache){.ops = &ops,
                              .ctx = &s,
-                             .memory = s.memory,
                              .state = s.state,
+                             .holding = &s.holding,
                              .pages = PAGES,
                              .mapped = PAGES,
                              .local = d[0] & 1,

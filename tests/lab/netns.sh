@@ -15,23 +15,8 @@ if [ $# -eq 0 ] || [ "$1" = --help ]; then
     exit 2
 fi
 
-if [ "${WEFT_LAB_INSIDE-}" != netns ]; then
-    # -p and --kill-child: when this script goes, however it goes, everything in the namespaces goes with it.
-    flags='-n -m -p -f --mount-proc --kill-child --propagation private'
-    [ "$(id -u)" -eq 0 ] || flags="-U -r $flags"
-    # shellcheck disable=SC2086
-    if ! unshare $flags true 2>/dev/null; then
-        echo "netns.sh: this system does not let $(id -un) make namespaces (unshare $flags): skipped" >&2
-        exit 77
-    fi
-    command -v ip >/dev/null || { echo "netns.sh: no 'ip' command (package iproute2): skipped" >&2; exit 77; }
-    # shellcheck disable=SC2086
-    WEFT_LAB_INSIDE=netns exec unshare $flags -- "$0" "$@"
-fi
-unset WEFT_LAB_INSIDE
+. "$(dirname "$0")/enter.sh"
 
-mount -t tmpfs tmpfs /run # for `ip netns`, which keeps names in /run/netns
-mkdir /run/netns
 ip netns add left
 ip netns add right
 ip link add veth0 netns left mtu "${MTU:-1500}" type veth peer name veth0 netns right mtu "${MTU:-1500}"

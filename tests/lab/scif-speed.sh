@@ -3,7 +3,7 @@
 # protection: figures, no test.
 #
 #   usage: scif-speed.sh BUILD [N]          N times each, 2000 by default; N pages
-#   environment: ONLY=scif: nothing of the transport's
+#   environment: ONLY=scif: nothing of the transport's; ONLY=pages: only pages that are mapped
 set -eu
 tests=$(cd "$(dirname "$0")/.." && pwd)
 build=$(cd "$1" && pwd)
@@ -11,7 +11,7 @@ dir=$(mktemp -d "${TMPDIR:-/tmp}/ws.XXXXXX")
 trap 'rm -rf "$dir"' EXIT
 export XDG_RUNTIME_DIR="$dir" XDG_CONFIG_HOME="$dir"
 
-if [ "${ONLY-}" != scif ]; then
+if [ -z "${ONLY-}" ]; then
     for what in "latency --size 8" "bandwidth --size 64K,1M,4M"; do
         # shellcheck disable=SC2086
         "$tests/lab/netns.sh" ip netns exec left "$build/bin/weft" bench $what --adapter udp --security aes \

@@ -17,24 +17,10 @@ if [ $# -lt 2 ]; then
     exit 2
 fi
 
-if [ "${WEFT_LAB_INSIDE-}" != switch ]; then
-    flags='-n -m -p -f --mount-proc --kill-child --propagation private'
-    [ "$(id -u)" -eq 0 ] || flags="-U -r $flags"
-    # shellcheck disable=SC2086
-    if ! unshare $flags true 2>/dev/null; then
-        echo "switch.sh: this system does not let $(id -un) make namespaces (unshare $flags): skipped" >&2
-        exit 77
-    fi
-    command -v ip >/dev/null || { echo "switch.sh: no 'ip' command (package iproute2): skipped" >&2; exit 77; }
-    # shellcheck disable=SC2086
-    WEFT_LAB_INSIDE=switch exec unshare $flags -- "$0" "$@"
-fi
-unset WEFT_LAB_INSIDE
+. "$(dirname "$0")/enter.sh"
 
 hosts=$1 rate=${RATE:-0} mtu=${MTU:-9000} shared=${SHARED:-0}
 shift
-mount -t tmpfs tmpfs /run # for `ip netns`, which keeps names in /run/netns
-mkdir /run/netns
 
 # limit COMMAND...: the interface that the command (tc, in some namespace, up to the device) names sends no faster than RATE.
 # 20 ms of it may wait, as before a network card; what comes then is dropped.

@@ -4,6 +4,11 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/resource.h>
+
+#define HIDDEN_FROM   1024 /* the library may keep its own descriptors beyond what select() takes */
+#define FEW           100
+#define OVER_AND_OVER 150
 
 static scif_epd_t opened(void) { return (scif_epd_t)OK(scif_open()); }
 
@@ -211,10 +216,17 @@ static void one_of_two_descriptors(struct sciftest *t) {
     await_hangup(e[1]);
 }
 
-/* Queues and descriptors come back: many times more connections than a process could have at once. */
+/* Descriptors come back, the program's and hidden ones: this process has not so many left as there are
+ * connections. */
 static void over_and_over(struct sciftest *t) {
+    struct rlimit few;
     (void)t;
-    for (int i = 0; i < 1500; i++) {
+    OK(getrlimit(RLIMIT_NOFILE, &few));
+    if (few.rlim_max > HIDDEN_FROM + FEW) few.rlim_max = HIDDEN_FROM + FEW;
+    while (OK(open("/dev/null", O_RDONLY)) < HIDDEN_FROM - FEW) continue;
+    few.rlim_cur = few.rlim_max;
+    OK(setrlimit(RLIMIT_NOFILE, &few));
+    for (int i = 0; i < OVER_AND_OVER; i++) {
         scif_epd_t e[2];
         connect_loop(e);
         OK(scif_close(e[i & 1]));

@@ -2,9 +2,15 @@
  * (guide 3.6, 3.10). */
 #include "areas.h"
 #include "window.h"
+#include <fcntl.h>
+#include <poll.h>
+#include <pthread.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
+#include <sys/wait.h>
 
 enum { PAGES = 4, BYTES = PAGES * 4096, OFF = 0x8000 };
 
@@ -104,6 +110,31 @@ static void mapper_gives_up(struct sciftest *t) {
     meet(t); /* it goes on */
     char *view = map_peer(epd, PAGES, OFF, RW);
     view[0] = 1;
+    meet(t);
+}
+
+/* An owner that is not stopped, but takes its time: its mover waits for a fork() to end. */
+static void stay_in_fork(void) { poll(NULL, 0, 6000); }
+static void *fork_once(void *none) {
+    pid_t child = fork();
+    if (!child) _exit(0);
+    return (void *)(long)waitpid(child, NULL, 0);
+}
+static void slow_owner(struct sciftest *t) {
+    pthread_t forks;
+    OK(pthread_atfork(stay_in_fork, NULL, NULL)); /* before the library's, which comes first then */
+    scif_epd_t epd = connect_pair(t);
+    register_at(epd, new_pages(PAGES), PAGES, OFF, RW);
+    CHECK_EQ(pthread_create(&forks, NULL, fork_once, NULL), 0);
+    poll(NULL, 0, 100); /* if it is not in there yet, the case shows nothing */
+    meet(t);
+    CHECK_EQ(pthread_join(forks, NULL), 0);
+    meet(t);
+}
+static void mapper_of_slow(struct sciftest *t) {
+    scif_epd_t epd = connect_pair(t);
+    meet(t);
+    map_peer(epd, PAGES, OFF, RW);
     meet(t);
 }
 
@@ -248,6 +279,73 @@ static void over_and_over(struct sciftest *t) {
     meet(t);
 }
 
+/* ---- While it is being mapped ---- */
+#define MANY 256
+
+static long map_all(struct worker *w) {
+    return (long)scif_mmap(NULL, MANY * PAGE, RW, 0, w->epd, *(off_t *)w->data);
+}
+
+/* The owner takes its pages away one by one; whatever is done to an address just then, it stays done. */
+static void change_pages(char *mem, long how) {
+    for (int i = 0; i < MANY; i++) {
+        char *at = mem + i * PAGE;
+        if (how == 0) OK(munmap(at, PAGE));
+        if (how == 1) OK(mprotect(at, PAGE, PROT_READ));
+        if (how == 2) CHECK(mmap(at, PAGE, RW, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) == (void *)at);
+    }
+}
+
+/* The system is asked: it would write there. */
+static bool can_be_written(char *at) {
+    static int zero = -1;
+    if (zero < 0) zero = (int)OK(open("/dev/zero", O_RDONLY));
+    return read(zero, at + PAGE / 2, 1) == 1;
+}
+/* The file that has the window now; the system may have put the peer's mapping of it there. */
+static bool shows_window(const char *at, const char *view) {
+    char text[512];
+    unsigned long from, to, here = (unsigned long)(uintptr_t)at;
+    bool shows = false;
+    if (at >= view && at < view + MANY * PAGE) return false;
+    FILE *f = fopen("/proc/self/maps", "re");
+    CHECK(f != NULL);
+    while (!shows && fgets(text, sizeof text, f))
+        shows = strstr(text, "scif-pages") && sscanf(text, "%lx-%lx", &from, &to) == 2 && here >= from &&
+                here < to;
+    fclose(f);
+    return shows;
+}
+static void check_pages(char *mem, const char *view, long how) {
+    for (int i = 0; i < MANY; i++) {
+        char *at = mem + i * PAGE;
+        if (how == 0) CHECK(!shows_window(at, view));
+        if (how == 1) CHECK(!can_be_written(at));
+        if (how == 2) *at = 8;
+        CHECK_EQ(view[(size_t)i * PAGE], 7);
+    }
+}
+
+static void changed_meanwhile(struct sciftest *t) {
+    scif_epd_t e[2];
+    connect_loop(e);
+    for (int round = 0; round < 20; round++) {
+        char *mem = new_pages(MANY);
+        for (int i = 0; i < MANY; i++) mem[i * PAGE] = 7;
+        off_t at = register_pages(e[0], mem, MANY);
+        struct worker w = {.call = map_all, .epd = e[1], .data = &at};
+        worker_start(&w);
+        for (volatile int k = 0; k < round * 10000; k++) continue; /* not always at the same moment */
+        change_pages(mem, t->arg);
+        worker_join(&w);
+        CHECK(w.result != -1);
+        check_pages(mem, (char *)w.result, t->arg);
+        OK(scif_munmap((void *)w.result, MANY * PAGE));
+        OK(scif_unregister(e[0], at, MANY * PAGE));
+        if (t->arg) OK(munmap(mem, MANY * PAGE));
+    }
+}
+
 #define CITE "guide 3.10.1"
 static const struct sciftest_case cases[] = {
     {"scif_mmap__outlives_unregister", "guide 3.9", mapper, owner, UNREGISTER},
@@ -265,6 +363,10 @@ static const struct sciftest_case cases[] = {
     {"scif_mmap__of_two_processes_keeps_window_until_SIGKILL_of_last", "guide 3.11", two_mappers,
      owner_of_two_mappings, KILL},
     {"scif_mmap__and_munmap_over_and_over_use_nothing_up", "guide 3.9", over_and_over, over_and_over, 0},
+    {"munmap__while_it_is_being_mapped_stays_done", "guide 3.5", changed_meanwhile, NULL, 0},
+    {"mprotect__while_it_is_being_mapped_stays_done", "guide 3.5", changed_meanwhile, NULL, 1},
+    {"mmap__fixed_while_it_is_being_mapped_stays_done", "guide 3.5", changed_meanwhile, NULL, 2},
+    {"mmap__of_slow_owner_waits", "contract: scif_mmap", mapper_of_slow, slow_owner, 0},
     {"mmap__of_stopped_owner_gives_up", "contract: scif_mmap", mapper_gives_up, owner_is_stopped, 0},
 };
 SCIFTEST_AREA(mmap_life_area, cases);

@@ -4,8 +4,8 @@
  *
  *   scif_speed serve              prints its address, and takes one client
  *   scif_speed run NODE:PORT N    N times each; prints a line for each kind */
-#include <ctype.h>
-#include <dirent.h>
+#include "cost.h"
+
 #include <scif.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -62,7 +62,7 @@ static void answer(const struct order *o) {
 static void serve(void) {
     scif_epd_t l = scif_open();
     int port = l < 0 ? -1 : scif_bind(l, 0);
-    uint16_t self;
+    uint16_t self = 0;
     struct scif_portID peer;
     struct order o;
     need(port > 0 && scif_listen(l, 1) == 0 && scif_get_nodeIDs(NULL, 0, &self) > 0, "scif_listen");
@@ -89,47 +89,6 @@ static struct times times_of(uint32_t n) {
     return (struct times){us[n / 2], us[n / 10]};
 }
 
-struct cost {
-    unsigned long packets, sleeps;
-};
-
-/* Sent and received by all interfaces but the loopback. */
-static unsigned long count_packets(void) {
-    unsigned long all = 0, in, out;
-    char line[512], name[32];
-    FILE *f = fopen("/proc/net/dev", "re");
-    while (f && fgets(line, sizeof line, f))
-        if (sscanf(line, " %31[^:]: %*u %lu %*u %*u %*u %*u %*u %*u %*u %lu", name, &in, &out) == 3 &&
-            strcmp(name, "lo"))
-            all += in + out;
-    if (f) fclose(f);
-    return all;
-}
-
-/* 0 unless it is a service. */
-static unsigned long count_sleeps_of(const char *process) {
-    char line[512];
-    unsigned long n = 0;
-    bool service = false;
-    snprintf(line, sizeof line, "/proc/%.20s/status", process);
-    FILE *f = fopen(line, "re");
-    while (f && fgets(line, sizeof line, f)) {
-        if (!strcmp(line, "Name:\tweft-scif\n")) service = true;
-        if (sscanf(line, "voluntary_ctxt_switches: %lu", &n) == 1) break;
-    }
-    if (f) fclose(f);
-    return service ? n : 0;
-}
-
-static struct cost cost_now(void) {
-    struct cost c = {.packets = count_packets()};
-    DIR *all = opendir("/proc");
-    for (struct dirent *d; all && (d = readdir(all));)
-        if (isdigit((unsigned char)*d->d_name)) c.sleeps += count_sleeps_of(d->d_name);
-    if (all) closedir(all);
-    return c;
-}
-
 /* bytes: of an operation; 0: its rate is of no interest. */
 static void print_times(const char *what, struct times t, size_t bytes) {
     printf("%-28s %8.1f us  (a tenth below %8.1f) ", what, t.median, t.tenth);
@@ -140,7 +99,7 @@ static void print_times(const char *what, struct times t, size_t bytes) {
 }
 
 static void print_cost(struct cost from, unsigned long operations) {
-    struct cost to = cost_now();
+    struct cost to = cost_now("weft-scif", NULL);
     printf("%8.2f packets %7.2f sleeps\n", (double)(to.packets - from.packets) / (double)operations,
            (double)(to.sleeps - from.sleeps) / (double)operations);
 }
@@ -149,7 +108,7 @@ static void print_cost(struct cost from, unsigned long operations) {
 static void messages(uint32_t n) {
     struct order o = {n, 1, 8};
     char part[PART] = {0};
-    struct cost before = cost_now();
+    struct cost before = cost_now("weft-scif", NULL);
     tell(&o, sizeof o);
     for (uint32_t i = 0; i < n; i++) {
         double from = now_us();
@@ -164,7 +123,7 @@ static void messages(uint32_t n) {
 static void stream(uint32_t rounds) {
     struct order o = {STREAM / PART, 0, PART};
     char part[PART] = {0};
-    struct cost before = cost_now();
+    struct cost before = cost_now("weft-scif", NULL);
     for (uint32_t i = 0; i < rounds; i++) {
         tell(&o, sizeof o);
         double from = now_us();
@@ -179,7 +138,7 @@ static void stream(uint32_t rounds) {
 /* `flying` at a time, then a fence. */
 static void rma(const char *name, bool write, size_t bytes, uint32_t flying, uint32_t rounds) {
     int flags = flying > 1 ? 0 : SCIF_RMA_SYNC, mark;
-    struct cost before = cost_now();
+    struct cost before = cost_now("weft-scif", NULL);
     for (uint32_t i = 0; i < rounds; i++) {
         double from = now_us();
         for (uint32_t k = 0; k < flying; k++) {
@@ -202,7 +161,7 @@ static void rma(const char *name, bool write, size_t bytes, uint32_t flying, uin
 /* There and back: a write of 8 B that is left, a message behind it, and the answer. */
 static void messages_after_writes(uint32_t n) {
     struct order o = {n, 1, 8};
-    struct cost before = cost_now();
+    struct cost before = cost_now("weft-scif", NULL);
     tell(&o, sizeof o);
     for (uint32_t i = 0; i < n; i++) {
         char part[8] = {0};

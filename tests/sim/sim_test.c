@@ -43,9 +43,10 @@ int main(int argc, char **argv) {
             from = strtoull(argv[++i], NULL, 10);
         else if (!strcmp(argv[i], "--stop"))
             stop = true;
-        else if (!strcmp(argv[i], "--goodput"))
-            return goodput_run() & goodput_run_shared() ? 0 : 1;
-        else {
+        else if (!strcmp(argv[i], "--goodput")) {
+            bool alone = goodput_run(), shared = goodput_run_shared();
+            return alone && shared ? 0 : 1;
+        } else {
             fprintf(stderr, "usage: sim_test [--seeds N] [--from S] [--stop] | --goodput\n");
             return 2;
         }

@@ -15,7 +15,10 @@
 #define CLOSE_LINGER_MS 100
 #define DOUBT_NS        WEFT_NS_PER_S
 #define ROUNDS          16 /* of progress, before others get their turn */
-#define FEW             4  /* what a message brings: another round would most likely find nothing */
+#define LOOK_NS         (150 * WEFT_NS_PER_US)
+#define LOST_NS         (200 * WEFT_NS_PER_US) /* between two looks: another process had the processor */
+#define PENALTY_MAX     1024u
+#define FEW             4 /* what a message brings: another round would most likely find nothing */
 
 /* ---- Other services ---- */
 static struct remote *remote_create(struct far *f, bool asked) {
@@ -35,7 +38,7 @@ static void remote_destroy(struct remote *r) {
     rma_lost(r);
     asks_lost(r);
     homes_lost(r);
-    pages_lost(r);
+    guests_lost(r);
     while (!weft_list_empty(&r->links)) link_lost(weft_list_entry(r->links.next, struct link, link), r->lost);
     if (r->peer) ep_disconnect(r->peer);
     weft_list_remove(&r->link);
@@ -269,7 +272,8 @@ int far_open(struct service *s) {
     weft_map_init(&f->guests);
     weft_map_init(&f->views);
     weft_list_init(&f->homes);
-    f->homes_at_ns = f->asks_at_ns = WEFT_TIME_NEVER;
+    weft_list_init(&f->holding);
+    f->homes_at_ns = f->asks_at_ns = f->guests_at_ns = WEFT_TIME_NEVER;
     int rc = open_endpoint(f);
     if (rc == WEFT_OK) rc = open_line(f);
     if (rc == WEFT_OK) rc = watch(f);
@@ -302,6 +306,35 @@ void far_close(struct service *s) {
     free(f);
 }
 
+/* ---- Looking instead of sleeping ---- */
+void far_expect(struct far *f) {
+    if (f->wait.rest) {
+        f->wait.rest--;
+        return;
+    }
+    f->wait.looked_ns = weft_now_ns();
+    f->wait.until_ns = f->wait.looked_ns + LOOK_NS;
+}
+
+void far_expected(struct far *f) {
+    if (f->wait.until_ns) f->wait.penalty -= (f->wait.penalty + 3) / 4;
+    f->wait.until_ns = 0;
+}
+
+/* It came too late, or the processor was taken away meanwhile: others need it. */
+bool far_stays_awake(struct far *f) {
+    struct far_wait *w = &f->wait;
+    uint64_t now = w->until_ns ? weft_now_ns() : 0;
+    if (!w->until_ns) return false;
+    bool pays = now < w->until_ns && now - w->looked_ns < LOST_NS;
+    w->looked_ns = now;
+    if (pays) return true;
+    w->penalty = w->penalty < PENALTY_MAX ? 2 * w->penalty + 8 : PENALTY_MAX;
+    w->rest = w->penalty;
+    w->until_ns = 0;
+    return false;
+}
+
 /* ---- Progress ---- */
 /* What this service itself sends leaves with it; the endpoint is looked at when something has come. */
 static void progress(struct far *f) {
@@ -318,11 +351,12 @@ bool far_progress(struct service *s) {
     uint64_t now = weft_now_ns();
     f->homes_at_ns = homes_expire(f, now);
     f->asks_at_ns = asks_expire(f, now);
+    f->guests_at_ns = guests_expire(f, now);
     if (now >= f->publish_at_ns) publish(f);
     if (now >= f->next_doubt_ns) end_doubts(f, now);
     reap(f);
     f->stirred = !ep_prepare_sleep(f->ep);
-    return !f->stirred;
+    return !f->stirred && f->guests_at_ns == WEFT_TIME_NEVER; /* that is in some microseconds */
 }
 
 uint64_t far_next_deadline(const struct service *s) {
@@ -332,6 +366,7 @@ uint64_t far_next_deadline(const struct service *s) {
     if (f->publish_at_ns < next) next = f->publish_at_ns;
     if (f->homes_at_ns < next) next = f->homes_at_ns;
     if (f->asks_at_ns < next) next = f->asks_at_ns;
+    if (f->guests_at_ns < next) next = f->guests_at_ns;
     if (f->next_doubt_ns < next) next = f->next_doubt_ns;
     return ep < next ? ep : next;
 }

@@ -5,8 +5,7 @@
  *
  * For each connection a service has a link, whose sockets and memory stand for the far end: so a program's
  * library sees no difference for messages. A link's queue holds what its program sends until the far program
- * has taken it, so a connection holds as much as one within a host, and everything in it is on its way at
- * once: no other credit is needed.
+ * has taken it, and everything in it is on its way at once: no other credit is needed.
  *
  * SERVICES OF OTHER HOSTS ARE NOT TRUSTED beyond the key that they have: every id, position, length and slot
  * is checked; who breaks a rule loses all connections with this service. */
@@ -19,7 +18,7 @@
 #include "scif/space.h"
 #include "transport/endpoint.h"
 
-#define FAR_VERSION    3u
+#define FAR_VERSION    4u
 #define FAR_NAME       "scif" /* the published name of a service */
 #define FAR_BYTES_MAX  1000u  /* of a message, beside the first fields of its header */
 #define FAR_HEADER_MAX 64u    /* of anything else */
@@ -61,6 +60,12 @@ enum link_due {
     DUE_KINDS
 };
 
+/* An answer that comes sooner than a sleep and a wake-up take is looked for; not where that did not pay. */
+struct far_wait {
+    uint64_t until_ns, looked_ns; /* until_ns 0: none is expected */
+    unsigned penalty, rest;       /* rest: so many answers are slept for */
+};
+
 struct far {
     struct service *s;
     struct ep *ep;
@@ -73,11 +78,13 @@ struct far {
     struct weft_map links; /* by key */
     uint32_t next_remote, next_link;
     struct weft_list due[DUE_KINDS]; /* of struct link, by time */
-    struct weft_map guests, views;   /* pages.c, by number; homes.c */
+    struct weft_map guests, views;   /* guests.c, by number; homes.c */
+    struct weft_list holding;        /* guests of which a page is to be given up in a moment */
     struct weft_list homes;
     uint32_t next_guest;
-    uint64_t homes_at_ns, asks_at_ns; /* to be looked at then */
+    uint64_t homes_at_ns, asks_at_ns, guests_at_ns; /* to be looked at then */
     uint64_t next_doubt_ns;
+    struct far_wait wait;
 };
 
 /* Another service: one that was looked for from here, or that has connected to this one. */
@@ -164,6 +171,10 @@ void far_close(struct service *s);
 /* Everything that has come; whether it is safe to sleep until far_next_deadline(). */
 bool far_progress(struct service *s);
 uint64_t far_next_deadline(const struct service *s);
+/* An answer to a page's request is expected; has come; whether it is looked for rather than slept. */
+void far_expect(struct far *f);
+void far_expected(struct far *f);
+bool far_stays_awake(struct far *f);
 /* The service of that node, looked for if need be. NULL: no memory. */
 struct remote *far_find(struct far *f, uint16_t node);
 /* A header's beginning, for a message about l. */
@@ -196,28 +207,44 @@ void served_on_request(struct remote *r, uint64_t key, struct weft_reader *in, b
                        const struct ep_msg *msg, struct ep_sink *sink);
 void served_lost(struct remote *r);
 
-/* ---- pages.c: lines of programs for shared pages, and what programs here have mapped there ---- */
+/* ---- pages.c: lines of programs for shared pages ---- */
 struct pages_record {
     struct share_message m;
     unsigned char page[SHARE_PAGE];
 };
 int pages_open(struct service *s, struct line *l); /* SCIF_OP_PAGES: 0 or an errno */
 void pages_leave(struct line *l);
-/* A program's record, of either kind, with its descriptor or -1, which is this one's. False: it breaks the
+/* A program's record, of either kind; descriptors that stay in it are the caller's. False: it breaks the
  * rules. */
-bool pages_ask(struct service *s, struct line *l, const struct scif_pages *q, int file);
+bool pages_ask(struct service *s, struct line *l, const struct scif_pages *q, struct scif_record *in);
 bool pages_take(struct line *l, const struct pages_record *r);
 void pages_send(struct line *l, const struct share_message *m, const void *page);
+void pages_say(struct line *l, const struct scif_pages *q);
+void pages_answer(struct line *l, const struct scif_pages *q, int error);
 /* To be asked what it shows of a file. False: it cannot be. */
 bool pages_show(struct line *l, const struct scif_pages *q, int file);
 void pages_flush(struct line *l);               /* there is room */
 struct weft_list *pages_locals(struct line *l); /* of struct local */
-struct weft_list *pages_shows(struct line *l);  /* asks.c */
+const struct stand_in *pages_stand_in(const struct line *l);
+struct weft_list *pages_shows(struct line *l); /* asks.c */
 void pages_on_message(struct remote *r, struct link *l, struct weft_reader *in, enum far_op op);
-void pages_lost(struct remote *r);
 /* To another service. */
 void far_page(struct remote *r, uint32_t number, bool to_home, const struct share_message *m,
               const void *page);
+
+/* ---- guests.c: what programs here have mapped there ---- */
+struct guest;
+/* A program's (SCIF_PAGES_MAP), with its file and its faults; into its line's list. EPROTO: they are not what
+ * they have to be. */
+int guests_map(struct service *s, struct line *l, struct weft_list *of_line, const struct scif_pages *q,
+               const int fd[2]);
+struct guest *guests_find(const struct weft_list *of_line, uint64_t mapping);
+void guests_leave(struct weft_list *of_line); /* their program has ended */
+void guests_on_mapped(struct remote *r, struct weft_reader *in);
+void guests_on_page(struct remote *r, uint32_t number, const struct share_message *m, const void *page);
+void guests_lost(struct remote *r);
+/* Pages that have just come, and are to be given up then. WEFT_TIME_NEVER: none. */
+uint64_t guests_expire(struct far *f, uint64_t now);
 
 /* ---- homes.c: homes of the memory of programs here ---- */
 /* Memory that a program here has: a sharer. */
@@ -227,8 +254,12 @@ struct local {
     uint64_t mapping;
     struct home_of *home;
     struct sharer *sharer;
+    struct paged_pages *is; /* its pager's (share/stand_in.h); NULL: it is told all by messages */
+    uint32_t pages;
 };
-int homes_own(struct service *s, struct line *l, const struct scif_pages *q, int file); /* 0 or an errno */
+/* 0 or an errno. file and `is` belong to it. */
+int homes_own(struct service *s, struct line *l, const struct scif_pages *q, int file,
+              struct paged_pages *is);
 bool homes_take(struct local *o, const struct pages_record *r); /* false: it is to be no sharer any more */
 void homes_leave(struct local *o);
 /* Windows that are to be mapped there, and what they are in, if there are homes for all of it: 0 or an errno,

@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "scif/service/far.h"
+#include "scif/share/stand_in.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -62,7 +63,13 @@ static void on_send(void *ctx, struct sharer *to, const struct share_message *m,
         struct run *r = to->user;
         out.page += r->first;
         far_page(r->view->remote, r->view->number, false, &out, page);
+        if (m->kind == SHARE_TAKE || m->kind == SHARE_LOWER) far_expect(r->view->remote->far);
     }
+}
+
+static bool at_once(void *ctx, struct sharer *to, const struct share_message *m) {
+    struct local *o = to->user;
+    return o->is && stand_in_do(pages_stand_in(o->line), o->is, o->pages, m, SHARE_HOLD_NS, weft_now_ns());
 }
 
 /* Of a file that may shrink. */
@@ -103,6 +110,7 @@ static struct home_of *home_get(struct far *f, struct file *file) {
     h->file = file;
     home_init(&h->home, file_memory(file, 0, SHARE_PAGE), HOME_PAGES, on_send, h);
     h->home.move = on_move;
+    h->home.at_once = at_once;
     weft_list_push_back(&f->homes, &h->link);
     return h;
 }
@@ -133,7 +141,8 @@ static bool is_in_home(const struct scif_pages *q) {
            bytes <= FILE_VIEW_BYTES - q->offset;
 }
 
-int homes_own(struct service *s, struct line *l, const struct scif_pages *q, int file) {
+int homes_own(struct service *s, struct line *l, const struct scif_pages *q, int file,
+              struct paged_pages *is) {
     bool writable = (q->prot & SCIF_PROT_WRITE) && may_write(file);
     struct file *f = file_of(file);
     if (f && !s->far) file_close(f);
@@ -142,9 +151,10 @@ int homes_own(struct service *s, struct line *l, const struct scif_pages *q, int
     if (!o || !is_in_home(q)) {
         if (h) home_put(h);
         free(o);
+        stand_in_unmap(is, q->pages);
         return ENOMEM;
     }
-    *o = (struct local){.line = l, .mapping = q->mapping, .home = h};
+    *o = (struct local){.line = l, .mapping = q->mapping, .home = h, .is = is, .pages = q->pages};
     weft_list_push_back(pages_locals(l), &o->link);
     o->sharer = home_join(&h->home,
                           &(struct home_sharer){.user = o,
@@ -156,6 +166,7 @@ int homes_own(struct service *s, struct line *l, const struct scif_pages *q, int
                           weft_now_ns());
     if (o->sharer) return 0;
     weft_list_remove(&o->link);
+    stand_in_unmap(is, q->pages);
     free(o);
     home_put(h);
     return ENOMEM;
@@ -170,6 +181,7 @@ void homes_leave(struct local *o) {
     struct sharer *s = o->sharer;
     weft_list_remove(&o->link);
     leave(h, s);
+    stand_in_unmap(o->is, o->pages);
     free(o);
 }
 
@@ -275,6 +287,7 @@ void homes_on_page(struct remote *r, uint32_t number, const struct share_message
         view_destroy(v);
         return;
     }
+    if (m->kind == SHARE_GAVE) far_expected(r->far);
     int err = EPROTO; /* also for one that asks for pages of a mapping that allows nothing */
     for (unsigned i = 0; v->prot && i < v->runs; i++) {
         struct run *run = &v->run[i];

@@ -225,11 +225,9 @@ static bool serve_request(struct service *s, struct line *l, const struct scif_r
 static bool serve_pages(struct service *s, struct line *l, const struct pages_record *r,
                         struct scif_record *in) {
     struct scif_pages q;
-    int file = in->fds == 1 ? in->fd[0] : -1;
-    if (in->bytes == sizeof q && in->fds <= 1) {
+    if (in->bytes == sizeof q) {
         memcpy(&q, r, sizeof q);
-        in->fds = 0;
-        return pages_ask(s, l, &q, file);
+        return pages_ask(s, l, &q, in);
     }
     return !in->fds && in->bytes >= sizeof r->m && in->bytes == sizeof r->m + r->m.bytes && pages_take(l, r);
 }

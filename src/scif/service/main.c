@@ -174,7 +174,7 @@ static void serve(struct service *s) {
     while (!s->stop) {
         bool quiet = far_progress(s);
         uint64_t now = weft_now_ns(), next = connect_next_deadline(s), far = far_next_deadline(s);
-        if (!quiet) next = now;
+        if (!quiet || (s->far && far_stays_awake(s->far))) next = now;
         if (far < next) next = far;
         bool idle = is_idle(s);
         if (!idle) s->idle_since_ns = now;

@@ -8,7 +8,7 @@
 
 #define EVENTS       64
 #define TRIES        4
-#define REPORT_BYTES 2048u /* taken but not reported: about half of a queue */
+#define REPORT_BYTES (SCIF_QUEUE_FAR_BYTES / 2) /* taken but not reported */
 
 /* ---- What the program here sends ---- */
 /* What the program here has received; nonsense counts as nothing. */
@@ -41,9 +41,9 @@ static bool must_wait(struct link *l) {
 
 /* What there is room for at the far end, up to `head`; how much. */
 static size_t send_until(struct link *l, unsigned head) {
-    unsigned char bytes[SCIF_QUEUE_BYTES];
-    size_t room = SCIF_QUEUE_BYTES - (l->sent - l->released), there = head - l->sent;
-    if (there > SCIF_QUEUE_BYTES) return 0; /* must_wait() has led to more than that, or it is nonsense */
+    unsigned char bytes[SCIF_QUEUE_FAR_BYTES];
+    size_t room = SCIF_QUEUE_FAR_BYTES - (l->sent - l->released), there = head - l->sent;
+    if (there > SCIF_QUEUE_FAR_BYTES) return 0; /* must_wait() has led to more than that, or it is nonsense */
     size_t n = queue_peek(l->from, l->sent, bytes, there < room ? there : room);
     for (size_t at = 0, each = far_part(n, 0); at < n;) {
         size_t part = n - at < each ? n - at : each;
@@ -129,7 +129,7 @@ void link_on_data(struct link *l, struct weft_reader *in) {
     unsigned taken = weft_get_u32(in);
     size_t n = weft_reader_left(in);
     const void *bytes = weft_get_bytes(in, n);
-    if (in->failed || n > SCIF_QUEUE_BYTES - (l->arrived - l->reported)) {
+    if (in->failed || n > SCIF_QUEUE_FAR_BYTES - (l->arrived - l->reported)) {
         far_fail(l->remote, "more data than there is room for");
         return;
     }

@@ -6,7 +6,7 @@
 #include <string.h>
 
 /* Of a page, beside its enum share_state. */
-#define STATE       SHARE_STATE
+#define STATE       0x03u
 #define WANTS_READ  0x04u /* the home has been asked */
 #define WANTS_WRITE 0x08u
 #define WANTS       (WANTS_READ | WANTS_WRITE)
@@ -15,7 +15,6 @@
 
 enum share_state cache_state(const struct cache *c, uint32_t page) { return c->state[page] & STATE; }
 bool cache_is_mapped(const struct cache *c, uint32_t page) { return !(c->state[page] & UNMAPPED); }
-static void *bytes_of(const struct cache *c, uint32_t page) { return c->memory + (size_t)page * SHARE_PAGE; }
 
 void cache_init(struct cache *c, bool has_all) {
     c->mapped = c->pages;
@@ -25,7 +24,7 @@ void cache_init(struct cache *c, bool has_all) {
 static void say(struct cache *c, enum share_kind kind, uint32_t page, bool with_page) {
     struct share_message m = {
         .mapping = c->mapping, .kind = kind, .page = page, .bytes = with_page ? SHARE_PAGE : 0};
-    c->ops->send(c->ctx, &m, with_page ? bytes_of(c, page) : NULL);
+    c->ops->send(c->ctx, &m, with_page ? c->ops->bytes(c->ctx, page) : NULL);
 }
 
 static void set_state(struct cache *c, uint32_t page, enum share_state to) {
@@ -33,7 +32,7 @@ static void set_state(struct cache *c, uint32_t page, enum share_state to) {
 }
 
 static void change(struct cache *c, uint32_t page, enum share_state to) {
-    if (cache_is_mapped(c, page)) c->ops->change(c->ctx, page, cache_state(c, page), to);
+    if (cache_is_mapped(c, page)) c->ops->change(c->ctx, page, cache_state(c, page), to, NULL);
 }
 
 /* ---- Faults ---- */
@@ -53,17 +52,23 @@ int cache_fault(struct cache *c, uint32_t page, enum share_state want) {
     return 0;
 }
 
+void cache_expect(struct cache *c, uint32_t page, enum share_state want) {
+    if (page < c->pages && cache_is_mapped(c, page) && !(c->state[page] & WANTS) &&
+        cache_state(c, page) < want)
+        ask(c, page, want);
+}
+
 /* ---- What the home takes ---- */
 static void give(struct cache *c, uint32_t page, uint32_t asked) {
     enum share_state was = cache_state(c, page), to = asked == SHARE_TAKE ? SHARE_NONE : SHARE_READ;
     if (was > to) change(c, page, to);
     say(c, SHARE_GAVE, page, was == SHARE_WRITE && !c->local);
-    if (was > to) set_state(c, page, to); /* not before it is on its way (share.h) */
+    if (was > to) set_state(c, page, to);
 }
 
 static struct cache_held *held_find(struct cache *c, uint32_t page) {
     for (unsigned i = 0; i < CACHE_HELD_MAX; i++)
-        if (c->held[i].until_ns && c->held[i].page == page) return &c->held[i];
+        if (c->holding->page[i].until_ns && c->holding->page[i].page == page) return &c->holding->page[i];
     return NULL;
 }
 
@@ -75,8 +80,9 @@ static void held_release(struct cache *c, struct cache_held *held) {
 
 static void hold(struct cache *c, uint32_t page, uint64_t now_ns) {
     struct cache_held *held = held_find(c, page);
+    c->holding->grants++;
     if (!c->hold_ns) return;
-    if (!held) held = &c->held[c->next_held++ % CACHE_HELD_MAX];
+    if (!held) held = &c->holding->page[c->holding->next++ % CACHE_HELD_MAX];
     held_release(c, held);
     *held = (struct cache_held){.page = page, .until_ns = now_ns + c->hold_ns};
 }
@@ -94,13 +100,15 @@ static int on_asked(struct cache *c, uint32_t page, uint32_t kind, uint64_t now_
 uint64_t cache_deadline(const struct cache *c) {
     uint64_t first = WEFT_TIME_NEVER;
     for (unsigned i = 0; i < CACHE_HELD_MAX; i++)
-        if (c->held[i].asked && c->held[i].until_ns < first) first = c->held[i].until_ns;
+        if (c->holding->page[i].asked && c->holding->page[i].until_ns < first)
+            first = c->holding->page[i].until_ns;
     return first;
 }
 
 void cache_expire(struct cache *c, uint64_t now_ns) {
     for (unsigned i = 0; i < CACHE_HELD_MAX; i++)
-        if (c->held[i].asked && c->held[i].until_ns <= now_ns) held_release(c, &c->held[i]);
+        if (c->holding->page[i].asked && c->holding->page[i].until_ns <= now_ns)
+            held_release(c, &c->holding->page[i]);
 }
 
 /* ---- What it grants ---- */
@@ -115,11 +123,9 @@ static int on_grant(struct cache *c, uint32_t page, enum share_state to, const v
         return 0;
     }
     if (brings != !!bytes) return EPROTO;
-    if (brings) memcpy(bytes_of(c, page), bytes, SHARE_PAGE);
-    c->grants++;
     hold(c, page, now_ns);
     set_state(c, page, to); /* before it can be written */
-    c->ops->change(c->ctx, page, was, to);
+    c->ops->change(c->ctx, page, was, to, bytes);
     if (*state & THEN_WRITE) {
         *state &= (unsigned char)~THEN_WRITE;
         ask(c, page, SHARE_WRITE);
@@ -140,6 +146,30 @@ int cache_message(struct cache *c, const struct share_message *m, const void *pa
     }
 }
 
+/* ---- What is done in its stead ---- */
+static bool lower_at_once(struct cache *c, uint32_t page, uint64_t now_ns) {
+    struct cache_held *held = held_find(c, page);
+    return c->state[page] == SHARE_WRITE && !(held && held->until_ns > now_ns);
+}
+
+static bool grant_at_once(struct cache *c, uint32_t page, enum share_state to) {
+    struct cache_held *held = held_find(c, page);
+    if (!held) held = &c->holding->page[c->holding->next % CACHE_HELD_MAX];
+    unsigned wants = to == SHARE_WRITE ? WANTS_WRITE : WANTS_READ;
+    return c->state[page] == (cache_state(c, page) | wants) && !held->asked;
+}
+
+bool cache_do_at_once(struct cache *c, uint32_t kind, uint32_t page, uint64_t now_ns, cache_change_fn *by) {
+    enum share_state to = kind == SHARE_GRANT_WRITE ? SHARE_WRITE : SHARE_READ;
+    bool grants = kind == SHARE_GRANT_READ || kind == SHARE_GRANT_WRITE;
+    if (!grants && kind != SHARE_LOWER) return false;
+    if (!(grants ? grant_at_once(c, page, to) : lower_at_once(c, page, now_ns))) return false;
+    if (!by(c->ctx, page, cache_state(c, page), to)) return false;
+    c->state[page] = (unsigned char)to;
+    if (grants) hold(c, page, now_ns);
+    return true;
+}
+
 /* ---- The end ---- */
 static void unmap(struct cache *c, uint32_t page) {
     struct cache_held *held = held_find(c, page);
@@ -156,4 +186,10 @@ bool cache_unmap(struct cache *c, uint32_t first, uint32_t count) {
     for (uint32_t i = 0; i < count; i++) unmap(c, first + i);
     if (!c->mapped) say(c, SHARE_LEAVE, 0, false);
     return !c->mapped;
+}
+
+void cache_leave(struct cache *c) {
+    for (uint32_t page = 0; page < c->pages; page++)
+        if (cache_state(c, page) == SHARE_WRITE) say(c, SHARE_RETURN, page, !c->local);
+    say(c, SHARE_LEAVE, 0, false);
 }

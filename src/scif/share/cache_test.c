@@ -11,6 +11,7 @@
 struct fixture {
     struct cache cache;
     unsigned char memory[PAGES * SHARE_PAGE], state[PAGES];
+    struct cache_holding holding;
     struct share_message last;
     unsigned sent, changes;
 };
@@ -20,17 +21,23 @@ static void on_send(void *ctx, const struct share_message *m, const void *page) 
     f->last = *m;
     f->sent++;
 }
-static void on_change(void *ctx, uint32_t page, enum share_state from, enum share_state to) {
-    ((struct fixture *)ctx)->changes++;
+static void on_change(void *ctx, uint32_t page, enum share_state from, enum share_state to,
+                      const void *bytes) {
+    struct fixture *f = ctx;
+    f->changes++;
+    if (bytes) memcpy(f->memory + (size_t)page * SHARE_PAGE, bytes, SHARE_PAGE);
 }
-static const struct cache_ops ops = {.send = on_send, .change = on_change};
+static const void *on_bytes(void *ctx, uint32_t page) {
+    return ((struct fixture *)ctx)->memory + (size_t)page * SHARE_PAGE;
+}
+static const struct cache_ops ops = {.send = on_send, .change = on_change, .bytes = on_bytes};
 
 static struct fixture *open_cache(bool writable) {
     struct fixture *f = test_calloc(1, sizeof *f);
     f->cache = (struct cache){.ops = &ops,
                               .ctx = f,
-                              .memory = f->memory,
                               .state = f->state,
+                              .holding = &f->holding,
                               .pages = PAGES,
                               .writable = writable,
                               .hold_ns = 100};
@@ -143,6 +150,90 @@ static void cache_unmap__gives_back_and_leaves(void **state) {
     close_cache(f);
 }
 
+/* ---- In its stead ---- */
+static bool can, asked_to;
+static bool on_change_at_once(void *ctx, uint32_t page, enum share_state from, enum share_state to) {
+    asked_to = true;
+    return can;
+}
+static bool at_once(struct fixture *f, uint32_t kind, uint32_t page, uint64_t now) {
+    asked_to = false;
+    return cache_do_at_once(&f->cache, kind, page, now, on_change_at_once);
+}
+
+static void cache_do_at_once__lowers_what_is_still(void **state) {
+    struct fixture *f = open_cache(true);
+    can = true;
+    assert_false(at_once(f, SHARE_LOWER, 0, 0)); /* it has not got it */
+    get_page(f, 0, 1000);
+    assert_false(at_once(f, SHARE_LOWER, 0, 1099)); /* it has just come */
+    assert_false(at_once(f, SHARE_TAKE, 0, 2000));
+    assert_false(asked_to);
+    can = false;
+    assert_false(at_once(f, SHARE_LOWER, 0, 1100));
+    assert_true(asked_to);
+    assert_int_equal(cache_state(&f->cache, 0), SHARE_WRITE);
+    can = true;
+    assert_true(at_once(f, SHARE_LOWER, 0, 1100));
+    assert_int_equal(cache_state(&f->cache, 0), SHARE_READ);
+    assert_false(at_once(f, SHARE_LOWER, 0, 1100));
+    close_cache(f);
+}
+
+static void cache_do_at_once__grants_what_was_asked_for(void **state) {
+    struct fixture *f = open_cache(true);
+    can = true;
+    assert_false(at_once(f, SHARE_GRANT_WRITE, 0, 0));
+    cache_fault(&f->cache, 0, SHARE_READ);
+    assert_false(at_once(f, SHARE_GRANT_WRITE, 0, 0));
+    assert_true(at_once(f, SHARE_GRANT_READ, 0, 500));
+    assert_int_equal(cache_state(&f->cache, 0), SHARE_READ);
+    cache_fault(&f->cache, 0, SHARE_WRITE);
+    assert_true(at_once(f, SHARE_GRANT_WRITE, 0, 1000));
+    assert_false(at_once(f, SHARE_LOWER, 0, 1099)); /* it stays as one that was granted by a message */
+    assert_int_equal(hear(f, SHARE_TAKE, 0, 0, 1099), 0);
+    assert_int_equal(cache_deadline(&f->cache), 1100);
+    cache_fault(&f->cache, 1, SHARE_READ);
+    cache_fault(&f->cache, 1, SHARE_WRITE); /* it is to ask again, which only it can do */
+    assert_false(at_once(f, SHARE_GRANT_READ, 1, 2000));
+    assert_true(cache_unmap(&f->cache, 0, PAGES));
+    assert_false(at_once(f, SHARE_GRANT_READ, 1, 2000));
+    close_cache(f);
+}
+
+static void cache_expect__asks_once_for_what_is_not_there(void **state) {
+    struct fixture *f = open_cache(true);
+    cache_expect(&f->cache, PAGES, SHARE_READ);
+    assert_int_equal(f->sent, 0);
+    cache_expect(&f->cache, 1, SHARE_READ);
+    assert_int_equal(f->last.kind, SHARE_WANT_READ);
+    cache_expect(&f->cache, 1, SHARE_READ);
+    cache_fault(&f->cache, 1, SHARE_READ);
+    assert_int_equal(f->sent, 1);
+    assert_int_equal(hear(f, SHARE_GRANT_READ, 1, SHARE_PAGE, 0), 0);
+    cache_expect(&f->cache, 1, SHARE_READ);
+    assert_int_equal(f->sent, 1);
+    cache_expect(&f->cache, 1, SHARE_WRITE);
+    assert_int_equal(f->last.kind, SHARE_WANT_WRITE);
+    assert_false(cache_unmap(&f->cache, 2, 1));
+    f->sent = 0;
+    cache_expect(&f->cache, 2, SHARE_READ);
+    assert_int_equal(f->sent, 0);
+    close_cache(f);
+}
+
+static void cache_leave__returns_what_was_written(void **state) {
+    struct fixture *f = open_cache(true);
+    get_page(f, 0, 0);
+    cache_fault(&f->cache, 1, SHARE_READ);
+    assert_int_equal(hear(f, SHARE_GRANT_READ, 1, SHARE_PAGE, 0), 0);
+    f->sent = 0;
+    cache_leave(&f->cache);
+    assert_int_equal(f->sent, 2); /* page 0, and that it leaves */
+    assert_int_equal(f->last.kind, SHARE_LEAVE);
+    close_cache(f);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(cache_message__refuses_what_no_home_says),
@@ -152,6 +243,10 @@ int main(void) {
         cmocka_unit_test(cache__a_page_that_came_stays_for_a_while),
         cmocka_unit_test(cache__an_answer_is_never_forgotten),
         cmocka_unit_test(cache_unmap__gives_back_and_leaves),
+        cmocka_unit_test(cache_do_at_once__lowers_what_is_still),
+        cmocka_unit_test(cache_do_at_once__grants_what_was_asked_for),
+        cmocka_unit_test(cache_expect__asks_once_for_what_is_not_there),
+        cmocka_unit_test(cache_leave__returns_what_was_written),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

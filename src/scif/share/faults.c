@@ -6,9 +6,12 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/userfaultfd.h>
+#include <stdio.h>
+#include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #ifndef UFFDIO_CONTINUE_MODE_WP /* Linux 6.4 */
@@ -65,9 +68,17 @@ static struct faults_event page_fault(const struct uffd_msg *m) {
                                  .address = (uintptr_t)m->arg.pagefault.address};
 }
 
+/* Before Linux 6.10 the descriptor has no reads that do not wait but by its flags. */
+static bool next_message(int fd, struct uffd_msg *m) {
+    struct iovec to = {m, sizeof *m};
+    ssize_t n = preadv2(fd, &to, 1, -1, RWF_NOWAIT);
+    if (n < 0 && errno == EOPNOTSUPP && (fcntl(fd, F_GETFL) & O_NONBLOCK)) n = read(fd, m, sizeof *m);
+    return n == sizeof *m;
+}
+
 struct faults_event faults_next(int fd) {
     struct uffd_msg m;
-    while (read(fd, &m, sizeof m) == sizeof m) switch (m.event) {
+    while (next_message(fd, &m)) switch (m.event) {
         case UFFD_EVENT_PAGEFAULT: return page_fault(&m);
         case UFFD_EVENT_UNMAP:
             return (struct faults_event){.kind = FAULTS_UNMAPPED,
@@ -81,6 +92,13 @@ struct faults_event faults_next(int fd) {
         default: break;
         }
     return (struct faults_event){.kind = FAULTS_NOTHING};
+}
+
+bool faults_is(int fd) {
+    static const char wanted[] = "anon_inode:[userfaultfd]";
+    char name[64], is[sizeof wanted];
+    snprintf(name, sizeof name, "/proc/self/fd/%d", fd);
+    return readlink(name, is, sizeof is) == sizeof wanted - 1 && !memcmp(is, wanted, sizeof wanted - 1);
 }
 
 /* ---- Ranges and pages ---- */
@@ -106,30 +124,63 @@ void faults_wake(int fd, uintptr_t address, size_t bytes) {
     ioctl(fd, UFFDIO_WAKE, &r);
 }
 
-static int protect(int fd, uintptr_t address, bool forbid_write) {
-    struct uffdio_writeprotect w = {.range = range(address, SHARE_PAGE),
-                                    .mode = forbid_write ? UFFDIO_WRITEPROTECT_MODE_WP : 0};
+/* All addresses that a program can have, however many bits they have here. */
+void faults_wake_all(int fd) {
+    const uintptr_t lowest = 1 << 16;
+    for (unsigned bits = 57; bits >= 38; bits--) {
+        struct uffdio_range r = range(lowest, ((uintptr_t)1 << bits) - SHARE_PAGE - lowest);
+        if (!ioctl(fd, UFFDIO_WAKE, &r)) return;
+    }
+}
+
+static int protect(int fd, uintptr_t address, uint64_t mode) {
+    struct uffdio_writeprotect w = {.range = range(address, SHARE_PAGE), .mode = mode};
     return ioctl(fd, UFFDIO_WRITEPROTECT, &w) ? errno : 0;
 }
 
-int faults_allow(int fd, uintptr_t address, bool write) {
-    struct uffdio_continue c = {.range = range(address, SHARE_PAGE),
-                                .mode = write ? 0 : UFFDIO_CONTINUE_MODE_WP};
-    if (!ioctl(fd, UFFDIO_CONTINUE, &c)) return 0;
-    if (errno != EEXIST) return errno;
-    return write ? faults_allow_write(fd, address) : faults_forbid_write(fd, address);
+int faults_put(int fd, uintptr_t address, const void *bytes, bool write) {
+    struct uffdio_copy c = {
+        .dst = address, .src = (uintptr_t)bytes, .len = SHARE_PAGE, .mode = write ? 0 : UFFDIO_COPY_MODE_WP};
+    return ioctl(fd, UFFDIO_COPY, &c) ? errno : 0;
 }
 
-int faults_allow_write(int fd, uintptr_t address) { return protect(fd, address, false); } /* which wakes */
+/* Without waking up anybody. */
+static int prepare(int fd, uintptr_t address, bool there, bool write) {
+    uint64_t mode = write ? UFFDIO_WRITEPROTECT_MODE_DONTWAKE : UFFDIO_WRITEPROTECT_MODE_WP;
+    struct uffdio_continue c = {.range = range(address, SHARE_PAGE),
+                                .mode =
+                                    UFFDIO_CONTINUE_MODE_DONTWAKE | (write ? 0 : UFFDIO_CONTINUE_MODE_WP)};
+    if (!there && !ioctl(fd, UFFDIO_CONTINUE, &c)) return 0;
+    return there || errno == EEXIST ? protect(fd, address, mode) : errno;
+}
 
-int faults_forbid_write(int fd, uintptr_t address) {
-    int err = protect(fd, address, true);
+int faults_prepare(int fd, uintptr_t address, enum share_state from, enum share_state to) {
+    return prepare(fd, address, from != SHARE_NONE, to == SHARE_WRITE);
+}
+
+static int then_wake(int fd, uintptr_t address, int err) {
     if (!err) faults_wake(fd, address, SHARE_PAGE);
     return err;
 }
 
+int faults_allow(int fd, uintptr_t address, bool write) {
+    return then_wake(fd, address, prepare(fd, address, false, write));
+}
+
+int faults_allow_write(int fd, uintptr_t address) {
+    return then_wake(fd, address, prepare(fd, address, true, true));
+}
+
+int faults_hold_writes(int fd, uintptr_t address) {
+    return protect(fd, address, UFFDIO_WRITEPROTECT_MODE_WP);
+}
+
+int faults_forbid_write(int fd, uintptr_t address) {
+    return then_wake(fd, address, faults_hold_writes(fd, address));
+}
+
 int faults_forbid(int fd, uintptr_t address) {
-    int err = protect(fd, address, true);
+    int err = faults_hold_writes(fd, address);
     if (err) return err;
     return madvise((void *)address, SHARE_PAGE, MADV_DONTNEED_LOCKED) ? errno : 0;
 }

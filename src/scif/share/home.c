@@ -52,6 +52,11 @@ static void say(struct home *h, struct sharer *s, enum share_kind kind, uint32_t
     h->send(h->ctx, s, &m, bytes);
 }
 
+static bool do_at_once(struct home *h, struct sharer *s, enum share_kind kind, uint32_t page) {
+    struct share_message m = {.mapping = s->mapping, .kind = kind, .page = page - s->first};
+    return s->local && h->at_once && h->at_once(h->ctx, s, &m);
+}
+
 /* ---- Requests ---- */
 static struct busy *busy_get(struct home *h, uint32_t page) {
     struct busy *b = weft_map_get(&h->busy, page);
@@ -103,7 +108,10 @@ static void ask_others(struct home *h, struct busy *b, const struct wait *w) {
     weft_list_for_each(l, &h->sharers) {
         struct sharer *s = entry(l);
         enum share_kind kind = in_the_way(s, b->page, w);
-        if (kind) ask(h, b, s, kind);
+        if (kind == SHARE_LOWER && do_at_once(h, s, kind, b->page))
+            set_state(s, b->page, SHARE_READ);
+        else if (kind)
+            ask(h, b, s, kind);
     }
 }
 
@@ -111,9 +119,9 @@ static void grant(struct home *h, uint32_t page, const struct wait *w) {
     if (w->sharer) {
         struct sharer *s = w->sharer;
         bool has = s->local || home_state(s, page) != SHARE_NONE;
+        enum share_kind kind = w->want == SHARE_WRITE ? SHARE_GRANT_WRITE : SHARE_GRANT_READ;
         *mark(s, page) = (unsigned char)w->want;
-        say(h, s, w->want == SHARE_WRITE ? SHARE_GRANT_WRITE : SHARE_GRANT_READ, page,
-            has ? NULL : load(h, page));
+        if (!do_at_once(h, s, kind, page)) say(h, s, kind, page, has ? NULL : load(h, page));
     } else {
         unsigned char *bytes = load(h, page);
         w->access->on_page(w->access, page, bytes);

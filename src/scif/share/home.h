@@ -33,6 +33,8 @@ struct sharer {
 };
 
 typedef void home_send_fn(void *ctx, struct sharer *to, const struct share_message *m, const void *page);
+/* LOWER or a grant to a local sharer, at once and without an answer (stand_in.h). False: it is to be sent. */
+typedef bool home_do_fn(void *ctx, struct sharer *to, const struct share_message *m);
 /* To or from memory that the home is not at itself. What cannot be had is zeros, what cannot be put is lost.
  */
 typedef void home_move_fn(void *ctx, uint32_t page, unsigned char *bytes, bool to_home);
@@ -42,6 +44,7 @@ struct home {
     uint32_t pages;
     home_send_fn *send;
     home_move_fn *move;
+    home_do_fn *at_once; /* optional */
     unsigned char moved[SHARE_PAGE];
     void *ctx;
     struct weft_list sharers;

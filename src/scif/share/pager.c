@@ -3,20 +3,26 @@
 #include "base/clock.h"
 #include "scif/intercept.h"
 #include "scif/line.h"
+#include "scif/share/stand_in.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
+#define PATIENCE_NS WEFT_NS_PER_S
+
 static struct paged *entry(struct weft_list *l) { return weft_list_entry(l, struct paged, link); }
 static size_t bytes_of(const struct paged *g) { return (size_t)g->cache.pages * SHARE_PAGE; }
-static size_t states_of(const struct paged *g) { return share_pages_at(g->cache.pages); }
+static off_t at_of(const struct paged *g, uint32_t page) {
+    return (off_t)(g->file_at + (uint64_t)page * SHARE_PAGE);
+}
 static uintptr_t address_of(const struct paged *g, uint32_t page) {
-    for (unsigned i = 0; i < g->places; i++)
-        if (page - g->place[i].first < g->place[i].count)
-            return g->place[i].address + (size_t)(page - g->place[i].first) * SHARE_PAGE;
+    for (unsigned i = 0; i < g->is->places; i++)
+        if (page - g->is->place[i].first < g->is->place[i].count)
+            return g->is->place[i].address + (size_t)(page - g->is->place[i].first) * SHARE_PAGE;
     return 0;
 }
 
@@ -40,99 +46,154 @@ static void take_events(struct pager *p) {
 /* The program has made memory writable that it may only read, or grown a mapping, or the system has no
  * memory: SIGSEGV. */
 static void refuse(struct pager *p, uintptr_t address, int prot) {
-    mprotect((void *)address, SHARE_PAGE, prot);
-    faults_wake(p->fd, address, SHARE_PAGE);
+    p->program->refuse(p, address, SHARE_PAGE, prot);
+}
+void pager_refuse(struct pager *p, uintptr_t address, size_t bytes, int prot) {
+    mprotect((void *)address, bytes, prot);
+    faults_wake(p->fd, address, bytes);
 }
 
-static int change_now(const struct paged *g, uint32_t page, enum share_state from, enum share_state to) {
+/* A frame: the program gets SIGBUS where it touches it. */
+static void lose(struct paged *g) {
+    g->lost = true;
+    (void)!ftruncate(g->file, 0);
+}
+
+/* What a frame's file has. Of one that its program has cut off: nothing. */
+static void read_page(struct paged *g, uint32_t page) {
+    unsigned char *to = g->pager->page;
+    if (pread(g->file, to, SHARE_PAGE, at_of(g, page)) != SHARE_PAGE) memset(to, 0, SHARE_PAGE);
+}
+
+static const void *on_bytes(void *ctx, uint32_t page) {
+    struct paged *g = ctx;
+    if (!g->pager->kept) read_page(g, page);
+    g->pager->kept = false;
+    return g->pager->page;
+}
+
+/* Of a frame: nobody can write it any more, then it is read, then nobody can see it. */
+static int take_out(struct paged *g, uint32_t page, enum share_state from) {
+    int err = from == SHARE_WRITE ? faults_hold_writes(g->pager->fd, address_of(g, page)) : 0;
+    if (err == EAGAIN) return err;
+    if (from == SHARE_WRITE) {
+        read_page(g, page);
+        g->pager->kept = true;
+    }
+    return fallocate(g->file, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, at_of(g, page), SHARE_PAGE) ? errno
+                                                                                                      : 0;
+}
+
+/* Into a frame. What its program has unmapped meanwhile is in the file for RETURN. */
+static int put_in(struct paged *g, uint32_t page, enum share_state to, const void *bytes) {
+    uintptr_t at = address_of(g, page);
+    int err = faults_put(g->pager->fd, at, bytes, to == SHARE_WRITE);
+    if (!err || err == EAGAIN) return err;
+    if (pwrite(g->file, bytes, SHARE_PAGE, at_of(g, page)) != SHARE_PAGE) return EFAULT;
+    return faults_allow(g->pager->fd, at, to == SHARE_WRITE);
+}
+
+static int change_now(struct paged *g, uint32_t page, enum share_state from, enum share_state to,
+                      const void *bytes) {
     uintptr_t at = address_of(g, page);
     int fd = g->pager->fd;
-    if (to == SHARE_NONE) return faults_forbid(fd, at);
+    if (to == SHARE_NONE) return g->cache.local ? faults_forbid(fd, at) : take_out(g, page, from);
+    if (bytes) return put_in(g, page, to, bytes);
     if (from == SHARE_WRITE && to == SHARE_READ) return faults_forbid_write(fd, at);
     if (from == SHARE_READ && to == SHARE_WRITE) return faults_allow_write(fd, at);
     return faults_allow(fd, at, to == SHARE_WRITE);
 }
 
-static void on_change(void *ctx, uint32_t page, enum share_state from, enum share_state to) {
-    struct paged *g = ctx;
-    off_t at = (off_t)(g->file_at + (uint64_t)page * SHARE_PAGE);
+/* What a program is about to do with its mapping it has done as soon as it gets a processor; if it does not,
+ * its frame, which is served by a process that others need too, is lost to it. */
+static int change_soon(struct paged *g, uint32_t page, enum share_state from, enum share_state to,
+                       const void *bytes) {
+    uint64_t until = 0;
     int err;
-    while ((err = change_now(g, page, from, to)) == EAGAIN) take_events(g->pager);
-    if (err != EFAULT) return;
+    while ((err = change_now(g, page, from, to, bytes)) == EAGAIN) {
+        take_events(g->pager);
+        if (g->cache.local) continue;
+        uint64_t now = weft_now_ns();
+        if (!until) until = now + PATIENCE_NS;
+        if (now >= until) break;
+        sched_yield();
+    }
+    if (err == EAGAIN) lose(g);
+    return err;
+}
+
+static void on_change(void *ctx, uint32_t page, enum share_state from, enum share_state to,
+                      const void *bytes) {
+    struct paged *g = ctx;
+    if (g->lost) return;
+    if (change_soon(g, page, from, to, bytes) != EFAULT) return;
     /* Memory that nobody has touched yet; or there is none. */
-    if (fallocate(g->file, FALLOC_FL_KEEP_SIZE, at, SHARE_PAGE))
+    if (fallocate(g->file, FALLOC_FL_KEEP_SIZE, at_of(g, page), SHARE_PAGE))
         refuse(g->pager, address_of(g, page), PROT_NONE);
     else
-        change_now(g, page, from, to);
+        change_now(g, page, from, to, NULL);
 }
 
-static const struct cache_ops ops = {.send = on_send, .change = on_change};
+static const struct cache_ops ops = {.send = on_send, .change = on_change, .bytes = on_bytes};
 
 /* ---- Mappings ---- */
-int pager_open(struct pager *p, pager_send_fn *send, uint64_t hold_ns) {
-    *p = (struct pager){.send = send, .hold_ns = hold_ns};
+void pager_init(struct pager *p, int fd, pager_send_fn *send, const struct pager_program *program,
+                uint64_t hold_ns) {
+    *p = (struct pager){.fd = fd, .send = send, .program = program, .hold_ns = hold_ns};
     weft_list_init(&p->mappings);
-    int fd = faults_open(&p->in_system_calls);
-    p->fd = fd < 0 ? -1 : descriptor_hide(fd);
-    return fd < 0 ? -fd : 0;
 }
+
+static size_t pages_bytes(uint32_t pages) { return sizeof(struct paged_pages) + pages; }
 
 static void paged_free(struct paged *g) {
     weft_list_remove(&g->link);
-    if (!g->cache.local && g->cache.state) munmap(g->cache.state, states_of(g) + bytes_of(g));
     if (g->file >= 0) close_descriptor(g->file);
-    munmap(g, g->own_bytes);
+    if (g->is_in >= 0) close_descriptor(g->is_in);
+    if (g->is) munmap(g->is, pages_bytes(g->cache.pages));
+    munmap(g, sizeof *g);
 }
 
-/* The program sees the file's pages at one address, the pager all of it at another. */
-static int map_file(struct paged *g, const struct pager_map *map) {
-    size_t bytes = bytes_of(g), states = states_of(g);
-    int prot = PROT_READ | (map->writable ? PROT_WRITE : 0);
-    if (ftruncate(g->file, (off_t)(states + bytes))) return errno;
-    unsigned char *own = mmap(NULL, states + bytes, PROT_READ | PROT_WRITE, MAP_SHARED, g->file, 0);
-    if (own == MAP_FAILED) return errno;
-    g->cache.state = own;
-    g->cache.memory = own + states;
-    g->file_at = states;
-    void *at = mmap(NULL, bytes, prot, MAP_SHARED, g->file, (off_t)states);
-    if (at == MAP_FAILED) return errno;
-    g->place[0].address = (uintptr_t)at;
-    madvise(own, states + bytes, MADV_DONTFORK);
-    madvise(at, bytes, MADV_DONTFORK);
+static int make_pages(struct paged *g) {
+    size_t bytes = pages_bytes(g->cache.pages);
+    void *is = MAP_FAILED;
+    if (g->cache.local)
+        g->is_in = stand_in_make(bytes, &is);
+    else
+        is = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (is == MAP_FAILED) return ENOMEM;
+    g->is = is;
+    g->cache.state = g->is->state;
+    g->cache.holding = &g->is->holding;
     return 0;
 }
 
 static int prepare(struct paged *g, const struct pager_map *map) {
     struct pager *p = g->pager;
-    int err = g->file < 0 ? errno : 0;
-    g->place[0] = (struct paged_place){0, map->pages, map->local ? (uintptr_t)map->address : 0};
-    g->places = 1;
-    if (!err && !map->local) err = map_file(g, map);
+    int err = g->file < 0 ? EMFILE : make_pages(g);
     if (err) return err;
+    g->is->place[0] = (struct paged_place){0, map->pages, (uintptr_t)map->address};
+    g->is->places = 1;
     cache_init(&g->cache, map->has_all);
-    pager_faults(p); /* what was unmapped at this address before */
-    err = faults_watch(p->fd, g->place[0].address, bytes_of(g));
-    if (err && !map->local) munmap((void *)g->place[0].address, bytes_of(g));
-    return err;
+    if (!map->local) return 0; /* it is watched already */
+    pager_faults(p);           /* what was unmapped at this address before */
+    return faults_watch(p->fd, g->is->place[0].address, bytes_of(g));
 }
 
 int pager_map(struct pager *p, const struct pager_map *map, struct paged **out) {
-    size_t bytes = sizeof(struct paged) + (map->local ? map->pages : 0);
-    struct paged *g = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    struct paged *g = mmap(NULL, sizeof *g, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (g == MAP_FAILED) return ENOMEM;
-    *g = (struct paged){.own_bytes = bytes,
-                        .pager = p,
+    *g = (struct paged){.pager = p,
                         .user = map->user,
-                        .file_at = map->local ? map->file_at : 0,
+                        .is_in = -1,
+                        .file_at = map->file_at,
                         .cache = {.ops = &ops,
                                   .ctx = g,
                                   .mapping = map->mapping,
-                                  .state = map->local ? (unsigned char *)(g + 1) : NULL,
                                   .pages = map->pages,
                                   .local = map->local,
                                   .writable = map->writable,
                                   .hold_ns = p->hold_ns}};
-    int file = map->local ? fcntl(map->file, F_DUPFD_CLOEXEC, 0) : memfd_create("weft-scif-map", MFD_CLOEXEC);
+    int file = fcntl(map->file, F_DUPFD_CLOEXEC, 0);
     g->file = file < 0 ? -1 : descriptor_hide(file);
     weft_list_init(&g->link);
     int err = prepare(g, map);
@@ -149,8 +210,8 @@ int pager_map(struct pager *p, const struct pager_map *map, struct paged **out) 
 static struct paged *paged_at(const struct pager *p, uintptr_t address, uint32_t *page) {
     weft_list_for_each(l, &p->mappings) {
         struct paged *g = entry(l);
-        for (unsigned i = 0; i < g->places; i++) {
-            const struct paged_place *at = &g->place[i];
+        for (unsigned i = 0; i < g->is->places; i++) {
+            const struct paged_place *at = &g->is->place[i];
             if (address - at->address >= (size_t)at->count * SHARE_PAGE) continue;
             *page = at->first + (uint32_t)((address - at->address) / SHARE_PAGE);
             if (cache_is_mapped(&g->cache, *page)) return g;
@@ -164,6 +225,17 @@ bool pager_has(const struct pager *p, uintptr_t address) {
     return paged_at(p, address, &page) != NULL;
 }
 
+/* A program that goes through its pages, one after the other, finds the next ones there, or on their way. */
+static void look_ahead(struct paged *g, uint32_t page, enum share_state want) {
+    struct paged_run *r = &g->run[want == SHARE_WRITE];
+    bool goes_on = r->next - page <= r->ahead;
+    if (!goes_on) *r = (struct paged_run){.next = page};
+    if (page == r->next && ++r->faults >= PAGED_RUN)
+        r->ahead = !r->ahead ? 1 : r->ahead < PAGED_AHEAD_MAX ? 2 * r->ahead : PAGED_AHEAD_MAX;
+    if (page == r->next) r->next++;
+    for (; r->next <= page + r->ahead; r->next++) cache_expect(&g->cache, r->next, want);
+}
+
 static void on_fault(struct pager *p, uintptr_t address, enum share_state want) {
     uint32_t page;
     struct paged *g = paged_at(p, address, &page);
@@ -172,6 +244,8 @@ static void on_fault(struct pager *p, uintptr_t address, enum share_state want) 
         refuse(p, address, PROT_NONE);
     else if (cache_fault(&g->cache, page, want))
         refuse(p, address, PROT_READ);
+    else
+        look_ahead(g, page, want);
 }
 
 /* What of a place lies in the range; count 0: nothing. */
@@ -186,8 +260,8 @@ static struct paged_place common(const struct paged_place *at, uintptr_t address
 
 /* True: that was the last of it. */
 static bool unmap_from(struct paged *g, uintptr_t address, uintptr_t bytes) {
-    for (unsigned i = 0; i < g->places; i++) {
-        struct paged_place gone = common(&g->place[i], address, bytes);
+    for (unsigned i = 0; i < g->is->places; i++) {
+        struct paged_place gone = common(&g->is->place[i], address, bytes);
         if (gone.count && cache_unmap(&g->cache, gone.first, gone.count)) return true;
     }
     return false;
@@ -199,14 +273,14 @@ static void on_unmapped(struct pager *p, uintptr_t address, uintptr_t bytes) {
 
 /* What is left of place i before and behind the moved part stays. False: too many places. */
 static bool move_place(struct paged *g, unsigned i, const struct paged_place *part, uintptr_t to) {
-    struct paged_place was = g->place[i], behind = {part->first + part->count, 0, 0};
+    struct paged_place was = g->is->place[i], behind = {part->first + part->count, 0, 0};
     uint32_t before = part->first - was.first;
     behind.count = was.first + was.count - behind.first;
     behind.address = part->address + (size_t)part->count * SHARE_PAGE;
-    if (g->places + 2 > PAGED_PLACES_MAX) return false;
-    g->place[i] = (struct paged_place){part->first, part->count, to};
-    if (before) g->place[g->places++] = (struct paged_place){was.first, before, was.address};
-    if (behind.count) g->place[g->places++] = behind;
+    if (g->is->places + 2 > PAGED_PLACES_MAX) return false;
+    g->is->place[i] = (struct paged_place){part->first, part->count, to};
+    if (before) g->is->place[g->is->places++] = (struct paged_place){was.first, before, was.address};
+    if (behind.count) g->is->place[g->is->places++] = behind;
     return true;
 }
 
@@ -214,15 +288,14 @@ static void on_moved(struct pager *p, const struct faults_event *e) {
     bool good = true;
     weft_list_for_each(l, &p->mappings) {
         struct paged *g = entry(l);
-        for (unsigned i = 0, n = g->places; i < n; i++) {
-            struct paged_place part = common(&g->place[i], e->address, e->bytes);
+        for (unsigned i = 0, n = g->is->places; i < n; i++) {
+            struct paged_place part = common(&g->is->place[i], e->address, e->bytes);
             if (part.count) good &= move_place(g, i, &part, e->to + (part.address - e->address));
         }
     }
-    if (p->moved) p->moved(e->address, e->to, e->bytes);
+    if (p->program->moved) p->program->moved(e->address, e->to, e->bytes);
     if (good) return;
-    mprotect((void *)e->to, e->bytes, PROT_NONE); /* rather than what is not the newest */
-    faults_unwatch(p->fd, e->to, e->bytes);
+    p->program->refuse(p, e->to, e->bytes, PROT_NONE); /* rather than what is not the newest */
     on_unmapped(p, e->address, e->bytes);
     on_unmapped(p, e->to, e->bytes);
 }
@@ -281,7 +354,12 @@ static void unwatch_place(const struct paged *g, const struct paged_place *at) {
 }
 
 void pager_end(struct paged *g) {
-    if (!g->cache.local) (void)!ftruncate(g->file, (off_t)states_of(g));
-    for (unsigned i = 0; i < g->places; i++) unwatch_place(g, &g->place[i]);
+    if (!g->cache.local) lose(g);
+    for (unsigned i = 0; i < g->is->places; i++) unwatch_place(g, &g->is->place[i]);
     paged_free(g);
+}
+
+void pager_leave(struct paged *g) {
+    cache_leave(&g->cache);
+    pager_end(g);
 }

@@ -21,6 +21,7 @@
 
 #define SHARE_PAGE      4096u
 #define SHARE_PAGES_MAX (UINT32_C(1) << 28) /* of one range: 1 TiB */
+#define SHARE_HOLD_NS   UINT64_C(20000)     /* that a page which has just come stays (cache.h) */
 
 enum share_state { SHARE_NONE, SHARE_READ, SHARE_WRITE };
 
@@ -52,14 +53,6 @@ struct share_message {
 static inline bool share_is_mappable(uint64_t offset, uint32_t pages, uint32_t prot) {
     return pages && pages <= SHARE_PAGES_MAX && offset % SHARE_PAGE == 0 && offset < UINT64_C(1) << 63 &&
            !(prot & ~3u);
-}
-
-/* The memory file of a mapping that has its own: a byte for each page, rounded up to whole pages, then the
- * pages. A byte's lowest bits are its enum share_state; it is SHARE_WRITE as long as the newest of the page
- * is nowhere else. So who holds the file can give back what a program has written that was killed. */
-#define SHARE_STATE 0x03u
-static inline uint64_t share_pages_at(uint32_t pages) {
-    return ((uint64_t)pages + SHARE_PAGE - 1) / SHARE_PAGE * SHARE_PAGE;
 }
 
 #endif

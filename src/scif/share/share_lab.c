@@ -3,7 +3,9 @@
 #include "base/clock.h"
 #include "scif/intercept.h"
 #include "scif/line.h"
+#include "scif/protocol.h"
 #include "scif/share/home.h"
+#include "scif/share/stand_in.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -24,7 +26,7 @@ struct record {
     struct share_message m;
     unsigned char page[SHARE_PAGE];
 };
-struct order { /* a transfer, to the home and back */
+struct order { /* a transfer, to the home and back; count 0: what the home needs to stand in for the owner */
     uint32_t first, count;
     uint64_t value;
 };
@@ -54,6 +56,9 @@ struct home_side {
     struct sharer *sharer[LAB_SIDES_MAX];
     struct pollfd poll[2 * LAB_SIDES_MAX]; /* sharers, then who orders transfers */
     unsigned sides, left;
+    uint64_t hold_ns;
+    struct stand_in stand_in;
+    struct paged_pages *is; /* the owner's */
 };
 struct transfer {
     struct home_access access;
@@ -78,9 +83,23 @@ static void transfer_done(struct home_access *a) {
     free(t);
 }
 
+static bool at_once(void *ctx, struct sharer *to, const struct share_message *m) {
+    const struct home_side *s = weft_container_of(ctx, struct home_side, home);
+    return s->is && stand_in_do(&s->stand_in, s->is, s->home.pages, m, s->hold_ns, weft_now_ns());
+}
+
 static void on_order(struct home_side *s, int socket) {
     struct transfer *t = calloc(1, sizeof *t);
-    check(t && recv(socket, &t->order, sizeof t->order, MSG_DONTWAIT) == (ssize_t)sizeof t->order, "order");
+    struct scif_record in = {.data = &t->order, .bytes = sizeof t->order};
+    check(t && !scif_record_receive(socket, &in, MSG_DONTWAIT) && in.bytes == sizeof t->order, "order");
+    if (!t->order.count) {
+        check(in.fds == 3 && !stand_in_open(&s->stand_in, in.fd[0], in.fd[1]), "stand_in_open");
+        s->is = stand_in_map(in.fd[2], s->home.pages);
+        check(s->is && send(socket, &t->order, sizeof t->order, MSG_NOSIGNAL) > 0, "stand_in_map");
+        while (in.fds) close(in.fd[--in.fds]);
+        free(t);
+        return;
+    }
     t->answer = socket;
     t->access = (struct home_access){.first = t->order.first,
                                      .count = t->order.count,
@@ -104,7 +123,9 @@ static void on_sharer(struct home_side *s, unsigned i) {
 static void home_process(const struct lab_setup *setup, unsigned char *memory, int (*link)[2],
                          int (*control)[2]) {
     static struct home_side s;
-    home_init(&s.home, memory, setup->pages, from_home, NULL);
+    home_init(&s.home, memory, setup->pages, from_home, &s.home);
+    s.home.at_once = at_once;
+    s.hold_ns = setup->hold_ns;
     s.left = s.sides = setup->sides;
     for (unsigned i = 0; i < s.sides; i++) {
         struct home_sharer join = {.count = setup->pages,
@@ -157,12 +178,45 @@ static void *pager_thread(void *arg) {
         struct timespec t = {(time_t)(left / WEFT_NS_PER_S), (long)(left % WEFT_NS_PER_S)};
         ppoll(p, 2, due == WEFT_TIME_NEVER ? NULL : &t, NULL);
         pthread_mutex_lock(&lab->lock);
+        while (lab->turn && !stand_in_enter(lab->turn)) stand_in_leave(lab->turn); /* the home was killed */
         if (p[1].revents && !handle_messages(lab)) p[1].fd = -1;
         pager_faults(&lab->pager);
         pager_expire(&lab->pager, weft_now_ns());
+        if (lab->turn) stand_in_leave(lab->turn);
         pthread_mutex_unlock(&lab->lock);
     }
     return NULL;
+}
+
+static const struct pager_program here = {.refuse = pager_refuse};
+
+static int open_memory(struct lab *lab, struct pager_map *map) {
+    if (lab->side) {
+        errno = frame_open(&lab->frame, map->pages, map->writable);
+        check(!errno, "frame_open");
+        map->address = (void *)lab->frame.address;
+        map->file = lab->frame.file;
+        lab->in_system_calls = lab->frame.in_system_calls;
+        return lab->frame.faults;
+    }
+    map->address =
+        mmap(NULL, (size_t)map->pages * SHARE_PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, map->file, 0);
+    check(map->address != MAP_FAILED, "mmap");
+    int fd = faults_open(&lab->in_system_calls);
+    check(fd >= 0, "faults_open");
+    return fd;
+}
+
+/* The owner's. */
+static void hand_over(struct lab *lab) {
+    struct order o = {0};
+    void *turn;
+    int lock = stand_in_make(sizeof *lab->turn, &turn);
+    check(lock >= 0, "stand_in_make");
+    struct scif_record out = {
+        .data = &o, .bytes = sizeof o, .fd = {lock, lab->pager.fd, lab->paged->is_in}, .fds = 3};
+    check(!scif_record_send(lab->control, &out, 0) && recv(lab->control, &o, sizeof o, 0) > 0, "hand_over");
+    lab->turn = turn;
 }
 
 static void program_process(struct lab *lab, int file, bool (*program)(struct lab *lab)) {
@@ -175,14 +229,12 @@ static void program_process(struct lab *lab, int file, bool (*program)(struct la
     pthread_t thread;
     pthread_mutex_init(&lab->lock, NULL);
     if (lab->setup.nobody && !geteuid()) check(!setresuid(65534, 65534, 65534), "setresuid");
-    if (!lab->side)
-        map.address = mmap(NULL, (size_t)map.pages * SHARE_PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
-    check(map.address != MAP_FAILED, "mmap");
-    errno = pager_open(&lab->pager, from_pager, lab->setup.hold_ns);
-    check(!errno, "pager_open");
+    int faults = open_memory(lab, &map);
+    pager_init(&lab->pager, faults, from_pager, &here, lab->setup.hold_ns);
     errno = pager_map(&lab->pager, &map, &lab->paged);
     check(!errno, "pager_map");
-    lab->memory = (volatile unsigned char *)lab->paged->place[0].address;
+    lab->memory = (volatile unsigned char *)lab->paged->is->place[0].address;
+    if (!lab->side) hand_over(lab);
     check(!pthread_create(&thread, NULL, pager_thread, lab), "pthread_create");
     lab_meet(lab);
     bool good = program(lab);

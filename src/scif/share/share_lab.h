@@ -3,7 +3,9 @@
  * host. Unix sockets carry the messages. */
 #ifndef WEFT_SCIF_SHARE_LAB_H
 #define WEFT_SCIF_SHARE_LAB_H
+#include "scif/share/frame.h"
 #include "scif/share/pager.h"
+#include "scif/share/stand_in.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -34,10 +36,13 @@ struct lab { /* as a program sees it */
     pid_t pid_home;
     int control; /* lab_transfer */
     volatile unsigned char *memory;
+    struct frame frame; /* of others than the owner */
+    bool in_system_calls;
     struct pager pager;
     struct paged *paged;
-    pthread_mutex_t lock; /* for calls of the pager */
-    int socket;           /* to the home */
+    pthread_mutex_t lock;       /* for calls of the pager */
+    struct stand_in_lock *turn; /* against the home, which stands in for the owner's pager; else NULL */
+    int socket;                 /* to the home */
 };
 
 /* Runs the program on all sides; true: each returned true. */

@@ -73,7 +73,7 @@ static bool adds(struct lab *lab) {
            "came here, one in "
            "%.1f us\n",
            lab->side, count, threads, pages, good ? "exact" : "LOST", us / (double)count,
-           (unsigned long)lab->paged->cache.grants, us / (double)lab->paged->cache.grants);
+           (unsigned long)lab->paged->cache.holding->grants, us / (double)lab->paged->cache.holding->grants);
     fflush(stdout);
     return good;
 }
@@ -88,7 +88,7 @@ static bool turns(struct lab *lab) {
     double us = (double)(weft_now_ns() - from) / 1e3;
     lab_meet(lab);
     printf("side %u: %lu adds, %.1f us each, the page came %lu times\n", lab->side, count, us / (double)count,
-           (unsigned long)lab->paged->cache.grants);
+           (unsigned long)lab->paged->cache.holding->grants);
     fflush(stdout);
     return *lab_word(lab, 0, 0) == count * lab->setup.sides;
 }

@@ -159,11 +159,11 @@ static bool read_only(struct lab *lab) {
 
 /* A system call that is handed a page that is elsewhere. */
 static bool system_call(struct lab *lab) {
-    bool waits = lab->pager.in_system_calls && !lab->setup.nobody;
+    bool waits = lab->in_system_calls && !lab->setup.nobody;
     if (lab->side == 0) return true;
     int zero = open("/dev/zero", O_RDONLY | O_CLOEXEC);
     ssize_t n = read(zero, (void *)(uintptr_t)lab_word(lab, 0, 0), 64);
-    bool good = lab->pager.in_system_calls == waits && (waits ? n == 64 : n < 0 && errno == EFAULT);
+    bool good = lab->in_system_calls == waits && (waits ? n == 64 : n < 0 && errno == EFAULT);
     *lab_word(lab, 1, 0) = 1;
     good &= read(zero, (void *)(uintptr_t)lab_word(lab, 1, 0), 64) == 64 && *lab_word(lab, 1, 0) == 0;
     close(zero);

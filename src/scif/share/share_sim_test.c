@@ -45,6 +45,7 @@ struct player { /* a sharer with its program */
     struct link up, down;
     struct thread thread[THREADS];
     unsigned char memory[PAGES * SHARE_PAGE], state[PAGES];
+    struct cache_holding holding;
 };
 struct access {
     struct home_access a;
@@ -101,14 +102,19 @@ static void from_player(void *ctx, const struct share_message *m, const void *pa
     put(p->world, &p->up, m, page);
 }
 
-/* Threads that wait for a page look again; that is all there is to do. */
-static void on_change(void *ctx, uint32_t page, enum share_state from, enum share_state to) {
+/* Threads that wait for a page look again. */
+static void on_change(void *ctx, uint32_t page, enum share_state from, enum share_state to,
+                      const void *bytes) {
     struct player *p = ctx;
+    if (bytes) memcpy(p->memory + (size_t)page * SHARE_PAGE, bytes, SHARE_PAGE);
     if (to == SHARE_NONE) return;
     for (unsigned i = 0; i < THREADS; i++)
         if (p->thread[i].page == page) p->thread[i].waits = false;
 }
-static const struct cache_ops ops = {.send = from_player, .change = on_change};
+static const void *on_bytes(void *ctx, uint32_t page) {
+    return ((struct player *)ctx)->memory + (size_t)page * SHARE_PAGE;
+}
+static const struct cache_ops ops = {.send = from_player, .change = on_change, .bytes = on_bytes};
 
 /* ---- Words ---- */
 static uint64_t *word(unsigned char *memory, uint32_t page, unsigned i) {
@@ -138,8 +144,8 @@ static void join(struct world *w, struct player *p, bool owner) {
     bool local = owner || chance(w, 6);
     p->cache = (struct cache){.ops = &ops,
                               .ctx = p,
-                              .memory = p->memory,
                               .state = p->state,
+                              .holding = &p->holding,
                               .pages = PAGES,
                               .local = local,
                               .writable = owner || !chance(w, 4),
