@@ -31,6 +31,9 @@ same "from node 1" "$(seen --node 1)" "basic:1 pthread:1 basic:0 pthread:0"
 same "from node 1, by number" "$(seen --node 1 --devices 0,2)" "basic:0 basic:1"
 same "a platform for each node" "$(seen --platforms per-node --devices 2,0)" "basic:1 basic:0"
 same "platforms" "$(grep -c 'Platform #' "$scratch/list")" 2
+same "those that come first" "$(WEFT_OPENCL_FIRST='name:none such,3' seen)" "pthread:1 basic:0 pthread:0 basic:1"
+check "of which the missing are passed over" [ ! -s "$scratch/err" ]
+same "and not where a list is given" "$(WEFT_OPENCL_FIRST=3 seen --devices 0-1)" "basic:0 pthread:0"
 same "the variable" "$(WEFT_OPENCL_DEVICES=2 seen)" "basic:1"
 same "the option before the variable" "$(WEFT_OPENCL_DEVICES=2 WEFT_OPENCL_CAP=1 seen --devices 1-2 --cap 2)" "pthread:0 basic:1"
 mkdir -p "$XDG_CONFIG_HOME/weft"

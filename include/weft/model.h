@@ -272,6 +272,8 @@ int weft_model_add_observation(struct weft_model *m, const struct weft_model_obs
 int weft_model_renew_observation(struct weft_model *m, const struct weft_model_observation *o);
 int weft_model_add_relation(struct weft_model *m, const struct weft_model_relation *r);
 int weft_model_add_curve(struct weft_model *m, const struct weft_model_curve *c, const double *parameters);
+/* The same for a curve over the same quantity. */
+int weft_model_renew_curve(struct weft_model *m, const struct weft_model_curve *c, const double *parameters);
 int weft_model_add_reference(struct weft_model *m, const struct weft_model_reference *r);
 /* An observation with nothing said but its entity, attribute, value in SI and source. */
 struct weft_model_observation weft_model_observation_of(weft_model_ref entity, enum weft_model_attribute attribute,
@@ -330,7 +332,8 @@ int weft_model_export_hwloc(const struct weft_model *m, const char *id, const ch
 weft_model_ref weft_model_find(const struct weft_model *m, const char *id); /* WEFT_MODEL_NONE: not there */
 
 /* The best observation of an attribute: of those that do not contradict `wanted` (NULL: any condition) the one that
- * says most of what is wanted, then the one of the best source, then the latest. NULL: none. */
+ * says most of what is wanted, then the one of the best source, then the one that holds under the fewest conditions, then
+ * the latest. NULL: none. */
 const struct weft_model_observation *weft_model_best(const struct weft_model *m, weft_model_ref entity,
                                                      enum weft_model_attribute attribute,
                                                      const struct weft_model_condition *wanted);

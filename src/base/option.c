@@ -6,6 +6,7 @@
 #include "base/config.h"
 #include "base/error.h"
 #include "base/log.h"
+#include "base/machine.h"
 #include "base/map.h"
 #include "base/nearest.h"
 #include "base/path.h"
@@ -27,7 +28,7 @@
 
 struct value {
     const char *text;   /* NULL: unset */
-    const char *source; /* "default", "environment", "file", "program"; NULL: not found out yet */
+    const char *source; /* "default", "environment", "file", "model", "program"; NULL: not found out yet */
     int64_t number;
 };
 
@@ -44,9 +45,10 @@ struct text {
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* all below */
 static struct weft_option_table *tables, **tables_end = &tables, **not_indexed = &tables;
 static struct weft_map index_by_hash; /* of the name: struct entry */
-static struct weft_config config;
-static char config_path[PATH_MAX];
+static struct weft_config config, model; /* the user's file; what `weft model measure` has found */
+static char config_path[PATH_MAX], model_path[PATH_MAX];
 static bool config_loaded;
+static const char *model_unused; /* why the model's file does not count; NULL: it does, or there is none */
 static struct text *notices, **notices_end = &notices;
 static struct text *kept; /* values that are not defaults; never freed: readers hold them */
 static bool deferred;
@@ -189,9 +191,67 @@ static void on_config_problem(void *ctx, unsigned line, const char *problem) {
     add_notice("%s:%u: the line %s; it is skipped", config_path, line, problem);
 }
 
+/* The file of the model is all right or not used at all: it is generated, so one thing wrong in it makes the rest
+ * doubtful. One notice says so. */
+static void drop_model(const char *where, const char *why) {
+    add_notice("%s%s: it is not used; `weft model measure` makes it anew", where, why);
+    weft_config_fini(&model);
+    model_unused = "it is wrong";
+}
+
+static struct entry *find(const char *name, struct entry *spare);
+
+/* The first line whose value is none of its option; NULL: none. Options of modules that this program lacks stay unseen. */
+static const struct weft_config_line *wrong_value(const char **fault) {
+    for (size_t i = 0; i < model.count; i++) {
+        struct entry spare, *e = find(model.lines[i].name, &spare);
+        int64_t number;
+        *fault = e ? parse(e->option, model.lines[i].value, &number) : NULL;
+        if (*fault) return &model.lines[i];
+    }
+    return NULL;
+}
+
+static void drop_model_for(const struct weft_config_line *line, const char *fault) {
+    char where[PATH_MAX + 160];
+    snprintf(where, sizeof where, "%s:%u: %s = %.64s ", model_path, line->number, line->name, line->value);
+    drop_model(where, fault);
+}
+
+static void on_model_problem(void *ctx, unsigned line, const char *problem) {
+    unsigned *first = ctx;
+    if (!*first) *first = line;
+}
+
+static void load_model(void) {
+    unsigned wrong_line = 0;
+    char here[WEFT_MACHINE_BYTES], where[PATH_MAX + 32];
+    if (weft_config_path(WEFT_OPTION_MODEL_FILE, model_path, sizeof model_path) != WEFT_OK) return;
+    int rc = weft_config_load(&model, model_path, on_model_problem, &wrong_line);
+    if (rc == WEFT_E_NOENT) return;
+    snprintf(where, sizeof where, wrong_line ? "%s:%u: " : "%s: ", model_path, wrong_line);
+    if (rc != WEFT_OK || wrong_line) {
+        drop_model(where, rc != WEFT_OK ? weft_error_text(rc) : "the line is wrong");
+        return;
+    }
+    const struct weft_config_line *machine = weft_config_find(&model, WEFT_OPTION_MODEL_MACHINE);
+    weft_machine_fingerprint(here);
+    if (!machine) {
+        drop_model(where, "no line says " WEFT_OPTION_MODEL_MACHINE);
+    } else if (strcmp(machine->value, here) != 0) {
+        weft_config_fini(&model); /* no notice: a home directory may be shared by unlike machines */
+        model_unused = "it was measured on a machine or kernel other than this one";
+    } else {
+        const char *fault;
+        const struct weft_config_line *wrong = wrong_value(&fault);
+        if (wrong) drop_model_for(wrong, fault);
+    }
+}
+
 static void load_config(void) {
     if (config_loaded) return;
     config_loaded = true;
+    load_model();
     if (weft_config_path("config", config_path, sizeof config_path) != WEFT_OK) return;
     int rc = weft_config_load(&config, config_path, on_config_problem, NULL);
     if (rc != WEFT_OK && rc != WEFT_E_NOENT)
@@ -230,6 +290,14 @@ static bool from_file(struct entry *e) {
     if (!line) return false;
     snprintf(where, sizeof where, "%s:%u: %s", config_path, line->number, line->name);
     return accept(e, line->value, "file", where);
+}
+
+static bool from_model(struct entry *e) {
+    const struct weft_config_line *line = weft_config_find(&model, e->option->name);
+    int64_t number;
+    const char *fault = line ? parse(e->option, line->value, &number) : NULL;
+    if (fault) drop_model_for(line, fault); /* of a module that came later than the file was looked at */
+    return line && !fault && accept(e, line->value, "model", line->name);
 }
 
 static struct value default_value(const struct weft_option *o) {
@@ -282,7 +350,7 @@ static struct entry *find(const char *name, struct entry *spare) {
 static void resolve(struct entry *e) {
     if (e->value.source) return;
     load_config();
-    if (!from_environment(e) && !from_file(e)) e->value = default_value(e->option);
+    if (!from_environment(e) && !from_file(e) && !from_model(e)) e->value = default_value(e->option);
 }
 
 /* The option's value if it has one of the two types, which is what the caller was written for. */
@@ -386,6 +454,14 @@ static void check_line(const struct weft_config_line *line) {
     weft_warn("option", "%s:%u: unknown option %s%s%s%s", config_path, line->number, line->name,
               nearest.best ? "; did you mean " : "", nearest.best ? nearest.best : "",
               nearest.best ? "?" : "");
+}
+
+const char *weft_options_model_unused(void) {
+    pthread_mutex_lock(&lock);
+    load_config();
+    const char *why = model_unused;
+    unlock_and_log();
+    return why;
 }
 
 void weft_options_check_environment(void) {

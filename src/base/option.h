@@ -1,6 +1,7 @@
 /* Options: one table a module (name, type, default, unit, range, help) feeds the environment (WEFT_<NAME>),
  * the config file ($XDG_CONFIG_HOME/weft/config, lines `name = value`, # comments), `weft config` and the
- * manual page. Order of precedence: environment, file, default. A bad value warns, names the range and counts
+ * manual page. Order of precedence: environment, file, what `weft model measure` has found (a file of the same form,
+ * model.conf, which counts on a machine like the one that it was measured on), default. A bad value warns, names the range and counts
  * as not given. An empty variable counts as not given too, except for a STRING.
  *
  * A module defines a static table and hands it to weft_options_register (usually from a constructor), then
@@ -53,10 +54,17 @@ bool weft_option_set(const char *name, const char *text);
 void weft_options_check_environment(void);
 
 /* Walks all options with their present value and where it came from ("default", "environment", "file",
- * "program"). */
+ * "model", "program"). */
 typedef void weft_option_visit_fn(void *ctx, const char *module, const struct weft_option *o,
                                   const char *value, const char *source);
 void weft_options_visit(weft_option_visit_fn *fn, void *ctx);
+
+/* The file of what was measured, in the directory of the config file; its line `machine = FINGERPRINT` (base/machine.h)
+ * says where. */
+#define WEFT_OPTION_MODEL_FILE    "model.conf"
+#define WEFT_OPTION_MODEL_MACHINE "machine"
+/* Why that file is there and does not count; NULL: it counts, or there is none. */
+const char *weft_options_model_unused(void);
 
 /* Keeps warnings back until it is called again with false: for the log, while it finds out where to write
  * them. */

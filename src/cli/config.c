@@ -1,4 +1,6 @@
 /* weft config: all options of all modules, with their values and where those come from. */
+#include "base/config.h"
+#include "base/error.h"
 #include "base/nearest.h"
 #include "base/option.h"
 #include "cli/command.h"
@@ -56,6 +58,13 @@ static void visit(void *ctx, const char *module, const struct weft_option *o, co
     table_add(&v->table, "%s", o->help ? o->help : "");
 }
 
+static void tell_unused_model(void) {
+    char path[4096];
+    const char *why = weft_options_model_unused();
+    if (why && weft_config_path(WEFT_OPTION_MODEL_FILE, path, sizeof path) == WEFT_OK)
+        fprintf(stderr, "weft: %s does not count: %s; `weft model measure` makes it anew\n", path, why);
+}
+
 static int run(int argc, char **argv) {
     struct view v = {0};
     int status = command_options(&command_config, argc, argv, &v.json, &v.only);
@@ -66,6 +75,7 @@ static int run(int argc, char **argv) {
     for (size_t i = 0; !v.json && !v.only && i < 6; i++) table_add(&v.table, "%s", heading[i]);
     weft_options_visit(visit, &v);
     if (!v.json && !v.only) table_print(&v.table);
+    if (!v.json) tell_unused_model();
     if (!v.only || v.shown) return 0;
     if (v.nearest.best)
         fprintf(stderr, "weft: there is no option %s; did you mean %s?\n", v.only, v.nearest.best);
@@ -78,10 +88,11 @@ const struct command command_config = {
     .name = "config",
     .summary = "show all options, their values and where they come from",
     .usage = "Usage: weft config [--json] [NAME]\n"
-             "Shows every option, or the one named: value, source (environment, file, default), default, "
-             "unit, help.\n"
+             "Shows every option, or the one named: value, source (environment, file, model, default), "
+             "default, unit, help.\n"
              "An option udp_gso is set by the variable WEFT_UDP_GSO or by a line `udp_gso = no` in the file\n"
-             "$XDG_CONFIG_HOME/weft/config (~/.config/weft/config).\n\n"
+             "$XDG_CONFIG_HOME/weft/config (~/.config/weft/config). Both come before what `weft model measure` has found\n"
+             "on this machine (source model, the file model.conf beside it).\n\n"
              "  --json   one object a line: module, name, value, source, default, unit, help\n",
     .run = run,
 };

@@ -1,74 +1,21 @@
 /* weft ping: endpoint round trips between this process and the daemons of nodes. */
-#include "base/clock.h"
 #include "base/error.h"
 #include "cli/cluster.h"
 #include "cli/command.h"
 #include "cli/output.h"
+#include "cli/pinger.h"
 
 #include <getopt.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
-
-#define WARM_UP          16
-#define ROUND_TIMEOUT_NS (5 * WEFT_NS_PER_S)
 
 struct ping {
-    struct ep *ep;
+    struct pinger p;
     const char *adapters; /* NULL: what WEFT_ADAPTER says */
     long count, size;
     bool json;
-    uint8_t *out, *in;     /* `size` bytes each */
-    atomic_ulong answered; /* number of the last answer */
-    atomic_int down;       /* why the peer is gone; 0: it is there */
     struct table table;
 };
-
-static void on_pong_data(void *arg, int status) {
-    struct ping *p = arg;
-    if (status == WEFT_OK) atomic_fetch_add(&p->answered, 1);
-}
-
-static void on_pong(void *ctx, struct ep_peer *peer, const struct ep_msg *msg, struct ep_sink *sink) {
-    struct ping *p = ctx;
-    if (msg->data_bytes != (uint64_t)p->size) return;
-    if (msg->data || msg->data_bytes == 0) {
-        if (msg->data_bytes) memcpy(p->in, msg->data, (size_t)msg->data_bytes);
-        on_pong_data(p, WEFT_OK);
-    } else {
-        *sink = (struct ep_sink){.buf = p->in, .on_data = on_pong_data, .arg = p};
-    }
-}
-
-static void on_down(void *ctx, struct ep_peer *peer, int status) {
-    atomic_store(&((struct ping *)ctx)->down, status ? status : WEFT_E_PEER_LOST);
-}
-
-struct round {
-    struct ping *p;
-    unsigned long wanted;
-};
-
-static bool round_done(void *arg) {
-    struct round *r = arg;
-    return atomic_load(&r->p->answered) >= r->wanted || atomic_load(&r->p->down);
-}
-
-static int one_round(struct ping *p, struct ep_peer *peer, uint64_t *ns) {
-    struct round r = {.p = p, .wanted = atomic_load(&p->answered) + 1};
-    uint64_t number = r.wanted, before = weft_now_ns();
-    struct ep_send s = {.handler = NODE_ON_PING,
-                        .header = &number,
-                        .header_bytes = sizeof number,
-                        .data = p->out,
-                        .data_bytes = (uint64_t)p->size};
-    int rc = ep_send(peer, &s);
-    if (rc == WEFT_OK) rc = ep_wait(p->ep, round_done, &r, before + ROUND_TIMEOUT_NS);
-    *ns = weft_now_ns() - before;
-    if (atomic_load(&p->down)) return atomic_load(&p->down);
-    return rc;
-}
 
 static int compare(const void *a, const void *b) {
     uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
@@ -98,11 +45,9 @@ static void show(struct ping *p, const struct node_info *n, const char *adapter,
 
 static int ping_node(struct ping *p, const struct node_info *n) {
     struct ep_peer *peer = NULL;
-    uint64_t *ns = calloc((size_t)p->count, sizeof *ns), spare;
-    atomic_store(&p->down, 0);
-    int rc = ns ? ep_connect(p->ep, n->address, n->address_bytes, p, &peer) : WEFT_E_NOMEM;
-    for (int i = 0; i < WARM_UP && rc == WEFT_OK; i++) rc = one_round(p, peer, &spare);
-    for (long i = 0; i < p->count && rc == WEFT_OK; i++) rc = one_round(p, peer, &ns[i]);
+    uint64_t *ns = calloc((size_t)p->count, sizeof *ns);
+    int rc = ns ? pinger_connect(&p->p, n, &peer) : WEFT_E_NOMEM;
+    if (rc == WEFT_OK) rc = pinger_rounds(&p->p, peer, (size_t)p->size, (size_t)p->count, ns);
     if (rc == WEFT_OK)
         show(p, n, ep_peer_adapter(peer), ns);
     else
@@ -113,11 +58,7 @@ static int ping_node(struct ping *p, const struct node_info *n) {
 }
 
 static int open_endpoint(struct ping *p) {
-    struct ep_config cfg = {.adapters = p->adapters, .on_peer_down = on_down, .ctx = p};
-    cfg.handlers[NODE_ON_PONG] = (struct ep_handler){.on_header = on_pong, .ctx = p};
-    int rc = node_endpoint_config(&cfg);
-    if (rc == WEFT_OK) rc = ep_open(&p->ep, &cfg);
-    node_endpoint_config_done(&cfg);
+    int rc = pinger_open(&p->p, p->adapters, (size_t)p->size);
     if (rc != WEFT_OK) cluster_complain("no endpoint", rc);
     return rc;
 }
@@ -172,12 +113,8 @@ static int run(int argc, char **argv) {
     if (optind < argc && !command_number(c, "NODE", argv[optind++], 0, NODE_MAX - 1, &only))
         return EXIT_USAGE;
     if (optind < argc) return command_misuse(c, "unexpected argument %s", argv[optind]);
-    p.out = calloc(1, (size_t)p.size + 1);
-    p.in = calloc(1, (size_t)p.size + 1);
-    int status = !p.out || !p.in || ping_all(&p, only);
-    if (p.ep) ep_close(p.ep, 100);
-    free(p.out);
-    free(p.in);
+    int status = ping_all(&p, only);
+    pinger_close(&p.p);
     return status;
 }
 

@@ -107,7 +107,8 @@ static void detach(struct run *r) {
 
 /* --- the program --- */
 
-static void become(const struct run *r, int said, pid_t parent) {
+static void become(const struct run *r, const cpu_set_t *cpus, int said, pid_t parent) {
+    if (cpus) sched_setaffinity(0, sizeof *cpus, cpus);
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (getppid() != parent) _exit(EXIT_NO_CLUSTER);
     sigprocmask(SIG_SETMASK, &r->mask_before, NULL);
@@ -121,9 +122,11 @@ static void become(const struct run *r, int said, pid_t parent) {
 static pid_t start_program(const struct run *r) {
     int said[2], err = 0;
     if (pipe2(said, O_CLOEXEC) != 0) return -1;
+    cpu_set_t cpus;
+    bool bound = run_bind_cpus(r->a.node, &cpus);
     fflush(NULL);
     pid_t parent = getpid(), pid = fork();
-    if (pid == 0) become(r, said[1], parent);
+    if (pid == 0) become(r, bound ? &cpus : NULL, said[1], parent);
     close(said[1]);
     if (pid > 0 && read(said[0], &err, sizeof err) == sizeof err)
         fprintf(stderr, "weft: cannot run %s: %s\n", r->a.argv[0], strerror(err));

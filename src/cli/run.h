@@ -1,6 +1,7 @@
 /* The parts of `weft run`: its arguments and the environment that CMD gets (run_environment.c). */
 #ifndef WEFT_CLI_RUN_H
 #define WEFT_CLI_RUN_H
+#include <sched.h>
 #include <stdbool.h>
 
 #include "base/path.h"
@@ -15,6 +16,8 @@ struct run_arguments {
     char **argv;                 /* CMD and its arguments */
 };
 
+/* The CPUs that CMD of that node (-1: 0) is bound to; false: it is not bound. */
+bool run_bind_cpus(long node, cpu_set_t *out);
 /* Before the daemons start: what they and their executors are to inherit. */
 void run_environment_prepare(const struct run_arguments *a);
 /* Makes the ICD vendor directory with weft's library in `dir`, and sets CMD's variables in this process. */

@@ -62,6 +62,12 @@ got=$?
 [ $got -eq 137 ] || fail "the program was killed: $got instead of 137"
 expect_nothing_left
 
+# --- bound to a core, where there are two at least; else not bound ---
+cpus() { WEFT_RUN_BIND=core "$weft" run --nodes 2 --node "$1" -- sed -n 's/^Cpus_allowed_list:[[:space:]]*//p' /proc/self/status; }
+here=$(sed -n 's/^Cpus_allowed_list:[[:space:]]*//p' /proc/self/status)
+[ "$(cat /sys/devices/system/cpu/cpu*/topology/thread_siblings_list 2>/dev/null | sort -u | wc -l)" -le 1 ] || [ "$(cpus 0)" != "$here" ] || fail "run_bind = core does not bind"
+[ "$("$weft" run --nodes 2 -- sed -n 's/^Cpus_allowed_list:[[:space:]]*//p' /proc/self/status)" = "$here" ] || fail "bound without being asked"
+
 # --- killed while it starts ---
 for delay in 0 0.005 0.01 0.02 0.03; do
     "$weft" run --nodes 4 -- sleep 100 & run=$!

@@ -52,10 +52,18 @@ static int match(const struct weft_model_condition *said, const struct weft_mode
     return met;
 }
 
+/* On how many things a number depends that it says. */
+static int conditions(const struct weft_model_condition *c) {
+    return !!c->op + !!c->pattern + !!c->type + !!c->from + !!c->with + !isnan(c->size_B) + !isnan(c->stride_B) +
+           !isnan(c->threads) + !isnan(c->load) + !isnan(c->connections);
+}
+
 static bool is_better(const struct weft_model *m, const struct weft_model_observation *a, int met_a,
                       const struct weft_model_observation *b, int met_b) {
     if (met_a != met_b) return met_a > met_b;
     if (a->source != b->source) return a->source < b->source;
+    int more = conditions(&a->when) - conditions(&b->when);
+    if (more) return more < 0;
     return strcmp(m->text + a->time, m->text + b->time) > 0;
 }
 

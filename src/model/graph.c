@@ -225,6 +225,20 @@ int weft_model_add_curve(struct weft_model *m, const struct weft_model_curve *c,
     return 0;
 }
 
+int weft_model_renew_curve(struct weft_model *m, const struct weft_model_curve *c, const double *parameters) {
+    uint32_t before = m->curve_count;
+    int rc = weft_model_add_curve(m, c, parameters);
+    for (uint32_t i = 0; i < before && !rc; i++) {
+        struct weft_model_curve *old = &m->curves[i];
+        if (old->entity != c->entity || old->attribute != c->attribute || old->source != c->source ||
+            old->over != c->over || old->tool != c->tool || !same_condition(&old->when, &c->when))
+            continue;
+        *old = m->curves[--m->curve_count];
+        break;
+    }
+    return rc;
+}
+
 int weft_model_add_reference(struct weft_model *m, const struct weft_model_reference *r) {
     if (!MODEL_ROOM(m, references, reference_count, reference_cap)) return WEFT_E_NOMEM;
     int rc = weft_map_put(&m->hidden->keys, r->key, (void *)((uintptr_t)m->reference_count + 1));

@@ -60,7 +60,9 @@ const char model_rules[] =
     "  ON x.kind = 'access' AND x.end_b = r.b WHERE r.relation = 'places';"
     /* The best observation of each attribute and operation. */
     "CREATE VIEW best AS SELECT entity, attribute, op, value, unit, source, reference, tool FROM ("
-    "  SELECT *, row_number() OVER (PARTITION BY entity, attribute, op ORDER BY rank, time DESC) AS place_in_order"
+    "  SELECT *, row_number() OVER (PARTITION BY entity, attribute, op ORDER BY rank,"
+    "  (pattern IS NOT NULL) + (type IS NOT NULL) + (accessor IS NOT NULL) + (circumstance IS NOT NULL) + (size_B IS NOT NULL)"
+    "  + (stride_B IS NOT NULL) + (threads IS NOT NULL) + (load IS NOT NULL) + (connections IS NOT NULL), time DESC) AS place_in_order"
     "  FROM observation) WHERE place_in_order = 1;"
     /* Two sources of different rank that say different things of the same: by how much. */
     "CREATE VIEW disagreement AS WITH claim AS MATERIALIZED (" CLAIMS ")"

@@ -1,13 +1,23 @@
-/* WEFT_AUTO: which mechanism for which load. The costs are those that `weft bench notify` measures; a model
- * of the machine may put a rule of its own in their place. */
+/* WEFT_AUTO: which mechanism for which load. The costs are those that `weft bench notify` measures, here or, by
+ * `weft model measure`, on the very machine; a program may put a rule of its own in their place. */
+#include "base/option.h"
 #include "notify/internal.h"
 
 #include <stdlib.h>
 
-#define BRANCH_NS     3000.0  /* that a branch takes from its thread, beside the handler: signal and return */
 #define BRANCH_PART   0.1     /* of a thread's time that branches may take */
 #define HANDLER_NS    20000.0 /* from this on a handler does not belong into somebody else's computation */
 #define CPUS_ARE_BUSY 0.9
+
+WEFT_OPTIONS(notify_choice, "notify",
+             {.name = "notify_branch_ns",
+              .type = WEFT_OPTION_INT,
+              .value = "3000",
+              .unit = "ns",
+              .min = 0,
+              .max = 1000000000,
+              .help = "What a branch takes from the thread that it interrupts, beside the handler: where WEFT_AUTO weighs "
+                      "it against another thread."})
 
 static enum weft_mechanism (*chooser)(const struct weft_notify_load *load);
 
@@ -25,7 +35,7 @@ static enum weft_mechanism choose(const struct weft_notify_load *l) {
     if (!l->has_handler) return WEFT_LOCK_RELEASE;
     if (!l->computes) return WEFT_THREAD_DISPATCH;
     double busy = l->busy < 0 ? busy_cpus() : l->busy;
-    double taken = l->rate_per_s * (BRANCH_NS + l->handler_ns) * 1e-9;
+    double taken = l->rate_per_s * ((double)weft_option_int("notify_branch_ns") + l->handler_ns) * 1e-9;
     bool rare = taken <= BRANCH_PART && l->handler_ns <= HANDLER_NS;
     if (rare || busy >= CPUS_ARE_BUSY) return WEFT_BRANCH;
     return WEFT_THREAD_DISPATCH;

@@ -53,7 +53,7 @@ atomic_bool bench_interrupted;
 
 static void on_signal(int number) { atomic_store(&bench_interrupted, true); }
 
-static void catch_signals(void) {
+void bench_catch_signals(void) {
     struct sigaction a = {.sa_handler = on_signal};
     sigaction(SIGINT, &a, NULL);
     sigaction(SIGTERM, &a, NULL);
@@ -65,7 +65,7 @@ static int run(int argc, char **argv) {
     int status = bench_options_parse(&o, argc, argv);
     if (status) return status;
     if (!bench_cpu_pair(o.cpu)) o.pin = false;
-    catch_signals();
+    bench_catch_signals();
     return o.peers ? bench_run_contest(&o) : bench_kinds[o.kind].run(&o);
 }
 

@@ -83,6 +83,7 @@ struct bench_options {
 int bench_options_parse(struct bench_options *o, int argc, char **argv);
 
 extern atomic_bool bench_interrupted; /* SIGINT, SIGTERM, SIGHUP */
+void bench_catch_signals(void);
 
 #define BENCH_EXIT_INTERRUPTED 130
 

@@ -88,8 +88,8 @@ int bench_messages_setup(struct bench_messages *m, struct bench_end *e, const st
     return rc ? rc : calibrate(m, &out->unit_ns);
 }
 
-static int measure(struct bench_end *e, const struct bench_options *o, uint64_t size,
-                   struct bench_result *r) {
+int bench_messages_measure(struct bench_end *e, const struct bench_options *o, uint64_t size,
+                           struct bench_result *r) {
     struct bench_messages m;
     struct bench_source source;
     *r = (struct bench_result){.size = size};
@@ -163,7 +163,7 @@ static int measure_all(struct bench_end *e, const struct bench_options *o, struc
     int status = 0;
     for (size_t i = 0; i < o->sizes && !atomic_load(&bench_interrupted); i++) {
         struct bench_result r;
-        int rc = measure(e, o, o->size[i], &r);
+        int rc = bench_messages_measure(e, o, o->size[i], &r);
         bool told = (!rc || rc == WEFT_E_INTR) && print_size(p, o, &r);
         bench_result_free(&r);
         if (rc && rc != WEFT_E_INTR) {

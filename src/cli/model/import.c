@@ -16,11 +16,10 @@ struct call {
     bool save;
 };
 
-/* The host's name, or that of the XML file, as an id. */
-static void default_id(const struct call *call, char *out, size_t cap) {
-    if (call->xml) {
-        const char *slash = strrchr(call->xml, '/');
-        snprintf(out, cap, "%s", slash ? slash + 1 : call->xml);
+void model_default_id(const char *xml, char *out, size_t cap) {
+    if (xml) {
+        const char *slash = strrchr(xml, '/');
+        snprintf(out, cap, "%s", slash ? slash + 1 : xml);
     } else if (gethostname(out, cap))
         snprintf(out, cap, "node");
     out[cap - 1] = '\0';
@@ -30,8 +29,7 @@ static void default_id(const struct call *call, char *out, size_t cap) {
     if (!isalnum((unsigned char)*out)) snprintf(out, cap, "node");
 }
 
-/* The directories above a file of the user's own. */
-static bool make_above(const char *path) {
+bool model_make_above(const char *path) {
     char dir[4096];
     snprintf(dir, sizeof dir, "%s", path);
     for (char *p = dir + 1; (p = strchr(p, '/')); *p++ = '/') {
@@ -57,7 +55,7 @@ static int import(const struct call *call, const char *out) {
     struct weft_model_fault fault;
     char id[256];
     if (!m) return 1;
-    default_id(call, id, sizeof id);
+    model_default_id(call->xml, id, sizeof id);
     int rc = weft_model_import_hwloc(m, call->xml, call->id ? call->id : id, &fault), status = 1;
     if (rc)
         model_tell_fault(c, &fault);
@@ -103,7 +101,7 @@ static int run(int argc, char **argv) {
     if (call.save) {
         if (weft_model_default_path(path, sizeof path))
             return command_misuse(c, "neither HOME nor WEFT_MODEL says where");
-        if (!make_above(path)) {
+        if (!model_make_above(path)) {
             fprintf(stderr, "weft model import: %s: %s\n", path, strerror(errno));
             return 1;
         }

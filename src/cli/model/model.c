@@ -17,7 +17,8 @@ static const struct command *const commands[] = {&command_model_show,   &command
                                                  &command_model_query,  &command_model_check,
                                                  &command_model_import, &command_model_export,
                                                  &command_model_predict, &command_model_place,
-                                                 &command_model_policies, &command_model_plot};
+                                                 &command_model_policies, &command_model_plot,
+                                                 &command_model_measure};
 #define COMMANDS (sizeof commands / sizeof *commands)
 
 /* "show" of "model show". */
@@ -63,7 +64,7 @@ static int run(int argc, char **argv) {
 const struct command command_model = {
     .name = "model",
     .summary = "ask and keep a model of the machines and the applications",
-    .usage = "Usage: weft model show|explain|query|check|import|export|predict|place|policies|plot [OPTION]...\n"
+    .usage = "Usage: weft model show|explain|query|check|import|export|predict|place|policies|plot|measure [OPTION]...\n"
              "`weft model --help` lists the commands.\n",
     .run = run,
 };

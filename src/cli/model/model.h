@@ -8,7 +8,7 @@
 
 extern const struct command command_model_show, command_model_check, command_model_query,
     command_model_import, command_model_export, command_model_explain, command_model_predict, command_model_place,
-    command_model_policies, command_model_plot;
+    command_model_policies, command_model_plot, command_model_measure;
 
 /* The files of -m, in order. */
 #define MODEL_FILES_MAX 64
@@ -31,6 +31,11 @@ void model_tell_fault(const struct command *c, const struct weft_model_fault *fa
 weft_model_ref model_entity(const struct command *c, const struct weft_model *m, const char *id);
 /* Writes the model to the file, or with NULL to standard output; the exit status. */
 int model_put(const struct command *c, const struct weft_model *m, const char *path);
+
+/* The host's name, or that of the XML file (NULL: none), as an id. */
+void model_default_id(const char *xml, char *out, size_t cap);
+/* Makes the directories above a file of the user's own. */
+bool model_make_above(const char *path);
 
 #define MODEL_COMMON_HELP                                                                                    \
     "  -m, --model FILE  a model file, or the name of a description that comes with weft; may be repeated\n" \

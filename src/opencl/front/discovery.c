@@ -2,6 +2,7 @@
  * daemon runs, the platforms of the other nodes as their inventories tell; of all these the devices that the
  * options choose. The fabric is opened only when there is one of another node among them. What is opened here
  * stays open for the life of the process. */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -164,14 +165,26 @@ static void hand_out(struct candidates *c, const size_t *rank) {
     }
 }
 
+/* Where the user has chosen none: all, those first that opencl_first names. NULL: in their own order. */
+static const char *preferred_order(char *out, size_t cap) {
+    char why[200] = "";
+    const char *first = weft_option_string("opencl_first");
+    if (!first || !*first) return NULL;
+    if (choice_check(first, why, sizeof why) && (size_t)snprintf(out, cap, "%s,all", first) < cap) return out;
+    weft_warn("opencl", "opencl_first = %s: %s; it is ignored", first, *why ? why : "too long");
+    return NULL;
+}
+
 static void choose(struct candidates *c) {
+    char ordered[1024];
     const char *list = weft_option_string("opencl_devices");
     if (list && !*list) list = NULL;
+    const char *order = list ? list : preferred_order(ordered, sizeof ordered);
     size_t count, *rank = NULL;
     struct choice_device *all = all_devices(c, &count);
     if (all) rank = calloc(count + 1, sizeof *rank);
     if (rank) {
-        size_t chosen = choice_make(list, (size_t)weft_option_int("opencl_cap"), all, count, rank);
+        size_t chosen = choice_make(order, (size_t)weft_option_int("opencl_cap"), all, count, rank);
         if (list) complain(list, all, count, chosen);
         hand_out(c, rank);
     } else {

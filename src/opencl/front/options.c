@@ -19,6 +19,10 @@ WEFT_OPTIONS(
      .help =
          "The OpenCL devices that programs see, as \"gpu@alpha,!2\": types, numbers, parts of names, hosts "
          "(weft-run(1), --devices); unset: all."},
+    {.name = "opencl_first",
+     .type = WEFT_OPTION_STRING,
+     .help = "The OpenCL devices that programs see first where opencl_devices names none, in the same form; the others "
+             "follow, and those that are not there are passed over."},
     {.name = "opencl_cap",
      .type = WEFT_OPTION_INT,
      .value = "0",
