@@ -43,7 +43,7 @@ static void *serve(void *arg) {
 }
 
 static void start(struct place *p, unsigned n) {
-    memcpy(p->where.token, TOKENS + n * NODE_TOKEN_BYTES, NODE_TOKEN_BYTES);
+    memcpy(p->where.token, &TOKENS[n * NODE_TOKEN_BYTES], NODE_TOKEN_BYTES);
     p->x = executor_create(drivers_load(), p->where.token);
     struct ep_config cfg = {.adapters = adapters()};
     executor_configure(p->x, &cfg);
