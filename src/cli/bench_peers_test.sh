@@ -83,7 +83,7 @@ bench memory --adapter udp --connected 2 --json;  lines 1
 says "^{\"bench\":\"memory\",\"adapter\":\"udp\",\"peers\":2,\"heap_B_per_peer\":\($number\|null\),"
 expect 2 "$weft" bench claims --only fast;          warns 'no claim begins so'; warns '^  udp-latency-aes '
 expect 2 "$weft" bench claims --size 8;             warns 'sizes, data, security and peers of its own'
-expect 2 "$weft" bench latency --quick;             warns 'are for claims and paper002, not for latency'
+expect 2 "$weft" bench latency --quick;             warns 'are for claims, notify and paper002, not for latency'
 sed -i 's/1e9 /5.00 /' "$fakes/fi_out"
 sed -i 's/1e9,/2.5,/' "$fakes/ucx_out"
 
