@@ -55,6 +55,8 @@ void calls__sub_devices(struct cltest *t) {
     }
     OK(clReleaseProgram(p));
     OK(clReleaseContext(c));
+    /* PoCL 3.1 tells the end of a command before it lets go of it, and looks at the device then. */
+    if (calls_fragile(t)) return;
     for (cl_uint i = 0; i < n; i++) OK(clReleaseDevice(parts[i]));
 }
 
