@@ -7,6 +7,7 @@
 #include <pthread.h>
 #include <stdarg.h>
 #include <stdatomic.h>
+#include <stdlib.h>
 #include <string.h>
 
 void nisim_corner(struct nisim_config *c, int i) {
@@ -83,4 +84,35 @@ int nisim_parallel(int count, int jobs, int (*one)(void *ctx, int i), void *ctx)
     work(&k);
     for (int i = 0; i < started; i++) pthread_join(thread[i], NULL);
     return atomic_load(&k.rc);
+}
+
+struct points {
+    const struct nisim_sweep *sweep;
+    const struct nisim_question *question;
+    char *at;
+};
+
+static int run_point(void *ctx, int i) {
+    const struct points *p = ctx;
+    void *point = p->at + (size_t)i * p->question->point_bytes;
+    struct nisim_config *c = point;
+    struct nisim_random r;
+    *c = *p->sweep->base;
+    nisim_corner(c, i % (NISIM_CORNERS + 1));
+    nisim_random_init(&r, p->sweep->seed, p->question->draws + (uint64_t)i);
+    return p->question->run(point, &r, p->sweep->seed);
+}
+
+int nisim_ask(const struct nisim_sweep *s, const struct nisim_question *q, void *claims,
+              struct nisim_claims *out, FILE *svg) {
+    int count = (NISIM_CORNERS + 1) * s->samples;
+    struct points p = {s, q, calloc((size_t)count, q->point_bytes)};
+    if (!p.at) return WEFT_E_NOMEM;
+    int rc = nisim_parallel(count, s->jobs, run_point, &p);
+    if (!rc) {
+        q->name(claims, out);
+        for (int i = 0; i < count; i++) q->see(claims, p.at + (size_t)i * q->point_bytes);
+    }
+    free(p.at);
+    return !rc && svg ? q->draw(s, svg) : rc;
 }

@@ -48,4 +48,18 @@ void nisim_describe(const struct nisim_config *c, char *out, size_t len);
 /* Calls one(ctx, i) for each i below count on `jobs` threads; the first error. */
 int nisim_parallel(int count, int jobs, int (*one)(void *ctx, int i), void *ctx);
 
+/* What a sweep asks: it is run at each corner of the paper's ranges and in their middle, `samples` times, and
+ * then seen in order. */
+struct nisim_question {
+    size_t
+        point_bytes; /* a point begins with its struct nisim_config, which is at its corner when it is run */
+    uint64_t draws;  /* point i draws from the stream `draws` + i */
+    int (*run)(void *point, struct nisim_random *r, uint64_t seed); /* on any of the threads */
+    void (*name)(void *claims, struct nisim_claims *out);           /* adds what it claims */
+    void (*see)(void *claims, const void *point);
+    int (*draw)(const struct nisim_sweep *s, FILE *svg);
+};
+int nisim_ask(const struct nisim_sweep *s, const struct nisim_question *q, void *claims,
+              struct nisim_claims *out, FILE *svg);
+
 #endif

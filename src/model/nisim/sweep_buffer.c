@@ -22,10 +22,6 @@ struct point {
         more;   /* alone, started at once; alone, buffered whole first; a stream, four times enough */
     int enough; /* the first FIFO with less than ENOUGH, or FIFOS */
 };
-struct points {
-    const struct nisim_sweep *sweep;
-    struct point *at;
-};
 
 /* So many messages are launched at a time that they never are what the wire waits for. */
 static int run_stream(const struct nisim_config *c, uint64_t seed, struct nisim_stream_result *r) {
@@ -64,15 +60,10 @@ static int fill_point(struct point *p, uint64_t seed) {
     return rc;
 }
 
-static int one_point(void *ctx, int i) {
-    struct points *all = ctx;
-    struct point *p = &all->at[i];
-    struct nisim_random r;
-    p->config = *all->sweep->base;
-    nisim_corner(&p->config, i % (NISIM_CORNERS + 1));
-    nisim_random_init(&r, all->sweep->seed, 5000 + (uint64_t)i);
-    assume(p, &r);
-    return fill_point(p, all->sweep->seed);
+static int one_point(void *point, struct nisim_random *r, uint64_t seed) {
+    struct point *p = point;
+    assume(p, r);
+    return fill_point(p, seed);
 }
 
 struct buffer_claims {
@@ -82,7 +73,8 @@ struct buffer_claims {
 #define QUIET_TIMES 4 /* rate × latency */
 #define BUSY_TIMES  8
 
-static void name_claims(struct buffer_claims *k, struct nisim_claims *out) {
+static void name_claims(void *claims, struct nisim_claims *out) {
+    struct buffer_claims *k = claims;
     k->two_kib = nisim_claim_add(
         out, "2 KiB of FIFO leave less than 1 %% of the wire's time in bubbles, whatever the memory (bytes)");
     k->four_kib =
@@ -98,14 +90,17 @@ static void name_claims(struct buffer_claims *k, struct nisim_claims *out) {
         out,
         "four times the FIFO that is enough shortens no message by more than 2 %% (share of the latency)");
     k->ahead = nisim_claim_add(
-        out, "... and raises what stands before a later message to three times or more (ratio, less to more)");
+        out,
+        "... and raises what stands before a later message to three times or more (ratio, less to more)");
     k->alone = nisim_claim_add(
         out, "a message alone that starts with its first line has less than 1 %% of bubbles (share)");
     k->whole = nisim_claim_add(
         out, "a message that is buffered whole first ends later than one that starts at once (ratio)");
 }
 
-static void see(struct buffer_claims *k, const struct point *p) {
+static void see(void *claims, const void *point) {
+    struct buffer_claims *k = claims;
+    const struct point *p = point;
     char config[240];
     const struct nisim_config *c = &p->config;
     snprintf(config, sizeof config,
@@ -177,16 +172,8 @@ static int draw(const struct nisim_sweep *s, FILE *svg) {
 }
 
 int nisim_sweep_buffer(const struct nisim_sweep *s, struct nisim_claims *out, FILE *svg) {
-    int count = (NISIM_CORNERS + 1) * s->samples;
-    struct points p = {s, calloc((size_t)count, sizeof *p.at)};
-    if (!p.at) return WEFT_E_NOMEM;
-    int rc = nisim_parallel(count, s->jobs, one_point, &p);
+    static const struct nisim_question question = {sizeof(struct point), 5000, one_point,
+                                                   name_claims,          see,  draw};
     struct buffer_claims k;
-    if (!rc) {
-        name_claims(&k, out);
-        for (int i = 0; i < count; i++) see(&k, &p.at[i]);
-    }
-    free(p.at);
-    if (!rc && svg) rc = draw(s, svg);
-    return rc;
+    return nisim_ask(s, &question, &k, out, svg);
 }

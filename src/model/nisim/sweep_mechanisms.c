@@ -15,10 +15,6 @@ struct point {
     struct nisim_config config;
     struct nisim_result r[NISIM_MECHANISMS];
 };
-struct points {
-    const struct nisim_sweep *sweep;
-    struct point *at;
-};
 
 static void set_count(struct nisim_config *c) {
     double n = floor(WINDOW * c->rate / c->clock_Hz);
@@ -58,14 +54,10 @@ static int run_point(const struct nisim_config *c, uint64_t seed, struct nisim_r
     return rc;
 }
 
-static int one_point(void *ctx, int i) {
-    struct points *p = ctx;
-    struct nisim_random r;
-    p->at[i].config = *p->sweep->base;
-    nisim_corner(&p->at[i].config, i % (NISIM_CORNERS + 1));
-    nisim_random_init(&r, p->sweep->seed, 1000 + (uint64_t)i);
-    assume(&p->at[i].config, &r);
-    return run_point(&p->at[i].config, p->sweep->seed, p->at[i].r);
+static int one_point(void *point, struct nisim_random *r, uint64_t seed) {
+    struct point *p = point;
+    assume(&p->config, r);
+    return run_point(&p->config, seed, p->r);
 }
 
 static bool keeps_up(const struct nisim_result *r) { return r->handled == r->sent && r->done_p50 < 1e5; }
@@ -75,7 +67,8 @@ struct mechanism_claims {
         *no_context, *no_context_cost, *tail, *tail_busy, *poll_cost, *poll_start, *kernel_cost;
 };
 
-static void name_claims(struct mechanism_claims *k, struct nisim_claims *out) {
+static void name_claims(void *claims, struct nisim_claims *out) {
+    struct mechanism_claims *k = claims;
     static const char *const names[] = {"lock release", "branch", "dispatch"};
     for (int m = 0; m < 3; m++)
         k->sooner[m] = nisim_claim_add(out,
@@ -124,7 +117,9 @@ static void name_claims(struct mechanism_claims *k, struct nisim_claims *out) {
                                                        "thread, the kernel for a thread that has no context";
 }
 
-static void see(struct mechanism_claims *k, const struct point *p) {
+static void see(void *claims, const void *point) {
+    struct mechanism_claims *k = claims;
+    const struct point *p = point;
     const struct nisim_result *r = p->r;
     const struct nisim_config *c = &p->config;
     char config[320];
@@ -214,16 +209,8 @@ static int draw(const struct nisim_sweep *s, FILE *svg) {
 }
 
 int nisim_sweep_mechanisms(const struct nisim_sweep *s, struct nisim_claims *out, FILE *svg) {
-    int count = (NISIM_CORNERS + 1) * s->samples;
-    struct points p = {s, calloc((size_t)count, sizeof *p.at)};
-    if (!p.at) return WEFT_E_NOMEM;
-    int rc = nisim_parallel(count, s->jobs, one_point, &p);
+    static const struct nisim_question question = {sizeof(struct point), 1000, one_point,
+                                                   name_claims,          see,  draw};
     struct mechanism_claims k;
-    if (!rc) {
-        name_claims(&k, out);
-        for (int i = 0; i < count; i++) see(&k, &p.at[i]);
-    }
-    free(p.at);
-    if (!rc && svg) rc = draw(s, svg);
-    return rc;
+    return nisim_ask(s, &question, &k, out, svg);
 }

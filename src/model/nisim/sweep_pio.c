@@ -23,10 +23,6 @@ struct point {
     double crossover[MEASURES];
     struct nisim_send_result r[2][SIZES]; /* DMA, PIO */
 };
-struct points {
-    const struct nisim_sweep *sweep;
-    struct point *at;
-};
 
 static void assume(struct point *p, struct nisim_random *r) {
     static const double stores[] = {0.5, 2}, some[] = {1, 4}, done[] = {0, 4}, memory[] = {60e-9, 120e-9},
@@ -69,23 +65,19 @@ static int fill_point(struct point *p, uint64_t seed) {
     return rc;
 }
 
-static int one_point(void *ctx, int i) {
-    struct points *all = ctx;
-    struct point *p = &all->at[i];
-    struct nisim_random r;
-    p->config = *all->sweep->base;
-    nisim_corner(&p->config, i % (NISIM_CORNERS + 1));
+static int one_point(void *point, struct nisim_random *r, uint64_t seed) {
+    struct point *p = point;
     p->config.l2_B = 4 << 20; /* nothing here depends on it but the time to fill it */
-    nisim_random_init(&r, all->sweep->seed, 9000 + (uint64_t)i);
-    assume(p, &r);
-    return fill_point(p, all->sweep->seed);
+    assume(p, r);
+    return fill_point(p, seed);
 }
 
 struct pio_claims {
     struct nisim_claim *latency[3], *unknown, *thread[3], *others, *smt, *hidden, *small, *limit;
 };
 
-static void name_claims(struct pio_claims *k, struct nisim_claims *out) {
+static void name_claims(void *claims, struct nisim_claims *out) {
+    struct pio_claims *k = claims;
     static const char *const where[] = {"L1", "L2", "memory"};
     for (int w = 0; w < 3; w++)
         k->latency[w] = nisim_claim_add(out,
@@ -116,7 +108,9 @@ static void name_claims(struct pio_claims *k, struct nisim_claims *out) {
     k->others->rests = k->smt->rests = "both write the same 12 instructions of control";
 }
 
-static void see(struct pio_claims *k, const struct point *p) {
+static void see(void *claims, const void *point) {
+    struct pio_claims *k = claims;
+    const struct point *p = point;
     char config[400];
     const struct nisim_config *c = &p->config;
     static const char *const where[] = {"L1", "L2", "memory"};
@@ -171,16 +165,8 @@ static int draw(const struct nisim_sweep *s, FILE *svg) {
 }
 
 int nisim_sweep_pio(const struct nisim_sweep *s, struct nisim_claims *out, FILE *svg) {
-    int count = (NISIM_CORNERS + 1) * s->samples;
-    struct points p = {s, calloc((size_t)count, sizeof *p.at)};
-    if (!p.at) return WEFT_E_NOMEM;
-    int rc = nisim_parallel(count, s->jobs, one_point, &p);
+    static const struct nisim_question question = {sizeof(struct point), 9000, one_point,
+                                                   name_claims,          see,  draw};
     struct pio_claims k;
-    if (!rc) {
-        name_claims(&k, out);
-        for (int i = 0; i < count; i++) see(&k, &p.at[i]);
-    }
-    free(p.at);
-    if (!rc && svg) rc = draw(s, svg);
-    return rc;
+    return nisim_ask(s, &question, &k, out, svg);
 }
