@@ -88,6 +88,18 @@ static double unit_of(struct writer *w, weft_model_text unit, enum weft_model_di
     return factor;
 }
 
+/* How a number is known: the last members of observations and curves. */
+static void put_origin(struct writer *w, enum weft_model_source source, weft_model_text reference,
+                       weft_model_text where, weft_model_text tool, weft_model_text time,
+                       weft_model_text note) {
+    fprintf(w->f, ", \"source\": \"%s\"", weft_model_source_name(source));
+    put_text(w, "ref", reference);
+    put_text(w, "where", where);
+    put_text(w, "tool", tool);
+    put_text(w, "time", time);
+    put_text(w, "note", note);
+}
+
 static void put_observation(struct writer *w, const struct weft_model_observation *o) {
     const char *unit;
     double factor = unit_of(w, o->unit, weft_model_attribute_dimension(o->attribute), &unit);
@@ -104,12 +116,7 @@ static void put_observation(struct writer *w, const struct weft_model_observatio
         put_scaled(w, o->high, factor);
         putc(']', w->f);
     }
-    fprintf(w->f, ", \"source\": \"%s\"", weft_model_source_name(o->source));
-    put_text(w, "ref", o->reference);
-    put_text(w, "where", o->where);
-    put_text(w, "tool", o->tool);
-    put_text(w, "time", o->time);
-    put_text(w, "note", o->note);
+    put_origin(w, o->source, o->reference, o->where, o->tool, o->time, o->note);
     putc('}', w->f);
 }
 
@@ -158,12 +165,7 @@ static void put_curve(struct writer *w, const struct weft_model_curve *c) {
     put_number(w, "fit_error", c->fit_error);
     put_number(w, "held_out_error", c->held_out_error);
     put_condition(w, &c->when);
-    fprintf(w->f, ", \"source\": \"%s\"", weft_model_source_name(c->source));
-    put_text(w, "ref", c->reference);
-    put_text(w, "where", c->where);
-    put_text(w, "tool", c->tool);
-    put_text(w, "time", c->time);
-    put_text(w, "note", c->note);
+    put_origin(w, c->source, c->reference, c->where, c->tool, c->time, c->note);
     putc('}', w->f);
 }
 
