@@ -5,6 +5,9 @@
 #include "base/log.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
 #include <unistd.h>
@@ -15,9 +18,6 @@
 #define CLOSE_LINGER_MS 100
 #define DOUBT_NS        WEFT_NS_PER_S
 #define ROUNDS          16 /* of progress, before others get their turn */
-#define LOOK_NS         (150 * WEFT_NS_PER_US)
-#define LOST_NS         (200 * WEFT_NS_PER_US) /* between two looks: another process had the processor */
-#define PENALTY_MAX     1024u
 #define FEW             4 /* what a message brings: another round would most likely find nothing */
 
 /* ---- Other services ---- */
@@ -265,6 +265,7 @@ int far_open(struct service *s) {
     if (!f) return ENOMEM;
     f->s = s;
     f->links_epoll = -1;
+    f->processors_fd = open("/proc/loadavg", O_RDONLY | O_CLOEXEC);
     f->publish_at_ns = f->next_doubt_ns = WEFT_TIME_NEVER;
     weft_list_init(&f->remotes);
     for (int i = 0; i < DUE_KINDS; i++) weft_list_init(&f->due[i]);
@@ -299,6 +300,7 @@ void far_close(struct service *s) {
         node_client_close(f->line);
     }
     if (f->links_epoll >= 0) close(f->links_epoll);
+    if (f->processors_fd >= 0) close(f->processors_fd);
     homes_close(f);
     weft_map_fini(&f->links);
     weft_map_fini(&f->guests);
@@ -306,34 +308,25 @@ void far_close(struct service *s) {
     free(f);
 }
 
-/* ---- Looking instead of sleeping ---- */
+/* ---- Looking instead of sleeping (look.h) ---- */
+static void count_running(struct far *f, uint64_t now) {
+    char text[64] = "";
+    cpu_set_t mine;
+    ssize_t n = f->processors_fd < 0 ? -1 : pread(f->processors_fd, text, sizeof text - 1, 0);
+    unsigned running = n > 0 ? look_running(text) : 0;
+    int processors = sched_getaffinity(0, sizeof mine, &mine) ? INT_MAX : CPU_COUNT(&mine);
+    look_know(&f->look, running, (unsigned)processors, now);
+}
+
 void far_expect(struct far *f) {
-    if (f->wait.rest) {
-        f->wait.rest--;
-        return;
-    }
-    f->wait.looked_ns = weft_now_ns();
-    f->wait.until_ns = f->wait.looked_ns + LOOK_NS;
+    uint64_t now = weft_now_ns();
+    if (look_asks(&f->look, now)) count_running(f, now);
+    look_begin(&f->look, now);
 }
 
-void far_expected(struct far *f) {
-    if (f->wait.until_ns) f->wait.penalty -= (f->wait.penalty + 3) / 4;
-    f->wait.until_ns = 0;
-}
+void far_expected(struct far *f) { look_end(&f->look); }
 
-/* It came too late, or the processor was taken away meanwhile: others need it. */
-bool far_stays_awake(struct far *f) {
-    struct far_wait *w = &f->wait;
-    uint64_t now = w->until_ns ? weft_now_ns() : 0;
-    if (!w->until_ns) return false;
-    bool pays = now < w->until_ns && now - w->looked_ns < LOST_NS;
-    w->looked_ns = now;
-    if (pays) return true;
-    w->penalty = w->penalty < PENALTY_MAX ? 2 * w->penalty + 8 : PENALTY_MAX;
-    w->rest = w->penalty;
-    w->until_ns = 0;
-    return false;
-}
+bool far_stays_awake(struct far *f) { return f->look.until_ns && look_goes_on(&f->look, weft_now_ns()); }
 
 /* ---- Progress ---- */
 /* What this service itself sends leaves with it; the endpoint is looked at when something has come. */

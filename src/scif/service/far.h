@@ -13,6 +13,7 @@
 #define WEFT_SCIF_SERVICE_FAR_H
 #include "base/codec.h"
 #include "scif/layout.h"
+#include "scif/service/look.h"
 #include "scif/service/service.h"
 #include "scif/share/home.h"
 #include "scif/space.h"
@@ -60,12 +61,6 @@ enum link_due {
     DUE_KINDS
 };
 
-/* An answer that comes sooner than a sleep and a wake-up take is looked for; not where that did not pay. */
-struct far_wait {
-    uint64_t until_ns, looked_ns; /* until_ns 0: none is expected */
-    unsigned penalty, rest;       /* rest: so many answers are slept for */
-};
-
 struct far {
     struct service *s;
     struct ep *ep;
@@ -84,7 +79,8 @@ struct far {
     uint32_t next_guest;
     uint64_t homes_at_ns, asks_at_ns, guests_at_ns; /* to be looked at then */
     uint64_t next_doubt_ns;
-    struct far_wait wait;
+    struct look look;  /* for pages that were asked for */
+    int processors_fd; /* what tells how many threads want one; -1: nothing does */
 };
 
 /* Another service: one that was looked for from here, or that has connected to this one. */

@@ -17,7 +17,7 @@
 
 #define HOME_PAGES  (FILE_VIEW_BYTES / SHARE_PAGE)
 #define PATIENCE_NS (10 * WEFT_NS_PER_S) /* that a sharer may take to give a page up */
-#define LOOK_NS     WEFT_NS_PER_S
+#define AGAIN_NS    WEFT_NS_PER_S
 /* What one other service may have mapped in all: pages, and so many more for each mapping, which is one of
  * this process's 65,530, too. */
 #define VIEW_COST     1024u
@@ -312,7 +312,7 @@ uint64_t homes_expire(struct far *f, uint64_t now) {
     weft_list_for_each_safe(it, &f->homes) {
         struct home_of *h = weft_list_entry(it, struct home_of, link);
         if (!h->home.busy.count) continue;
-        next = now + LOOK_NS;
+        next = now + AGAIN_NS;
         struct sharer *late = home_late(&h->home, now, PATIENCE_NS);
         if (!late) continue;
         end_view(((struct run *)late->user)->view);

@@ -1,0 +1,33 @@
+/* Looking for an answer of another service instead of sleeping until it comes. That saves the wake-up of this
+ * one, which is a good part of what a page takes; but whoever looks has a processor that others may want. So
+ * it is done only while it pays: as long as most answers come within the time, and while there is a processor
+ * for each thread that wants one. No I/O, no clock. */
+#ifndef WEFT_SCIF_SERVICE_LOOK_H
+#define WEFT_SCIF_SERVICE_LOOK_H
+#include <stdbool.h>
+#include <stdint.h>
+
+#define LOOK_NS          UINT64_C(150000)  /* for one answer, at most */
+#define LOOK_LOST_NS     UINT64_C(200000)  /* between two looks: another thread had the processor */
+#define LOOK_ROOM_NS     UINT64_C(1000000) /* that what is known of the processors counts */
+#define LOOK_PENALTY_MAX 1024u
+
+struct look {
+    uint64_t until_ns, looked_ns; /* until_ns 0: nothing is looked for */
+    uint64_t room_at_ns;          /* when `room` was found out; 0: never */
+    bool room;                    /* no thread waits for a processor */
+    unsigned penalty, rest;       /* so many answers the next failure costs; that are still slept for */
+};
+
+/* Whether look_know() is to be called before look_begin(). */
+bool look_asks(const struct look *l, uint64_t now_ns);
+/* running: threads that run or wait for a processor, this one too; 0: it is not known. */
+void look_know(struct look *l, unsigned running, unsigned processors, uint64_t now_ns);
+/* The second number of what /proc/loadavg says; 0: it says nothing of the kind. */
+unsigned look_running(const char *loadavg);
+
+void look_begin(struct look *l, uint64_t now_ns); /* an answer is expected */
+void look_end(struct look *l);                    /* it has come */
+bool look_goes_on(struct look *l, uint64_t now_ns);
+
+#endif
