@@ -257,6 +257,7 @@ int teardown(void **state) {
 
 /* ---- Its programs' RMAs ---- */
 int writer;
+struct scif_stage_words *writer_words;
 
 void open_writer(void) {
     int kept = line, stage = memfd_create("stage", MFD_CLOEXEC | MFD_ALLOW_SEALING);
@@ -269,6 +270,9 @@ void open_writer(void) {
     line = kept;
     assert_int_equal(ftruncate(stage, SCIF_STAGE_BYTES), 0);
     assert_int_equal(fcntl(stage, F_ADD_SEALS, F_SEAL_SHRINK), 0);
+    if (writer_words) munmap(writer_words, SCIF_PAGE);
+    writer_words = mmap(NULL, SCIF_PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, stage, SCIF_STAGE_WORDS_AT);
+    assert_ptr_not_equal(writer_words, MAP_FAILED);
     assert_int_equal(scif_record_send(writer, &out, 0), 0);
     assert_int_equal(scif_record_receive(writer, &in, 0), 0);
     assert_int_equal(a.error, 0);
@@ -279,6 +283,7 @@ void request(uint32_t block, uint32_t needs, uint32_t bytes) {
     struct scif_rma q = {
         .endpoint = accepted, .whole = 8, .needs = needs, .block = block, .bytes = bytes, .write = 1};
     struct scif_record out = {.data = &q, .bytes = sizeof q};
+    if (needs & SCIF_RMA_LEFT) atomic_store(&writer_words->left[block], 1);
     assert_int_equal(scif_record_send(writer, &out, 0), 0);
 }
 

@@ -49,6 +49,7 @@ void close_all(int *fd, int n);
 bool hangs_up(int fd);
 /* A line of its own for RMAs, `writer`; a write of `accepted`, or a fence; and its answer. */
 extern int writer;
+extern struct scif_stage_words *writer_words; /* of its stage */
 void open_writer(void);
 void request(uint32_t block, uint32_t needs, uint32_t bytes);
 struct scif_rma_answer answer_to(uint32_t block);

@@ -79,6 +79,12 @@ static uint8_t leave_write(struct scif_shared *peer) {
     return other.rest[0];
 }
 
+/* Its block is free. */
+static void await_block(void) {
+    for (uint64_t end = weft_now_ns() + LONG_NS; atomic_load(&writer_words->left[0]) && weft_now_ns() < end;) turn();
+    assert_int_equal(atomic_load(&writer_words->left[0]), 0);
+}
+
 /* They leave behind it, and wait for it at the other service. */
 static void write_that_was_left__holds_fence_back_but_no_message(void **state) {
     int fd[5];
@@ -95,13 +101,42 @@ static void write_that_was_left__holds_fence_back_but_no_message(void **state) {
     nothing_comes();
     answer.fd = writer;
     assert_int_equal(poll(&answer, 1, 0), 0);
+    assert_int_equal(atomic_load(&writer_words->left[0]), 1);
     TELL(FAR_DONE, 1, "bhll", slot, 0, 4096, 8192);
-    struct scif_rma_answer a = answer_to(0);
-    assert_int_equal(a.error, 0);
+    assert_int_equal(answer_to(1).error, 0); /* the fence's, and none to the write */
+    assert_int_equal(atomic_load(&writer_words->left[0]), 0);
+    assert_int_equal(atomic_load(&peer->queue.done), 1);
+    munmap(peer, SCIF_SHARED_BYTES);
+    close(writer);
+    close_all(fd, 5);
+    await_op(FAR_CLOSE);
+}
+
+/* A thread that waits for a block is told once; one that does not is not woken up. */
+static void write_that_was_left__tells_who_waits_for_its_block(void **state) {
+    int fd[5];
+    make_connection(1, fd);
+    open_writer();
+    struct scif_shared *peer = peer_of(fd);
+    struct pollfd answer = {.fd = writer, .events = POLLIN};
+    for (int waits = 0; waits < 2; waits++) {
+        uint8_t slot = leave_write(peer);
+        atomic_store(&writer_words->waits, (unsigned)waits);
+        TELL(FAR_DONE, 1, "bhll", slot, 0, 4096, 8192);
+        if (waits)
+            assert_int_equal(answer_to(SCIF_STAGE_BLOCKS).error, 0);
+        else
+            nothing_comes();
+        assert_int_equal(atomic_load(&writer_words->left[0]), 0);
+        assert_int_equal(atomic_load(&writer_words->waits), 0);
+    }
+    request(1, SCIF_PROT_WRITE, 8); /* and what is waited for is answered, with the range that may be left */
+    await_op(FAR_WRITE);
+    TELL(FAR_DONE, 1, "bhll", other.rest[0], 0, 4096, 8192);
+    struct scif_rma_answer a = answer_to(1);
     assert_int_equal(a.from, 4096);
     assert_int_equal(a.bytes, 8192);
-    assert_int_equal(answer_to(1).error, 0);
-    assert_int_equal(atomic_load(&peer->queue.done), 1);
+    assert_int_equal(poll(&answer, 1, 0), 0);
     munmap(peer, SCIF_SHARED_BYTES);
     close(writer);
     close_all(fd, 5);
@@ -178,8 +213,8 @@ static void write_that_was_left__ends_with_peer(void **state) {
     leave_write(peer);
     request(1, SCIF_RMA_FENCE_SELF, 0);
     ep_disconnect(other.peer);
-    assert_int_equal(answer_to(0).error, ECONNRESET);
     assert_int_equal(answer_to(1).error, ECONNRESET);
+    assert_int_equal(atomic_load(&writer_words->left[0]), 0);
     assert_int_equal(atomic_load(&peer->queue.failed), ECONNRESET);
     munmap(peer, SCIF_SHARED_BYTES);
     close(writer);
@@ -201,7 +236,7 @@ static void write_that_was_left__of_an_id_that_is_another_ones(void **state) {
     struct scif_request accept = {.op = SCIF_OP_ACCEPT, .endpoint = listener};
     for (uint64_t end = weft_now_ns() + LONG_NS; ask(accept, &a, next, 5) && weft_now_ns() < end;) turn();
     assert_int_equal(a.error, 0);
-    assert_int_equal(answer_to(0).error, 0);
+    await_block();
     munmap(peer, SCIF_SHARED_BYTES);
     close(writer);
     close_all(fd, 5);
@@ -396,6 +431,7 @@ int main(void) {
         T(close__hangs_up),
         T(data__that_comes_between_two_looks_goes_on),
         T(write_that_was_left__holds_fence_back_but_no_message),
+        T(write_that_was_left__tells_who_waits_for_its_block),
         T(write_that_waits_for_a_slot__holds_message_and_close_back),
         T(write_that_was_left__holds_no_close_back),
         T(write_that_was_left__holds_fence_of_peer_back),

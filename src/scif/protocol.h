@@ -4,6 +4,8 @@
  * on the endpoint's descriptor. */
 #ifndef WEFT_SCIF_PROTOCOL_H
 #define WEFT_SCIF_PROTOCOL_H
+#include "scif/layout.h"
+
 #include <scif.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -70,10 +72,17 @@ struct scif_answer {
  *
  * A write whose end nobody waits for (LEFT) is only asked for if the range is known to be there: an answer
  * tells of a range which stays there until queue.granted is another number. Before that, whoever unregisters
- * something of it has asked the service to FORGET. */
+ * something of it has asked the service to FORGET. It has no answer, which would wake a thread up for nothing
+ * but a block: a word behind the blocks tells that its block is free. A thread that has no other block left
+ * says that it waits, and gets an answer about no block when there may be one. */
 #define SCIF_STAGE_BLOCKS 8u
 #define SCIF_BLOCK_BYTES  (256u << 10)
-#define SCIF_STAGE_BYTES  ((size_t)SCIF_STAGE_BLOCKS * SCIF_BLOCK_BYTES)
+struct scif_stage_words {
+    atomic_uint left[SCIF_STAGE_BLOCKS]; /* 1 before a LEFT write is asked for; 0: its block is free */
+    atomic_uint waits;                   /* the thread; the service takes it back */
+};
+#define SCIF_STAGE_WORDS_AT ((size_t)SCIF_STAGE_BLOCKS * SCIF_BLOCK_BYTES)
+#define SCIF_STAGE_BYTES    (SCIF_STAGE_WORDS_AT + SCIF_PAGE)
 
 #define SCIF_RMA_ONE_WINDOW 0x100u
 #define SCIF_RMA_LEFT       0x200u /* was counted in queue.asked; an error of it is left in queue.failed */
@@ -92,8 +101,8 @@ struct scif_rma {
     uint32_t write; /* 1: from the block, 0: into it */
 };
 struct scif_rma_answer {
-    int32_t error; /* an errno; 0: done */
-    uint32_t block;
+    int32_t error;  /* an errno; 0: done */
+    uint32_t block; /* SCIF_STAGE_BLOCKS: of none, one that was LEFT is free */
     uint64_t from, bytes; /* bytes > 0: a range that may be written … */
     uint32_t granted;     /* … while queue.granted is this */
     uint32_t unused;

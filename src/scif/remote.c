@@ -15,8 +15,9 @@
 /* One a thread, opened when it is first needed, closed when the thread ends. */
 enum block {
     BLOCK_FREE,
-    BLOCK_ASKED, /* its answer is waited for */
-    BLOCK_LEFT   /* its answer frees it */
+    BLOCK_ASKED,     /* its answer is waited for */
+    BLOCK_ABANDONED, /* its answer frees it */
+    BLOCK_LEFT       /* its word frees it */
 };
 /* A range of the windows of an endpoint's peer. */
 struct grant {
@@ -101,6 +102,9 @@ struct run {
 static unsigned char *block_at(const struct run *r, unsigned i) {
     return r->l->stage + i * (size_t)SCIF_BLOCK_BYTES;
 }
+static struct scif_stage_words *words_of(const struct remote_line *l) {
+    return (struct scif_stage_words *)(void *)(l->stage + SCIF_STAGE_WORDS_AT);
+}
 
 static int ask(struct run *r, unsigned block, uint32_t needs, uint64_t offset, uint32_t bytes) {
     struct scif_rma q = {.endpoint = r->m->e->id,
@@ -113,6 +117,7 @@ static int ask(struct run *r, unsigned block, uint32_t needs, uint64_t offset, u
                          .write = r->m->write};
     struct scif_record out = {.data = &q, .bytes = sizeof q};
     if (r->left) atomic_fetch_add(&r->m->e->peer_memory->queue.asked, 1);
+    if (r->left) atomic_store(&words_of(r->l)->left[block], 1);
     if (scif_record_send(r->l->socket, &out, 0)) {
         r->broken = true;
         return ECONNRESET;
@@ -143,15 +148,19 @@ static int await_answer(const struct run *r) {
     return err;
 }
 
-/* The next answer; *block: whose it is, and whether it was waited for. flags: MSG_DONTWAIT. 0, an errno,
- * EAGAIN. */
-static int hear_any(struct run *r, unsigned *block, bool *asked, int flags) {
+static bool is_due(const struct remote_line *l, unsigned block) {
+    return block < SCIF_STAGE_BLOCKS && (l->block[block] == BLOCK_ASKED || l->block[block] == BLOCK_ABANDONED);
+}
+
+/* The next answer; *block: whose it is, and whether it was waited for. 0 or an errno. */
+static int hear_any(struct run *r, unsigned *block, bool *asked) {
     struct scif_rma_answer a;
     struct scif_record in = {.data = &a, .bytes = sizeof a};
     if (r->stops && await_answer(r)) return EINTR;
-    int err = scif_record_receive(r->l->socket, &in, flags);
-    if (err == -EAGAIN) return EAGAIN;
-    if (err || in.bytes != sizeof a || a.block >= SCIF_STAGE_BLOCKS || r->l->block[a.block] == BLOCK_FREE) {
+    int err = scif_record_receive(r->l->socket, &in, 0);
+    *asked = false;
+    if (!err && in.bytes == sizeof a && a.block == SCIF_STAGE_BLOCKS) return 0;
+    if (err || in.bytes != sizeof a || !is_due(r->l, a.block)) {
         r->broken = true;
         return ECONNRESET;
     }
@@ -167,24 +176,29 @@ static int hear_any(struct run *r, unsigned *block, bool *asked, int flags) {
 /* The next answer that is waited for. */
 static int hear(struct run *r, unsigned *block) {
     for (bool asked;;) {
-        int err = hear_any(r, block, &asked, 0);
+        int err = hear_any(r, block, &asked);
         if (err || asked) return err;
     }
 }
 
 /* A block; SCIF_STAGE_BLOCKS: all are busy. */
-static unsigned find_free(const struct remote_line *l) {
-    unsigned i = 0;
-    while (i < SCIF_STAGE_BLOCKS && l->block[i] != BLOCK_FREE) i++;
-    return i;
+static unsigned find_free(struct remote_line *l) {
+    for (unsigned i = 0; i < SCIF_STAGE_BLOCKS; i++) {
+        if (l->block[i] == BLOCK_LEFT && !atomic_load(&words_of(l)->left[i])) l->block[i] = BLOCK_FREE;
+        if (l->block[i] == BLOCK_FREE) return i;
+    }
+    return SCIF_STAGE_BLOCKS;
 }
 
-/* ... after what has come, or, where nothing of this run is under way, what comes. */
+/* ... or, where nothing of this run is under way, the one that is free next. */
 static int free_block(struct run *r, unsigned *block) {
     unsigned ended;
     int err = 0;
-    for (bool asked; !err && (*block = find_free(r->l)) == SCIF_STAGE_BLOCKS;)
-        err = hear_any(r, &ended, &asked, 0);
+    for (bool asked; !err && (*block = find_free(r->l)) == SCIF_STAGE_BLOCKS;) {
+        atomic_store(&words_of(r->l)->waits, 1);
+        if (find_free(r->l) == SCIF_STAGE_BLOCKS) err = hear_any(r, &ended, &asked);
+        atomic_store(&words_of(r->l)->waits, 0);
+    }
     return err;
 }
 
@@ -246,7 +260,7 @@ static int ask_which(struct endpoint *e, uint64_t offset, uint64_t bytes, uint32
     if (!err) err = ask(&r, block, needs, offset, value ? sizeof *value : 0);
     if (!err) err = hear(&r, &block);
     if (err == EINTR && r.flying) { /* nobody waits for it any more */
-        r.l->block[block] = BLOCK_LEFT;
+        r.l->block[block] = BLOCK_ABANDONED;
         r.flying--;
     }
     return err ? give_up(&r, err) : 0;

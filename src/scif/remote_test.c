@@ -1,5 +1,5 @@
 /* The library towards a peer on another host, with this test in the place of the service: what a signal does
- * to a wait for an answer that does not come. */
+ * to a wait for an answer that does not come, and where blocks come from that nobody waits for. */
 #include "base/test.h"
 #include "scif/layout.h"
 #include "scif/protocol.h"
@@ -26,6 +26,8 @@ static int listener, line[LINES], lines, outer[2], peer_outer[2], memory[2];
 static atomic_bool answers;     /* requests of RMAs; those that came before are kept */
 static struct scif_rma kept[8]; /* from that one line */
 static int keeps, rma_line = -1;
+static struct scif_stage_words *_Atomic words; /* of its stage */
+static atomic_bool grants;                     /* answers tell of a range that may be written */
 
 static int make_memory(bool far) {
     int fd = memfd_create("scif", MFD_CLOEXEC);
@@ -40,9 +42,21 @@ static int make_memory(bool far) {
 static void answer_all(void) {
     for (; keeps && atomic_load(&answers); keeps--) {
         struct scif_rma_answer a = {.block = kept[keeps - 1].block};
+        if (kept[keeps - 1].needs & SCIF_RMA_LEFT) continue; /* of which it is to be told only if it asks */
+        if (atomic_load(&grants)) a.bytes = 1 << 20;
         struct scif_record out = {.data = &a, .bytes = sizeof a};
         (void)scif_record_send(rma_line, &out, 0);
     }
+}
+
+/* All that were left are complete, when their thread waits for a block. */
+static void free_blocks(void) {
+    struct scif_stage_words *w = atomic_load(&words);
+    struct scif_rma_answer a = {.block = SCIF_STAGE_BLOCKS};
+    struct scif_record out = {.data = &a, .bytes = sizeof a};
+    if (!w || !atomic_exchange(&w->waits, 0)) return;
+    for (unsigned i = 0; i < SCIF_STAGE_BLOCKS; i++) atomic_store(&w->left[i], 0);
+    (void)scif_record_send(rma_line, &out, 0);
 }
 
 static void serve(int s) {
@@ -54,6 +68,10 @@ static void serve(int s) {
     struct scif_answer a = {.endpoint = 77};
     struct scif_record out = {.data = &a, .bytes = sizeof a};
     if (scif_record_receive(s, &r, 0)) return;
+    if (r.fds && in.q.op == SCIF_OP_STAGE) {
+        void *m = mmap(NULL, SCIF_PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, r.fd[0], SCIF_STAGE_WORDS_AT);
+        atomic_store(&words, m);
+    }
     while (r.fds) close(r.fd[--r.fds]);
     if (s == rma_line) {
         if (keeps < 8) kept[keeps++] = in.rma;
@@ -83,6 +101,7 @@ static void *service(void *none) {
         for (int i = 0; i < lines; i++)
             if (p[i + 1].revents & POLLIN) serve(line[i]);
         answer_all();
+        free_blocks();
         if (p[0].revents && lines < LINES) line[lines++] = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
     }
     return none;
@@ -116,6 +135,23 @@ static void scif_fence_wait__is_ended_by_a_signal(void **state) {
     assert_int_equal(scif_close(epd), 0);
 }
 
+/* More than there are blocks: the first waits for its answer, which tells that the others need not. */
+static void scif_vwriteto__waits_for_a_block_that_was_left(void **state) {
+    char bytes[8] = "";
+    scif_epd_t epd = scif_open();
+    assert_true(epd >= 0);
+    atomic_store(&answers, true);
+    atomic_store(&grants, true);
+    assert_int_equal(scif_vwriteto(epd, bytes, sizeof bytes, 0, SCIF_RMA_SYNC), 0);
+    for (unsigned round = 0; round < 3; round++)
+        for (unsigned i = 0; i < SCIF_STAGE_BLOCKS; i++) {
+            assert_int_equal(scif_vwriteto(epd, bytes, sizeof bytes, 0, 0), 0);
+            assert_int_equal(atomic_load(&atomic_load(&words)->left[i]), 1);
+        }
+    assert_int_equal(scif_vwriteto(epd, bytes, sizeof bytes, 0, SCIF_RMA_SYNC), 0);
+    assert_int_equal(scif_close(epd), 0);
+}
+
 static int listen_as_service(const char *path) {
     struct sockaddr_un at = {.sun_family = AF_UNIX};
     strcpy(at.sun_path, path);
@@ -126,7 +162,10 @@ static int listen_as_service(const char *path) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(scif_fence_wait__is_ended_by_a_signal)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(scif_fence_wait__is_ended_by_a_signal),
+        cmocka_unit_test(scif_vwriteto__waits_for_a_block_that_was_left),
+    };
     char dir[] = "/tmp/wrXXXXXX", weft[64], path[80];
     pthread_t thread;
     sigset_t alarm;

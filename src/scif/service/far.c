@@ -241,7 +241,7 @@ static int open_endpoint(struct far *f) {
     return rc;
 }
 
-static void on_endpoint(struct service *s, struct watch *w, uint32_t events) { s->far->stirred = true; }
+void far_on_endpoint(struct service *s, struct watch *w, uint32_t events) { s->far->stirred = true; }
 
 static int open_line(struct far *f) {
     const struct node_callbacks cb = {
@@ -253,7 +253,7 @@ static int watch(struct far *f) {
     struct service *s = f->s;
     f->links_epoll = epoll_create1(EPOLL_CLOEXEC);
     f->watch_links = (struct watch){f->links_epoll, link_on_sockets};
-    f->watch_ep = (struct watch){ep_fd(f->ep), on_endpoint};
+    f->watch_ep = (struct watch){ep_fd(f->ep), far_on_endpoint};
     if (f->links_epoll < 0 || service_watch(s, &f->watch_links, EPOLLIN) ||
         service_watch(s, &f->watch_ep, EPOLLIN))
         return weft_error_from_errno(errno);

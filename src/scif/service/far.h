@@ -164,6 +164,7 @@ struct link {
 /* ---- far.c ---- */
 int far_open(struct service *s);
 void far_close(struct service *s);
+void far_on_endpoint(struct service *s, struct watch *w, uint32_t events); /* it has something to do */
 /* Everything that has come; whether it is safe to sleep until far_next_deadline(). */
 bool far_progress(struct service *s);
 uint64_t far_next_deadline(const struct service *s);

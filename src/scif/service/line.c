@@ -259,8 +259,9 @@ static void on_line(struct service *s, struct watch *w, uint32_t events) {
     if (l->pages && (events & EPOLLOUT)) pages_flush(l);
     if (l->news_due && (events & EPOLLOUT) && !tell_news(s, l))
         line_close(s, l);
-    else
-        take(s, l);
+    else if (take(s, l) && l->stage)
+        for (unsigned n = 1; n < SCIF_STAGE_BLOCKS && take(s, l); n++) {
+        } /* more than so many it cannot have asked for: the rest of a turn is done once for all of them */
 }
 
 /* One that has ended, or breaks the rules, hangs up, and is closed in its turn. */

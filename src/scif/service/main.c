@@ -151,16 +151,23 @@ static int service_open(struct service *s) {
  * close() that frees it has returned. Otherwise one event at a time, since it may end what another is about;
  * the others come again. */
 static void step(struct service *s, int timeout_ms) {
-    struct epoll_event e[EVENTS];
-    struct epoll_event inner[EVENTS];
-    int n = epoll_wait(s->epoll, e, EVENTS, timeout_ms), ended = 0;
-    for (int i = 0; i < n; i++) /* all, before any is gone: an end has another watch, too */
-        if (((struct watch *)e[i].data.ptr)->on == end_on_inner) inner[ended++] = e[i];
+    struct epoll_event e[EVENTS], inner[EVENTS], other[EVENTS];
+    int n = epoll_wait(s->epoll, e, EVENTS, timeout_ms), ended = 0, others = 0;
+    for (int i = 0; i < n; i++) { /* all, before any is gone: an end has another watch, too */
+        struct watch *w = e[i].data.ptr;
+        if (w->on == end_on_inner)
+            inner[ended++] = e[i];
+        else if (w->on == far_on_endpoint)
+            w->on(s, w, e[i].events); /* a note, which ends nothing */
+        else
+            other[others++] = e[i];
+    }
     for (int i = 0; i < ended; i++) end_on_inner(s, inner[i].data.ptr, inner[i].events);
-    if (n <= 0 || ended) return;
-    int turn = (int)(s->turns++ % (unsigned)n); /* nobody who asks without end keeps others from their turn */
-    struct watch *w = e[turn].data.ptr;
-    w->on(s, w, e[turn].events);
+    if (!others || ended) return;
+    /* Nobody who asks without end keeps others from their turn. */
+    int turn = (int)(s->turns++ % (unsigned)others);
+    struct watch *w = other[turn].data.ptr;
+    w->on(s, w, other[turn].events);
 }
 
 static bool is_idle(const struct service *s) {

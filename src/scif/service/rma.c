@@ -69,6 +69,9 @@ void rma_leave(struct line *l) {
     l->stage = NULL;
 }
 
+static struct scif_stage_words *words_of(const struct stage *st) {
+    return (struct scif_stage_words *)(void *)(st->memory + SCIF_STAGE_WORDS_AT);
+}
 static unsigned char *block_of(const struct rma *m) {
     return m->stage->memory + m->what.block * (size_t)SCIF_BLOCK_BYTES;
 }
@@ -88,12 +91,26 @@ static void count_left(struct link *l, const struct rma *m, int error) {
     atomic_fetch_add(&l->from->queue.done, 1);
 }
 
-/* Its program is told. A line that does not take it has broken the rules, or is gone. */
-static void finish_with(struct rma *m, struct scif_rma_answer a) {
+/* A line that does not take it has broken the rules, or is gone. */
+static void tell(const struct stage *st, struct scif_rma_answer a, uint32_t block) {
     struct scif_record out = {.data = &a, .bytes = sizeof a};
-    a.block = m->what.block;
-    m->stage->busy[m->what.block] = false;
-    if (m->stage->line) scif_record_send(m->stage->line->watch.fd, &out, MSG_DONTWAIT);
+    a.block = block;
+    if (st->line) scif_record_send(st->line->watch.fd, &out, MSG_DONTWAIT);
+}
+
+/* Its program is told; of what it has left only that the block is free. */
+static void finish_with(struct rma *m, struct scif_rma_answer a) {
+    struct stage *st = m->stage;
+    struct scif_stage_words *w = words_of(st);
+    uint32_t block = m->what.block;
+    st->busy[block] = false;
+    if (!(m->what.needs & SCIF_RMA_LEFT)) {
+        tell(st, a, block);
+    } else {
+        atomic_store(&w->left[block], 0);
+        if (atomic_load(&w->waits) && atomic_exchange(&w->waits, 0))
+            tell(st, (struct scif_rma_answer){0}, SCIF_STAGE_BLOCKS);
+    }
     rma_release(m);
 }
 
