@@ -10,6 +10,11 @@
 #define WANTS   0x04u /* a request of its waits */
 #define TAKEN   0x10u /* it was sent TAKE or LOWER and has not answered */
 #define LOWERED 0x20u
+#define AHEAD   0x40u /* it was taken before anybody had asked for it, and nobody has since */
+
+#define AHEAD_AFTER 3u /* so many pages that others had, and more are taken from them … */
+#define AHEAD_PAGES 8u /* … of these that follow */
+#define AHEAD_REST  64u /* requests after a wrong guess for which nothing is guessed */
 
 struct wait { /* for a page */
     struct weft_list link;
@@ -143,14 +148,54 @@ static void serve(struct home *h, struct busy *b) {
     busy_put(h, b);
 }
 
+/* ---- Ahead of requests ---- */
+/* Whether somebody else has to give the page up for it, or has. */
+static bool is_met(struct home *h, struct sharer *s, uint32_t page) {
+    const struct wait w = {.sharer = s, .want = SHARE_WRITE};
+    bool met = false;
+    weft_list_for_each(l, &h->sharers) {
+        struct sharer *other = entry(l);
+        if (other == s || !sees(other, page)) continue;
+        met |= in_the_way(other, page, &w) || (*mark(other, page) & AHEAD);
+        *mark(other, page) &= (unsigned char)~AHEAD;
+    }
+    return met;
+}
+
+static void take_ahead(struct home *h, struct sharer *s, uint32_t page) {
+    const struct wait w = {.sharer = s, .want = SHARE_WRITE};
+    if (weft_map_get(&h->busy, page)) return;
+    weft_list_for_each(l, &h->sharers) {
+        struct sharer *other = entry(l);
+        bool carries = !other->local && home_state(other, page) == SHARE_WRITE;
+        struct busy *b = in_the_way(other, page, &w) && !carries ? busy_get(h, page) : NULL;
+        if (!b) continue;
+        *mark(other, page) |= AHEAD;
+        ask(h, b, other, SHARE_TAKE);
+    }
+}
+
+/* It has asked to write the page, which it had in that state. */
+static void look_ahead(struct home *h, struct sharer *s, uint32_t page, enum share_state had, bool met) {
+    s->met = met ? s->met + 1 : 0;
+    if (h->rest) h->rest--;
+    if (h->rest || s->met <= AHEAD_AFTER) return;
+    for (uint32_t next = page + 1; next <= page + AHEAD_PAGES && sees(s, next); next++)
+        if (home_state(s, next) == had) take_ahead(h, s, next);
+}
+
 /* ---- Messages ---- */
 static int on_want(struct home *h, struct sharer *s, uint32_t page, enum share_state want) {
-    if ((*mark(s, page) & WANTS) || home_state(s, page) >= want) return EPROTO;
+    enum share_state had = home_state(s, page);
+    if ((*mark(s, page) & WANTS) || had >= want) return EPROTO;
     if (want == SHARE_WRITE && !s->writable) return EPROTO;
     struct busy *b = wait_add(h, page, &(struct wait){.sharer = s, .want = want});
     if (!b) return ENOMEM;
-    *mark(s, page) |= WANTS;
+    if (*mark(s, page) & AHEAD) h->rest = AHEAD_REST;
+    *mark(s, page) = (unsigned char)((*mark(s, page) & ~AHEAD) | WANTS);
+    bool met = want == SHARE_WRITE && is_met(h, s, page);
     serve(h, b);
+    if (want == SHARE_WRITE) look_ahead(h, s, page, had, met);
     return 0;
 }
 

@@ -7,7 +7,7 @@
 #include <errno.h>
 #include <string.h>
 
-#define PAGES 4u
+#define PAGES 32u
 
 struct fixture {
     struct home home;
@@ -204,6 +204,91 @@ static void home__memory_may_be_elsewhere(void **state) {
     close_home(f);
 }
 
+/* ---- Ahead of requests ---- */
+static struct sharer *join_owner(struct fixture *f) {
+    struct home_sharer owner = {.local = true, .writable = true, .has_all = true, .count = PAGES};
+    return home_join(&f->home, &owner, 0);
+}
+
+/* It asks to write, and `other` gives up what it is asked for: this page, and so many that follow. */
+static void write_page(struct fixture *f, struct sharer *s, struct sharer *other, uint32_t page, unsigned ahead) {
+    unsigned sent = f->sent;
+    assert_int_equal(say(f, s, SHARE_WANT_WRITE, page, 0), 0);
+    assert_int_equal(f->sent, sent + 1 + ahead);
+    assert_int_equal(f->last.kind, SHARE_TAKE);
+    assert_int_equal(f->last.page, page + ahead);
+    assert_ptr_equal(f->to, other);
+    for (uint32_t i = page; i <= page + ahead; i++) assert_int_equal(say(f, other, SHARE_GAVE, i, 0), 0);
+    assert_int_equal(home_state(s, page), SHARE_WRITE);
+}
+
+static void home__takes_what_follows_from_the_others(void **state) {
+    struct fixture *f = open_home();
+    struct sharer *owner = join_owner(f), *far = join(f, false, true);
+    for (uint32_t page = 0; page < 3; page++) write_page(f, far, owner, page, 0);
+    write_page(f, far, owner, 3, 8);
+    for (uint32_t page = 4; page < 12; page++) {
+        assert_int_equal(home_state(owner, page), SHARE_NONE);
+        assert_int_equal(home_state(far, page), SHARE_NONE); /* which it has not asked for */
+    }
+    assert_int_equal(home_state(owner, 12), SHARE_WRITE);
+    assert_int_equal(f->home.busy.count, 0);
+    unsigned sent = f->sent; /* it has the next one at once, and goes on */
+    assert_int_equal(say(f, far, SHARE_WANT_WRITE, 5, 0), 0);
+    assert_int_equal(home_state(far, 5), SHARE_WRITE);
+    assert_int_equal(f->sent, sent + 3); /* 12 and 13 */
+    close_home(f);
+}
+
+/* A page that is on its way, for nobody yet, is asked for. */
+static void home__waits_for_what_was_taken_ahead(void **state) {
+    struct fixture *f = open_home();
+    struct sharer *owner = join_owner(f), *far = join(f, false, true);
+    for (uint32_t page = 0; page < 3; page++) write_page(f, far, owner, page, 0);
+    assert_int_equal(say(f, far, SHARE_WANT_WRITE, 3, 0), 0);
+    unsigned sent = f->sent;
+    assert_int_equal(say(f, far, SHARE_WANT_WRITE, 4, 0), 0);
+    assert_int_equal(home_state(far, 4), SHARE_NONE);
+    assert_int_equal(f->sent, sent + 1); /* 12, and 4 not once more */
+    assert_int_equal(say(f, owner, SHARE_GAVE, 4, 0), 0);
+    assert_int_equal(home_state(far, 4), SHARE_WRITE);
+    close_home(f);
+}
+
+static void home__guesses_no_more_when_it_was_wrong(void **state) {
+    struct fixture *f = open_home();
+    struct sharer *owner = join_owner(f), *far = join(f, false, true);
+    for (uint32_t page = 0; page < 3; page++) write_page(f, far, owner, page, 0);
+    write_page(f, far, owner, 3, 8);
+    assert_int_equal(say(f, owner, SHARE_WANT_READ, 11, 0), 0);
+    write_page(f, far, owner, 12, 0);
+    write_page(f, far, owner, 13, 0);
+    assert_int_equal(f->home.rest, 62);
+    f->home.rest = 1; /* and then again */
+    write_page(f, far, owner, 14, 8);
+    close_home(f);
+}
+
+/* What others had to read is taken so, what they had written is not: it would have to be carried. */
+static void home__takes_ahead_only_copies_from_elsewhere(void **state) {
+    struct fixture *f = open_home();
+    struct sharer *owner = join(f, true, true), *far = join(f, false, true);
+    for (uint32_t page = 0; page < 8; page++) {
+        assert_int_equal(say(f, owner, SHARE_WANT_READ, page, 0), 0);
+        assert_int_equal(say(f, far, SHARE_WANT_READ, page, 0), 0);
+    }
+    for (uint32_t page = 8; page < 20; page++) assert_int_equal(say(f, far, SHARE_WANT_WRITE, page, 0), 0);
+    for (uint32_t page = 0; page < 3; page++) write_page(f, owner, far, page, 0);
+    write_page(f, owner, far, 3, 4);
+    for (uint32_t page = 8; page < 16; page++) {
+        unsigned sent = f->sent;
+        assert_int_equal(say(f, owner, SHARE_WANT_WRITE, page, 0), 0);
+        assert_int_equal(f->sent, sent + 1);
+        assert_int_equal(say(f, far, SHARE_GAVE, page, SHARE_PAGE), 0);
+    }
+    close_home(f);
+}
+
 static void home_late__one_that_never_answers_holds_nobody_up(void **state) {
     struct fixture *f = open_home();
     struct sharer *a = join(f, false, true), *b = join(f, false, true);
@@ -263,6 +348,10 @@ int main(void) {
         cmocka_unit_test(home__a_sharer_sees_its_pages_and_no_others),
         cmocka_unit_test(home_join__asks_back_what_others_have),
         cmocka_unit_test(home__memory_may_be_elsewhere),
+        cmocka_unit_test(home__takes_what_follows_from_the_others),
+        cmocka_unit_test(home__waits_for_what_was_taken_ahead),
+        cmocka_unit_test(home__guesses_no_more_when_it_was_wrong),
+        cmocka_unit_test(home__takes_ahead_only_copies_from_elsewhere),
         cmocka_unit_test(home_late__one_that_never_answers_holds_nobody_up),
         cmocka_unit_test(home_late__the_owner_is_waited_for),
         cmocka_unit_test(home_access__refuses_what_is_outside),
