@@ -11,6 +11,7 @@
 #include "scif/pages.h"
 #include "scif/pool.h"
 #include "scif/queue.h"
+#include "scif/turn.h"
 #include "scif/watch.h"
 
 #include <errno.h>
@@ -255,6 +256,34 @@ struct endpoint *endpoint_hold_connected(scif_epd_t epd) {
     return NULL;
 }
 
+/* ---- What the peer is told: that this end is open (layout.h) ---- */
+static void say_closed(struct endpoint *e) {
+    atomic_uint *open = &e->memory->shared.queue.open;
+    unsigned who = atomic_load(open);
+    bool own = who == (unsigned)line_process();
+    if (who && (own || turn_has_ended(who))) atomic_compare_exchange_strong(open, &who, 0);
+}
+
+/* Another thread may just be closing it. */
+static void say_open(struct endpoint *e) {
+    if (!intercept_works()) return;
+    atomic_store(&e->memory->shared.queue.open, (unsigned)line_process());
+    if (!atomic_load(&e->descriptors)) say_closed(e);
+}
+
+/* At exit(), after which the system closes everything. Another thread, or this one below a handler of a
+ * signal, may be changing the table: then the service tells. */
+__attribute__((destructor)) static void say_all_closed(void) {
+    if (pthread_mutex_trylock(&lock)) return;
+    for (unsigned i = 0; i < CHUNKS; i++)
+        for (unsigned j = 0; table[i] && j < CHUNK; j++) {
+            struct endpoint *e = table[i][j];
+            unsigned own = (unsigned)line_process();
+            if (e) atomic_compare_exchange_strong(&e->memory->shared.queue.open, &own, 0);
+        }
+    pthread_mutex_unlock(&lock);
+}
+
 int endpoint_meet(struct endpoint *e, struct scif_portID peer, const int fd[2]) {
     void *m = mmap(NULL, SCIF_SHARED_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, fd[0], SCIF_SHARED_AT);
     int err = m == MAP_FAILED ? errno : 0, inner = descriptor_hide(fd[1]);
@@ -267,6 +296,7 @@ int endpoint_meet(struct endpoint *e, struct scif_portID peer, const int fd[2]) 
         e->peer_inner = inner;
         e->peer = peer;
         atomic_store_explicit(&e->connected, true, memory_order_release);
+        say_open(e);
     }
     pthread_mutex_unlock(&lock);
     if (first) return 0;
@@ -347,7 +377,10 @@ void endpoint_forget(int fd) {
     struct endpoint *e = atomic_exchange(slot_of((unsigned)fd, false), NULL);
     if (!e) return;
     API_CALL; /* close() is one, too */
-    if (atomic_fetch_sub(&e->descriptors, 1) == 1) end_sleep(e);
+    if (atomic_fetch_sub(&e->descriptors, 1) == 1) {
+        say_closed(e);
+        end_sleep(e);
+    }
     endpoint_release(e);
 }
 

@@ -51,6 +51,10 @@ struct endpoint *endpoint_adopt(uint64_t id, const int fd[3], bool owned);
 /* Takes what STATE and ACCEPT give of the peer: its memory and its inner socket. 0 or an errno; they are
  * closed then. */
 int endpoint_meet(struct endpoint *e, struct scif_portID peer, const int fd[2]);
+/* Its library says so; false: it is not known. No system call. */
+static inline bool endpoint_peer_is_open(const struct endpoint *e) {
+    return atomic_load(&e->peer_memory->queue.open) != 0;
+}
 /* Asks the service whether it is connected, and meets its peer. 0 or an errno. */
 int endpoint_learn(struct endpoint *e);
 

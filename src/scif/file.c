@@ -13,6 +13,9 @@
 #include <unistd.h>
 
 #define VIEWS 16 /* each at least twice as large as the one before */
+/* Views that lie exactly some GiB apart, as they would, confuse the processor's cache: a copy from one to the
+ * other takes a tenth longer (docs/PERF.md). */
+#define GAP_BYTES (17u << 12)
 
 struct file {
     struct weft_list link;
@@ -24,7 +27,7 @@ struct file {
         unsigned char *at; /* NULL: unmapped */
         uint64_t bytes;
     } view[VIEWS];
-    unsigned views;
+    atomic_uint views; /* those stay as they are: looked at without the lock */
     uint64_t joined[FILE_VIEW_BYTES / FILE_PART_BYTES / 64];
     unsigned age; /* of these */
 };
@@ -84,7 +87,7 @@ static struct file *adopt(int fd) {
 }
 
 static void destroy(struct file *f) {
-    for (unsigned i = 0; i < f->views; i++) munmap(f->view[i].at, f->view[i].bytes);
+    for (unsigned i = 0; i < f->views; i++) munmap(f->view[i].at, f->view[i].bytes + GAP_BYTES);
     close_descriptor(f->fd);
     free(f);
 }
@@ -157,10 +160,11 @@ static unsigned char *view_up_to(struct file *f, uint64_t end) {
     while (bytes < end) bytes *= 2;
     if (f->views == VIEWS || f->fixed) return NULL;
     if (!f->views && bytes < FILE_VIEW_BYTES) bytes = FILE_VIEW_BYTES;
-    unsigned char *at = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, f->fd, 0);
+    size_t all = bytes + GAP_BYTES;
+    unsigned char *at = mmap(NULL, all, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, f->fd, 0);
     if (at == MAP_FAILED) return NULL;
-    madvise(at, bytes, MADV_DONTFORK);
-    madvise(at, bytes, MADV_DONTDUMP);
+    madvise(at, all, MADV_DONTFORK);
+    madvise(at, all, MADV_DONTDUMP);
     f->view[f->views].at = at;
     f->view[f->views].bytes = bytes;
     f->views++;
@@ -198,12 +202,20 @@ void file_set_joined(struct file *f, uint64_t part, unsigned age) {
     pthread_mutex_unlock(&lock);
 }
 
+/* NULL: there is none yet that goes so far. */
+static unsigned char *view_of(struct file *f, uint64_t end) {
+    unsigned n = atomic_load_explicit(&f->views, memory_order_acquire);
+    return n && f->view[n - 1].bytes >= end ? f->view[n - 1].at : NULL;
+}
+
 unsigned char *file_memory(struct file *f, uint64_t at, uint64_t bytes) {
     if (!f->lasting || !file_holds(f, at, bytes)) return NULL;
+    unsigned char *view = view_of(f, at + bytes);
+    if (view) return view + at;
     int kept = errno;
     pthread_mutex_lock(&lock);
-    bool there = f->views && f->view[f->views - 1].bytes >= at + bytes;
-    unsigned char *view = there ? f->view[f->views - 1].at : view_up_to(f, at + bytes);
+    view = view_of(f, at + bytes);
+    if (!view) view = view_up_to(f, at + bytes);
     pthread_mutex_unlock(&lock);
     errno = kept;
     return view ? view + at : NULL;

@@ -52,6 +52,9 @@ struct scif_queue {
     atomic_uint done;               /* the service's, as what follows */
     atomic_int failed;   /* an errno: what one of them ended with, until a call tells the program */
     atomic_uint granted; /* counts; ranges of the peer's that were known before are not any more */
+    /* The process whose library says that this endpoint is open, and takes it back before it closes it; 0:
+     * nobody, the socket tells. The service takes it back for those that end without a word. */
+    atomic_uint open;
 };
 
 /* ---- The registered address space ----
@@ -165,6 +168,7 @@ struct scif_memory {
 };
 #define SCIF_SHARED_AT    offsetof(struct scif_memory, shared)
 #define SCIF_SHARED_BYTES sizeof(struct scif_shared)
+#define SCIF_OPEN_AT      offsetof(struct scif_memory, shared.queue.open)
 static_assert(SCIF_SHARED_AT % SCIF_PAGE == 0, "it is mapped by itself");
 
 #endif

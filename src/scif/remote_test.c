@@ -1,5 +1,6 @@
 /* The library towards a peer on another host, with this test in the place of the service: what a signal does
- * to a wait for an answer that does not come, and where blocks come from that nobody waits for. */
+ * to a wait for an answer that does not come, and where blocks come from that nobody waits for. And what two
+ * libraries tell each other of being open, which no service has to hear. */
 #include "base/test.h"
 #include "scif/layout.h"
 #include "scif/protocol.h"
@@ -15,11 +16,13 @@
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/time.h>
 #include <sys/un.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
-#define LINES 4
+#define LINES 16
 
 /* ---- The service ---- */
 static int listener, line[LINES], lines, outer[2], peer_outer[2], memory[2];
@@ -152,6 +155,99 @@ static void scif_vwriteto__waits_for_a_block_that_was_left(void **state) {
     assert_int_equal(scif_close(epd), 0);
 }
 
+/* ---- Open and closed ---- */
+static struct scif_memory *map_memory(int i) {
+    struct scif_memory *m = mmap(NULL, sizeof *m, PROT_READ | PROT_WRITE, MAP_SHARED, memory[i], 0);
+    assert_ptr_not_equal(m, MAP_FAILED);
+    return m;
+}
+
+static scif_epd_t open_and_connected(void) {
+    int mark;
+    scif_epd_t epd = scif_open();
+    if (epd < 0 || scif_fence_mark(epd, SCIF_FENCE_INIT_SELF, &mark)) _exit(9);
+    return epd;
+}
+
+/* What goes before the endpoint does. */
+static int by_dup2(int epd) { return dup2(listener, epd) == epd ? close(epd) : -1; }
+static int by_dup3(int epd) { return dup3(listener, epd, O_CLOEXEC) == epd ? close(epd) : -1; }
+static int by_range(int epd) { return close_range((unsigned)epd, (unsigned)epd, 0); }
+static int by_raw_close(int epd) { return (int)syscall(SYS_close, epd); }
+
+static void open__is_taken_back_before_any_close(void **state) {
+    static int (*const how[])(int) = {scif_close, close, by_dup2, by_dup3, by_range};
+    struct scif_memory *m = map_memory(0);
+    for (size_t i = 0; i < sizeof how / sizeof *how; i++) {
+        scif_epd_t epd = open_and_connected();
+        assert_int_equal(atomic_load(&m->shared.queue.open), getpid());
+        assert_int_equal(how[i](epd), 0);
+        assert_int_equal(atomic_load(&m->shared.queue.open), 0);
+    }
+    scif_epd_t epd = open_and_connected();
+    by_raw_close(epd); /* is seen by the system alone, and then by the service */
+    assert_int_equal(atomic_load(&m->shared.queue.open), getpid());
+    (void)scif_close(epd);
+    munmap(m, sizeof *m);
+}
+
+/* The end of a process that opened it; a child that has a copy says nothing. */
+static void open__is_taken_back_at_exit(void **state) {
+    struct scif_memory *m = map_memory(0);
+    scif_epd_t epd = open_and_connected();
+    for (int opens = 0; opens < 2; opens++) {
+        pid_t child = fork();
+        if (child == 0) {
+            if (opens) {
+                open_and_connected();
+                if (atomic_load(&m->shared.queue.open) != (unsigned)getpid()) _exit(8);
+            }
+            exit(0);
+        }
+        int status;
+        assert_int_equal(waitpid(child, &status, 0), child);
+        assert_int_equal(status, 0);
+        assert_int_equal(atomic_load(&m->shared.queue.open), opens ? 0 : getpid());
+    }
+    assert_int_equal(scif_close(epd), 0);
+    munmap(m, sizeof *m);
+}
+
+/* Who said so was killed, and another one has it; the last to close takes it back. */
+static void open__of_one_that_was_killed_is_taken_back_by_the_next(void **state) {
+    struct scif_memory *m = map_memory(0);
+    scif_epd_t epd = open_and_connected();
+    pid_t child = fork();
+    if (child == 0) {
+        open_and_connected();
+        raise(SIGKILL);
+    }
+    siginfo_t end;
+    assert_int_equal(waitid(P_PID, (id_t)child, &end, WEXITED | WNOWAIT), 0);
+    assert_int_equal(atomic_load(&m->shared.queue.open), child);
+    assert_int_equal(scif_close(epd), 0);
+    assert_int_equal(atomic_load(&m->shared.queue.open), 0);
+    waitpid(child, NULL, 0);
+    munmap(m, sizeof *m);
+}
+
+/* The system is asked where the peer's library says nothing. The peer is gone. */
+static void scif_vwriteto__believes_that_the_peer_is_open(void **state) {
+    struct scif_memory *peer = map_memory(1);
+    char byte = 0;
+    atomic_store(&peer->shared.queue.far, SCIF_NEAR);
+    scif_epd_t epd = open_and_connected();
+    close(peer_outer[0]);
+    atomic_store(&peer->shared.queue.open, 4711);
+    assert_int_equal(scif_vwriteto(epd, &byte, 1, 0, 0), -1);
+    assert_int_equal(errno, ENXIO);
+    atomic_store(&peer->shared.queue.open, 0);
+    assert_int_equal(scif_vwriteto(epd, &byte, 1, 0, 0), -1);
+    assert_int_equal(errno, ECONNRESET);
+    assert_int_equal(scif_close(epd), 0);
+    munmap(peer, sizeof *peer);
+}
+
 static int listen_as_service(const char *path) {
     struct sockaddr_un at = {.sun_family = AF_UNIX};
     strcpy(at.sun_path, path);
@@ -165,6 +261,10 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(scif_fence_wait__is_ended_by_a_signal),
         cmocka_unit_test(scif_vwriteto__waits_for_a_block_that_was_left),
+        cmocka_unit_test(open__is_taken_back_before_any_close),
+        cmocka_unit_test(open__is_taken_back_at_exit),
+        cmocka_unit_test(open__of_one_that_was_killed_is_taken_back_by_the_next),
+        cmocka_unit_test(scif_vwriteto__believes_that_the_peer_is_open),
     };
     char dir[] = "/tmp/wrXXXXXX", weft[64], path[80];
     pthread_t thread;

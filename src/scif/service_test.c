@@ -159,6 +159,22 @@ static void end__goes_with_its_last_descriptor(void **state) {
 }
 
 /* What the peer gets cannot be made smaller under anybody's feet. */
+/* As its library would have done, had it had the time. */
+static void end__that_went_without_a_word_is_said_to_be_closed(void **state) {
+    int s = greeted(), fd[3];
+    open_end(s, fd);
+    struct scif_memory *m = mmap(NULL, sizeof *m, PROT_READ | PROT_WRITE, MAP_SHARED, fd[2], 0);
+    assert_ptr_not_equal(m, MAP_FAILED);
+    atomic_store(&m->shared.queue.open, 4711);
+    close(fd[0]);
+    for (int ms = 0; atomic_load(&m->shared.queue.open) && ms < 10000; ms++) usleep(1000);
+    assert_int_equal(atomic_load(&m->shared.queue.open), 0);
+    munmap(m, sizeof *m);
+    close(fd[1]);
+    close(fd[2]);
+    close(s);
+}
+
 static void end__memory_is_sealed(void **state) {
     int s = greeted(), fd[3];
     open_end(s, fd);
@@ -394,6 +410,7 @@ int main(void) {
         cmocka_unit_test(line__unknown_endpoint_and_request),
         cmocka_unit_test(line__nonsense_ends_it_and_nothing_else),
         cmocka_unit_test(end__goes_with_its_last_descriptor),
+        cmocka_unit_test(end__that_went_without_a_word_is_said_to_be_closed),
         cmocka_unit_test(end__memory_is_sealed),
         cmocka_unit_test(connect__withdrawn_request_leaves_the_backlog),
         cmocka_unit_test(accept__for_a_neighbour_that_is_gone_is_EAGAIN),

@@ -67,14 +67,24 @@ struct ring *space_ring(struct space *s, unsigned i) {
     return r;
 }
 
-struct file *space_file(struct space *s, unsigned i) {
+static struct file *open_file(struct space *s, unsigned i) {
+    struct file *f = NULL;
     pthread_mutex_lock(&lock);
     if (!s->file) s->file = calloc(SCIF_FILES_MAX, sizeof *s->file);
-    struct file **f = s->file && i < SCIF_FILES_MAX ? &s->file[i] : NULL;
-    if (f && !*f && !(*f = file_open(&s->table->file[i])))
-        weft_debug("scif", "a window's file cannot be opened: %s", strerror(errno));
+    if (s->file && !(f = s->file[i])) {
+        f = file_open(&s->table->file[i]);
+        s->file[i] = f;
+        if (!f) weft_debug("scif", "a window's file cannot be opened: %s", strerror(errno));
+    }
     pthread_mutex_unlock(&lock);
-    return f ? *f : NULL;
+    return f;
+}
+
+struct file *space_file(struct space *s, unsigned i) {
+    if (i >= SCIF_FILES_MAX) return NULL;
+    _Atomic(struct file *) *all = s->file;
+    struct file *f = all ? atomic_load_explicit(&all[i], memory_order_acquire) : NULL;
+    return f ? f : open_file(s, i);
 }
 
 void space_fini(struct space *s) {

@@ -85,6 +85,13 @@ int table_check(const struct scif_windows *w, uint64_t offset, uint64_t bytes, i
     return err;
 }
 
+LOOKS bool table_seems_to_be_in_file(const struct scif_windows *w, uint64_t offset, uint64_t bytes) {
+    unsigned i = table_search(w, offset);
+    const struct scif_piece *p = &w->piece[i];
+    return i < table_count(w) && p->kind == PIECE_FILE && p->offset <= offset &&
+           offset - p->offset + bytes <= p->bytes;
+}
+
 /* ---- The owner ---- */
 static void begin_change(struct scif_windows *w) {
     atomic_fetch_add(&w->version, 1);

@@ -30,6 +30,7 @@ static void warm_piece(struct space *s, const struct scif_piece *p, uint64_t n) 
 void warm_window(struct space *s, uint64_t offset, uint64_t n) {
     struct scif_piece p;
     unsigned version;
+    if (table_seems_to_be_in_file(s->table, offset, n)) return;
     for (uint64_t end = offset + n; offset < end; offset = p.offset + p.bytes) {
         if (!table_look_up(s->table, offset, &p, &version)) return;
         uint64_t to = p.offset + p.bytes < end ? p.offset + p.bytes : end;

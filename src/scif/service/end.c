@@ -55,6 +55,12 @@ bool end_is_memory(int fd) {
 }
 
 /* ---- Life ---- */
+/* Its program may have had no time to (layout.h). */
+static void say_closed(const struct end *e) {
+    const atomic_uint nobody = 0;
+    (void)!pwrite(e->memory, &nobody, sizeof nobody, SCIF_OPEN_AT);
+}
+
 /* It hangs up when the program closes its end, and when the peer's end went (connect_end), which left a byte
  * unread in the program's socket: while that is there the program is too. Then only changes count: a socket
  * that is being closed hangs up first, and gives up what is unread in it (which makes this one writable)
@@ -64,6 +70,7 @@ void end_on_inner(struct service *s, struct watch *w, uint32_t events) {
     struct epoll_event changes = {.events = EPOLLET | EPOLLOUT, .data.ptr = w};
     int unread = 0;
     if (!e->hung_up) epoll_ctl(s->epoll, EPOLL_CTL_MOD, w->fd, &changes); /* which is a change itself */
+    if (!e->hung_up) say_closed(e);
     e->hung_up = true;
     if (ioctl(w->fd, SIOCOUTQ, &unread) || unread == 0) end_destroy(s, e);
 }
