@@ -173,16 +173,17 @@ static int find(struct space *s, uint64_t offset, uint64_t n, struct part *out) 
         return out->ring ? 0 : ENXIO;
     }
     out->file = space_file(s, p.place);
-    if (!out->file || !file_holds(out->file, out->at, out->bytes)) return ENXIO;
+    if (!out->file) return ENXIO;
     const struct scif_file *said = &s->table->file[p.place];
     if (atomic_load(&said->shared) && out->at < FILE_VIEW_BYTES) {
+        if (!file_holds(out->file, out->at, out->bytes)) return ENXIO;
         if (out->bytes > FILE_VIEW_BYTES - out->at) out->bytes = FILE_VIEW_BYTES - out->at;
         int err = space_shared(said, out->file, out->at, out->bytes, &out->memory);
         out->shared = out->memory;
         if (err || out->shared) return err;
     }
     out->memory = file_memory(out->file, out->at, out->bytes);
-    return 0;
+    return out->memory || file_holds(out->file, out->at, out->bytes) ? 0 : ENXIO;
 }
 
 /* Between the buffer and a descriptor, if the buffer is still what it was. How much, or -errno; EAGAIN: look
@@ -346,10 +347,11 @@ static int move(const struct part *from, const struct part *to, struct lane *l) 
 int space_move(struct space *from, uint64_t from_offset, struct space *to, uint64_t to_offset, uint64_t n) {
     while (n) {
         struct part a, b;
-        struct lane *l = lane_get();
-        int err = l ? find(from, from_offset, n, &a) : ENOMEM;
+        struct lane *l = NULL;
+        int err = find(from, from_offset, n, &a);
         if (!err) err = find(to, to_offset, a.bytes, &b);
         if (!err) a.bytes = b.bytes;
+        if (!err && (a.ring || b.ring) && !(l = lane_get())) err = ENOMEM;
         if (!err) err = move(&a, &b, l);
         if (err == EAGAIN) continue;
         if (err) return err;
