@@ -274,11 +274,30 @@ static void print_times(const char *what, struct times t) {
            (double)t.median_ns / 1e3, (double)t.tenth_ns / 1e3, t.packets, t.sleeps);
 }
 
+/* Of pages that are there: one store on each, many times over. */
+#define OVER 64u
+static void print_store(void) {
+    uint64_t from = now_ns();
+    for (unsigned i = 0; i < OVER; i++)
+        for (uint64_t page = 0; page < order.pages; page++) touch(page, true);
+    double ns = (double)(now_ns() - from) / OVER / order.pages;
+    volatile uint64_t *own = calloc(order.pages, PAGE);
+    need(own, "calloc");
+    for (uint64_t page = 0; page < order.pages; page++) own[page * PAGE / sizeof *own] = 1;
+    from = now_ns();
+    for (unsigned i = 0; i < OVER; i++)
+        for (uint64_t page = 0; page < order.pages; page++) own[page * PAGE / sizeof *own] = page;
+    printf("%-36s %8.4f us  (memory of its own   %6.4f)\n", "page that is there: a store", ns / 1e3,
+           (double)(now_ns() - from) / OVER / order.pages / 1e3);
+    free((void *)(uintptr_t)own);
+}
+
 static int measure(void) {
     uint64_t go = 1;
     struct result owners;
     print_times("page: first read", touch_all(false));
     print_times("page: first write after it", touch_all(true));
+    print_store();
     tell(&go, sizeof go);
     hear(&owners, sizeof owners);
     print_times("page: write where the owner has it", touch_all(true));

@@ -17,6 +17,7 @@
 #define BYTES      (8u << 20)
 #define STREAM     (1u << 20) /* bytes of a stream of messages */
 #define PART       1024
+#define ROW        (32u << 20) /* bytes of RMAs with one fence */
 #define ROUNDS_MAX 100000u
 
 struct order {               /* of messages, which the server answers; 0: none, that is all */
@@ -142,7 +143,7 @@ static void rma(const char *name, bool write, size_t bytes, uint32_t flying, uin
     for (uint32_t i = 0; i < rounds; i++) {
         double from = now_us();
         for (uint32_t k = 0; k < flying; k++) {
-            off_t at = there + (off_t)(k * bytes % BYTES);
+            off_t at = there + (off_t)((uint64_t)k * bytes % BYTES);
             need((write ? scif_vwriteto(epd, memory, bytes, at, flags)
                         : scif_vreadfrom(epd, memory, bytes, at, flags)) == 0,
                  "an RMA");
@@ -194,6 +195,7 @@ static void run(const char *address, uint32_t n) {
         rma("write", true, bytes, 1, rounds);
         rma("read", false, bytes, 1, rounds);
         rma("write", true, bytes, 16, rounds / 4);
+        rma("write", true, bytes, (uint32_t)(ROW / bytes), rounds / 16 + 3);
     }
     tell(&end, sizeof end);
 }

@@ -168,7 +168,8 @@ void far_on_endpoint(struct service *s, struct watch *w, uint32_t events); /* it
 /* Everything that has come; whether it is safe to sleep until far_next_deadline(). */
 bool far_progress(struct service *s);
 uint64_t far_next_deadline(const struct service *s);
-/* An answer to a page's request is expected; has come; whether it is looked for rather than slept. */
+/* A page is about to be asked for, so an answer is expected; has come; whether it is looked for rather than
+ * slept. */
 void far_expect(struct far *f);
 void far_expected(struct far *f);
 bool far_stays_awake(struct far *f);

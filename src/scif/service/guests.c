@@ -57,8 +57,8 @@ static void settle(struct guest *g) {
 /* ---- What the pager does ---- */
 static void on_send(struct paged *paged, const struct share_message *m, const void *page) {
     struct guest *g = paged->user;
-    far_page(g->remote, g->number, true, m, page);
     if (m->kind == SHARE_WANT_READ || m->kind == SHARE_WANT_WRITE) far_expect(g->s->far);
+    far_page(g->remote, g->number, true, m, page);
     if (m->kind == SHARE_LEAVE) g->paged = NULL;
 }
 

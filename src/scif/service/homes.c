@@ -62,8 +62,9 @@ static void on_send(void *ctx, struct sharer *to, const struct share_message *m,
     } else {
         struct run *r = to->user;
         out.page += r->first;
+        bool asks = m->kind == SHARE_TAKE || m->kind == SHARE_LOWER;
+        if (asks && !r->home->home.ahead) far_expect(r->view->remote->far);
         far_page(r->view->remote, r->view->number, false, &out, page);
-        if (m->kind == SHARE_TAKE || m->kind == SHARE_LOWER) far_expect(r->view->remote->far);
     }
 }
 

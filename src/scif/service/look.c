@@ -3,12 +3,15 @@
 #include <stdio.h>
 
 bool look_asks(const struct look *l, uint64_t now_ns) {
-    return !l->rest && (!l->room_at_ns || now_ns - l->room_at_ns >= LOOK_ROOM_NS);
+    return !l->rest && (!l->known_at_ns || now_ns - l->known_at_ns >= LOOK_ROOM_NS);
 }
 
 void look_know(struct look *l, unsigned running, unsigned processors, uint64_t now_ns) {
-    l->room = running <= processors;
-    l->room_at_ns = now_ns;
+    if (running <= processors)
+        l->crowded = 0;
+    else if (l->crowded < LOOK_CROWDED)
+        l->crowded++;
+    l->known_at_ns = now_ns;
 }
 
 unsigned look_running(const char *loadavg) {
@@ -19,7 +22,7 @@ unsigned look_running(const char *loadavg) {
 void look_begin(struct look *l, uint64_t now_ns) {
     if (l->rest) {
         l->rest--;
-    } else if (l->room) {
+    } else if (l->crowded < LOOK_CROWDED) {
         l->looked_ns = now_ns;
         l->until_ns = now_ns + LOOK_NS;
     }

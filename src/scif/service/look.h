@@ -10,12 +10,13 @@
 #define LOOK_NS          UINT64_C(150000)  /* for one answer, at most */
 #define LOOK_LOST_NS     UINT64_C(200000)  /* between two looks: another thread had the processor */
 #define LOOK_ROOM_NS     UINT64_C(1000000) /* that what is known of the processors counts */
+#define LOOK_CROWDED     3u /* so many times in a row: once may be those that the exchange itself wakes up */
 #define LOOK_PENALTY_MAX 1024u
 
 struct look {
     uint64_t until_ns, looked_ns; /* until_ns 0: nothing is looked for */
-    uint64_t room_at_ns;          /* when `room` was found out; 0: never */
-    bool room;                    /* no thread waits for a processor */
+    uint64_t known_at_ns;         /* when it was last counted who wants a processor; 0: never */
+    unsigned crowded;             /* how often in a row, by now, more did than there are */
     unsigned penalty, rest;       /* so many answers the next failure costs; that are still slept for */
 };
 

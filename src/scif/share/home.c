@@ -180,8 +180,10 @@ static void look_ahead(struct home *h, struct sharer *s, uint32_t page, enum sha
     s->met = met ? s->met + 1 : 0;
     if (h->rest) h->rest--;
     if (h->rest || s->met <= AHEAD_AFTER) return;
+    h->ahead = true;
     for (uint32_t next = page + 1; next <= page + AHEAD_PAGES && sees(s, next); next++)
         if (home_state(s, next) == had) take_ahead(h, s, next);
+    h->ahead = false;
 }
 
 /* ---- Messages ---- */

@@ -55,6 +55,7 @@ struct home {
     struct weft_list sharers;
     struct weft_map busy; /* pages with requests, by number */
     unsigned rest;        /* so many requests to write follow a wrong guess */
+    bool ahead;           /* nobody waits yet for the answer to what is just being sent */
     uint64_t now_ns;
 };
 

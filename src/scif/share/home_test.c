@@ -15,7 +15,7 @@ struct fixture {
     struct share_message last; /* of the home's messages */
     struct sharer *to;
     unsigned char page[SHARE_PAGE];
-    unsigned sent;
+    unsigned sent, ahead; /* ahead: of those for which nobody waits yet */
 };
 
 static void on_send(void *ctx, struct sharer *to, const struct share_message *m, const void *page) {
@@ -23,6 +23,7 @@ static void on_send(void *ctx, struct sharer *to, const struct share_message *m,
     f->last = *m;
     f->to = to;
     f->sent++;
+    f->ahead += f->home.ahead;
     if (page) memcpy(f->page, page, SHARE_PAGE);
 }
 
@@ -232,6 +233,7 @@ static void home__takes_what_follows_from_the_others(void **state) {
         assert_int_equal(home_state(far, page), SHARE_NONE); /* which it has not asked for */
     }
     assert_int_equal(home_state(owner, 12), SHARE_WRITE);
+    assert_int_equal(f->ahead, 8);
     assert_int_equal(f->home.busy.count, 0);
     unsigned sent = f->sent; /* it has the next one at once, and goes on */
     assert_int_equal(say(f, far, SHARE_WANT_WRITE, 5, 0), 0);
