@@ -81,7 +81,8 @@ static uint8_t leave_write(struct scif_shared *peer) {
 
 /* Its block is free. */
 static void await_block(void) {
-    for (uint64_t end = weft_now_ns() + LONG_NS; atomic_load(&writer_words->left[0]) && weft_now_ns() < end;) turn();
+    for (uint64_t end = weft_now_ns() + LONG_NS; atomic_load(&writer_words->left[0]) && weft_now_ns() < end;)
+        turn();
     assert_int_equal(atomic_load(&writer_words->left[0]), 0);
 }
 

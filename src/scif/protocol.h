@@ -101,8 +101,8 @@ struct scif_rma {
     uint32_t write; /* 1: from the block, 0: into it */
 };
 struct scif_rma_answer {
-    int32_t error;  /* an errno; 0: done */
-    uint32_t block; /* SCIF_STAGE_BLOCKS: of none, one that was LEFT is free */
+    int32_t error;        /* an errno; 0: done */
+    uint32_t block;       /* SCIF_STAGE_BLOCKS: of none, one that was LEFT is free */
     uint64_t from, bytes; /* bytes > 0: a range that may be written … */
     uint32_t granted;     /* … while queue.granted is this */
     uint32_t unused;

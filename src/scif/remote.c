@@ -149,16 +149,19 @@ static int await_answer(const struct run *r) {
 }
 
 static bool is_due(const struct remote_line *l, unsigned block) {
-    return block < SCIF_STAGE_BLOCKS && (l->block[block] == BLOCK_ASKED || l->block[block] == BLOCK_ABANDONED);
+    return block < SCIF_STAGE_BLOCKS &&
+           (l->block[block] == BLOCK_ASKED || l->block[block] == BLOCK_ABANDONED);
 }
 
-/* The next answer; *block: whose it is, and whether it was waited for. 0 or an errno. */
+/* The next answer; *block: whose it is (SCIF_STAGE_BLOCKS: some block is free), and whether it was waited
+ * for. 0 or an errno. */
 static int hear_any(struct run *r, unsigned *block, bool *asked) {
     struct scif_rma_answer a;
     struct scif_record in = {.data = &a, .bytes = sizeof a};
     if (r->stops && await_answer(r)) return EINTR;
     int err = scif_record_receive(r->l->socket, &in, 0);
     *asked = false;
+    *block = SCIF_STAGE_BLOCKS;
     if (!err && in.bytes == sizeof a && a.block == SCIF_STAGE_BLOCKS) return 0;
     if (err || in.bytes != sizeof a || !is_due(r->l, a.block)) {
         r->broken = true;
@@ -190,15 +193,23 @@ static unsigned find_free(struct remote_line *l) {
     return SCIF_STAGE_BLOCKS;
 }
 
-/* ... or, where nothing of this run is under way, the one that is free next. */
+/* Until one may be free, where nothing of this run is under way. What the service says of it is taken, also
+ * if it was not needed: nothing is left in the socket. */
+static int await_block(struct run *r) {
+    struct scif_stage_words *w = words_of(r->l);
+    unsigned heard = 0;
+    bool asked;
+    atomic_store(&w->waits, 1);
+    int err = find_free(r->l) == SCIF_STAGE_BLOCKS ? hear_any(r, &heard, &asked) : 0;
+    bool said = !atomic_exchange(&w->waits, 0);
+    while (!err && said && heard != SCIF_STAGE_BLOCKS) err = hear_any(r, &heard, &asked);
+    return err;
+}
+
+/* A block: after what has come, or what comes. */
 static int free_block(struct run *r, unsigned *block) {
-    unsigned ended;
     int err = 0;
-    for (bool asked; !err && (*block = find_free(r->l)) == SCIF_STAGE_BLOCKS;) {
-        atomic_store(&words_of(r->l)->waits, 1);
-        if (find_free(r->l) == SCIF_STAGE_BLOCKS) err = hear_any(r, &ended, &asked);
-        atomic_store(&words_of(r->l)->waits, 0);
-    }
+    while (!err && (*block = find_free(r->l)) == SCIF_STAGE_BLOCKS) err = await_block(r);
     return err;
 }
 

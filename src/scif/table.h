@@ -14,8 +14,8 @@ unsigned table_search(const struct scif_windows *w, uint64_t offset);
 /* The piece that holds this byte, as it was when the table had that version. */
 bool table_look_up(const struct scif_windows *w, uint64_t offset, struct scif_piece *out, unsigned *version);
 bool table_is_still(const struct scif_windows *w, unsigned version);
-/* The range is in one piece, which is in a file; if the table changes meanwhile the answer may be wrong, which
- * must be of no matter. */
+/* The range is in one piece, which is in a file; if the table changes meanwhile the answer may be wrong,
+ * which must be of no matter. */
 bool table_seems_to_be_in_file(const struct scif_windows *w, uint64_t offset, uint64_t bytes);
 /* 0 if all of the range is covered by windows that allow `prot` (SCIF_PROT_READ, _WRITE); ENXIO, EPERM. */
 int table_check(const struct scif_windows *w, uint64_t offset, uint64_t bytes, int prot);

@@ -18,7 +18,7 @@
 #define CLOSE_LINGER_MS 100
 #define DOUBT_NS        WEFT_NS_PER_S
 #define ROUNDS          16 /* of progress, before others get their turn */
-#define FEW             4 /* what a message brings: another round would most likely find nothing */
+#define FEW             4  /* what a message brings: another round would most likely find nothing */
 
 /* ---- Other services ---- */
 static struct remote *remote_create(struct far *f, bool asked) {

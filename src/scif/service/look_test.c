@@ -16,7 +16,8 @@ static struct look with_room(void) {
 static bool expect(struct look *l, bool comes) {
     look_begin(l, now);
     bool looks = look_goes_on(l, now);
-    for (uint64_t end = now + (comes ? QUICK_NS : LOOK_NS); now < end; now += 1000) (void)look_goes_on(l, now);
+    for (uint64_t end = now + (comes ? QUICK_NS : LOOK_NS); now < end; now += 1000)
+        (void)look_goes_on(l, now);
     if (!comes) assert_false(look_goes_on(l, now));
     look_end(l);
     return looks;

@@ -12,8 +12,8 @@
 #define LOWERED 0x20u
 #define AHEAD   0x40u /* it was taken before anybody had asked for it, and nobody has since */
 
-#define AHEAD_AFTER 3u /* so many pages that others had, and more are taken from them … */
-#define AHEAD_PAGES 8u /* … of these that follow */
+#define AHEAD_AFTER 3u  /* so many pages that others had, and more are taken from them … */
+#define AHEAD_PAGES 8u  /* … of these that follow */
 #define AHEAD_REST  64u /* requests after a wrong guess for which nothing is guessed */
 
 struct wait { /* for a page */

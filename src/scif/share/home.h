@@ -13,9 +13,9 @@
  * - A sharer that is gone takes with it what it had written and not given back: the home's last copy is what
  *   the others see. Rejected: holding the page back, which would stop programs that are well.
  * - Who writes pages that others have, one after the other, is taken to go on: the next ones are taken from
- *   the others before it asks, by messages that go out together. If one of those asks for such a page first it
- *   was a wrong guess, and there is none for a while. A page of which somebody elsewhere has what nobody else
- *   has stays there: it would have to be carried home for a guess.
+ *   the others before it asks, by messages that go out together. If one of those asks for such a page first
+ * it was a wrong guess, and there is none for a while. A page of which somebody elsewhere has what nobody
+ * else has stays there: it would have to be carried home for a guess.
  * - A state for each page and sharer (a byte) instead of a set of sharers for each page: no limit to their
  *   number, and a range with one sharer costs a byte a page. To find who has a page is to look at all. */
 #ifndef WEFT_SCIF_SHARE_HOME_H

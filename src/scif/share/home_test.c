@@ -212,7 +212,8 @@ static struct sharer *join_owner(struct fixture *f) {
 }
 
 /* It asks to write, and `other` gives up what it is asked for: this page, and so many that follow. */
-static void write_page(struct fixture *f, struct sharer *s, struct sharer *other, uint32_t page, unsigned ahead) {
+static void write_page(struct fixture *f, struct sharer *s, struct sharer *other, uint32_t page,
+                       unsigned ahead) {
     unsigned sent = f->sent;
     assert_int_equal(say(f, s, SHARE_WANT_WRITE, page, 0), 0);
     assert_int_equal(f->sent, sent + 1 + ahead);
