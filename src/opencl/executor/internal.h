@@ -190,6 +190,7 @@ void results_reply(struct executor *x, uint64_t request, cl_int status, void *da
 /* more: others are told first, then results_flush is called. */
 void results_event(struct executor *x, uint64_t event, cl_int status, const uint64_t *times, bool more);
 void results_not_kept(struct executor *x, uint64_t slot);
+void results_context_shares(struct executor *x, uint64_t context);
 void results_place_free(struct executor *x, uint64_t place);
 void results_queue_error(struct executor *x, uint64_t queue, cl_int status);
 void results_peer_down(struct executor *x, uint32_t number);

@@ -95,6 +95,12 @@ void results_not_kept(struct executor *x, uint64_t slot) {
     results_send(x, &out, NULL, 0, NULL, NULL);
 }
 
+void results_context_shares(struct executor *x, uint64_t context) {
+    struct wire_out out;
+    wire_begin(&out, CONTEXT_SHARES, context_shares, .context = context);
+    results_send(x, &out, NULL, 0, NULL, NULL);
+}
+
 void results_place_free(struct executor *x, uint64_t place) {
     struct wire_out out;
     wire_begin(&out, PLACE_FREE, place_free, .place = place);

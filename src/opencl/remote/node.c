@@ -44,6 +44,7 @@ static void drop_slots(struct remote_node *n) {
         struct remote_slot *s = &n->slots[i];
         if (s->kind == BK_QUEUE) remote_queue_put(s->record);
         if (s->kind == BK_MEM) remote_mem_drop(s->record);
+        if (s->kind == BK_CONTEXT) free(s->record);
         if (s->kind != BK_EVENT || !s->record) continue;
         struct remote_record *r = s->record;
         remote_queue_put(r->queue);
