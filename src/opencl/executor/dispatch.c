@@ -45,7 +45,10 @@ static void mark_failed(struct executor *x, uint64_t handle, unsigned kind, cl_i
 static void refuse_queued(struct executor *x, const struct wire_in *in, cl_int error) {
     uint64_t event = in->words[1], queue = in->words[2], options = in->words[3];
     bool read = executor_is_read(in->call);
-    if (in->call == WIRE_WRITE && in->write.keep) results_not_kept(x, in->write.keep);
+    if (in->call == WIRE_WRITE && in->write.keep) {
+        kept_forget(x, in->write.keep); /* what was there before is not what the client thinks is */
+        results_not_kept(x, in->write.keep);
+    }
     if (in->call == WIRE_SEND) move_refused(x, in, error);
     if (event && !(options & WIRE_TRANSIENT)) mark_failed(x, event, BK_EVENT, error);
     if (read && event) {

@@ -19,6 +19,7 @@
 struct kept {
     struct staging *data; /* held; NULL: none */
     size_t bytes;
+    bool arriving; /* the data is on its way */
 };
 
 struct executor {
@@ -43,7 +44,8 @@ struct executor {
     size_t shared_bytes;
 
     struct staging_pool staging;
-    struct kept kept[WIRE_KEPT_MAX]; /* the serving thread only */
+    struct kept kept[WIRE_KEPT_MAX]; /* the serving thread only, with the next */
+    struct weft_list followers;      /* writes of what is on its way there (kept.c) */
 
     pthread_mutex_t lock; /* for the fields below; taken last, may be held while sending */
     struct ep *ep;        /* from executor_attach to the end of executor_run */
@@ -217,7 +219,10 @@ void executor_drop_linked(struct executor *x);
 
 /* ---- kept.c ---- */
 /* Keeps the data, beside whoever has it, in place of what was in the slot. Slot 0: not. */
-void kept_put(struct executor *x, uint64_t slot, struct staging *s, size_t bytes);
+void kept_put(struct executor *x, uint64_t slot, struct staging *s, size_t bytes, bool arriving);
+void kept_forget(struct executor *x, uint64_t slot);
+/* The data has come, or (status) never will. */
+void kept_arrived(struct executor *x, const struct staging *s, cl_int status);
 void kept_drop_all(struct executor *x);
 
 /* ---- build.c ---- */

@@ -94,8 +94,7 @@ static bool make_twin(struct mem *m, cl_uint slot, bk_ref *out) {
     for (cl_uint i = 0; ops->create_twin && i < m->context->slot_count; i++) {
         struct backend *b = m->context->slots[i].backend;
         if (!m->parts[i].ref || b->ops != ops) continue;
-        if (!ops->create_twin(s->backend, s->ref, mem_part_flags(m, slot), m->size, b, m->parts[i].ref,
-                              out))
+        if (!ops->create_twin(s->backend, s->ref, mem_part_flags(m, slot), m->size, b, m->parts[i].ref, out))
             continue;
         if (!m->parts[i].home) m->parts[i].home = i + 1;
         m->parts[slot].home = m->parts[i].home;
@@ -115,7 +114,9 @@ static cl_int make_sub_buffer(struct mem *m, cl_uint slot, bk_ref *out) {
 static cl_int make_part(struct mem *m, cl_uint slot, void *host, bk_ref *out) {
     if (m->parent && !m->image) return make_sub_buffer(m, slot, out);
     bool twin = !m->image && m->context->tracked && make_twin(m, slot, out);
-    cl_int rc = twin ? CL_SUCCESS : m->image ? image_make_part(m, slot, host, out) : make_buffer(m, slot, host, out);
+    cl_int rc = twin       ? CL_SUCCESS
+                : m->image ? image_make_part(m, slot, host, out)
+                           : make_buffer(m, slot, host, out);
     if (rc == CL_SUCCESS && !m->parent) usage_memory(m->context, slot, m->size, true);
     return rc;
 }

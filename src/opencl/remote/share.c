@@ -195,8 +195,8 @@ struct share_place *share_join(struct share_region *g, const struct share_place 
 
 bool share_is_one(const struct share_place *a, const struct share_place *b) {
     pthread_mutex_lock(&a->region->pool->lock);
-    bool one = a->range && a->range == b->range && !atomic_load(&a->region->lost) &&
-               !atomic_load(&b->region->lost);
+    bool one =
+        a->range && a->range == b->range && !atomic_load(&a->region->lost) && !atomic_load(&b->region->lost);
     pthread_mutex_unlock(&a->region->pool->lock);
     return one;
 }
