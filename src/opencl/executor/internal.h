@@ -189,8 +189,9 @@ void results_send(struct executor *x, const struct wire_out *out, const void *da
                   results_done_fn *done, void *arg);
 void results_reply(struct executor *x, uint64_t request, cl_int status, void *data,
                    size_t bytes); /* frees data */
-/* more: others are told first, then results_flush is called. */
-void results_event(struct executor *x, uint64_t event, cl_int status, const uint64_t *times, bool more);
+/* first: others that are told before (the list is freed). more: it need not leave before results_flush. */
+void results_event(struct executor *x, uint64_t event, cl_int status, const uint64_t *times,
+                   struct teller *first, bool more);
 void results_not_kept(struct executor *x, uint64_t slot);
 void results_context_shares(struct executor *x, uint64_t context);
 void results_place_free(struct executor *x, uint64_t place);
