@@ -14,7 +14,8 @@
  * The client must not hear of a command's end before that of what it waited for, even if that is told on
  * another connection. So executors tell each other how many results they had sent to the client, and pass
  * that on to it (AFTER) before anything that follows from it: the client holds that back until it has got as
- * many. */
+ * many. The end of an event itself is told to others first, counted as if the client had it, since somebody
+ * waits for it there; the client's news leaves under the same lock (results_event). */
 #ifndef WEFT_OPENCL_EXECUTOR_PEERS_H
 #define WEFT_OPENCL_EXECUTOR_PEERS_H
 #include <pthread.h>
