@@ -237,6 +237,24 @@ static void shared__memory_outlives_the_executor(void **state) {
     assert_int_equal(at[1], 3);
 }
 
+/* Releases leave with what comes next, or soon by themselves. */
+static void shared__releases_are_in_no_hurry(void **state) {
+    struct world *w = *state;
+    int data[INTS] = {0};
+    bk_ref m[8], k = adder(w, buffer(w, sizeof data), 1);
+    struct bk_command c = launch(w, k, 1);
+    for (int i = 0; i < 8; i++) m[i] = buffer(w, MIB);
+    assert_int_equal(put(w, m[7], sizeof data, data), 0);
+    uint64_t before = messages_sent();
+    for (int i = 0; i < 4; i++) w->b->ops->release(w->b, BK_MEM, m[i]);
+    assert_int_equal(w->b->ops->enqueue(w->b, &c, NULL), 0);
+    assert_in_range(messages_sent() - before, 5, 7); /* the executor's, too */
+    assert_int_equal(finish(w), 0);
+    before = messages_sent();
+    for (int i = 4; i < 8; i++) w->b->ops->release(w->b, BK_MEM, m[i]);
+    while (messages_sent() - before < 4) sched_yield();
+}
+
 /* ---- two executors ---- */
 /* Another one of the same client, with a context and a queue. */
 static void add_executor(struct world *w, struct world *other) {
@@ -377,6 +395,7 @@ int main(void) {
         TEST(shared__later_commands_wait_behind_a_gate),
         TEST(shared__failed_waits_fail_the_transfer),
         TEST(shared__memory_outlives_the_executor),
+        TEST(shared__releases_are_in_no_hurry),
         TEST(twins__have_one_memory),
         TEST(twins__of_a_lost_executor_are_none),
         cmocka_unit_test(share__refuses_what_could_harm_it),

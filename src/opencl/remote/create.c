@@ -7,7 +7,8 @@
 
 cl_int remote_send_creation(struct remote_node *n, uint64_t handle, const struct wire_out *msg,
                             const void *data, size_t bytes, bk_ref *out) {
-    if (remote_send_copy(n, msg, data, bytes)) {
+    bool small = bytes <= REMOTE_COPY_BYTES;
+    if (small ? remote_send_unhurried(n, msg, data, bytes) : remote_send_copy(n, msg, data, bytes)) {
         *out = handle;
         return CL_SUCCESS;
     }

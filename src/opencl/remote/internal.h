@@ -74,7 +74,8 @@ struct remote_node {
     pthread_mutex_t send_lock; /* state, peer, unsent, retry: what is sent is sent in the order of calls */
     enum remote_state state;
     struct ep_peer *peer;
-    struct weft_list unsent; /* commands waiting for the connection, or for room in the endpoint */
+    struct weft_list unsent; /* commands waiting for the connection, for room in the endpoint, or the next one */
+    unsigned unhurried;      /* of them, those that wait for the next one */
     bool retry_armed;
     bool settled;    /* LOST, and everything that was under way has its end */
     uint32_t number; /* of the executor, among all that this process ever had; 0: not connected */
@@ -225,7 +226,9 @@ void remote_node_destroy(struct remote_node *n);
  * on_done it is copied. False: the node is lost (on_done is not called then). */
 bool remote_send(struct remote_node *n, const struct wire_out *out, const void *data, size_t bytes,
                  void (*on_done)(void *arg, int status), void *arg);
-/* The same with heap data that is freed when sent (in any case). */
+/* Small commands that nobody waits for: they leave with the next one, at the latest soon. Data is copied. */
+bool remote_send_unhurried(struct remote_node *n, const struct wire_out *out, const void *data, size_t bytes);
+/* The same as remote_send with heap data that is freed when sent (in any case). */
 bool remote_send_owned(struct remote_node *n, const struct wire_out *out, void *data, size_t bytes);
 /* Copies data when it must. False: lost, or no memory. */
 bool remote_send_copy(struct remote_node *n, const struct wire_out *out, const void *data, size_t bytes);

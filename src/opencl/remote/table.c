@@ -79,7 +79,7 @@ void remote_release(struct backend *b, enum bk_kind kind, bk_ref ref) {
     if (!there) return;
     struct wire_out out;
     wire_begin(&out, RELEASE, release, .object = ref);
-    remote_send(n, &out, NULL, 0, NULL, NULL);
+    remote_send_unhurried(n, &out, NULL, 0);
     if (r) {
         remote_record_put(r);
         return;
