@@ -95,6 +95,7 @@ int main(int argc, char **argv) {
         .change = PTHREAD_COND_INITIALIZER,
     };
     bool hung = false;
+    if (j.prefetch) j.near = near_create(&j);
     int wrong = 0;
     int failed =
         find_devices(&j, &o.filter) || make_matrices(&j) || platforms_open(&j) || product_run(&j, &hung);
@@ -105,6 +106,7 @@ int main(int argc, char **argv) {
     if (failed) fprintf(stderr, "matmul: %s\n", j.failure.text);
     if (hung) leave_at_once();
     platforms_close(&j);
+    near_destroy(j.near);
     free(j.workers);
     free(j.devices);
     free(j.a);

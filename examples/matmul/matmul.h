@@ -3,7 +3,7 @@
  * C = A * B for square matrices is cut into blocks of slice x slice. One thread a device takes block after
  * block from a shared counter, sends the rows of A and the columns of B to its device, runs the kernel and
  * fetches the block of C. Faster devices so take more blocks. With --prefetch the rows and columns of a
- * device's next block are on their way while it computes. */
+ * device's next block are on their way while it computes, and it takes the block that needs the least of them. */
 #ifndef MATMUL_H
 #define MATMUL_H
 #include "cldevice.h"
@@ -57,7 +57,8 @@ struct job {
     struct platform *platforms;
     struct worker *workers;
     bool prefetch, tail_aware;
-    uint64_t next_block; /* lock */
+    uint64_t next_block; /* lock; with `near`: how many were taken */
+    struct near *near;   /* which block needs least data on a node; NULL: they go in order; lock */
     atomic_bool stop;    /* a thread failed: take no further block */
     double seconds;      /* wall-clock time of the product, without building and checking */
 
@@ -75,6 +76,12 @@ void options_parse(int argc, char **argv, struct options *o);
  * set. */
 int platforms_open(struct job *j);
 void platforms_close(struct job *j);
+
+/* near.c: with --prefetch, the block that needs the fewest rows and columns that its node has not had. */
+struct near *near_create(const struct job *j); /* NULL: not worth it, or no memory */
+void near_destroy(struct near *n);
+/* Takes one of those that are left; under the lock. */
+uint64_t near_take(struct near *n, unsigned node);
 
 /* share.c */
 double now_s(void);

@@ -52,7 +52,8 @@ bool share_take(struct worker *w, uint64_t *index, bool may_wait) {
         double now = now_s();
         takes = !is_for_others(j, w, total - j->next_block, now);
         if (takes) w->due_s = next_end(w, w->due_s, now);
-        if (takes) *index = j->next_block++;
+        if (takes) *index = j->near ? near_take(j->near, w->device->node) : j->next_block;
+        if (takes) j->next_block++;
         if (takes || !may_wait) break;
         pthread_cond_wait(&j->change, &j->lock);
     }

@@ -153,6 +153,12 @@ struct backend_ops {
                            bk_ref *out);
     /* host: CL_MEM_USE_HOST_PTR memory for direct, else NULL (the front end brings initial contents by a WRITE). */
     cl_int (*create_buffer)(struct backend *b, bk_ref context, cl_mem_flags flags, size_t size, void *host, bk_ref *out);
+    /* A buffer in the memory of another backend's, so that the contents of the one are those of the other: what one device
+     * has written the other sees once the writing command has ended. False: not there, or not for certain. Optional, of
+     * backends with the same operations. is_one: they are, and neither node is lost. */
+    bool (*create_twin)(struct backend *b, bk_ref context, cl_mem_flags flags, size_t size, struct backend *of,
+                        bk_ref other, bk_ref *out);
+    bool (*is_one)(struct backend *a, bk_ref x, struct backend *b, bk_ref y);
     /* Where this process has the contents of a buffer, as they are between commands: what it stores there the
      * device sees. NULL: nowhere. Optional; may wait for the executor once, so not from completion functions. */
     void *(*host_view)(struct backend *b, bk_ref mem);

@@ -345,6 +345,7 @@ static int wait(struct ep *ep, struct wait *w) {
         ep->held = false;
         round = true;
     }
+    bool woken = false; /* just now: what woke it may be in a lane, and is looked for there before all else */
     for (;;) {
         enum look result;
         if (ep->dispatching) {
@@ -355,11 +356,15 @@ static int wait(struct ep *ep, struct wait *w) {
             ep_end(ep);
         }
         if (result == LOOK_DONE) return 0;
-        if (w->now >= w->deadline_ns) return WEFT_E_TIMEDOUT;
-        round = w->now - w->idle_since_ns >= ep->spin_ns;
-        if (!round) continue;
+        if (w->now >= w->deadline_ns && !woken) return WEFT_E_TIMEDOUT;
+        round = woken || w->now - w->idle_since_ns >= ep->spin_ns;
+        bool asleep = round && !woken;
+        woken = false;
+        if (!asleep) continue;
         wait_asleep(ep, w->seen, w->deadline_ns);
         w->idle_since_ns = 0;
+        woken = true;
+        round = false;
     }
 }
 
@@ -427,6 +432,7 @@ static void park(struct ep *ep, unsigned *looks) {
     *looks = idle_waiter ? *looks + 1 : 0;
     ep->thread_deep = *looks > PARK_DEEP_AFTER;
     sleep_for_change(ep, &ep->thread_wake, ep->thread_deep ? WEFT_TIME_NEVER : weft_now_ns() + PARK_NS);
+    if (ep->thread_deep) *looks = 0; /* somebody left: not to be woken each time that somebody does */
     ep->thread_deep = false;
 }
 

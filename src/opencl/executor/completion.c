@@ -78,8 +78,8 @@ static void bring_to_clock(const struct completion *c, struct lane *l, uint64_t 
     for (int i = 0; i < 4; i++) times[i] += (uint64_t)l->to_clock;
 }
 
-/* others: executors that wait for it, who are told before the client's news leaves. */
-static cl_int tell(struct completion *c, struct lane *lane, cl_int status, bool others) {
+/* first: executors that are told before the client. more: others wait for its news to leave. */
+static cl_int tell(struct completion *c, struct lane *lane, cl_int status, struct teller *first, bool more) {
     uint64_t at[4], *times = NULL;
     if (c->poison && status == CL_COMPLETE) status = c->poison;
     if (c->profiles && status == CL_COMPLETE && c->what != COMPLETION_FREE && read_times(c->event, at))
@@ -88,7 +88,7 @@ static cl_int tell(struct completion *c, struct lane *lane, cl_int status, bool 
     if (c->what != COMPLETION_FREE) capture_drain(c->x);
     switch (c->what) {
     case COMPLETION_FREE: break;
-    case COMPLETION_EVENT: results_event(c->x, c->name, status, times, others); break;
+    case COMPLETION_EVENT: results_event(c->x, c->name, status, times, first, more); break;
     case COMPLETION_READ: send_read(c, status, times); break;
     case COMPLETION_REPLY: results_reply(c->x, c->name, status, NULL, 0); break;
     }
@@ -158,22 +158,25 @@ static void tell_one(struct completion *c) {
     c->told = true;
     bool ended = c->ended;
     cl_int status = c->status;
-    bool others = c->tellers || c->move;
+    /* The client's news of an event waits for other executors; of others' they wait, to know how many. */
+    struct teller *first = c->what == COMPLETION_EVENT ? c->tellers : NULL;
+    if (first) c->tellers = NULL;
+    bool move = c->move;
     pthread_mutex_unlock(&x->done_lock);
     if (!ended) { /* implied by one that has ended */
         cl_int err = DRIVER(c->event)->clGetEventInfo(c->event, CL_EVENT_COMMAND_EXECUTION_STATUS,
                                                       sizeof status, &status, NULL);
         if (err || status > CL_COMPLETE) status = CL_COMPLETE;
     }
-    cl_int told = tell(c, lane, status, others);
+    cl_int told = tell(c, lane, status, first, move);
     lane_release(lane);
     if (status < 0) look_soon(x);
     pthread_mutex_lock(&x->done_lock);
     struct teller *tellers = forget_name(c, told);
-    if (tellers || others) {
+    if (tellers || move) {
         pthread_mutex_unlock(&x->done_lock);
         far_tell(x, tellers, told);
-        if (others) results_flush(x);
+        if (move) results_flush(x);
         pthread_mutex_lock(&x->done_lock);
     }
     if (!c->called)

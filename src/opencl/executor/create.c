@@ -41,6 +41,7 @@ cl_int carry_out_create_context(struct call *c) {
         return err;
     }
     info->shares = c->x->shared && count == 1 && share_device_works(info->context, info->devices[0]);
+    if (info->shares) results_context_shares(c->x, c->in->create_context.context);
     c->object[0]->context = info;
     c->object[0]->handle = info->context;
     return CL_SUCCESS;
@@ -80,9 +81,11 @@ cl_int carry_out_create_queue(struct call *c) {
 }
 
 /* In the client's memory, if that can be; the place is the client's again if not. */
-static cl_mem create_buffer(struct executor *x, const struct context_info *info, cl_mem_flags flags,
-                            size_t size, uint64_t place, cl_int *err) {
+static cl_mem create_buffer(struct executor *x, const struct context_info *info,
+                            const struct wire_create_buffer *w, cl_int *err) {
     const cl_icd_dispatch *d = DRIVER(info->context);
+    cl_mem_flags flags = w->flags;
+    uint64_t size = w->size, place = w->place;
     /* These need the client's memory here: its contents come by a write. */
     flags &= ~(cl_mem_flags)(CL_MEM_USE_HOST_PTR | CL_MEM_COPY_HOST_PTR);
     void *at = place && info->shares && size ? share_at(x, place, size) : NULL;
@@ -91,14 +94,14 @@ static cl_mem create_buffer(struct executor *x, const struct context_info *info,
     if (m && share_watch(x, m, place)) return m;
     if (m) d->clReleaseMemObject(m);
     if (place) results_place_free(x, place);
-    return d->clCreateBuffer(info->context, flags, size, NULL, err);
+    *err = CL_MEM_OBJECT_ALLOCATION_FAILURE;
+    return w->there ? NULL : d->clCreateBuffer(info->context, flags, size, NULL, err);
 }
 
 cl_int carry_out_create_buffer(struct call *c) {
     struct context_info *info = c->object[1]->context;
     cl_int err = CL_OUT_OF_RESOURCES;
-    cl_mem m = create_buffer(c->x, info, c->in->create_buffer.flags, c->in->create_buffer.size,
-                             c->in->create_buffer.place, &err);
+    cl_mem m = create_buffer(c->x, info, &c->in->create_buffer, &err);
     if (!m) return err;
     if (!quota_charge(info->quota, c->object[0], c->in->create_buffer.size)) {
         DRIVER(m)->clReleaseMemObject(m);

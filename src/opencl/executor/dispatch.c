@@ -45,7 +45,10 @@ static void mark_failed(struct executor *x, uint64_t handle, unsigned kind, cl_i
 static void refuse_queued(struct executor *x, const struct wire_in *in, cl_int error) {
     uint64_t event = in->words[1], queue = in->words[2], options = in->words[3];
     bool read = executor_is_read(in->call);
-    if (in->call == WIRE_WRITE && in->write.keep) results_not_kept(x, in->write.keep);
+    if (in->call == WIRE_WRITE && in->write.keep) {
+        kept_forget(x, in->write.keep); /* what was there before is not what the client thinks is */
+        results_not_kept(x, in->write.keep);
+    }
     if (in->call == WIRE_SEND) move_refused(x, in, error);
     if (event && !(options & WIRE_TRANSIENT)) mark_failed(x, event, BK_EVENT, error);
     if (read && event) {
@@ -54,7 +57,7 @@ static void refuse_queued(struct executor *x, const struct wire_in *in, cl_int e
         wire_add_array(&out, NULL, 0);
         results_send(x, &out, NULL, 0, NULL, NULL);
     } else if (event && (options & WIRE_NOTIFY)) {
-        results_event(x, event, error, NULL, false);
+        results_event(x, event, error, NULL, NULL, false);
     } else {
         results_queue_error(x, queue, error);
     }

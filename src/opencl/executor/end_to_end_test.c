@@ -123,91 +123,6 @@ static void executor__keeps_the_order_of_writes(void **state) {
     free(got);
 }
 
-/* ---- contents that need not travel again ---- */
-static void visit_pushes(void *ctx, const struct weft_counter *c, uint64_t value) {
-    if (!strcmp(c->name, "transport_pushes")) *(uint64_t *)ctx = value;
-}
-static uint64_t pushes(void) {
-    uint64_t n = 0;
-    weft_counters_visit(visit_pushes, &n);
-    return n;
-}
-
-/* Writes contents that the number says, and whether they had to travel. */
-static bool write_travels(struct world *w, bk_ref m, size_t offset, size_t bytes, int contents) {
-    unsigned char *out = malloc(bytes), *in = malloc(bytes);
-    for (size_t i = 0; i < bytes; i++) out[i] = (unsigned char)(contents * 31 + (int)(i >> 12) + (int)i);
-    uint64_t before = pushes();
-    assert_int_equal(transfer(w, BK_WRITE, m, offset, bytes, out), 0);
-    uint64_t made = pushes() - before;
-    assert_int_equal(transfer(w, BK_READ, m, offset, bytes, in), 0);
-    assert_memory_equal(in, out, bytes);
-    free(out);
-    free(in);
-    return made > 0;
-}
-
-static void executor__has_contents_that_it_got_before(void **state) {
-    struct world *w = *state;
-    bk_ref m = buffer(w, 4 * MIB), other = buffer(w, 4 * MIB);
-    assert_true(write_travels(w, m, 0, MIB, 1));
-    assert_false(write_travels(w, m, 0, MIB, 1));
-    assert_false(write_travels(w, other, MIB + 7, MIB, 1));
-    assert_true(write_travels(w, m, 0, MIB, 2));
-    assert_true(write_travels(w, m, 0, MIB - 4, 1)); /* the same beginning is not the same */
-    assert_false(write_travels(w, m, 0, MIB, 1));
-    w->b->ops->release(w->b, BK_MEM, m);
-    w->b->ops->release(w->b, BK_MEM, other);
-    bk_ref again = buffer(w, MIB);
-    assert_false(write_travels(w, again, 0, MIB, 2));
-}
-
-/* The executor looks at where to, also when it has the contents. */
-static void executor__refuses_known_contents_outside_the_buffer(void **state) {
-    struct world *w = *state;
-    bk_ref m = buffer(w, MIB);
-    unsigned char *out = calloc(1, MIB);
-    assert_int_equal(transfer(w, BK_WRITE, m, 0, MIB, out), 0);
-    uint64_t before = pushes();
-    assert_int_equal(transfer(w, BK_WRITE, m, 1, MIB, out), CL_INVALID_VALUE);
-    assert_int_equal(transfer(w, BK_WRITE, m, UINT64_MAX, MIB, out), CL_INVALID_VALUE);
-    assert_int_equal(pushes(), before);
-    assert_int_equal(transfer(w, BK_WRITE, m, 0, MIB, out), 0);
-    free(out);
-}
-
-/* What an executor had no memory for it does not have: each time the same error. */
-static void executor__does_not_keep_what_it_refuses(void **state) {
-    struct world *w = *state;
-    bk_ref m = buffer(w, 2 * MIB);
-    unsigned char *out = calloc(1, 2 * MIB);
-    for (int i = 0; i < 3; i++) assert_int_equal(put(w, m, 2 * MIB, out), CL_OUT_OF_HOST_MEMORY);
-    assert_true(write_travels(w, m, 0, MIB / 2, 1));
-    assert_false(write_travels(w, m, 0, MIB / 2, 1));
-    free(out);
-}
-
-/* Room for four: what was not used for longest goes. */
-static void executor__forgets_contents_over_its_room(void **state) {
-    struct world *w = *state;
-    bk_ref m = buffer(w, MIB);
-    for (int contents = 0; contents < 4; contents++) assert_true(write_travels(w, m, 0, MIB, contents));
-    assert_false(write_travels(w, m, 0, MIB, 0));
-    assert_true(write_travels(w, m, 0, MIB, 4));
-    assert_false(write_travels(w, m, 0, MIB, 0));
-    assert_true(write_travels(w, m, 0, MIB, 1));
-    for (int round = 0; round < 40; round++)
-        write_travels(w, m, 0, MIB - (size_t)(round % 7) * 4096, round % 9);
-}
-
-static void executor__keeps_nothing_where_data_travels_fast(void **state) {
-    struct world *w = *state;
-    bk_ref m = buffer(w, 4 * MIB);
-    assert_true(write_travels(w, m, 0, 4 * MIB, 1)); /* from now on it is known */
-    assert_true(write_travels(w, m, 0, MIB, 2));
-    assert_true(write_travels(w, m, 0, MIB, 2));
-}
-
 static void executor__refuses_buffers_over_its_quota(void **state) {
     struct world *w = *state;
     char text[4] = "abc";
@@ -436,31 +351,12 @@ static void executor__ends_everything_when_lost(void **state) {
     assert_int_equal(w->b->ops->create_context(w->b, 1, (cl_uint[]){0}, &later), CL_OUT_OF_RESOURCES);
 }
 
-static int set_up_reuse(void **state) {
-    weft_option_set("opencl_reuse_bytes", "4M");
-    weft_option_set("opencl_reuse_rate", "1000G");
-    return set_up(state);
-}
-static int set_up_narrow(void **state) {
-    weft_option_set("opencl_reuse_bytes", "64M");
-    weft_option_set("opencl_reuse_rate", "1000G");
-    weft_option_set("exec_staging_bytes", "1M");
-    int failed = set_up(state);
-    weft_option_set("exec_staging_bytes", NULL);
-    return failed;
-}
 static int set_up_quota(void **state) {
     weft_option_set("exec_buffer_bytes", "4M");
     int failed = set_up(state);
     weft_option_set("exec_buffer_bytes", NULL);
     return failed;
 }
-static int set_up_fast(void **state) {
-    weft_option_set("opencl_reuse_bytes", "64M");
-    weft_option_set("opencl_reuse_rate", "1");
-    return set_up(state);
-}
-
 #define TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
 static void remote_clock_offset__is_of_the_middle_of_the_question(void **state) {
     assert_int_equal(remote_clock_offset(1000, 3000, 52000, false), 50000);
@@ -476,13 +372,6 @@ int main(void) {
         TEST(executor__reports_build_errors_and_meta_data),
         TEST(executor__moves_bulk_data),
         TEST(executor__keeps_the_order_of_writes),
-        cmocka_unit_test_setup_teardown(executor__has_contents_that_it_got_before, set_up_reuse, tear_down),
-        cmocka_unit_test_setup_teardown(executor__refuses_known_contents_outside_the_buffer, set_up_reuse,
-                                        tear_down),
-        cmocka_unit_test_setup_teardown(executor__does_not_keep_what_it_refuses, set_up_narrow, tear_down),
-        cmocka_unit_test_setup_teardown(executor__forgets_contents_over_its_room, set_up_reuse, tear_down),
-        cmocka_unit_test_setup_teardown(executor__keeps_nothing_where_data_travels_fast, set_up_fast,
-                                        tear_down),
         cmocka_unit_test_setup_teardown(executor__refuses_buffers_over_its_quota, set_up_quota, tear_down),
         TEST(executor__copies_fills_and_cuts),
         TEST(executor__honours_host_pitches),

@@ -15,11 +15,31 @@ struct note {
 };
 
 /* ---- this executor's ---- */
+static void make_done(struct wire_out *out, uint64_t name, cl_int status, uint64_t results) {
+    wire_begin(out, DONE, done, .name = name, .status = (uint64_t)(int64_t)status, .results = results);
+}
+
 static void tell(struct executor *x, uint32_t peer, uint64_t name, cl_int status) {
     struct wire_out out;
-    wire_begin(&out, DONE, done, .name = name, .status = (uint64_t)(int64_t)status,
-               .results = peer_results(x));
+    make_done(&out, name, status, peer_results(x));
     peer_send(x, peer, &out, NULL, 0, NULL, NULL);
+}
+
+struct teller *far_tell_first(struct executor *x, struct teller *list, cl_int status, uint64_t results) {
+    struct teller *left = NULL;
+    for (struct teller *next; list; list = next) {
+        struct wire_out out;
+        next = list->next;
+        make_done(&out, list->name, status, results);
+        bool told = peer_send_locked(x, list->peer, &out);
+        if (!told) {
+            list->next = left;
+            left = list;
+        } else {
+            free(list);
+        }
+    }
+    return left;
 }
 
 void far_tell(struct executor *x, struct teller *list, cl_int status) {

@@ -19,6 +19,7 @@
 struct kept {
     struct staging *data; /* held; NULL: none */
     size_t bytes;
+    bool arriving; /* the data is on its way */
 };
 
 struct executor {
@@ -43,7 +44,8 @@ struct executor {
     size_t shared_bytes;
 
     struct staging_pool staging;
-    struct kept kept[WIRE_KEPT_MAX]; /* the serving thread only */
+    struct kept kept[WIRE_KEPT_MAX]; /* the serving thread only, with the next */
+    struct weft_list followers;      /* writes of what is on its way there (kept.c) */
 
     pthread_mutex_t lock; /* for the fields below; taken last, may be held while sending */
     struct ep *ep;        /* from executor_attach to the end of executor_run */
@@ -187,9 +189,11 @@ void results_send(struct executor *x, const struct wire_out *out, const void *da
                   results_done_fn *done, void *arg);
 void results_reply(struct executor *x, uint64_t request, cl_int status, void *data,
                    size_t bytes); /* frees data */
-/* more: others are told first, then results_flush is called. */
-void results_event(struct executor *x, uint64_t event, cl_int status, const uint64_t *times, bool more);
+/* first: others that are told before (the list is freed). more: it need not leave before results_flush. */
+void results_event(struct executor *x, uint64_t event, cl_int status, const uint64_t *times,
+                   struct teller *first, bool more);
 void results_not_kept(struct executor *x, uint64_t slot);
+void results_context_shares(struct executor *x, uint64_t context);
 void results_place_free(struct executor *x, uint64_t place);
 void results_queue_error(struct executor *x, uint64_t queue, cl_int status);
 void results_peer_down(struct executor *x, uint32_t number);
@@ -216,7 +220,10 @@ void executor_drop_linked(struct executor *x);
 
 /* ---- kept.c ---- */
 /* Keeps the data, beside whoever has it, in place of what was in the slot. Slot 0: not. */
-void kept_put(struct executor *x, uint64_t slot, struct staging *s, size_t bytes);
+void kept_put(struct executor *x, uint64_t slot, struct staging *s, size_t bytes, bool arriving);
+void kept_forget(struct executor *x, uint64_t slot);
+/* The data has come, or (status) never will. */
+void kept_arrived(struct executor *x, const struct staging *s, cl_int status);
 void kept_drop_all(struct executor *x);
 
 /* ---- build.c ---- */

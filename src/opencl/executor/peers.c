@@ -161,6 +161,11 @@ bool peer_send(struct executor *x, uint32_t number, const struct wire_out *out, 
     return !status;
 }
 
+bool peer_send_locked(struct executor *x, uint32_t number, const struct wire_out *out) {
+    struct peer *p = find_or_add(x, number);
+    return p && !send_to(x, p, out, NULL, 0, NULL, NULL);
+}
+
 uint64_t peer_results(struct executor *x) { return results_count(x); }
 
 /* ---- what comes ---- */

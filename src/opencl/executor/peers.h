@@ -14,7 +14,8 @@
  * The client must not hear of a command's end before that of what it waited for, even if that is told on
  * another connection. So executors tell each other how many results they had sent to the client, and pass
  * that on to it (AFTER) before anything that follows from it: the client holds that back until it has got as
- * many. */
+ * many. The end of an event itself is told to others first, counted as if the client had it, since somebody
+ * waits for it there; the client's news leaves under the same lock (results_event). */
 #ifndef WEFT_OPENCL_EXECUTOR_PEERS_H
 #define WEFT_OPENCL_EXECUTOR_PEERS_H
 #include <pthread.h>
@@ -98,6 +99,8 @@ void peers_on_message(void *executor, struct ep_peer *peer, const struct ep_msg 
  * `done` is not called. */
 bool peer_send(struct executor *x, uint32_t number, const struct wire_out *out, const void *data,
                size_t bytes, results_done_fn *done, void *arg);
+/* The same for a message without data, under the locks of peers and executor. False: try peer_send. */
+bool peer_send_locked(struct executor *x, uint32_t number, const struct wire_out *out);
 /* What this executor has told the client so far: goes with each message that something follows from. */
 uint64_t peer_results(struct executor *x);
 /* The serving thread has something to do. Under the lock; wake: from other threads than the endpoint's. */
@@ -120,6 +123,9 @@ void moves_fini(struct executor *x);
 void far_on_done(struct executor *x, struct peer *p, const struct wire_in *in);
 /* Tells a command's end to all who wait for it, and frees the list. */
 void far_tell(struct executor *x, struct teller *list, cl_int status);
+/* The same under the locks of peers and executor; results: what the client was told when it was told this,
+ * too. Gives back those that could not be told. */
+struct teller *far_tell_first(struct executor *x, struct teller *list, cl_int status, uint64_t results);
 /* For TELL refused. */
 void far_refused(struct executor *x, const struct wire_in *in, cl_int error);
 void far_work(struct executor *x);

@@ -75,23 +75,44 @@ void results_reply(struct executor *x, uint64_t request, cl_int status, void *da
     results_send(x, &out, data, bytes, data ? free_data : NULL, data);
 }
 
-void results_event(struct executor *x, uint64_t event, cl_int status, const uint64_t *times, bool more) {
+/* How many results there will be when the next one was sent. Under the lock. */
+static uint64_t count_with_next(const struct executor *x) {
+    uint64_t count = x->results + 1;
+    weft_list_for_each(it, &x->owed) count++;
+    return count;
+}
+
+static void send_event(struct executor *x, const struct wire_out *out, bool more) {
+    tell_owed(x);
+    if (!(more ? outlet_send_more(&x->client, out) : outlet_send(&x->client, out, NULL, 0, NULL, NULL)))
+        x->results++;
+}
+
+/* What others are told of the client's news counts this event, which follows at once, under the same lock: to
+ * wake the client takes longer than anything else here. */
+void results_event(struct executor *x, uint64_t event, cl_int status, const uint64_t *times,
+                   struct teller *first, bool more) {
     struct wire_out out;
     wire_begin(&out, EVENT, event, .event = event, .status = (uint64_t)(int64_t)status);
     wire_add_array(&out, times, times ? 4 : 0);
-    if (!more) {
-        results_send(x, &out, NULL, 0, NULL, NULL);
-        return;
-    }
+    if (first) pthread_mutex_lock(&x->peers.lock);
     pthread_mutex_lock(&x->lock);
-    tell_owed(x);
-    if (!outlet_send_more(&x->client, &out)) x->results++;
+    struct teller *left = first ? far_tell_first(x, first, status, count_with_next(x)) : NULL;
+    send_event(x, &out, more);
     pthread_mutex_unlock(&x->lock);
+    if (first) pthread_mutex_unlock(&x->peers.lock);
+    far_tell(x, left, status);
 }
 
 void results_not_kept(struct executor *x, uint64_t slot) {
     struct wire_out out;
     wire_begin(&out, NOT_KEPT, not_kept, .slot = slot);
+    results_send(x, &out, NULL, 0, NULL, NULL);
+}
+
+void results_context_shares(struct executor *x, uint64_t context) {
+    struct wire_out out;
+    wire_begin(&out, CONTEXT_SHARES, context_shares, .context = context);
     results_send(x, &out, NULL, 0, NULL, NULL);
 }
 

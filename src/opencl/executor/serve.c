@@ -61,9 +61,11 @@ static void open_gate(struct incoming *m) {
     bool fail =
         m->lost &&
         !atomic_load(&m->x->ended); /* at the end nobody sees the data, and some drivers cannot fail */
-    DRIVER(m->gate)->clSetUserEventStatus(m->gate, fail ? CL_OUT_OF_RESOURCES : CL_COMPLETE);
+    cl_int status = fail ? CL_OUT_OF_RESOURCES : CL_COMPLETE;
+    DRIVER(m->gate)->clSetUserEventStatus(m->gate, status);
     DRIVER(m->gate)->clReleaseEvent(m->gate);
     m->gate = NULL;
+    kept_arrived(m->x, m->data, status);
 }
 
 static void carry_out(struct executor *x, struct incoming *m, const struct wire_in *in) {
@@ -280,6 +282,7 @@ struct executor *executor_create(const struct drivers *drivers, const uint8_t to
     weft_list_init(&x->gated);
     weft_list_init(&x->arrived);
     weft_list_init(&x->linked);
+    weft_list_init(&x->followers);
     weft_list_init(&x->under_way);
     weft_list_init(&x->orphans);
     weft_list_init(&x->zombies);

@@ -237,6 +237,107 @@ static void shared__memory_outlives_the_executor(void **state) {
     assert_int_equal(at[1], 3);
 }
 
+/* Releases leave with what comes next, or soon by themselves. */
+static void shared__releases_are_in_no_hurry(void **state) {
+    struct world *w = *state;
+    int data[INTS] = {0}, left = 0;
+    for (int i = 0; i < 200; i++) { /* this thread may have to wait for its processor longer than they do */
+        bk_ref m = buffer(w, MIB);
+        assert_int_equal(put(w, m, sizeof data, data), 0);
+        uint64_t before = messages_sent();
+        w->b->ops->release(w->b, BK_MEM, m);
+        left += messages_sent() == before;
+    }
+    assert_true(left > 0);
+    bk_ref last = buffer(w, MIB);
+    assert_int_equal(put(w, last, sizeof data, data), 0);
+    uint64_t before = messages_sent();
+    w->b->ops->release(w->b, BK_MEM, last);
+    while (messages_sent() == before) sched_yield();
+}
+
+/* ---- two executors ---- */
+/* Another one of the same client, with a context and a queue. */
+static void add_executor(struct world *w, struct world *other) {
+    struct node_executor x;
+    *other = (struct world){.hub = w->hub, .inventory = w->inventory};
+    start_executor(other, &x);
+    assert_int_equal(remote_hub_executor(w->hub, 2, &x), 0);
+    assert_int_equal(remote_backend_open(w->hub, 2, "there", 0, &w->inventory->platforms[0], &other->b), 0);
+    assert_int_equal(other->b->ops->create_context(other->b, 1, (cl_uint[]){0}, &other->context), 0);
+    assert_int_equal(other->b->ops->create_queue(other->b, other->context, 0, 0, &other->queue), 0);
+    assert_int_equal(finish(other), 0); /* it has said what it can do */
+}
+
+static void remove_executor(struct world *other) {
+    stop_serving(other);
+    other->b->ops->destroy(other->b);
+}
+
+static bool twin(struct world *w, struct world *of, bk_ref first, size_t bytes, bk_ref *out) {
+    return w->b->ops->create_twin(w->b, w->context, CL_MEM_READ_WRITE, bytes, of->b, first, out);
+}
+
+static void twins__have_one_memory(void **state) {
+    struct world *w = *state, other;
+    int data[INTS] = {5}, got[INTS];
+    bk_ref m = buffer(w, MIB), t = 0;
+    add_executor(w, &other);
+    assert_false(twin(&other, w, m, MIB, &t)); /* not known to be made */
+    assert_int_equal(put(w, m, sizeof data, data), 0);
+    assert_false(twin(w, w, m, MIB, &t));
+    assert_true(twin(&other, w, m, MIB, &t));
+    assert_true(w->b->ops->is_one(w->b, m, other.b, t));
+    int *at = view(w, m);
+    assert_ptr_equal(view(&other, t), at);
+    bk_ref k = adder(&other, t, 1);
+    struct bk_command c = launch(&other, k, INTS);
+    assert_int_equal(other.b->ops->enqueue(other.b, &c, NULL), 0);
+    assert_int_equal(finish(&other), 0);
+    assert_int_equal(get(w, m, sizeof got, got), 0);
+    assert_int_equal(got[0], 6);
+    assert_int_equal(got[1], 1);
+    /* The memory is free when both are gone. */
+    bk_ref small = adder(w, buffer(w, 64), 1);
+    w->b->ops->release(w->b, BK_MEM, m);
+    c = launch(w, small, 1);
+    assert_int_equal(w->b->ops->enqueue(w->b, &c, NULL), 0);
+    assert_int_equal(finish(w), 0); /* after the driver's buffer is gone */
+    for (int i = 0; i < 3; i++) assert_ptr_not_equal(view(w, buffer(w, MIB)), at);
+    assert_int_equal(get(&other, t, sizeof got, got), 0);
+    assert_int_equal(got[0], 6);
+    other.b->ops->release(other.b, BK_KERNEL, k);
+    other.b->ops->release(other.b, BK_MEM, t);
+    int *again;
+    do again = view(w, buffer(w, MIB));
+    while (again && again != at);
+    assert_ptr_equal(again, at);
+    remove_executor(&other);
+}
+
+/* Nobody knows what a lost executor still does there. */
+static void twins__of_a_lost_executor_are_none(void **state) {
+    struct world *w = *state, other;
+    int data[INTS] = {5};
+    bk_ref m = buffer(w, MIB), t = 0;
+    add_executor(w, &other);
+    assert_int_equal(put(w, m, sizeof data, data), 0);
+    assert_true(twin(&other, w, m, MIB, &t));
+    int *at = view(w, m);
+    stop_serving(&other);
+    while (w->b->ops->is_one(w->b, m, other.b, t)) sched_yield();
+    assert_int_equal(get(w, m, sizeof data, data), 0);
+    assert_int_equal(data[0], 5);
+    w->b->ops->release(w->b, BK_MEM, m);
+    other.b->ops->release(other.b, BK_MEM, t);
+    for (int i = 0; i < 20; i++) {
+        bk_ref b = buffer(w, MIB);
+        assert_ptr_not_equal(view(w, b), at);
+        w->b->ops->release(w->b, BK_MEM, b);
+    }
+    remove_executor(&other);
+}
+
 /* ---- what executors take ---- */
 static cl_int offer(struct executor *x, int fd, uint64_t size, uint64_t inode_less) {
     struct stat st = {0};
@@ -295,6 +396,9 @@ int main(void) {
         TEST(shared__later_commands_wait_behind_a_gate),
         TEST(shared__failed_waits_fail_the_transfer),
         TEST(shared__memory_outlives_the_executor),
+        TEST(shared__releases_are_in_no_hurry),
+        TEST(twins__have_one_memory),
+        TEST(twins__of_a_lost_executor_are_none),
         cmocka_unit_test(share__refuses_what_could_harm_it),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

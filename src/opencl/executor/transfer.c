@@ -50,7 +50,7 @@ cl_int enqueue_write(struct call *c, size_t offset, struct staging *s, size_t si
 cl_int carry_out_write(struct call *c) {
     struct staging *s = transfer_data(c);
     if (!s) return CL_OUT_OF_HOST_MEMORY;
-    kept_put(c->x, c->in->write.keep, s, c->data_bytes);
+    kept_put(c->x, c->in->write.keep, s, c->data_bytes, c->gate);
     cl_int err = enqueue_write(c, c->in->write.offset, s, c->data_bytes);
     if (err) c->staging = s;
     return err;

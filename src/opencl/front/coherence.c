@@ -96,16 +96,31 @@ static void prune(struct mem_part *p) {
     p->use_count = kept;
 }
 
-/* Moves the users of a part (and what is on its way in) into the transfer: whoever comes later waits for the
- * transfer. */
-static cl_int take_users(struct transfer *t, struct mem_part *p) {
-    prune(p);
-    t->after = calloc(p->use_count + 1, sizeof(struct event *));
-    if (!t->after) return CL_OUT_OF_HOST_MEMORY;
+/* Parts in the same memory; each of itself. */
+static bool are_twins(const struct mem *m, cl_uint a, cl_uint b) {
+    return a == b || (m->parts[a].home && m->parts[a].home == m->parts[b].home);
+}
+
+static void take_users_of(struct transfer *t, struct mem_part *p) {
     for (unsigned i = 0; i < p->use_count; i++) t->after[t->after_count++] = p->uses[i].event;
     p->use_count = 0;
     if (p->in) t->after[t->after_count++] = p->in;
     p->in = NULL;
+}
+
+/* Moves the users of a part and its twins (and what is on its way in) into the transfer: whoever comes later
+ * waits for the transfer. */
+static cl_int take_users(struct transfer *t, struct mem *m) {
+    unsigned room = 0;
+    for (cl_uint i = 0; i < m->context->slot_count; i++) {
+        if (!are_twins(m, i, t->to)) continue;
+        prune(&m->parts[i]);
+        room += m->parts[i].use_count + 1;
+    }
+    t->after = calloc(room, sizeof(struct event *));
+    if (!t->after) return CL_OUT_OF_HOST_MEMORY;
+    for (cl_uint i = 0; i < m->context->slot_count; i++)
+        if (are_twins(m, i, t->to)) take_users_of(t, &m->parts[i]);
     return CL_SUCCESS;
 }
 
@@ -129,7 +144,7 @@ fail:
     return NULL;
 }
 
-static cl_int note_use(struct mem_part *p, const struct queue *q, bool writes, struct event *e);
+static cl_int note_use(struct mem_part *p, const struct part_use *use);
 
 /* The part becomes what `t` brings. From here on t belongs to its completions. */
 static void aim(struct transfer *t, struct mem_part *p) {
@@ -160,7 +175,7 @@ static cl_int upload(struct mem *m, cl_uint to) {
     cl_int rc;
     struct transfer *t = transfer_new(m, to, &rc);
     if (!t) return rc;
-    rc = take_users(t, &m->parts[to]);
+    rc = take_users(t, m);
     if (rc != CL_SUCCESS) {
         transfer_free(t);
         return rc;
@@ -201,7 +216,7 @@ static cl_int enqueue_read(struct transfer *t, cl_uint from, bk_ref queue) {
         usage_transfer(m->context, from, &c);
         read->slot = from;
         read->backend = b;
-        note_use(p, NULL, false, read);
+        note_use(p, &(struct part_use){.event = read, .number = ++m->uses});
         if (!direct) b->ops->flush(b, queue); /* else its place flushes by itself */
     }
     object_drop(read);
@@ -225,7 +240,7 @@ static cl_int migrate(struct mem *m, cl_uint from, cl_uint to) {
         t->staging = malloc(m->size);
         if (!t->staging) rc = CL_OUT_OF_HOST_MEMORY;
     }
-    if (rc == CL_SUCCESS) rc = take_users(t, &m->parts[to]);
+    if (rc == CL_SUCCESS) rc = take_users(t, m);
     if (rc != CL_SUCCESS) {
         transfer_free(t);
         return rc;
@@ -251,7 +266,45 @@ static cl_uint best_source(const struct mem *m, cl_uint slot) {
     return best;
 }
 
+/* Another part in the same memory that has the contents; slot_count: none. */
+static cl_uint valid_twin(const struct mem *m, cl_uint slot) {
+    const struct context *c = m->context;
+    struct backend *b = c->slots[slot].backend;
+    for (cl_uint i = 0; i < c->slot_count; i++)
+        if (i != slot && m->parts[i].valid && are_twins(m, i, slot) &&
+            b->ops->is_one(c->slots[i].backend, m->parts[i].ref, b, m->parts[slot].ref))
+            return i;
+    return c->slot_count;
+}
+
+static bool is_noted(const struct mem_part *p, const struct event *e) {
+    for (unsigned i = 0; i < p->use_count; i++)
+        if (p->uses[i].event == e) return true;
+    return false;
+}
+
+/* The part has what its twin has, and comes after the same. The twin's writers are the program's to wait for,
+ * as on one device; but what reads all of the part's memory, or overwrites it, for another part waits. */
+static cl_int adopt(struct mem *m, cl_uint slot, cl_uint twin) {
+    struct mem_part *p = &m->parts[slot], *of = &m->parts[twin];
+    cl_int rc = CL_SUCCESS;
+    prune(of);
+    for (unsigned i = 0; i < of->use_count && rc == CL_SUCCESS; i++)
+        if (of->uses[i].writes && !is_noted(p, of->uses[i].event)) rc = note_use(p, &of->uses[i]);
+    if (rc != CL_SUCCESS) return rc;
+    if (of->in) object_hold(of->in);
+    if (p->in) object_drop(p->in);
+    p->in = of->in;
+    p->valid = true;
+    return rc;
+}
+
 static cl_int make_valid(struct mem *m, cl_uint slot) {
+    bk_ref part;
+    cl_int rc = mem_part_ref_locked(m, slot, &part);
+    if (rc != CL_SUCCESS) return rc;
+    cl_uint twin = valid_twin(m, slot);
+    if (twin < m->context->slot_count) return adopt(m, slot, twin);
     if (m->initial) return upload(m, slot);
     cl_uint from = best_source(m, slot);
     if (from < m->context->slot_count) return migrate(m, from, slot);
@@ -278,11 +331,29 @@ static void settle_in(struct mem *m, cl_uint slot, bool whole) {
     struct mem_part *p = &m->parts[slot];
     cl_int status = p->in ? event_status(p->in) : CL_QUEUED;
     bool elsewhere = m->initial != NULL;
-    for (cl_uint i = 0; i < m->context->slot_count; i++) elsewhere |= i != slot && m->parts[i].valid;
+    for (cl_uint i = 0; i < m->context->slot_count; i++)
+        elsewhere |= i != slot && m->parts[i].valid && (!p->in || m->parts[i].in != p->in);
     if (status > CL_COMPLETE || (status < 0 && !whole && !elsewhere)) return;
-    if (status < 0) p->valid = false;
-    object_drop(p->in);
-    p->in = NULL;
+    struct event *in = p->in; /* of twins, too */
+    object_hold(in);
+    for (cl_uint i = 0; i < m->context->slot_count; i++) {
+        if (m->parts[i].in != in) continue;
+        if (status < 0) m->parts[i].valid = false;
+        object_drop(in);
+        m->parts[i].in = NULL;
+    }
+    object_drop(in);
+}
+
+/* What is on its way into the part's memory for a twin: the contents that `overwrites` makes stale. */
+static cl_int await_twins(struct mem *m, struct waits *w) {
+    cl_int rc = CL_SUCCESS;
+    for (cl_uint i = 0; i < m->context->slot_count && rc == CL_SUCCESS; i++) {
+        struct event *in = m->parts[i].in;
+        if (i != w->slot && in && are_twins(m, i, w->slot) && event_status(in) > CL_COMPLETE)
+            rc = waits_add(w, in);
+    }
+    return rc;
 }
 
 static cl_int prepare_one(struct context *c, struct waits *w, const struct mem_use *use) {
@@ -293,6 +364,7 @@ static cl_int prepare_one(struct context *c, struct waits *w, const struct mem_u
     settle_in(m, w->slot, whole);
     if (!c->tracked ? m->initial && !whole : !p->valid && !whole) rc = make_valid(m, w->slot);
     if (p->in && rc == CL_SUCCESS) rc = waits_add(w, p->in);
+    if (p->home && whole && rc == CL_SUCCESS) rc = await_twins(m, w);
     if (!c->tracked) settle_untracked(m);
     return rc;
 }
@@ -310,15 +382,19 @@ static struct part_use *same_queue(struct mem_part *p, const struct queue *q) {
     return NULL;
 }
 
-static cl_int note_use(struct mem_part *p, const struct queue *q, bool writes, struct event *e) {
-    struct part_use *u = same_queue(p, q);
-    object_hold(e);
+static cl_int note_use(struct mem_part *p, const struct part_use *use) {
+    struct part_use *u = same_queue(p, use->queue);
+    struct event *e = use->event;
     if (u) {
+        u->writes |= use->writes;
+        if (u->number >= use->number) return CL_SUCCESS;
+        object_hold(e);
         object_drop(u->event);
         u->event = e;
-        u->writes |= writes;
+        u->number = use->number;
         return CL_SUCCESS;
     }
+    object_hold(e);
     if (p->use_count >= USES_KEPT) prune(p);
     if (p->use_count == p->use_room) {
         unsigned room = p->use_room ? p->use_room * 2 : 4;
@@ -330,7 +406,7 @@ static cl_int note_use(struct mem_part *p, const struct queue *q, bool writes, s
         p->uses = more;
         p->use_room = room;
     }
-    p->uses[p->use_count++] = (struct part_use){.event = e, .queue = q, .writes = writes};
+    p->uses[p->use_count++] = *use;
     return CL_SUCCESS;
 }
 
@@ -344,7 +420,9 @@ cl_int coherence_record(struct context *c, struct queue *q, cl_uint slot, const 
     cl_int rc = CL_SUCCESS;
     for (cl_uint i = 0; c->tracked && i < count; i++) {
         struct mem *m = mem_root(uses[i].mem);
-        cl_int noted = note_use(&m->parts[slot], q, uses[i].writes, event);
+        const struct part_use use = {
+            .event = event, .queue = q, .writes = uses[i].writes, .number = ++m->uses};
+        cl_int noted = note_use(&m->parts[slot], &use);
         if (noted != CL_SUCCESS) rc = noted;
         if (uses[i].writes) only_valid(m, slot);
     }

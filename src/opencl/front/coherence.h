@@ -8,7 +8,9 @@
  * Transfers wait for the writers of the part they read and for all users of the part they overwrite: hazards
  * that the program's own events cannot cover, above all with disjoint sub-buffers, which share their
  * parent's version. A writer need not wait for transfers that still read its part: what they may tear is
- * bytes that no correct program reads before they move again. Contexts of one backend need none of it, but
+ * bytes that no correct program reads before they move again. Parts in the same memory (twins: executors of
+ * one machine) need no transfer between them, and a command no more waits than on one device: the part adopts
+ * its twin's contents. Transfers from and into that memory wait for the users of all its parts. Contexts of one backend need none of it, but
  * for initial contents on a remote one. */
 #ifndef WEFT_OPENCL_FRONT_COHERENCE_H
 #define WEFT_OPENCL_FRONT_COHERENCE_H

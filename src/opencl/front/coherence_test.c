@@ -270,6 +270,94 @@ static void coherence__maps_through_host_memory(void **state) {
     weft_clReleaseMemObject(m);
 }
 
+/* ---- parts in one memory ---- */
+static void coherence__twins_need_no_transfer(void **state) {
+    unsigned char data[SIZE] = {7}, back[SIZE];
+    fake_twins = 3;
+    cl_mem m = buffer(0, NULL);
+    cl_event a = NULL, b;
+    assert_int_equal(weft_clEnqueueWriteBuffer(w.queue[0], m, CL_FALSE, 0, SIZE, data, 0, NULL, &a),
+                     CL_SUCCESS);
+    b = add(1, m, 1, 1, &a);
+    assert_int_equal(fakes[0].command_count, 1);
+    assert_int_equal(fakes[1].command_count, 1);
+    assert_false(fake_runnable(&fakes[1], 0));
+    fake_complete(&fakes[0], 0, CL_COMPLETE);
+    assert_true(fake_runnable(&fakes[1], 0));
+    fake_complete(&fakes[1], 0, CL_COMPLETE);
+    /* To another memory once, from there back once, for both. */
+    weft_clReleaseEvent(add(2, m, 1, 1, &b));
+    assert_int_equal(weft_clEnqueueReadBuffer(w.queue[0], m, CL_TRUE, 0, SIZE, back, 0, NULL, NULL),
+                     CL_SUCCESS);
+    assert_int_equal(back[0], 9);
+    assert_int_equal(weft_clEnqueueReadBuffer(w.queue[1], m, CL_TRUE, 0, SIZE, back, 0, NULL, NULL),
+                     CL_SUCCESS);
+    assert_int_equal(back[0], 9);
+    assert_int_equal(fake_find(&fakes[0], BK_WRITE, 1) >= 0, 1);
+    assert_int_equal(fake_find(&fakes[1], BK_WRITE, 0), -1);
+    fake_twins = 0;
+    weft_clReleaseEvent(a);
+    weft_clReleaseEvent(b);
+    weft_clReleaseMemObject(m);
+}
+
+/* What is on its way into the one memory must be there before what makes it stale. */
+static void coherence__twins_wait_for_what_is_on_its_way(void **state) {
+    unsigned char data[SIZE] = {7}, back[SIZE];
+    fake_twins = 3;
+    cl_mem m = buffer(CL_MEM_COPY_HOST_PTR, data);
+    const cl_mem one[] = {m};
+    assert_int_equal(weft_clEnqueueMigrateMemObjects(w.queue[0], 1, one, 0, 0, NULL, NULL), CL_SUCCESS);
+    int upload = fake_find(&fakes[0], BK_WRITE, 0);
+    assert_true(upload >= 0);
+    data[0] = 9;
+    assert_int_equal(weft_clEnqueueWriteBuffer(w.queue[1], m, CL_FALSE, 0, SIZE, data, 0, NULL, NULL),
+                     CL_SUCCESS);
+    int write = fake_find(&fakes[1], BK_WRITE, 0);
+    assert_false(fake_runnable(&fakes[1], (unsigned)write));
+    unsigned seed = 1;
+    assert_true(fakes_run(&seed));
+    assert_int_equal(weft_clEnqueueReadBuffer(w.queue[0], m, CL_TRUE, 0, SIZE, back, 0, NULL, NULL),
+                     CL_SUCCESS);
+    assert_int_equal(back[0], 9);
+    fake_twins = 0;
+    weft_clReleaseMemObject(m);
+}
+
+/* Two transfers into the one memory, by way of two backends: the older contents come first. */
+static void coherence__transfers_to_twins_keep_their_order(void **state) {
+    unsigned char data[SIZE] = {0}, back[2][SIZE / 2];
+    cl_int rc;
+    unsigned seed = 1;
+    fake_twins = 3;
+    cl_mem m = buffer(0, NULL), half[2];
+    for (size_t i = 0; i < 2; i++) {
+        cl_buffer_region r = {i * SIZE / 2, SIZE / 2};
+        half[i] = weft_clCreateSubBuffer(m, 0, CL_BUFFER_CREATE_TYPE_REGION, &r, &rc);
+    }
+    for (int q = 0; q < 3; q++) /* the twins are made */
+        assert_int_equal(weft_clEnqueueWriteBuffer(w.queue[q], m, CL_TRUE, 0, SIZE, data, 0, NULL, NULL), 0);
+    assert_int_equal(
+        weft_clEnqueueReadBuffer(w.queue[0], half[0], CL_FALSE, 0, SIZE / 2, back[0], 0, NULL, NULL), 0);
+    unsigned read = (unsigned)fake_find(&fakes[2], BK_READ, 0);
+    fake_complete(&fakes[2], read, CL_COMPLETE);
+    memset(data, 5, sizeof data);
+    assert_int_equal(
+        weft_clEnqueueWriteBuffer(w.queue[2], half[1], CL_FALSE, 0, SIZE / 2, data, 0, NULL, NULL), 0);
+    fake_complete(&fakes[2], read + 1, CL_COMPLETE);
+    assert_int_equal(
+        weft_clEnqueueReadBuffer(w.queue[1], half[1], CL_FALSE, 0, SIZE / 2, back[1], 0, NULL, NULL), 0);
+    fake_complete(&fakes[2], (unsigned)fake_find(&fakes[2], BK_READ, read + 1), CL_COMPLETE);
+    int write = fake_find(&fakes[1], BK_WRITE, 1);
+    assert_true(write > 0);
+    assert_false(fake_runnable(&fakes[1], (unsigned)write));
+    assert_true(fakes_run(&seed));
+    assert_int_equal(back[1][0], 5);
+    fake_twins = 0;
+    for (int i = 0; i < 2; i++) weft_clReleaseMemObject(half[i]);
+    weft_clReleaseMemObject(m);
+}
+
 /* ---- programs drawn at random ---- */
 #define BUFFERS 3
 #define REGIONS (BUFFERS * 2) /* halves */
@@ -402,6 +490,16 @@ static void coherence__random_programs(void **state) {
     }
 }
 
+static void coherence__random_programs_of_twins(void **state) {
+    for (unsigned seed = 1; seed <= 300; seed++) {
+        if (seed > 1) setup(NULL);
+        fake_twins = seed % 3 ? 3u << seed % 2 : 7u;
+        one_program(seed);
+        fake_twins = 0;
+        if (seed < 300) teardown(NULL);
+    }
+}
+
 int main(void) {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
     const struct CMUnitTest tests[] = {
@@ -414,7 +512,11 @@ int main(void) {
         T(coherence__disjoint_sub_buffers_on_two_backends),
         T(coherence__user_event_opens_all_backends),
         T(coherence__maps_through_host_memory),
+        T(coherence__twins_need_no_transfer),
+        T(coherence__twins_wait_for_what_is_on_its_way),
+        T(coherence__transfers_to_twins_keep_their_order),
         T(coherence__random_programs),
+        T(coherence__random_programs_of_twins),
     };
     fakes_setup();
     return cmocka_run_group_tests(tests, NULL, NULL);

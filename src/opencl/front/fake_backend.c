@@ -10,6 +10,7 @@
 #include <cmocka.h>
 
 struct fake fakes[3];
+unsigned fake_twins;
 cl_platform_id fake_platform;
 cl_device_id fake_devices[3];
 
@@ -53,6 +54,21 @@ static cl_int create_buffer(struct backend *b, bk_ref context, cl_mem_flags flag
     of(b)->objects[*out].size = size;
     return CL_SUCCESS;
 }
+
+static bool create_twin(struct backend *b, bk_ref context, cl_mem_flags flags, size_t size,
+                        struct backend *with, bk_ref other, bk_ref *out) {
+    object(of(b), context, BK_CONTEXT);
+    struct fake_object *first = object(of(with), other, BK_MEM);
+    if (first->twin) first = first->twin;
+    if (!(fake_twins >> b->node & fake_twins >> with->node & 1)) return false;
+    assert_int_equal(first->size, size);
+    *out = make(of(b), BK_MEM);
+    of(b)->objects[*out].twin = first;
+    of(b)->objects[*out].size = size;
+    return true;
+}
+
+static bool is_one(struct backend *a, bk_ref x, struct backend *b, bk_ref y) { return true; }
 
 static cl_int create_sub_buffer(struct backend *b, bk_ref parent, cl_mem_flags flags, size_t origin,
                                 size_t size, bk_ref *out) {
@@ -447,6 +463,8 @@ static const struct backend_ops fake_ops = {
     .create_context = create_context,
     .create_queue = create_queue,
     .create_buffer = create_buffer,
+    .create_twin = create_twin,
+    .is_one = is_one,
     .create_sub_buffer = create_sub_buffer,
     .create_image = create_image,
     .image_formats = image_formats,
@@ -498,7 +516,7 @@ static unsigned char *memory(struct fake *f, bk_ref ref) {
     size_t offset = 0;
     struct fake_object *o = &f->objects[ref];
     for (; o->parent; o = &f->objects[o->parent]) offset += o->origin;
-    return o->data + offset;
+    return (o->twin ? o->twin : o)->data + offset;
 }
 
 /* Both ways between an image and host memory. */

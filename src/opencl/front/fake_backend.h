@@ -21,6 +21,7 @@ struct fake_object {
     unsigned char *data;
     size_t size, origin;
     uint32_t parent;
+    struct fake_object *twin; /* of another fake: whose data it has; NULL: its own */
     size_t extent[3], element, row; /* images */
     /* QUEUE */
     bool out_of_order;
@@ -63,6 +64,7 @@ struct fake {
 /* New fakes as nodes 0, 1, … with one device each; platforms are set once a process (fakes_reset between
  * tests). */
 extern struct fake fakes[3];
+extern unsigned fake_twins; /* a bit each: those that have buffers in one memory */
 extern cl_platform_id fake_platform;
 extern cl_device_id fake_devices[3];
 void fakes_setup(void);

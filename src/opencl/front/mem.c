@@ -87,6 +87,22 @@ static cl_int make_buffer(struct mem *m, cl_uint slot, void *host, bk_ref *out) 
                                           plain ? host : NULL, out);
 }
 
+/* In the memory of a part that another backend has, so that contents need not move between the two. */
+static bool make_twin(struct mem *m, cl_uint slot, bk_ref *out) {
+    const struct context_slot *s = &m->context->slots[slot];
+    const struct backend_ops *ops = s->backend->ops;
+    for (cl_uint i = 0; ops->create_twin && i < m->context->slot_count; i++) {
+        struct backend *b = m->context->slots[i].backend;
+        if (!m->parts[i].ref || b->ops != ops) continue;
+        if (!ops->create_twin(s->backend, s->ref, mem_part_flags(m, slot), m->size, b, m->parts[i].ref, out))
+            continue;
+        if (!m->parts[i].home) m->parts[i].home = i + 1;
+        m->parts[slot].home = m->parts[i].home;
+        return true;
+    }
+    return false;
+}
+
 static cl_int make_sub_buffer(struct mem *m, cl_uint slot, bk_ref *out) {
     struct backend *b = m->context->slots[slot].backend;
     bk_ref parent;
@@ -97,7 +113,10 @@ static cl_int make_sub_buffer(struct mem *m, cl_uint slot, bk_ref *out) {
 
 static cl_int make_part(struct mem *m, cl_uint slot, void *host, bk_ref *out) {
     if (m->parent && !m->image) return make_sub_buffer(m, slot, out);
-    cl_int rc = m->image ? image_make_part(m, slot, host, out) : make_buffer(m, slot, host, out);
+    bool twin = !m->image && m->context->tracked && make_twin(m, slot, out);
+    cl_int rc = twin       ? CL_SUCCESS
+                : m->image ? image_make_part(m, slot, host, out)
+                           : make_buffer(m, slot, host, out);
     if (rc == CL_SUCCESS && !m->parent) usage_memory(m->context, slot, m->size, true);
     return rc;
 }

@@ -16,10 +16,12 @@ struct part_use {              /* a command that uses the part */
     struct event *event;       /* held */
     const struct queue *queue; /* of the command, to tell it only; NULL: weft's own */
     bool writes;
+    uint64_t number; /* of the object's uses */
 };
 
 struct mem_part {
     bk_ref ref;            /* 0: not made yet */
+    cl_uint home;          /* parts of one home are twins: in the same memory; 0: nothing is said */
     bool valid;            /* holds the newest contents, or will once `in` and its writers have ended */
     struct event *in;      /* held; data on its way into the part; NULL: none */
     struct part_use *uses; /* since the last time data moved in; in tracked contexts */
@@ -70,6 +72,7 @@ struct mem {
     size_t property_bytes;
     struct mem_part *parts; /* one a slot; first_part for one */
     struct mem_part first_part;
+    uint64_t uses;           /* root: noted so far; context lock */
     atomic_bool attention;   /* root: something must be done before a use: contents to bring, or on the way */
     struct initial *initial; /* root: contents that the host has and that are the newest; context lock */
     pthread_mutex_t map_lock; /* leaf: mappings, shadow, callbacks */

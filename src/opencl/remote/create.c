@@ -7,7 +7,8 @@
 
 cl_int remote_send_creation(struct remote_node *n, uint64_t handle, const struct wire_out *msg,
                             const void *data, size_t bytes, bk_ref *out) {
-    if (remote_send_copy(n, msg, data, bytes)) {
+    bool small = bytes <= REMOTE_COPY_BYTES;
+    if (small ? remote_send_unhurried(n, msg, data, bytes) : remote_send_copy(n, msg, data, bytes)) {
         *out = handle;
         return CL_SUCCESS;
     }
@@ -28,16 +29,23 @@ cl_int remote_create_context(struct backend *b, cl_uint device_count, const cl_u
     struct remote_node *n = remote_node_of(b);
     remote_node_retry(n);
     remote_share_begin(n);
-    uint64_t handle = remote_handle(n, BK_CONTEXT, NULL);
-    if (!handle) return CL_OUT_OF_HOST_MEMORY;
+    struct remote_context *c = calloc(1, sizeof *c);
+    uint64_t handle = c ? remote_handle(n, BK_CONTEXT, c) : 0;
+    if (!handle) {
+        free(c);
+        return CL_OUT_OF_HOST_MEMORY;
+    }
     struct wire_out msg;
     wire_begin(&msg, CREATE_CONTEXT, create_context, .context = handle,
                .platform = ((struct remote_backend *)b)->platform);
-    if (remote_add_devices(&msg, device_count, devices))
-        return remote_send_creation(n, handle, &msg, NULL, 0, out);
-    pthread_mutex_lock(&n->lock);
-    remote_slot_free(n, handle);
-    pthread_mutex_unlock(&n->lock);
+    bool fits = remote_add_devices(&msg, device_count, devices);
+    if (fits && !remote_send_creation(n, handle, &msg, NULL, 0, out)) return CL_SUCCESS;
+    if (!fits) {
+        pthread_mutex_lock(&n->lock);
+        remote_slot_free(n, handle);
+        pthread_mutex_unlock(&n->lock);
+    }
+    free(c);
     return CL_OUT_OF_RESOURCES;
 }
 
@@ -77,10 +85,9 @@ static cl_int send_memory(struct remote_node *n, uint64_t handle, struct remote_
     return err;
 }
 
-cl_int remote_create_buffer(struct backend *b, bk_ref context, cl_mem_flags flags, size_t size, void *host,
-                            bk_ref *out) {
-    struct remote_node *n = remote_node_of(b);
-    struct remote_mem *m = remote_mem_create(n, size);
+/* With its record (may be NULL), which it takes over. there: where the record says, or nowhere. */
+static cl_int create_buffer(struct remote_node *n, bk_ref context, cl_mem_flags flags, size_t size,
+                            struct remote_mem *m, bool there, bk_ref *out) {
     uint64_t handle = remote_handle(n, BK_MEM, m);
     if (!handle) {
         remote_mem_drop(m);
@@ -88,8 +95,21 @@ cl_int remote_create_buffer(struct backend *b, bk_ref context, cl_mem_flags flag
     }
     struct wire_out msg;
     wire_begin(&msg, CREATE_BUFFER, create_buffer, .mem = handle, .context = context, .flags = flags,
-               .size = size, .place = m ? m->place->at : 0);
+               .size = size, .place = m ? m->place->at : 0, .there = there);
     return send_memory(n, handle, m, &msg, out);
+}
+
+cl_int remote_create_buffer(struct backend *b, bk_ref context, cl_mem_flags flags, size_t size, void *host,
+                            bk_ref *out) {
+    struct remote_node *n = remote_node_of(b);
+    return create_buffer(n, context, flags, size, remote_mem_create(n, size), false, out);
+}
+
+bool remote_create_twin(struct backend *b, bk_ref context, cl_mem_flags flags, size_t size,
+                        struct backend *of, bk_ref other, bk_ref *out) {
+    struct remote_node *n = remote_node_of(b);
+    struct remote_mem *m = remote_mem_twin(n, context, remote_node_of(of), other);
+    return m && create_buffer(n, context, flags, size, m, true, out) == CL_SUCCESS;
 }
 
 cl_int remote_create_sub_buffer(struct backend *b, bk_ref parent, cl_mem_flags flags, size_t origin,

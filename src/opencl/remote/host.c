@@ -28,10 +28,20 @@
 #define STREAMING_BYTES ((size_t)8 << 20) /* copied past the caches from here on */
 
 /* ---- the memory ---- */
+static struct share_pool *pool_of(struct remote_hub *h) {
+    pthread_mutex_lock(&h->lock);
+    if (!h->pool_tried) h->pool = share_pool_create();
+    h->pool_tried = true;
+    struct share_pool *p = h->pool;
+    pthread_mutex_unlock(&h->lock);
+    return p;
+}
+
 void remote_share_begin(struct remote_node *n) {
+    struct share_pool *pool = pool_of(n->hub);
     pthread_mutex_lock(&n->send_lock);
     bool begin = !n->region_tried && n->state != REMOTE_LOST;
-    struct share_region *g = begin ? share_region_create() : NULL;
+    struct share_region *g = begin && pool ? share_region_create(pool) : NULL;
     if (begin) {
         pthread_mutex_lock(&n->lock);
         n->region_tried = true;
@@ -53,16 +63,16 @@ static void on_shared(struct remote_request *r) {
 /* False: it will not be shared. */
 static bool tell(struct remote_node *n) {
     const char *adapter = ep_peer_adapter(n->peer);
-    struct share_region *g = n->region;
+    const struct share_pool *pool = n->region->pool;
     struct wire_out msg;
     struct share_id id;
-    if (!adapter || strcmp(adapter, "shm") || !share_identify(g, &id)) return false;
+    if (!adapter || strcmp(adapter, "shm") || !share_identify(pool, &id)) return false;
     struct remote_request *r = remote_request_create(n);
     if (!r) return false;
     r->fn = on_shared;
     r->arg = n;
     wire_begin(&msg, SHARE, share, .request = r->id, .pid = id.pid, .fd = id.fd, .device = id.device,
-               .inode = id.inode, .size = g->bytes);
+               .inode = id.inode, .size = pool->bytes);
     return !ep_send(n->peer, &(struct ep_send){.handler = WIRE_HANDLER_COMMAND,
                                                .channel = WIRE_CHANNEL,
                                                .header = msg.words,
@@ -169,6 +179,37 @@ static char *memory_of(struct remote_node *n, struct share_place *p, size_t offs
         if (!is_known(n, p)) return NULL;
     }
     return share_memory(p, offset, bytes);
+}
+
+/* ---- twins ---- */
+void remote_context_shares(struct remote_node *n, uint64_t context) {
+    pthread_mutex_lock(&n->lock);
+    struct remote_context *c = remote_slot_record(n, context, BK_CONTEXT);
+    if (c) c->shares = true;
+    pthread_mutex_unlock(&n->lock);
+}
+
+struct remote_mem *remote_mem_twin(struct remote_node *n, bk_ref context, struct remote_node *other,
+                                   bk_ref mem) {
+    size_t offset = 0;
+    struct share_place *first = n == other ? NULL : place_of(other, mem, &offset), *p = NULL;
+    bool certain = first && !offset && is_known(other, first);
+    pthread_mutex_lock(&n->lock);
+    const struct remote_context *c = remote_slot_record(n, context, BK_CONTEXT);
+    if (certain && n->region && n->region_state == REMOTE_REGION_SHARED && c && c->shares)
+        p = share_join(n->region, first);
+    pthread_mutex_unlock(&n->lock);
+    share_put(first);
+    return make(p, 0);
+}
+
+bool remote_is_one(struct backend *a, bk_ref x, struct backend *b, bk_ref y) {
+    size_t at = 0;
+    struct share_place *p = place_of(remote_node_of(a), x, &at), *q = place_of(remote_node_of(b), y, &at);
+    bool one = p && q && share_is_one(p, q);
+    share_put(p);
+    share_put(q);
+    return one;
 }
 
 void *remote_host_view(struct backend *b, bk_ref mem) {

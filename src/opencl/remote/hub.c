@@ -120,6 +120,7 @@ void remote_hub_destroy(struct remote_hub *h) {
     while ((it = weft_list_pop_front(&h->nodes)))
         remote_node_destroy(weft_list_entry(it, struct remote_node, link));
     remote_pairs_fini(h);
+    share_pool_drop(h->pool);
     pthread_mutex_destroy(&h->order_lock);
     pthread_mutex_destroy(&h->pair_lock);
     pthread_mutex_destroy(&h->lock);
@@ -134,6 +135,8 @@ static const struct backend_ops operations = {
     .create_queue = remote_create_queue,
     .create_buffer = remote_create_buffer,
     .host_view = remote_host_view,
+    .create_twin = remote_create_twin,
+    .is_one = remote_is_one,
     .create_sub_buffer = remote_create_sub_buffer,
     .create_image = remote_create_image,
     .image_formats = remote_image_formats,

@@ -74,7 +74,8 @@ struct remote_node {
     pthread_mutex_t send_lock; /* state, peer, unsent, retry: what is sent is sent in the order of calls */
     enum remote_state state;
     struct ep_peer *peer;
-    struct weft_list unsent; /* commands waiting for the connection, or for room in the endpoint */
+    struct weft_list unsent; /* commands waiting for the connection, for room in the endpoint, or the next one */
+    unsigned unhurried;      /* of them, those that wait for the next one */
     bool retry_armed;
     bool settled;    /* LOST, and everything that was under way has its end */
     uint32_t number; /* of the executor, among all that this process ever had; 0: not connected */
@@ -94,7 +95,7 @@ struct remote_node {
     struct weft_list marks;               /* by result */
     struct weft_list untold;              /* of records whose result has come: by in_untold, by result */
 
-    struct share_region *region; /* for buffers; NULL: none (yet); changed under both locks */
+    struct share_region *region; /* of the hub's pool; NULL: none (yet); changed under both locks */
     bool region_tried;           /* the same */
     enum remote_region region_state;
     uint64_t places_sent, places_known; /* creations at places: sent, and carried out for certain */
@@ -129,6 +130,13 @@ struct remote_hub {
     pthread_mutex_t order_lock; /* before the nodes' locks: to remove marks */
     pthread_mutex_t pair_lock;  /* before the nodes' locks; for the next */
     struct weft_list pairs;
+    struct share_pool *pool; /* for buffers of executors of this machine; NULL: none (yet); lock */
+    bool pool_tried;
+};
+
+/* A context handle's record. */
+struct remote_context {
+    bool shares; /* its device works in the pool's memory; the node's lock */
 };
 
 /* Transfers are reads, and writes from the program's memory; they are numbered in a node. One is under way as
@@ -218,7 +226,9 @@ void remote_node_destroy(struct remote_node *n);
  * on_done it is copied. False: the node is lost (on_done is not called then). */
 bool remote_send(struct remote_node *n, const struct wire_out *out, const void *data, size_t bytes,
                  void (*on_done)(void *arg, int status), void *arg);
-/* The same with heap data that is freed when sent (in any case). */
+/* Small commands that nobody waits for: they leave with the next one, at the latest soon. Data is copied. */
+bool remote_send_unhurried(struct remote_node *n, const struct wire_out *out, const void *data, size_t bytes);
+/* The same as remote_send with heap data that is freed when sent (in any case). */
 bool remote_send_owned(struct remote_node *n, const struct wire_out *out, void *data, size_t bytes);
 /* Copies data when it must. False: lost, or no memory. */
 bool remote_send_copy(struct remote_node *n, const struct wire_out *out, const void *data, size_t bytes);
@@ -338,6 +348,8 @@ void remote_share_tell(struct remote_node *n); /* connected; send lock held */
 void remote_share_lost(struct remote_node *n);
 /* The record of a new buffer; NULL: it is not in shared memory. */
 struct remote_mem *remote_mem_create(struct remote_node *n, size_t bytes);
+/* Of a new buffer in the memory of another node's; NULL: there it cannot be, or not for certain. */
+struct remote_mem *remote_mem_twin(struct remote_node *n, bk_ref context, struct remote_node *other, bk_ref mem);
 /* Of a part of the parent. */
 struct remote_mem *remote_mem_part(struct remote_node *n, bk_ref parent, size_t offset);
 void remote_mem_sent(struct remote_node *n, struct remote_mem *m); /* its creation was sent */
@@ -345,6 +357,9 @@ void remote_mem_drop(struct remote_mem *m);                        /* NULL is no
 /* An answer came to what was sent after so many creations. Under the lock. */
 void remote_places_are_known(struct remote_node *n, uint64_t places);
 void *remote_host_view(struct backend *b, bk_ref mem);
+bool remote_is_one(struct backend *a, bk_ref x, struct backend *b, bk_ref y);
+/* The executor says so. */
+void remote_context_shares(struct remote_node *n, uint64_t context);
 /* Enters a command into its queue's order: what it comes after, its number. Held back while this process does
  * a transfer for an earlier one: behind a gate. `turn`: it is that transfer's own. Then remote_queue_leave.
  */
@@ -418,6 +433,8 @@ cl_int remote_create_queue(struct backend *b, bk_ref context, cl_uint device,
                            cl_command_queue_properties props, bk_ref *out);
 cl_int remote_create_buffer(struct backend *b, bk_ref context, cl_mem_flags flags, size_t size, void *host,
                             bk_ref *out);
+bool remote_create_twin(struct backend *b, bk_ref context, cl_mem_flags flags, size_t size,
+                        struct backend *of, bk_ref other, bk_ref *out);
 cl_int remote_create_sub_buffer(struct backend *b, bk_ref parent, cl_mem_flags flags, size_t origin,
                                 size_t size, bk_ref *out);
 cl_int remote_create_program_source(struct backend *b, bk_ref context, const char *source, size_t bytes,

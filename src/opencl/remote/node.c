@@ -1,5 +1,6 @@
 /* Remote: a connection's life, and sending over it. Commands that come before the executor is up wait in
- * order; those for which the endpoint has no room, too. */
+ * order; those for which the endpoint has no room, too; and those that nobody waits for, such as releases, so
+ * that they neither wake the executor nor take a packet each. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -8,7 +9,8 @@
 #include "base/log.h"
 #include "opencl/remote/internal.h"
 
-#define RETRY_NS (200 * WEFT_NS_PER_US)
+#define RETRY_NS      (200 * WEFT_NS_PER_US) /* and until those that nobody waits for leave by themselves */
+#define UNHURRIED_MAX 32u
 
 struct unsent {
     struct weft_list link;
@@ -44,6 +46,7 @@ static void drop_slots(struct remote_node *n) {
         struct remote_slot *s = &n->slots[i];
         if (s->kind == BK_QUEUE) remote_queue_put(s->record);
         if (s->kind == BK_MEM) remote_mem_drop(s->record);
+        if (s->kind == BK_CONTEXT) free(s->record);
         if (s->kind != BK_EVENT || !s->record) continue;
         struct remote_record *r = s->record;
         remote_queue_put(r->queue);
@@ -66,8 +69,8 @@ void remote_node_destroy(struct remote_node *n) {
 }
 
 /* ---- sending; under the send lock ---- */
-static int send_now(struct remote_node *n, const struct wire_out *out, const void *data, size_t bytes,
-                    void (*on_done)(void *, int), void *arg) {
+static int send_as(struct remote_node *n, const struct wire_out *out, const void *data, size_t bytes,
+                   void (*on_done)(void *, int), void *arg, bool more) {
     return ep_send(n->peer, &(struct ep_send){.handler = WIRE_HANDLER_COMMAND,
                                               .channel = WIRE_CHANNEL,
                                               .header = out->words,
@@ -75,8 +78,14 @@ static int send_now(struct remote_node *n, const struct wire_out *out, const voi
                                               .data = data,
                                               .data_bytes = bytes,
                                               .copy = bytes && !on_done,
+                                              .more = more,
                                               .on_done = on_done,
                                               .arg = arg});
+}
+
+static int send_now(struct remote_node *n, const struct wire_out *out, const void *data, size_t bytes,
+                    void (*on_done)(void *, int), void *arg) {
+    return send_as(n, out, data, bytes, on_done, arg, false);
 }
 
 static bool keep(struct remote_node *n, const struct wire_out *out, const void *data, size_t bytes,
@@ -98,18 +107,23 @@ static bool keep(struct remote_node *n, const struct wire_out *out, const void *
 
 static void on_retry(void *arg);
 
-static int send_unsent(struct remote_node *n) {
+static void arm_retry(struct remote_node *n) {
+    if (!n->retry_armed) n->retry_armed = ep_timer(n->hub->ep, weft_now_ns() + RETRY_NS, on_retry, n) != 0;
+}
+
+/* What waits; `more`: another command follows at once. */
+static int send_unsent(struct remote_node *n, bool more) {
     while (!weft_list_empty(&n->unsent)) {
         struct unsent *u = weft_list_entry(n->unsent.next, struct unsent, link);
-        int status = send_now(n, &u->out, u->data, u->bytes, u->on_done, u->arg);
-        if (status == WEFT_E_LIMIT && !n->retry_armed) {
-            n->retry_armed = ep_timer(n->hub->ep, weft_now_ns() + RETRY_NS, on_retry, n) != 0;
-        }
+        bool last = u->link.next == &n->unsent;
+        int status = send_as(n, &u->out, u->data, u->bytes, u->on_done, u->arg, more || !last);
+        if (status == WEFT_E_LIMIT) arm_retry(n);
         if (status) return status; /* another failure: the loss that follows ends them all */
         weft_list_remove(&u->link);
         free(u->copy);
         free(u);
     }
+    n->unhurried = 0;
     return 0;
 }
 
@@ -117,7 +131,7 @@ static void on_retry(void *arg) {
     struct remote_node *n = arg;
     pthread_mutex_lock(&n->send_lock);
     n->retry_armed = false;
-    int status = n->state == REMOTE_UP ? send_unsent(n) : 0;
+    int status = n->state == REMOTE_UP ? send_unsent(n, false) : 0;
     pthread_mutex_unlock(&n->send_lock);
     if (status && status != WEFT_E_LIMIT) remote_node_lost(n, weft_error_text(status));
 }
@@ -129,13 +143,13 @@ bool remote_send(struct remote_node *n, const struct wire_out *out, const void *
     pthread_mutex_lock(&n->send_lock);
     if (n->state == REMOTE_IDLE) start(n);
     int status = n->state == REMOTE_LOST ? WEFT_E_PEER_LOST : 0;
-    if (n->state == REMOTE_UP && !weft_list_empty(&n->unsent)) status = send_unsent(n);
+    if (n->state == REMOTE_UP && !weft_list_empty(&n->unsent)) status = send_unsent(n, true);
     if (n->state == REMOTE_STARTING) status = WEFT_E_LIMIT;
     if (!status) status = send_now(n, out, data, bytes, on_done, arg);
     if (status == WEFT_E_LIMIT) {
         status = keep(n, out, data, bytes, on_done, arg) ? 0 : WEFT_E_NOMEM;
         if (!status && n->state == REMOTE_UP) {
-            int again = send_unsent(n); /* arms the timer */
+            int again = send_unsent(n, false); /* arms the timer */
             if (again != WEFT_E_LIMIT) status = again;
         }
     }
@@ -143,6 +157,22 @@ bool remote_send(struct remote_node *n, const struct wire_out *out, const void *
     pthread_mutex_unlock(&n->send_lock);
     if (lost) remote_node_lost(n, weft_error_text(status));
     return !status;
+}
+
+/* Only if it need not be the one that makes others leave. */
+static bool wait_for_next(struct remote_node *n, const struct wire_out *out, const void *data, size_t bytes) {
+    pthread_mutex_lock(&n->send_lock);
+    bool may = n->state == REMOTE_UP && n->unhurried < UNHURRIED_MAX;
+    if (may) arm_retry(n);
+    may = may && n->retry_armed && keep(n, out, data, bytes, NULL, NULL);
+    if (may) n->unhurried++;
+    pthread_mutex_unlock(&n->send_lock);
+    return may;
+}
+
+bool remote_send_unhurried(struct remote_node *n, const struct wire_out *out, const void *data,
+                           size_t bytes) {
+    return wait_for_next(n, out, data, bytes) || remote_send(n, out, data, bytes, NULL, NULL);
 }
 
 static void free_data(void *arg, int status) { free(arg); }
@@ -179,7 +209,7 @@ static int connect_executor(struct remote_node *n, const struct node_executor *x
     if (status) return status;
     remote_share_tell(n);
     n->state = REMOTE_UP;
-    status = send_unsent(n);
+    status = send_unsent(n, false);
     return status == WEFT_E_LIMIT ? 0 : status;
 }
 
@@ -254,6 +284,7 @@ void remote_node_lost(struct remote_node *n, const char *reason) {
         n->peer = NULL;
         n->settled = false;
         weft_list_splice(&unsent, &n->unsent);
+        n->unhurried = 0;
     }
     pthread_mutex_unlock(&n->send_lock);
     if (!news) return;

@@ -1,7 +1,7 @@
 /* Remote: the order of results of several executors. Each tells its own in an order that the program may see;
  * but what one tells may follow from what another has told, when they spoke to each other: an AFTER says so.
  * Then results of the one are held back until as many of the other's are told, those before it included. The
- * other has sent them already, so this is short, and none waits for itself. */
+ * other has sent them already, or does so at once, so this is short, and none waits for itself. */
 #include <stdlib.h>
 
 #include "base/log.h"

@@ -4,8 +4,10 @@
  *
  * A slot is used again when its data has wholly left and been stored there. Looking for one and sending the
  * command that names it are one step under the lock: no other command gives the slot another content in
- * between. The contents are those that the memory had when the write was enqueued: OpenCL forbids to change
- * it before the write has completed. */
+ * between, and the executor hears of a slot's contents before it is named. It may be named while they are on
+ * their way: the devices of a node that begin with the same operand at the same time get it once. The
+ * contents are those that the memory had when the write was enqueued: OpenCL forbids to change it before the
+ * write has completed. */
 #include <string.h>
 
 #include "base/option.h"
@@ -51,6 +53,7 @@ static bool is_slow(struct remote_node *n) {
 
 /* ---- slots; under the lock ---- */
 
+/* What is there, or comes. */
 static struct remote_kept *find(struct remote_reuse *u, const uint8_t *hash, size_t bytes) {
     for (size_t i = 0; i < WIRE_KEPT_MAX; i++) {
         struct remote_kept *k = &u->kept[i];
@@ -135,12 +138,12 @@ void remote_reuse_begin(struct remote_node *n, struct remote_reuse_choice *choic
     pthread_mutex_lock(&u->lock);
     choice->locked = true;
     struct remote_kept *k = find(u, hash, bytes);
-    if (k && atomic_load(&k->state) == REMOTE_KEPT_THERE) {
+    if (k) {
         k->used = ++u->clock;
         choice->slot = number_of(u, k);
         choice->known = true;
         u->missed_bytes = 0;
-    } else if (!k) {
+    } else {
         u->missed_bytes += bytes;
         keep(n, choice, hash, bytes);
     }

@@ -79,7 +79,7 @@ void remote_release(struct backend *b, enum bk_kind kind, bk_ref ref) {
     if (!there) return;
     struct wire_out out;
     wire_begin(&out, RELEASE, release, .object = ref);
-    remote_send(n, &out, NULL, 0, NULL, NULL);
+    remote_send_unhurried(n, &out, NULL, 0);
     if (r) {
         remote_record_put(r);
         return;
@@ -87,7 +87,9 @@ void remote_release(struct backend *b, enum bk_kind kind, bk_ref ref) {
     pthread_mutex_lock(&n->lock);
     if (kind == BK_QUEUE) remote_queue_put(remote_slot_record(n, ref, kind));
     struct remote_mem *m = kind == BK_MEM ? remote_slot_record(n, ref, kind) : NULL;
+    struct remote_context *c = kind == BK_CONTEXT ? remote_slot_record(n, ref, kind) : NULL;
     remote_slot_free(n, ref);
     pthread_mutex_unlock(&n->lock);
     remote_mem_drop(m);
+    free(c);
 }
