@@ -93,7 +93,7 @@ expect 0 "$weft" model place --nodes 1 halo.json; says '^0 B of '
 expect 0 "$weft" run --nodes 2 --record fetch.json -- "$BIN/fabric-fetch"
 expect 0 "$weft" model explain -m fetch.json fabric-fetch.1:fabric-fetch.0:gets
 says '^\* count 64 of '; says '^\* size 1 MiB of '
-expect 3 "$weft" run --nodes 1 --record none.json -- sh -c 'exit 3'; warns 'no process of this host used weft'
+expect 3 "$weft" run --nodes 1 --record none.json -- sh -c 'exit 3'; warns 'no process used weft'
 expect 125 "$weft" run --nodes 1 --record /nowhere/x.json -- true; warns 'cannot write /nowhere/x.json'
 expect_nothing_left
 
