@@ -4,6 +4,7 @@
 #include "cli/model/predict.h"
 #include "base/error.h"
 #include "cli/model/application.h"
+#include "cli/model/recorded.h"
 #include "cli/output.h"
 #include "model/predict/clopencl.h"
 
@@ -173,12 +174,13 @@ static int example(const struct command *c, bool json) {
 
 struct call {
     struct model_files files;
+    struct recorded_call recorded;
     const char *example, *offload, *on;
     bool json, speed;
 };
 
 static int run_files(const struct command *c, const struct call *call) {
-    struct weft_model *m = model_open(c, &call->files);
+    struct weft_model *m = recorded_open(c, &call->files, &call->recorded);
     if (!m) return 1;
     int status = call->offload ? application_offload(c, m, call->offload, call->on, call->json)
                                : application_show(c, m, call->json);
@@ -187,7 +189,7 @@ static int run_files(const struct command *c, const struct call *call) {
 }
 
 static int run_call(const struct command *c, const struct call *call) {
-    if ((call->example != NULL) + call->speed + (call->files.count > 0) != 1)
+    if ((call->example != NULL) + call->speed + (call->files.count > 0 || call->recorded.file) != 1)
         return command_misuse(c, "a file, --example or --speed is wanted");
     if (call->on && !call->offload) return command_misuse(c, "--on is for --offload");
     if (call->speed) return predict_speed(c, call->json);
@@ -202,12 +204,17 @@ static int run(int argc, char **argv) {
         {"example", required_argument, NULL, 'e'}, {"speed", no_argument, NULL, 's'},
         {"model", required_argument, NULL, 'm'},   {"offload", required_argument, NULL, 'o'},
         {"on", required_argument, NULL, 'u'},      {"json", no_argument, NULL, 'j'},
+        {"record", required_argument, NULL, 'r'},  {"work", required_argument, NULL, 'w'},
         {"help", no_argument, NULL, 'h'},          {0}};
     const struct command *c = &command_model_predict;
     struct call call = {0};
     for (int o; (o = getopt_long(argc, argv, "hm:", options, NULL)) != -1;) {
         switch (o) {
         case 'e': call.example = optarg; break;
+        case 'r': call.recorded.file = optarg; break;
+        case 'w':
+            if (!recorded_add_work(c, &call.recorded, optarg)) return EXIT_USAGE;
+            break;
         case 's': call.speed = true; break;
         case 'm':
             if (!model_files_add(c, &call.files, optarg)) return EXIT_USAGE;
@@ -230,6 +237,7 @@ const struct command command_model_predict = {
     .summary = "predict times: of an application, of a published cluster",
     .usage =
         "Usage: weft model predict [--json] FILE...\n"
+        "       weft model predict [--json] --record FILE [FILE]...\n"
         "       weft model predict --offload TASK [--on UNIT] [--json] FILE...\n"
         "       weft model predict --example clopencl [--json]\n"
         "       weft model predict --speed [--json]\n"
@@ -247,6 +255,7 @@ const struct command command_model_predict = {
         "the errors are\n"
         "larger than is promised (3 % in the mean, 6 % at most).\n\n"
         "  -m, --model FILE  the same as FILE\n"
+        RECORDED_HELP
         "  --offload TASK    would it be sooner on another unit, and why?\n"
         "  --on UNIT         on this one (default: every gpu, accelerator, fpga, pim of the model)\n"
         "  --example NAME    clopencl\n"

@@ -15,6 +15,15 @@ static void count_bytes(struct weft_record_kernel *k, const struct mem_use *uses
     }
 }
 
+/* As a program without weft sees it; d->name says the node, too. */
+static void driver_name(const struct device *d, char *out, size_t cap) {
+    const struct inventory_info *info = inventory_find(&d->own->infos, CL_DEVICE_NAME);
+    if (info && info->size)
+        snprintf(out, cap, "%.*s", (int)info->size, (const char *)info->value);
+    else
+        snprintf(out, cap, "%s", d->name);
+}
+
 struct weft_record_kernel *recorded_kernel(const struct kernel *k, const struct queue *q, const struct bk_command *c,
                                            const struct mem_use *uses, cl_uint use_count) {
     if (!weft_recording) return NULL;
@@ -22,7 +31,7 @@ struct weft_record_kernel *recorded_kernel(const struct kernel *k, const struct 
     while (d->parent) d = d->parent;
     struct weft_record_kernel like = {.device_id = (uint64_t)d->backend->node << 32 | d->place};
     snprintf(like.name, sizeof like.name, "%s", k->meta->name);
-    snprintf(like.device, sizeof like.device, "%s", d->name);
+    driver_name(d, like.device, sizeof like.device);
     snprintf(like.host, sizeof like.host, "%s", d->host);
     for (int i = 0; i < 3; i++) {
         like.global[i] = c->u.ndrange.global[i];
