@@ -139,6 +139,21 @@ static void disagreements__measured_against_data_sheet(void **state) {
     close_lab(&l);
 }
 
+/* Neither is better; what holds under different conditions, or is another statistic, is no contradiction. */
+static void disagreements__of_one_rank(void **state) {
+    struct lab l = open_text(
+        "{\"weft_model\": 1, \"entities\": [{\"id\": \"m\", \"kind\": \"memory\", \"values\": {"
+        "\"latency\": [{\"value\": 60, \"unit\": \"ns\", \"source\": \"literature\"},"
+        "  {\"value\": 90, \"unit\": \"ns\", \"source\": \"literature\", \"statistic\": \"mean\"},"
+        "  {\"value\": 200, \"unit\": \"ns\", \"source\": \"literature\", \"statistic\": \"max\"}],"
+        "\"bandwidth\": [{\"value\": 10, \"unit\": \"GB/s\", \"source\": \"measured\", \"when\": {\"threads\": 1}},"
+        "  {\"value\": 20, \"unit\": \"GB/s\", \"source\": \"measured\", \"when\": {\"threads\": 2}}]}}]}");
+    struct answer *a = ask(&l, "disagreements");
+    assert_int_equal(a->count, 1);
+    assert_non_null(strstr(a->rows[0], "m|latency||6e-08|literature|9e-08|literature|s|1.5|"));
+    close_lab(&l);
+}
+
 static void leaks__give_no_share_constraints(void **state) {
     struct lab l = open_text(lab);
     struct answer *a = ask(&l, "leaks");
@@ -243,6 +258,7 @@ int main(void) {
         cmocka_unit_test(paths__each_with_its_bottleneck),
         cmocka_unit_test(shares__cache_and_memory_of_the_package),
         cmocka_unit_test(disagreements__measured_against_data_sheet),
+        cmocka_unit_test(disagreements__of_one_rank),
         cmocka_unit_test(leaks__give_no_share_constraints),
         cmocka_unit_test(sql__the_best_observation),
         cmocka_unit_test(question__changes_nothing_and_reaches_no_file),

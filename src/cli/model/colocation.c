@@ -29,7 +29,7 @@
 const char *const colocation_names[COLOCATION_WORKLOADS] = {"compute", "stream", "cache", "network"};
 
 struct colocation_shared {
-    atomic_int ready, go; /* go: 1: work, 2: stop */
+    atomic_int ready, at_work, go; /* how many are; go: 1: work, 2: stop */
     double rate[2];
 };
 
@@ -129,8 +129,10 @@ static _Noreturn void work(const struct colocation *c, int side, int workload, p
     atomic_fetch_add(&c->shared->ready, 1);
     while (!atomic_load(&c->shared->go)) sched_yield();
     uint64_t pieces = 0;
+    piece[workload](&w);
+    atomic_fetch_add(&c->shared->at_work, 1);
     double from = cpu_s();
-    for (; atomic_load_explicit(&c->shared->go, memory_order_relaxed) == 1; pieces++) piece[workload](&w);
+    for (; atomic_load_explicit(&c->shared->go, memory_order_relaxed) == 1 || !pieces; pieces++) piece[workload](&w);
     c->shared->rate[side] = (double)pieces / (cpu_s() - from);
     _exit(0);
 }
@@ -148,9 +150,9 @@ static bool ended(pid_t pid) {
     return WIFEXITED(status) && WEXITSTATUS(status) == 0;
 }
 
-/* One of them may fail before it is ready. */
-static bool await_ready(const struct colocation *c, int wanted, const pid_t pid[2]) {
-    while (atomic_load(&c->shared->ready) < wanted) {
+/* Until so many are; one of them may fail before. */
+static bool await(const atomic_int *many, int wanted, const pid_t pid[2]) {
+    while (atomic_load(many) < wanted) {
         for (int i = 0; i < 2; i++) {
             siginfo_t info = {.si_pid = 0};
             if (pid[i] > 0 && waitid(P_PID, (id_t)pid[i], &info, WEXITED | WNOHANG | WNOWAIT) == 0 && info.si_pid)
@@ -166,6 +168,7 @@ bool colocation_run(struct colocation *c, const int workload[2], double seconds,
     int wanted = 0;
     bool good = true;
     atomic_store(&c->shared->ready, 0);
+    atomic_store(&c->shared->at_work, 0);
     atomic_store(&c->shared->go, 0);
     fflush(NULL);
     for (int i = 0; i < 2; i++) {
@@ -176,8 +179,9 @@ bool colocation_run(struct colocation *c, const int workload[2], double seconds,
         good &= pid[i] > 0;
         wanted++;
     }
-    good = good && await_ready(c, wanted, pid);
+    good = good && await(&c->shared->ready, wanted, pid);
     atomic_store(&c->shared->go, 1);
+    good = good && await(&c->shared->at_work, wanted, pid); /* on a busy machine that takes its time */
     if (good) sleep_s(seconds);
     atomic_store(&c->shared->go, 2);
     for (int i = 0; i < 2; i++) {
