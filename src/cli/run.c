@@ -320,10 +320,10 @@ const struct command command_run = {
         "                    gpu, cpu, accelerator; 0, 2-3 (a number of `weft devices`); h100 (a part of a\n"
         "                    name); @alpha, node:2 (a host, a node); gpu@alpha (both); 0@alpha (its first)\n"
         "  --cap N           show CMD at most N devices, the first ones\n"
-        "  --record FILE     write what CMD did as an application of the model (`weft model predict`, "
+        "  --record FILE     write what CMD did as an application of the model (`weft model predict`, `plot`, "
         "`place`): its\n"
-        "                    processes of this host, what they sent to whom, what they moved to OpenCL "
-        "devices\n\n"
+        "                    processes on all hosts, what they sent to whom, what they moved to OpenCL devices, "
+        "kernels\n\n"
         "Exit status: CMD's; 128+n if signal n killed it; 127 if CMD is not found, 126 if it cannot be run,\n"
         "125 if there is no cluster to run it on, no device fits LIST, or FILE cannot be written.\n",
     .run = run,

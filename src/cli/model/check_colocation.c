@@ -207,7 +207,7 @@ static int check(struct check *k) {
 
 int predict_check_colocation(const struct command *c, const struct predict_check *call) {
     static struct check k;
-    k = (struct check){.c = c, .json = call->json, .rounds = call->quick ? 2 : ROUNDS_MAX};
+    k = (struct check){.c = c, .json = call->json, .rounds = call->quick ? 1 : ROUNDS_MAX};
     bench_catch_signals();
     int status = colocation_init(&k.machine, c->name) ? check(&k) : 1;
     colocation_fini(&k.machine);

@@ -280,7 +280,7 @@ const struct command command_model_predict = {
         "  --check WHAT      runs it, and exits with 1 if the prediction is more than 10 % off. matmul: the example\n"
         "                    program on two nodes, from smaller orders on each alone; co-location: how much four\n"
         "                    workloads on two CPUs slow each other down, in pairs that are held out\n"
-        "  --quick           a single round, or two: to see that it works\n"
+        "  --quick           a single round: to see that it works\n"
         "  -o, --output FILE the model that the matmul's prediction is made from: `weft model predict FILE`\n"
         "  --speed           how long predictions and placements take here\n"
         "  --json            one object a line\n",
