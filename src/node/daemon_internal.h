@@ -73,6 +73,7 @@ struct process {
     struct node_set exec_nodes;   /* where it has asked for executors */
     struct node_set watchers;     /* daemons that are to be told of its end */
     uint32_t pending;             /* its requests under way */
+    bool recorded;                /* it has begun to record, on some node */
 };
 
 enum executor_state { EXECUTOR_STARTING, EXECUTOR_READY, EXECUTOR_ENDING };
@@ -226,7 +227,8 @@ void counts_collect(struct node_daemon *d, struct weft_writer *w);     /* of all
 /* recorder.c: `who` asks, of any node of the cluster. What is asked for goes to `out`. */
 int recorder_do(struct node_daemon *d, struct node_process who, uint8_t what, struct weft_writer *out);
 const char *recorder_reason(int rc);
-void recorder_gone(struct node_daemon *d, struct node_process who);    /* process 0: all of that node */
+void recorder_gone(struct node_daemon *d, uint32_t process);           /* a local one that has recorded has ended */
+void recorder_lost(struct node_daemon *d, uint32_t node);              /* a node is lost, and whoever recorded there */
 
 /* executor.c */
 void executor_start(struct node_daemon *d, uint32_t owner_node, uint32_t owner_process, uint32_t request);

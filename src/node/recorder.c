@@ -56,16 +56,16 @@ const char *recorder_reason(int rc) {
                                 : weft_error_text(rc);
 }
 
-void recorder_gone(struct node_daemon *d, struct node_process who) {
+void recorder_gone(struct node_daemon *d, uint32_t process) {
     struct mesh_message m;
-    if (!d->recorder.process || d->recorder.node != who.node) return;
-    if (who.process && d->recorder.process != who.process) return;
-    struct node_process gone = d->recorder;
-    end(d, gone);
-    if (gone.node != d->self) return;
+    end(d, (struct node_process){d->self, process}); /* if it still records here */
     mesh_begin(&m, NODE_M_RECORD_GET);
     weft_put_u32(&m.w, 0);
-    weft_put_u32(&m.w, gone.process);
+    weft_put_u32(&m.w, process);
     weft_put_u8(&m.w, NODE_RECORD_END);
     mesh_send_all(d, &m);
+}
+
+void recorder_lost(struct node_daemon *d, uint32_t node) {
+    if (d->recorder.process && d->recorder.node == node) end(d, d->recorder);
 }

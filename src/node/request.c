@@ -284,6 +284,7 @@ static int on_record(struct process *p, struct node_frame *f) {
     uint8_t what = weft_get_u8(&f->body);
     if (f->body.failed) return WEFT_E_PROTO;
     if (!member_online(d, node)) return refuse_unknown(p, f, node);
+    p->recorded |= what == NODE_RECORD_BEGIN;
     if (node == d->self) {
         struct weft_writer w;
         weft_writer_init_heap(&w, 4096);

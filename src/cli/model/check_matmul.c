@@ -113,12 +113,15 @@ static bool run(const struct check *k, const struct plan *p, struct outcome *out
 static bool run_all(struct check *k) {
     struct outcome warm;
     if (!run(k, &plans[0], &warm)) return false; /* the driver compiles, and keeps it */
-    for (unsigned r = 0; r < k->rounds; r++)
-        for (size_t i = 0; i < PLANS; i++) {
+    uint64_t until = weft_now_ns() + PREDICT_CHECK_S * WEFT_NS_PER_S;
+    for (unsigned r = 0; r < k->rounds; r++) {
+        if (r && weft_now_ns() > until) k->rounds = r;
+        for (size_t i = 0; i < PLANS && r < k->rounds; i++) {
             if (atomic_load(&bench_interrupted)) return false;
             measuring_tell("round %u of %u, order %d", r + 1, k->rounds, plans[i].n);
             if (!run(k, &plans[i], &k->of[i][r])) return false;
         }
+    }
     measuring_tell(NULL);
     return true;
 }

@@ -11,6 +11,9 @@ struct predict_check {
     const char *output; /* where the model goes that the prediction is made from; NULL: nowhere */
 };
 
+/* On a busy machine rounds take longer: after so long there is no further one. */
+#define PREDICT_CHECK_S 240
+
 /* The exit status: 1 if it is not met, or after a message. */
 int predict_check_matmul(const struct command *c, const struct predict_check *call);
 int predict_check_colocation(const struct command *c, const struct predict_check *call);
