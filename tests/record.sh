@@ -3,7 +3,8 @@
 # (network namespaces) in one file. usage: record.sh BUILD
 . "$(dirname "$0")/lib.sh"
 matmul=$build/bin/matmul stencil=$build/bin/fabric-stencil pingpong=$build/bin/scif-pingpong
-need "$weft" "$matmul" "$stencil" "$pingpong" "$build/bin/scif-transpose" "$build/bin/scif-mmap_ring"
+errors=$build/bin/test/clerrors
+need "$weft" "$errors" "$matmul" "$stencil" "$pingpong" "$build/bin/scif-transpose" "$build/bin/scif-mmap_ring"
 export OCL_ICD_VENDORS="${OCL_ICD_VENDORS-/etc/OpenCL/vendors}"
 
 # records TEXT ARGUMENT...: weft run --record, whose program must succeed
@@ -40,9 +41,15 @@ for adapter in shm udp; do
     done
 done
 
+section "queues that do not profile"
+records "the program sees no difference" --nodes 2 -- "$errors"
+answers "SELECT count(*) AS x FROM property WHERE name = 'x_kernel'" 2
+answers "SELECT count(*) AS x FROM best b JOIN property p ON p.entity = b.entity WHERE name = 'x_kernel' AND attribute = 'duration'" 2
+
 section "SCIF"
 records "messages" --nodes 1 -- "$pingpong" 200
 answers "SELECT CAST(sum(value) AS INTEGER) AS x FROM best JOIN entity ON id = entity WHERE kind = 'flow' AND attribute = 'count'" 400
+answers "SELECT count(*) AS x FROM entity WHERE kind = 'task'" 2
 records "RMA" --nodes 1 -- "$build/bin/scif-transpose" 96
 answers "SELECT count(*) AS x FROM entity WHERE kind = 'flow' AND id LIKE '%:gets'" 2
 records "mappings" --nodes 1 -- "$build/bin/scif-mmap_ring" 2000
@@ -81,6 +88,7 @@ seq 0 7 | awk '{ print $1, $1 % 2 }' >"$scratch/turns"
 two_hosts "$tests/lab/ranks.sh $weft $scratch/turns 1 $scratch/hosts $stencil 2 4 20" \
     "$tests/lab/ranks.sh" "$weft" "$scratch/turns" 0 "$scratch/hosts" "$stencil" 2 4 20
 check "8 processes and 20 flows" grep -q ': 8 processes, 20 flows$' "$scratch/err"
+answers "SELECT count(*) AS x FROM entity WHERE kind = 'task'" 8
 for node in 0 1; do
     answers "SELECT count(*) AS x FROM property p JOIN best b ON b.entity = p.entity WHERE name = 'x_node' AND p.value = '$node' AND attribute = 'duration'" 4
 done
@@ -98,6 +106,7 @@ exec '$pingpong' --to "\$address" 200
 END
 two_hosts "sh $scratch/serve" sh "$scratch/play"
 check "2 processes and 2 flows" grep -q ': 2 processes, 2 flows$' "$scratch/err"
+answers "SELECT count(*) AS x FROM entity WHERE kind = 'task'" 2
 answers "SELECT CAST(min(value) AS INTEGER) AS x FROM best JOIN entity ON id = entity WHERE kind = 'flow' AND attribute = 'count'" 200
 nothing_left
 finish
