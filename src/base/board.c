@@ -86,7 +86,9 @@ static void forget_records(struct weft_board *b, size_t used) {
         struct weft_board_block *block = (struct weft_board_block *)((unsigned char *)b + at);
         uint32_t bytes = atomic_load(&block->bytes);
         if (bytes < sizeof *block || bytes > used - at) return;
-        if (atomic_load(&block->kind) == WEFT_BOARD_RECORD) memset(block->data, 0, bytes - sizeof *block);
+        uint32_t kind = atomic_load(&block->kind);
+        if (kind == WEFT_BOARD_RECORD || kind == WEFT_BOARD_KERNEL)
+            memset(block->data, 0, bytes - sizeof *block);
         at += bytes;
     }
 }

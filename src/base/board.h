@@ -20,11 +20,17 @@
 
 #define WEFT_BOARD_BYTES ((size_t)16 << 20)
 #define WEFT_BOARD_VERSION                                                                                   \
-    1 /* of everything below; changes with WEFT_COUNTERS_MAX and the trace's layout too */
+    2 /* of everything below; changes with WEFT_COUNTERS_MAX and the trace's layout too */
 #define WEFT_BOARD_NAME "weft-board"
 #define WEFT_BOARD_DIR_ENV "WEFT_RECORD" /* the recorder's directory; unset: nobody records */
 
-enum weft_board_kind { WEFT_BOARD_OTHER, WEFT_BOARD_COUNTERS, WEFT_BOARD_TRACE, WEFT_BOARD_RECORD };
+enum weft_board_kind {
+    WEFT_BOARD_OTHER,
+    WEFT_BOARD_COUNTERS,
+    WEFT_BOARD_TRACE,
+    WEFT_BOARD_RECORD,
+    WEFT_BOARD_KERNEL
+};
 
 struct weft_board_counter {
     char name[40], unit[16], help[136]; /* strings */

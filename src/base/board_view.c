@@ -126,14 +126,33 @@ void weft_board_events(const struct weft_board_view *v, weft_board_event_fn *fn,
         visit_ring(r, fn, ctx);
 }
 
-/* Of a process that has ended: nothing changes meanwhile. */
+/* The next block that a recorded process has made, as next_block. */
+static const void *next_record(const struct weft_board_view *v, uint64_t *at, enum weft_board_kind kind,
+                               size_t least) {
+    uint32_t bytes;
+    for (const struct weft_board_block *b; (b = block_at(v, *at, &bytes));) {
+        *at += bytes;
+        if (atomic_load_explicit(&b->kind, memory_order_relaxed) == (uint32_t)kind &&
+            bytes - sizeof *b >= least)
+            return b->data;
+    }
+    return NULL;
+}
+
 void weft_board_records(const struct weft_board_view *v, weft_board_record_fn *fn, void *ctx) {
     uint64_t at = sizeof *v->b;
-    uint32_t bytes;
-    for (const struct weft_board_block *b; (b = block_at(v, at, &bytes));) {
-        at += bytes;
-        if (atomic_load_explicit(&b->kind, memory_order_relaxed) != WEFT_BOARD_RECORD) continue;
-        if (bytes - sizeof *b >= sizeof(struct weft_record)) fn(ctx, (const struct weft_record *)b->data);
+    for (const struct weft_record *r; (r = next_record(v, &at, WEFT_BOARD_RECORD, sizeof *r));) fn(ctx, r);
+}
+
+void weft_board_kernels(const struct weft_board_view *v, weft_board_kernel_fn *fn, void *ctx) {
+    uint64_t at = sizeof *v->b;
+    for (const struct weft_record_kernel *k; (k = next_record(v, &at, WEFT_BOARD_KERNEL, sizeof *k));) {
+        struct weft_record_kernel copy;
+        memcpy(&copy, k, sizeof copy);
+        copy_text(copy.name, k->name, sizeof copy.name);
+        copy_text(copy.device, k->device, sizeof copy.device);
+        copy_text(copy.host, k->host, sizeof copy.host);
+        fn(ctx, &copy);
     }
 }
 

@@ -39,5 +39,8 @@ void weft_board_events(const struct weft_board_view *v, weft_board_event_fn *fn,
 /* What a recorded process did with each peer. */
 typedef void weft_board_record_fn(void *ctx, const struct weft_record *r);
 void weft_board_records(const struct weft_board_view *v, weft_board_record_fn *fn, void *ctx);
+typedef void weft_board_kernel_fn(void *ctx, const struct weft_record_kernel *k);
+/* The kernels that it started; texts are strings. */
+void weft_board_kernels(const struct weft_board_view *v, weft_board_kernel_fn *fn, void *ctx);
 
 #endif

@@ -11,6 +11,7 @@
 #include <time.h>
 
 #define ENTRIES_MAX 16384
+#define KERNELS_MAX 4096
 
 bool weft_recording;
 
@@ -18,7 +19,9 @@ static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* for adding */
 static struct weft_record *entry[ENTRIES_MAX];
 static _Atomic size_t entries;
 static uint64_t rank = WEFT_RECORD_NOBODY;
-static const struct weft_record_id nobody = {WEFT_RECORD_NOBODY, WEFT_RECORD_NOBODY};
+static const struct weft_record_id nobody = {WEFT_RECORD_NOBODY, WEFT_RECORD_NOBODY, WEFT_RECORD_FABRIC};
+static struct weft_record_kernel *kernel[KERNELS_MAX];
+static _Atomic size_t kernels;
 
 /* What launchers call it: Open MPI, PMIx, PMI (MPICH, scripts), Slurm. */
 static void find_rank(void) {
@@ -55,7 +58,7 @@ static struct weft_record *add(struct weft_record_id self, struct weft_record_id
 }
 
 static bool same(struct weft_record_id a, struct weft_record_id b) {
-    return a.node == b.node && a.process == b.process;
+    return a.node == b.node && a.process == b.process && a.space == b.space;
 }
 
 /* An entry that a fork has emptied fits nobody. */
@@ -78,6 +81,50 @@ struct weft_record *weft_record_peer(struct weft_record_id self, struct weft_rec
 }
 
 void weft_record_self(struct weft_record_id self) { weft_record_peer(self, nobody); }
+
+static bool same_kernel(const struct weft_record_kernel *a, const struct weft_record_kernel *b) {
+    return atomic_load(&a->claimed) && a->device_id == b->device_id && strcmp(a->name, b->name) == 0 &&
+           memcmp(a->global, b->global, sizeof a->global) == 0 &&
+           memcmp(a->local, b->local, sizeof a->local) == 0 && a->reads_bytes == b->reads_bytes &&
+           a->writes_bytes == b->writes_bytes;
+}
+
+static struct weft_record_kernel *find_kernel(const struct weft_record_kernel *like) {
+    size_t n = atomic_load(&kernels);
+    for (size_t i = 0; i < n; i++)
+        if (same_kernel(kernel[i], like)) return kernel[i];
+    return NULL;
+}
+
+static struct weft_record_kernel *add_kernel(const struct weft_record_kernel *like) {
+    size_t n = atomic_load(&kernels);
+    struct weft_record_kernel *k =
+        n < KERNELS_MAX ? weft_board_alloc(WEFT_BOARD_KERNEL, sizeof *k) : NULL;
+    if (!k) return NULL;
+    memcpy(k, like, sizeof *k);
+    atomic_store(&k->claimed, 1);
+    kernel[n] = k;
+    atomic_store(&kernels, n + 1);
+    return k;
+}
+
+struct weft_record_kernel *weft_record_kernel(const struct weft_record_kernel *like) {
+    struct weft_record_kernel *k = weft_recording ? find_kernel(like) : NULL;
+    if (k || !weft_recording) return k;
+    pthread_mutex_lock(&lock);
+    k = find_kernel(like);
+    if (!k) k = add_kernel(like);
+    pthread_mutex_unlock(&lock);
+    return k;
+}
+
+void weft_record_kernel_took(struct weft_record_kernel *k, uint64_t ns) {
+    uint64_t least = atomic_load(&k->least_ns);
+    atomic_fetch_add(&k->total_ns, ns);
+    while ((!least || ns < least) && !atomic_compare_exchange_weak(&k->least_ns, &least, ns)) {
+    }
+    atomic_fetch_add(&k->timed, 1);
+}
 
 /* A process without a fabric has an entry about itself too, with an id of no one. */
 __attribute__((destructor)) static void end(void) {

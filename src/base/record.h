@@ -1,5 +1,5 @@
 /* What `weft run --record` wants to know of a process beyond its counters: who it is, how long it computed,
- * and what it sent to each peer. The entries lie on the board (base/board.h), which is then a file that stays
+ * what it sent to each peer, and how long each kernel took on each device. The entries lie on the board (base/board.h), which is then a file that stays
  * when the process has ended or was killed. When nobody records, nothing is kept: `weft_recording` is false.
  */
 #ifndef WEFT_BASE_RECORD_H
@@ -8,12 +8,22 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+/* As the fabric knows it; or a SCIF endpoint, by its port. */
+enum weft_record_space { WEFT_RECORD_FABRIC, WEFT_RECORD_SCIF };
 struct weft_record_id {
-    uint32_t node, process;
+    uint32_t node, process; /* SCIF: the port */
+    uint32_t space;
 };
-#define WEFT_RECORD_NOBODY UINT32_MAX /* of both: the entry is about the process itself */
+#define WEFT_RECORD_NOBODY UINT32_MAX /* of node and process: the entry is about the process itself */
 
-enum weft_record_what { WEFT_RECORD_MESSAGE, WEFT_RECORD_PUT, WEFT_RECORD_GET, WEFT_RECORD_WHATS };
+/* MAP: windows of the peer's that were mapped; what passes through them is not seen. */
+enum weft_record_what {
+    WEFT_RECORD_MESSAGE,
+    WEFT_RECORD_PUT,
+    WEFT_RECORD_GET,
+    WEFT_RECORD_MAP,
+    WEFT_RECORD_WHATS
+};
 
 struct weft_record {
     struct weft_record_id self, peer;
@@ -24,6 +34,18 @@ struct weft_record {
     struct {
         _Atomic uint64_t count, bytes; /* a get's bytes come from the peer */
     } did[WEFT_RECORD_WHATS];
+};
+
+/* The launches of one kernel on one device with one range. */
+#define WEFT_RECORD_NAME_MAX 64
+struct weft_record_kernel {
+    char name[WEFT_RECORD_NAME_MAX], device[WEFT_RECORD_NAME_MAX], host[WEFT_RECORD_NAME_MAX];
+    uint64_t device_id;               /* node << 32 | its number there */
+    uint64_t global[3], local[3];     /* local 0: the driver chose */
+    uint64_t reads_bytes, writes_bytes; /* a launch's: its memory objects, each once */
+    _Atomic uint64_t claimed;         /* as above */
+    _Atomic uint64_t launches, timed; /* timed: of those the ones whose time is known */
+    _Atomic uint64_t total_ns, least_ns; /* on the device, by its clock; of the timed ones */
 };
 
 extern bool weft_recording;
@@ -37,5 +59,10 @@ static inline void weft_record_add(struct weft_record *r, enum weft_record_what 
     atomic_fetch_add_explicit(&r->did[what].count, 1, memory_order_relaxed);
     atomic_fetch_add_explicit(&r->did[what].bytes, bytes, memory_order_relaxed);
 }
+
+/* The entry of this name, device, range and size, made at the first use; NULL: no room. `like` has what
+ * identifies it filled in, and the rest 0. Any thread. */
+struct weft_record_kernel *weft_record_kernel(const struct weft_record_kernel *like);
+void weft_record_kernel_took(struct weft_record_kernel *k, uint64_t ns);
 
 #endif

@@ -59,11 +59,22 @@ expect 1 "$weft" model predict wrong.json; warns 'wrong.json:2: $.entities\[0\].
 
 # placed
 expect 0 "$weft" model place "$cluster" "$application"
+says '^39.06 MiB of 39.06 MiB cross between nodes; 39.06 MiB if the processes took turns$' # they must not share
+says '^constraints that are kept: 1$'
+sed 's/"no_share"/"together"/' "$application" >together.json
+expect 0 "$weft" model place "$cluster" together.json
 says '^0 B of 39.06 MiB cross between nodes; 39.06 MiB if the processes took turns$'
 expect 0 "$weft" model place --nodes alpha:1,beta:3 --as rankfile "$application" -m "$cluster"
 says '^rank 1=\(alpha\|beta\) slot=[01]$'
 expect 0 "$weft" model place --nodes 2 --as slurm "$cluster" "$application"; says '^node[01]$'
-expect 0 "$weft" model place --nodes 1 --as weft "$cluster" "$application"; says '^1 0$'
+expect 1 "$weft" model place --nodes 1 --as weft "$cluster" "$application"
+warns 'no placement was found that keeps all 1 constraints'
+expect 0 "$weft" model place --nodes 1 --as weft "$cluster" together.json; says '^1 0$'
+expect 0 "$weft" model check --together "$cluster" "$application"
+warns 'the placement breaks no_share of fill and look: n0.nvm.dimm0.dimm'
+expect 0 "$weft" model query -m "$cluster" -m "$application" broken; says '^secret  no_share  fill  look  n0.nvm.dimm0.dimm$'
+expect 0 "$weft" model query -m "$cluster" -m together.json --json broken
+[ ! -s "$WORK/out" ] || fail 'a rule that is kept is told of'
 expect 1 "$weft" model place --nodes alpha:1 "$cluster" "$application"; warns '2 processes on 1 places'
 expect 2 "$weft" model place --nodes alpha:x "$cluster" "$application"; warns '--nodes alpha:x: a number'
 expect 2 "$weft" model place --as pbs "$cluster" "$application"; warns '--as pbs: rankfile, slurm or weft'
@@ -93,8 +104,48 @@ expect 0 "$weft" model place --nodes 1 halo.json; says '^0 B of '
 expect 0 "$weft" run --nodes 2 --record fetch.json -- "$BIN/fabric-fetch"
 expect 0 "$weft" model explain -m fetch.json fabric-fetch.1:fabric-fetch.0:gets
 says '^\* count 64 of '; says '^\* size 1 MiB of '
-expect 3 "$weft" run --nodes 1 --record none.json -- sh -c 'exit 3'; warns 'no process of this host used weft'
+expect 3 "$weft" run --nodes 1 --record none.json -- sh -c 'exit 3'; warns 'no process used weft'
 expect 125 "$weft" run --nodes 1 --record /nowhere/x.json -- true; warns 'cannot write /nowhere/x.json'
+
+# recorded kernels, put on the device where they ran: the model of this machine is made up
+if [ -x "$BIN/matmul" ]; then
+    expect 0 "$weft" run --nodes 1 --record mm.json -- "$BIN/matmul" 128 64
+    warns '^mm.json: 1 processes, 0 flows, 1 kernels$'
+    device=$(sed -n 's/.*"x_device": *"\([^"]*\)".*/\1/p' mm.json | head -n 1)
+    host=$(sed -n 's/.*"x_host": *"\([^"]*\)".*/\1/p' mm.json | head -n 1)
+    cat >machine.json <<EOF
+{"weft_model": 1, "defaults": {"source": "assumed"}, "entities": [
+ {"id": "here", "kind": "node", "class": "host", "properties": {"host": "$host"}},
+ {"id": "here.core0", "kind": "compute", "class": "core", "in": "here"},
+ {"id": "here.ram", "kind": "memory", "class": "dram", "in": "here", "values": {"bandwidth": {"value": 10, "unit": "GB/s"}}},
+ {"id": "here.device", "kind": "compute", "class": "accelerator", "in": "here", "properties": {"x_opencl": "$device"},
+  "values": {"rate": {"value": 10, "unit": "Gop/s"}, "bandwidth": {"value": 10, "unit": "GB/s"}}}]}
+EOF
+    expect 0 "$weft" model predict machine.json --record mm.json
+    says '^matmul.0.device0-0.sbmp  here.device  .*as it was seen to take$'
+    says '^matmul.0  *here.core0 '
+    expect 0 "$weft" model plot --what roofline machine.json --record mm.json
+    says "title 'matmul.0.device0-0.sbmp (.*B/s, operations not known)'"
+    # 64 x 64 work items of 2 x 128 operations, 4 times.
+    expect 0 "$weft" model plot --what roofline machine.json --record mm.json --work sbmp=256
+    says "title 'matmul.0.device0-0.sbmp (measured)'"
+    expect 0 "$weft" model explain -m mm.json matmul.0.device0-0.sbmp; says '^\* blocks 4 of '
+    expect 0 "$weft" model plot --what predicted machine.json --record mm.json --work sbmp=256
+    says '^[0-9.e-]* 0.00041943[0-9]* "matmul.0.device0-0.sbmp"$'
+    expect 1 "$weft" model plot --what roofline machine.json --record mm.json --work sbpm=1; warns 'did you mean "sbmp"?'
+    expect 2 "$weft" model plot --record mm.json --work sbmp; warns 'KERNEL=N is wanted'
+    expect 1 "$weft" model predict "$cluster" --record mm.json
+    warns 'the model does not know where matmul.0 ran: a core of the host'
+    if command -v gnuplot >/dev/null; then
+        for what in roofline predicted; do
+            expect 0 "$weft" model plot --what $what machine.json --record mm.json --work sbmp=256 -o kernels.svg
+            grep -q 'matmul.0.device0-0.sbmp' kernels.svg || fail "the $what picture lacks the kernel"
+            if grep -o 'rgb([^)]*)' kernels.svg | tr -d 'rgb() ' | awk -F, '$1 != $2 || $2 != $3' | grep -q .; then
+                fail "the $what picture has colours"
+            fi
+        done
+    fi
+fi
 expect_nothing_left
 
 # policies

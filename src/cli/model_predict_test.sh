@@ -20,7 +20,23 @@ says '^{"example":"clopencl","policy":"as published","order":"8K","predicted_s":
 says '^{"predict":"transfer","seconds":[0-9.e-]*,"wanted_s":2[0.]*[0-9e-]*,"met":'
 says '^{"predict":"processes",'
 
-expect 2 "$weft" model predict;                     warns 'a file, --example or --speed is wanted'
+# What runs beside it decides here, too.
+"$weft" model predict --check co-location --quick --json >"$WORK/out" 2>"$WORK/err" || [ $? -eq 1 ] || fail "--check co-location fails"
+says '^{"check":"co-location","workload":"stream","beside":"cache","slowdown":[0-9.e-]*,"predicted":[0-9.e-]*}$'
+says '^{"check":"co-location","workload":"cache","beside":"cache","slowdown":[0-9.e-]*}$'
+says '^{"check":"co-location","held_out":24,"median_error":[0-9.e-]*,'
+if [ -x "$BIN/matmul" ] && [ "$slowdown" = 1 ]; then
+    "$weft" model predict --check matmul --quick -o "$WORK/product.json" >"$WORK/out" 2>"$WORK/err" || [ $? -eq 1 ] || fail "--check matmul fails"
+    says '^896  *both  *held out  *[0-9.]*  *[0-9.]*  *[-+][0-9.]* %$'
+    predicted=$(awk '$1 == 896 { print $6 }' "$WORK/out")
+    expect 0 "$weft" model predict --json "$WORK/product.json"
+    # One and the same prediction, by the model that is left.
+    sed -n 's/^{"makespan_s":\([0-9.e-]*\),.*/\1/p' "$WORK/out" | awk -v p="$predicted" '{ d = $1 - p; exit !(d < 0.001 && d > -0.001) }' ||
+        fail "the model that is left predicts something else than $predicted"
+fi
+expect 2 "$weft" model predict --check pie;         warns '--check pie: matmul or co-location is wanted'
+expect 2 "$weft" model predict --quick --speed;     warns '--quick and -o are for --check'
+expect 2 "$weft" model predict;                     warns 'a file, --record, --check, --example or --speed is wanted'
 expect 2 "$weft" model predict --example other;     warns 'there is no example "other"; there is: clopencl'
 expect 2 "$weft" model predict --speed 5;           warns 'unexpected argument 5'
 expect 0 "$weft" model predict --help;              says '^Usage: weft model predict'

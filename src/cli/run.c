@@ -202,20 +202,24 @@ static bool devices_fit(const struct run *r) {
     return fit;
 }
 
-static int keep_record(const struct run *r, int status) {
+static int keep_record(const struct run *r, struct recorder *recorder, int status) {
     char dir[WEFT_PATH_MAX + 16];
     snprintf(dir, sizeof dir, "%s/record", r->dir);
-    bool written = record_write(dir, r->a.record);
+    bool written = record_write(recorder, dir, r->a.record);
     return written || status ? status : EXIT_NO_CLUSTER;
 }
 
 static int run_attached(struct run *r) {
     if (!devices_fit(r)) return EXIT_NO_CLUSTER;
     if (run_environment_set(&r->a, r->dir, r->socket) != WEFT_OK) return EXIT_NO_CLUSTER;
+    struct recorder *recorder = r->a.record ? record_begin(r->socket) : NULL;
+    if (r->a.record && !recorder) return EXIT_NO_CLUSTER;
     await_children_too(r);
     pid_t pid = start_program(r);
     int status = pid < 0 ? EXIT_NO_CLUSTER : wait_program(r, pid);
-    return r->a.record && pid >= 0 ? keep_record(r, status) : status;
+    if (recorder && pid >= 0) status = keep_record(r, recorder, status);
+    record_end(recorder);
+    return status;
 }
 
 static int run_program(const struct run_arguments *a) {
@@ -316,10 +320,10 @@ const struct command command_run = {
         "                    gpu, cpu, accelerator; 0, 2-3 (a number of `weft devices`); h100 (a part of a\n"
         "                    name); @alpha, node:2 (a host, a node); gpu@alpha (both); 0@alpha (its first)\n"
         "  --cap N           show CMD at most N devices, the first ones\n"
-        "  --record FILE     write what CMD did as an application of the model (`weft model predict`, "
+        "  --record FILE     write what CMD did as an application of the model (`weft model predict`, `plot`, "
         "`place`): its\n"
-        "                    processes of this host, what they sent to whom, what they moved to OpenCL "
-        "devices\n\n"
+        "                    processes on all hosts, what they sent to whom, what they moved to OpenCL devices, "
+        "kernels\n\n"
         "Exit status: CMD's; 128+n if signal n killed it; 127 if CMD is not found, 126 if it cannot be run,\n"
         "125 if there is no cluster to run it on, no device fits LIST, or FILE cannot be written.\n",
     .run = run,

@@ -3,7 +3,9 @@
  * itself, which loads the drivers from there. Nothing in /etc is touched. */
 #include "cli/run.h"
 
+#include "base/board.h"
 #include "base/error.h"
+#include "node/protocol.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -11,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 void run_environment_prepare(const struct run_arguments *a) {
@@ -63,14 +66,31 @@ static int set_vendors(const char *dir) {
     return rc;
 }
 
-int run_environment_set(const struct run_arguments *a, const char *dir, const char *socket) {
+static bool is_directory(const char *path) {
+    struct stat st;
+    return path && lstat(path, &st) == 0 && S_ISDIR(st.st_mode);
+}
+
+/* Where CMD leaves what it does: for this run's own file; where a run that this one is part of has said; or, while one of
+ * another host records, beside this node's daemon. */
+static int set_record(const struct run_arguments *a, const char *dir, const char *socket) {
     char record[WEFT_PATH_MAX];
+    const char *inherited = getenv(WEFT_BOARD_DIR_ENV);
+    if (!a->record && is_directory(inherited)) return WEFT_OK;
+    int where = a->record ? (int)strlen(dir) : (int)(strrchr(socket, '/') - socket);
+    if (snprintf(record, sizeof record, "%.*s/" NODE_RECORD_DIR, where, a->record ? dir : socket) >=
+        (int)sizeof record)
+        return WEFT_E_TOO_BIG;
+    int rc = a->record ? weft_dir_make_private(record) : WEFT_OK;
+    if (rc == WEFT_OK && is_directory(record))
+        setenv(WEFT_BOARD_DIR_ENV, record, 1);
+    else
+        unsetenv(WEFT_BOARD_DIR_ENV);
+    return rc;
+}
+
+int run_environment_set(const struct run_arguments *a, const char *dir, const char *socket) {
     setenv("WEFT_NODE_SOCKET", socket, 1);
-    if (a->record) {
-        if (snprintf(record, sizeof record, "%s/record", dir) >= (int)sizeof record) return WEFT_E_TOO_BIG;
-        int rc = weft_dir_make_private(record);
-        if (rc != WEFT_OK) return rc;
-        setenv("WEFT_RECORD", record, 1);
-    }
-    return set_vendors(dir);
+    int rc = set_record(a, dir, socket);
+    return rc == WEFT_OK ? set_vendors(dir) : rc;
 }

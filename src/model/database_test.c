@@ -139,6 +139,41 @@ static void disagreements__measured_against_data_sheet(void **state) {
     close_lab(&l);
 }
 
+/* A link between two cores, as measuring makes it, does not cut them off from memory. */
+static void paths__from_cores_with_a_link_between_them(void **state) {
+    struct lab l = open_text(
+        "{\"weft_model\": 1, \"defaults\": {\"source\": \"measured\"}, \"entities\": ["
+        "{\"id\": \"h\", \"kind\": \"node\", \"class\": \"host\"},"
+        "{\"id\": \"c0\", \"kind\": \"compute\", \"class\": \"core\", \"in\": \"h\"},"
+        "{\"id\": \"c1\", \"kind\": \"compute\", \"class\": \"core\", \"in\": \"h\"},"
+        "{\"id\": \"m\", \"kind\": \"memory\", \"class\": \"dram\", \"in\": \"h\", \"values\": {"
+        "  \"latency\": {\"value\": 80, \"unit\": \"ns\"}, \"bandwidth\": {\"value\": 10, \"unit\": \"GB/s\"}}},"
+        "{\"id\": \"line\", \"kind\": \"link\", \"ends\": [\"c0\", \"c1\"], \"values\": {"
+        "  \"latency\": {\"value\": 50, \"unit\": \"ns\"}}}]}");
+    struct answer *a = ask(&l, "closest c0");
+    assert_int_equal(a->count, 1);
+    assert_non_null(strstr(a->rows[0], "m|dram|8e-08|"));
+    a = ask(&l, "paths c0 m");
+    assert_true(a->count >= 1);
+    assert_non_null(strstr(a->rows[0], "c0 > h > m|"));
+    close_lab(&l);
+}
+
+/* Neither is better; what holds under different conditions, or is another statistic, is no contradiction. */
+static void disagreements__of_one_rank(void **state) {
+    struct lab l = open_text(
+        "{\"weft_model\": 1, \"entities\": [{\"id\": \"m\", \"kind\": \"memory\", \"values\": {"
+        "\"latency\": [{\"value\": 60, \"unit\": \"ns\", \"source\": \"literature\"},"
+        "  {\"value\": 90, \"unit\": \"ns\", \"source\": \"literature\", \"statistic\": \"mean\"},"
+        "  {\"value\": 200, \"unit\": \"ns\", \"source\": \"literature\", \"statistic\": \"max\"}],"
+        "\"bandwidth\": [{\"value\": 10, \"unit\": \"GB/s\", \"source\": \"measured\", \"when\": {\"threads\": 1}},"
+        "  {\"value\": 20, \"unit\": \"GB/s\", \"source\": \"measured\", \"when\": {\"threads\": 2}}]}}]}");
+    struct answer *a = ask(&l, "disagreements");
+    assert_int_equal(a->count, 1);
+    assert_non_null(strstr(a->rows[0], "m|latency||6e-08|literature|9e-08|literature|s|1.5|"));
+    close_lab(&l);
+}
+
 static void leaks__give_no_share_constraints(void **state) {
     struct lab l = open_text(lab);
     struct answer *a = ask(&l, "leaks");
@@ -243,6 +278,8 @@ int main(void) {
         cmocka_unit_test(paths__each_with_its_bottleneck),
         cmocka_unit_test(shares__cache_and_memory_of_the_package),
         cmocka_unit_test(disagreements__measured_against_data_sheet),
+        cmocka_unit_test(disagreements__of_one_rank),
+        cmocka_unit_test(paths__from_cores_with_a_link_between_them),
         cmocka_unit_test(leaks__give_no_share_constraints),
         cmocka_unit_test(sql__the_best_observation),
         cmocka_unit_test(question__changes_nothing_and_reaches_no_file),

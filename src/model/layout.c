@@ -192,6 +192,12 @@ static bool has_neighbours(const struct weft_model *m, weft_model_ref e) {
     return false;
 }
 
+/* A link between two of them tells how long a cache line takes; they reach memory all the same. */
+static bool is_cpu(const struct weft_model *m, const struct weft_model_entity *x) {
+    const char *class_name = m->text + x->class_name;
+    return x->kind == WEFT_MODEL_COMPUTE && (strcmp(class_name, "core") == 0 || strcmp(class_name, "thread") == 0);
+}
+
 /* Whether data that goes through it is held up by it. */
 static bool is_on_the_way(const struct weft_model *m, weft_model_ref e) {
     const struct weft_model_entity *x = &m->entities[e];
@@ -213,7 +219,7 @@ static void put_edge(const struct weft_model *m, struct row *r, weft_model_ref a
     bind_text(r, weft_model_id(m, b));
     bind_text(r, id_of(m, link));
     bind_text(r, step);
-    bind_int(r, has_neighbours(m, a));
+    bind_int(r, has_neighbours(m, a) && !is_cpu(m, &m->entities[a]));
     bind_int(r, !is_memory);
     bind_real(r, (isnan(latency) ? 0 : latency) + more);
     bind_real(r, own_is_less ? own : rate);
@@ -237,7 +243,7 @@ static bool is_open(const struct weft_model *m, weft_model_ref e) {
     if (x->parent == WEFT_MODEL_NONE || x->kind >= WEFT_MODEL_LINK ||
         m->entities[x->parent].kind >= WEFT_MODEL_LINK)
         return false;
-    if (x->kind != WEFT_MODEL_NODE) return !has_links(m, e);
+    if (x->kind != WEFT_MODEL_NODE) return is_cpu(m, x) || !has_links(m, e);
     return !has_neighbours(m, e) || !has_inner_links(m, x->parent);
 }
 

@@ -74,7 +74,17 @@ const char model_rules[] =
     "    AND (a.pattern IS b.pattern OR a.pattern IS NULL OR b.pattern IS NULL)"
     "    AND (a.type IS b.type OR a.type IS NULL OR b.type IS NULL)"
     "    AND (a.accessor IS b.accessor OR a.accessor IS NULL OR b.accessor IS NULL)"
-    "  WHERE max(a.value, b.value) > 1.25 * min(a.value, b.value);"
+    "  WHERE max(a.value, b.value) > 1.25 * min(a.value, b.value)"
+    /* And two of one rank, neither of which is better: under one condition, in statistics that say the same. */
+    "  UNION ALL SELECT a.entity, a.attribute, a.op, a.value, a.source, b.value, b.source, a.unit,"
+    "    max(a.value, b.value) / min(a.value, b.value), a.reference, b.reference"
+    "  FROM observation a JOIN observation b ON a.entity = b.entity AND a.attribute = b.attribute AND a.rank = b.rank"
+    "    AND a.rowid < b.rowid AND a.op IS b.op AND a.pattern IS b.pattern AND a.type IS b.type"
+    "    AND a.accessor IS b.accessor AND a.circumstance IS b.circumstance AND a.size_B IS b.size_B"
+    "    AND a.stride_B IS b.stride_B AND a.threads IS b.threads AND a.load IS b.load AND a.connections IS b.connections"
+    "    AND (a.statistic IS b.statistic OR (coalesce(a.statistic, 'typical') IN ('median', 'mean', 'typical')"
+    "      AND coalesce(b.statistic, 'typical') IN ('median', 'mean', 'typical')))"
+    "  WHERE a.attribute <> 'leak' AND max(a.value, b.value) > 1.25 * min(a.value, b.value);"
     /* Resources through which what is done on one side can be heard on the other. */
     "CREATE VIEW leaky AS SELECT entity AS resource, max(value) * 8 AS leak_bps, source, reference FROM observation"
     "  WHERE attribute = 'leak' AND value > 0 GROUP BY entity;"
@@ -82,6 +92,15 @@ const char model_rules[] =
     "  JOIN uses u ON u.resource = l.resource JOIN uses v ON v.resource = l.resource"
     "  JOIN entity e ON e.id = u.entity JOIN entity f ON f.id = v.entity"
     "  WHERE u.entity < v.entity AND e.kind = f.kind AND e.kind IN ('compute', 'task');"
+    /* What a placement has to respect and does not: by the units that run the tasks. */
+    "CREATE VIEW host_of AS SELECT r.b AS task, i.ancestor AS host FROM relation r JOIN inside i ON i.entity = r.a"
+    "  JOIN entity e ON e.id = i.ancestor WHERE r.relation = 'runs' AND e.kind = 'node' AND e.class = 'host';"
+    "CREATE VIEW broken AS SELECT DISTINCT c.id AS rule, c.class AS what, c.end_a AS a, c.end_b AS b, l.resource AS place"
+    "  FROM entity c JOIN uses u ON u.entity = c.end_a JOIN leaky l ON l.resource = u.resource"
+    "  JOIN uses v ON v.resource = u.resource AND v.entity = c.end_b WHERE c.kind = 'constraint' AND c.class = 'no_share'"
+    "  UNION ALL SELECT c.id, c.class, c.end_a, c.end_b, p.host FROM entity c JOIN host_of p ON p.task = c.end_a"
+    "  JOIN host_of q ON q.task = c.end_b WHERE c.kind = 'constraint'"
+    "  AND ((c.class = 'apart' AND p.host = q.host) OR (c.class = 'together' AND p.host <> q.host));"
     /* Numbers that nobody has measured or published. */
     "CREATE VIEW guess AS SELECT entity, attribute, value, unit, source, note FROM observation"
     "  WHERE source IN ('assumed', 'inferred');";
@@ -126,6 +145,8 @@ const struct model_question model_questions[] = {
      " group_concat(DISTINCT u.entity) AS must_not_share FROM leaky l LEFT JOIN"
      " (SELECT u.entity, u.resource FROM uses u JOIN entity e ON e.id = u.entity WHERE e.kind IN ('compute', 'task')) u"
      " ON u.resource = l.resource GROUP BY l.resource ORDER BY l.leak_bps DESC"},
+    {"broken", "", "constraints that the placement in the model breaks, and where", 0, 0, 0,
+     "SELECT rule, what, a, b, place FROM broken ORDER BY rule, place"},
     {"memories", "", "all memories with what is known of them", 0, 0, 0,
      "SELECT id, class, capacity_B, latency_s, bandwidth_Bps, parent FROM entity WHERE kind = 'memory' ORDER BY id"},
     {"inside", "ENTITY", "everything that it contains", 1, 1, 1,

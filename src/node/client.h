@@ -18,6 +18,8 @@
 enum node_kind { NODE_PROGRAM = 1, NODE_EXECUTOR, NODE_TOOL, NODE_DAEMON };   /* no client is a NODE_DAEMON */
 
 struct node_process { uint32_t node, process; };
+/* What a recorder asks of a node. GET leaves everything as it is. */
+enum node_record { NODE_RECORD_BEGIN = 1, NODE_RECORD_GET, NODE_RECORD_END };
 
 struct node_info {
     uint32_t id;
@@ -75,6 +77,10 @@ int node_client_nodes(struct node_client *c, struct node_info *out, size_t cap, 
 int node_client_inventory(struct node_client *c, uint32_t node, void **blob, size_t *bytes, unsigned timeout_ms);
 /* What the node's processes have counted (heap, caller frees), for node_usage_read. */
 int node_client_usage(struct node_client *c, uint32_t node, void **blob, size_t *bytes, unsigned timeout_ms);
+/* Recording (node/recorded.h): begins on a node, tells what its processes have left so far (blob: heap, caller frees;
+ * NULL in other cases), ends. It ends with this process, too. WEFT_E_EXIST: another process of the cluster records. */
+int node_client_record(struct node_client *c, uint32_t node, enum node_record what, void **blob, size_t *bytes,
+                       unsigned timeout_ms);
 /* Starts an executor for this process on a node; the callback comes once, within some seconds at most. */
 int node_client_start_executor(struct node_client *c, uint32_t node,
                                void (*fn)(void *arg, int status, const char *reason, const struct node_executor *x),

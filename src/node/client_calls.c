@@ -47,15 +47,11 @@ int node_client_nodes(struct node_client *c, struct node_info *out, size_t cap, 
     return rc;
 }
 
-/* A request about a node that is answered with a blob. */
-static int blob_call(struct node_client *c, enum node_request type, uint32_t node, void **blob, size_t *bytes,
-                     unsigned timeout_ms) {
-    uint8_t buf[16];
-    struct weft_writer body;
-    fields(&body, buf);
-    weft_put_u32(&body, node);
+/* A request that is answered with a blob. */
+static int blob_call(struct node_client *c, enum node_request type, const struct weft_writer *body,
+                     void **blob, size_t *bytes, unsigned timeout_ms) {
     struct client_waiter w = {0};
-    int rc = client_call(c, type, &body, timeout_ms, &w);
+    int rc = client_call(c, type, body, timeout_ms, &w);
     if (rc == WEFT_OK) {
         if (!w.body) w.body = malloc(1); /* an empty blob, as of a node without an inventory */
         if (!w.body) return WEFT_E_NOMEM;
@@ -67,13 +63,41 @@ static int blob_call(struct node_client *c, enum node_request type, uint32_t nod
     return rc;
 }
 
+static int node_blob_call(struct node_client *c, enum node_request type, uint32_t node, void **blob,
+                          size_t *bytes, unsigned timeout_ms) {
+    uint8_t buf[16];
+    struct weft_writer body;
+    fields(&body, buf);
+    weft_put_u32(&body, node);
+    return blob_call(c, type, &body, blob, bytes, timeout_ms);
+}
+
 int node_client_inventory(struct node_client *c, uint32_t node, void **blob, size_t *bytes,
                           unsigned timeout_ms) {
-    return blob_call(c, NODE_INVENTORY, node, blob, bytes, timeout_ms);
+    return node_blob_call(c, NODE_INVENTORY, node, blob, bytes, timeout_ms);
 }
 
 int node_client_usage(struct node_client *c, uint32_t node, void **blob, size_t *bytes, unsigned timeout_ms) {
-    return blob_call(c, NODE_USAGE, node, blob, bytes, timeout_ms);
+    return node_blob_call(c, NODE_USAGE, node, blob, bytes, timeout_ms);
+}
+
+int node_client_record(struct node_client *c, uint32_t node, enum node_record what, void **blob,
+                       size_t *bytes, unsigned timeout_ms) {
+    uint8_t buf[16];
+    struct weft_writer body;
+    void *answer = NULL;
+    size_t answer_bytes = 0;
+    fields(&body, buf);
+    weft_put_u32(&body, node);
+    weft_put_u8(&body, (uint8_t)what);
+    int rc = blob_call(c, NODE_RECORD, &body, &answer, &answer_bytes, timeout_ms);
+    if (rc != WEFT_OK || !blob) {
+        free(answer);
+        return rc;
+    }
+    *blob = answer;
+    *bytes = answer_bytes;
+    return WEFT_OK;
 }
 
 static void executor_started(struct node_client *c, struct client_waiter *w) {

@@ -73,6 +73,7 @@ struct process {
     struct node_set exec_nodes;   /* where it has asked for executors */
     struct node_set watchers;     /* daemons that are to be told of its end */
     uint32_t pending;             /* its requests under way */
+    bool recorded;                /* it has begun to record, on some node */
 };
 
 enum executor_state { EXECUTOR_STARTING, EXECUTOR_READY, EXECUTOR_ENDING };
@@ -91,7 +92,7 @@ struct executor {
     const char *why;              /* NULL; else the reason for which we killed it */
 };
 
-enum pending_kind { PENDING_EXECUTOR = 1, PENDING_PORT, PENDING_INVENTORY, PENDING_USAGE };
+enum pending_kind { PENDING_EXECUTOR = 1, PENDING_PORT, PENDING_INVENTORY, PENDING_USAGE, PENDING_RECORD };
 
 /* A local process's request that is not answered yet. */
 struct pending {
@@ -155,6 +156,7 @@ struct node_daemon {
     bool stop_ordered;            /* a local process has ended the whole cluster */
     unsigned echoes;              /* pings with data under way */
     bool reap_due;                /* some process is `ending` */
+    struct node_process recorder; /* process 0: nobody records */
 };
 
 /* daemon.c */
@@ -214,12 +216,19 @@ void pending_port_found(struct node_daemon *d, uint32_t id, uint32_t node, uint3
 void pending_fail(struct node_daemon *d, uint32_t id, uint32_t node, enum pending_kind kind, int status, const char *reason);
 void pending_inventory(struct node_daemon *d, uint32_t node);          /* has come */
 int pending_inventory_from(struct node_daemon *d, uint32_t from_node, uint32_t request);
-void pending_usage(struct node_daemon *d, uint32_t id, uint32_t node, const void *blob, size_t bytes);
+void pending_blob(struct node_daemon *d, uint32_t id, uint32_t node, enum pending_kind kind, const void *blob,
+                  size_t bytes);
 void pending_drop_process(struct node_daemon *d, uint32_t process);
 void pending_drop_node(struct node_daemon *d, uint32_t node, const char *reason);
 
 /* counts.c */
 void counts_collect(struct node_daemon *d, struct weft_writer *w);     /* of all processes of this node, for node_usage_read */
+
+/* recorder.c: `who` asks, of any node of the cluster. What is asked for goes to `out`. */
+int recorder_do(struct node_daemon *d, struct node_process who, uint8_t what, struct weft_writer *out);
+const char *recorder_reason(int rc);
+void recorder_gone(struct node_daemon *d, uint32_t process);           /* a local one that has recorded has ended */
+void recorder_lost(struct node_daemon *d, uint32_t node);              /* a node is lost, and whoever recorded there */
 
 /* executor.c */
 void executor_start(struct node_daemon *d, uint32_t owner_node, uint32_t owner_process, uint32_t request);

@@ -477,6 +477,41 @@ static void inventory__timeout_of_the_caller(void **state) {
     node_client_close(c);
 }
 
+/* --- recording --- */
+
+static int record(struct node_client *c, uint32_t node, enum node_record what, size_t *bytes) {
+    void *blob = NULL;
+    int rc = node_client_record(c, node, what, bytes ? &blob : NULL, bytes, 20000);
+    free(blob);
+    return rc;
+}
+
+/* One at a time, on all nodes, until its line ends. */
+static void record__is_one_clients_at_a_time(void **state) {
+    size_t bytes = 1;
+    cluster(2);
+    struct node_client *c = client(0, NULL), *d = client(1, NULL);
+    assert_int_equal(record(c, 1, NODE_RECORD_GET, &bytes), WEFT_E_NOENT);
+    for (uint32_t node = 0; node < 2; node++) {
+        assert_int_equal(record(c, node, NODE_RECORD_BEGIN, NULL), WEFT_OK);
+        assert_int_equal(record(d, node, NODE_RECORD_BEGIN, NULL), WEFT_E_EXIST);
+        assert_int_equal(record(d, node, NODE_RECORD_GET, &bytes), WEFT_E_NOENT);
+        assert_int_equal(record(d, node, NODE_RECORD_END, NULL), WEFT_E_NOENT);
+        assert_int_equal(record(c, node, NODE_RECORD_GET, &bytes), WEFT_OK);
+        assert_int_equal(bytes, 0);
+    }
+    assert_int_equal(record(c, 9, NODE_RECORD_BEGIN, NULL), WEFT_E_UNREACHABLE);
+    assert_int_equal(record(c, 1, 7, NULL), WEFT_E_INVAL);
+    assert_int_equal(record(c, 0, NODE_RECORD_END, NULL), WEFT_OK);
+    assert_int_equal(record(d, 0, NODE_RECORD_BEGIN, NULL), WEFT_OK);
+    node_client_close(c); /* with which it ends on node 1, too: soon */
+    int rc;
+    for (unsigned i = 0; (rc = record(d, 1, NODE_RECORD_BEGIN, NULL)) == WEFT_E_EXIST && i < 100000; i++) {
+    }
+    assert_int_equal(rc, WEFT_OK);
+    node_client_close(d);
+}
+
 /* --- with an endpoint --- */
 
 static bool is_done(void *arg) { return atomic_load((atomic_uint *)arg) > 0; }
@@ -694,6 +729,7 @@ int main(void) {
         T(inventory__that_is_too_big_is_empty),
         T(inventory__timeout_of_the_caller),
         T(usage__is_told_by_each_node),
+        T(record__is_one_clients_at_a_time),
         T(client__with_an_endpoint),
         T(stop__ordered_by_a_daemon_that_is_gone_at_once),
     };

@@ -74,6 +74,7 @@ static void go_offline(struct node_daemon *d, struct member *m, const char *reas
     m->link = NULL;
     m->inventory_asked = false;
     pending_drop_node(d, node, reason);
+    recorder_lost(d, node);
     executor_kill_owned(d, node, 0);
     if (!was_online) return;
     weft_info("node", "node %u (%s) is down: %s", node, m->entry.host, reason);

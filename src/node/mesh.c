@@ -4,6 +4,7 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "node/daemon_internal.h"
+#include "node/recorded.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -97,8 +98,9 @@ static void keep_inventory(struct node_daemon *d, uint32_t node, void *blob, siz
 }
 
 static void take_blob(struct incoming_blob *in) {
-    if (in->type == NODE_M_USAGE) {
-        pending_usage(in->d, in->request, in->node, in->data, in->bytes);
+    if (in->type != NODE_M_INVENTORY) {
+        enum pending_kind kind = in->type == NODE_M_USAGE ? PENDING_USAGE : PENDING_RECORD;
+        pending_blob(in->d, in->request, in->node, kind, in->data, in->bytes);
         return;
     }
     void *blob = in->bytes ? malloc(in->bytes) : NULL;
@@ -115,8 +117,16 @@ static void on_blob_data(void *arg, int status) {
 static void on_blob(struct mesh_link *l, enum node_mesh type, struct weft_reader *r, const struct ep_msg *msg,
                     struct ep_sink *sink) {
     uint32_t request = weft_get_u32(r);
-    size_t most = type == NODE_M_USAGE ? NODE_USAGE_MAX : NODE_INVENTORY_MAX;
+    size_t most = type == NODE_M_USAGE    ? NODE_USAGE_MAX
+                  : type == NODE_M_RECORD ? NODE_RECORDED_MAX
+                                          : NODE_INVENTORY_MAX;
+    int status = type == NODE_M_RECORD ? (int)(int32_t)weft_get_u32(r) : WEFT_OK;
     if (r->failed || msg->data_bytes > most) return;
+    if (status != WEFT_OK) {
+        pending_fail(l->d, request, l->node, PENDING_RECORD, status < 0 ? status : WEFT_E_IO,
+                     recorder_reason(status));
+        return;
+    }
     struct incoming_blob *in = malloc(sizeof *in + msg->data_bytes);
     if (!in) return;
     *in = (struct incoming_blob){
@@ -139,6 +149,21 @@ static void tell_usage(struct mesh_link *l, struct weft_reader *r) {
     weft_writer_init_heap(&w, 4096);
     counts_collect(l->d, &w);
     mesh_send_blob(l->d, l->node, &m, w.data, w.failed ? 0 : w.len);
+    weft_writer_fini(&w);
+}
+
+static void on_record(struct mesh_link *l, struct weft_reader *r) {
+    struct mesh_message m;
+    struct weft_writer w;
+    uint32_t request = weft_get_u32(r), process = weft_get_u32(r);
+    uint8_t what = weft_get_u8(r);
+    if (r->failed || !process) return;
+    weft_writer_init_heap(&w, 4096);
+    int rc = recorder_do(l->d, (struct node_process){l->node, process}, what, &w);
+    mesh_begin(&m, NODE_M_RECORD);
+    weft_put_u32(&m.w, request);
+    weft_put_u32(&m.w, (uint32_t)rc);
+    if (request) mesh_send_blob(l->d, l->node, &m, w.data, rc == WEFT_OK ? w.len : 0);
     weft_writer_fini(&w);
 }
 
@@ -218,7 +243,9 @@ static void on_trusted(struct mesh_link *l, enum node_mesh type, struct weft_rea
         if (!r->failed) pending_inventory_from(d, l->node, a);
         break;
     case NODE_M_INVENTORY:
+    case NODE_M_RECORD:
     case NODE_M_USAGE: on_blob(l, type, r, msg, sink); break;
+    case NODE_M_RECORD_GET: on_record(l, r); break;
     case NODE_M_USAGE_GET: tell_usage(l, r); break;
     case NODE_M_EXEC_START:
         a = weft_get_u32(r);

@@ -150,6 +150,7 @@ void process_end(struct process *p, const char *reason) {
         node_ports_release_all(&d->ports, p->id);
         node_names_withdraw_all(&d->names, p->id);
         pending_drop_process(d, p->id);
+        if (p->recorded) recorder_gone(d, p->id);
         tell_of_end(p, reason);
         weft_debug("node", "process %u (pid %d) is gone: %s", p->id, (int)p->pid, reason);
     } else {

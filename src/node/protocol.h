@@ -37,7 +37,10 @@ enum node_request {
     NODE_FIND,            /* node u32, what is sought → process, address */
     NODE_ENDPOINT,        /* magic u32, version u16 → bind host, job key blob (32 bytes, or none): for an endpoint to open */
     NODE_USAGE,           /* node u32 → blob of node/usage.h */
+    NODE_RECORD,          /* node u32, enum node_record u8 → blob of node/recorded.h */
 };
+
+#define NODE_RECORD_DIR "record" /* beside the daemon's socket, while somebody records */
 
 /* Frames from a daemon. */
 enum node_push {
@@ -49,7 +52,7 @@ enum node_push {
 
 /* Handlers of a daemon's endpoint. */
 enum node_handler {
-    NODE_ON_MESH = 1,     /* daemon to daemon: header is type u8 and the fields; data only with NODE_M_INVENTORY and NODE_M_USAGE */
+    NODE_ON_MESH = 1,     /* daemon to daemon: header is type u8 and the fields; data only with NODE_M_INVENTORY, _USAGE, _RECORD */
     NODE_ON_PING,         /* from anyone: answered with the same header and data to NODE_ON_PONG */
     NODE_ON_PONG,
 };
@@ -80,6 +83,8 @@ enum node_mesh {
     NODE_M_FIND,          /* request u32, what is sought */
     NODE_M_USAGE_GET,     /* request u32 */
     NODE_M_USAGE,         /* request u32; the blob as data */
+    NODE_M_RECORD_GET,    /* request u32 (0: no answer), process u32 of the sender's node that records, enum node_record u8 */
+    NODE_M_RECORD,        /* request u32, status u32; the blob as data */
 };
 
 /* What is sought at a node, beside ports: kind u8, then process u32 or name string. */

@@ -119,8 +119,9 @@ int pending_inventory_from(struct node_daemon *d, uint32_t from_node, uint32_t r
     return WEFT_OK;
 }
 
-void pending_usage(struct node_daemon *d, uint32_t id, uint32_t node, const void *blob, size_t bytes) {
-    struct pending *q = pending_find(d, id, node, PENDING_USAGE);
+void pending_blob(struct node_daemon *d, uint32_t id, uint32_t node, enum pending_kind kind, const void *blob,
+                  size_t bytes) {
+    struct pending *q = pending_find(d, id, node, kind);
     struct weft_writer rest = {.data = (uint8_t *)blob, .len = bytes, .cap = bytes};
     if (q) answer(d, q, WEFT_OK, NULL, &rest);
 }
@@ -272,6 +273,33 @@ static int on_usage(struct process *p, struct node_frame *f) {
     struct mesh_message m;
     mesh_begin(&m, NODE_M_USAGE_GET);
     weft_put_u32(&m.w, q->id);
+    if (mesh_send_node(d, node, &m) != WEFT_OK)
+        answer(d, q, WEFT_E_UNREACHABLE, "its node cannot be reached", NULL);
+    return WEFT_OK;
+}
+
+static int on_record(struct process *p, struct node_frame *f) {
+    struct node_daemon *d = p->d;
+    uint32_t node = weft_get_u32(&f->body);
+    uint8_t what = weft_get_u8(&f->body);
+    if (f->body.failed) return WEFT_E_PROTO;
+    if (!member_online(d, node)) return refuse_unknown(p, f, node);
+    p->recorded |= what == NODE_RECORD_BEGIN;
+    if (node == d->self) {
+        struct weft_writer w;
+        weft_writer_init_heap(&w, 4096);
+        int rc = recorder_do(d, (struct node_process){d->self, p->id}, what, &w);
+        process_reply(p, f->request, rc, rc == WEFT_OK ? NULL : recorder_reason(rc), &w);
+        weft_writer_fini(&w);
+        return WEFT_OK;
+    }
+    struct pending *q = pending_add(d, PENDING_RECORD, p, f->request, node);
+    if (!q) return refuse_limit(p, f);
+    struct mesh_message m;
+    mesh_begin(&m, NODE_M_RECORD_GET);
+    weft_put_u32(&m.w, q->id);
+    weft_put_u32(&m.w, p->id);
+    weft_put_u8(&m.w, what);
     if (mesh_send_node(d, node, &m) != WEFT_OK)
         answer(d, q, WEFT_E_UNREACHABLE, "its node cannot be reached", NULL);
     return WEFT_OK;
@@ -437,6 +465,7 @@ int request_handle(struct process *p, struct node_frame *f) {
     case NODE_WITHDRAW: return on_withdraw(p, f);
     case NODE_FIND: return on_find(p, f);
     case NODE_USAGE: return on_usage(p, f);
+    case NODE_RECORD: return on_record(p, f);
     default: return WEFT_E_PROTO;
     }
 }

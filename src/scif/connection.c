@@ -127,7 +127,7 @@ static int accept_from(struct endpoint *e, scif_epd_t epd, struct scif_portID *p
         close_descriptor(fd[4]);
         return errno;
     }
-    err = endpoint_meet(fresh, a.peer, fd + 3);
+    err = endpoint_meet(fresh, &a, fd + 3);
     endpoint_release(fresh);
     if (err) {
         close(outer);

@@ -11,6 +11,7 @@
 #include "scif/pages.h"
 #include "scif/pool.h"
 #include "scif/queue.h"
+#include "scif/seen.h"
 #include "scif/turn.h"
 #include "scif/watch.h"
 
@@ -284,7 +285,7 @@ __attribute__((destructor)) static void say_all_closed(void) {
     pthread_mutex_unlock(&lock);
 }
 
-int endpoint_meet(struct endpoint *e, struct scif_portID peer, const int fd[2]) {
+int endpoint_meet(struct endpoint *e, const struct scif_answer *a, const int fd[2]) {
     void *m = mmap(NULL, SCIF_SHARED_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, fd[0], SCIF_SHARED_AT);
     int err = m == MAP_FAILED ? errno : 0, inner = descriptor_hide(fd[1]);
     close_descriptor(fd[0]);
@@ -294,11 +295,13 @@ int endpoint_meet(struct endpoint *e, struct scif_portID peer, const int fd[2]) 
         e->peer_memory = m;
         e->there = (struct space){.table = &e->peer_memory->windows};
         e->peer_inner = inner;
-        e->peer = peer;
+        e->peer = a->peer;
+        e->self = (struct scif_portID){a->node, a->port};
         atomic_store_explicit(&e->connected, true, memory_order_release);
         say_open(e);
     }
     pthread_mutex_unlock(&lock);
+    if (first) seen(e, WEFT_RECORD_MESSAGE, 0);
     if (first) return 0;
     close_descriptor(inner);
     if (!err) munmap(m, SCIF_SHARED_BYTES);
@@ -312,7 +315,7 @@ int endpoint_learn(struct endpoint *e) {
     int fd[SCIF_FDS_MAX], fds = 0;
     int err = line_call(&q, &a, fd, &fds, NULL, NULL);
     if (err) return err;
-    if (fds == 2) return endpoint_meet(e, a.peer, fd);
+    if (fds == 2) return endpoint_meet(e, &a, fd);
     while (fds) close_descriptor(fd[--fds]);
     return a.value == SCIF_STATE_CONNECTED ? ENXIO : ENOTCONN;
 }

@@ -18,7 +18,7 @@ struct endpoint {
     ino_t inode; /* of the outer socket: all its descriptors have it */
 
     atomic_bool connected; /* what follows is set, for ever */
-    struct scif_portID peer;
+    struct scif_portID peer, self;
     int peer_inner;
     struct scif_shared *peer_memory;
 
@@ -50,7 +50,7 @@ struct endpoint *endpoint_hold_connected(scif_epd_t epd);
 struct endpoint *endpoint_adopt(uint64_t id, const int fd[3], bool owned);
 /* Takes what STATE and ACCEPT give of the peer: its memory and its inner socket. 0 or an errno; they are
  * closed then. */
-int endpoint_meet(struct endpoint *e, struct scif_portID peer, const int fd[2]);
+int endpoint_meet(struct endpoint *e, const struct scif_answer *a, const int fd[2]);
 /* Its library says so; false: it is not known. No system call. */
 static inline bool endpoint_peer_is_open(const struct endpoint *e) {
     return atomic_load(&e->peer_memory->queue.open) != 0;

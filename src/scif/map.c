@@ -7,6 +7,7 @@
 #include "scif/owned.h"
 #include "scif/pages.h"
 #include "scif/remote.h"
+#include "scif/seen.h"
 #include "scif/sharer.h"
 
 #include <fcntl.h>
@@ -263,6 +264,7 @@ EXPORT void *scif_mmap(void *addr, size_t len, int prot_flags, int map_flags, sc
                                 (prot_flags & SCIF_PROT_WRITE ? PROT_WRITE : 0)};
     char *place = NULL;
     int kept = errno, err = good ? map(&r, addr, map_flags & SCIF_MAP_FIXED, &place) : EINVAL;
+    if (!err) seen(e, WEFT_RECORD_MAP, len);
     return api_end(e, err, kept) ? SCIF_MMAP_FAILED : place;
 }
 

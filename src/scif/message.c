@@ -3,6 +3,7 @@
 #include "scif/api.h"
 #include "scif/line.h"
 #include "scif/remote.h"
+#include "scif/seen.h"
 #include "scif/turn.h"
 
 #include <unistd.h>
@@ -74,6 +75,7 @@ EXPORT int scif_send(scif_epd_t epd, void *msg, int len, int flags) {
         n = 0;
     else
         n = msg ? send_all(e, epd, msg, len, flags) : api_failed(EFAULT);
+    if (n > 0) seen(e, WEFT_RECORD_MESSAGE, (uint64_t)n);
     endpoint_release(e);
     if (n >= 0) errno = kept;
     return n;

@@ -63,7 +63,7 @@ struct scif_answer {
     uint32_t value;
     uint64_t endpoint;
     struct scif_portID peer;
-    uint16_t port, unused;
+    uint16_t port, node; /* the endpoint's own */
 };
 
 /* ---- RMAs to peers on other hosts ----

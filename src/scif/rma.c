@@ -7,6 +7,7 @@
 #include "scif/owned.h"
 #include "scif/pages.h"
 #include "scif/remote.h"
+#include "scif/seen.h"
 #include "scif/space.h"
 #include "scif/warm.h"
 
@@ -145,6 +146,7 @@ static int transfer(scif_epd_t epd, struct transfer t, int flags) {
     if (!err && t.local && !memory_is_mapped((uintptr_t)t.memory, t.bytes)) err = EFAULT;
     if (!err && !remote_is(t.e)) owned_take_part(t.e->there.table);
     if (!err) err = run_again(&t, flags);
+    if (!err) seen(t.e, t.write ? WEFT_RECORD_PUT : WEFT_RECORD_GET, t.bytes);
     if (!err) warm_window(&t.e->there, t.remote, t.bytes);
     if (!err && !t.local) warm_window(&t.e->own, t.offset, t.bytes);
     return api_end(t.e, err, kept);

@@ -1,5 +1,6 @@
 /* Starting the SCIF service from within any program: no signal for the program's handlers, no zombie, and
  * nothing of the program's that the service would keep open. */
+#include "base/board.h"
 #include "base/log.h"
 #include "scif/line.h"
 
@@ -28,6 +29,7 @@ int __clone(int (*run)(void *arg), void *stack, int flags, void *arg, ...);
 struct launch {
     char file[512];
     char *argv[6];
+    char **environment;
     int ready; /* becomes its standard output: it writes a byte when it listens */
     int error;
 };
@@ -68,7 +70,7 @@ __attribute__((no_sanitize("address", "thread"))) static int become_service(void
         (null != STDERR_FILENO && syscall(SYS_dup3, null, STDERR_FILENO, 0) < 0))
         goto failed;
     syscall(SYS_close_range, 3u, ~0u, 0u);
-    syscall(SYS_execve, l->file, l->argv, environ);
+    syscall(SYS_execve, l->file, l->argv, l->environment);
 failed:
     l->error = errno;
     syscall(SYS_exit_group, 127);
@@ -104,15 +106,34 @@ static int wait_ready(int fd) {
     return read(fd, &byte, 1) == 1 ? 0 : ECHILD;
 }
 
+/* The program's, but that the service, which stays, is not recorded with it. Heap; NULL: no memory. */
+static char **service_environment(void) {
+    static const char recorded[] = WEFT_BOARD_DIR_ENV "=";
+    size_t n = 0, kept = 0;
+    while (environ && environ[n]) n++;
+    char **out = malloc((n + 1) * sizeof *out);
+    if (!out) return NULL;
+    for (size_t i = 0; i < n; i++)
+        if (strncmp(environ[i], recorded, sizeof recorded - 1) != 0) out[kept++] = environ[i];
+    out[kept] = NULL;
+    return out;
+}
+
 int service_start(const char *path, const char *daemon_socket) {
     struct launch l = {0};
     int ready[2];
     find_program(l.file, sizeof l.file);
     char *argv[] = {PROGRAM, (char *)path, (char *)daemon_socket, NULL};
     memcpy(l.argv, argv, sizeof argv);
-    if (pipe2(ready, O_CLOEXEC)) return errno;
+    if (!(l.environment = service_environment())) return ENOMEM;
+    if (pipe2(ready, O_CLOEXEC)) {
+        int err = errno;
+        free(l.environment);
+        return err;
+    }
     l.ready = ready[1] = descriptor_hide(ready[1]); /* none of the standard ones */
     int err = run(&l);
+    free(l.environment);
     close(ready[1]);
     if (err)
         weft_error("scif", "%s cannot be started: %s", l.file, strerror(err));

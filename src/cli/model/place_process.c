@@ -23,6 +23,8 @@ struct placing {
     char (*name)[64];
     weft_model_ref host[NODES_MAX]; /* NONE: named on the command line */
     int slots[NODES_MAX], *node_of, *turns;
+    bool leaky[NODES_MAX]; /* something on that node leaks, or nothing is known of it */
+    struct weft_process_rule *rule;
     struct weft_process_ask ask;
 };
 
@@ -146,6 +148,36 @@ static void find_costs(struct placing *p) {
     if (known) p->ask.cost = cost;
 }
 
+/* --- The rules --- */
+
+/* What is within a host is within reach of all processes there. */
+static void find_leaks(struct placing *p) {
+    for (int i = 0; i < p->ask.nodes; i++) p->leaky[i] = p->host[i] == WEFT_MODEL_NONE;
+    for (weft_model_ref e = 0; e < p->m->entity_count; e++) {
+        if (!(weft_model_value(p->m, e, WEFT_MODEL_LEAK, 0) > 0)) continue;
+        weft_model_ref host = weft_app_host(p->m, e);
+        for (int i = 0; i < p->ask.nodes; i++) p->leaky[i] |= host != WEFT_MODEL_NONE && p->host[i] == host;
+    }
+}
+
+/* Constraints between two processes: no_share keeps them off the nodes on which something leaks. */
+static void find_rules(struct placing *p) {
+    find_leaks(p);
+    for (weft_model_ref e = 0; e < p->m->entity_count; e++) {
+        const struct weft_model_entity *x = &p->m->entities[e];
+        if (x->kind != WEFT_MODEL_CONSTRAINT || !is_process(p, x->ends[0]) || !is_process(p, x->ends[1])) continue;
+        int a = p->process_of[x->ends[0]], b = p->process_of[x->ends[1]];
+        const char *what = weft_model_string(p->m, x->class_name);
+        if (a < 0 || b < 0 || a == b) continue;
+        p->rule[p->ask.rules++] =
+            (struct weft_process_rule){.a = a,
+                                       .b = b,
+                                       .together = strcmp(what, "together") == 0,
+                                       .apart = strcmp(what, "no_share") == 0 ? p->leaky : NULL};
+    }
+    p->ask.rule = p->rule;
+}
+
 /* --- The answer --- */
 
 static double crossing_B(const struct placing *p, const int *node_of) {
@@ -205,10 +237,11 @@ static void print_summary(const struct placing *p, bool json, FILE *f) {
     weft_model_quantity(crossing, WEFT_MODEL_DIM_SIZE, b, sizeof b);
     weft_model_quantity(turns, WEFT_MODEL_DIM_SIZE, d, sizeof d);
     if (json)
-        json_line(json_pack("{s:f, s:f, s:f, s:b}", "bytes", all, "crossing", crossing, "taking_turns", turns,
-                            "by_cost", p->ask.cost != NULL));
+        json_line(json_pack("{s:f, s:f, s:f, s:b, s:I}", "bytes", all, "crossing", crossing, "taking_turns", turns,
+                            "by_cost", p->ask.cost != NULL, "constraints", (json_int_t)p->ask.rules));
     else
         fprintf(f, "%s of %s cross between nodes; %s if the processes took turns\n", b, a, d);
+    if (!json && p->ask.rules) fprintf(f, "constraints that are kept: %zu\n", p->ask.rules);
 }
 
 static int answer(struct placing *p, const struct place_call *call) {
@@ -218,6 +251,11 @@ static int answer(struct placing *p, const struct place_call *call) {
     if (form == 3) return command_misuse(p->c, "--as %s: rankfile, slurm or weft is wanted", call->as);
     int rc = weft_place_processes(&p->ask, p->node_of, NULL), places = 0;
     for (int i = 0; i < p->ask.nodes; i++) places += p->slots[i];
+    if (rc == WEFT_E_NOENT) {
+        fprintf(stderr, "weft %s: no placement was found that keeps all %zu constraints\n", p->c->name,
+                p->ask.rules);
+        return 1;
+    }
     if (rc) {
         fprintf(stderr, "weft %s: %d processes on %d places: %s\n", p->c->name, p->ask.processes, places,
                 weft_error_text(rc));
@@ -250,6 +288,7 @@ static int place(struct placing *p, const struct place_call *call) {
     p->ask.flow = p->flow;
     p->ask.seed = 1;
     find_costs(p);
+    find_rules(p);
     return answer(p, call);
 }
 
@@ -263,12 +302,13 @@ int place_processes(const struct command *c, const struct weft_model *m, const s
     p.name = calloc(NODES_MAX, sizeof *p.name);
     p.node_of = calloc(n, sizeof *p.node_of);
     p.turns = calloc(n, sizeof *p.turns);
+    p.rule = calloc(n, sizeof *p.rule);
     int status = 1;
-    if (p.task && p.process_of && p.flow && p.name && p.node_of && p.turns)
+    if (p.task && p.process_of && p.flow && p.name && p.node_of && p.turns && p.rule)
         status = place(&p, call);
     else
         fprintf(stderr, "weft %s: %s\n", c->name, weft_error_text(WEFT_E_NOMEM));
-    void *all[] = {p.task, p.process_of, p.flow, p.name, p.node_of, p.turns, p.cost};
+    void *all[] = {p.task, p.process_of, p.flow, p.name, p.node_of, p.turns, p.cost, p.rule};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) free(all[i]);
     return status;
 }

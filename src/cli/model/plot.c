@@ -1,6 +1,7 @@
 /* weft model plot: pictures, drawn by graphviz and gnuplot. The tool reads a script and its output goes to a
  * file beside the one that is wanted, which takes its place when the tool has succeeded. */
 #include "cli/model/plot.h"
+#include "cli/model/recorded.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -98,12 +99,15 @@ static int run(int argc, char **argv) {
                                             {"what", required_argument, NULL, 'w'},
                                             {"in", required_argument, NULL, 'i'},
                                             {"on", required_argument, NULL, 'u'},
+                                            {"record", required_argument, NULL, 'r'},
+                                            {"work", required_argument, NULL, 'k'},
                                             {"output", required_argument, NULL, 'o'},
                                             {"help", no_argument, NULL, 'h'},
                                             {0}};
     const struct command *c = &command_model_plot;
     struct plot_call call = {.c = c};
     struct model_files files = {0};
+    struct recorded_call recorded = {0};
     const char *what = "topology", *path = NULL;
     size_t k = 0;
     for (int o; (o = getopt_long(argc, argv, "hm:o:", options, NULL)) != -1;) {
@@ -115,6 +119,10 @@ static int run(int argc, char **argv) {
         case 'i': call.in = optarg; break;
         case 'u': call.on = optarg; break;
         case 'o': path = optarg; break;
+        case 'r': recorded.file = optarg; break;
+        case 'k':
+            if (!recorded_add_work(c, &recorded, optarg)) return EXIT_USAGE;
+            break;
         case 'h': return command_help(c);
         default: return command_misuse(c, NULL);
         }
@@ -125,7 +133,7 @@ static int run(int argc, char **argv) {
     if (k == PICTURES)
         return command_misuse(c, "--what %s: topology, ladder, roofline or predicted is wanted", what);
     if (!format_of(path)) return command_misuse(c, "-o %s: a name that ends in .svg or .png is wanted", path);
-    struct weft_model *m = model_open(c, &files);
+    struct weft_model *m = recorded_open(c, &files, &recorded);
     if (!m) return 1;
     call.m = m;
     int status = plot(&call, &pictures[k], format_of(path), path);
@@ -137,18 +145,19 @@ const struct command command_model_plot = {
     .name = "model plot",
     .summary = "draw topology, latencies, a roofline, predictions",
     .usage =
-        "Usage: weft model plot [--what PICTURE] [-o FILE.svg|FILE.png] [FILE]...\n"
+        "Usage: weft model plot [--what PICTURE] [-o FILE.svg|FILE.png] [--record FILE] [FILE]...\n"
         "Draws a picture that is readable in black and white. Needs graphviz (topology) or gnuplot (the "
         "others).\n\n"
         "  --what PICTURE    topology: what is where, with capacities, and links and services with latency "
         "and bandwidth\n"
         "                    ladder: latencies over the size\n"
-        "                    roofline: what a unit and its memory reach, with the tasks that run on it\n"
+        "                    roofline: what a unit and its memory reach, with the tasks that run on it; a recorded\n"
+        "                    kernel whose operations are not known (--work) is a line: all that it may be\n"
         "                    predicted: predictions against measurements, of tasks with a duration and of "
         "curves\n"
         "  -o, --output FILE the picture (default: the script for dot or gnuplot, on standard output)\n"
         "  --in ENTITY       topology: only it and what it contains\n"
         "  --on UNIT         roofline: of this unit (default: that which runs the first "
-        "task)\n" MODEL_COMMON_HELP,
+        "task or recorded kernel)\n" RECORDED_HELP MODEL_COMMON_HELP,
     .run = run,
 };

@@ -18,7 +18,7 @@ static void title(FILE *f, const char *text) {
 
 static void axes(FILE *f, const char *head, const char *x, const char *y) {
     fputs(
-        "set logscale xy\nset grid lc rgb 'gray80'\nset format '%.0s %c'\nset key outside right\nset title ",
+        "set logscale xy\nset grid lc rgb 'gray80'\nset format '%.0s %c'\nset key below Left reverse\nset title ",
         f);
     title(f, head);
     fputs("\nset xlabel ", f);
@@ -106,6 +106,10 @@ static weft_model_ref unit_of(const struct plot_call *call) {
     const struct weft_model *m = call->m;
     if (call->on) return model_entity(call->c, m, call->on);
     for (uint32_t i = 0; i < m->relation_count; i++)
+        if (m->relations[i].type == WEFT_MODEL_RUNS &&
+            weft_model_get_property(m, m->relations[i].to, "x_kernel"))
+            return m->relations[i].from;
+    for (uint32_t i = 0; i < m->relation_count; i++)
         if (m->relations[i].type == WEFT_MODEL_RUNS) return m->relations[i].from;
     for (weft_model_ref e = 0; e < m->entity_count; e++)
         if (m->entities[e].kind == WEFT_MODEL_COMPUTE && weft_model_best(m, e, WEFT_MODEL_RATE, NULL))
@@ -131,7 +135,8 @@ static weft_model_ref memory_of(const struct weft_model *m, weft_model_ref unit,
 }
 
 struct kernel {
-    double intensity, rate; /* op/B, op/s */
+    double intensity, rate; /* op/B, op/s; NAN: how many operations it has is not known */
+    double Bps;             /* its bytes in its time */
     bool measured;
 };
 
@@ -142,38 +147,63 @@ static bool runs_on(const struct weft_model *m, weft_model_ref task, weft_model_
     return false;
 }
 
+static bool is_finite(double x) { return x > 0 && isfinite(x); }
+
 static bool kernel_of(const struct weft_model *m, weft_model_ref task, weft_model_ref unit,
                       struct kernel *k) {
     struct app_basis b = {.m = m};
     struct app_task_time t;
-    double reads, writes, work = weft_model_value(m, task, WEFT_MODEL_WORK, 0);
+    double reads, writes, work = weft_model_value(m, task, WEFT_MODEL_WORK, NAN);
     if (m->entities[task].kind != WEFT_MODEL_TASK || !runs_on(m, task, unit)) return false;
     app_task_bytes(&b, task, &reads, &writes);
     app_task_time(&b, task, unit, &t);
     basis_fini(&b);
     k->intensity = work / (reads + writes);
     k->rate = work / t.seconds;
+    k->Bps = (reads + writes) / t.seconds;
     k->measured = t.measured;
-    return k->intensity > 0 && isfinite(k->intensity) && k->rate > 0 && isfinite(k->rate);
+    return is_finite(k->Bps) && (isnan(work) || (is_finite(k->intensity) && is_finite(k->rate)));
+}
+
+/* One with a known number of operations is a point; without it is somewhere on a line. */
+static void add_kernel(FILE *f, const struct weft_model *m, weft_model_ref task, const struct kernel *k,
+                       unsigned n) {
+    char text[48];
+    if (!isnan(k->rate)) {
+        fprintf(f, ", '+' using (%.9g):(%.9g) every ::0::0 with points lc rgb 'black' pt %u ps 2 title '%s (%s)'",
+                k->intensity, k->rate, n, weft_model_id(m, task), k->measured ? "measured" : "predicted");
+        return;
+    }
+    weft_model_quantity(k->Bps, WEFT_MODEL_DIM_RATE, text, sizeof text);
+    fprintf(f, ", x * %.9g lc rgb 'black' lw 1 dt %u title '%s (%s, operations not known)'", k->Bps, n % 4 + 2,
+            weft_model_id(m, task), text);
+}
+
+/* What data comes by: the unit's own bandwidth, else that of a memory. False after a message. */
+static bool roof_of(const struct plot_call *call, weft_model_ref unit, double *peak, double *Bps,
+                    const char **memory) {
+    const struct weft_model *m = call->m;
+    const struct weft_model_observation *own = weft_model_best(m, unit, WEFT_MODEL_BANDWIDTH, NULL);
+    weft_model_ref other = own ? WEFT_MODEL_NONE : memory_of(m, unit, Bps);
+    *peak = weft_model_value(m, unit, WEFT_MODEL_RATE, 0);
+    if (own) *Bps = own->value;
+    *memory = own ? "its memory" : other == WEFT_MODEL_NONE ? NULL : weft_model_id(m, other);
+    if (*peak > 0 && *memory) return true;
+    fprintf(stderr, "weft %s: %s has no %s: a roofline needs a rate and a memory with a bandwidth\n", call->c->name,
+            weft_model_id(m, unit), *peak > 0 ? "memory without a link between, of known bandwidth" : "rate");
+    return false;
 }
 
 bool plot_roofline(const struct plot_call *call, FILE *f) {
     const struct weft_model *m = call->m;
     weft_model_ref unit = unit_of(call);
-    if (unit == WEFT_MODEL_NONE) return false;
-    double Bps, peak = weft_model_value(m, unit, WEFT_MODEL_RATE, 0);
-    weft_model_ref memory = memory_of(m, unit, &Bps);
-    if (!(peak > 0) || memory == WEFT_MODEL_NONE) {
-        fprintf(stderr, "weft %s: %s has no %s: a roofline needs a rate and a memory with a bandwidth\n",
-                call->c->name, weft_model_id(m, unit),
-                peak > 0 ? "memory without a link between, of known bandwidth" : "rate");
-        return false;
-    }
+    double Bps, peak;
+    const char *memory;
+    if (unit == WEFT_MODEL_NONE || !roof_of(call, unit, &peak, &Bps, &memory)) return false;
     char text[48], rate[48], head[300];
     weft_model_quantity(Bps, WEFT_MODEL_DIM_RATE, text, sizeof text);
     weft_model_quantity(peak, WEFT_MODEL_DIM_WORK_RATE, rate, sizeof rate);
-    snprintf(head, sizeof head, "Roofline of %s (%s) with %s (%s)", weft_model_id(m, unit), rate,
-             weft_model_id(m, memory), text);
+    snprintf(head, sizeof head, "Roofline of %s (%s) with %s (%s)", weft_model_id(m, unit), rate, memory, text);
     axes(f, head, "operations a byte", "operations a second");
     fprintf(f, "set format x '%%g'\nset xrange [%.9g:%.9g]\nset yrange [*:%.9g]\n", peak / Bps / 1000,
             peak / Bps * 1000, peak * 4);
@@ -182,73 +212,90 @@ bool plot_roofline(const struct plot_call *call, FILE *f) {
     unsigned n = 0;
     struct kernel k;
     for (weft_model_ref e = 0; e < m->entity_count && n < SERIES_MAX; e++)
-        if (kernel_of(m, e, unit, &k))
-            fprintf(f,
-                    ", '+' using (%.9g):(%.9g) every ::0::0 with points lc rgb 'black' pt %u ps 2 title '%s "
-                    "(%s)'",
-                    k.intensity, k.rate, ++n, weft_model_id(m, e), k.measured ? "measured" : "predicted");
+        if (kernel_of(m, e, unit, &k)) add_kernel(f, m, e, &k, ++n);
     fputc('\n', f);
     if (!n)
-        fprintf(stderr, "weft %s: no task on %s has work, accesses and a time: there is only the roof\n",
+        fprintf(stderr, "weft %s: no task on %s has accesses and a time: there is only the roof\n",
                 call->c->name, weft_model_id(m, unit));
     return true;
 }
 
 /* --- Predicted against measured --- */
 
+/* Tasks are told by name; of other entities each has a mark, for the sizes at which it was observed. */
 struct pairs {
     FILE *f;
-    unsigned n;
+    const struct weft_model *m;
+    unsigned points, tasks, series;
     double low, high;
+    weft_model_ref of[SERIES_MAX]; /* whose each series is */
 };
 
-static void add_pair(struct pairs *p, double measured, double predicted, const char *id, const char *what) {
-    if (!(measured > 0) || !(predicted > 0) || isinf(predicted)) return;
-    if (!p->n++) {
-        p->low = measured;
-        p->high = measured;
-    }
+static bool add_pair(struct pairs *p, double measured, double predicted) {
+    if (!is_finite(measured) || !is_finite(predicted)) return false;
+    if (!p->points++) p->low = p->high = measured;
     p->low = fmin(p->low, fmin(measured, predicted));
     p->high = fmax(p->high, fmax(measured, predicted));
-    fprintf(p->f, "%.9g %.9g \"%s%s\"\n", measured, predicted, id, what);
+    fprintf(p->f, "%.9g %.9g", measured, predicted);
+    return true;
 }
 
 /* Its durations, against what the roofline says without them. */
-static void add_task(struct pairs *p, const struct weft_model *m, weft_model_ref task) {
-    weft_model_ref unit = weft_app_related(m, WEFT_MODEL_RUNS, task, 0);
-    const struct weft_model_observation *o = weft_model_best(m, task, WEFT_MODEL_DURATION, NULL);
-    struct app_basis b = {.m = m, .forget = true};
+static void add_task(struct pairs *p, weft_model_ref task) {
+    weft_model_ref unit = weft_app_related(p->m, WEFT_MODEL_RUNS, task, 0);
+    const struct weft_model_observation *o = weft_model_best(p->m, task, WEFT_MODEL_DURATION, NULL);
+    struct app_basis b = {.m = p->m, .forget = true};
     struct app_task_time t;
     if (unit == WEFT_MODEL_NONE || !o) return;
     app_task_time(&b, task, unit, &t);
     basis_fini(&b);
-    add_pair(p, o->value, t.seconds, weft_model_id(m, task), "");
+    if (!add_pair(p, o->value, t.seconds)) return;
+    fprintf(p->f, " \"%s\"\n", weft_model_id(p->m, task));
+    p->tasks++;
 }
 
 /* Latencies that were observed at sizes, against the curve. */
-static void add_observed(struct pairs *p, const struct weft_model *m, weft_model_ref e) {
-    const struct weft_model_entity *x = &m->entities[e];
-    const struct weft_model_curve *c = weft_model_find_curve(m, e, WEFT_MODEL_LATENCY, "size", NULL);
-    for (uint32_t i = x->first_observation; c && i < x->first_observation + x->observations; i++) {
-        const struct weft_model_observation *o = &m->observations[i];
-        char size[60] = ", ";
-        if (!is_point(o)) continue;
-        weft_model_quantity(o->when.size_B, WEFT_MODEL_DIM_SIZE, size + 2, sizeof size - 2);
-        add_pair(p, o->value, weft_model_curve_at(m, c, o->when.size_B), weft_model_id(m, e), size);
+static void add_observed(struct pairs *p, weft_model_ref e) {
+    const struct weft_model_entity *x = &p->m->entities[e];
+    const struct weft_model_curve *c = weft_model_find_curve(p->m, e, WEFT_MODEL_LATENCY, "size", NULL);
+    unsigned before = p->points;
+    if (!c || p->series == SERIES_MAX) return;
+    fprintf(p->f, "$s%u << EOD\n", p->series);
+    for (uint32_t i = x->first_observation; i < x->first_observation + x->observations; i++) {
+        const struct weft_model_observation *o = &p->m->observations[i];
+        if (is_point(o) && add_pair(p, o->value, weft_model_curve_at(p->m, c, o->when.size_B)))
+            fputc('\n', p->f);
     }
+    fputs("EOD\n", p->f);
+    if (p->points > before) p->of[p->series++] = e;
+}
+
+static void plot_pairs(const struct pairs *p) {
+    fprintf(p->f, "set xrange [%.9g:%.9g]\nset yrange [%.9g:%.9g]\n", p->low / 2, p->high * 2, p->low / 2,
+            p->high * 2);
+    fputs("plot x lc rgb 'black' title 'equal', 1.15 * x lc rgb 'black' dt 3 title '15 % off', x / 1.15 lc "
+          "rgb 'black' dt 3 notitle",
+          p->f);
+    for (unsigned i = 0; i < p->series; i++)
+        fprintf(p->f, ", $s%u using 1:2 with points lc rgb 'black' pt %u title '%s'", i, i % 12 + 1,
+                weft_model_id(p->m, p->of[i]));
+    if (p->tasks) fputs(", $tasks using 1:2 with points lc rgb 'black' pt 7 ps 1.2 title 'tasks'", p->f);
+    for (int odd = 0; odd < 2 && p->tasks > (unsigned)odd && p->tasks <= SERIES_MAX; odd++)
+        fprintf(p->f, ", $tasks every 2::%d using 1:2:3 with labels %s font ',8' notitle", odd,
+                odd ? "left offset 1,-1" : "right offset -1,1");
+    fputc('\n', p->f);
 }
 
 bool plot_predicted(const struct plot_call *call, FILE *f) {
     const struct weft_model *m = call->m;
-    struct pairs p = {.f = f};
+    struct pairs p = {.f = f, .m = m};
     axes(f, "Predicted against measured", "measured, in seconds", "predicted, in seconds");
-    fputs("$pairs << EOD\n", f);
-    for (weft_model_ref e = 0; e < m->entity_count; e++) {
-        if (m->entities[e].kind == WEFT_MODEL_TASK) add_task(&p, m, e);
-        add_observed(&p, m, e);
-    }
+    fputs("$tasks << EOD\n", f);
+    for (weft_model_ref e = 0; e < m->entity_count; e++)
+        if (m->entities[e].kind == WEFT_MODEL_TASK) add_task(&p, e);
     fputs("EOD\n", f);
-    if (!p.n) {
+    for (weft_model_ref e = 0; e < m->entity_count; e++) add_observed(&p, e);
+    if (!p.points) {
         fprintf(stderr,
                 "weft %s: nothing is both predicted and measured: a task that a unit runs needs a duration "
                 "and work, "
@@ -256,13 +303,6 @@ bool plot_predicted(const struct plot_call *call, FILE *f) {
                 call->c->name);
         return false;
     }
-    fprintf(f, "set key top left inside\nset xrange [%.9g:%.9g]\nset yrange [%.9g:%.9g]\n", p.low / 2,
-            p.high * 2, p.low / 2, p.high * 2);
-    fputs("plot x lc rgb 'black' title 'equal', 1.15 * x lc rgb 'black' dt 3 title '15 % off', x / 1.15 lc "
-          "rgb 'black' dt 3 "
-          "notitle, $pairs using 1:2 with points lc rgb 'black' pt 6 ps 1.5 notitle",
-          f);
-    if (p.n <= SERIES_MAX) fputs(", $pairs using 1:2:3 with labels offset 1,-1 left font ',8' notitle", f);
-    fputc('\n', f);
+    plot_pairs(&p);
     return true;
 }

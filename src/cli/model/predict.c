@@ -4,6 +4,8 @@
 #include "cli/model/predict.h"
 #include "base/error.h"
 #include "cli/model/application.h"
+#include "cli/model/predict_check.h"
+#include "cli/model/recorded.h"
 #include "cli/output.h"
 #include "model/predict/clopencl.h"
 
@@ -173,12 +175,13 @@ static int example(const struct command *c, bool json) {
 
 struct call {
     struct model_files files;
-    const char *example, *offload, *on;
-    bool json, speed;
+    struct recorded_call recorded;
+    const char *example, *offload, *on, *check, *output;
+    bool json, speed, quick;
 };
 
 static int run_files(const struct command *c, const struct call *call) {
-    struct weft_model *m = model_open(c, &call->files);
+    struct weft_model *m = recorded_open(c, &call->files, &call->recorded);
     if (!m) return 1;
     int status = call->offload ? application_offload(c, m, call->offload, call->on, call->json)
                                : application_show(c, m, call->json);
@@ -186,9 +189,20 @@ static int run_files(const struct command *c, const struct call *call) {
     return status;
 }
 
+static int run_check(const struct command *c, const struct call *call) {
+    struct predict_check check = {.json = call->json, .quick = call->quick, .output = call->output};
+    if (strcmp(call->check, "matmul") == 0) return predict_check_matmul(c, &check);
+    if (strcmp(call->check, "co-location") != 0)
+        return command_misuse(c, "--check %s: matmul or co-location is wanted", call->check);
+    return call->output ? command_misuse(c, "-o is for --check matmul") : predict_check_colocation(c, &check);
+}
+
 static int run_call(const struct command *c, const struct call *call) {
-    if ((call->example != NULL) + call->speed + (call->files.count > 0) != 1)
-        return command_misuse(c, "a file, --example or --speed is wanted");
+    if ((call->example != NULL) + call->speed + (call->check != NULL) +
+            (call->files.count > 0 || call->recorded.file) != 1)
+        return command_misuse(c, "a file, --record, --check, --example or --speed is wanted");
+    if ((call->quick || call->output) && !call->check) return command_misuse(c, "--quick and -o are for --check");
+    if (call->check) return run_check(c, call);
     if (call->on && !call->offload) return command_misuse(c, "--on is for --offload");
     if (call->speed) return predict_speed(c, call->json);
     if (!call->example) return run_files(c, call);
@@ -200,19 +214,29 @@ static int run_call(const struct command *c, const struct call *call) {
 static int run(int argc, char **argv) {
     static const struct option options[] = {
         {"example", required_argument, NULL, 'e'}, {"speed", no_argument, NULL, 's'},
-        {"model", required_argument, NULL, 'm'},   {"offload", required_argument, NULL, 'o'},
+        {"model", required_argument, NULL, 'm'},   {"offload", required_argument, NULL, 'f'},
         {"on", required_argument, NULL, 'u'},      {"json", no_argument, NULL, 'j'},
+        {"record", required_argument, NULL, 'r'},  {"work", required_argument, NULL, 'w'},
+        {"check", required_argument, NULL, 'c'},   {"quick", no_argument, NULL, 'q'},
+        {"output", required_argument, NULL, 'o'},
         {"help", no_argument, NULL, 'h'},          {0}};
     const struct command *c = &command_model_predict;
     struct call call = {0};
-    for (int o; (o = getopt_long(argc, argv, "hm:", options, NULL)) != -1;) {
+    for (int o; (o = getopt_long(argc, argv, "hm:o:", options, NULL)) != -1;) {
         switch (o) {
         case 'e': call.example = optarg; break;
+        case 'r': call.recorded.file = optarg; break;
+        case 'w':
+            if (!recorded_add_work(c, &call.recorded, optarg)) return EXIT_USAGE;
+            break;
         case 's': call.speed = true; break;
         case 'm':
             if (!model_files_add(c, &call.files, optarg)) return EXIT_USAGE;
             break;
-        case 'o': call.offload = optarg; break;
+        case 'f': call.offload = optarg; break;
+        case 'c': call.check = optarg; break;
+        case 'q': call.quick = true; break;
+        case 'o': call.output = optarg; break;
         case 'u': call.on = optarg; break;
         case 'j': call.json = true; break;
         case 'h': return command_help(c);
@@ -230,8 +254,10 @@ const struct command command_model_predict = {
     .summary = "predict times: of an application, of a published cluster",
     .usage =
         "Usage: weft model predict [--json] FILE...\n"
+        "       weft model predict [--json] --record FILE [FILE]...\n"
         "       weft model predict --offload TASK [--on UNIT] [--json] FILE...\n"
         "       weft model predict --example clopencl [--json]\n"
+        "       weft model predict --check matmul|co-location [--quick] [-o FILE] [--json]\n"
         "       weft model predict --speed [--json]\n"
         "With files, which are read one after another (the machine's, the application's): when each task and "
         "flow starts,\n"
@@ -247,9 +273,15 @@ const struct command command_model_predict = {
         "the errors are\n"
         "larger than is promised (3 % in the mean, 6 % at most).\n\n"
         "  -m, --model FILE  the same as FILE\n"
+        RECORDED_HELP
         "  --offload TASK    would it be sooner on another unit, and why?\n"
         "  --on UNIT         on this one (default: every gpu, accelerator, fpga, pim of the model)\n"
         "  --example NAME    clopencl\n"
+        "  --check WHAT      runs it, and exits with 1 if the prediction is more than 10 % off. matmul: the example\n"
+        "                    program on two nodes, from smaller orders on each alone; co-location: how much four\n"
+        "                    workloads on two CPUs slow each other down, in pairs that are held out\n"
+        "  --quick           a single round: to see that it works\n"
+        "  -o, --output FILE the model that the matmul's prediction is made from: `weft model predict FILE`\n"
         "  --speed           how long predictions and placements take here\n"
         "  --json            one object a line\n",
     .run = run,

@@ -128,6 +128,12 @@ static void add_access(struct app_basis *b, weft_model_ref access, weft_model_re
     if (writes > 0) to->stream_s += writes / app_memory_rate(b, memory, "write", pattern);
 }
 
+/* A recorded kernel is all of its launches; another task is one. */
+static double launches(struct app_basis *b, weft_model_ref task) {
+    double n = weft_model_get_property(b->m, task, "x_kernel") ? basis_value(b, task, WEFT_MODEL_BLOCKS, NULL) : 1;
+    return n >= 1 ? n : 1;
+}
+
 void app_task_time(struct app_basis *b, weft_model_ref task, weft_model_ref unit, struct app_task_time *out) {
     const struct weft_model *m = b->m;
     struct moved moved = {0};
@@ -140,6 +146,7 @@ void app_task_time(struct app_basis *b, weft_model_ref task, weft_model_ref unit
     }
     size_t lacked = b->missing_count;
     double launch = basis_value(b, unit, WEFT_MODEL_LAUNCH, NULL);
+    if (!isnan(launch)) launch *= launches(b, task);
     out->compute_s = compute_s(b, task, unit, &any) + (isnan(launch) ? 0 : launch);
     for (weft_model_ref e = 0; e < m->entity_count; e++) {
         if (m->entities[e].kind != WEFT_MODEL_ACCESS || m->entities[e].ends[0] != task) continue;

@@ -27,10 +27,16 @@ static bool has_links(const struct weft_model *m, weft_model_ref e) {
     return false;
 }
 
-/* Whether one may step between it and what contains it. */
+static bool is_cpu(const struct weft_model *m, weft_model_ref e) {
+    const char *class_name = weft_model_string(m, m->entities[e].class_name);
+    return m->entities[e].kind == WEFT_MODEL_COMPUTE &&
+           (strcmp(class_name, "core") == 0 || strcmp(class_name, "thread") == 0);
+}
+
+/* Whether one may step between it and what contains it. Links between CPUs are no ways to memory. */
 static bool is_open(const struct weft_model *m, weft_model_ref e) {
     uint8_t kind = m->entities[e].kind;
-    return kind < WEFT_MODEL_LINK && (kind == WEFT_MODEL_NODE || !has_links(m, e));
+    return kind < WEFT_MODEL_LINK && (kind == WEFT_MODEL_NODE || is_cpu(m, e) || !has_links(m, e));
 }
 
 static void offer(struct search *s, weft_model_ref from, weft_model_ref to, weft_model_ref link,

@@ -22,6 +22,7 @@
 
 /* Restarts beside SCOTCH's start, for at most so many processes. */
 #define RESTARTS       8
+#define RESTARTS_RULES 80 /* as many where rules make the search rugged */
 #define RESTARTS_UP_TO 64
 
 struct search {
@@ -30,6 +31,7 @@ struct search {
     int *node_of, *best, *held; /* held: processes on each node */
     double *at;      /* [process][node]: what the process would cost there, the others as they are */
     double rounding; /* a cost below this is none */
+    double penalty;  /* of a broken rule: more than all flows can cost */
 };
 
 static double unit_cost(const struct weft_process_ask *a, int from, int to) {
@@ -48,6 +50,41 @@ double weft_process_cost(const struct weft_process_ask *a, const int *node_of) {
     return sum;
 }
 
+/* -- Rules: a broken one costs more than everything else, so that the search leaves none if it can -- */
+
+static bool breaks(const struct weft_process_rule *r, int a, int b) {
+    return r->together ? a != b : a == b && (!r->apart || r->apart[a]);
+}
+
+size_t weft_process_broken(const struct weft_process_ask *a, const int *node_of) {
+    size_t n = 0;
+    for (size_t i = 0; i < a->rules; i++) n += breaks(&a->rule[i], node_of[a->rule[i].a], node_of[a->rule[i].b]);
+    return n;
+}
+
+/* What the rules that p is in say of its partners everywhere, as weigh() does for flows. */
+static void weigh_rules(struct search *s, int p, int node, double sign) {
+    const struct weft_process_ask *a = s->ask;
+    for (size_t i = 0; i < a->rules; i++) {
+        const struct weft_process_rule *r = &a->rule[i];
+        if (r->a != p && r->b != p) continue;
+        double *at = s->at + (size_t)(r->a == p ? r->b : r->a) * (size_t)a->nodes;
+        for (int n = 0; n < a->nodes; n++) at[n] += breaks(r, n, node) ? sign * s->penalty : 0;
+    }
+}
+
+/* Of a swap: each was taken to stay where it is while the other moves. */
+static double rules_between(const struct search *s, int p, int q, int at_p, int at_q) {
+    double change = 0;
+    for (size_t i = 0; i < s->ask->rules; i++) {
+        const struct weft_process_rule *r = &s->ask->rule[i];
+        if (!((r->a == p && r->b == q) || (r->a == q && r->b == p))) continue;
+        int said = breaks(r, at_q, at_q) - breaks(r, at_p, at_q) + breaks(r, at_p, at_p) - breaks(r, at_q, at_p);
+        change += s->penalty * (breaks(r, at_q, at_p) - breaks(r, at_p, at_q) - said);
+    }
+    return change;
+}
+
 /* -- Local search -- */
 
 static double *costs_of(const struct search *s, int p) { return s->at + (size_t)p * (size_t)s->ask->nodes; }
@@ -58,6 +95,7 @@ static void weigh(struct search *s, int p, int node, double sign) {
         double *at = costs_of(s, s->graph.neighbour[i]), bytes = sign * s->graph.bytes[i];
         for (int n = 0; n < s->ask->nodes; n++) at[n] += bytes * pair_cost(s->ask, n, node);
     }
+    if (s->ask->rules) weigh_rules(s, p, node, sign);
 }
 
 static void put(struct search *s, int p, int node) {
@@ -95,6 +133,7 @@ static bool swap_two(struct search *s, int p, int q) {
     int a = s->node_of[p], b = s->node_of[q];
     const double *at_p = costs_of(s, p), *at_q = costs_of(s, q);
     double change = at_p[b] - at_p[a] + at_q[a] - at_q[b];
+    if (s->ask->rules) change += rules_between(s, p, q, a, b);
     if (a == b || !is_gain(s, change)) return false;
     /* Each was taken to stay where it is while the other moves: what they say to each other stays what it is.
      */
@@ -166,7 +205,8 @@ static void keep_if_better(struct search *s, double *least) {
     count(s);
     mend(s);
     improve(s);
-    double cost = weft_process_cost(s->ask, s->node_of);
+    double cost = weft_process_cost(s->ask, s->node_of) +
+                  s->penalty * (double)weft_process_broken(s->ask, s->node_of);
     if (!(cost < *least)) return;
     *least = cost;
     memcpy(s->best, s->node_of, (size_t)s->ask->processes * sizeof *s->best);
@@ -183,12 +223,14 @@ static double most_cost(const struct weft_process_ask *a) {
 static int search(struct search *s, double *least) {
     const struct weft_process_ask *a = s->ask;
     uint64_t seed = a->seed;
-    s->rounding = ROUNDING * most_cost(a);
+    double most = most_cost(a);
+    s->rounding = ROUNDING * most;
+    s->penalty = most > 0 ? 2 * most : 1;
     *least = INFINITY;
     int rc = scotch_map(&s->graph, a->processes, a->slots, a->nodes, a->seed, s->node_of);
     if (rc) return rc;
     keep_if_better(s, least);
-    for (int i = 0; a->processes <= RESTARTS_UP_TO && i < RESTARTS; i++) {
+    for (int i = 0; a->processes <= RESTARTS_UP_TO && i < (a->rules ? RESTARTS_RULES : RESTARTS); i++) {
         shuffle(s, &seed);
         keep_if_better(s, least);
     }
@@ -213,6 +255,11 @@ static int check(const struct weft_process_ask *a) {
         if (f->from < 0 || f->from >= a->processes || f->to < 0 || f->to >= a->processes) return WEFT_E_INVAL;
         if (!(f->bytes >= 0) || isinf(f->bytes)) return WEFT_E_INVAL;
     }
+    for (size_t i = 0; i < a->rules; i++) {
+        const struct weft_process_rule *r = &a->rule[i];
+        if (r->a < 0 || r->a >= a->processes || r->b < 0 || r->b >= a->processes || r->a == r->b)
+            return WEFT_E_INVAL;
+    }
     return WEFT_OK;
 }
 
@@ -229,6 +276,7 @@ int weft_place_processes(const struct weft_process_ask *ask, int *node_of, doubl
     if (!rc) rc = scotch_graph_make(&s.graph, ask->flow, ask->flows, ask->processes);
     double least = 0;
     if (!rc) rc = search(&s, &least);
+    if (!rc && weft_process_broken(ask, s.best)) rc = WEFT_E_NOENT;
     if (!rc) memcpy(node_of, s.best, (size_t)ask->processes * sizeof *node_of);
     if (!rc && cost) *cost = least;
     scotch_graph_free(&s.graph);

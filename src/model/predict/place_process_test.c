@@ -19,6 +19,7 @@ struct all {
 };
 
 static void try_all(struct all *s, int p) {
+    if (p == s->ask->processes && weft_process_broken(s->ask, s->node_of)) return;
     if (p == s->ask->processes) {
         s->least = fmin(s->least, weft_process_cost(s->ask, s->node_of));
         return;
@@ -93,6 +94,42 @@ static void place_processes__is_within_5_percent_of_the_best(void **state) {
         best += cost <= least * (1 + 1e-9);
     }
     printf("%d of 100 are the best there is\n", best);
+}
+
+/* Pairs that have to be apart (on all nodes, or on some) or together: never broken where that can be, and no dearer. */
+static void place_processes__keeps_rules(void **state) {
+    uint64_t seed = 21;
+    int kept = 0, impossible = 0;
+    for (int i = 0; i < 300; i++) {
+        struct random_case c;
+        struct weft_process_rule rule[4];
+        bool some[SMALL];
+        int node_of[SMALL];
+        double cost;
+        make_case(&c, &seed);
+        for (int n = 0; n < SMALL; n++) some[n] = test_random(&seed) < 0.5;
+        c.ask.rule = rule;
+        c.ask.rules = 1 + (size_t)test_random_below(&seed, 4);
+        for (size_t k = 0; k < c.ask.rules; k++) {
+            int a = test_random_below(&seed, c.ask.processes), b = test_random_below(&seed, c.ask.processes - 1);
+            rule[k] = (struct weft_process_rule){a, b + (b >= a), test_random(&seed) < 0.4,
+                                                 test_random(&seed) < 0.5 ? some : NULL};
+        }
+        double least = least_cost(&c.ask);
+        int rc = weft_place_processes(&c.ask, node_of, &cost);
+        if (isinf(least)) {
+            assert_int_equal(rc, WEFT_E_NOENT);
+            impossible++;
+            continue;
+        }
+        if (rc == WEFT_E_NOENT) continue; /* a local search: counted below */
+        assert_int_equal(rc, WEFT_OK);
+        assert_fits(&c.ask, node_of);
+        assert_int_equal(weft_process_broken(&c.ask, node_of), 0);
+        kept += cost <= least * 1.05 + 1e-9;
+    }
+    printf("%d of %d within 5 %% of the best that keeps the rules\n", kept, 300 - impossible);
+    assert_true(impossible < 100 && kept >= (300 - impossible) * 97 / 100);
 }
 
 /* -- Cases with a known answer -- */
@@ -225,6 +262,7 @@ static void place_text__is_what_launchers_read(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(place_processes__is_within_5_percent_of_the_best),
+        cmocka_unit_test(place_processes__keeps_rules),
         cmocka_unit_test(place_processes__keeps_a_stencil_together),
         cmocka_unit_test(place_processes__same_question_same_answer),
         cmocka_unit_test(place_processes__same_answer_to_a_large_question),

@@ -295,6 +295,12 @@ struct weft_flow {
     int from, to; /* processes */
     double bytes; /* in both directions together; several flows of a pair add up */
 };
+/* Two processes of which a placement has to respect something. */
+struct weft_process_rule {
+    int a, b;
+    bool together;     /* on one node; else apart */
+    const bool *apart; /* of each node: whether not both of them may be there; NULL: on no node may they */
+};
 struct weft_process_ask {
     int processes;
     const struct weft_flow *flow;
@@ -303,14 +309,18 @@ struct weft_process_ask {
     const int *slots;   /* processes that each node takes at most */
     const double *cost; /* nodes x nodes: of a byte from one node to another; NULL: 1, and 0 within a node */
     uint64_t seed;
+    const struct weft_process_rule *rule;
+    size_t rules;
 };
 
 /* Which node each process goes to, so that the sum of bytes x cost is small: SCOTCH's mapping, mended to the
  * slots, then improved by moves and swaps. `node_of` has a place for each process; `cost` is the sum (may be
- * NULL). WEFT_E_LIMIT: fewer slots than processes. */
+ * NULL). WEFT_E_LIMIT: fewer slots than processes. WEFT_E_NOENT: none was found that breaks no rule. */
 int weft_place_processes(const struct weft_process_ask *ask, int *node_of, double *cost);
 /* The sum for a placement that is there already. */
 double weft_process_cost(const struct weft_process_ask *ask, const int *node_of);
+/* How many rules it breaks. */
+size_t weft_process_broken(const struct weft_process_ask *ask, const int *node_of);
 
 enum weft_place_form {
     WEFT_PLACE_RANKFILE, /* Open MPI's rankfile: "rank 0=host slot=0" */

@@ -61,6 +61,7 @@ static cl_int enqueue(struct command *c, const struct waits *w, struct event *e)
         e->slot = q->slot;
         e->backend = q->backend;
     }
+    if (rc == CL_SUCCESS && c->recorded) event_record(e, c->recorded);
     return rc;
 }
 
@@ -104,7 +105,7 @@ cl_int command_run(struct command *c) {
     struct queue *q = c->queue;
     struct event *e = NULL;
     bool coherent = coherence_needed(q->context, c->uses, c->use_count), late = late_is_due(c);
-    if (c->event || coherent || late) {
+    if (c->event || coherent || late || c->recorded) {
         e = event_new(q->context, q, c->type);
         if (!e) return CL_OUT_OF_HOST_MEMORY;
     }

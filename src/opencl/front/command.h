@@ -13,6 +13,7 @@ struct command {
     struct event *after; /* one more event to wait for; NULL: none */
     const struct mem_use *uses;
     cl_uint use_count;
+    struct weft_record_kernel *recorded; /* where its time goes (recorded.h); NULL: nowhere */
     struct bk_command bk; /* op, blocking, on_complete, arg, u; the rest is filled here */
 };
 

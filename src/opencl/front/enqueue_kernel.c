@@ -6,6 +6,7 @@
 #include "opencl/front/command.h"
 #include "opencl/front/entries.h"
 #include "opencl/front/kernel.h"
+#include "opencl/front/recorded.h"
 #include "opencl/front/svm.h"
 
 #define USES_SMALL 16
@@ -154,6 +155,7 @@ static cl_int run_locked(struct kernel *k, struct command *c, const struct range
     if (rc != CL_SUCCESS) return rc;
     set_range(&c->bk, r);
     c->uses = uses;
+    c->recorded = recorded_kernel(k, q, &c->bk, uses, c->use_count);
     return command_run(c);
 }
 

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/record.h"
 #include "opencl/front/callback.h"
 
 /* One leaf lock for the lists and ends of all events: taken only for bridges, callbacks and user events. */
@@ -92,7 +93,10 @@ bool event_end(struct event *e, cl_int status) {
 }
 
 static void on_end(void *arg, cl_int status, const cl_ulong times[4]) {
-    event_end(arg, status);
+    struct event *e = arg;
+    if (e->recorded && status == CL_COMPLETE && times && times[3] > times[2])
+        weft_record_kernel_took(e->recorded, times[3] - times[2]);
+    event_end(e, status);
     object_drop(arg);
 }
 
@@ -106,6 +110,12 @@ static void watch(struct event *e) {
     object_hold(e);
     cl_int rc = e->backend->ops->event_notify(e->backend, e->ref, on_end, e);
     if (rc != CL_SUCCESS) on_end(e, rc, NULL);
+}
+
+void event_record(struct event *e, struct weft_record_kernel *to) {
+    e->recorded = to;
+    atomic_fetch_add(&to->launches, 1);
+    watch(e);
 }
 
 cl_int event_status(struct event *e) {

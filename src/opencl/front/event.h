@@ -37,6 +37,7 @@ struct event {
     bool watched, ended;  /* the backend was asked to tell the end; event_end was called. Lock of events */
     struct event_bridge *bridges;     /* lock of events to add, then constant */
     struct event_callback *callbacks; /* lock of events */
+    struct weft_record_kernel *recorded; /* where the time of its command goes; NULL: nowhere */
 };
 
 static inline struct event *event_from(cl_event h) { return object_check(h, OBJECT_EVENT); }
@@ -49,6 +50,8 @@ struct event *event_new_user(struct context *c);
 bool event_end(struct event *e, cl_int status);
 /* CL_QUEUED … CL_COMPLETE or an error, without waiting. */
 cl_int event_status(struct event *e);
+/* Of a command that the backend has just taken: when it has ended, its time is added there. */
+void event_record(struct event *e, struct weft_record_kernel *to);
 /* Waits for the end; its status. */
 cl_int event_wait(struct event *e);
 

@@ -4,6 +4,7 @@
 
 #include "opencl/front/context.h"
 #include "opencl/front/entries.h"
+#include "opencl/front/recorded.h"
 #include "opencl/front/usage.h"
 
 static void queue_end(void *object) {
@@ -44,7 +45,8 @@ static cl_int create(struct context *c, struct device *d, cl_command_queue_prope
     q->slot = c->device_slot[index];
     q->properties = properties;
     cl_int rc =
-        q->backend->ops->create_queue(q->backend, c->slots[q->slot].ref, d->number, properties, &q->ref);
+        q->backend->ops->create_queue(q->backend, c->slots[q->slot].ref, d->number,
+                                      recorded_properties(properties), &q->ref);
     if (rc != CL_SUCCESS) {
         object_drop(q);
         return rc;

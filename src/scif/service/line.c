@@ -123,6 +123,11 @@ static int serve_shared(struct service *s, struct line *l, uint64_t id) {
     return 0;
 }
 
+static void tell_port(const struct service *s, const struct end *e, struct reply *r) {
+    r->head.node = s->node;
+    if (e->port) r->head.port = e->port->number;
+}
+
 static int serve(struct service *s, struct line *l, const struct scif_request *q, struct reply *r) {
     r->head.peer.node = s->node;
     switch (q->op) {
@@ -139,6 +144,7 @@ static int serve(struct service *s, struct line *l, const struct scif_request *q
     struct end *e = end_find(s, q->endpoint);
     if (!e) return ENXIO;
     int err = 0;
+    tell_port(s, e, r);
     switch (q->op) {
     case SCIF_OP_BIND: err = end_bind(s, e, q->port, l->privileged); break;
     case SCIF_OP_LISTEN: return end_listen(e, q->value);
@@ -149,7 +155,7 @@ static int serve(struct service *s, struct line *l, const struct scif_request *q
     case SCIF_OP_SHARED: return serve_shared(s, l, e->id);
     default: return EPROTO;
     }
-    if (e->port) r->head.port = e->port->number;
+    tell_port(s, e, r);
     return err;
 }
 
