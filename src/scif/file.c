@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -16,7 +17,8 @@
 
 struct file {
     struct weft_list link;
-    int fd, refs;
+    int fd;
+    atomic_int refs;               /* held with the lock, or by whoever has one already */
     uint64_t device, inode, bytes; /* bytes: it had so many once; one that can be viewed never shrinks */
     bool lasting;                  /* it is sealed against shrinking */
     bool fixed;                    /* as its view is */
@@ -119,15 +121,15 @@ struct file *file_open(const struct scif_file *said) {
 }
 
 struct file *file_hold(struct file *f) {
-    pthread_mutex_lock(&lock);
-    f->refs++;
-    pthread_mutex_unlock(&lock);
+    atomic_fetch_add(&f->refs, 1);
     return f;
 }
 
 void file_close(struct file *f) {
-    pthread_mutex_lock(&lock);
-    bool last = --f->refs == 0;
+    for (int refs = atomic_load(&f->refs); refs > 1;)
+        if (atomic_compare_exchange_weak(&f->refs, &refs, refs - 1)) return;
+    pthread_mutex_lock(&lock); /* else it could be found while it ends */
+    bool last = atomic_fetch_sub(&f->refs, 1) == 1;
     if (last) weft_list_remove(&f->link);
     pthread_mutex_unlock(&lock);
     if (last) destroy(f);

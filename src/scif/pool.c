@@ -48,9 +48,13 @@ struct file *pool_file(void) {
     return pool;
 }
 
-bool pool_has(const struct mapping *m) {
+bool pool_is(uint64_t device, uint64_t inode) {
     const struct file *f = atomic_load(&pool);
-    return f && m->shared && m->at >= POOL_FROM && file_is(f, m->device, m->inode);
+    return f && file_is(f, device, inode);
+}
+
+bool pool_has(const struct mapping *m) {
+    return m->shared && m->at >= POOL_FROM && pool_is(m->device, m->inode);
 }
 
 /* ---- What is in use: by windows, by this process's addresses, by others' ---- */

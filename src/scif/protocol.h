@@ -8,7 +8,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define SCIF_PROTOCOL    4u
+#define SCIF_PROTOCOL    5u
 #define SCIF_FDS_MAX     5
 #define SCIF_NODES_MAX   1024
 #define SCIF_BACKLOG_MAX 1024
@@ -31,6 +31,7 @@ enum scif_op {
                         its far end */
     SCIF_OP_KEEP,    /* endpoint, value: a descriptor of the program's, which the service takes a copy of, and
                         keeps while the endpoint is there. Answer: value, the service's */
+    SCIF_OP_LET_GO,  /* endpoint, value: one of those, the service's number for it */
     SCIF_OP_SHARED,  /* endpoint: other processes have it too. What this one leaves undone in its queues, when
                         it  is killed or executes another program, is seen to */
     SCIF_OP_NEIGHBOUR, /* another node's service, instead of HELLO, value: SCIF_PROTOCOL; peer: who connects,

@@ -109,6 +109,31 @@ static void line__unknown_endpoint_and_request(void **state) {
     for (int i = 0; i < 3; i++) close(fd[i]);
 }
 
+/* A pipe's reader hears when nobody has its other end any more. */
+static void line__what_is_kept_is_let_go_of(void **state) {
+    struct scif_answer a;
+    struct scif_record r;
+    int s = greeted(), fd[3], end[2];
+    uint64_t id = open_end(s, fd);
+    assert_int_equal(pipe(end), 0);
+    struct pollfd p = {.fd = end[0]};
+    struct scif_request q = {.op = SCIF_OP_KEEP, .endpoint = id, .value = (uint32_t)end[1]};
+    assert_int_equal(ask(s, q, &a, &r), 0);
+    close(end[1]);
+    assert_int_equal(poll(&p, 1, 0), 0);
+    q = (struct scif_request){.op = SCIF_OP_LET_GO, .endpoint = id, .value = a.value + 1000};
+    assert_int_equal(ask(s, q, &a, &r), ENOENT); /* whatever else the service has open */
+    q.value -= 1000;
+    assert_int_equal(poll(&p, 1, 0), 0);
+    assert_int_equal(ask(s, q, &a, &r), 0);
+    assert_int_equal(poll(&p, 1, 0), 1);
+    assert_true(p.revents & POLLHUP);
+    assert_int_equal(ask(s, q, &a, &r), ENOENT);
+    close(end[0]);
+    close(s);
+    for (int i = 0; i < 3; i++) close(fd[i]);
+}
+
 static void line__nonsense_ends_it_and_nothing_else(void **state) {
     struct scif_answer a;
     struct scif_record r;
@@ -392,6 +417,7 @@ int main(void) {
         cmocka_unit_test(line__other_version_is_refused),
         cmocka_unit_test(line__greeting_comes_first),
         cmocka_unit_test(line__unknown_endpoint_and_request),
+        cmocka_unit_test(line__what_is_kept_is_let_go_of),
         cmocka_unit_test(line__nonsense_ends_it_and_nothing_else),
         cmocka_unit_test(end__goes_with_its_last_descriptor),
         cmocka_unit_test(end__memory_is_sealed),

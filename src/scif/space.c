@@ -67,14 +67,35 @@ struct ring *space_ring(struct space *s, unsigned i) {
     return r;
 }
 
+/* With the lock. */
+static void let_go(struct space *s) {
+    atomic_store(&s->let_go, atomic_load(&s->table->let_go));
+    for (unsigned i = 0; s->file && i < SCIF_FILES_MAX; i++) {
+        const struct scif_file *said = &s->table->file[i];
+        if (!s->file[i] || file_is(s->file[i], said->device, said->inode)) continue;
+        file_close(s->file[i]);
+        s->file[i] = NULL;
+    }
+}
+
+void space_let_go(struct space *s) {
+    int kept = errno;
+    pthread_mutex_lock(&lock);
+    let_go(s);
+    pthread_mutex_unlock(&lock);
+    errno = kept;
+}
+
 struct file *space_file(struct space *s, unsigned i) {
     pthread_mutex_lock(&lock);
+    if (atomic_load(&s->let_go) != atomic_load(&s->table->let_go)) let_go(s);
     if (!s->file) s->file = calloc(SCIF_FILES_MAX, sizeof *s->file);
     struct file **f = s->file && i < SCIF_FILES_MAX ? &s->file[i] : NULL;
     if (f && !*f && !(*f = file_open(&s->table->file[i])))
         weft_debug("scif", "a window's file cannot be opened: %s", strerror(errno));
+    struct file *held = f && *f ? file_hold(*f) : NULL;
     pthread_mutex_unlock(&lock);
-    return f ? *f : NULL;
+    return held;
 }
 
 void space_fini(struct space *s) {
@@ -141,16 +162,39 @@ void space_leave(struct scif_user *u) { atomic_fetch_sub(&u->busy, 1); }
 struct part { /* of a range: what lies in one piece */
     const struct scif_windows *table;
     unsigned version, slot;
-    struct ring *ring; /* it is pinned there, at `at` in the owner's terms; NULL: it is in the file */
-    struct file *file;
+    struct ring *ring;     /* it is pinned there, at `at` in the owner's terms; NULL: it is in the file */
+    struct file *file;     /* held */
     unsigned char *memory; /* where the file's bytes are in this process, if they are */
     bool shared;           /* with other hosts: `memory` is all that may be used, and not by the system */
     uint64_t at, bytes;
 };
 
+static void part_end(struct part *p) {
+    if (p->file) file_close(p->file);
+    p->file = NULL;
+}
+
+/* What is in a file, which is where the table said that it is. */
+static int find_in_file(struct space *s, uint32_t place, struct part *out) {
+    out->file = space_file(s, place);
+    if (!table_is_still(out->table, out->version)) return EAGAIN; /* it may be another file's place */
+    if (!out->file || !file_holds(out->file, out->at, out->bytes)) return ENXIO;
+    const struct scif_file *said = &s->table->file[place];
+    if (atomic_load(&said->shared) && out->at < FILE_VIEW_BYTES) {
+        if (out->bytes > FILE_VIEW_BYTES - out->at) out->bytes = FILE_VIEW_BYTES - out->at;
+        int err = space_shared(said, out->file, out->at, out->bytes, &out->memory);
+        out->shared = out->memory;
+        if (err || out->shared) return err;
+    }
+    out->memory = file_memory(out->file, out->at, out->bytes);
+    return 0;
+}
+
+/* To be ended, unless it fails. */
 static int find(struct space *s, uint64_t offset, uint64_t n, struct part *out) {
     struct scif_piece p;
     unsigned version;
+    *out = (struct part){0};
     if (!table_look_up(s->table, offset, &p, &version)) return ENXIO;
     uint64_t within = offset - p.offset, left = p.bytes - within;
     *out = (struct part){.table = s->table,
@@ -162,17 +206,9 @@ static int find(struct space *s, uint64_t offset, uint64_t n, struct part *out) 
         out->ring = space_ring(s, p.place);
         return out->ring ? 0 : ENXIO;
     }
-    out->file = space_file(s, p.place);
-    if (!out->file || !file_holds(out->file, out->at, out->bytes)) return ENXIO;
-    const struct scif_file *said = &s->table->file[p.place];
-    if (atomic_load(&said->shared) && out->at < FILE_VIEW_BYTES) {
-        if (out->bytes > FILE_VIEW_BYTES - out->at) out->bytes = FILE_VIEW_BYTES - out->at;
-        int err = space_shared(said, out->file, out->at, out->bytes, &out->memory);
-        out->shared = out->memory;
-        if (err || out->shared) return err;
-    }
-    out->memory = file_memory(out->file, out->at, out->bytes);
-    return 0;
+    int err = find_in_file(s, p.place, out);
+    if (err) part_end(out);
+    return err;
 }
 
 /* Between the buffer and a descriptor, if the buffer is still what it was. How much, or -errno; EAGAIN: look
@@ -278,7 +314,9 @@ static int go(struct space *s, uint64_t offset, char *memory, uint64_t n, bool i
         struct part p;
         struct lane *l = lane_get();
         int err = l ? find(s, offset, n, &p) : ENOMEM;
-        if (!err) err = into ? put(&p, memory, false, l) : get(&p, memory, false, l);
+        bool found = !err;
+        if (found) err = into ? put(&p, memory, false, l) : get(&p, memory, false, l);
+        if (found) part_end(&p);
         if (err == EAGAIN) continue;
         if (err) return err;
         offset += p.bytes;
@@ -335,12 +373,14 @@ static int move(const struct part *from, const struct part *to, struct lane *l) 
 
 int space_move(struct space *from, uint64_t from_offset, struct space *to, uint64_t to_offset, uint64_t n) {
     while (n) {
-        struct part a, b;
+        struct part a = {0}, b = {0};
         struct lane *l = lane_get();
         int err = l ? find(from, from_offset, n, &a) : ENOMEM;
         if (!err) err = find(to, to_offset, a.bytes, &b);
         if (!err) a.bytes = b.bytes;
         if (!err) err = move(&a, &b, l);
+        part_end(&a);
+        part_end(&b);
         if (err == EAGAIN) continue;
         if (err) return err;
         from_offset += a.bytes;

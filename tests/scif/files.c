@@ -1,0 +1,141 @@
+/* Windows in files that the program has brought along: the files are let go of with the last window that is
+ * in them, by both sides, so that an endpoint takes any number of them in its life. */
+#include "window.h"
+#include <dirent.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/mman.h>
+
+enum { MANY = 1000, SOME = 100, AT_ONCE = 64, SPARE = 8 };
+
+static int descriptors(void) {
+    int n = 0;
+    DIR *d = opendir("/proc/self/fd");
+    CHECK(d);
+    while (readdir(d)) n++;
+    closedir(d);
+    return n;
+}
+
+/* A page of a file of its own. */
+static char *page_of_a_file(int *fd, int i) {
+    *fd = (int)OK(memfd_create("sciftest", MFD_CLOEXEC | MFD_ALLOW_SEALING));
+    OK(ftruncate(*fd, PAGE));
+    if (i % 2) OK(fcntl(*fd, F_ADD_SEALS, F_SEAL_SHRINK));
+    char *p = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, *fd, 0);
+    CHECK(p != MAP_FAILED);
+    fill_pattern(p, PAGE, (uint32_t)i);
+    return p;
+}
+
+static void drop_page(char *p, int fd) {
+    OK(munmap(p, PAGE));
+    OK(close(fd));
+}
+
+static void one_after_the_other(struct sciftest *t) {
+    scif_epd_t e[2];
+    int before = 0;
+    connect_loop(e);
+    for (int i = 0; i < MANY + SPARE; i++) {
+        int fd;
+        char *p = page_of_a_file(&fd, i), copy[PAGE];
+        off_t at = register_pages(e[0], p, 1);
+        peek(e[1], copy, PAGE, at);
+        CHECK(has_pattern(copy, PAGE, (uint32_t)i));
+        char *view = map_peer(e[1], 1, at, RW);
+        fill_pattern(view, PAGE, (uint32_t)i + 1);
+        CHECK(has_pattern(p, PAGE, (uint32_t)i + 1));
+        OK(scif_munmap(view, PAGE));
+        OK(scif_unregister(e[0], at, PAGE));
+        drop_page(p, fd);
+        if (i == SPARE) before = descriptors();
+    }
+    CHECK(descriptors() <= before);
+}
+
+/* What the peer has is let go of by its next call. */
+static void peer_of_many(struct sciftest *t) {
+    scif_epd_t epd = connect_pair(t);
+    char copy[PAGE];
+    int before = 0;
+    for (int i = 0; i < SOME + SPARE; i++) {
+        off_t at;
+        hear(t, &at, sizeof at);
+        peek(epd, copy, PAGE, at);
+        CHECK(has_pattern(copy, PAGE, (uint32_t)i));
+        if (i == SPARE) before = descriptors();
+        meet(t);
+    }
+    CHECK(descriptors() <= before);
+}
+
+static void owner_of_many(struct sciftest *t) {
+    scif_epd_t epd = connect_pair(t);
+    for (int i = 0; i < SOME + SPARE; i++) {
+        int fd;
+        char *p = page_of_a_file(&fd, i);
+        off_t at = register_pages(epd, p, 1);
+        tell(t, &at, sizeof at);
+        meet(t);
+        OK(scif_unregister(epd, at, PAGE));
+        drop_page(p, fd);
+    }
+}
+
+/* The place of one is another's while others stay. */
+static void many_at_once(struct sciftest *t) {
+    scif_epd_t e[2];
+    char *p[AT_ONCE], copy[PAGE];
+    off_t at[AT_ONCE];
+    int fd[AT_ONCE];
+    connect_loop(e);
+    for (int i = 0; i < AT_ONCE; i++) {
+        p[i] = page_of_a_file(&fd[i], i);
+        at[i] = register_pages(e[0], p[i], 1);
+        peek(e[1], copy, PAGE, at[i]);
+    }
+    for (int round = 1; round < 4; round++) {
+        for (int i = round; i < AT_ONCE; i += round + 1) {
+            OK(scif_unregister(e[0], at[i], PAGE));
+            drop_page(p[i], fd[i]);
+        }
+        for (int i = round; i < AT_ONCE; i += round + 1) {
+            p[i] = page_of_a_file(&fd[i], i + AT_ONCE * round);
+            at[i] = register_pages(e[0], p[i], 1);
+        }
+        for (int i = 0; i < AT_ONCE; i++) {
+            peek(e[1], copy, PAGE, at[i]);
+            CHECK(memcmp(copy, p[i], PAGE) == 0);
+        }
+    }
+}
+
+/* A file of which the window is gone, but not yet the mapping, stays until the mapping goes too. */
+static void mapped_after_its_window(struct sciftest *t) {
+    scif_epd_t e[2];
+    int fd[2];
+    char *p[2];
+    connect_loop(e);
+    p[0] = page_of_a_file(&fd[0], 1);
+    off_t first = register_pages(e[0], p[0], 1);
+    char *view = map_peer(e[1], 1, first, RW);
+    OK(scif_unregister(e[0], first, PAGE));
+    p[1] = page_of_a_file(&fd[1], 2);
+    off_t second = register_pages(e[0], p[1], 1);
+    CHECK(second != first);
+    CHECK(has_pattern(view, PAGE, 1));
+    OK(scif_unregister(e[0], second, PAGE));
+    OK(scif_munmap(view, PAGE));
+    CHECK_EQ(register_pages(e[0], p[1], 1), first);
+}
+
+#define CITE "guide 3.9"
+static const struct sciftest_case cases[] = {
+    {"scif_unregister__lets_go_of_a_thousand_files_that_were_mapped", CITE, one_after_the_other, NULL, 0},
+    {"scif_unregister__lets_the_peer_let_go_of_files", CITE, peer_of_many, owner_of_many, 0},
+    {"scif_register__gives_the_place_of_a_file_to_another_one", "contract: scif_register", many_at_once, NULL,
+     0},
+    {"scif_unregister__keeps_a_file_while_it_is_mapped", CITE, mapped_after_its_window, NULL, 0},
+};
+SCIFTEST_AREA(files_area, cases);
