@@ -1,6 +1,7 @@
 /* The library towards a peer on another host, with this test in the place of the service: what a signal does
  * to a wait for an answer that does not come. */
 #include "base/test.h"
+#include "base/test_dir.h"
 #include "scif/layout.h"
 #include "scif/protocol.h"
 
@@ -127,10 +128,11 @@ static int listen_as_service(const char *path) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(scif_fence_wait__is_ended_by_a_signal)};
-    char dir[] = "/tmp/wrXXXXXX", weft[64], path[80];
+    const char *dir = test_dir();
+    char weft[64], path[80];
     pthread_t thread;
     sigset_t alarm;
-    if (!mkdtemp(dir)) return 77;
+    if (!dir) return 77;
     setenv("XDG_RUNTIME_DIR", dir, 1);
     unsetenv("WEFT_NODE_SOCKET");
     snprintf(weft, sizeof weft, "%s/weft", dir);
@@ -148,6 +150,5 @@ int main(void) {
     int failures = cmocka_run_group_tests(tests, NULL, NULL);
     unlink(path);
     rmdir(weft);
-    rmdir(dir);
     return failures;
 }

@@ -1,5 +1,6 @@
 /* The service, by what goes over its lines: right requests, wrong ones, and nonsense. */
 #include "base/test.h"
+#include "base/test_dir.h"
 #include "scif/layout.h"
 #include "scif/protocol.h"
 #include "scif/queue.h"
@@ -401,7 +402,7 @@ static void line__without_a_descriptor_left_is_EMFILE(void **state) {
     while (n > 1) close(s[--n]);
 }
 
-static char dir[] = "/tmp/wsXXXXXX";
+static const char *dir;
 
 static int own_path(void **state) {
     snprintf(path, sizeof path, "%s/few", dir);
@@ -427,7 +428,7 @@ int main(void) {
         cmocka_unit_test(shared__what_a_process_leaves_is_seen_to),
         cmocka_unit_test(neighbour__memory_of_another_kind_is_refused),
         cmocka_unit_test_setup_teardown(line__without_a_descriptor_left_is_EMFILE, own_path, usual_path)};
-    if (!getenv("WEFT_SCIF_PROGRAM") || !mkdtemp(dir)) return 77;
+    if (!getenv("WEFT_SCIF_PROGRAM") || !(dir = test_dir())) return 77;
     usual_path(NULL);
     signal(SIGPIPE, SIG_IGN);
     start_service(0);

@@ -2,9 +2,12 @@
  * in them, by both sides, so that an endpoint takes any number of them in its life. */
 #include "window.h"
 #include <dirent.h>
+#include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 enum { MANY = 1000, SOME = 100, AT_ONCE = 64, SPARE = 8 };
 
@@ -130,6 +133,51 @@ static void mapped_after_its_window(struct sciftest *t) {
     CHECK_EQ(register_pages(e[0], p[1], 1), first);
 }
 
+/* ---- What a peer may do to files that it has got ---- */
+
+/* How many of the library's own files this process has, in which others may have memory mapped. None can be
+ * made shorter, which would kill them by SIGBUS; that some can be made longer helps nobody. */
+static int try_to_change_lengths(void) {
+    char name[64], target[256];
+    int n = 0;
+    for (int fd = 0; fd < 4096; fd++) {
+        snprintf(name, sizeof name, "/proc/self/fd/%d", fd);
+        ssize_t length = readlink(name, target, sizeof target - 1);
+        if (length < 0) continue;
+        target[length] = 0;
+        bool pages = strstr(target, "/memfd:scif-pages") == target;
+        if (!pages && strstr(target, "/memfd:scif ") != target) continue;
+        FAILS(ftruncate(fd, 0), EPERM);
+        FAILS(fcntl(fd, F_ADD_SEALS, F_SEAL_WRITE), EPERM);
+        if (pages) OK(ftruncate(fd, 64 << 20));
+        n++;
+    }
+    return n;
+}
+
+static void peer_that_changes_lengths(struct sciftest *t) {
+    struct owned o = owned_pages(t, 4, RW);
+    char *view = map_peer(o.epd, 4, o.off, RW);
+    CHECK(try_to_change_lengths() >= 2); /* of either end */
+    meet(t);
+    off_t more;
+    hear(t, &more, sizeof more);
+    CHECK(has_pattern(view, 4 * PAGE, 1));
+    CHECK(has_pattern(map_peer(o.epd, 4, more, RW), 4 * PAGE, 2));
+    meet(t);
+}
+
+static void owner_whose_peer_does(struct sciftest *t) {
+    struct owned o = owned_pages(t, 4, RW);
+    meet(t);
+    CHECK(has_pattern(o.mem, 4 * PAGE, 1));
+    char *mem = new_pages(4);
+    fill_pattern(mem, 4 * PAGE, 2);
+    off_t more = register_pages(o.epd, mem, 4);
+    tell(t, &more, sizeof more);
+    meet(t);
+}
+
 #define CITE "guide 3.9"
 static const struct sciftest_case cases[] = {
     {"scif_unregister__lets_go_of_a_thousand_files_that_were_mapped", CITE, one_after_the_other, NULL, 0},
@@ -137,5 +185,7 @@ static const struct sciftest_case cases[] = {
     {"scif_register__gives_the_place_of_a_file_to_another_one", "contract: scif_register", many_at_once, NULL,
      0},
     {"scif_unregister__keeps_a_file_while_it_is_mapped", CITE, mapped_after_its_window, NULL, 0},
+    {"ftruncate__of_what_a_peer_has_got_takes_nothing_away", "contract: scif_mmap", peer_that_changes_lengths,
+     owner_whose_peer_does, 0},
 };
 SCIFTEST_AREA(files_area, cases);
