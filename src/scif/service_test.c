@@ -15,10 +15,12 @@
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+static const char *dir;
 static char path[80];
 
 /* files: how many descriptors it may have; 0: as many as we. */
@@ -39,11 +41,16 @@ static void start_service(rlim_t files) {
     waitpid(pid, NULL, 0);
 }
 
-static int connect_line(void) {
+static int try_line(void) {
     struct sockaddr_un at = {.sun_family = AF_UNIX};
     strcpy(at.sun_path, path);
     int s = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
-    assert_int_equal(connect(s, (struct sockaddr *)&at, sizeof at), 0);
+    return connect(s, (struct sockaddr *)&at, sizeof at) ? -1 : s;
+}
+
+static int connect_line(void) {
+    int s = try_line();
+    assert_true(s >= 0);
     return s;
 }
 
@@ -85,6 +92,27 @@ static void line__other_version_is_refused(void **state) {
     int s = connect_line();
     assert_int_equal(ask(s, (struct scif_request){.op = SCIF_OP_HELLO, .value = 77}, &a, &r), EPROTO);
     close(s);
+}
+
+/* Even if it gets to the socket. */
+static void line__of_another_user_is_closed(void **state) {
+    int status = 0;
+    if (geteuid() != 0) skip(); /* it takes root to be two users */
+    assert_int_equal(chmod(dir, 0711) | chmod(path, 0666), 0);
+    pid_t pid = fork();
+    if (pid == 0) {
+        struct scif_answer a;
+        struct scif_record r;
+        if (setresuid(65534, 65534, 65534)) _exit(2);
+        int s = try_line();
+        if (s < 0) _exit(3);
+        _exit(ask(s, (struct scif_request){.op = SCIF_OP_HELLO, .value = SCIF_PROTOCOL}, &a, &r) == -1 ? 0
+                                                                                                       : 1);
+    }
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_int_equal(status, 0);
+    close(greeted()); /* we are served */
+    assert_int_equal(chmod(dir, 0700), 0);
 }
 
 static void line__greeting_comes_first(void **state) {
@@ -402,8 +430,6 @@ static void line__without_a_descriptor_left_is_EMFILE(void **state) {
     while (n > 1) close(s[--n]);
 }
 
-static const char *dir;
-
 static int own_path(void **state) {
     snprintf(path, sizeof path, "%s/few", dir);
     return 0;
@@ -416,6 +442,7 @@ static int usual_path(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(line__other_version_is_refused),
+        cmocka_unit_test(line__of_another_user_is_closed),
         cmocka_unit_test(line__greeting_comes_first),
         cmocka_unit_test(line__unknown_endpoint_and_request),
         cmocka_unit_test(line__what_is_kept_is_let_go_of),
