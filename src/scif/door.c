@@ -8,10 +8,9 @@
 #include <poll.h>
 #include <sys/socket.h>
 
-#define PATIENCE_NS     (5 * WEFT_NS_PER_S)
 #define PATIENCE_MIB_NS (10 * WEFT_NS_PER_MS) /* moving a MiB takes 1 ms, with the processor to itself */
 
-uint64_t door_patience_ns(uint64_t bytes) { return PATIENCE_NS + (bytes >> 20) * PATIENCE_MIB_NS; }
+uint64_t door_patience_ns(uint64_t bytes) { return DOOR_PATIENCE_NS + (bytes >> 20) * PATIENCE_MIB_NS; }
 
 uint64_t door_cookie(int fd) {
     uint64_t cookie = 0;

@@ -19,7 +19,9 @@ int door_fetch(const struct scif_windows *w, uint32_t owner);
  * it ends without if the owner does. -ESRCH: nobody is there, -ENOMEM. flags: of sendmsg(). */
 int door_ask(const struct scif_windows *w, uint32_t owner, const struct scif_question *q, int flags);
 
-/* How long its answer may take when the question is about so many bytes; who is stopped gives none. */
+/* How long its answer may take when the question is about so many bytes, and at least; who is stopped gives
+ * none. */
+#define DOOR_PATIENCE_NS (UINT64_C(5) * 1000000000)
 uint64_t door_patience_ns(uint64_t bytes);
 /* One that is only slow, since others have the processors, is waited for so many times as long. */
 #define DOOR_SLOW_TIMES 12u
