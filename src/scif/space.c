@@ -72,9 +72,10 @@ static void let_go(struct space *s) {
     atomic_store(&s->let_go, atomic_load(&s->table->let_go));
     for (unsigned i = 0; s->file && i < SCIF_FILES_MAX; i++) {
         const struct scif_file *said = &s->table->file[i];
-        if (!s->file[i] || file_is(s->file[i], said->device, said->inode)) continue;
-        file_close(s->file[i]);
-        s->file[i] = NULL;
+        struct file *f = s->file[i];
+        if (!f || file_is(f, said->device, said->inode)) continue;
+        s->file[i] = NULL; /* before it is another one */
+        file_close(f);
     }
 }
 
@@ -86,16 +87,28 @@ void space_let_go(struct space *s) {
     errno = kept;
 }
 
-struct file *space_file(struct space *s, unsigned i) {
+static struct file *open_file(struct space *s, unsigned i) {
+    struct file *f = NULL;
     pthread_mutex_lock(&lock);
-    if (atomic_load(&s->let_go) != atomic_load(&s->table->let_go)) let_go(s);
     if (!s->file) s->file = calloc(SCIF_FILES_MAX, sizeof *s->file);
-    struct file **f = s->file && i < SCIF_FILES_MAX ? &s->file[i] : NULL;
-    if (f && !*f && !(*f = file_open(&s->table->file[i])))
-        weft_debug("scif", "a window's file cannot be opened: %s", strerror(errno));
-    struct file *held = f && *f ? file_hold(*f) : NULL;
+    if (s->file && !(f = s->file[i])) {
+        f = file_open(&s->table->file[i]);
+        s->file[i] = f;
+        if (!f) weft_debug("scif", "a window's file cannot be opened: %s", strerror(errno));
+    }
+    if (f) file_hold(f);
     pthread_mutex_unlock(&lock);
-    return held;
+    return f;
+}
+
+struct file *space_file(struct space *s, unsigned i) {
+    if (i >= SCIF_FILES_MAX) return NULL;
+    space_tidy(s);
+    _Atomic(struct file *) *all = s->file;
+    struct file *seen = all ? all[i] : NULL, *f = seen ? file_try_hold(seen) : NULL;
+    if (f && all[i] == f) return f;
+    if (f) file_close(f); /* it was let go of just then */
+    return open_file(s, i);
 }
 
 void space_fini(struct space *s) {

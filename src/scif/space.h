@@ -17,10 +17,10 @@ struct heat { /* how much went to or from a pinned window */
 
 struct space {
     struct scif_windows *table;
-    struct ring *ring; /* SCIF_RINGS_MAX; NULL: none was needed yet */
-    struct file **file;
-    atomic_uint let_go;             /* as many as the table said when it was last looked for them */
-    struct scif_user *_Atomic user; /* this process's, once it has been here */
+    struct ring *ring;                    /* SCIF_RINGS_MAX; NULL: none was needed yet */
+    _Atomic(struct file *) *_Atomic file; /* read without a lock */
+    atomic_uint let_go;                   /* as many as the table said when it was last looked for them */
+    struct scif_user *_Atomic user;       /* this process's, once it has been here */
     _Atomic pid_t user_of;
     struct heat heat[SPACE_HEATS];
 };
