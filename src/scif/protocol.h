@@ -31,15 +31,15 @@ enum scif_op {
                         its far end */
     SCIF_OP_KEEP,    /* endpoint, value: a descriptor of the program's, which the service takes a copy of, and
                         keeps while the endpoint is there. Answer: value, the service's */
-    SCIF_OP_LET_GO,  /* endpoint, value: one of those, the service's number for it */
     SCIF_OP_SHARED,  /* endpoint: other processes have it too. What this one leaves undone in its queues, when
                         it  is killed or executes another program, is seen to */
     SCIF_OP_NEIGHBOUR, /* another node's service, instead of HELLO, value: SCIF_PROTOCOL; peer: who connects,
                           port: to which; descriptors: memory and inner socket of its end. Answered when it is
                           accepted, likewise */
-    SCIF_OP_STAGE, /* descriptor: a memory file of SCIF_STAGE_BYTES that cannot shrink. After its answer only
-                    struct scif_rma comes over this line */
-    SCIF_OP_PAGES, /* after its answer only shared pages come over this line (struct scif_pages) */
+    SCIF_OP_STAGE,  /* descriptor: a memory file of SCIF_STAGE_BYTES that cannot shrink. After its answer only
+                     struct scif_rma comes over this line */
+    SCIF_OP_PAGES,  /* after its answer only shared pages come over this line (struct scif_pages) */
+    SCIF_OP_LET_GO, /* endpoint, value: what KEEP answered. It is kept no longer */
     SCIF_OP_MAX
 };
 
