@@ -138,6 +138,58 @@ static void mapped_after_its_window(struct sciftest *t) {
     CHECK_EQ(register_pages(e[0], p[1], 1), first);
 }
 
+/* ---- While they come and go ---- */
+/* Two windows, each in a file of its own, which has whatever place is free: one with small numbers, one with
+ * large ones, page by page the same in each byte. */
+struct reader {
+    scif_epd_t epd;
+    off_t at[2];
+    atomic_bool end;
+    atomic_uint reads;
+};
+
+static long read_all_the_time(struct worker *w) {
+    struct reader *r = w->data;
+    unsigned char copy[PAGE];
+    for (unsigned i = 0; !atomic_load(&r->end); i++) {
+        if (scif_vreadfrom(r->epd, copy, PAGE, r->at[i % 2], 0)) continue; /* it is not there just now */
+        CHECK_EQ(copy[0] >> 7, i % 2);
+        CHECK(memcmp(copy, copy + 1, PAGE - 1) == 0);
+        atomic_fetch_add(&r->reads, 1);
+    }
+    return 0;
+}
+
+static void come_and_go(scif_epd_t epd, const struct reader *r, int round) {
+    int fd[2];
+    char *p[2];
+    for (int i = 0; i < 2; i++) {
+        int which = (round + i) % 2;
+        p[which] = page_of_a_file(&fd[which], round);
+        memset(p[which], which << 7 | round % 128, PAGE);
+        register_at(epd, p[which], 1, r->at[which], RW);
+    }
+    for (int i = 0; i < 2; i++) {
+        OK(scif_unregister(epd, r->at[i], PAGE));
+        drop_page(p[i], fd[i]);
+    }
+}
+
+static void while_they_come_and_go(struct sciftest *t) {
+    enum { READERS = 2, ROUNDS = 200, READS = 20 };
+    scif_epd_t e[2];
+    struct worker w[READERS];
+    connect_loop(e);
+    struct reader r = {.epd = e[1], .at = {0, 2 * PAGE}};
+    for (int i = 0; i < READERS; i++) {
+        w[i] = (struct worker){.call = read_all_the_time, .data = &r};
+        worker_start(&w[i]);
+    }
+    for (int i = 0; i < ROUNDS || atomic_load(&r.reads) < READS; i++) come_and_go(e[0], &r, i);
+    atomic_store(&r.end, true);
+    for (int i = 0; i < READERS; i++) worker_join(&w[i]);
+}
+
 /* ---- What a peer may do to files that it has got ---- */
 
 /* The file to which the library moves windows that are mapped, as any peer has it. It cannot be made shorter,
@@ -181,6 +233,8 @@ static const struct sciftest_case cases[] = {
     {"scif_unregister__lets_go_of_a_thousand_files_that_were_mapped", CITE, one_after_the_other, NULL, 0},
     {"scif_unregister__lets_the_peer_let_go_of_files", CITE, peer_of_many, owner_of_many, 0},
     {"scif_register__gives_the_place_of_a_file_to_another_one", "contract: scif_register", many_at_once, NULL,
+     0},
+    {"scif_readfrom__while_files_come_and_go_reads_the_right_one", "guide 3.9", while_they_come_and_go, NULL,
      0},
     {"scif_unregister__keeps_a_file_while_it_is_mapped", CITE, mapped_after_its_window, NULL, 0},
     {"ftruncate__of_what_a_peer_has_got_takes_nothing_away", "contract: scif_mmap", lengths_are_changed, NULL,
