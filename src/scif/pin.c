@@ -71,6 +71,7 @@ int pin_file(struct endpoint *e, struct file *f, uint32_t *out) {
 static void let_go(struct endpoint *e, struct scif_file *f) {
     struct scif_request q = {.op = SCIF_OP_LET_GO, .value = f->kept.fd, .endpoint = e->id};
     struct scif_answer a;
+    atomic_store(&f->brought, 0);
     f->inode = 0;
     f->device = 0;
     atomic_fetch_add(&e->own.table->let_go, 1);
@@ -88,6 +89,7 @@ void pin_let_go_files(struct endpoint *e) {
     for (unsigned i = 0; unused && i < table_count(w); i++)
         if (is_in_file(&w->piece[i])) unused &= ~(UINT64_C(1) << w->piece[i].place % SCIF_FILES_MAX);
     for (; unused; unused &= unused - 1) let_go(e, &w->file[__builtin_ctzll(unused)]);
+    space_tidy(&e->own);
 }
 
 /* What it has registered stays, and is nobody's. Readers see the one or the other. */

@@ -20,6 +20,21 @@ static int descriptors(void) {
     return n;
 }
 
+/* How many of the descriptors are of such files. */
+static int files_of_cases(void) {
+    char target[64];
+    int n = 0;
+    DIR *d = opendir("/proc/self/fd");
+    CHECK(d);
+    for (struct dirent *i; (i = readdir(d));) {
+        ssize_t length = readlinkat(dirfd(d), i->d_name, target, sizeof target - 1);
+        target[length > 0 ? length : 0] = 0;
+        n += strstr(target, "/memfd:sciftest") == target;
+    }
+    closedir(d);
+    return n;
+}
+
 /* A page of a file of its own. */
 static char *page_of_a_file(int *fd, int i) {
     *fd = (int)OK(memfd_create("sciftest", MFD_CLOEXEC | MFD_ALLOW_SEALING));
@@ -54,7 +69,9 @@ static void one_after_the_other(struct sciftest *t) {
         drop_page(p, fd);
         if (i == SPARE) before = descriptors();
     }
+    send_all(e[1], "", 1); /* any call of the peer's */
     CHECK(descriptors() <= before);
+    CHECK_EQ(files_of_cases(), 0);
 }
 
 /* What the peer has is let go of by its next call. */
@@ -72,7 +89,8 @@ static void peer_of_many(struct sciftest *t) {
         meet(t);
     }
     send_all(epd, "", 1);
-    CHECK(descriptors() < before); /* it had one then */
+    CHECK(descriptors() <= before);
+    CHECK_EQ(files_of_cases(), 0);
     meet(t);
 }
 
