@@ -16,7 +16,7 @@ cp "$pingpong" "$scratch/bin"
 cp "$build/lib/libscif.so.0" "$scratch/lib"
 chmod 711 "$scratch"
 theirs() {
-    setpriv --reuid $OTHER --regid $OTHER --clear-groups --inh-caps=-all \
+    setpriv --reuid "$OTHER" --regid "$OTHER" --clear-groups --inh-caps=-all \
         env LD_LIBRARY_PATH="$scratch/lib" WEFT_NODE_SOCKET="$XDG_RUNTIME_DIR/weft/socket" "$@"
 }
 closed_to_them() { "$@" >/dev/null 2>&1 && ! theirs "$@" >/dev/null 2>&1; }

@@ -12,7 +12,7 @@
 
 #define TRIES 100 /* what the program has started may make files until it ends, too */
 
-static char dir[] = "/tmp/weft-test-XXXXXX";
+static char dir[] = "/tmp/weft-dir-XXXXXX";
 
 /* It keeps nothing open that somebody may wait for the end of. */
 static _Noreturn void watch_over(int end) {

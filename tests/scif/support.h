@@ -8,7 +8,8 @@
 
 /* The granularity of registration (guide 3.5). */
 #define PAGE 4096ul
-/* No longer than this for what has to come soon: half of what a case may take; a hang is ended by the frame. */
+/* No longer than this for what has to come soon: half of what a case may take; a hang is ended by the frame.
+ */
 int soon_ms(void);
 
 /* ---- Endpoints ---- */
