@@ -9,6 +9,7 @@ suite=$build/bin/test/scif_conformance
 need "$weft" "$suite"
 
 section "SCIF conformance, $2"
+export SCIFTEST_TIMEOUT="${SCIFTEST_TIMEOUT-$((20 * slowdown))}"
 case $2 in
 loopback) "$suite" >"$scratch/out" 2>"$scratch/err" ;;
 unprivileged)

@@ -34,7 +34,12 @@ static inline int api_errno(const struct endpoint *e, int err) {
 
 /* Held; connected too, if the other arguments are `good`. NULL with errno. */
 static inline struct endpoint *api_hold(scif_epd_t epd, bool good) {
-    return good ? endpoint_hold_connected(epd) : endpoint_hold(epd);
+    struct endpoint *e = good ? endpoint_hold_connected(epd) : endpoint_hold(epd);
+    if (e && good) {
+        space_tidy(&e->own);
+        space_tidy(&e->there);
+    }
+    return e;
 }
 
 /* EINVAL, ECONNRESET, or 0: the call may be carried out. */

@@ -8,10 +8,9 @@
 #include <poll.h>
 #include <sys/socket.h>
 
-#define PATIENCE_NS     (5 * WEFT_NS_PER_S)
 #define PATIENCE_MIB_NS (10 * WEFT_NS_PER_MS) /* moving a MiB takes 1 ms, with the processor to itself */
 
-uint64_t door_patience_ns(uint64_t bytes) { return PATIENCE_NS + (bytes >> 20) * PATIENCE_MIB_NS; }
+uint64_t door_patience_ns(uint64_t bytes) { return DOOR_PATIENCE_NS + (bytes >> 20) * PATIENCE_MIB_NS; }
 
 uint64_t door_cookie(int fd) {
     uint64_t cookie = 0;
@@ -59,16 +58,20 @@ int door_ask(const struct scif_windows *w, uint32_t owner, const struct scif_que
     return -ESRCH;
 }
 
+bool door_is_process_stopped(pid_t pid) {
+    unsigned long flags;
+    char state = 0;
+    return weft_proc_look(pid, &state, &flags) && (state == 'T' || state == 't');
+}
+
 /* Its process has made the door. */
 bool door_is_stopped(const struct scif_windows *w, uint32_t owner) {
     struct ucred of = {0};
     socklen_t len = sizeof of;
-    unsigned long flags;
-    char state = 0;
     int fd = door_fetch(w, owner);
     bool known = fd >= 0 && getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &of, &len) == 0 && of.pid > 0;
     if (fd >= 0) close_descriptor(fd);
-    return known && weft_proc_look(of.pid, &state, &flags) && (state == 'T' || state == 't');
+    return known && door_is_process_stopped(of.pid);
 }
 
 bool door_is_open(const struct scif_windows *w, uint32_t owner) {

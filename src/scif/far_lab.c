@@ -1,4 +1,5 @@
 #include "scif/far_lab.h"
+#include "base/test_dir.h"
 #include "scif/intercept.h"
 #include "scif/line.h"
 
@@ -20,9 +21,7 @@ int close_descriptor(int fd) { return close(fd); }
 int descriptor_hide(int fd) { return fd; }
 
 /* ---- Two daemons and a service ---- */
-struct host host[3] = {{.dir = "/tmp/weft-far-test-XXXXXX"},
-                       {.dir = "/tmp/weft-far-test-XXXXXX"},
-                       {.dir = "/tmp/weft-far-test-XXXXXX"}};
+struct host host[3];
 char join[NODE_JOIN_TEXT_MAX];
 char service[WEFT_PATH_MAX];
 
@@ -34,7 +33,9 @@ static void *loop(void *arg) {
 }
 
 void up(struct host *h, const char *to) {
-    assert_non_null(mkdtemp(h->dir));
+    assert_non_null(test_dir());
+    snprintf(h->dir, sizeof h->dir, "%s/%d", test_dir(), (int)(h - host));
+    assert_int_equal(mkdir(h->dir, 0700), 0);
     struct node_daemon_config cfg = {
         .run_dir = h->dir, .executor = "/bin/true", .no_inventory = true, .wanted_node = -1, .join = to};
     assert_int_equal(node_daemon_open(&h->d, &cfg), WEFT_OK);
@@ -241,9 +242,7 @@ int group_teardown(void **state) {
     for (int i = 1; i >= 0; i--) down(&host[i]);
     uint64_t end = weft_now_ns() + LONG_NS;
     while (access(service, F_OK) == 0 && weft_now_ns() < end) poll(NULL, 0, 10); /* it ends with its daemon */
-    int left = access(service, F_OK) == 0;
-    for (int i = 0; i < 3; i++) weft_dir_remove(host[i].dir);
-    return left ? -1 : 0;
+    return access(service, F_OK) == 0 ? -1 : 0;
 }
 
 int setup(void **state) {

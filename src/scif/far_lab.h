@@ -30,7 +30,7 @@ int teardown(void **state);
 
 /* ---- Daemons ---- */
 struct host {
-    char dir[32];
+    char dir[64];
     struct node_daemon *d;
     pthread_t thread;
 };

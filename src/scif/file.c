@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -19,7 +20,8 @@
 
 struct file {
     struct weft_list link;
-    int fd, refs;
+    int fd;
+    atomic_int refs;               /* 0: it is free, and with the next one that is opened another file */
     uint64_t device, inode, bytes; /* bytes: it had so many once; one that can be viewed never shrinks */
     bool lasting;                  /* it is sealed against shrinking */
     bool fixed;                    /* as its view is */
@@ -34,6 +36,8 @@ struct file {
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static struct weft_list files = {&files, &files};
+static struct weft_list unused = {&unused,
+                                  &unused}; /* never given back to the heap: a late look is harmless */
 
 void file_before_fork(void) { pthread_mutex_lock(&lock); }
 void file_after_fork(bool in_child) {
@@ -66,30 +70,47 @@ static struct file *find(uint64_t device, uint64_t inode) {
     return NULL;
 }
 
+static struct file *take_unused(void) {
+    pthread_mutex_lock(&lock);
+    struct weft_list *l = weft_list_pop_front(&unused);
+    pthread_mutex_unlock(&lock);
+    return l ? weft_list_entry(l, struct file, link) : calloc(1, sizeof(struct file));
+}
+
+static void put_unused(struct file *f) {
+    atomic_store(&f->refs, 0);
+    pthread_mutex_lock(&lock);
+    weft_list_push_back(&unused, &f->link);
+    pthread_mutex_unlock(&lock);
+}
+
 static struct file *adopt(int fd) {
     struct stat st;
     struct file *f = NULL;
     int err = fstat(fd, &st) ? errno : S_ISREG(st.st_mode) ? 0 : EBADF;
-    if (!err && !(f = calloc(1, sizeof *f))) err = ENOMEM;
+    if (!err && !(f = take_unused())) err = ENOMEM;
     if (err) {
         close_descriptor(fd);
         errno = err;
         return NULL;
     }
     int seals = fcntl(fd, F_GET_SEALS);
-    *f = (struct file){.fd = fd,
-                       .refs = 1,
-                       .device = st.st_dev,
-                       .inode = st.st_ino,
-                       .bytes = (uint64_t)st.st_size,
-                       .lasting = seals >= 0 && (seals & F_SEAL_SHRINK)};
+    f->fd = fd;
+    f->device = st.st_dev;
+    f->inode = st.st_ino;
+    f->bytes = (uint64_t)st.st_size;
+    f->lasting = seals >= 0 && (seals & F_SEAL_SHRINK);
+    f->fixed = false;
+    f->views = f->age = 0;
+    memset(f->joined, 0, sizeof f->joined);
+    atomic_store(&f->refs, 1);
     return f;
 }
 
 static void destroy(struct file *f) {
     for (unsigned i = 0; i < f->views; i++) munmap(f->view[i].at, f->view[i].bytes + GAP_BYTES);
     close_descriptor(f->fd);
-    free(f);
+    put_unused(f);
 }
 
 struct file *file_of(int fd) {
@@ -121,16 +142,22 @@ struct file *file_open(const struct scif_file *said) {
     return NULL;
 }
 
+struct file *file_try_hold(struct file *f) {
+    for (int refs = atomic_load(&f->refs); refs > 0;)
+        if (atomic_compare_exchange_weak(&f->refs, &refs, refs + 1)) return f;
+    return NULL;
+}
+
 struct file *file_hold(struct file *f) {
-    pthread_mutex_lock(&lock);
-    f->refs++;
-    pthread_mutex_unlock(&lock);
+    atomic_fetch_add(&f->refs, 1);
     return f;
 }
 
 void file_close(struct file *f) {
-    pthread_mutex_lock(&lock);
-    bool last = --f->refs == 0;
+    for (int refs = atomic_load(&f->refs); refs > 1;)
+        if (atomic_compare_exchange_weak(&f->refs, &refs, refs - 1)) return;
+    pthread_mutex_lock(&lock); /* else it could be found while it ends */
+    bool last = atomic_fetch_sub(&f->refs, 1) == 1;
     if (last) weft_list_remove(&f->link);
     pthread_mutex_unlock(&lock);
     if (last) destroy(f);

@@ -13,6 +13,9 @@ struct file;
 /* A descriptor that the service keeps, fetched; -1 with errno. */
 int kept_fetch(const struct scif_kept *k);
 
+/* NULL: none is held by anybody any more. Also for one that may have been closed, and be another one now: its
+ * memory stays. */
+struct file *file_try_hold(struct file *f);
 /* What `said` names, if it is that: NULL with errno. */
 struct file *file_open(const struct scif_file *said);
 /* One of this process's own; the descriptor belongs to the file then. NULL with errno: it is closed. */

@@ -118,10 +118,10 @@ struct scif_ring {
 
 struct scif_file {
     struct scif_kept kept;
-    uint64_t device,
-        inode;           /* which file it is; what the service has under that number may be another by now */
-    atomic_uint brought; /* the program's own, which other processes may have too */
-    atomic_uint shared;  /* with other hosts: whoever is at it has to be a sharer (owned.h) */
+    _Atomic uint64_t device, inode; /* which file it is; what the service has under that number may be another
+                                       by now. 0: none, no window is in it any more */
+    atomic_uint brought;            /* the program's own, which other processes may have too */
+    atomic_uint shared;             /* with other hosts: whoever is at it has to be a sharer (owned.h) */
 };
 
 /* A process that reaches windows here: memory that it may be at, or has mapped, is not used for others. */
@@ -135,6 +135,7 @@ struct scif_windows {
     atomic_uint version, count;
     atomic_uint changing; /* the first piece that a change may touch, while version is odd */
     atomic_uint rings, files, owners;
+    atomic_uint let_go; /* files that were, so far */
     atomic_uint
         granted;       /* the service has told another host what is there, which counts on it (protocol.h) */
     atomic_uint going; /* threads that unregister: nothing is told now */

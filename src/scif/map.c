@@ -142,9 +142,11 @@ static int show_all(const struct request *r, char *place, unsigned version, bool
         uint64_t within = r->offset + done - p.offset;
         n = p.bytes - within < r->len - done ? p.bytes - within : r->len - done;
         struct file *f = space_file(s, p.place);
-        if (!f || !file_holds(f, p.at + within, n)) return ENXIO;
-        int err = show(f, p.at + within, n, place + done, r->prot);
+        int err = f && file_holds(f, p.at + within, n) ? 0 : ENXIO;
+        if (!table_is_still(s->table, version)) err = EAGAIN; /* it may be another file's place */
+        if (!err) err = show(f, p.at + within, n, place + done, r->prot);
         if (!err) err = join(&s->table->file[p.place], f, p.at + within, n, place + done, r->prot);
+        if (f) file_close(f);
         if (err) return err;
         *any = true;
     }

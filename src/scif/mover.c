@@ -16,8 +16,6 @@
 #include <string.h>
 #include <sys/socket.h>
 
-#define SLOW_TIMES 12
-
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pid_t of; /* the process that has the thread */
 static int inside = -1;
@@ -125,9 +123,8 @@ static bool await_answer(int reply, uint64_t patience_ns) {
     return n > 0;
 }
 
-/* One that is slow, since others have the processors, is waited for longer than one that is stopped. */
 static bool await_owner(const struct scif_windows *w, uint32_t owner, int reply, uint64_t patience_ns) {
-    for (unsigned i = 0; i < SLOW_TIMES; i++) {
+    for (unsigned i = 0; i < DOOR_SLOW_TIMES; i++) {
         if (await_answer(reply, patience_ns)) return true;
         if (door_is_stopped(w, owner)) return false;
     }

@@ -182,6 +182,7 @@ void owned_share(struct endpoint *e, uint64_t offset, uint64_t bytes, struct sci
         n = p.bytes - within < left ? p.bytes - within : left;
         struct file *f = p.kind == PIECE_FILE ? space_file(&e->own, p.place) : NULL;
         int err = f ? share_part(f, p.at + within, n, out) : ENOMEM;
+        if (f) file_close(f);
         if (err) out->error = err;
     }
 }

@@ -39,15 +39,18 @@ static bool is_any_mapped(const struct scif_windows *w) {
     return false;
 }
 
-void pieces_forget_gone(struct endpoint *e) {
+void pieces_forget_gone(struct endpoint *e, uint64_t offset, uint64_t end) {
     struct scif_windows *w = e->own.table;
-    for (unsigned i = 0; e->memory->own.gone && i < table_count(w);) {
+    uint32_t before = e->memory->own.gone;
+    for (unsigned i = before ? table_search(w, offset) : 0;
+         e->memory->own.gone && i < table_count(w) && w->piece[i].offset < end;) {
         if (w->piece[i].kind == PIECE_GONE && !is_mapped(w, &w->piece[i])) {
             table_replace(w, i, i + 1, NULL, 0);
             e->memory->own.gone--;
         } else
             i++;
     }
+    if (e->memory->own.gone < before) pin_let_go_files(e);
 }
 
 /* ---- Removing ---- */
@@ -84,6 +87,7 @@ void pieces_remove(struct endpoint *e, uint64_t offset, uint64_t end) {
     table_replace(w, from, to, kept, stay);
     if (gone) free_slots(e, gone, to - from);
     free(gone);
+    pin_let_go_files(e);
 }
 
 /* ---- Adding ---- */
@@ -134,9 +138,11 @@ static bool find_file(struct endpoint *e, const struct mapping *m, uint32_t *out
     if (pool_has(m)) return pin_file(e, pool_file(), out) == 0;
     int fd = find_descriptor(m);
     struct file *f = fd < 0 ? NULL : file_of(fd);
-    bool good = f && pin_file(e, f, out) == 0 && space_file(&e->own, *out);
+    bool good = f && pin_file(e, f, out) == 0;
+    struct file *kept = good ? space_file(&e->own, *out) : NULL;
+    if (kept) file_close(kept);
     if (f) file_close(f);
-    return good;
+    return kept;
 }
 
 static int add_file(struct endpoint *e, struct scif_piece p, const struct mapping *m, uint32_t file) {

@@ -15,7 +15,7 @@ struct wish {
 int pieces_add(struct endpoint *e, const struct wish *w);
 /* What is still mapped stays, as PIECE_GONE: its offsets are not given to others. */
 void pieces_remove(struct endpoint *e, uint64_t offset, uint64_t end);
-/* What is mapped no more. */
-void pieces_forget_gone(struct endpoint *e);
+/* Of those, in a range, what is mapped no more. */
+void pieces_forget_gone(struct endpoint *e, uint64_t offset, uint64_t end);
 
 #endif

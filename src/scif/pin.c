@@ -53,17 +53,43 @@ int pin_file(struct endpoint *e, struct file *f, uint32_t *out) {
             *out = i;
             return 0;
         }
-    if (n >= SCIF_FILES_MAX) return ENOMEM;
-    int err = keep(e, file_descriptor(f), &w->file[n].kept);
+    unsigned at = 0; /* the first that is free */
+    while (at < n && at < SCIF_FILES_MAX && w->file[at].inode) at++;
+    if (at >= SCIF_FILES_MAX) return ENOMEM;
+    int err = keep(e, file_descriptor(f), &w->file[at].kept);
     if (err) return err;
-    atomic_store(&w->file[n].brought, f != pool_file());
-    atomic_store(&w->file[n].shared, 0);
-    w->file[n].device = file_device(f);
-    w->file[n].inode = file_inode(f);
-    atomic_store(&w->files, n + 1);
-    if (owned_has(f)) atomic_store(&w->file[n].shared, 1);
-    *out = n;
+    atomic_store(&w->file[at].brought, f != pool_file());
+    atomic_store(&w->file[at].shared, 0);
+    w->file[at].device = file_device(f);
+    w->file[at].inode = file_inode(f);
+    if (at >= n) atomic_store(&w->files, at + 1);
+    if (owned_has(f)) atomic_store(&w->file[at].shared, 1);
+    *out = at;
     return 0;
+}
+
+static void let_go(struct endpoint *e, struct scif_file *f) {
+    struct scif_request q = {.op = SCIF_OP_LET_GO, .value = f->kept.fd, .endpoint = e->id};
+    struct scif_answer a;
+    atomic_store(&f->brought, 0);
+    f->inode = 0;
+    f->device = 0;
+    atomic_fetch_add(&e->own.table->let_go, 1);
+    if (f->kept.holder == (uint32_t)line_service()) (void)line_call(&q, &a, NULL, NULL, NULL, NULL);
+}
+
+static bool is_in_file(const struct scif_piece *p) { return p->kind == PIECE_FILE || p->kind == PIECE_GONE; }
+
+void pin_let_go_files(struct endpoint *e) {
+    static_assert(SCIF_FILES_MAX == 64, "a bit for each");
+    struct scif_windows *w = e->own.table;
+    uint64_t unused = 0;
+    for (unsigned i = 0; i < SCIF_FILES_MAX && i < atomic_load(&w->files); i++)
+        if (w->file[i].inode && !pool_is(w->file[i].device, w->file[i].inode)) unused |= UINT64_C(1) << i;
+    for (unsigned i = 0; unused && i < table_count(w); i++)
+        if (is_in_file(&w->piece[i])) unused &= ~(UINT64_C(1) << w->piece[i].place % SCIF_FILES_MAX);
+    for (; unused; unused &= unused - 1) let_go(e, &w->file[__builtin_ctzll(unused)]);
+    space_tidy(&e->own);
 }
 
 /* What it has registered stays, and is nobody's. Readers see the one or the other. */

@@ -8,6 +8,9 @@
 void pin_become_owner(struct endpoint *e);
 /* The number of the file in the table, where others find it. 0 or an errno. */
 int pin_file(struct endpoint *e, struct file *f, uint32_t *out);
+/* Files in which no piece is any more are nobody's, but for this process's own, to which it will come back.
+ */
+void pin_let_go_files(struct endpoint *e);
 /* Pins p->bytes at the address p->at, and says in p where. 0 or an errno as pin_errno() gives them. */
 int pin(struct endpoint *e, struct scif_piece *p);
 /* The same for what is pinned already, where p says, in another endpoint's ring; EOPNOTSUPP: the system

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define SWEEP_BYTES (UINT64_C(64) << 20) /* so much is taken before it is looked for what is free again */
@@ -48,9 +49,13 @@ struct file *pool_file(void) {
     return pool;
 }
 
-bool pool_has(const struct mapping *m) {
+bool pool_is(uint64_t device, uint64_t inode) {
     const struct file *f = atomic_load(&pool);
-    return f && m->shared && m->at >= POOL_FROM && file_is(f, m->device, m->inode);
+    return f && file_is(f, device, inode);
+}
+
+bool pool_has(const struct mapping *m) {
+    return m->shared && m->at >= POOL_FROM && pool_is(m->device, m->inode);
 }
 
 /* ---- What is in use: by windows, by this process's addresses, by others' ---- */
@@ -176,11 +181,20 @@ static bool take_free(uint64_t bytes, uint64_t *at) {
     return false;
 }
 
+/* A peer, which has the file too, may have made it longer; shorter nobody can. */
+static int reach(uint64_t to) {
+    struct stat st;
+    int fd = file_descriptor(pool);
+    if (fstat(fd, &st)) return errno;
+    return (uint64_t)st.st_size >= to || ftruncate(fd, (off_t)to) == 0 ? 0 : errno;
+}
+
 static int take(uint64_t bytes, uint64_t *at) {
     since_sweep += bytes;
     if (!more_ranges()) return ENOMEM;
     if (!take_free(bytes, at)) {
-        if (ftruncate(file_descriptor(pool), (off_t)(end + bytes))) return errno;
+        int err = reach(end + bytes);
+        if (err) return err;
         *at = end;
         end += bytes;
         range[ranges++] = (struct range){*at, bytes, false};

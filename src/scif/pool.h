@@ -12,6 +12,8 @@
 
 /* NULL with errno. */
 struct file *pool_file(void);
+/* Whether that is it. */
+bool pool_is(uint64_t device, uint64_t inode);
 /* Whether the mapping shows it. */
 bool pool_has(const struct mapping *m);
 /* Room in it, with memory behind it: 0 or an errno. */

@@ -10,7 +10,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define SCIF_PROTOCOL    4u
+#define SCIF_PROTOCOL    5u
 #define SCIF_FDS_MAX     5
 #define SCIF_NODES_MAX   1024
 #define SCIF_BACKLOG_MAX 1024
@@ -38,9 +38,10 @@ enum scif_op {
     SCIF_OP_NEIGHBOUR, /* another node's service, instead of HELLO, value: SCIF_PROTOCOL; peer: who connects,
                           port: to which; descriptors: memory and inner socket of its end. Answered when it is
                           accepted, likewise */
-    SCIF_OP_STAGE, /* descriptor: a memory file of SCIF_STAGE_BYTES that cannot shrink. After its answer only
-                    struct scif_rma comes over this line */
-    SCIF_OP_PAGES, /* after its answer only shared pages come over this line (struct scif_pages) */
+    SCIF_OP_STAGE,  /* descriptor: a memory file of SCIF_STAGE_BYTES that cannot shrink. After its answer only
+                     struct scif_rma comes over this line */
+    SCIF_OP_PAGES,  /* after its answer only shared pages come over this line (struct scif_pages) */
+    SCIF_OP_LET_GO, /* endpoint, value: what KEEP answered. It is kept no longer */
     SCIF_OP_MAX
 };
 

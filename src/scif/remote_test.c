@@ -2,6 +2,7 @@
  * to a wait for an answer that does not come, and where blocks come from that nobody waits for. And what two
  * libraries tell each other of being open, which no service has to hear. */
 #include "base/test.h"
+#include "base/test_dir.h"
 #include "scif/layout.h"
 #include "scif/protocol.h"
 
@@ -266,10 +267,11 @@ int main(void) {
         cmocka_unit_test(open__of_one_that_was_killed_is_taken_back_by_the_next),
         cmocka_unit_test(scif_vwriteto__believes_that_the_peer_is_open),
     };
-    char dir[] = "/tmp/wrXXXXXX", weft[64], path[80];
+    const char *dir = test_dir();
+    char weft[64], path[80];
     pthread_t thread;
     sigset_t alarm;
-    if (!mkdtemp(dir)) return 77;
+    if (!dir) return 77;
     setenv("XDG_RUNTIME_DIR", dir, 1);
     unsetenv("WEFT_NODE_SOCKET");
     snprintf(weft, sizeof weft, "%s/weft", dir);
@@ -287,6 +289,5 @@ int main(void) {
     int failures = cmocka_run_group_tests(tests, NULL, NULL);
     unlink(path);
     rmdir(weft);
-    rmdir(dir);
     return failures;
 }

@@ -1,5 +1,6 @@
 /* The service, by what goes over its lines: right requests, wrong ones, and nonsense. */
 #include "base/test.h"
+#include "base/test_dir.h"
 #include "scif/layout.h"
 #include "scif/protocol.h"
 #include "scif/queue.h"
@@ -14,10 +15,12 @@
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+static const char *dir;
 static char path[80];
 
 /* files: how many descriptors it may have; 0: as many as we. */
@@ -38,11 +41,16 @@ static void start_service(rlim_t files) {
     waitpid(pid, NULL, 0);
 }
 
-static int connect_line(void) {
+static int try_line(void) {
     struct sockaddr_un at = {.sun_family = AF_UNIX};
     strcpy(at.sun_path, path);
     int s = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
-    assert_int_equal(connect(s, (struct sockaddr *)&at, sizeof at), 0);
+    return connect(s, (struct sockaddr *)&at, sizeof at) ? -1 : s;
+}
+
+static int connect_line(void) {
+    int s = try_line();
+    assert_true(s >= 0);
     return s;
 }
 
@@ -86,6 +94,27 @@ static void line__other_version_is_refused(void **state) {
     close(s);
 }
 
+/* Even if it gets to the socket. */
+static void line__of_another_user_is_closed(void **state) {
+    int status = 0;
+    if (geteuid() != 0) skip(); /* it takes root to be two users */
+    assert_int_equal(chmod(dir, 0711) | chmod(path, 0666), 0);
+    pid_t pid = fork();
+    if (pid == 0) {
+        struct scif_answer a;
+        struct scif_record r;
+        if (setresuid(65534, 65534, 65534)) _exit(2);
+        int s = try_line();
+        if (s < 0) _exit(3);
+        _exit(ask(s, (struct scif_request){.op = SCIF_OP_HELLO, .value = SCIF_PROTOCOL}, &a, &r) == -1 ? 0
+                                                                                                       : 1);
+    }
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_int_equal(status, 0);
+    close(greeted()); /* we are served */
+    assert_int_equal(chmod(dir, 0700), 0);
+}
+
 static void line__greeting_comes_first(void **state) {
     struct scif_answer a;
     struct scif_record r;
@@ -105,6 +134,31 @@ static void line__unknown_endpoint_and_request(void **state) {
     assert_int_equal(ask(s, (struct scif_request){.op = SCIF_OP_MAX + 5, .endpoint = id}, &a, &r), EPROTO);
     assert_int_equal(ask(s, (struct scif_request){.op = SCIF_OP_KEEP, .endpoint = id, .value = 9999}, &a, &r),
                      EBADF);
+    close(s);
+    for (int i = 0; i < 3; i++) close(fd[i]);
+}
+
+/* A pipe's reader hears when nobody has its other end any more. */
+static void line__what_is_kept_is_let_go_of(void **state) {
+    struct scif_answer a;
+    struct scif_record r;
+    int s = greeted(), fd[3], end[2];
+    uint64_t id = open_end(s, fd);
+    assert_int_equal(pipe(end), 0);
+    struct pollfd p = {.fd = end[0]};
+    struct scif_request q = {.op = SCIF_OP_KEEP, .endpoint = id, .value = (uint32_t)end[1]};
+    assert_int_equal(ask(s, q, &a, &r), 0);
+    close(end[1]);
+    assert_int_equal(poll(&p, 1, 0), 0);
+    q = (struct scif_request){.op = SCIF_OP_LET_GO, .endpoint = id, .value = a.value + 1000};
+    assert_int_equal(ask(s, q, &a, &r), ENOENT); /* whatever else the service has open */
+    q.value -= 1000;
+    assert_int_equal(poll(&p, 1, 0), 0);
+    assert_int_equal(ask(s, q, &a, &r), 0);
+    assert_int_equal(poll(&p, 1, 0), 1);
+    assert_true(p.revents & POLLHUP);
+    assert_int_equal(ask(s, q, &a, &r), ENOENT);
+    close(end[0]);
     close(s);
     for (int i = 0; i < 3; i++) close(fd[i]);
 }
@@ -392,8 +446,6 @@ static void line__without_a_descriptor_left_is_EMFILE(void **state) {
     while (n > 1) close(s[--n]);
 }
 
-static char dir[] = "/tmp/wsXXXXXX";
-
 static int own_path(void **state) {
     snprintf(path, sizeof path, "%s/few", dir);
     return 0;
@@ -406,8 +458,10 @@ static int usual_path(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(line__other_version_is_refused),
+        cmocka_unit_test(line__of_another_user_is_closed),
         cmocka_unit_test(line__greeting_comes_first),
         cmocka_unit_test(line__unknown_endpoint_and_request),
+        cmocka_unit_test(line__what_is_kept_is_let_go_of),
         cmocka_unit_test(line__nonsense_ends_it_and_nothing_else),
         cmocka_unit_test(end__goes_with_its_last_descriptor),
         cmocka_unit_test(end__that_went_without_a_word_is_said_to_be_closed),
@@ -418,7 +472,7 @@ int main(void) {
         cmocka_unit_test(shared__what_a_process_leaves_is_seen_to),
         cmocka_unit_test(neighbour__memory_of_another_kind_is_refused),
         cmocka_unit_test_setup_teardown(line__without_a_descriptor_left_is_EMFILE, own_path, usual_path)};
-    if (!getenv("WEFT_SCIF_PROGRAM") || !mkdtemp(dir)) return 77;
+    if (!getenv("WEFT_SCIF_PROGRAM") || !(dir = test_dir())) return 77;
     usual_path(NULL);
     signal(SIGPIPE, SIG_IGN);
     start_service(0);

@@ -67,6 +67,26 @@ struct ring *space_ring(struct space *s, unsigned i) {
     return r;
 }
 
+/* With the lock. */
+static void let_go(struct space *s) {
+    atomic_store(&s->let_go, atomic_load(&s->table->let_go));
+    for (unsigned i = 0; s->file && i < SCIF_FILES_MAX; i++) {
+        const struct scif_file *said = &s->table->file[i];
+        struct file *f = s->file[i];
+        if (!f || file_is(f, said->device, said->inode)) continue;
+        s->file[i] = NULL; /* before it is another one */
+        file_close(f);
+    }
+}
+
+void space_let_go(struct space *s) {
+    int kept = errno;
+    pthread_mutex_lock(&lock);
+    let_go(s);
+    pthread_mutex_unlock(&lock);
+    errno = kept;
+}
+
 static struct file *open_file(struct space *s, unsigned i) {
     struct file *f = NULL;
     pthread_mutex_lock(&lock);
@@ -76,15 +96,19 @@ static struct file *open_file(struct space *s, unsigned i) {
         s->file[i] = f;
         if (!f) weft_debug("scif", "a window's file cannot be opened: %s", strerror(errno));
     }
+    if (f) file_hold(f);
     pthread_mutex_unlock(&lock);
     return f;
 }
 
 struct file *space_file(struct space *s, unsigned i) {
     if (i >= SCIF_FILES_MAX) return NULL;
+    space_tidy(s);
     _Atomic(struct file *) *all = s->file;
-    struct file *f = all ? atomic_load_explicit(&all[i], memory_order_acquire) : NULL;
-    return f ? f : open_file(s, i);
+    struct file *seen = all ? all[i] : NULL, *f = seen ? file_try_hold(seen) : NULL;
+    if (f && all[i] == f) return f;
+    if (f) file_close(f); /* it was let go of just then */
+    return open_file(s, i);
 }
 
 void space_fini(struct space *s) {
@@ -151,16 +175,40 @@ void space_leave(struct scif_user *u) { atomic_fetch_sub(&u->busy, 1); }
 struct part { /* of a range: what lies in one piece */
     const struct scif_windows *table;
     unsigned version, slot;
-    struct ring *ring; /* it is pinned there, at `at` in the owner's terms; NULL: it is in the file */
-    struct file *file;
+    struct ring *ring;     /* it is pinned there, at `at` in the owner's terms; NULL: it is in the file */
+    struct file *file;     /* held */
     unsigned char *memory; /* where the file's bytes are in this process, if they are */
     bool shared;           /* with other hosts: `memory` is all that may be used, and not by the system */
     uint64_t at, bytes;
 };
 
+static void part_end(struct part *p) {
+    if (p->file) file_close(p->file);
+    p->file = NULL;
+}
+
+/* What is in a file, which is where the table said that it is. */
+static int find_in_file(struct space *s, uint32_t place, struct part *out) {
+    out->file = space_file(s, place);
+    if (!table_is_still(out->table, out->version)) return EAGAIN; /* it may be another file's place */
+    if (!out->file) return ENXIO;
+    const struct scif_file *said = &s->table->file[place];
+    if (atomic_load(&said->shared) && out->at < FILE_VIEW_BYTES) {
+        if (!file_holds(out->file, out->at, out->bytes)) return ENXIO;
+        if (out->bytes > FILE_VIEW_BYTES - out->at) out->bytes = FILE_VIEW_BYTES - out->at;
+        int err = space_shared(said, out->file, out->at, out->bytes, &out->memory);
+        out->shared = out->memory;
+        if (err || out->shared) return err;
+    }
+    out->memory = file_memory(out->file, out->at, out->bytes);
+    return out->memory || file_holds(out->file, out->at, out->bytes) ? 0 : ENXIO;
+}
+
+/* To be ended, unless it fails. */
 static int find(struct space *s, uint64_t offset, uint64_t n, struct part *out) {
     struct scif_piece p;
     unsigned version;
+    *out = (struct part){0};
     if (!table_look_up(s->table, offset, &p, &version)) return ENXIO;
     uint64_t within = offset - p.offset, left = p.bytes - within;
     *out = (struct part){.table = s->table,
@@ -172,18 +220,9 @@ static int find(struct space *s, uint64_t offset, uint64_t n, struct part *out) 
         out->ring = space_ring(s, p.place);
         return out->ring ? 0 : ENXIO;
     }
-    out->file = space_file(s, p.place);
-    if (!out->file) return ENXIO;
-    const struct scif_file *said = &s->table->file[p.place];
-    if (atomic_load(&said->shared) && out->at < FILE_VIEW_BYTES) {
-        if (!file_holds(out->file, out->at, out->bytes)) return ENXIO;
-        if (out->bytes > FILE_VIEW_BYTES - out->at) out->bytes = FILE_VIEW_BYTES - out->at;
-        int err = space_shared(said, out->file, out->at, out->bytes, &out->memory);
-        out->shared = out->memory;
-        if (err || out->shared) return err;
-    }
-    out->memory = file_memory(out->file, out->at, out->bytes);
-    return out->memory || file_holds(out->file, out->at, out->bytes) ? 0 : ENXIO;
+    int err = find_in_file(s, p.place, out);
+    if (err) part_end(out);
+    return err;
 }
 
 /* Between the buffer and a descriptor, if the buffer is still what it was. How much, or -errno; EAGAIN: look
@@ -289,7 +328,9 @@ static int go(struct space *s, uint64_t offset, char *memory, uint64_t n, bool i
         struct part p;
         struct lane *l = lane_get();
         int err = l ? find(s, offset, n, &p) : ENOMEM;
-        if (!err) err = into ? put(&p, memory, false, l) : get(&p, memory, false, l);
+        bool found = !err;
+        if (found) err = into ? put(&p, memory, false, l) : get(&p, memory, false, l);
+        if (found) part_end(&p);
         if (err == EAGAIN) continue;
         if (err) return err;
         offset += p.bytes;
@@ -346,13 +387,15 @@ static int move(const struct part *from, const struct part *to, struct lane *l) 
 
 int space_move(struct space *from, uint64_t from_offset, struct space *to, uint64_t to_offset, uint64_t n) {
     while (n) {
-        struct part a, b;
+        struct part a = {0}, b = {0};
         struct lane *l = NULL;
         int err = find(from, from_offset, n, &a);
         if (!err) err = find(to, to_offset, a.bytes, &b);
         if (!err) a.bytes = b.bytes;
         if (!err && (a.ring || b.ring) && !(l = lane_get())) err = ENOMEM;
         if (!err) err = move(&a, &b, l);
+        part_end(&a);
+        part_end(&b);
         if (err == EAGAIN) continue;
         if (err) return err;
         from_offset += a.bytes;

@@ -18,7 +18,8 @@ struct heat { /* how much went to or from a pinned window */
 struct space {
     struct scif_windows *table;
     struct ring *ring;                    /* SCIF_RINGS_MAX; NULL: none was needed yet */
-    _Atomic(struct file *) *_Atomic file; /* read without a lock: what is there stays */
+    _Atomic(struct file *) *_Atomic file; /* read without a lock */
+    atomic_uint let_go;                   /* as many as the table said when it was last looked for them */
     struct scif_user *_Atomic user;       /* this process's, once it has been here */
     _Atomic pid_t user_of;
     struct heat heat[SPACE_HEATS];
@@ -27,7 +28,14 @@ struct space {
 /* Closes what was opened. */
 void space_fini(struct space *s);
 struct ring *space_ring(struct space *s, unsigned i); /* NULL: it cannot be had */
-struct file *space_file(struct space *s, unsigned i);
+struct file *space_file(struct space *s, unsigned i); /* held */
+/* Files that the owner has let go of are let go of here, too. */
+void space_let_go(struct space *s);
+static inline void space_tidy(struct space *s) {
+    if (atomic_load_explicit(&s->table->let_go, memory_order_relaxed) !=
+        atomic_load_explicit(&s->let_go, memory_order_relaxed))
+        space_let_go(s);
+}
 struct ring *space_room_for_ring(struct space *s, unsigned i); /* the owner's, to create one there */
 
 /* Between the two, what is found in the table is not used for anything else, though it may be unregistered.

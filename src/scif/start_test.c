@@ -1,5 +1,6 @@
 /* How a program finds the service of its node, or starts it. */
 #include "base/test.h"
+#include "base/test_dir.h"
 
 #include <poll.h>
 #include <scif.h>
@@ -12,7 +13,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-static char dir[] = "/tmp/wtXXXXXX", path[80];
+static char path[80];
 
 static int listen_as_service(void) {
     struct sockaddr_un at = {.sun_family = AF_UNIX};
@@ -43,7 +44,8 @@ static void scif_get_nodeIDs__when_the_service_is_just_ending(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(scif_get_nodeIDs__when_the_service_is_just_ending)};
     char weft[64];
-    if (!mkdtemp(dir)) return 77;
+    const char *dir = test_dir();
+    if (!dir) return 77;
     setenv("XDG_RUNTIME_DIR", dir, 1);
     unsetenv("WEFT_NODE_SOCKET");
     snprintf(weft, sizeof weft, "%s/weft", dir);
@@ -51,6 +53,5 @@ int main(void) {
     if (mkdir(weft, 0700)) return 77;
     int failures = cmocka_run_group_tests(tests, NULL, NULL);
     while (rmdir(weft) && errno == ENOTEMPTY) poll(NULL, 0, 50); /* it ends by itself and leaves nothing */
-    rmdir(dir);
     return failures;
 }

@@ -104,7 +104,7 @@ static bool is_aligned(uint64_t n) { return n % SCIF_PAGE == 0; }
 
 static int register_window(struct endpoint *e, struct wish *w, bool fixed) {
     lock_windows(e);
-    pieces_forget_gone(e);
+    pieces_forget_gone(e, 0, OFFSET_END);
     if (!fixed) w->offset = table_choose(e->own.table, w->bytes);
     bool is_free = table_is_free(e->own.table, w->offset, w->bytes);
     w->window = ++e->memory->own.next_window;
@@ -139,6 +139,7 @@ static int copy_piece(struct endpoint *e, struct endpoint *from, struct scif_pie
     bool pinned = p.kind == PIECE_PINNED;
     struct file *f = pinned ? NULL : space_file(&from->own, p.place);
     int err = pinned ? pin_share(e, &p, from) : f ? pin_file(e, f, &p.place) : ENOMEM;
+    if (f) file_close(f);
     if (!err && !table_insert(e->own.table, &p)) {
         err = ENOMEM;
         if (pinned) pin_free(e, &p);
@@ -174,7 +175,7 @@ int windows_copy(struct endpoint *e, struct endpoint *from, uint64_t at, uint64_
     move_hold_off();
     endpoint_lock(first);
     endpoint_lock(second);
-    pieces_forget_gone(e);
+    pieces_forget_gone(e, 0, OFFSET_END);
     if (!fixed) *offset = table_choose(w, bytes);
     int err = table_is_free(w, *offset, bytes) ? copy_pieces(e, from, at, bytes, *offset) : EADDRINUSE;
     endpoint_unlock(second);
@@ -202,6 +203,7 @@ static int unregister_range(struct endpoint *e, uint64_t offset, uint64_t end) {
         if (p->offset + p->bytes == end && is_window(w, i + 1, p->window)) return EINVAL;
     }
     pieces_remove(e, offset, end);
+    pieces_forget_gone(e, offset, end);
     return 0;
 }
 

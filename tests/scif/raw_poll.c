@@ -55,7 +55,7 @@ static void message(struct sciftest *t) {
     CHECK_EQ(ready(way, epd, BOTH, 1000), POLLOUT);
     CHECK_EQ(ready(way, epd, POLLIN, 20), 0);
     meet(t);
-    CHECK_EQ(ready(way, epd, POLLIN, SOON_MS), POLLIN);
+    CHECK_EQ(ready(way, epd, POLLIN, soon_ms()), POLLIN);
     CHECK_EQ(ready(way, epd, BOTH, 1000), BOTH);
     receive_all(epd, &byte, 1);
     CHECK_EQ(ready(way, epd, BOTH, 1000), POLLOUT);
@@ -76,7 +76,7 @@ static void room(struct sciftest *t) {
     int n = fill_queue(epd, 1);
     CHECK_EQ(ready(way, epd, BOTH, 20), 0);
     tell(t, &n, sizeof n);
-    CHECK_EQ(ready(way, epd, POLLOUT, SOON_MS), POLLOUT);
+    CHECK_EQ(ready(way, epd, POLLOUT, soon_ms()), POLLOUT);
     CHECK_EQ(OK(scif_send(epd, &n, 1, 0)), 1);
     meet(t);
 }
@@ -96,7 +96,7 @@ static void request(struct sciftest *t) {
     scif_epd_t l = listener(&at, 1), epd;
     CHECK_EQ(ready(way, l, POLLIN, 20), 0);
     tell(t, &at, sizeof at);
-    CHECK_EQ(ready(way, l, POLLIN, SOON_MS), POLLIN);
+    CHECK_EQ(ready(way, l, POLLIN, soon_ms()), POLLIN);
     CHECK_EQ(OK(scif_accept(l, &t->peer, &epd, 0)), 0); /* there is one indeed */
     CHECK_EQ(ready(way, l, POLLIN, 20), 0);
     meet(t);
@@ -116,10 +116,10 @@ static void hangup(struct sciftest *t) {
     char byte;
     CHECK_EQ(ready(way, epd, POLLIN, 20), 0);
     meet(t);
-    CHECK(ready(way, epd, POLLIN, SOON_MS) & (POLLIN | POLLHUP)); /* which of the two comes first is open */
-    if (has_hup) CHECK(ready(way, epd, 0, SOON_MS) & POLLHUP);    /* without being asked for */
+    CHECK(ready(way, epd, POLLIN, soon_ms()) & (POLLIN | POLLHUP)); /* which of the two comes first is open */
+    if (has_hup) CHECK(ready(way, epd, 0, soon_ms()) & POLLHUP);    /* without being asked for */
     FAILS(scif_recv(epd, &byte, 1, 0), ECONNRESET);
-    CHECK(ready(way, epd, POLLIN, SOON_MS) & (has_hup ? POLLHUP : POLLIN)); /* and it stays */
+    CHECK(ready(way, epd, POLLIN, soon_ms()) & (has_hup ? POLLHUP : POLLIN)); /* and it stays */
     meet(t);
 }
 
@@ -141,14 +141,14 @@ static void in_epoll_set(struct sciftest *t) {
     OK(epoll_ctl(ep, EPOLL_CTL_ADD, epd, &e));
     CHECK_EQ(OK(epoll_wait(ep, &got, 1, 0)), 0);
     meet(t);
-    CHECK_EQ(OK(epoll_wait(ep, &got, 1, SOON_MS)), 1);
+    CHECK_EQ(OK(epoll_wait(ep, &got, 1, soon_ms())), 1);
     CHECK_EQ(got.data.fd, epd);
     CHECK_EQ(got.events, EPOLLIN);
     receive_all(epd, &byte, 1);
     CHECK_EQ(OK(epoll_wait(ep, &got, 1, 0)), 0);
     e.events = EPOLLOUT;
     OK(epoll_ctl(ep, EPOLL_CTL_MOD, epd, &e));
-    CHECK_EQ(OK(epoll_wait(ep, &got, 1, SOON_MS)), 1);
+    CHECK_EQ(OK(epoll_wait(ep, &got, 1, soon_ms())), 1);
     CHECK_EQ(got.events, EPOLLOUT);
     OK(epoll_ctl(ep, EPOLL_CTL_DEL, epd, NULL));
     CHECK_EQ(OK(epoll_wait(ep, &got, 1, 0)), 0);
@@ -164,7 +164,7 @@ static void edge(struct sciftest *t) {
     OK(epoll_ctl(ep, EPOLL_CTL_ADD, epd, &e));
     for (int i = 0; i < 20; i++) {
         meet(t);
-        while (OK(epoll_wait(ep, &got, 1, SOON_MS)) == 1 && OK(scif_recv(epd, &byte, 1, 0)) == 0) continue;
+        while (OK(epoll_wait(ep, &got, 1, soon_ms())) == 1 && OK(scif_recv(epd, &byte, 1, 0)) == 0) continue;
         CHECK_EQ(byte, i);
     }
     meet(t);
@@ -209,7 +209,7 @@ static void among_others(struct sciftest *t) {
     struct pollfd p[2] = {{.fd = fds[0], .events = POLLIN}, {.fd = epd, .events = POLLIN}};
     CHECK_EQ(OK(poll(p, 2, 0)), 0);
     meet(t);
-    CHECK_EQ(OK(poll(p, 2, SOON_MS)), 1);
+    CHECK_EQ(OK(poll(p, 2, soon_ms())), 1);
     CHECK_EQ(p[0].revents, 0);
     CHECK_EQ(p[1].revents, POLLIN);
     meet(t);

@@ -2,6 +2,7 @@
 #include "support.h"
 #include <fcntl.h>
 #include <poll.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
@@ -70,8 +71,14 @@ void set_nonblocking(int fd, bool on) {
     OK(fcntl(fd, F_SETFL, on ? flags | O_NONBLOCK : flags & ~O_NONBLOCK));
 }
 
+int soon_ms(void) {
+    const char *limit = getenv("SCIFTEST_TIMEOUT");
+    int limit_s = limit ? (int)strtol(limit, NULL, 10) : 20;
+    return limit_s * 500;
+}
+
 short poll_until(scif_epd_t epd, short events, short wanted) {
-    long long end = now_ms() + SOON_MS;
+    long long end = now_ms() + soon_ms();
     struct scif_pollepd p = {.epd = epd, .events = events};
     do {
         OK(scif_poll(&p, 1, 1000));
@@ -82,7 +89,7 @@ short poll_until(scif_epd_t epd, short events, short wanted) {
 }
 
 short raw_poll_until(int fd, short events, short wanted) {
-    long long end = now_ms() + SOON_MS;
+    long long end = now_ms() + soon_ms();
     struct pollfd p = {.fd = fd, .events = events};
     do {
         OK(poll(&p, 1, 1000));

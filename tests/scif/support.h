@@ -8,8 +8,9 @@
 
 /* The granularity of registration (guide 3.5). */
 #define PAGE 4096ul
-/* No longer than this for what has to come soon; a hang is ended by the frame. */
-#define SOON_MS 10000
+/* No longer than this for what has to come soon: half of what a case may take; a hang is ended by the frame.
+ */
+int soon_ms(void);
 
 /* ---- Endpoints ---- */
 

@@ -25,7 +25,8 @@ struct ask {
     struct scif_shown shown;
     unsigned unanswered;
     int error;
-    uint64_t until_ns; /* who is stopped does not answer */
+    uint64_t until_ns; /* who is stopped does not answer; … */
+    unsigned rounds;   /* … one that is slow is waited for in several */
 };
 static uint64_t last_show;
 
@@ -59,6 +60,7 @@ static void finish(struct ask *a, int error) {
 
 static void be_patient(struct ask *a) {
     a->until_ns = weft_now_ns() + door_patience_ns((uint64_t)a->range.pages * SHARE_PAGE);
+    a->rounds++;
 }
 
 /* ---- Others ---- */
@@ -111,6 +113,7 @@ static int show_run(void *arg, const struct homes_run *run) {
 
 static void ask_others(struct ask *a) {
     struct link *l = weft_map_get(&a->remote->far->links, a->key);
+    a->rounds = 0;
     be_patient(a);
     a->unanswered = 1;
     a->error = !l || l->state != LINK_OPEN ? ENOMEM : homes_each_run(l, &a->range, show_run, a);
@@ -215,10 +218,38 @@ static void ask_no_more(struct ask *a) {
     ask_free(a);
 }
 
+static bool is_owner_stopped(const struct ask *a) {
+    const struct link *l = weft_map_get(&a->remote->far->links, a->key);
+    struct scif_piece p;
+    unsigned version;
+    return l && l->state == LINK_OPEN && table_look_up(l->space.table, a->range.offset, &p, &version) &&
+           door_is_stopped(l->space.table, p.owner);
+}
+
+/* Of the others, one that has not answered. */
+static bool is_any_stopped(const struct ask *a) {
+    weft_list_for_each(it, &a->remote->far->s->lines) {
+        struct line *l = weft_list_entry(it, struct line, link);
+        if (!l->pages) continue;
+        weft_list_for_each(i, pages_shows(l)) {
+            const struct show *w = weft_list_entry(i, struct show, link);
+            if (w->ask == a && door_is_process_stopped(l->pid)) return true;
+        }
+    }
+    return false;
+}
+
+/* Whose program asks waits without a limit of its own: it hears of the end of this service, or of this host,
+ * as of any (asks_lost() here, guests_lost() there). */
+static bool is_in_vain(const struct ask *a) {
+    return a->rounds >= DOOR_SLOW_TIMES || (a->reply.fd >= 0 ? is_owner_stopped(a) : is_any_stopped(a));
+}
+
 static uint64_t expire(struct remote *r, uint64_t now) {
     uint64_t next = WEFT_TIME_NEVER;
     weft_list_for_each_safe(it, &r->map_asks) {
         struct ask *a = weft_list_entry(it, struct ask, link);
+        if (a->until_ns <= now && !is_in_vain(a)) be_patient(a);
         if (a->until_ns > now) {
             if (a->until_ns < next) next = a->until_ns;
             continue;

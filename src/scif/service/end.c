@@ -173,6 +173,15 @@ int end_keep(struct end *e, pid_t pid, uint32_t fd) {
     return e->kept[e->kept_count++] = copy;
 }
 
+int end_let_go(struct end *e, uint32_t fd) {
+    unsigned i = 0;
+    while (i < e->kept_count && (uint32_t)e->kept[i] != fd) i++;
+    if (i == e->kept_count) return ENOENT;
+    close(e->kept[i]);
+    e->kept[i] = e->kept[--e->kept_count];
+    return 0;
+}
+
 struct end *end_find(struct service *s, uint64_t id) {
     return weft_map_get(&s->ends, id);
 }

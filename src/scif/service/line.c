@@ -152,6 +152,7 @@ static int serve(struct service *s, struct line *l, const struct scif_request *q
     case SCIF_OP_ACCEPT: return serve_accept(s, e, r);
     case SCIF_OP_STATE: return serve_state(e, r);
     case SCIF_OP_KEEP: return serve_keep(e, l, q->value, r);
+    case SCIF_OP_LET_GO: return end_let_go(e, q->value);
     case SCIF_OP_SHARED: return serve_shared(s, l, e->id);
     default: return EPROTO;
     }

@@ -149,6 +149,8 @@ int end_bind(struct service *s, struct end *e, uint16_t wanted, bool privileged)
 int end_listen(struct end *e, uint32_t backlog);
 /* Takes a copy of a descriptor of that process; the copy's number, or -errno. */
 int end_keep(struct end *e, pid_t pid, uint32_t fd);
+/* It is kept no longer. 0, ENOENT: it is none that is kept. */
+int end_let_go(struct end *e, uint32_t fd);
 void end_leave_port(struct service *s, struct end *e);
 /* One of the processes that have it is gone, or executes another program: what it was at is seen to. */
 void end_process_gone(const struct end *e, pid_t pid);
