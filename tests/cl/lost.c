@@ -29,7 +29,7 @@ static bool comes_back, crashes;
 /* What hangs on the device that dies. */
 static struct {
     cl_mem mem, other;
-    cl_event behind, elsewhere, go;
+    cl_event behind, elsewhere, last, go;
     char *host;
     atomic_int told; /* by the callback: its status */
 } w;
@@ -53,6 +53,7 @@ struct wait {
 
 static cl_int wait_for_event(struct cltest *t) { return clWaitForEvents(1, &w.behind); }
 static cl_int wait_elsewhere(struct cltest *t) { return clWaitForEvents(1, &w.elsewhere); }
+static cl_int wait_behind_that(struct cltest *t) { return clWaitForEvents(1, &w.last); }
 static cl_int wait_finish(struct cltest *t) { return clFinish(t->queue[0]); }
 static cl_int wait_read(struct cltest *t) {
     return clEnqueueReadBuffer(t->queue[0], w.mem, CL_TRUE, 0, BYTES, w.host, 0, NULL, NULL);
@@ -69,6 +70,7 @@ static cl_int wait_map(struct cltest *t) {
 static struct wait waits[] = {
     {"clWaitForEvents", wait_for_event},
     {"clWaitForEvents for another device's command", wait_elsewhere},
+    {"clWaitForEvents for one behind it", wait_behind_that},
     {"clFinish", wait_finish},
     {"clEnqueueReadBuffer", wait_read},
     {"clEnqueueWriteBuffer", wait_write},
@@ -133,6 +135,9 @@ static void hang(struct cltest *t) {
     append(t, 0, w.mem, 1, 0, NULL, &w.behind);
     cl_command_queue q = cltest_queue(t, t->other, 0);
     OK(clEnqueueFillBuffer(q, w.other, "abcd", 4, 0, 64, 1, &w.behind, &w.elsewhere));
+    /* And a chain behind that one, partly without events. */
+    for (int i = 0; i < 3; i++) OK(clEnqueueFillBuffer(q, w.other, "efgh", 4, 0, 64, 1, &w.elsewhere, NULL));
+    OK(clEnqueueFillBuffer(q, w.other, "ijkl", 4, 0, 64, 1, &w.elsewhere, &w.last));
     OK(clFlush(q));
     OK(clReleaseCommandQueue(q));
     OK(clSetEventCallback(w.behind, CL_COMPLETE, on_end, NULL));
