@@ -1,9 +1,10 @@
 #!/bin/sh
-# An OpenCL test program through weft. usage: opencl.sh BUILD PROGRAM local|shm|udp|bare|counting [ARGUMENT...]
+# An OpenCL test program through weft. usage: opencl.sh BUILD PROGRAM local|shm|udp|bare|sim|counting [ARGUMENT...]
 #   local  the device under test is node 0's, called directly; the other one is remote
 #   shm    the device under test is node 1's, over shared memory
 #   udp    the same over udp
 #   bare   the same over shared memory, with a driver that tells nothing of kernel arguments
+#   sim    three nodes' devices, and the network between them loses one packet in a hundred
 #   counting  three nodes' devices over udp, with a driver that counts holds on events, and whose threads dawdle
 . "$(dirname "$0")/lib.sh"
 name=$2 path=$3
@@ -18,6 +19,10 @@ bare)
     adapter=shm CLTEST_NODE=1
     need "$build/bin/test/libbare_driver.so"
     export WEFT_OPENCL_VENDORS="$build/bin/test/libbare_driver.so"
+    ;;
+sim)
+    nodes=3 adapter=sim CLTEST_NODE=
+    export WEFT_SIM="seed=3,loss=0.01"
     ;;
 counting)
     nodes=3 adapter=udp CLTEST_NODE=
