@@ -98,7 +98,7 @@ void lost_append(struct cltest *t, unsigned device, cl_mem m, cl_int value, cl_u
     OK(clReleaseKernel(k));
 }
 
-cl_event lost_prepare_crash(struct cltest *t, cl_mem m, cl_event *crashed) {
+cl_event lost_prepare_crash(struct cltest *t, cl_command_queue q, cl_mem m, cl_event *crashed) {
     cl_int err;
     const char *source = crashing;
     cl_program p = clCreateProgramWithSource(t->ctx, 1, &source, NULL, &err);
@@ -109,10 +109,8 @@ cl_event lost_prepare_crash(struct cltest *t, cl_mem m, cl_event *crashed) {
     cl_event go = clCreateUserEvent(t->ctx, &err);
     OK(err);
     OK(clSetKernelArg(k, 0, sizeof m, &m));
-    cl_command_queue q = cltest_queue(t, 0, 0);
     cltest_launch(q, k, 1, 1, &go, crashed);
     OK(clFlush(q));
-    OK(clReleaseCommandQueue(q));
     OK(clReleaseKernel(k));
     OK(clReleaseProgram(p));
     return go;
@@ -134,7 +132,7 @@ static void hang(struct cltest *t) {
     w.mem = cltest_buffer(t, CL_MEM_READ_WRITE, BYTES, NULL);
     w.other = cltest_buffer(t, CL_MEM_READ_WRITE, 64, NULL);
     if (crashes)
-        w.go = lost_prepare_crash(t, w.mem, NULL);
+        w.go = lost_prepare_crash(t, t->queue[0], w.mem, NULL);
     else
         prepare_spins(t);
     lost_append(t, 0, w.mem, 1, 0, NULL, &w.behind);

@@ -9,9 +9,9 @@ double lost_seconds(void);
 /* A kernel that writes to the first word of the buffer. */
 void lost_append(struct cltest *t, unsigned device, cl_mem m, cl_int value, cl_uint n, const cl_event *wait,
                  cl_event *event);
-/* A kernel that crashes the first device, when the event that is returned comes; crashed: its own, NULL:
- * none. */
-cl_event lost_prepare_crash(struct cltest *t, cl_mem m, cl_event *crashed);
+/* A kernel on a queue of the first device, which it crashes when the event that is returned comes; crashed:
+ * its own event, NULL: none. */
+cl_event lost_prepare_crash(struct cltest *t, cl_command_queue q, cl_mem m, cl_event *crashed);
 /* A chain of kernels on a device that lives, one after the other. */
 void lost_go_on(struct cltest *t, unsigned device);
 /* The same devices in a new context. */

@@ -70,7 +70,9 @@ static bool lose_in(struct cltest *t, unsigned from, unsigned to, double delay_s
     struct move m;
     begin(t, &m, from, to);
     cl_mem own = cltest_buffer(&m.t, CL_MEM_READ_WRITE, 64, NULL);
-    cl_event crashed, crash = lost_prepare_crash(&m.t, own, &crashed);
+    cl_command_queue q = cltest_queue(&m.t, 0, 0);
+    cl_event crashed, crash = lost_prepare_crash(&m.t, q, own, &crashed);
+    OK(clReleaseCommandQueue(q));
     go(&m);
     nanosleep(&(struct timespec){(time_t)delay_s, (long)((delay_s - (double)(time_t)delay_s) * 1e9)}, NULL);
     OK(clSetUserEventStatus(crash, CL_COMPLETE));
