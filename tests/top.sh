@@ -2,7 +2,7 @@
 # weft top: what it says of a program on two nodes, of one on local devices, of a node that does not answer and of one that is
 # lost; a name with control characters; and the terminal.
 . "$(dirname "$0")/lib.sh"
-need "$weft" "$build/bin/matmul" "$build/bin/test/terminal"
+need "$weft" "$build/bin/matmul" "$build/bin/test/clgraphs" "$build/bin/test/terminal"
 export POCL_DEVICES=pthread
 "$build/bin/matmul" 64 32 >/dev/null 2>&1 || skip "no OpenCL device here"
 
@@ -13,7 +13,8 @@ same "weft up: exit status" "$?" 0
 # start OPTION...: a program that takes long, in $program.
 start() {
     # shellcheck disable=SC2016 # that shell's own
-    "$weft" run "$@" -- sh -c 'echo $$ >"$1.pid"; exec "$2" 3072 128' sh "$scratch/program" "${binary:-$build/bin/matmul}" \
+    "$weft" run "$@" -- sh -c 'echo $$ >"$1.pid"; exec "$2" $3' sh "$scratch/program" "${binary:-$build/bin/matmul}" \
+        "${arguments:-3072 128}" \
         >/dev/null 2>&1 &
     runner=$!
     wait_until 20 test -s "$scratch/program.pid"
@@ -101,7 +102,24 @@ becomes node '"node":1' state up
 kill -9 "$daemon"
 becomes node '"node":1' state lost
 "$weft" down >/dev/null
+
+section "a program that moves contents between executors"
+"$weft" up --nodes 3 >"$scratch/out" 2>&1
+same "weft up: exit status" "$?" 0
+"$weft" devices >/dev/null
+binary=$build/bin/test/clgraphs arguments='--seeds 1000000'
+start
+becomes device '"number":1' direct_B +
+becomes device '"number":2' direct_B +
+becomes executor '"node":1' direct_Bps +
+becomes program "\"pid\":$program," direct_Bps +
+"$weft" top --once --interval 0.5 >"$scratch/out"
+same "the column" "$(awk '$1 == "DEVICE" { for (i = 1; i <= NF; i++) if ($i == "DIRECT") print "there" }' "$scratch/out")" there
+end_program
+"$weft" down >/dev/null
+
+section "without a cluster"
 "$weft" top --once >"$scratch/out" 2>"$scratch/err"
-same "without a cluster: exit status" "$?" 1
+same "exit status" "$?" 1
 nothing_left
 finish

@@ -60,5 +60,28 @@ if [ -z "$sanitizer" ] && command -v cc >/dev/null && command -v pkg-config >/de
     same "without weft run: exit status" "$?" 0
     used "without weft run, weft's library where it was linked" 0
 fi
+
+# Nothing that it loads could have thread-local variables. Its library here is two lines.
+if [ -z "$sanitizer" ] && command -v cc >/dev/null; then
+    section "a program linked with -static"
+    cat >"$scratch/library.c" <<'END'
+#include <stdio.h>
+int clGetPlatformIDs(unsigned n, void *out, unsigned *count) { return puts("the library linked in"), *count = 0; }
+END
+    cat >"$scratch/program.c" <<'END'
+int clGetPlatformIDs(unsigned n, void *out, unsigned *count);
+int main(void) { unsigned count = 1; return clGetPlatformIDs(0, 0, &count) || count; }
+END
+    for how in -static -static-pie; do
+        cc "$how" -o "$scratch/program" "$scratch/program.c" "-Wl,@$build/lib/weft_opencl.rsp" "$build/lib/libweft_opencl.a" \
+            -x c "$scratch/library.c" -x none 2>"$scratch/err"
+        same "cc $how: exit status" "$?" 0
+        "$weft" run --nodes 1 -- "$scratch/program" >"$scratch/out" 2>"$scratch/err"
+        same "it runs: exit status" "$?" 0
+        same "with" "$(cat "$scratch/out")" "the library linked in"
+        check "says so" grep -q '^weft: this program was linked with -static, so it runs without weft' "$scratch/err"
+        same "by itself it says" "$("$scratch/program" 2>&1)" "the library linked in"
+    done
+fi
 nothing_left
 finish

@@ -12,9 +12,10 @@
 /* What has passed since a process began, and what is there now. */
 struct top_amount {
     uint64_t kernels, in_bytes, out_bytes, queues, memory_bytes;
+    uint64_t direct_bytes; /* of in_bytes: straight from another node's device */
 };
 struct top_rates {
-    double kernels, in_bytes, out_bytes, sent_bytes, received_bytes;
+    double kernels, in_bytes, out_bytes, direct_bytes, sent_bytes, received_bytes;
 }; /* a second */
 
 struct top_use {

@@ -35,6 +35,7 @@ static void add_uses(struct top_process *p, const struct node_usage *u) {
             .amount = {.kernels = use_value(u, set, "kernels"),
                        .in_bytes = use_value(u, set, "bytes_in"),
                        .out_bytes = use_value(u, set, "bytes_out"),
+                       .direct_bytes = use_value(u, set, "bytes_direct"),
                        .queues = left(use_value(u, set, "queues_opened"), use_value(u, set, "queues_closed")),
                        .memory_bytes =
                            left(use_value(u, set, "memory_taken"), use_value(u, set, "memory_given_back"))}};
@@ -151,7 +152,8 @@ static struct top_rates rates_of(const struct top_amount *now, const struct top_
                                  double seconds) {
     return (struct top_rates){.kernels = per_second(now->kernels, before->kernels, seconds),
                               .in_bytes = per_second(now->in_bytes, before->in_bytes, seconds),
-                              .out_bytes = per_second(now->out_bytes, before->out_bytes, seconds)};
+                              .out_bytes = per_second(now->out_bytes, before->out_bytes, seconds),
+                              .direct_bytes = per_second(now->direct_bytes, before->direct_bytes, seconds)};
 }
 
 static void add(struct top_amount *to, struct top_rates *to_rates, const struct top_amount *a,
@@ -159,11 +161,13 @@ static void add(struct top_amount *to, struct top_rates *to_rates, const struct 
     to->kernels += a->kernels;
     to->in_bytes += a->in_bytes;
     to->out_bytes += a->out_bytes;
+    to->direct_bytes += a->direct_bytes;
     to->queues += a->queues;
     to->memory_bytes += a->memory_bytes;
     to_rates->kernels += r->kernels;
     to_rates->in_bytes += r->in_bytes;
     to_rates->out_bytes += r->out_bytes;
+    to_rates->direct_bytes += r->direct_bytes;
 }
 
 static struct top_device *find_device(struct top *t, const struct top_use *u) {

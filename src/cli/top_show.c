@@ -64,14 +64,15 @@ static void add_amounts(struct table *table, const struct top_amount *a, const s
     add_short(table, r->kernels);
     add_short(table, r->in_bytes);
     add_short(table, r->out_bytes);
+    add_short(table, r->direct_bytes);
     add_short(table, (double)a->memory_bytes);
 }
 
 static void show_devices(const struct top *t, FILE *f, size_t rows) {
     struct table table;
     size_t n = at_most(t->list.count, rows);
-    HEADING(&table, "DEVICE", "NODE", "NAME", "TYPE", "QUEUES", "KERNELS/s", "IN B/s", "OUT B/s", "USED B",
-            "OF", "PROGRAMS");
+    HEADING(&table, "DEVICE", "NODE", "NAME", "TYPE", "QUEUES", "KERNELS/s", "IN B/s", "OUT B/s",
+            "DIRECT B/s", "USED B", "OF", "PROGRAMS");
     for (size_t i = 0; i < n; i++) {
         const struct top_device *d = &t->device[i];
         const struct inventory_device *own = d->device->device;
@@ -124,7 +125,7 @@ static void show_processes(const struct top *t, FILE *f, size_t rows) {
     qsort(shown, all, sizeof *shown, by_activity);
     size_t n = at_most(all, rows);
     HEADING(&table, "NODE", "PID", "PROGRAM", "ROLE", "UP s", "QUEUES", "KERNELS/s", "IN B/s", "OUT B/s",
-            "USED B", "SENT B/s", "RECEIVED B/s");
+            "DIRECT B/s", "USED B", "SENT B/s", "RECEIVED B/s");
     for (size_t i = 0; i < n; i++) {
         const struct top_process *p = shown[i];
         table_add(&table, "%u", p->node);
@@ -155,10 +156,12 @@ static void put_amounts(json_t *o, const struct top_amount *a, const struct top_
     json_object_set_new(o, "kernels", json_integer((json_int_t)a->kernels));
     json_object_set_new(o, "in_B", json_integer((json_int_t)a->in_bytes));
     json_object_set_new(o, "out_B", json_integer((json_int_t)a->out_bytes));
+    json_object_set_new(o, "direct_B", json_integer((json_int_t)a->direct_bytes));
     json_object_set_new(o, "used_B", json_integer((json_int_t)a->memory_bytes));
     json_object_set_new(o, "kernels_per_s", json_real(r->kernels));
     json_object_set_new(o, "in_Bps", json_real(r->in_bytes));
     json_object_set_new(o, "out_Bps", json_real(r->out_bytes));
+    json_object_set_new(o, "direct_Bps", json_real(r->direct_bytes));
 }
 
 static void json_process(const struct top_process *p) {

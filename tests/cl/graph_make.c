@@ -8,16 +8,11 @@
 #define LARGE      (1u << 20)
 #define GROUP      256u /* bytes of a group of the reversing kernel */
 
-static uint64_t next(struct graph *g) {
-    uint64_t z = g->random += 0x9e3779b97f4a7c15u;
-    z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9u;
-    z = (z ^ z >> 27) * 0x94d049bb133111ebu;
-    return z ^ z >> 31;
-}
-static size_t below(struct graph *g, size_t n) { return (size_t)(next(g) % n); }
-static bool one_in(struct graph *g, size_t n) { return below(g, n) == 0; }
+static size_t below(struct graph *g, size_t n) { return graph_below(g, n); }
+static bool one_in(struct graph *g, size_t n) { return graph_one_in(g, n); }
+static uint32_t word(struct graph *g) { return (uint32_t)below(g, (size_t)1 << 32); }
 
-static void *allocate(size_t bytes) {
+void *graph_allocate(size_t bytes) {
     void *m = aligned_alloc(4096, (bytes + 4095) / 4096 * 4096);
     if (!m) abort();
     return m;
@@ -30,12 +25,15 @@ static void make_root(struct graph *g) {
     unsigned i = g->roots++;
     size_t bytes = (1 + below(g, 8)) * (one_in(g, 12) ? LARGE : SMALL);
     cl_mem_flags f = flags[below(g, sizeof flags / sizeof *flags)];
-    g->object[i] = (struct graph_object){.root = i, .bytes = bytes, .flags = CL_MEM_READ_WRITE | f};
-    g->model[i] = allocate(bytes);
+    bool svm = g->options.svm && one_in(g, 2);
+    if (svm) f = 0;
+    g->object[i] =
+        (struct graph_object){.root = i, .bytes = bytes, .flags = CL_MEM_READ_WRITE | f, .svm = svm};
+    g->model[i] = graph_allocate(bytes);
     memset(g->model[i], 0, bytes);
     if (!(f & (CL_MEM_COPY_HOST_PTR | CL_MEM_USE_HOST_PTR))) return;
-    g->host[i] = allocate(bytes);
-    cltest_pattern(g->host[i], bytes, (uint32_t)next(g));
+    g->host[i] = graph_allocate(bytes);
+    cltest_pattern(g->host[i], bytes, word(g));
     memcpy(g->model[i], g->host[i], bytes);
 }
 
@@ -50,7 +48,9 @@ static void make_objects(struct graph *g) {
     for (size_t n = 1 + below(g, GRAPH_ROOTS); n; n--) make_root(g);
     g->objects = g->roots;
     for (unsigned root = 0; root < g->roots; root++)
-        for (size_t n = below(g, 3); n; n--) make_part(g, root);
+        for (size_t n = below(g, 3); n; n--)
+            if (!g->object[root].svm) make_part(g, root);
+    if (g->options.images) graph_images_make(g);
 }
 
 static void make_queues(struct graph *g, unsigned devices) {
@@ -139,7 +139,7 @@ static bool pick_uses(struct graph *g, struct graph_step *s, unsigned uses, size
     return true;
 }
 
-static size_t extent(const struct graph_rect *r) {
+size_t graph_extent(const struct graph_rect *r) {
     return (r->box[2] - 1) * r->slice + (r->box[1] - 1) * r->row + r->box[0];
 }
 
@@ -151,13 +151,15 @@ static struct graph_rect pitch(struct graph *g, const size_t box[3]) {
 }
 
 static bool place(struct graph *g, struct graph_use *u, const struct graph_rect *r, bool write) {
-    u->bytes = extent(r);
+    u->bytes = graph_extent(r);
     u->write = write;
     size_t room = g->object[u->object].bytes;
     if (u->bytes > room) return false;
     u->from = below(g, room - u->bytes + 1);
     return true;
 }
+
+static bool is_svm(const struct graph *g, const struct graph_use *u) { return g->object[u->object].svm; }
 
 /* A copy is between two whole buffers: with parts PoCL 3.1 crashes, and within one what counts as an overlap
  * is more than the bytes. */
@@ -170,16 +172,17 @@ static bool make_rect(struct graph *g, struct graph_step *s) {
     for (unsigned i = 0; i < s->uses; i++)
         s->use[i].object = (unsigned)below(g, copy ? g->roots : g->objects);
     if (copy && s->use[0].object == s->use[1].object) return false;
+    if (is_svm(g, &s->use[0]) || (copy && is_svm(g, &s->use[1]))) return false;
     if (!place(g, &s->use[0], &s->rect, s->kind != GRAPH_READ_RECT)) return false;
-    if (!copy) s->bytes = extent(&s->other_rect);
+    if (!copy) s->bytes = graph_extent(&s->other_rect);
     return !copy || (place(g, &s->use[1], &s->other_rect, false) && !overlap(g, &s->use[0], &s->use[1]));
 }
 
 /* False: it cannot be, with what was drawn. */
 static bool make_step(struct graph *g, struct graph_step *s) {
-    *s = (struct graph_step){.kind = (enum graph_kind)below(g, GRAPH_KINDS),
+    *s = (struct graph_step){.kind = (enum graph_kind)below(g, g->images ? GRAPH_KINDS : GRAPH_PLAIN_KINDS),
                              .queue = (unsigned)below(g, g->queues),
-                             .value = (uint32_t)next(g)};
+                             .value = word(g)};
     switch (s->kind) {
     case GRAPH_WRITE:
     case GRAPH_READ:
@@ -191,7 +194,7 @@ static bool make_step(struct graph *g, struct graph_step *s) {
         return true;
     case GRAPH_FILL:
     case GRAPH_GROW: return pick_uses(g, s, 1, sizeof s->value);
-    case GRAPH_COPY: return pick_uses(g, s, 2, 1);
+    case GRAPH_COPY: return pick_uses(g, s, 2, 1) && is_svm(g, &s->use[0]) == is_svm(g, &s->use[1]);
     case GRAPH_BLEND: return pick_uses(g, s, 3, sizeof s->value);
     case GRAPH_REVERSE: return pick_uses(g, s, 2, GROUP);
     case GRAPH_WRITE_RECT:
@@ -202,17 +205,20 @@ static bool make_step(struct graph *g, struct graph_step *s) {
         s->use[0] = (struct graph_use){.object = (unsigned)below(g, g->objects), .write = true};
         s->use[0].bytes = g->object[s->use[0].object].bytes;
         return true;
-    default: return true;
+    case GRAPH_MARKER:
+    case GRAPH_BARRIER: return true;
+    default: return graph_image_step(g, s);
     }
 }
 
 static void give_memory(struct graph_step *s) {
-    bool reads = s->kind == GRAPH_READ || s->kind == GRAPH_READ_RECT || s->kind == GRAPH_MAP_READ;
+    bool reads = s->kind == GRAPH_READ || s->kind == GRAPH_READ_RECT || s->kind == GRAPH_MAP_READ ||
+                 s->kind == GRAPH_READ_IMAGE || s->kind == GRAPH_MAP_IMAGE_READ;
     if (!s->bytes) return;
-    s->memory = allocate(s->bytes);
+    s->memory = graph_allocate(s->bytes);
     cltest_pattern(s->memory, s->bytes, s->value);
     if (!reads) return;
-    s->expected = allocate(s->bytes);
+    s->expected = graph_allocate(s->bytes);
     memcpy(s->expected, s->memory, s->bytes); /* what lies between rows stays */
 }
 
@@ -221,9 +227,10 @@ static void add(struct graph *g, const struct graph_step *what) {
     struct graph_step *s = &g->step[at];
     *s = *what;
     s->gated = at < g->opened_at && one_in(g, 6);
-    s->blocking = (s->kind == GRAPH_WRITE || s->kind == GRAPH_READ || s->kind == GRAPH_WRITE_RECT ||
-                   s->kind == GRAPH_READ_RECT) &&
-                  one_in(g, 8);
+    s->blocking =
+        (s->kind == GRAPH_WRITE || s->kind == GRAPH_READ || s->kind == GRAPH_WRITE_RECT ||
+         s->kind == GRAPH_READ_RECT || s->kind == GRAPH_WRITE_IMAGE || s->kind == GRAPH_READ_IMAGE) &&
+        one_in(g, 8);
     give_memory(s);
     put_in_order(g, at);
     if (at != g->late.step) graph_apply(g, s);
@@ -236,13 +243,14 @@ static void fill_root(struct graph *g, unsigned root) {
                            .queue = (unsigned)below(g, g->queues),
                            .uses = 1,
                            .use = {{.object = root, .bytes = g->object[root].bytes, .write = true}},
-                           .value = (uint32_t)next(g),
+                           .value = word(g),
                            .bytes = g->object[root].bytes};
     add(g, &s);
 }
 
-void graph_make(struct graph *g, uint64_t seed, unsigned devices, const struct graph_late *late) {
-    *g = (struct graph){.seed = seed, .random = seed, .devices = devices, .late = *late};
+void graph_make(struct graph *g, uint64_t seed, unsigned devices, const struct graph_options *options,
+                const struct graph_late *late) {
+    *g = (struct graph){.seed = seed, .random = seed, .devices = devices, .late = *late, .options = *options};
     make_objects(g);
     make_queues(g, devices);
     unsigned wanted = GRAPH_ROOTS + (unsigned)below(g, GRAPH_STEPS - GRAPH_ROOTS) + 1;
@@ -260,7 +268,7 @@ void graph_free(struct graph *g) {
         free(g->step[i].memory);
         free(g->step[i].expected);
     }
-    for (unsigned i = 0; i < g->roots; i++) {
+    for (unsigned i = 0; i < GRAPH_OBJECTS + GRAPH_IMAGES; i++) {
         free(g->host[i]);
         free(g->model[i]);
     }

@@ -18,11 +18,39 @@ const char graph_source[] =
     "    size_t l = get_local_id(0), i = get_global_id(0);\n"
     "    t[l] = a[from_a + i];\n"
     "    barrier(CLK_LOCAL_MEM_FENCE);\n"
-    "    o[from_o + i] = t[63 - l]; }\n";
+    "    o[from_o + i] = t[63 - l]; }\n"
+    "#ifdef IMAGES\n"
+    "__kernel void tint(__write_only image2d_t o, __read_only image2d_t a, uint k) {\n"
+    "    const sampler_t s = CLK_NORMALIZED_COORDS_FALSE | CLK_ADDRESS_NONE | CLK_FILTER_NEAREST;\n"
+    "    int2 p = (int2)(get_global_id(0), get_global_id(1));\n"
+    "    write_imageui(o, p, read_imageui(a, s, p) ^ k); }\n"
+    "#endif\n";
 
-const char *const graph_kind_name[GRAPH_KINDS] = {
-    "write",           "read", "copy",  "fill",    "write rect", "read rect", "copy rect", "map for reading",
-    "map for writing", "mix",  "blend", "reverse", "migrate",    "marker",    "barrier"};
+const char *const graph_kind_name[GRAPH_KINDS] = {"write",
+                                                  "read",
+                                                  "copy",
+                                                  "fill",
+                                                  "write rect",
+                                                  "read rect",
+                                                  "copy rect",
+                                                  "map for reading",
+                                                  "map for writing",
+                                                  "mix",
+                                                  "blend",
+                                                  "reverse",
+                                                  "migrate",
+                                                  "marker",
+                                                  "barrier",
+                                                  "write image",
+                                                  "read image",
+                                                  "copy image",
+                                                  "fill image",
+                                                  "image to buffer",
+                                                  "buffer to image",
+                                                  "map image for reading",
+                                                  "map image for writing",
+                                                  "migrate image",
+                                                  "tint"};
 
 static unsigned char *at(const struct graph *g, const struct graph_use *u) {
     const struct graph_object *o = &g->object[u->object];
@@ -36,8 +64,8 @@ static uint32_t get(const unsigned char *p, size_t i) {
 }
 static void put(unsigned char *p, size_t i, uint32_t v) { memcpy(p + i * sizeof v, &v, sizeof v); }
 
-static void copy_rows(unsigned char *to, const struct graph_rect *there, const unsigned char *from,
-                      const struct graph_rect *here) {
+void graph_copy_rows(unsigned char *to, const struct graph_rect *there, const unsigned char *from,
+                     const struct graph_rect *here) {
     for (size_t z = 0; z < here->box[2]; z++)
         for (size_t y = 0; y < here->box[1]; y++)
             memcpy(to + z * there->slice + y * there->row, from + z * here->slice + y * here->row,
@@ -75,23 +103,31 @@ void graph_apply(struct graph *g, struct graph_step *s) {
     case GRAPH_FILL:
         for (size_t i = 0; i < bytes / sizeof s->value; i++) put(p[0], i, s->value);
         break;
-    case GRAPH_WRITE_RECT: copy_rows(p[0], &s->rect, s->memory, &s->other_rect); break;
-    case GRAPH_READ_RECT: copy_rows(s->expected, &s->other_rect, p[0], &s->rect); break;
-    case GRAPH_COPY_RECT: copy_rows(p[0], &s->rect, p[1], &s->other_rect); break;
+    case GRAPH_WRITE_RECT: graph_copy_rows(p[0], &s->rect, s->memory, &s->other_rect); break;
+    case GRAPH_READ_RECT: graph_copy_rows(s->expected, &s->other_rect, p[0], &s->rect); break;
+    case GRAPH_COPY_RECT: graph_copy_rows(p[0], &s->rect, p[1], &s->other_rect); break;
     case GRAPH_GROW: grow(p[0], s); break;
     case GRAPH_BLEND: blend(p[0], p[1], p[2], s); break;
     case GRAPH_REVERSE: reverse(p[0], p[1], bytes / sizeof(uint32_t)); break;
-    default: break;
+    case GRAPH_MIGRATE:
+    case GRAPH_MARKER:
+    case GRAPH_BARRIER: break;
+    default: graph_image_apply(g, s); break;
     }
 }
 
 /* ---- For who looks for a fault ---- */
 void graph_print(const struct graph *g) {
-    printf("seed %" PRIu64 ": %u buffers, %u parts, the user event is complete before step %u\n", g->seed,
-           g->roots, g->objects - g->roots, g->opened_at);
+    printf("seed %" PRIu64 ": %u buffers, %u parts, %u images, the user event is complete before step %u\n",
+           g->seed, g->roots, g->objects - g->roots, g->images, g->opened_at);
     for (unsigned i = 0; i < g->objects; i++)
-        printf("  object %u: buffer %u from %zu, %zu bytes, flags %#lx\n", i, g->object[i].root,
-               g->object[i].from, g->object[i].bytes, (unsigned long)g->object[i].flags);
+        printf("  object %u: %s %u from %zu, %zu bytes, flags %#lx\n", i,
+               g->object[i].svm ? "shared memory" : "buffer", g->object[i].root, g->object[i].from,
+               g->object[i].bytes, (unsigned long)g->object[i].flags);
+    for (unsigned i = GRAPH_OBJECTS; i < GRAPH_OBJECTS + g->images; i++)
+        printf("  object %u: image %#x of %zu x %zu x %zu of %zu bytes, flags %#lx\n", i, g->object[i].image,
+               g->object[i].extent[0], g->object[i].extent[1], g->object[i].extent[2], g->object[i].element,
+               (unsigned long)g->object[i].flags);
     for (unsigned i = 0; i < g->queues; i++)
         printf("  queue %u: device %u, %s\n", i, g->device[i], g->in_order[i] ? "in order" : "out of order");
     for (unsigned i = 0; i < g->steps; i++) {

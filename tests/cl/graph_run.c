@@ -7,9 +7,10 @@
 struct run {
     struct cltest *t;
     struct graph *g;
-    cl_mem object[GRAPH_OBJECTS];
+    cl_mem object[GRAPH_OBJECTS + GRAPH_IMAGES];
+    void *svm[GRAPH_ROOTS]; /* instead of a buffer */
     cl_command_queue queue[GRAPH_QUEUES];
-    cl_kernel grow, blend, reverse;
+    cl_kernel grow, blend, reverse, tint; /* tint: where there are images */
     cl_event gate, done[GRAPH_STEPS];
     bool open;
 };
@@ -35,13 +36,20 @@ static cl_kernel make_kernel(cl_program program, const char *name) {
 
 static void open_all(struct run *r, cl_program program) {
     cl_int err;
-    for (unsigned i = 0; i < r->g->objects; i++) r->object[i] = make_object(r, i);
+    for (unsigned i = 0; i < r->g->objects; i++)
+        if (r->g->object[i].svm)
+            CHECK((r->svm[i] = graph_svm_alloc(r->t->ctx, r->g->object[i].bytes)) != NULL);
+        else
+            r->object[i] = make_object(r, i);
+    for (unsigned i = GRAPH_OBJECTS; i < GRAPH_OBJECTS + r->g->images; i++)
+        r->object[i] = graph_image_create(r->t, r->g, i);
     for (unsigned i = 0; i < r->g->queues; i++)
         r->queue[i] = cltest_queue(r->t, r->g->device[i],
                                    r->g->in_order[i] ? 0 : CL_QUEUE_OUT_OF_ORDER_EXEC_MODE_ENABLE);
     r->grow = make_kernel(program, "grow");
     r->blend = make_kernel(program, "blend");
     r->reverse = make_kernel(program, "reverse");
+    if (r->g->images) r->tint = make_kernel(program, "tint");
     r->gate = clCreateUserEvent(r->t->ctx, &err);
     OK(err);
 }
@@ -53,8 +61,12 @@ static void close_all(struct run *r) {
     OK(clReleaseKernel(r->grow));
     OK(clReleaseKernel(r->blend));
     OK(clReleaseKernel(r->reverse));
+    if (r->tint) OK(clReleaseKernel(r->tint));
     for (unsigned i = 0; i < r->g->queues; i++) OK(clReleaseCommandQueue(r->queue[i]));
-    for (unsigned i = r->g->objects; i-- > 0;) OK(clReleaseMemObject(r->object[i]));
+    for (unsigned i = GRAPH_OBJECTS + GRAPH_IMAGES; i-- > 0;)
+        if (r->object[i]) OK(clReleaseMemObject(r->object[i]));
+    for (unsigned i = 0; i < r->g->roots; i++)
+        if (r->svm[i]) graph_svm_free(r->t->ctx, r->svm[i]);
 }
 
 /* ---- Steps ---- */
@@ -78,7 +90,12 @@ static struct wait wait_list(const struct run *r, const struct graph_step *s, un
     return w;
 }
 
-static void set_buffer(cl_kernel k, cl_uint at, cl_mem m) { OK(clSetKernelArg(k, at, sizeof m, &m)); }
+static void set_memory(const struct run *r, cl_kernel k, cl_uint at, unsigned object) {
+    if (r->g->object[object].svm)
+        OK(graph_svm_arg(k, at, r->svm[object]));
+    else
+        OK(clSetKernelArg(k, at, sizeof(cl_mem), &r->object[object]));
+}
 static void set_word(cl_kernel k, cl_uint at, size_t v) {
     cl_uint word = (cl_uint)v;
     OK(clSetKernelArg(k, at, sizeof word, &word));
@@ -98,15 +115,14 @@ static cl_int launch(struct run *r, const struct graph_step *s, const struct wai
     cl_command_queue q = r->queue[s->queue];
     size_t items = s->use[0].bytes / sizeof(cl_uint), first = s->use[0].from / sizeof(cl_uint),
            group = group_for(items);
-    const cl_mem *m = r->object;
     if (s->kind == GRAPH_GROW) {
-        set_buffer(r->grow, 0, m[s->use[0].object]);
+        set_memory(r, r->grow, 0, s->use[0].object);
         set_word(r->grow, 1, s->value);
         return clEnqueueNDRangeKernel(q, r->grow, 1, &first, &items, &group, w->count, list, done);
     }
     cl_kernel k = s->kind == GRAPH_BLEND ? r->blend : r->reverse;
     for (unsigned i = 0; i < s->uses; i++) {
-        set_buffer(k, i, m[s->use[i].object]);
+        set_memory(r, k, i, s->use[i].object);
         set_word(k, s->uses + i, s->use[i].from / sizeof(cl_uint));
     }
     if (s->kind == GRAPH_BLEND) {
@@ -164,11 +180,24 @@ static cl_int run_map(struct run *r, const struct graph_step *s, const struct wa
     return clEnqueueUnmapMemObject(r->queue[s->queue], r->object[u->object], p, 0, NULL, done);
 }
 
+/* Not one of kernels: they take all kinds of memory. */
+static bool is_svm_command(const struct graph *g, const struct graph_step *s) {
+    bool kernel = s->kind == GRAPH_GROW || s->kind == GRAPH_BLEND || s->kind == GRAPH_REVERSE;
+    return s->uses && g->object[s->use[0].object].svm && !kernel;
+}
+
 static cl_int run_step(struct run *r, const struct graph_step *s, const struct wait *w, cl_event *done) {
     cl_command_queue q = r->queue[s->queue];
     const cl_event *list = w->count ? w->event : NULL;
     const struct graph_use *u = s->use;
     cl_mem m = r->object[u->object], other = r->object[u[1].object];
+    const struct graph_command c = {q, w->count, list, done};
+    if (s->kind == GRAPH_MAP_IMAGE_READ || s->kind == GRAPH_MAP_IMAGE_WRITE) let_go(r);
+    if (s->kind >= GRAPH_PLAIN_KINDS) return graph_image_run(r->g, s, &c, r->object, r->tint);
+    if (is_svm_command(r->g, s)) {
+        if (s->kind == GRAPH_MAP_READ || s->kind == GRAPH_MAP_WRITE) let_go(r);
+        return graph_svm_run(r->g, s, &c, r->svm);
+    }
     switch (s->kind) {
     case GRAPH_WRITE:
         return clEnqueueWriteBuffer(q, m, s->blocking, u->from, u->bytes, s->memory, w->count, list, done);
@@ -206,7 +235,7 @@ static void take(struct run *r, unsigned at) {
     if (at == r->g->opened_at || s->blocking) let_go(r);
     cl_int err = run_step(r, s, &w, silent ? NULL : &r->done[at]);
     if (err) cltest_fail(__FILE__, __LINE__, "step %u, %s, gives %d", at, graph_kind_name[s->kind], err);
-    bool writes = s->kind == GRAPH_WRITE || s->kind == GRAPH_WRITE_RECT;
+    bool writes = s->kind == GRAPH_WRITE || s->kind == GRAPH_WRITE_RECT || s->kind == GRAPH_WRITE_IMAGE;
     if (s->blocking && writes) memset(s->memory, 0xee, s->bytes); /* it is the program's again */
 }
 
@@ -215,7 +244,7 @@ static void take(struct run *r, unsigned at) {
 static bool is_as_if(const struct graph *g, const struct graph_late *late, unsigned at, bool step,
                      const unsigned char *got, size_t bytes) {
     static struct graph other;
-    graph_make(&other, g->seed, g->devices, late);
+    graph_make(&other, g->seed, g->devices, &g->options, late);
     bool same = !memcmp(step ? other.step[at].expected : other.model[at], got, bytes);
     graph_free(&other);
     return same;
@@ -249,8 +278,13 @@ static void check_contents(struct run *r, unsigned root) {
     size_t bytes = r->g->object[root].bytes;
     unsigned char *got = malloc(bytes);
     CHECK(got);
-    OK(clEnqueueReadBuffer(r->queue[root % r->g->queues], r->object[root], CL_TRUE, 0, bytes, got, 0, NULL,
-                           NULL));
+    const struct graph_command c = {.queue = r->queue[root % r->g->queues]};
+    if (r->g->object[root].image)
+        CHECK(graph_image_gets(r->g, root, &c, r->object[root], got));
+    else if (r->g->object[root].svm)
+        OK(graph_svm_read(&c, r->svm[root], got, bytes));
+    else
+        OK(clEnqueueReadBuffer(c.queue, r->object[root], CL_TRUE, 0, bytes, got, 0, NULL, NULL));
     compare(r->g, root, false, got, bytes);
     free(got);
 }
@@ -269,5 +303,6 @@ void graph_run(struct cltest *t, struct graph *g, cl_program program) {
     for (unsigned i = 0; i < g->queues; i++) OK(clFinish(r.queue[i]));
     for (unsigned i = 0; i < g->steps; i++) check_step(&r, i);
     for (unsigned i = 0; i < g->roots; i++) check_contents(&r, i);
+    for (unsigned i = 0; i < g->images; i++) check_contents(&r, GRAPH_OBJECTS + i);
     close_all(&r);
 }

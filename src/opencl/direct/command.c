@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "opencl/direct/internal.h"
+#include "opencl/direct/poison.h"
 
 _Static_assert(sizeof(bk_ref) == sizeof(cl_event), "references are handles");
 
@@ -97,18 +98,32 @@ static cl_int run(struct backend *b, const struct bk_command *c, const struct di
     }
 }
 
+/* The command is enqueued: without memory to watch it, it is waited for, for its completion must come. */
+static void notify(struct backend *b, const struct bk_command *c, cl_event e, bool marked) {
+    if (direct_notify(b, e, marked, c->on_complete, c->arg) == CL_SUCCESS) return;
+    c->on_complete(c->arg, direct_wait_event(b, to_ref(e)), (const cl_ulong[4]){0});
+    if (marked) poison_forget(e);
+}
+
 cl_int direct_enqueue(struct backend *b, const struct bk_command *c, bk_ref *event) {
     const cl_icd_dispatch *d = direct_driver(b)->dispatch;
     cl_event e = NULL;
     bool wants = c->want_event || c->on_complete;
     struct direct_tail t = {HANDLE(cl_command_queue, c->queue), c->wait_count,
                             c->wait_count ? (const cl_event *)c->waits : NULL, wants ? &e : NULL};
-    cl_int rc = run(b, c, &t);
+    struct mark *mark = NULL;
+    cl_int rc = direct_poisons(b) ? poison_begin(c->wait_count, c->waits, &mark) : CL_SUCCESS;
+    if (rc != CL_SUCCESS) return rc;
+    rc = run(b, c, &t);
+    cl_int failed = poison_bind(mark, e);
+    if (rc == CL_SUCCESS && c->blocking && failed < 0) rc = failed;
+    if (rc != CL_SUCCESS && e) {
+        poison_forget(e);
+        d->clReleaseEvent(e);
+    }
     if (rc != CL_SUCCESS || !wants) return rc;
     if (c->want_event) *event = to_ref(e);
-    /* The command is enqueued: without memory to watch it, it is waited for, for its completion must come. */
-    if (c->on_complete && direct_event_notify(b, to_ref(e), c->on_complete, c->arg) != CL_SUCCESS)
-        c->on_complete(c->arg, direct_wait_event(b, to_ref(e)), (const cl_ulong[4]){0});
+    if (c->on_complete) notify(b, c, e, mark && !c->want_event);
     if (!c->want_event) d->clReleaseEvent(e);
     return rc;
 }

@@ -2,6 +2,8 @@
 #include <stdlib.h>
 
 #include "opencl/direct/internal.h"
+#include "opencl/direct/poison.h"
+#include "opencl/programs.h"
 
 static cl_int create_context(struct backend *b, cl_uint count, const cl_uint *devices, bk_ref *out) {
     const struct driver_platform *d = direct_driver(b);
@@ -65,13 +67,22 @@ static cl_int set_arg(struct backend *b, bk_ref kernel, const struct bk_arg *a, 
 }
 
 static cl_int create_user_event(struct backend *b, bk_ref context, bk_ref *out) {
+    const cl_icd_dispatch *d = direct_driver(b)->dispatch;
     cl_int rc = CL_OUT_OF_RESOURCES;
-    *out = to_ref(direct_driver(b)->dispatch->clCreateUserEvent(HANDLE(cl_context, context), &rc));
+    cl_event e = d->clCreateUserEvent(HANDLE(cl_context, context), &rc);
+    if (e && direct_poisons(b) && !poison_add_user(e)) {
+        d->clReleaseEvent(e);
+        return CL_OUT_OF_HOST_MEMORY;
+    }
+    *out = to_ref(e);
     return rc;
 }
 
 static cl_int set_user_event(struct backend *b, bk_ref event, cl_int status) {
-    cl_int rc = direct_driver(b)->dispatch->clSetUserEventStatus(HANDLE(cl_event, event), status);
+    cl_event e = HANDLE(cl_event, event);
+    if (direct_poisons(b)) poison_set_user(e, status);
+    cl_int told = direct_poisons(b) && status < 0 ? CL_COMPLETE : status;
+    cl_int rc = direct_driver(b)->dispatch->clSetUserEventStatus(e, told);
     if (status < 0) direct_tell_failed();
     return rc;
 }
@@ -95,7 +106,10 @@ static void release(struct backend *b, enum bk_kind kind, bk_ref ref) {
     case BK_MEM: d->clReleaseMemObject(HANDLE(cl_mem, ref)); break;
     case BK_PROGRAM: d->clReleaseProgram(HANDLE(cl_program, ref)); break;
     case BK_KERNEL: d->clReleaseKernel(HANDLE(cl_kernel, ref)); break;
-    case BK_EVENT: d->clReleaseEvent(HANDLE(cl_event, ref)); break;
+    case BK_EVENT:
+        poison_forget(HANDLE(cl_event, ref));
+        d->clReleaseEvent(HANDLE(cl_event, ref));
+        break;
     case BK_SAMPLER: d->clReleaseSampler(HANDLE(cl_sampler, ref)); break;
     }
 }
@@ -152,6 +166,7 @@ struct backend *direct_backend_open(const struct driver_platform *driver, uint32
     if (!d) return NULL;
     d->base = (struct backend){.ops = &direct_ops, .node = node, .platform = own, .direct = true};
     d->driver = driver;
+    d->poisons = driver_is_pocl(driver->dispatch, driver->id);
     pthread_mutex_init(&d->lock, NULL);
     weft_list_init(&d->contexts);
     return &d->base;

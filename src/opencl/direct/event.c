@@ -9,6 +9,7 @@
 
 #include "base/list.h"
 #include "opencl/direct/internal.h"
+#include "opencl/direct/poison.h"
 
 struct completion {
     struct weft_list link; /* watched; lock */
@@ -17,6 +18,7 @@ struct completion {
     struct backend *backend;
     _Atomic int event_refs; /* not told yet, who looks; 0: event is released */
     cl_event event;
+    bool marked; /* nobody else will ask for its end */
     bk_complete_fn *fn;
     void *arg;
 };
@@ -29,7 +31,9 @@ static void put(struct completion *c) {
 }
 
 static void put_event(struct completion *c) {
-    if (atomic_fetch_sub(&c->event_refs, 1) == 1) DRIVER(c->event)->clReleaseEvent(c->event);
+    if (atomic_fetch_sub(&c->event_refs, 1) != 1) return;
+    if (c->marked) poison_forget(c->event);
+    DRIVER(c->event)->clReleaseEvent(c->event);
 }
 
 /* Tells the end, once. */
@@ -84,11 +88,11 @@ void direct_tell_failed(void) {
     free(all);
 }
 
-cl_int direct_event_notify(struct backend *b, bk_ref event, bk_complete_fn *fn, void *arg) {
+cl_int direct_notify(struct backend *b, cl_event e, bool marked, bk_complete_fn *fn, void *arg) {
     struct completion *c = calloc(1, sizeof *c);
+    bk_ref event = to_ref(e);
     if (!c) return CL_OUT_OF_HOST_MEMORY;
-    cl_event e = HANDLE(cl_event, event);
-    *c = (struct completion){.backend = b, .event = e, .fn = fn, .arg = arg};
+    *c = (struct completion){.backend = b, .event = e, .marked = marked, .fn = fn, .arg = arg};
     atomic_init(&c->refs, 3);
     atomic_init(&c->event_refs, 1);
     DRIVER(e)->clRetainEvent(e);
@@ -104,10 +108,15 @@ cl_int direct_event_notify(struct backend *b, bk_ref event, bk_complete_fn *fn, 
     return CL_SUCCESS;
 }
 
+cl_int direct_event_notify(struct backend *b, bk_ref event, bk_complete_fn *fn, void *arg) {
+    return direct_notify(b, HANDLE(cl_event, event), false, fn, arg);
+}
+
 cl_int direct_event_status(struct backend *b, bk_ref event) {
     cl_int status = CL_QUEUED;
     cl_int rc = direct_driver(b)->dispatch->clGetEventInfo(
         HANDLE(cl_event, event), CL_EVENT_COMMAND_EXECUTION_STATUS, sizeof status, &status, NULL);
+    if (rc == CL_SUCCESS && status == CL_COMPLETE) status = poison_status(HANDLE(cl_event, event));
     return rc == CL_SUCCESS ? status : rc;
 }
 

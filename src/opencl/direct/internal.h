@@ -9,6 +9,7 @@
 struct direct_backend {
     struct backend base;
     const struct driver_platform *driver;
+    bool poisons; /* failing user events are kept from the driver (poison.h) */
     pthread_mutex_t lock;
     struct weft_list contexts; /* direct_context; lock */
     cl_device_id *sub_devices; /* by number - DIRECT_SUB_DEVICES; lock */
@@ -18,6 +19,9 @@ struct direct_backend {
 
 static inline const struct driver_platform *direct_driver(const struct backend *b) {
     return ((const struct direct_backend *)b)->driver;
+}
+static inline bool direct_poisons(const struct backend *b) {
+    return ((const struct direct_backend *)b)->poisons;
 }
 static inline bk_ref to_ref(const void *handle) { return (bk_ref)(uintptr_t)handle; }
 #define HANDLE(type, ref) ((type)(uintptr_t)(ref))
@@ -69,6 +73,8 @@ cl_int direct_create_sampler(struct backend *b, bk_ref context, const struct bk_
 cl_int direct_image_command(const cl_icd_dispatch *d, const struct bk_command *c,
                             const struct direct_tail *t);
 /* event.c */
+/* marked: its mark goes when the end was told. */
+cl_int direct_notify(struct backend *b, cl_event event, bool marked, bk_complete_fn *fn, void *arg);
 void direct_tell_failed(void); /* an event was seen to have failed: tells the watched ones that did, too */
 cl_int direct_event_notify(struct backend *b, bk_ref event, bk_complete_fn *fn, void *arg);
 cl_int direct_event_status(struct backend *b, bk_ref event);

@@ -278,12 +278,21 @@ static struct completion *create(struct executor *x, enum completion_what what, 
     return c;
 }
 
+cl_int completion_call(cl_event event, void(CL_CALLBACK *fn)(cl_event, cl_int, void *), void *arg) {
+    const cl_icd_dispatch *d = DRIVER(event);
+    if (!d->clSetEventCallback) return CL_INVALID_OPERATION;
+    d->clRetainEvent(event);
+    cl_int err = d->clSetEventCallback(event, CL_COMPLETE, fn, arg);
+    d->clReleaseEvent(event);
+    return err;
+}
+
 /* When the driver refuses the callback, the command's end cannot be known: the client is told an error, and
  * the staging memory, which the driver may still use, is given up. `after_all`: it waits for all commands of
  * its queue before it. */
 static void watch(struct completion *c, bool after_all) {
-    const cl_icd_dispatch *d = DRIVER(c->event);
     struct executor *x = c->x;
+    cl_event event = c->event;
     pthread_mutex_lock(&x->done_lock);
     x->in_flight++;
     c->seq = ++x->seq;
@@ -294,8 +303,7 @@ static void watch(struct completion *c, bool after_all) {
     if (named && c->name && weft_map_put(&x->named, c->name, c))
         weft_warn("executor", "no memory to keep the order of a command's end");
     pthread_mutex_unlock(&x->done_lock);
-    cl_int err = d->clSetEventCallback ? d->clSetEventCallback(c->event, CL_COMPLETE, on_complete, c)
-                                       : CL_INVALID_OPERATION;
+    cl_int err = completion_call(event, on_complete, c);
     if (!err) return;
     weft_error("executor", "the driver does not report a command's end: %d", err);
     pthread_mutex_lock(&x->done_lock);

@@ -146,6 +146,9 @@ void lane_barrier(struct executor *x, struct lane *l);
 enum completion_what { COMPLETION_FREE, COMPLETION_EVENT, COMPLETION_READ, COMPLETION_REPLY };
 /* Where the driver shall put the event: NULL when nobody needs it. */
 cl_event *enqueue_event(struct call *c, cl_event *at, bool needed);
+/* Has the driver call back at the event's end. The callback may give the event up, on another thread and at
+ * once: the driver's call still works with it, so it is held meanwhile. */
+cl_int completion_call(cl_event event, void(CL_CALLBACK *fn)(cl_event, cl_int, void *), void *arg);
 /* After a successful enqueue: keeps, watches and releases the event; takes over the staging memory. */
 void enqueue_track(struct call *c, cl_event event, enum completion_what what, struct staging *s,
                    size_t bytes);

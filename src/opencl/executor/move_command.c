@@ -205,7 +205,7 @@ static cl_int receive_mapped(struct call *c, const struct place *p, struct move 
     pthread_mutex_lock(&c->x->peers.lock);
     m->holds++;
     pthread_mutex_unlock(&c->x->peers.lock);
-    err = DRIVER(room)->clSetEventCallback(room, CL_COMPLETE, on_room, m);
+    err = completion_call(room, on_room, m);
     if (err) on_room(room, err, m);
     return CL_SUCCESS;
 }

@@ -360,6 +360,26 @@ static void peers__ends_are_told_after_those_that_they_follow_from(void **state)
     assert_int_equal(w->at[0].b->ops->event_status(w->at[0].b, first), CL_COMPLETE);
 }
 
+static bool is_settled(void *arg) {
+    struct remote_node *n = arg;
+    pthread_mutex_lock(&n->send_lock);
+    bool settled = n->state == REMOTE_LOST && n->settled;
+    pthread_mutex_unlock(&n->send_lock);
+    return settled;
+}
+
+/* They count an executor's results, and the next one of its node begins to count anew. */
+static void peers__marks_go_with_their_executor(void **state) {
+    struct world *w = *state;
+    struct remote_node *a = remote_node_of(w->at[0].b), *b = remote_node_of(w->at[1].b);
+    remote_order_after(b, a->number, a->results + 1);
+    assert_false(weft_list_empty(&b->marks));
+    stop(&w->at[1]);
+    assert_int_equal(ep_wait(w->client, is_settled, b, weft_now_ns() + 20 * WEFT_NS_PER_S), 0);
+    assert_true(weft_list_empty(&b->marks));
+    assert_int_equal(atomic_load(&w->hub->mark_count), 0);
+}
+
 /* The end of a queue's last command has come, but may not be told yet: nothing that returns at once says so.
  */
 static void peers__a_queue_is_not_over_before_its_ends_are_told(void **state) {
@@ -490,6 +510,7 @@ int main(void) {
         TEST(peers__end_with_an_error_when_one_is_lost),
         TEST(peers__go_on_when_a_receiver_is_lost),
         TEST(peers__ends_are_told_after_those_that_they_follow_from),
+        TEST(peers__marks_go_with_their_executor),
         TEST(peers__a_queue_is_not_over_before_its_ends_are_told),
         TEST(peers__a_transfer_waits_for_the_move_that_it_follows),
         TEST(peers__turn_strangers_away),

@@ -622,11 +622,29 @@ void fakes_setup(void) {
     static const cl_uint pitch = 4;
     static char il[] = "SPIR-V_1.0", builtin[] = "add;copy";
     static const cl_uint sub_groups = 4;
+    /* What weft does not forward. */
+    static const cl_uint some = 4;
+    static const cl_device_device_enqueue_capabilities enqueues = CL_DEVICE_QUEUE_SUPPORTED;
+    static const cl_command_queue_properties on_device = CL_QUEUE_OUT_OF_ORDER_EXEC_MODE_ENABLE;
+    static const cl_name_version features[] = {{CL_MAKE_VERSION(3, 0, 0), "__opencl_c_pipes"},
+                                               {CL_MAKE_VERSION(3, 0, 0), "__opencl_c_images"},
+                                               {CL_MAKE_VERSION(3, 0, 0), "__opencl_c_device_enqueue"}};
     static const cl_device_svm_capabilities svm =
         CL_DEVICE_SVM_COARSE_GRAIN_BUFFER | CL_DEVICE_SVM_FINE_GRAIN_BUFFER;
     static const cl_device_partition_property parts[] = {CL_DEVICE_PARTITION_EQUALLY};
     static struct inventory_info infos[] = {
         {CL_DEVICE_SVM_CAPABILITIES, sizeof svm, (void *)&svm},
+        {CL_DEVICE_PIPE_SUPPORT, sizeof yes, (void *)&yes},
+        {CL_DEVICE_MAX_PIPE_ARGS, sizeof some, (void *)&some},
+        {CL_DEVICE_PIPE_MAX_ACTIVE_RESERVATIONS, sizeof some, (void *)&some},
+        {CL_DEVICE_PIPE_MAX_PACKET_SIZE, sizeof some, (void *)&some},
+        {CL_DEVICE_QUEUE_ON_DEVICE_PREFERRED_SIZE, sizeof some, (void *)&some},
+        {CL_DEVICE_QUEUE_ON_DEVICE_MAX_SIZE, sizeof some, (void *)&some},
+        {CL_DEVICE_MAX_ON_DEVICE_QUEUES, sizeof some, (void *)&some},
+        {CL_DEVICE_MAX_ON_DEVICE_EVENTS, sizeof some, (void *)&some},
+        {CL_DEVICE_DEVICE_ENQUEUE_CAPABILITIES, sizeof enqueues, (void *)&enqueues},
+        {CL_DEVICE_QUEUE_ON_DEVICE_PROPERTIES, sizeof on_device, (void *)&on_device},
+        {CL_DEVICE_OPENCL_C_FEATURES, sizeof features, (void *)features},
         {CL_DEVICE_IL_VERSION, sizeof il, il},
         {CL_DEVICE_BUILT_IN_KERNELS, sizeof builtin, builtin},
         {CL_DEVICE_MAX_NUM_SUB_GROUPS, sizeof sub_groups, (void *)&sub_groups},

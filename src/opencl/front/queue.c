@@ -22,7 +22,7 @@ static cl_command_queue_properties able_properties(const struct device *d) {
     cl_command_queue_properties able = CL_QUEUE_PROFILING_ENABLE;
     const struct inventory_info *info = inventory_find(&d->own->infos, CL_DEVICE_QUEUE_ON_HOST_PROPERTIES);
     if (info && info->size == sizeof able) memcpy(&able, info->value, sizeof able);
-    return able;
+    return able & ~(cl_command_queue_properties)(CL_QUEUE_ON_DEVICE | CL_QUEUE_ON_DEVICE_DEFAULT);
 }
 
 static cl_int create(struct context *c, struct device *d, cl_command_queue_properties properties,
@@ -34,6 +34,8 @@ static cl_int create(struct context *c, struct device *d, cl_command_queue_prope
     if (index == c->device_count) return CL_INVALID_DEVICE;
     if (properties & ~known) return CL_INVALID_VALUE;
     if ((properties & CL_QUEUE_ON_DEVICE_DEFAULT) && !(properties & CL_QUEUE_ON_DEVICE))
+        return CL_INVALID_VALUE;
+    if ((properties & CL_QUEUE_ON_DEVICE) && !(properties & CL_QUEUE_OUT_OF_ORDER_EXEC_MODE_ENABLE))
         return CL_INVALID_VALUE;
     if (properties & ~able_properties(d)) return CL_INVALID_QUEUE_PROPERTIES;
     struct queue *q = object_new(OBJECT_QUEUE, sizeof *q, queue_end);

@@ -291,8 +291,11 @@ void remote_order_result(struct remote_node *n);
 /* What comes from now on follows from so many results of that executor. */
 void remote_order_after(struct remote_node *n, uint32_t number, uint64_t results);
 bool remote_order_blocks(const struct remote_node *n, uint64_t result); /* under the lock */
+/* Its executor is gone, and all that it had to tell has ended: its marks would be in the way of the next
+ * one's. No lock. */
+void remote_order_lost(struct remote_node *n);
 void remote_order_fini(struct remote_node *n);
-void remote_order_check(struct remote_hub *h); /* something was told, or a node was lost; no lock */
+void remote_order_check(struct remote_hub *h); /* something was told; no lock */
 
 /* ---- meet.c ---- */
 bool remote_meet(struct backend *from, struct backend *to, struct bk_meeting *out);

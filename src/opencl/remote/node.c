@@ -309,7 +309,7 @@ void remote_node_lost(struct remote_node *n, const char *reason) {
     remote_reuse_lost(n);
     remote_share_lost(n);
     if (!atomic_load(&n->hub->closing)) remote_pairs_lost(n);
-    remote_order_check(n->hub);
+    remote_order_lost(n);
     ep_wake(n->hub->ep);
     pthread_mutex_lock(&n->send_lock);
     n->settled = true;

@@ -120,7 +120,22 @@ void remote_order_check(struct remote_hub *h) {
     }
 }
 
-void remote_order_fini(struct remote_node *n) {
+/* Under the lock, or when nobody else is left. */
+static void drop_marks(struct remote_node *n) {
     struct weft_list *it;
-    while ((it = weft_list_pop_front(&n->marks))) free(weft_list_entry(it, struct remote_mark, link));
+    while ((it = weft_list_pop_front(&n->marks))) {
+        atomic_fetch_sub(&n->hub->mark_count, 1);
+        free(weft_list_entry(it, struct remote_mark, link));
+    }
 }
+
+void remote_order_lost(struct remote_node *n) {
+    pthread_mutex_lock(&n->hub->order_lock);
+    pthread_mutex_lock(&n->lock);
+    drop_marks(n);
+    pthread_mutex_unlock(&n->lock);
+    pthread_mutex_unlock(&n->hub->order_lock);
+    remote_order_check(n->hub);
+}
+
+void remote_order_fini(struct remote_node *n) { drop_marks(n); }
