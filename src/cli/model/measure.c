@@ -27,7 +27,7 @@ WEFT_OPTIONS(measure, "model",
 
 struct call {
     const char *out, *options; /* NULL: the user's own places */
-    bool quick, json, anyway, check, only_options, no_options;
+    bool quick, json, anyway, check, points, only_options, no_options;
 };
 
 static const uint64_t message_sizes[] = {8, 512, 4096, 32768, 262144, 2 << 20, 16 << 20};
@@ -220,7 +220,7 @@ static int check(const struct call *call) {
     char time_text[40];
     if (!is_quiet(call, &g) || !begin(&g, call, NULL, time_text, sizeof time_text)) return 1;
     bench_catch_signals();
-    int status = measure_check(&g, call->json);
+    int status = measure_check(&g, call->json, call->points);
     weft_model_destroy(g.k.m);
     return status;
 }
@@ -242,6 +242,7 @@ static int run(int argc, char **argv) {
         {"out", required_argument, NULL, 'o'}, {"quick", no_argument, NULL, 'q'},
         {"json", no_argument, NULL, 'j'},      {"anyway", no_argument, NULL, 'a'},
         {"check", no_argument, NULL, 'c'},     {"options", no_argument, NULL, 'p'},
+        {"points", no_argument, NULL, 'P'},
         {"help", no_argument, NULL, 'h'},      {0}};
     const struct command *c = &command_model_measure;
     struct call call = {0};
@@ -254,6 +255,7 @@ static int run(int argc, char **argv) {
         call.json |= o == 'j';
         call.anyway |= o == 'a';
         call.check |= o == 'c';
+        call.points |= o == 'P';
         call.only_options |= o == 'p';
     }
     if (optind < argc) return command_misuse(c, "unexpected argument %s", argv[optind]);
@@ -277,7 +279,7 @@ const struct command command_model_measure = {
     .usage =
         "Usage: weft model measure [--out FILE] [--quick] [--anyway] [--json]\n"
         "       weft model measure --options [--out FILE] [--json]\n"
-        "       weft model measure --check [--anyway] [--json]\n"
+        "       weft model measure --check [--points] [--anyway] [--json]\n"
         "Measures memory (latency by working set, bandwidth by operation and threads), the way from CPU to "
         "CPU, "
         "copies,\n"
@@ -295,6 +297,7 @@ const struct command command_model_measure = {
         "  --anyway        also on a busy machine; the figures are marked\n"
         "  --options       measure nothing: show what the model says of the options\n"
         "  --check         write nothing: how well sizes are predicted that nothing was fitted to\n"
+        "  --points        with --check: also each point that was held out, as measured and as predicted\n"
         "  --json          one object a line\n",
     .run = run,
 };
