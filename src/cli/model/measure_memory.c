@@ -81,11 +81,12 @@ static bool bind_to(unsigned long node) {
     return syscall(SYS_set_mempolicy, MPOL_BIND, mask, sizeof mask * 8) == 0;
 }
 
+static void unbind(void) { syscall(SYS_set_mempolicy, MPOL_DEFAULT, NULL, 0); }
+
 static int remote_latency(struct measuring *g, struct measure_value *v) {
     struct measure_ladder l;
     int rc = measure_ladder_open(&l, LADDER_QUICK);
     if (!rc) rc = measure_ladder_step(&l, LADDER_QUICK, STEP_S * g->scale, v);
-    syscall(SYS_set_mempolicy, MPOL_DEFAULT, NULL, 0);
     measure_ladder_close(&l);
     return rc;
 }
@@ -100,15 +101,16 @@ static int remote_memory(struct measuring *g, weft_model_ref memory) {
     when.size_B = (double)LADDER_QUICK;
     for (weft_model_ref e = 0; (e = measure_next_memory(g->k.m, g->host, e)) != WEFT_MODEL_NONE && !rc; e++) {
         const char *index = weft_model_get_property(g->k.m, e, "os_index");
-        struct measure_value v;
-        if (e == memory || !index || measuring_over(g)) continue;
+        struct measure_value v = {.n = 0};
+        if (e == memory || !index) continue;
         measuring_tell("memory latency, NUMA node %s", index);
         if (!bind_to(strtoul(index, NULL, 10))) {
             if (len < sizeof missed) len += (size_t)snprintf(missed + len, sizeof missed - len, " %s", index);
             continue;
         }
-        rc = remote_latency(g, &v);
-        if (!rc) rc = measure_put(&g->k, e, WEFT_MODEL_LATENCY, &when, &v);
+        if (!measuring_over(g)) rc = remote_latency(g, &v);
+        unbind();
+        if (!rc && v.n > 0) rc = measure_put(&g->k, e, WEFT_MODEL_LATENCY, &when, &v);
     }
     if (!len) return rc;
     measuring_tell(NULL);
