@@ -6,6 +6,7 @@
 #include "base/config.h"
 #include "base/error.h"
 #include "base/option.h"
+#include "base/path.h"
 #include "cli/bench/process.h"
 #include "cli/output.h"
 
@@ -162,7 +163,7 @@ static int put_options(const struct call *call, const struct measuring *g) {
     size_t n = measure_derive(g->k.m, g->host, o);
     show_options(o, n, call->json);
     if (call->only_options || call->no_options || g->k.busy) return 0;
-    if (weft_config_path(WEFT_OPTION_MODEL_FILE, path, sizeof path) != WEFT_OK || !model_make_above(path))
+    if (weft_config_path(WEFT_OPTION_MODEL_FILE, path, sizeof path) != WEFT_OK || weft_dir_make_above(path, 0777))
         return 0;
     int rc = measure_write_options(path, o, n, g->k.time);
     if (!rc) return 0;
@@ -266,8 +267,9 @@ static int run(int argc, char **argv) {
     else if (weft_model_default_path(path, sizeof path))
         return command_misuse(c,
                               "neither HOME nor WEFT_MODEL says where the model is; name a file with --out");
-    if (!call.only_options && !model_make_above(path)) {
-        fprintf(stderr, "weft model measure: %s: %s\n", path, strerror(errno));
+    int rc = call.only_options ? 0 : weft_dir_make_above(path, 0777);
+    if (rc) {
+        fprintf(stderr, "weft model measure: %s: %s\n", path, weft_error_text(rc));
         return 1;
     }
     return call.only_options ? only_options(&call, path) : measure(&call, path);
