@@ -1,7 +1,6 @@
 /* weft model predict: an application of model files (application.c); what the predictors say of a published
  * cluster beside what was published, and how fast they are. The exit status tells whether what is promised of
  * them holds, so that it serves as a test. */
-#include "cli/model/predict.h"
 #include "base/error.h"
 #include "cli/model/application.h"
 #include "cli/output.h"
@@ -174,7 +173,7 @@ static int example(const struct command *c, bool json) {
 struct call {
     struct model_files files;
     const char *example, *offload, *on;
-    bool json, speed;
+    bool json;
 };
 
 static int run_files(const struct command *c, const struct call *call) {
@@ -187,10 +186,9 @@ static int run_files(const struct command *c, const struct call *call) {
 }
 
 static int run_call(const struct command *c, const struct call *call) {
-    if ((call->example != NULL) + call->speed + (call->files.count > 0) != 1)
-        return command_misuse(c, "a file, --example or --speed is wanted");
+    if ((call->example != NULL) + (call->files.count > 0) != 1)
+        return command_misuse(c, "a file or --example is wanted");
     if (call->on && !call->offload) return command_misuse(c, "--on is for --offload");
-    if (call->speed) return predict_speed(c, call->json);
     if (!call->example) return run_files(c, call);
     if (strcmp(call->example, "clopencl") != 0)
         return command_misuse(c, "there is no example \"%s\"; there is: clopencl", call->example);
@@ -199,7 +197,7 @@ static int run_call(const struct command *c, const struct call *call) {
 
 static int run(int argc, char **argv) {
     static const struct option options[] = {
-        {"example", required_argument, NULL, 'e'}, {"speed", no_argument, NULL, 's'},
+        {"example", required_argument, NULL, 'e'},
         {"model", required_argument, NULL, 'm'},   {"offload", required_argument, NULL, 'o'},
         {"on", required_argument, NULL, 'u'},      {"json", no_argument, NULL, 'j'},
         {"help", no_argument, NULL, 'h'},          {0}};
@@ -208,7 +206,6 @@ static int run(int argc, char **argv) {
     for (int o; (o = getopt_long(argc, argv, "hm:", options, NULL)) != -1;) {
         switch (o) {
         case 'e': call.example = optarg; break;
-        case 's': call.speed = true; break;
         case 'm':
             if (!model_files_add(c, &call.files, optarg)) return EXIT_USAGE;
             break;
@@ -219,7 +216,6 @@ static int run(int argc, char **argv) {
         default: return command_misuse(c, NULL);
         }
     }
-    if (optind < argc && call.speed) return command_misuse(c, "unexpected argument %s", argv[optind]);
     for (; optind < argc; optind++)
         if (!model_files_add(c, &call.files, argv[optind])) return EXIT_USAGE;
     return run_call(c, &call);
@@ -232,7 +228,6 @@ const struct command command_model_predict = {
         "Usage: weft model predict [--json] FILE...\n"
         "       weft model predict --offload TASK [--on UNIT] [--json] FILE...\n"
         "       weft model predict --example clopencl [--json]\n"
-        "       weft model predict --speed [--json]\n"
         "With files, which are read one after another (the machine's, the application's): when each task and "
         "flow starts,\n"
         "what it takes and why, and the makespan. What is missing for that is named, with what would give "
@@ -250,7 +245,6 @@ const struct command command_model_predict = {
         "  --offload TASK    would it be sooner on another unit, and why?\n"
         "  --on UNIT         on this one (default: every gpu, accelerator, fpga, pim of the model)\n"
         "  --example NAME    clopencl\n"
-        "  --speed           how long predictions and placements take here\n"
         "  --json            one object a line\n",
     .run = run,
 };
