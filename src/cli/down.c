@@ -17,8 +17,9 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#define END_TIMEOUT_MS 5000u
-#define FORCE_AFTER_MS 1000u
+#define END_TIMEOUT_MS  5000u
+#define FORCE_AFTER_MS  1000u
+#define LIST_TIMEOUT_MS 1000u
 
 struct local {
     pid_t pid[NODE_MAX];
@@ -62,11 +63,12 @@ static unsigned wait_all(const struct local *l, unsigned timeout_ms) {
     return alive;
 }
 
-/* How many nodes the cluster has that are there now; 0: nobody tells. */
+/* How many nodes the cluster has that are there now; 0: nobody tells. A daemon that hangs is not waited for: it is only for
+ * the text. */
 static unsigned count_nodes(struct node_client *c) {
-    struct node_info *nodes = NULL;
+    struct node_info *nodes = calloc(NODE_MAX, sizeof *nodes);
     unsigned online = 0;
-    int count = cluster_nodes(c, &nodes);
+    int count = nodes ? node_client_nodes(c, nodes, NODE_MAX, LIST_TIMEOUT_MS) : 0;
     for (int i = 0; i < count; i++) online += nodes[i].online;
     free(nodes);
     return online;
