@@ -125,7 +125,8 @@ static void dir_make_above__makes_what_is_missing(void **state) {
     assert_int_equal(access(in_root("above/two/three/file"), F_OK), -1);
     assert_int_equal(weft_dir_make_above(in_root("above/two/three/file"), 0700), WEFT_OK);
     make_file(in_root("above/plain"));
-    assert_int_equal(weft_dir_make_above(in_root("above/plain/file"), 0700), WEFT_OK); /* it is there, though no directory */
+    assert_int_equal(weft_dir_make_above(in_root("above/plain/file"), 0700),
+                     WEFT_OK); /* it is there, though no directory */
     assert_int_not_equal(weft_dir_make_above(in_root("above/plain/no/file"), 0700), WEFT_OK);
     assert_int_equal(weft_dir_make_above("", 0700), WEFT_OK);
     assert_int_equal(weft_dir_make_above("file", 0700), WEFT_OK);

@@ -1,5 +1,5 @@
-/* weft down: ends the cluster of `weft up`, on all its hosts, or takes this host out of it, and waits until the daemons of
- * this host are gone. */
+/* weft down: ends the cluster of `weft up`, on all its hosts, or takes this host out of it, and waits until
+ * the daemons of this host are gone. */
 #include "base/clock.h"
 #include "base/error.h"
 #include "cli/cluster.h"
@@ -63,8 +63,8 @@ static unsigned wait_all(const struct local *l, unsigned timeout_ms) {
     return alive;
 }
 
-/* How many nodes the cluster has that are there now; 0: nobody tells. A daemon that hangs is not waited for: it is only for
- * the text. */
+/* How many nodes the cluster has that are there now; 0: nobody tells. A daemon that hangs is not waited for:
+ * it is only for the text. */
 static unsigned count_nodes(struct node_client *c) {
     struct node_info *nodes = calloc(NODE_MAX, sizeof *nodes);
     unsigned online = 0;
@@ -91,8 +91,8 @@ static void tell(const struct local *l, unsigned nodes, bool here) {
     const char *daemons = l->count == 1 ? "daemon" : "daemons";
     unsigned others = nodes > l->count ? nodes - l->count : 0;
     if (here && others)
-        printf("this host has left the cluster (%u %s); what is on other hosts goes on: %u %s\n", l->count, daemons, others,
-               others == 1 ? "node" : "nodes");
+        printf("this host has left the cluster (%u %s); what is on other hosts goes on: %u %s\n", l->count,
+               daemons, others, others == 1 ? "node" : "nodes");
     else if (others)
         printf("the cluster is down: %u nodes, %u of them on this host\n", nodes, l->count);
     else
@@ -128,8 +128,10 @@ static int end_cluster(bool force, bool here) {
 }
 
 static int run(int argc, char **argv) {
-    static const struct option options[] = {
-        {"force", no_argument, NULL, 'f'}, {"here", no_argument, NULL, 'H'}, {"help", no_argument, NULL, 'h'}, {0}};
+    static const struct option options[] = {{"force", no_argument, NULL, 'f'},
+                                            {"here", no_argument, NULL, 'H'},
+                                            {"help", no_argument, NULL, 'h'},
+                                            {0}};
     bool force = false, here = false;
     for (int o; (o = getopt_long(argc, argv, "hf", options, NULL)) != -1;) {
         if (o == 'h') return command_help(&command_down);
@@ -145,10 +147,12 @@ const struct command command_down = {
     .name = "down",
     .summary = "end the cluster that weft up started, on all its hosts",
     .usage = "Usage: weft down [--here] [--force]\n"
-             "Ends every daemon of the cluster, on all hosts, wherever it is called, and with them the executors; removes "
+             "Ends every daemon of the cluster, on all hosts, wherever it is called, and with them the "
+             "executors; removes "
              "what\n"
              "they had in the run directory. Programs that use the cluster get errors.\n\n"
-             "  --here    only this host leaves: the nodes of other hosts go on, but when node 0 has left none can join\n"
+             "  --here    only this host leaves: the nodes of other hosts go on, but when node 0 has left "
+             "none can join\n"
              "  --force   this host only: kill daemons that do not end by themselves within a second\n",
     .run = run,
 };

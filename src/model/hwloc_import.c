@@ -262,7 +262,8 @@ static void add_memattrs(struct import *im, hwloc_obj_t target) {
         for (int own = 1; own >= 0; own--)
             for (unsigned k = 0; k < n && k < INITIATORS_MAX; k++) {
                 weft_model_text who = initiator_text(im, target, &from[k]);
-                if ((who == local) == own) observe(im, e, attribute, (double)values[k] * factor, unit, op, who);
+                if ((who == local) == own)
+                    observe(im, e, attribute, (double)values[k] * factor, unit, op, who);
             }
     }
 }

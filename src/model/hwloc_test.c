@@ -75,25 +75,28 @@ static void import__a_machine_that_is_not_here(void **state) {
 
 /* -- machines of several NUMA nodes, which are not here -- */
 
-/* So many packages with a NUMA node each, whose firmware tells what each package sees of each node: 90 ns and 20 GB/s of its
- * own, 140 ns and 8 GB/s of another's. */
+/* So many packages with a NUMA node each, whose firmware tells what each package sees of each node: 90 ns and
+ * 20 GB/s of its own, 140 ns and 8 GB/s of another's. */
 static void write_numa(const char *path, unsigned nodes) {
     char description[128];
     hwloc_topology_t t;
     hwloc_topology_init(&t);
-    snprintf(description, sizeof description, "pack:%u [numa(memory=1073741824)] l3:1(size=8388608) core:2 pu:2", nodes);
+    snprintf(description, sizeof description,
+             "pack:%u [numa(memory=1073741824)] l3:1(size=8388608) core:2 pu:2", nodes);
     assert_int_equal(hwloc_topology_set_synthetic(t, description), 0);
     assert_int_equal(hwloc_topology_load(t), 0);
     for (unsigned to = 0; to < nodes; to++)
         for (unsigned from = 0; from < nodes; from++) {
             hwloc_obj_t memory = hwloc_get_obj_by_type(t, HWLOC_OBJ_NUMANODE, to);
-            struct hwloc_location at = {
-                .type = HWLOC_LOCATION_TYPE_CPUSET,
-                .location.cpuset = hwloc_get_obj_by_type(t, HWLOC_OBJ_PACKAGE, from)->cpuset};
+            struct hwloc_location at = {.type = HWLOC_LOCATION_TYPE_CPUSET,
+                                        .location.cpuset =
+                                            hwloc_get_obj_by_type(t, HWLOC_OBJ_PACKAGE, from)->cpuset};
             bool own = to == from;
-            assert_int_equal(hwloc_memattr_set_value(t, HWLOC_MEMATTR_ID_LATENCY, memory, &at, 0, own ? 90 : 140), 0);
             assert_int_equal(
-                hwloc_memattr_set_value(t, HWLOC_MEMATTR_ID_BANDWIDTH, memory, &at, 0, own ? 20000 : 8000), 0);
+                hwloc_memattr_set_value(t, HWLOC_MEMATTR_ID_LATENCY, memory, &at, 0, own ? 90 : 140), 0);
+            assert_int_equal(
+                hwloc_memattr_set_value(t, HWLOC_MEMATTR_ID_BANDWIDTH, memory, &at, 0, own ? 20000 : 8000),
+                0);
         }
     assert_int_equal(hwloc_topology_export_xml(t, path, 0), 0);
     hwloc_topology_destroy(t);
@@ -109,9 +112,11 @@ static bool take_closest(void *ctx, int columns, const struct weft_model_cell *c
     struct closest *c = ctx;
     bool first = c->rows++ == 0;
     for (int i = 0; i < columns; i++) {
-        if (first && strcmp(cells[i].name, "memory") == 0) snprintf(c->memory, sizeof c->memory, "%s", cells[i].text);
+        if (first && strcmp(cells[i].name, "memory") == 0)
+            snprintf(c->memory, sizeof c->memory, "%s", cells[i].text);
         if (strcmp(cells[i].name, "latency_s") == 0) *(first ? &c->latency_s : &c->far_s) = cells[i].number;
-        if (strcmp(cells[i].name, "bandwidth_Bps") == 0) *(first ? &c->bandwidth_Bps : &c->far_Bps) = cells[i].number;
+        if (strcmp(cells[i].name, "bandwidth_Bps") == 0)
+            *(first ? &c->bandwidth_Bps : &c->far_Bps) = cells[i].number;
     }
     return true;
 }

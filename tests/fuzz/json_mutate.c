@@ -1,6 +1,6 @@
-/* Mutations that know JSON's values, for libFuzzer: nearly every change of single bytes makes text that is no JSON,
- * which the library refuses before weft's own reader sees it. Every second input is made here out of whole values,
- * the others byte by byte. */
+/* Mutations that know JSON's values, for libFuzzer: nearly every change of single bytes makes text that is no
+ * JSON, which the library refuses before weft's own reader sees it. Every second input is made here out of
+ * whole values, the others byte by byte. */
 #include "fuzz.h"
 
 #include <stdbool.h>
@@ -21,15 +21,67 @@ struct text {
     size_t len;
 };
 
-/* What a value may become, beside the values of the file itself: what makes sense somewhere, and what nowhere does. */
-static const char *const words[] = {
-    "0",      "1",       "-1",       "1e308",     "1e-320", "-0.0", "0.1",  "4294967296",  "9223372036854775807",
-    "null",   "true",    "[]",       "{}",        "\"\"",   "[[]]", "\"a\"", "\"n0.host\"", "\"\\u0001\"",
-    "\"ns\"", "\"GiB\"", "\"GB/s\"", "\"op/s\"",  "\"1\"",  "\"%\"", "\"measured\"", "\"assumed\"", "\"datasheet\"",
-    "\"node\"", "\"memory\"", "\"compute\"", "\"link\"", "\"service\"", "\"task\"", "\"object\"", "\"access\"", "\"flow\"",
-    "\"buffer\"", "\"queue\"", "\"cache\"", "\"dram\"", "\"host\"", "\"latency\"", "\"bandwidth\"", "\"capacity\"", "\"leak\"",
-    "\"size\"", "\"threads\"", "\"tier\"", "\"table\"", "\"piecewise\"", "\"queue_fifo\"", "\"affine\"", "\"optane-dimm\"",
-    "\"local\"", "\"chase\"", "\"shares\"", "\"backs\"", "\"runs\"", "\"places\""};
+/* What a value may become, beside the values of the file itself: what makes sense somewhere, and what nowhere
+ * does. */
+static const char *const words[] = {"0",
+                                    "1",
+                                    "-1",
+                                    "1e308",
+                                    "1e-320",
+                                    "-0.0",
+                                    "0.1",
+                                    "4294967296",
+                                    "9223372036854775807",
+                                    "null",
+                                    "true",
+                                    "[]",
+                                    "{}",
+                                    "\"\"",
+                                    "[[]]",
+                                    "\"a\"",
+                                    "\"n0.host\"",
+                                    "\"\\u0001\"",
+                                    "\"ns\"",
+                                    "\"GiB\"",
+                                    "\"GB/s\"",
+                                    "\"op/s\"",
+                                    "\"1\"",
+                                    "\"%\"",
+                                    "\"measured\"",
+                                    "\"assumed\"",
+                                    "\"datasheet\"",
+                                    "\"node\"",
+                                    "\"memory\"",
+                                    "\"compute\"",
+                                    "\"link\"",
+                                    "\"service\"",
+                                    "\"task\"",
+                                    "\"object\"",
+                                    "\"access\"",
+                                    "\"flow\"",
+                                    "\"buffer\"",
+                                    "\"queue\"",
+                                    "\"cache\"",
+                                    "\"dram\"",
+                                    "\"host\"",
+                                    "\"latency\"",
+                                    "\"bandwidth\"",
+                                    "\"capacity\"",
+                                    "\"leak\"",
+                                    "\"size\"",
+                                    "\"threads\"",
+                                    "\"tier\"",
+                                    "\"table\"",
+                                    "\"piecewise\"",
+                                    "\"queue_fifo\"",
+                                    "\"affine\"",
+                                    "\"optane-dimm\"",
+                                    "\"local\"",
+                                    "\"chase\"",
+                                    "\"shares\"",
+                                    "\"backs\"",
+                                    "\"runs\"",
+                                    "\"places\""};
 
 static uint32_t next(uint32_t *state) {
     *state ^= *state << 13;
@@ -84,13 +136,15 @@ static struct span with_key(struct text t, const struct span *values, size_t at)
     struct span v = values[at];
     for (size_t i = 0; i < at; i++) {
         size_t colon = behind_blanks(t, values[i].to);
-        if (colon < t.len && t.p[colon] == ':' && behind_blanks(t, colon + 1) == v.from) v.from = values[i].from;
+        if (colon < t.len && t.p[colon] == ':' && behind_blanks(t, colon + 1) == v.from)
+            v.from = values[i].from;
     }
     return v;
 }
 
 /* Puts `with` (and a comma before it) in the place of [from, to). */
-static size_t put(uint8_t *data, size_t size, size_t max_size, struct span place, struct text with, bool comma) {
+static size_t put(uint8_t *data, size_t size, size_t max_size, struct span place, struct text with,
+                  bool comma) {
     size_t len = with.len + comma, grown = size - (place.to - place.from) + len;
     uint8_t copy[4096];
     if (grown > max_size || with.len > sizeof copy) return size;
@@ -110,9 +164,15 @@ static size_t change(uint8_t *data, size_t size, size_t max_size, uint32_t *stat
     struct span other = values[next(state) % n], whole = with_key(t, values, at);
     const char *word = words[next(state) % (sizeof words / sizeof *words)];
     switch (next(state) % 4) {
-    case 0: return put(data, size, max_size, values[at], (struct text){(const uint8_t *)word, strlen(word)}, false);
-    case 1: return put(data, size, max_size, values[at], (struct text){data + other.from, other.to - other.from}, false);
-    case 2: return put(data, size, max_size, (struct span){whole.to, whole.to}, (struct text){data + whole.from, whole.to - whole.from}, true);
+    case 0:
+        return put(data, size, max_size, values[at], (struct text){(const uint8_t *)word, strlen(word)},
+                   false);
+    case 1:
+        return put(data, size, max_size, values[at], (struct text){data + other.from, other.to - other.from},
+                   false);
+    case 2:
+        return put(data, size, max_size, (struct span){whole.to, whole.to},
+                   (struct text){data + whole.from, whole.to - whole.from}, true);
     default: { /* away with it, and with the comma behind it */
         size_t comma = behind_blanks(t, whole.to);
         if (comma < size && data[comma] == ',') whole.to = comma + 1;

@@ -1,12 +1,13 @@
-/* weft bench model: how long predictions, placements, questions and loading take. None of it waits for anything, so it is
- * processor time that is taken, and of some batches the fastest: what else runs on the machine only adds. */
+/* weft bench model: how long predictions, placements, questions and loading take. None of it waits for
+ * anything, so it is processor time that is taken, and of some batches the fastest: what else runs on the
+ * machine only adds. */
+#include "weft/model.h"
 #include "base/error.h"
 #include "cli/bench/bench.h"
 #include "model/predict/clopencl.h"
-#include "weft/model.h"
 
-#include <stdio.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <time.h>
 
 #define ASKED_NODES  256
@@ -64,17 +65,24 @@ struct text {
 static int describe(int nodes, struct text *out) {
     FILE *f = open_memstream(&out->json, &out->len);
     if (!f) return WEFT_E_NOMEM;
-    fputs("{\"weft_model\": 1, \"defaults\": {\"source\": \"assumed\"}, \"entities\": [{\"id\": \"sw\", \"kind\": \"node\"}", f);
+    fputs("{\"weft_model\": 1, \"defaults\": {\"source\": \"assumed\"}, \"entities\": [{\"id\": \"sw\", "
+          "\"kind\": \"node\"}",
+          f);
     for (int i = 0; i < nodes; i++)
         fprintf(f,
                 ",{\"id\": \"n%d\", \"kind\": \"node\"},"
-                "{\"id\": \"n%d.cpu\", \"kind\": \"compute\", \"in\": \"n%d\", \"values\": {\"rate\": {\"value\": 90, \"unit\": \"Gop/s\"}}},"
-                "{\"id\": \"n%d.gpu\", \"kind\": \"compute\", \"in\": \"n%d\", \"values\": {\"rate\": {\"value\": 9, \"unit\": \"Top/s\"}}},"
-                "{\"id\": \"n%d.dram\", \"kind\": \"memory\", \"in\": \"n%d\", \"values\": {\"capacity\": {\"value\": 64, \"unit\": \"GiB\"},"
-                "\"latency\": [{\"value\": %d, \"unit\": \"ns\"}, {\"value\": 80, \"unit\": \"ns\", \"source\": \"datasheet\"}],"
+                "{\"id\": \"n%d.cpu\", \"kind\": \"compute\", \"in\": \"n%d\", \"values\": {\"rate\": "
+                "{\"value\": 90, \"unit\": \"Gop/s\"}}},"
+                "{\"id\": \"n%d.gpu\", \"kind\": \"compute\", \"in\": \"n%d\", \"values\": {\"rate\": "
+                "{\"value\": 9, \"unit\": \"Top/s\"}}},"
+                "{\"id\": \"n%d.dram\", \"kind\": \"memory\", \"in\": \"n%d\", \"values\": {\"capacity\": "
+                "{\"value\": 64, \"unit\": \"GiB\"},"
+                "\"latency\": [{\"value\": %d, \"unit\": \"ns\"}, {\"value\": 80, \"unit\": \"ns\", "
+                "\"source\": \"datasheet\"}],"
                 "\"bandwidth\": {\"value\": 100, \"unit\": \"GB/s\"}}},"
                 "{\"id\": \"n%d.link\", \"kind\": \"link\", \"ends\": [\"n%d\", \"sw\"], \"values\": {"
-                "\"latency\": {\"value\": 1, \"unit\": \"us\"}, \"bandwidth\": {\"value\": 12, \"unit\": \"GB/s\"}}}",
+                "\"latency\": {\"value\": 1, \"unit\": \"us\"}, \"bandwidth\": {\"value\": 12, \"unit\": "
+                "\"GB/s\"}}}",
                 i, i, i, i, i, i, i, 80 + i % 64, i, i);
     fputs("]}", f);
     return fclose(f) ? WEFT_E_NOMEM : WEFT_OK;
@@ -181,7 +189,8 @@ int bench_run_model(struct bench_options *o) {
     for (size_t i = 0; i < sizeof all / sizeof *all && !rc; i++) {
         double s;
         rc = measure(&all[i], &s);
-        if (rc && rc != WEFT_E_INTR) fprintf(stderr, "weft bench model: %s: %s\n", all[i].name, weft_error_text(rc));
+        if (rc && rc != WEFT_E_INTR)
+            fprintf(stderr, "weft bench model: %s: %s\n", all[i].name, weft_error_text(rc));
         if (rc) break;
         met &= s < all[i].wanted_s;
         tell(&rows, &all[i], s);

@@ -27,9 +27,9 @@ static void ping_done(void *arg, int status) {
     atomic_fetch_sub(&e->in_flight, 1); /* last: now the buffers may be replaced */
 }
 
-/* Sends the buffer whose turn it is, and writes the next one while this is under way: once the other end has it, the
- * answer waits for this end, which would be writing. What never changes may
- * be sent again before it is done with; memory is only given back when all is done (in_flight). */
+/* Sends the buffer whose turn it is, and writes the next one while this is under way: once the other end has
+ * it, the answer waits for this end, which would be writing. What never changes may be sent again before it
+ * is done with; memory is only given back when all is done (in_flight). */
 static int send_ping(struct bench_end *e, enum lane lane) {
     struct bench_buffer *b = next_buffer(e, lane);
     bool copy = e->size <= COPY_MAX;

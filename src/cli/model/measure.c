@@ -163,7 +163,8 @@ static int put_options(const struct call *call, const struct measuring *g) {
     size_t n = measure_derive(g->k.m, g->host, o);
     show_options(o, n, call->json);
     if (call->only_options || call->no_options || g->k.busy) return 0;
-    if (weft_config_path(WEFT_OPTION_MODEL_FILE, path, sizeof path) != WEFT_OK || weft_dir_make_above(path, 0777))
+    if (weft_config_path(WEFT_OPTION_MODEL_FILE, path, sizeof path) != WEFT_OK ||
+        weft_dir_make_above(path, 0777))
         return 0;
     int rc = measure_write_options(path, o, n, g->k.time);
     if (!rc) return 0;
@@ -239,12 +240,15 @@ static int only_options(const struct call *call, const char *path) {
 }
 
 static int run(int argc, char **argv) {
-    static const struct option options[] = {
-        {"out", required_argument, NULL, 'o'}, {"quick", no_argument, NULL, 'q'},
-        {"json", no_argument, NULL, 'j'},      {"anyway", no_argument, NULL, 'a'},
-        {"check", no_argument, NULL, 'c'},     {"options", no_argument, NULL, 'p'},
-        {"points", no_argument, NULL, 'P'},
-        {"help", no_argument, NULL, 'h'},      {0}};
+    static const struct option options[] = {{"out", required_argument, NULL, 'o'},
+                                            {"quick", no_argument, NULL, 'q'},
+                                            {"json", no_argument, NULL, 'j'},
+                                            {"anyway", no_argument, NULL, 'a'},
+                                            {"check", no_argument, NULL, 'c'},
+                                            {"options", no_argument, NULL, 'p'},
+                                            {"points", no_argument, NULL, 'P'},
+                                            {"help", no_argument, NULL, 'h'},
+                                            {0}};
     const struct command *c = &command_model_measure;
     struct call call = {0};
     char path[4096];

@@ -1,5 +1,5 @@
-/* weft model measure --check: how well what is fitted tells what it was not fitted to. Messages of 17 sizes over each
- * adapter, each size but the ends left out once; five kernels at six sizes, half of them held out
+/* weft model measure --check: how well what is fitted tells what it was not fitted to. Messages of 17 sizes
+ * over each adapter, each size but the ends left out once; five kernels at six sizes, half of them held out
  * (measure_check_kernels.c). Writes nothing. */
 #include "cli/model/measure_check.h"
 
@@ -14,7 +14,8 @@ static const uint64_t message_sizes[] = {8,      64,      512,     1024,    2048
                                          8192,   16384,   32768,   65536,   131072,  262144,
                                          524288, 1 << 20, 2 << 20, 4 << 20, 16 << 20};
 
-void measure_check_tell(struct measure_check *c, const char *what, const struct weft_fit_error *e, double wanted) {
+void measure_check_tell(struct measure_check *c, const char *what, const struct weft_fit_error *e,
+                        double wanted) {
     bool met = !wanted || e->median <= wanted;
     c->good &= met;
     if (c->json) {
@@ -35,10 +36,12 @@ void measure_check_tell(struct measure_check *c, const char *what, const struct 
     table_add(&c->t, "%s", !wanted ? "" : met ? "met" : "NOT met");
 }
 
-void measure_check_point(struct measure_check *c, const char *what, double x, double measured, double predicted) {
+void measure_check_point(struct measure_check *c, const char *what, double x, double measured,
+                         double predicted) {
     if (!c->points) return;
     if (c->json) {
-        json_line(json_pack("{s:s, s:f, s:f, s:f}", "point", what, "x", x, "measured_s", measured, "predicted_s", predicted));
+        json_line(json_pack("{s:s, s:f, s:f, s:f}", "point", what, "x", x, "measured_s", measured,
+                            "predicted_s", predicted));
         return;
     }
     table_add(&c->each, "%s", what);
@@ -58,7 +61,7 @@ static void tell_path(void *ctx, const struct measure_fitted *f) {
 
 static void begin(struct measure_check *c) {
     static const char *const heading[] = {"WHAT", "HELD OUT", "MEDIAN ERROR", "P95", "MAX", "WANTED", ""},
-                      *const each[] = {"WHAT", "SIZE", "MEASURED us", "PREDICTED us", "ERROR"};
+                             *const each[] = {"WHAT", "SIZE", "MEASURED us", "PREDICTED us", "ERROR"};
     table_init(&c->t, 7);
     table_init(&c->each, 5);
     for (size_t i = 0; i < sizeof heading / sizeof *heading; i++) table_add(&c->t, "%s", heading[i]);

@@ -11,8 +11,10 @@ struct measure_check {
 };
 
 /* `wanted` 0: nothing is. */
-void measure_check_tell(struct measure_check *c, const char *what, const struct weft_fit_error *e, double wanted);
-void measure_check_point(struct measure_check *c, const char *what, double x, double measured, double predicted);
+void measure_check_tell(struct measure_check *c, const char *what, const struct weft_fit_error *e,
+                        double wanted);
+void measure_check_point(struct measure_check *c, const char *what, double x, double measured,
+                         double predicted);
 /* Of every OpenCL device. */
 int measure_check_kernels(struct measure_check *c);
 

@@ -1,6 +1,6 @@
-/* weft model measure --check, kernels: five of them at six sizes on each OpenCL device. Every second size is noted, the
- * others are predicted. All sizes of all kernels take turns, so that a slow minute of the machine is nobody's alone, and
- * the turns are told in two halves: what differs between these is in no model. */
+/* weft model measure --check, kernels: five of them at six sizes on each OpenCL device. Every second size is
+ * noted, the others are predicted. All sizes of all kernels take turns, so that a slow minute of the machine
+ * is nobody's alone, and the turns are told in two halves: what differs between these is in no model. */
 #include "base/clock.h"
 #include "base/error.h"
 #include "cli/model/measure_check.h"
@@ -60,7 +60,6 @@ static const struct kernel {
                {"pairs", {512, 768, 1024, 1536, 2048, 3072}, linear, 0, 4, 12}};
 #define KERNELS (sizeof kernels / sizeof *kernels)
 
-
 /* One kernel at one size. */
 struct timed {
     cl_kernel kernel;
@@ -107,7 +106,8 @@ static cl_int prepare_all(struct run *r) {
 static cl_int take_turns(struct run *r) {
     uint64_t until = weft_now_ns() + (uint64_t)(TURNS_S * 1e9);
     cl_int cl = CL_SUCCESS;
-    for (r->turns = 0; r->turns < TURNS_MAX && !cl && (r->turns < TURNS_MIN || weft_now_ns() < until); r->turns++) {
+    for (r->turns = 0; r->turns < TURNS_MAX && !cl && (r->turns < TURNS_MIN || weft_now_ns() < until);
+         r->turns++) {
         measuring_tell("OpenCL device %zu, turn %zu of %d", r->number, r->turns + 1, TURNS_MAX);
         for (size_t i = 0; i < KERNELS * SIZES && !cl; i++) {
             if (atomic_load(&bench_interrupted)) return CL_SUCCESS;
@@ -118,8 +118,8 @@ static cl_int take_turns(struct run *r) {
     return cl;
 }
 
-/* What a run takes: the lower quartile of the turns from `from` on by `step`, since a driver's threads that are put on
- * one CPU at first only add; on a busy machine the least. */
+/* What a run takes: the lower quartile of the turns from `from` on by `step`, since a driver's threads that
+ * are put on one CPU at first only add; on a busy machine the least. */
 static double seconds_of(const struct run *r, const struct timed *t, size_t from, size_t step) {
     double sample[TURNS_MAX];
     size_t n = 0;
@@ -193,7 +193,8 @@ static double value_of(const struct measuring *g, const struct weft_model_observ
     return g->k.busy && !isnan(better) ? better : o->value;
 }
 
-static double best_of(const struct measuring *g, weft_model_ref e, enum weft_model_attribute a, double otherwise) {
+static double best_of(const struct measuring *g, weft_model_ref e, enum weft_model_attribute a,
+                      double otherwise) {
     const struct weft_model_observation *o = weft_model_best(g->k.m, e, a, NULL);
     return o ? value_of(g, o) : otherwise;
 }

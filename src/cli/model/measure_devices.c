@@ -81,16 +81,17 @@ static cl_int rate(struct device *x, int *rc) {
     return cl;
 }
 
-/* Of three arrays that are `part` of the buffers: the smaller ones fit in caches. A launch that takes most of the time
- * leaves nothing to tell a bandwidth by. */
+/* Of three arrays that are `part` of the buffers: the smaller ones fit in caches. A run of theirs that is
+ * mostly launch tells no bandwidth; the whole buffers' always does. */
 static cl_int bandwidth_of(struct device *x, cl_kernel k, size_t part, int *rc) {
     struct weft_model_condition when = of(x->g->k.m, "triad", "float32");
     struct measure_value v;
     size_t items = x->d.bytes / part / sizeof(float);
     double moved_B = 3.0 * (double)(items * sizeof(float));
     cl_int cl = measure_device_run(&x->d, k, items, (unsigned)part / PART_BATCH + 1, x->repeats, &v);
-    if (cl || v.low < LAUNCHES * x->launch_s) return cl;
-    v.median -= x->launch_s, v.low -= x->launch_s, v.high -= x->launch_s;
+    if (cl || (part > 1 && v.low < LAUNCHES * x->launch_s)) return cl;
+    double launch_s = fmin(x->launch_s, v.low / LAUNCHES);
+    v.median -= launch_s, v.low -= launch_s, v.high -= launch_s;
     v = per_second(&v, moved_B);
     if (part == 1) *rc = measure_put(&x->g->k, x->e, WEFT_MODEL_BANDWIDTH, &when, &v);
     when.size_B = moved_B;

@@ -72,8 +72,8 @@ static int bandwidth(struct measuring *g, weft_model_ref memory) {
     return 0;
 }
 
-/* Binds what this thread touches first; false: the machine has no such node (a model may be of another one), or it is
- * not permitted. */
+/* Binds what this thread touches first; false: the machine has no such node (a model may be of another one),
+ * or it is not permitted. */
 static bool bind_to(unsigned long node) {
     unsigned long mask[16] = {0};
     if (node >= sizeof mask * 8) return false;
@@ -114,7 +114,9 @@ static int remote_memory(struct measuring *g, weft_model_ref memory) {
     }
     if (!len) return rc;
     measuring_tell(NULL);
-    fprintf(stderr, "weft model measure: the memory of NUMA nodes that are not here, or may not be used, is left out:%s\n",
+    fprintf(stderr,
+            "weft model measure: the memory of NUMA nodes that are not here, or may not be used, is left "
+            "out:%s\n",
             missed);
     return rc;
 }

@@ -71,7 +71,8 @@ cl_int measure_device_run(struct measure_device *d, cl_kernel kernel, size_t ite
     double sample[REPEATS_MAX];
     if (repeats > REPEATS_MAX) repeats = REPEATS_MAX;
     cl_int rc = measure_device_once(d, kernel, items, 1, &sample[0]);
-    for (unsigned i = 0; i < repeats && !rc; i++) rc = measure_device_once(d, kernel, items, batch, &sample[i]);
+    for (unsigned i = 0; i < repeats && !rc; i++)
+        rc = measure_device_once(d, kernel, items, batch, &sample[i]);
     if (!rc) *out = measure_summary(sample, repeats);
     return rc;
 }
@@ -81,7 +82,8 @@ cl_int measure_device_groups(struct measure_device *d, cl_kernel kernel, size_t 
     double seconds;
     cl_int rc = measure_device_once(d, kernel, items, 1, &seconds);
     if (!rc)
-        rc = d->cl->clEnqueueReadBuffer(d->queue, d->buffer[2], CL_TRUE, 0, sizeof number, &number, 0, NULL, NULL);
+        rc = d->cl->clEnqueueReadBuffer(d->queue, d->buffer[2], CL_TRUE, 0, sizeof number, &number, 0, NULL,
+                                        NULL);
     if (!rc) *groups = (double)number;
     return rc;
 }

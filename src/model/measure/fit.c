@@ -105,15 +105,16 @@ static unsigned capacities(const struct weft_model *m, weft_model_ref host, doub
     return n;
 }
 
-/* The caches as the system describes them; knees that are searched (a virtual machine may be told of caches that it has
- * a part of); straight lines. */
+/* The caches as the system describes them; knees that are searched (a virtual machine may be told of caches
+ * that it has a part of); straight lines. */
 static int known_tiers(const struct fit_knows *k, const struct fit_points *p, struct weft_curve *out) {
     struct weft_curve_ask ask = {.form = WEFT_MODEL_TIER, .knees = k->capacity};
     while (ask.knee_count < k->capacities && k->capacity[ask.knee_count] < p->x[p->n - 1]) ask.knee_count++;
     return ask.knee_count ? weft_curve_fit(&ask, p->x, p->y, p->n, out) : WEFT_E_INVAL;
 }
 static int searched_tiers(const struct fit_knows *k, const struct fit_points *p, struct weft_curve *out) {
-    int rc = weft_curve_fit(&(struct weft_curve_ask){.form = WEFT_MODEL_TIER, .pieces = 2}, p->x, p->y, p->n, out);
+    int rc =
+        weft_curve_fit(&(struct weft_curve_ask){.form = WEFT_MODEL_TIER, .pieces = 2}, p->x, p->y, p->n, out);
     if (!rc) sort_tiers(out);
     return rc;
 }
@@ -126,18 +127,22 @@ static fit_form *const ladder_forms[] = {known_tiers, searched_tiers, straight_l
 
 /* -- curves into the model -- */
 
-/* Chooses, judges, tells and puts. Points that determine no form, or that leave nothing to judge by, get no curve. */
+/* Chooses, judges, tells and puts. Points that determine no form, or that leave nothing to judge by, get no
+ * curve. */
 static int fit_one(struct fitting *f, weft_model_ref e, fit_form *const *forms, size_t count,
                    const struct fit_points *p, weft_model_text with, weft_model_text pattern,
                    struct weft_curve *c) {
     static struct fit_judged judged;
-    if (fit_choose(forms, count, &f->knows, p, c) || fit_judge(forms, count, &f->knows, p, &judged)) return 0;
-    int rc = weft_fit_error(judged.predicted, judged.measured, judged.n, &c->held_out);
+    *c = (struct weft_curve){.parameters = 0};
+    struct weft_curve chosen;
+    if (fit_choose(forms, count, &f->knows, p, &chosen) || fit_judge(forms, count, &f->knows, p, &judged))
+        return 0;
+    int rc = weft_fit_error(judged.predicted, judged.measured, judged.n, &chosen.held_out);
     if (rc == WEFT_E_INVAL) return 0;
+    *c = chosen;
     if (!rc && f->tell)
         f->tell(f->ctx, &(struct measure_fitted){.entity = weft_model_id(f->k->m, e),
                                                  .state = weft_model_string(f->k->m, with),
-                                                 .over = pattern ? "working set" : "message",
                                                  .error = c->held_out,
                                                  .x = judged.x,
                                                  .measured = judged.measured,
@@ -154,7 +159,6 @@ static int fit_ladder(struct fitting *f, weft_model_ref host) {
     gather(f, memory, with, f->chase, &p);
     if (!p.n) gather(f, memory, with = 0, f->chase, &p);
     if (p.n < 8) return 0;
-    c.held_out.median = 0;
     int rc = fit_one(f, memory, ladder_forms, LADDER_FORMS, &p, with, f->chase, &c);
     f->report.ladder = c.held_out.median;
     return rc;
@@ -162,7 +166,7 @@ static int fit_ladder(struct fitting *f, weft_model_ref host) {
 
 static int fit_path(struct fitting *f, weft_model_ref e, weft_model_text with) {
     struct fit_points p;
-    struct weft_curve c = {.parameters = 0};
+    struct weft_curve c;
     gather(f, e, with, 0, &p);
     if (p.n < 5) return 0;
     int rc = fit_one(f, e, fit_path_forms, fit_path_form_count, &p, with, 0, &c);

@@ -1,9 +1,10 @@
 /* Which form fits, and what the fit is worth.
  *
- * DESIGN NOTE. A form that is chosen by its error on some points is not judged by these points any more: of several
- * that are equally wrong the luckiest wins. So there are three parts: points that are fitted, points that choose, and
- * points that judge. With some ten or twenty sizes each part would be too small; instead each point is the judge once,
- * and of the others each is the one that chooses once. That is some hundreds of small fits. */
+ * DESIGN NOTE. A form that is chosen by its error on some points is not judged by these points any more: of
+ * several that are equally wrong the luckiest wins. So there are three parts: points that are fitted, points
+ * that choose, and points that judge. With some ten or twenty sizes each part would be too small; instead
+ * each point is the judge once, and of the others each is the one that chooses once. That is some hundreds of
+ * small fits. */
 #include "base/error.h"
 #include "model/measure/fit.h"
 
@@ -22,7 +23,8 @@ static struct fit_points without(const struct fit_points *p, size_t left_out) {
     return rest;
 }
 
-static int fit(fit_form *form, const struct fit_knows *k, const struct fit_points *p, struct weft_curve *out) {
+static int fit(fit_form *form, const struct fit_knows *k, const struct fit_points *p,
+               struct weft_curve *out) {
     *out = (struct weft_curve){.parameters = 0};
     int rc = p->n < 2 ? WEFT_E_INVAL : form(k, p, out);
     if (rc) return rc;

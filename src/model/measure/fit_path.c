@@ -1,6 +1,6 @@
-/* The forms of a path's time over size. The transport knows where it changes its way of sending; there the curve breaks.
- * Within a way a message costs a start and so much a byte, and a byte costs more where a message outgrows a cache, in
- * which both ends would have it: there the line bends, without a break. */
+/* The forms of a path's time over size. The transport knows where it changes its way of sending; there the
+ * curve breaks. Within a way a message costs a start and so much a byte, and a byte costs more where a
+ * message outgrows a cache, in which both ends would have it: there the line bends, without a break. */
 #include "base/error.h"
 #include "model/measure/fit.h"
 #include "model/predict/linear.h"
@@ -64,7 +64,8 @@ static int add_way(const struct way *w, const double *bend, unsigned bends, stru
 }
 
 /* `bent`: at the caches' capacities. */
-static int by_way(const struct fit_knows *k, const struct fit_points *p, unsigned cuts, bool bent, struct weft_curve *c) {
+static int by_way(const struct fit_knows *k, const struct fit_points *p, unsigned cuts, bool bent,
+                  struct weft_curve *c) {
     size_t i = 0;
     int rc = cuts > k->cuts ? WEFT_E_INVAL : 0;
     c->form = WEFT_MODEL_PIECEWISE;
@@ -91,7 +92,8 @@ static int two_cuts_bent(const struct fit_knows *k, const struct fit_points *p, 
 }
 
 static int searched(const struct fit_knows *k, const struct fit_points *p, struct weft_curve *c) {
-    return weft_curve_fit(&(struct weft_curve_ask){.form = WEFT_MODEL_PIECEWISE, .pieces = PIECES}, p->x, p->y, p->n, c);
+    return weft_curve_fit(&(struct weft_curve_ask){.form = WEFT_MODEL_PIECEWISE, .pieces = PIECES}, p->x,
+                          p->y, p->n, c);
 }
 
 fit_form *const fit_path_forms[] = {one_cut, two_cuts, one_cut_bent, two_cuts_bent, searched};

@@ -71,8 +71,8 @@ static int noting(const struct fit_knows *k, const struct fit_points *p, struct 
     return 0;
 }
 
-/* Three parts: of nine points, seven judge, and for each of them the other inner ones choose; the fits that choose have
- * seen neither. */
+/* Three parts: of nine points, seven judge, and for each of them the other inner ones choose; the fits that
+ * choose have seen neither. */
 static void fit_judge__who_judges_has_not_been_seen(void **state) {
     fit_form *const forms[] = {noting};
     struct fit_points p = {.n = 9};
@@ -84,11 +84,14 @@ static void fit_judge__who_judges_has_not_been_seen(void **state) {
     assert_int_equal(j.n, 7);
     assert_int_equal(seen.all, 0);
     for (size_t judge = 2; judge < 7; judge++)
-        for (size_t chooser = judge + 1; chooser < 7; chooser++) assert_int_equal(seen.without[judge][chooser], 2);
+        for (size_t chooser = judge + 1; chooser < 7; chooser++)
+            assert_int_equal(seen.without[judge][chooser], 2);
     for (size_t i = 0; i < j.n; i++) assert_true(j.predicted[i] == 1 && j.measured[i] == 2 + (double)i);
 }
 
-static int never(const struct fit_knows *k, const struct fit_points *p, struct weft_curve *c) { return WEFT_E_INVAL; }
+static int never(const struct fit_knows *k, const struct fit_points *p, struct weft_curve *c) {
+    return WEFT_E_INVAL;
+}
 
 static void fit_choose__no_form_and_too_few_points(void **state) {
     fit_form *const forms[] = {never};

@@ -1,8 +1,8 @@
 /* Kernels: what has run before is believed first; the roofline says how it grows. A history keeps, by size,
- * how many times as long the work took as the roofline says; between sizes that factor is interpolated over the
- * logarithm of the size, so that a kernel that was measured at a few sizes only follows the roofline's own
- * bend between them. The launch takes no part in the factor: of a small run it is most of the time, and of a
- * large one nothing, so that a factor with it in would say little of any other size. */
+ * how many times as long the work took as the roofline says; between sizes that factor is interpolated over
+ * the logarithm of the size, so that a kernel that was measured at a few sizes only follows the roofline's
+ * own bend between them. The launch takes no part in the factor: of a small run it is most of the time, and
+ * of a large one nothing, so that a factor with it in would say little of any other size. */
 #include "base/error.h"
 #include "model/predict/predict.h"
 

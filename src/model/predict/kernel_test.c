@@ -62,7 +62,8 @@ static void kernel_predict__believes_history_first(void **state) {
     assert_near(predict(&h, 100, below, &cpu).seconds, run_s(2, &below, &cpu));
 }
 
-/* A launch of 40 us before work of 10, 160 and 2,560 us: with the launch in the factor, twice the size was a third off. */
+/* A launch of 40 us before work of 10, 160 and 2,560 us: with the launch in the factor, twice the size was a
+ * third off. */
 static void kernel_predict__the_launch_does_not_grow(void **state) {
     const struct weft_device_rates slow = {.launch_s = 4e-5, .flops_per_s = 1e10, .Bps = 1e10};
     struct weft_kernel_history h = {0};
@@ -94,7 +95,8 @@ static void kernel_predict__the_bandwidth_is_that_of_the_level(void **state) {
         .flops_per_s = 1e9, .Bps = 7, .levels = 2, .level = {{1e4, 1e10}, {1e6, 1e8}}};
     const double bytes[] = {1e3, 1e4, 1e5, 1e6, 1e8}, Bps[] = {1e10, 1e10, 1e9, 1e8, 1e8};
     for (size_t i = 0; i < sizeof bytes / sizeof *bytes; i++)
-        assert_near(predict(NULL, 1, (struct weft_kernel_work){.bytes = bytes[i]}, &d).seconds, bytes[i] / Bps[i]);
+        assert_near(predict(NULL, 1, (struct weft_kernel_work){.bytes = bytes[i]}, &d).seconds,
+                    bytes[i] / Bps[i]);
 }
 
 /* One slow run does not overturn many; a machine that has become slower is followed. */
