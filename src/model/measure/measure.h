@@ -109,8 +109,7 @@ struct measure_fit_report {
 };
 /* One curve, with the points that judge it. */
 struct measure_fitted {
-    const char *entity, *state,
-        *over; /* state: what the observations say in `with`; over: what `x` is the size of */
+    const char *entity, *state; /* state: what the observations say in `with` */
     struct weft_fit_error error;
     const double *x, *measured, *predicted; /* error.points of each */
 };
