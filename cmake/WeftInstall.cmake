@@ -4,7 +4,7 @@ include(GNUInstallDirs)
 set(docs ${CMAKE_INSTALL_DATADIR}/doc/weft)
 
 install(TARGETS weft weftd weft-exec weft-scif RUNTIME DESTINATION bin)
-install(TARGETS weft_shared scif weft_opencl weft_opencl_wrap LIBRARY DESTINATION lib ARCHIVE DESTINATION lib)
+install(TARGETS weft_shared scif weft_opencl weft_opencl_wrap weft_model_shared LIBRARY DESTINATION lib ARCHIVE DESTINATION lib)
 install(FILES ${CMAKE_BINARY_DIR}/lib/weft_opencl.rsp DESTINATION lib)
 
 install(DIRECTORY include/ DESTINATION include)
@@ -12,7 +12,7 @@ install(DIRECTORY include/ DESTINATION include)
 # pkg-config files find themselves: ${pcfiledir} is theirs.
 set(WEFT_PC_LIBDIR "\${pcfiledir}/..")
 set(WEFT_PC_INCLUDEDIR "\${pcfiledir}/../../include")
-foreach(name weft scif weft_opencl)
+foreach(name weft scif weft_opencl weft_model)
   file(GLOB_RECURSE template src/*/${name}.pc.in)
   configure_file(${template} ${CMAKE_BINARY_DIR}/install/${name}.pc @ONLY)
   install(FILES ${CMAKE_BINARY_DIR}/install/${name}.pc DESTINATION lib/pkgconfig)

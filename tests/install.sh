@@ -15,7 +15,7 @@ mv "$scratch/first" "$root"
 installed=$root/bin/weft
 
 section "what is there"
-for file in bin/weft bin/weftd bin/weft-exec bin/weft-scif lib/libweft.so.0 lib/libscif.so.0 lib/libweft_opencl.so \
+for file in bin/weft bin/weftd bin/weft-exec bin/weft-scif lib/libweft.so.0 lib/libscif.so.0 lib/libweft_opencl.so lib/libweft_model.so.0 \
     lib/libweft_opencl.a lib/weft_opencl.rsp include/weft.h include/scif.h include/weft/notify.h include/weft/scif_ext.h \
     include/weft/model.h include/CL/cl_weft.h share/weft/model/schema.json share/doc/weft/README.md \
     share/doc/weft/examples/fabric/pingpong.c; do

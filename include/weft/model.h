@@ -9,6 +9,8 @@
  * Read from top to bottom: what a model consists of, how it is made, read and written, how it is asked on a hot path.
  * docs/MODEL.md has the picture, the file's form and the questions that are asked in SQL.
  *
+ * Link with -lweft_model (pkg-config weft_model); predictors and placements are not in that library, but in the command `weft`.
+ *
  *     weft_model_create(&m);
  *     if (weft_model_load(m, "cluster.json", &fault)) puts(fault.reason);
  *     dram = weft_model_find(m, "n0.dram");

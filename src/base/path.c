@@ -68,6 +68,20 @@ int weft_dir_make_private(const char *path) {
     return WEFT_E_ACCESS;
 }
 
+int weft_dir_make_above(const char *path, unsigned mode) {
+    char dir[PATH_MAX];
+    if ((size_t)snprintf(dir, sizeof dir, "%s", path) >= sizeof dir) return WEFT_E_TOO_BIG;
+    for (char *p = dir + strspn(dir, "/"); (p = strchr(p, '/')); *p++ = '/') {
+        struct stat st;
+        *p = '\0';
+        if (mkdir(dir, (mode_t)mode) == 0 || errno == EEXIST) continue;
+        /* Some file systems say that a directory cannot be made before they say that it is there. */
+        int rc = weft_error_from_errno(errno);
+        if (stat(dir, &st) || !S_ISDIR(st.st_mode)) return rc;
+    }
+    return WEFT_OK;
+}
+
 static int empty_dir(int fd, int depth);
 
 /* Removes one entry of the directory. 0 or an errno value. */

@@ -115,6 +115,24 @@ static void dir_remove__gives_up_on_an_abyss(void **state) {
     assert_int_equal(weft_dir_remove(in_root("rest")), WEFT_OK);
 }
 
+static void dir_make_above__makes_what_is_missing(void **state) {
+    struct stat st;
+    mode_t mask = umask(0);
+    assert_int_equal(weft_dir_make_above(in_root("above/two//three/file"), 0710), WEFT_OK);
+    umask(mask);
+    assert_int_equal(stat(in_root("above/two/three"), &st), 0);
+    assert_int_equal(st.st_mode & 0777, 0710);
+    assert_int_equal(access(in_root("above/two/three/file"), F_OK), -1);
+    assert_int_equal(weft_dir_make_above(in_root("above/two/three/file"), 0700), WEFT_OK);
+    make_file(in_root("above/plain"));
+    assert_int_equal(weft_dir_make_above(in_root("above/plain/file"), 0700),
+                     WEFT_OK); /* it is there, though no directory */
+    assert_int_not_equal(weft_dir_make_above(in_root("above/plain/no/file"), 0700), WEFT_OK);
+    assert_int_equal(weft_dir_make_above("", 0700), WEFT_OK);
+    assert_int_equal(weft_dir_make_above("file", 0700), WEFT_OK);
+    assert_int_equal(weft_dir_remove(in_root("above")), WEFT_OK);
+}
+
 static void exe_path__is_this_program(void **state) {
     char dir[4096], path[4096], small[4];
     struct stat a, b;
@@ -138,6 +156,7 @@ int main(void) {
         cmocka_unit_test(dir_remove__removes_a_tree_and_spares_what_links_point_to),
         cmocka_unit_test(dir_remove__of_nothing_is_success_and_of_a_link_is_not),
         cmocka_unit_test(dir_remove__gives_up_on_an_abyss),
+        cmocka_unit_test(dir_make_above__makes_what_is_missing),
         cmocka_unit_test(exe_path__is_this_program),
     };
     return cmocka_run_group_tests_name("path", tests, set_up, tear_down);

@@ -26,6 +26,12 @@ grep -q "^machine = [0-9a-f]\{16\} " "$conf" || fail "no machine in $conf"
 expect 0 "$weft" model measure --options
 expect 0 "$weft" config;                  [ ! -s "$WORK/err" ] || fail "weft config complains: $(cat "$WORK/err")"
 
+# A machine whose other NUMA nodes are not here: said, and the rest is measured.
+HWLOC_SYNTHETIC="pack:4 [numa(memory=1073741824)] l3:1(size=8388608) core:2 pu:2" \
+    expect 0 "$weft" model measure --quick -o "$WORK/numa.json"
+says 'numa.json: .* figures new'; warns 'NUMA nodes that are not here.* left out: 1 2 3$'
+expect 0 "$weft" model check "$WORK/numa.json"
+
 # Again, beside other work: nothing of the quiet machine's goes, the options stay.
 echo "77.50 60.00 50.00 999/2000 1" >"$WORK/loadavg"
 cp "$conf" "$WORK/conf.before"

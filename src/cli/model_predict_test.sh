@@ -16,9 +16,10 @@ says '^{"example":"clopencl","fitted":"8K","link_Bps":126[0-9.]*,"times":5,"mean
 says '^{"example":"clopencl","policy":"as published","order":"8K","predicted_s":22.5[0-9]*}$'
 
 # How fast it is depends on what else runs here: either verdict is an answer.
-"$weft" model predict --speed --json >"$WORK/out" 2>"$WORK/err" || [ $? -eq 1 ] || fail "--speed fails"
-says '^{"predict":"transfer","seconds":[0-9.e-]*,"wanted_s":2[0.]*[0-9e-]*,"met":'
-says '^{"predict":"processes",'
+"$weft" bench model --json >"$WORK/out" 2>"$WORK/err" || [ $? -eq 1 ] || fail "weft bench model fails: $(cat "$WORK/err")"
+for what in transfer application processes closest paths shares disagreements load; do
+    says '^{"bench":"model","what":"'$what'","name":".*","us":[0-9.e-]*,"wanted_us":[0-9.]*,"verdict":"\(not \)*met"}'
+done
 
 # What runs beside it decides here, too.
 "$weft" model predict --check co-location --quick --json >"$WORK/out" 2>"$WORK/err" || [ $? -eq 1 ] || fail "--check co-location fails"
@@ -35,9 +36,8 @@ if [ -x "$BIN/matmul" ] && [ "$slowdown" = 1 ]; then
         fail "the model that is left predicts something else than $predicted"
 fi
 expect 2 "$weft" model predict --check pie;         warns '--check pie: matmul or co-location is wanted'
-expect 2 "$weft" model predict --quick --speed;     warns '--quick and -o are for --check'
-expect 2 "$weft" model predict;                     warns 'a file, --record, --check, --example or --speed is wanted'
+expect 2 "$weft" model predict --quick --example clopencl; warns '--quick and -o are for --check'
+expect 2 "$weft" model predict;                     warns 'a file, --record, --check or --example is wanted'
 expect 2 "$weft" model predict --example other;     warns 'there is no example "other"; there is: clopencl'
-expect 2 "$weft" model predict --speed 5;           warns 'unexpected argument 5'
 expect 0 "$weft" model predict --help;              says '^Usage: weft model predict'
 finish

@@ -90,6 +90,35 @@ expect 0 "$weft" model explain -m copy.json copy.numa0 latency
 says '^\* latency 97 ns of copy.numa0 (from local): os, by hwloc$'
 expect 1 "$weft" model import --hwloc wrong.json --as x; warns 'does not take it for a topology'
 
+# Machines of several NUMA nodes, which are not here: taken in, asked, and placed on.
+for nodes in 2 4 8; do
+    HWLOC_SYNTHETIC="pack:$nodes [numa(memory=8589934592)] l3:1(size=8388608) core:2 pu:2" \
+        expect 0 "$weft" model import --as big -o "numa$nodes.json"
+    expect 0 "$weft" model query -m "numa$nodes.json" "SELECT count(*) AS memories FROM entity WHERE kind = 'memory'"
+    says "^$nodes"
+    expect 0 "$weft" model query -m "numa$nodes.json" closest big.core3 1; says '^big.numa1 '
+    expect 0 "$weft" model query -m "numa$nodes.json" paths big.core0 "big.numa$((nodes - 1))"; says ' > big > '
+    { # what each node does, and an application whose objects fit in one only together with nothing else
+        echo '{"weft_model": 1, "defaults": {"source": "assumed"}, "entities": ['
+        echo '{"id": "t", "kind": "task"}'
+        for i in $(seq "$nodes"); do
+            echo ", {\"id\": \"o$i\", \"kind\": \"object\", \"values\": {\"size\": {\"value\": 5, \"unit\": \"GiB\"}}}"
+            echo ", {\"id\": \"a$i\", \"kind\": \"access\", \"ends\": [\"t\", \"o$i\"], \"values\": {\"reads\": {\"value\": 5, \"unit\": \"GiB\"}}}"
+        done
+        echo '], "observations": ['
+        for i in $(seq "$nodes"); do
+            [ "$i" -eq 1 ] || echo ,
+            echo "{\"entity\": \"big.numa$((i - 1))\", \"attribute\": \"latency\", \"value\": 90, \"unit\": \"ns\"},"
+            echo "{\"entity\": \"big.numa$((i - 1))\", \"attribute\": \"bandwidth\", \"value\": 20, \"unit\": \"GB/s\"}"
+        done
+        echo ']}'
+    } >application.json
+    expect 0 "$weft" model place --what objects --in big "numa$nodes.json" application.json
+    for i in $(seq "$nodes"); do says "^o$i  *big.numa[0-7]  *5 GiB"; done
+    [ "$(sed -n 's/^o[0-9]  *\(big.numa[0-7]\) .*/\1/p' "$WORK/out" | sort -u | wc -l)" -eq "$nodes" ] ||
+        fail "two objects of 5 GiB share a node of 8 GiB"
+done
+
 expect 2 "$weft" model;                   says '^  query '
 expect 2 "$weft" model shw;               warns 'did you mean "show"'
 expect 2 "$weft" model explain;           warns 'which entity'

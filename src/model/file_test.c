@@ -122,6 +122,13 @@ static void write__any_value_in_any_unit(void **state) {
     }
 }
 
+/* Found by fuzzing: what was written as "-0" was read as 0, and written otherwise the next time. */
+static void write__a_negative_zero_has_no_sign(void **state) {
+    char text[40];
+    model_number_text(-0.0, 1e-9, text, sizeof text);
+    assert_string_equal(text, "0");
+}
+
 static void save__replaces_the_file(void **state) {
     char dir[] = "/tmp/weft-model-XXXXXX", path[64];
     assert_non_null(mkdtemp(dir));
@@ -449,6 +456,7 @@ int main(void) {
         cmocka_unit_test(parse__a_whole_file),
         cmocka_unit_test(write__nothing_is_lost),
         cmocka_unit_test(write__any_value_in_any_unit),
+        cmocka_unit_test(write__a_negative_zero_has_no_sign),
         cmocka_unit_test(save__replaces_the_file),
         cmocka_unit_test(parse__wrong_files_are_refused_with_the_place),
         cmocka_unit_test(parse__wrong_numbers_are_refused_with_the_place),

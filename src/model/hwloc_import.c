@@ -257,9 +257,14 @@ static void add_memattrs(struct import *im, hwloc_obj_t target) {
         unsigned n = INITIATORS_MAX;
         if (hwloc_memattr_get_initiators(im->t, which, target, 0, &n, from, values)) continue;
         const char *unit = attribute == WEFT_MODEL_LATENCY ? "ns" : "MiB/s";
-        for (unsigned k = 0; k < n && k < INITIATORS_MAX; k++)
-            observe(im, e, attribute, (double)values[k] * factor, unit, op,
-                    initiator_text(im, target, &from[k]));
+        weft_model_text local = weft_model_intern(im->m, "local");
+        /* The memory's own place first: that figure is the memory's where nobody asks from where. */
+        for (int own = 1; own >= 0; own--)
+            for (unsigned k = 0; k < n && k < INITIATORS_MAX; k++) {
+                weft_model_text who = initiator_text(im, target, &from[k]);
+                if ((who == local) == own)
+                    observe(im, e, attribute, (double)values[k] * factor, unit, op, who);
+            }
     }
 }
 

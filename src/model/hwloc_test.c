@@ -73,6 +73,81 @@ static void import__a_machine_that_is_not_here(void **state) {
     weft_model_destroy(m);
 }
 
+/* -- machines of several NUMA nodes, which are not here -- */
+
+/* So many packages with a NUMA node each, whose firmware tells what each package sees of each node: 90 ns and
+ * 20 GB/s of its own, 140 ns and 8 GB/s of another's. */
+static void write_numa(const char *path, unsigned nodes) {
+    char description[128];
+    hwloc_topology_t t;
+    hwloc_topology_init(&t);
+    snprintf(description, sizeof description,
+             "pack:%u [numa(memory=1073741824)] l3:1(size=8388608) core:2 pu:2", nodes);
+    assert_int_equal(hwloc_topology_set_synthetic(t, description), 0);
+    assert_int_equal(hwloc_topology_load(t), 0);
+    for (unsigned to = 0; to < nodes; to++)
+        for (unsigned from = 0; from < nodes; from++) {
+            hwloc_obj_t memory = hwloc_get_obj_by_type(t, HWLOC_OBJ_NUMANODE, to);
+            struct hwloc_location at = {.type = HWLOC_LOCATION_TYPE_CPUSET,
+                                        .location.cpuset =
+                                            hwloc_get_obj_by_type(t, HWLOC_OBJ_PACKAGE, from)->cpuset};
+            bool own = to == from;
+            assert_int_equal(
+                hwloc_memattr_set_value(t, HWLOC_MEMATTR_ID_LATENCY, memory, &at, 0, own ? 90 : 140), 0);
+            assert_int_equal(
+                hwloc_memattr_set_value(t, HWLOC_MEMATTR_ID_BANDWIDTH, memory, &at, 0, own ? 20000 : 8000),
+                0);
+        }
+    assert_int_equal(hwloc_topology_export_xml(t, path, 0), 0);
+    hwloc_topology_destroy(t);
+}
+
+struct closest {
+    unsigned rows;
+    char memory[64];
+    double latency_s, bandwidth_Bps, far_s, far_Bps; /* of the first; of the last */
+};
+
+static bool take_closest(void *ctx, int columns, const struct weft_model_cell *cells) {
+    struct closest *c = ctx;
+    bool first = c->rows++ == 0;
+    for (int i = 0; i < columns; i++) {
+        if (first && strcmp(cells[i].name, "memory") == 0)
+            snprintf(c->memory, sizeof c->memory, "%s", cells[i].text);
+        if (strcmp(cells[i].name, "latency_s") == 0) *(first ? &c->latency_s : &c->far_s) = cells[i].number;
+        if (strcmp(cells[i].name, "bandwidth_Bps") == 0)
+            *(first ? &c->bandwidth_Bps : &c->far_Bps) = cells[i].number;
+    }
+    return true;
+}
+
+static void import__numa_machines_and_what_is_closest(void **state) {
+    for (unsigned nodes = 2; nodes <= 8; nodes *= 2) {
+        struct weft_model *m;
+        struct weft_model_db *db;
+        struct weft_model_fault f;
+        char path[128], why[200], question[64], own[64];
+        snprintf(path, sizeof path, "%s", path_of("numa.xml"));
+        write_numa(path, nodes);
+        assert_int_equal(weft_model_create(&m), 0);
+        if (weft_model_import_hwloc(m, path, "far", &f)) fail_msg("%s: %s", f.file, f.reason);
+        assert_int_equal(weft_model_db_open(m, &db), 0);
+        for (unsigned n = 0; n < nodes; n++) {
+            struct closest c = {0};
+            snprintf(question, sizeof question, "closest far.core%u 8", 2 * n + 1);
+            snprintf(own, sizeof own, "far.numa%u", n);
+            if (weft_model_db_question(db, question, take_closest, &c, why, sizeof why)) fail_msg("%s", why);
+            assert_int_equal(c.rows, nodes);
+            assert_string_equal(c.memory, own);
+            assert_true(c.latency_s > 89e-9 && c.latency_s < 91e-9 && c.far_s > 139e-9 && c.far_s < 141e-9);
+            assert_true(c.bandwidth_Bps > 2 * c.far_Bps && c.far_Bps > 7.9e9);
+        }
+        weft_model_db_close(db);
+        weft_model_destroy(m);
+        unlink(path);
+    }
+}
+
 static void import__this_machine(void **state) {
     struct weft_model *m;
     struct weft_model_fault f;
@@ -177,6 +252,7 @@ static int remove_dir(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(import__a_machine_that_is_not_here),
+        cmocka_unit_test(import__numa_machines_and_what_is_closest),
         cmocka_unit_test(import__this_machine),
         cmocka_unit_test(import__no_topology),
         cmocka_unit_test(export__hwloc_reads_what_was_measured),

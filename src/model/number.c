@@ -10,7 +10,7 @@ static bool fits(const char *text, double factor, double value) {
 }
 
 void model_number_text(double value, double factor, char *out, size_t cap) {
-    double near = value / factor;
+    double near = value / factor + 0.0; /* no sign before a zero: "-0" is read as the integer 0 */
     for (int digits = 1; digits <= 17; digits++) {
         snprintf(out, cap, "%.*g", digits, near);
         if (fits(out, factor, value)) return;

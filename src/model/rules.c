@@ -123,10 +123,24 @@ const char model_rules[] =
     "    AND instr('> ' || r.path || ' >', '> ' || e.b || ' >') = 0 " where                                           \
     "  ORDER BY 5, 9 " limit ") "
 
+/* What ?1 sees of a memory: an observation from a place that ?1 is in, the nearest first, or `local` where the memory is in
+ * one with ?1 and `remote` where not, or from nowhere in particular; the best source before all that. */
+#define SEEN(memory, attribute)                                                                                         \
+    "(SELECT o.value FROM observation o LEFT JOIN inside i ON i.entity = ?1 AND i.ancestor = o.accessor"              \
+    "  JOIN entity m ON m.id = o.entity WHERE o.entity = " memory " AND o.attribute = '" attribute "'"                \
+    "  AND (o.accessor IS NULL OR i.depth IS NOT NULL OR o.accessor = CASE WHEN EXISTS (SELECT 1 FROM inside u"       \
+    "    WHERE u.entity = ?1 AND u.ancestor = m.parent) THEN 'local' ELSE 'remote' END)"                              \
+    "  ORDER BY o.rank, o.accessor IS NULL, coalesce(i.depth, 1000), (o.op IS NOT NULL) + (o.pattern IS NOT NULL)"    \
+    "    + (o.type IS NOT NULL) + (o.circumstance IS NOT NULL) + (o.size_B IS NOT NULL) + (o.threads IS NOT NULL)"    \
+    "    + (o.load IS NOT NULL), o.time DESC LIMIT 1)"
+/* On the way lies the memory's own best figure, which is taken out again. */
+#define SEEN_LATENCY   "min(r.latency_s) - coalesce(e.latency_s, 0) + coalesce(" SEEN("e.id", "latency") ", e.latency_s, 0)"
+#define SEEN_BANDWIDTH "min(r.bandwidth_Bps, coalesce(" SEEN("e.id", "bandwidth") ", r.bandwidth_Bps))"
+
 const struct model_question model_questions[] = {
     {"closest", "DEVICE [COUNT]", "the memories that are reached with the least latency", 1, 2, 1,
-     REACH("", "LIMIT 50000") "SELECT r.at AS memory, e.class, min(r.latency_s) AS latency_s, r.bandwidth_Bps, r.narrowest, r.hops,"
-               " r.unknown, r.path FROM reach r JOIN entity e ON e.id = r.at WHERE e.kind = 'memory' AND e.class IS NOT 'storage' AND r.at <> ?1"
+     REACH("", "LIMIT 50000") "SELECT r.at AS memory, e.class, " SEEN_LATENCY " AS latency_s, " SEEN_BANDWIDTH " AS bandwidth_Bps, r.narrowest,"
+               " r.hops, r.unknown, r.path FROM reach r JOIN entity e ON e.id = r.at WHERE e.kind = 'memory' AND e.class IS NOT 'storage' AND r.at <> ?1"
                " GROUP BY r.at ORDER BY r.unknown > 0, latency_s, r.hops, r.at LIMIT coalesce(?2, 1)"},
     {"paths", "FROM TO [STEPS]", "every way from one entity to another, and what is narrowest on it", 2, 3, 2,
      REACH("AND r.at <> ?2", "") "SELECT latency_s, bandwidth_Bps, narrowest, unknown, hops, path FROM reach WHERE at = ?2"

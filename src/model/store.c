@@ -3,8 +3,10 @@
 #include "base/path.h"
 #include "model/model_internal.h"
 
+#include <dlfcn.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -32,7 +34,17 @@ int weft_model_default_path(char *out, size_t cap) {
     return n > 0 && (size_t)n < cap ? 0 : WEFT_E_TOO_BIG;
 }
 
-/* Beside the programs: bin/../share/weft/model. */
+/* Where this code is: a program of weft's, or the library in somebody else's. */
+static int folder_of_library(char *out, size_t cap) {
+    Dl_info here;
+    if (!dladdr((void *)(uintptr_t)weft_model_default_folder, &here) || !here.dli_fname) return WEFT_E_NOENT;
+    const char *slash = strrchr(here.dli_fname, '/');
+    if (!slash) return WEFT_E_NOENT;
+    int n = snprintf(out, cap, "%.*s/../share/weft/model", (int)(slash - here.dli_fname), here.dli_fname);
+    return n > 0 && (size_t)n < cap ? 0 : WEFT_E_TOO_BIG;
+}
+
+/* Beside the programs or the library: bin/../share/weft/model, lib/../share/weft/model. */
 int weft_model_default_folder(char *out, size_t cap) {
     const char *set = weft_option_string("model_folder");
     if (set && *set) {
@@ -40,5 +52,7 @@ int weft_model_default_folder(char *out, size_t cap) {
         return n > 0 && (size_t)n < cap ? 0 : WEFT_E_TOO_BIG;
     }
     int rc = weft_exe_path("../share/weft/model", out, cap);
+    if (!rc && access(out, R_OK) == 0) return 0;
+    rc = folder_of_library(out, cap);
     return rc ? rc : access(out, R_OK) ? WEFT_E_NOENT : 0;
 }

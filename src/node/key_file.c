@@ -138,20 +138,6 @@ int node_key_read(const char *path, uint8_t key[NODE_KEY_BYTES]) {
 
 /* --- making --- */
 
-/* The two directories above the file, where they are missing (~/.config, ~/.config/weft), mode 0700. */
-static void make_directories(const char *path) {
-    char dir[WEFT_PATH_MAX];
-    for (unsigned up = 2; up >= 1; up--) {
-        if (snprintf(dir, sizeof dir, "%s", path) >= (int)sizeof dir) return;
-        for (unsigned i = 0; i < up; i++) {
-            char *slash = strrchr(dir, '/');
-            if (!slash || slash == dir) return;
-            *slash = 0;
-        }
-        mkdir(dir, 0700); /* a failure shows when the file is made */
-    }
-}
-
 static int write_text(int fd, const uint8_t key[NODE_KEY_BYTES]) {
     char text[FILE_BYTES + 1];
     size_t n = (size_t)(stpcpy(text, prefix) - text);
@@ -191,7 +177,7 @@ int node_key_create(const char *path, bool replace, uint8_t key[NODE_KEY_BYTES])
     }
     if (!replace && faccessat(AT_FDCWD, path, F_OK, AT_SYMLINK_NOFOLLOW) == 0) return WEFT_E_EXIST;
     if (getrandom(key, NODE_KEY_BYTES, 0) != NODE_KEY_BYTES) return WEFT_E_IO;
-    make_directories(path);
+    weft_dir_make_above(path, 0700); /* a failure shows when the file is made */
     snprintf(made, sizeof made, "%s.XXXXXX", path);
     errno = 0;
     int fd = mkostemp(made, O_CLOEXEC); /* O_EXCL, mode 0600 */

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #define QUESTIONS_BYTES 4096 /* larger inputs are not laid out: it costs more than it finds */
+#define QUESTIONS_EVERY 16   /* of the others one in so many: SQLite takes as long as all the rest */
 
 static char *written(const struct weft_model *m, size_t *len) {
     char *text = NULL;
@@ -67,6 +68,13 @@ static void check_again(const struct weft_model *m) {
     weft_model_destroy(again);
 }
 
+/* By its bytes, so that an input does the same each time. */
+static bool is_asked(const uint8_t *data, size_t size) {
+    uint32_t h = 2166136261u;
+    for (size_t i = 0; i < size; i++) h = (h ^ data[i]) * 16777619u;
+    return size <= QUESTIONS_BYTES && (h >> 16) % QUESTIONS_EVERY == 0;
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     struct weft_model *m;
     struct weft_model_fault fault;
@@ -77,7 +85,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     } else {
         walk(m);
         check_again(m);
-        if (size <= QUESTIONS_BYTES) ask(m);
+        if (is_asked(data, size)) ask(m);
     }
     weft_model_destroy(m);
     return 0;

@@ -47,6 +47,7 @@ const struct bench_kind_info bench_kinds[BENCH_KINDS] = {
     [BENCH_NOTIFY] = {.name = "notify", .compares = true, .run = bench_run_notify},
     [BENCH_CLAIMS] = {.name = "claims", .compares = true, .run = bench_run_claims},
     [BENCH_PAPER] = {.name = "paper002", .run = bench_run_paper},
+    [BENCH_MODEL] = {.name = "model", .run = bench_run_model},
 };
 
 atomic_bool bench_interrupted;
@@ -105,7 +106,9 @@ const struct command command_bench = {
         "                   with paced devices and scaled links: times and speed-ups beside the paper's, "
         "the\n"
         "                   model's and the ideal ones; a quarter of an hour, and only where weft was "
-        "built\n\n"
+        "built\n"
+        "  model            how long the model's predictions, placements, questions and loading take, beside what was "
+        "wanted\n\n"
         "  --adapter NAME   one that `weft info` lists (default: shm); with self, a process and itself\n"
         "  --size S[,S...]  bytes of data in a message; K, M and G are 2^10, 2^20 and 2^30\n"
         "  --peers          let the tools of other message layers that are installed take turns with weft: "

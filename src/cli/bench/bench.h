@@ -35,6 +35,7 @@ enum bench_kind {
     BENCH_NOTIFY,
     BENCH_CLAIMS,
     BENCH_PAPER,
+    BENCH_MODEL,
     BENCH_KINDS
 };
 
@@ -141,6 +142,7 @@ int bench_run_scif(struct bench_options *o);       /* scif.c */
 int bench_run_notify(struct bench_options *o);     /* notify.c */
 int bench_run_claims(struct bench_options *o);     /* claims.c */
 int bench_run_paper(struct bench_options *o);      /* paper.c */
+int bench_run_model(struct bench_options *o);      /* model.c */
 int bench_run_contest(struct bench_options *o);    /* contest.c: any of them, with --peers */
 
 #endif

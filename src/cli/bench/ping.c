@@ -5,8 +5,7 @@
 
 #include <string.h>
 
-#define COPY_MAX    4096 /* no more than that is copied by ep_send: cheaper than minding its buffer */
-#define EARLY_WRITE (64u << 10)
+#define COPY_MAX 4096 /* no more than that is copied by ep_send: cheaper than minding its buffer */
 
 enum lane { PINGS, PONGS };
 
@@ -23,16 +22,14 @@ static void ping_done(void *arg, int status) {
     struct bench_buffer *b = arg;
     struct bench_end *e = b->end;
     if (status) atomic_store(&e->failed, status);
-    /* The other end has all of it, and is busy with its own buffer: the time to write here is not measured.
-     */
-    if (e->written && e->size > EARLY_WRITE) bench_buffer_write(b, e->size);
     atomic_store(&b->busy, false);
     if (e->pong_pending && b == next_buffer(e, PONGS)) send_pong(e);
     atomic_fetch_sub(&e->in_flight, 1); /* last: now the buffers may be replaced */
 }
 
-/* Sends the buffer whose turn it is, and writes the next one while this is under way. What never changes may
- * be sent again before it is done with; memory is only given back when all is done (in_flight). */
+/* Sends the buffer whose turn it is, and writes the next one while this is under way: once the other end has
+ * it, the answer waits for this end, which would be writing. What never changes may be sent again before it
+ * is done with; memory is only given back when all is done (in_flight). */
 static int send_ping(struct bench_end *e, enum lane lane) {
     struct bench_buffer *b = next_buffer(e, lane);
     bool copy = e->size <= COPY_MAX;
@@ -54,7 +51,7 @@ static int send_ping(struct bench_end *e, enum lane lane) {
     }
     e->turn[lane]++;
     b = next_buffer(e, lane);
-    if (e->size <= EARLY_WRITE && !atomic_load(&b->busy)) bench_buffer_write(b, e->size);
+    if (!atomic_load(&b->busy)) bench_buffer_write(b, e->size);
     return 0;
 }
 

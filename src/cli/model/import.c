@@ -2,12 +2,11 @@
 #include "cli/model/model.h"
 
 #include "base/error.h"
+#include "base/path.h"
 
 #include <ctype.h>
-#include <errno.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 struct call {
@@ -27,16 +26,6 @@ void model_default_id(const char *xml, char *out, size_t cap) {
     for (char *p = out; *p; p++)
         if (!isalnum((unsigned char)*p) && *p != '-' && *p != '_') *p = '_';
     if (!isalnum((unsigned char)*out)) snprintf(out, cap, "node");
-}
-
-bool model_make_above(const char *path) {
-    char dir[4096];
-    snprintf(dir, sizeof dir, "%s", path);
-    for (char *p = dir + 1; (p = strchr(p, '/')); *p++ = '/') {
-        *p = '\0';
-        if (mkdir(dir, 0777) && errno != EEXIST) return false;
-    }
-    return true;
 }
 
 /* A file that the model was not read from is not overwritten. */
@@ -101,8 +90,9 @@ static int run(int argc, char **argv) {
     if (call.save) {
         if (weft_model_default_path(path, sizeof path))
             return command_misuse(c, "neither HOME nor WEFT_MODEL says where");
-        if (!model_make_above(path)) {
-            fprintf(stderr, "weft model import: %s: %s\n", path, strerror(errno));
+        int rc = weft_dir_make_above(path, 0777);
+        if (rc) {
+            fprintf(stderr, "weft model import: %s: %s\n", path, weft_error_text(rc));
             return 1;
         }
         call.out = path;

@@ -6,6 +6,7 @@
 #include "base/config.h"
 #include "base/error.h"
 #include "base/option.h"
+#include "base/path.h"
 #include "cli/bench/process.h"
 #include "cli/output.h"
 
@@ -27,7 +28,7 @@ WEFT_OPTIONS(measure, "model",
 
 struct call {
     const char *out, *options; /* NULL: the user's own places */
-    bool quick, json, anyway, check, only_options, no_options;
+    bool quick, json, anyway, check, points, only_options, no_options;
 };
 
 static const uint64_t message_sizes[] = {8, 512, 4096, 32768, 262144, 2 << 20, 16 << 20};
@@ -162,7 +163,8 @@ static int put_options(const struct call *call, const struct measuring *g) {
     size_t n = measure_derive(g->k.m, g->host, o);
     show_options(o, n, call->json);
     if (call->only_options || call->no_options || g->k.busy) return 0;
-    if (weft_config_path(WEFT_OPTION_MODEL_FILE, path, sizeof path) != WEFT_OK || !model_make_above(path))
+    if (weft_config_path(WEFT_OPTION_MODEL_FILE, path, sizeof path) != WEFT_OK ||
+        weft_dir_make_above(path, 0777))
         return 0;
     int rc = measure_write_options(path, o, n, g->k.time);
     if (!rc) return 0;
@@ -220,7 +222,7 @@ static int check(const struct call *call) {
     char time_text[40];
     if (!is_quiet(call, &g) || !begin(&g, call, NULL, time_text, sizeof time_text)) return 1;
     bench_catch_signals();
-    int status = measure_check(&g, call->json);
+    int status = measure_check(&g, call->json, call->points);
     weft_model_destroy(g.k.m);
     return status;
 }
@@ -238,11 +240,15 @@ static int only_options(const struct call *call, const char *path) {
 }
 
 static int run(int argc, char **argv) {
-    static const struct option options[] = {
-        {"out", required_argument, NULL, 'o'}, {"quick", no_argument, NULL, 'q'},
-        {"json", no_argument, NULL, 'j'},      {"anyway", no_argument, NULL, 'a'},
-        {"check", no_argument, NULL, 'c'},     {"options", no_argument, NULL, 'p'},
-        {"help", no_argument, NULL, 'h'},      {0}};
+    static const struct option options[] = {{"out", required_argument, NULL, 'o'},
+                                            {"quick", no_argument, NULL, 'q'},
+                                            {"json", no_argument, NULL, 'j'},
+                                            {"anyway", no_argument, NULL, 'a'},
+                                            {"check", no_argument, NULL, 'c'},
+                                            {"options", no_argument, NULL, 'p'},
+                                            {"points", no_argument, NULL, 'P'},
+                                            {"help", no_argument, NULL, 'h'},
+                                            {0}};
     const struct command *c = &command_model_measure;
     struct call call = {0};
     char path[4096];
@@ -254,6 +260,7 @@ static int run(int argc, char **argv) {
         call.json |= o == 'j';
         call.anyway |= o == 'a';
         call.check |= o == 'c';
+        call.points |= o == 'P';
         call.only_options |= o == 'p';
     }
     if (optind < argc) return command_misuse(c, "unexpected argument %s", argv[optind]);
@@ -264,8 +271,9 @@ static int run(int argc, char **argv) {
     else if (weft_model_default_path(path, sizeof path))
         return command_misuse(c,
                               "neither HOME nor WEFT_MODEL says where the model is; name a file with --out");
-    if (!call.only_options && !model_make_above(path)) {
-        fprintf(stderr, "weft model measure: %s: %s\n", path, strerror(errno));
+    int rc = call.only_options ? 0 : weft_dir_make_above(path, 0777);
+    if (rc) {
+        fprintf(stderr, "weft model measure: %s: %s\n", path, weft_error_text(rc));
         return 1;
     }
     return call.only_options ? only_options(&call, path) : measure(&call, path);
@@ -277,7 +285,7 @@ const struct command command_model_measure = {
     .usage =
         "Usage: weft model measure [--out FILE] [--quick] [--anyway] [--json]\n"
         "       weft model measure --options [--out FILE] [--json]\n"
-        "       weft model measure --check [--anyway] [--json]\n"
+        "       weft model measure --check [--points] [--anyway] [--json]\n"
         "Measures memory (latency by working set, bandwidth by operation and threads), the way from CPU to "
         "CPU, "
         "copies,\n"
@@ -295,6 +303,7 @@ const struct command command_model_measure = {
         "  --anyway        also on a busy machine; the figures are marked\n"
         "  --options       measure nothing: show what the model says of the options\n"
         "  --check         write nothing: how well sizes are predicted that nothing was fitted to\n"
+        "  --points        with --check: also each point that was held out, as measured and as predicted\n"
         "  --json          one object a line\n",
     .run = run,
 };

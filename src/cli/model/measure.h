@@ -41,7 +41,7 @@ int measuring_notify(struct measuring *g);  /* weft's mechanisms */
 int measuring_nodes(struct measuring *g);   /* to each node of the cluster that is up, if one is */
 int measuring_devices(struct measuring *g); /* OpenCL */
 
-/* weft model measure --check: the exit status. */
-int measure_check(struct measuring *g, bool json);
+/* weft model measure --check: the exit status. `points`: tells each held-out point. */
+int measure_check(struct measuring *g, bool json, bool points);
 
 #endif

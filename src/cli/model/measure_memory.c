@@ -72,28 +72,52 @@ static int bandwidth(struct measuring *g, weft_model_ref memory) {
     return 0;
 }
 
+/* Binds what this thread touches first; false: the machine has no such node (a model may be of another one),
+ * or it is not permitted. */
+static bool bind_to(unsigned long node) {
+    unsigned long mask[16] = {0};
+    if (node >= sizeof mask * 8) return false;
+    mask[node / 64] = 1ul << node % 64;
+    return syscall(SYS_set_mempolicy, MPOL_BIND, mask, sizeof mask * 8) == 0;
+}
+
+static void unbind(void) { syscall(SYS_set_mempolicy, MPOL_DEFAULT, NULL, 0); }
+
+static int remote_latency(struct measuring *g, struct measure_value *v) {
+    struct measure_ladder l;
+    int rc = measure_ladder_open(&l, LADDER_QUICK);
+    if (!rc) rc = measure_ladder_step(&l, LADDER_QUICK, STEP_S * g->scale, v);
+    measure_ladder_close(&l);
+    return rc;
+}
+
 /* Other NUMA nodes' memory, as the first CPU sees it. */
 static int remote_memory(struct measuring *g, weft_model_ref memory) {
     struct weft_model_condition when = condition(g->k.m, NULL, "chase");
+    char missed[200] = "";
+    size_t len = 0;
+    int rc = 0;
     when.from = weft_model_intern(g->k.m, "remote");
     when.size_B = (double)LADDER_QUICK;
-    int rc = 0;
     for (weft_model_ref e = 0; (e = measure_next_memory(g->k.m, g->host, e)) != WEFT_MODEL_NONE && !rc; e++) {
         const char *index = weft_model_get_property(g->k.m, e, "os_index");
-        struct measure_ladder l;
-        struct measure_value v;
-        if (e == memory || !index || measuring_over(g)) continue;
-        unsigned long node = strtoul(index, NULL, 10), mask[16] = {0};
-        if (node >= sizeof mask * 8) continue;
-        mask[node / 64] = 1ul << node % 64;
-        measuring_tell("memory latency, NUMA node %lu", node);
-        if (syscall(SYS_set_mempolicy, MPOL_BIND, mask, sizeof mask * 8)) continue; /* not permitted here */
-        rc = measure_ladder_open(&l, LADDER_QUICK);
-        if (!rc) rc = measure_ladder_step(&l, LADDER_QUICK, STEP_S * g->scale, &v);
-        syscall(SYS_set_mempolicy, MPOL_DEFAULT, NULL, 0);
-        measure_ladder_close(&l);
-        if (!rc) rc = measure_put(&g->k, e, WEFT_MODEL_LATENCY, &when, &v);
+        struct measure_value v = {.n = 0};
+        if (e == memory || !index) continue;
+        measuring_tell("memory latency, NUMA node %s", index);
+        if (!bind_to(strtoul(index, NULL, 10))) {
+            if (len < sizeof missed) len += (size_t)snprintf(missed + len, sizeof missed - len, " %s", index);
+            continue;
+        }
+        if (!measuring_over(g)) rc = remote_latency(g, &v);
+        unbind();
+        if (!rc && v.n > 0) rc = measure_put(&g->k, e, WEFT_MODEL_LATENCY, &when, &v);
     }
+    if (!len) return rc;
+    measuring_tell(NULL);
+    fprintf(stderr,
+            "weft model measure: the memory of NUMA nodes that are not here, or may not be used, is left "
+            "out:%s\n",
+            missed);
     return rc;
 }
 

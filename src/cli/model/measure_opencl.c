@@ -54,7 +54,8 @@ cl_int measure_device_kernel(struct measure_device *d, const char *name, cl_int 
     return rc;
 }
 
-static cl_int run(struct measure_device *d, cl_kernel kernel, size_t items, unsigned batch, double *seconds) {
+cl_int measure_device_once(struct measure_device *d, cl_kernel kernel, size_t items, unsigned batch,
+                           double *seconds) {
     cl_int rc = CL_SUCCESS;
     uint64_t before = weft_now_ns();
     for (unsigned i = 0; i < batch && !rc; i++) {
@@ -69,9 +70,21 @@ cl_int measure_device_run(struct measure_device *d, cl_kernel kernel, size_t ite
                           unsigned repeats, struct measure_value *out) {
     double sample[REPEATS_MAX];
     if (repeats > REPEATS_MAX) repeats = REPEATS_MAX;
-    cl_int rc = run(d, kernel, items, 1, &sample[0]);
-    for (unsigned i = 0; i < repeats && !rc; i++) rc = run(d, kernel, items, batch, &sample[i]);
+    cl_int rc = measure_device_once(d, kernel, items, 1, &sample[0]);
+    for (unsigned i = 0; i < repeats && !rc; i++)
+        rc = measure_device_once(d, kernel, items, batch, &sample[i]);
     if (!rc) *out = measure_summary(sample, repeats);
+    return rc;
+}
+
+cl_int measure_device_groups(struct measure_device *d, cl_kernel kernel, size_t items, double *groups) {
+    float number = 0;
+    double seconds;
+    cl_int rc = measure_device_once(d, kernel, items, 1, &seconds);
+    if (!rc)
+        rc = d->cl->clEnqueueReadBuffer(d->queue, d->buffer[2], CL_TRUE, 0, sizeof number, &number, 0, NULL,
+                                        NULL);
+    if (!rc) *groups = (double)number;
     return rc;
 }
 

@@ -34,8 +34,6 @@ int model_put(const struct command *c, const struct weft_model *m, const char *p
 
 /* The host's name, or that of the XML file (NULL: none), as an id. */
 void model_default_id(const char *xml, char *out, size_t cap);
-/* Makes the directories above a file of the user's own. */
-bool model_make_above(const char *path);
 
 #define MODEL_COMMON_HELP                                                                                    \
     "  -m, --model FILE  a model file, or the name of a description that comes with weft; may be repeated\n" \

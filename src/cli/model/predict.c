@@ -1,7 +1,6 @@
 /* weft model predict: an application of model files (application.c); what the predictors say of a published
  * cluster beside what was published, and how fast they are. The exit status tells whether what is promised of
  * them holds, so that it serves as a test. */
-#include "cli/model/predict.h"
 #include "base/error.h"
 #include "cli/model/application.h"
 #include "cli/model/predict_check.h"
@@ -177,7 +176,7 @@ struct call {
     struct model_files files;
     struct recorded_call recorded;
     const char *example, *offload, *on, *check, *output;
-    bool json, speed, quick;
+    bool json, quick;
 };
 
 static int run_files(const struct command *c, const struct call *call) {
@@ -198,13 +197,11 @@ static int run_check(const struct command *c, const struct call *call) {
 }
 
 static int run_call(const struct command *c, const struct call *call) {
-    if ((call->example != NULL) + call->speed + (call->check != NULL) +
-            (call->files.count > 0 || call->recorded.file) != 1)
-        return command_misuse(c, "a file, --record, --check, --example or --speed is wanted");
+    if ((call->example != NULL) + (call->check != NULL) + (call->files.count > 0 || call->recorded.file) != 1)
+        return command_misuse(c, "a file, --record, --check or --example is wanted");
     if ((call->quick || call->output) && !call->check) return command_misuse(c, "--quick and -o are for --check");
     if (call->check) return run_check(c, call);
     if (call->on && !call->offload) return command_misuse(c, "--on is for --offload");
-    if (call->speed) return predict_speed(c, call->json);
     if (!call->example) return run_files(c, call);
     if (strcmp(call->example, "clopencl") != 0)
         return command_misuse(c, "there is no example \"%s\"; there is: clopencl", call->example);
@@ -213,7 +210,7 @@ static int run_call(const struct command *c, const struct call *call) {
 
 static int run(int argc, char **argv) {
     static const struct option options[] = {
-        {"example", required_argument, NULL, 'e'}, {"speed", no_argument, NULL, 's'},
+        {"example", required_argument, NULL, 'e'},
         {"model", required_argument, NULL, 'm'},   {"offload", required_argument, NULL, 'f'},
         {"on", required_argument, NULL, 'u'},      {"json", no_argument, NULL, 'j'},
         {"record", required_argument, NULL, 'r'},  {"work", required_argument, NULL, 'w'},
@@ -229,7 +226,6 @@ static int run(int argc, char **argv) {
         case 'w':
             if (!recorded_add_work(c, &call.recorded, optarg)) return EXIT_USAGE;
             break;
-        case 's': call.speed = true; break;
         case 'm':
             if (!model_files_add(c, &call.files, optarg)) return EXIT_USAGE;
             break;
@@ -243,7 +239,6 @@ static int run(int argc, char **argv) {
         default: return command_misuse(c, NULL);
         }
     }
-    if (optind < argc && call.speed) return command_misuse(c, "unexpected argument %s", argv[optind]);
     for (; optind < argc; optind++)
         if (!model_files_add(c, &call.files, argv[optind])) return EXIT_USAGE;
     return run_call(c, &call);
@@ -258,7 +253,6 @@ const struct command command_model_predict = {
         "       weft model predict --offload TASK [--on UNIT] [--json] FILE...\n"
         "       weft model predict --example clopencl [--json]\n"
         "       weft model predict --check matmul|co-location [--quick] [-o FILE] [--json]\n"
-        "       weft model predict --speed [--json]\n"
         "With files, which are read one after another (the machine's, the application's): when each task and "
         "flow starts,\n"
         "what it takes and why, and the makespan. What is missing for that is named, with what would give "
@@ -282,7 +276,6 @@ const struct command command_model_predict = {
         "                    workloads on two CPUs slow each other down, in pairs that are held out\n"
         "  --quick           a single round: to see that it works\n"
         "  -o, --output FILE the model that the matmul's prediction is made from: `weft model predict FILE`\n"
-        "  --speed           how long predictions and placements take here\n"
         "  --json            one object a line\n",
     .run = run,
 };

@@ -3,24 +3,17 @@
 #include "model/measure/measure.h"
 
 #include "base/error.h"
-#include "model/predict/predict.h"
+#include "model/measure/fit.h"
 
 #include <math.h>
 #include <string.h>
-
-#define POINTS_MAX 64
-#define PIECES     4
-
-struct points {
-    double x[POINTS_MAX], y[POINTS_MAX];
-    size_t n;
-};
 
 struct fitting {
     struct measure_keep *k;
     weft_model_text tool, time, chase, size;
     measure_fit_fn *tell;
     void *ctx;
+    struct fit_knows knows;
     struct measure_fit_report report;
 };
 
@@ -28,13 +21,22 @@ static bool says(const struct weft_model *m, weft_model_text t, const char *text
     return strcmp(weft_model_string(m, t), text) == 0;
 }
 
+static void sort_points(struct fit_points *p) {
+    for (size_t i = 1; i < p->n; i++)
+        for (size_t k = i; k && p->x[k - 1] > p->x[k]; k--) {
+            double x = p->x[k], y = p->y[k];
+            p->x[k] = p->x[k - 1], p->y[k] = p->y[k - 1];
+            p->x[k - 1] = x, p->y[k - 1] = y;
+        }
+}
+
 /* The observations by size, in one state (`with`), of an entity's latency. On a busy machine the lower
  * quartile stands for the median: what else runs only adds. */
 static void gather(const struct fitting *f, weft_model_ref e, weft_model_text with, weft_model_text pattern,
-                   struct points *out) {
+                   struct fit_points *out) {
     const struct weft_model *m = f->k->m;
     out->n = 0;
-    for (uint32_t i = 0; i < m->observation_count && out->n < POINTS_MAX; i++) {
+    for (uint32_t i = 0; i < m->observation_count && out->n < FIT_POINTS_MAX; i++) {
         const struct weft_model_observation *o = &m->observations[i];
         if (o->entity != e || o->attribute != WEFT_MODEL_LATENCY || o->tool != f->tool ||
             isnan(o->when.size_B) || o->when.with != with || o->when.pattern != pattern)
@@ -42,6 +44,7 @@ static void gather(const struct fitting *f, weft_model_ref e, weft_model_text wi
         out->x[out->n] = o->when.size_B;
         out->y[out->n++] = f->k->busy && !isnan(o->low) ? o->low : o->value;
     }
+    sort_points(out);
 }
 
 static int put_curve(struct fitting *f, weft_model_ref e, const struct weft_curve *c, weft_model_text with,
@@ -66,19 +69,7 @@ static int put_curve(struct fitting *f, weft_model_ref e, const struct weft_curv
     to.when.with = with;
     to.when.pattern = pattern;
     f->report.curves++;
-    if (f->tell)
-        f->tell(f->ctx, weft_model_id(m, e), c->held_out.median, c->held_out.p95, c->held_out.max,
-                (unsigned)c->held_out.points);
     return weft_model_renew_curve(m, &to, c->parameter);
-}
-
-static void sort_points(struct points *p) {
-    for (size_t i = 1; i < p->n; i++)
-        for (size_t k = i; k && p->x[k - 1] > p->x[k]; k--) {
-            double x = p->x[k], y = p->y[k];
-            p->x[k] = p->x[k - 1], p->y[k] = p->y[k - 1];
-            p->x[k - 1] = x, p->y[k - 1] = y;
-        }
 }
 
 /* Files want the knees to rise. */
@@ -95,8 +86,7 @@ static void sort_tiers(struct weft_curve *c) {
 /* -- the ladder -- */
 
 /* The capacities of the caches that the memory lies behind, each once, the smallest first. */
-static unsigned capacities(const struct weft_model *m, weft_model_ref host, double knee[WEFT_CURVE_KNEES_MAX],
-                           double largest) {
+static unsigned capacities(const struct weft_model *m, weft_model_ref host, double knee[FIT_KNEES_MAX]) {
     unsigned n = 0;
     for (weft_model_ref e = 0; e < m->entity_count; e++) {
         if (m->entities[e].kind != WEFT_MODEL_BUFFER || !says(m, m->entities[e].class_name, "cache"))
@@ -104,10 +94,10 @@ static unsigned capacities(const struct weft_model *m, weft_model_ref host, doub
         weft_model_ref up = e;
         while (up != WEFT_MODEL_NONE && up != host) up = m->entities[up].parent;
         double c = weft_model_value(m, e, WEFT_MODEL_CAPACITY, 0);
-        bool known = up != host || c <= 0 || c >= largest;
+        bool known = up != host || c <= 0;
         unsigned at = n;
         for (unsigned i = 0; i < n && !known; i++) known = knee[i] == c;
-        if (known || n == WEFT_CURVE_KNEES_MAX) continue;
+        if (known || n == FIT_KNEES_MAX) continue;
         while (at && knee[at - 1] > c) knee[at] = knee[at - 1], at--;
         knee[at] = c;
         n++;
@@ -115,104 +105,76 @@ static unsigned capacities(const struct weft_model *m, weft_model_ref host, doub
     return n;
 }
 
-/* The form that tells held-out sizes best: the caches as the system describes them, knees that are searched
- * (a virtual machine may be told of caches that it has a part of), straight lines. */
-static int best_ladder(const struct points *p, const double *knee, unsigned knees, struct weft_curve *out) {
-    const struct weft_curve_ask asks[] = {
-        {.form = WEFT_MODEL_TIER, .knees = knee, .knee_count = knees, .hold_out = 2},
-        {.form = WEFT_MODEL_TIER, .pieces = 2, .hold_out = 2},
-        {.form = WEFT_MODEL_TABLE, .hold_out = 2}};
-    int rc = WEFT_E_INVAL;
-    out->held_out.median = INFINITY;
-    for (size_t i = 0; i < sizeof asks / sizeof *asks; i++) {
-        struct weft_curve c;
-        if ((i == 0 && !knees) || weft_curve_fit(&asks[i], p->x, p->y, p->n, &c)) continue;
-        if (!(c.held_out.median < out->held_out.median)) continue;
-        *out = c;
-        rc = 0;
-    }
-    if (!rc && out->form == WEFT_MODEL_TIER) sort_tiers(out);
+/* The caches as the system describes them; knees that are searched (a virtual machine may be told of caches
+ * that it has a part of); straight lines. */
+static int known_tiers(const struct fit_knows *k, const struct fit_points *p, struct weft_curve *out) {
+    struct weft_curve_ask ask = {.form = WEFT_MODEL_TIER, .knees = k->capacity};
+    while (ask.knee_count < k->capacities && k->capacity[ask.knee_count] < p->x[p->n - 1]) ask.knee_count++;
+    return ask.knee_count ? weft_curve_fit(&ask, p->x, p->y, p->n, out) : WEFT_E_INVAL;
+}
+static int searched_tiers(const struct fit_knows *k, const struct fit_points *p, struct weft_curve *out) {
+    int rc =
+        weft_curve_fit(&(struct weft_curve_ask){.form = WEFT_MODEL_TIER, .pieces = 2}, p->x, p->y, p->n, out);
+    if (!rc) sort_tiers(out);
     return rc;
+}
+static int straight_lines(const struct fit_knows *k, const struct fit_points *p, struct weft_curve *out) {
+    return weft_curve_fit(&(struct weft_curve_ask){.form = WEFT_MODEL_TABLE}, p->x, p->y, p->n, out);
+}
+
+static fit_form *const ladder_forms[] = {known_tiers, searched_tiers, straight_lines};
+#define LADDER_FORMS (sizeof ladder_forms / sizeof *ladder_forms)
+
+/* -- curves into the model -- */
+
+/* Chooses, judges, tells and puts. Points that determine no form, or that leave nothing to judge by, get no
+ * curve. */
+static int fit_one(struct fitting *f, weft_model_ref e, fit_form *const *forms, size_t count,
+                   const struct fit_points *p, weft_model_text with, weft_model_text pattern,
+                   struct weft_curve *c) {
+    static struct fit_judged judged;
+    *c = (struct weft_curve){.parameters = 0};
+    struct weft_curve chosen;
+    if (fit_choose(forms, count, &f->knows, p, &chosen) || fit_judge(forms, count, &f->knows, p, &judged))
+        return 0;
+    int rc = weft_fit_error(judged.predicted, judged.measured, judged.n, &chosen.held_out);
+    if (rc == WEFT_E_INVAL) return 0;
+    *c = chosen;
+    if (!rc && f->tell)
+        f->tell(f->ctx, &(struct measure_fitted){.entity = weft_model_id(f->k->m, e),
+                                                 .state = weft_model_string(f->k->m, with),
+                                                 .error = c->held_out,
+                                                 .x = judged.x,
+                                                 .measured = judged.measured,
+                                                 .predicted = judged.predicted});
+    return rc ? rc : put_curve(f, e, c, with, pattern);
 }
 
 static int fit_ladder(struct fitting *f, weft_model_ref host) {
-    struct weft_model *m = f->k->m;
-    weft_model_ref memory = measure_memory(m, host);
-    struct points p;
+    weft_model_ref memory = measure_memory(f->k->m, host);
+    struct fit_points p;
     struct weft_curve c;
-    double knee[WEFT_CURVE_KNEES_MAX], largest = 0;
     if (memory == WEFT_MODEL_NONE) return 0;
-    weft_model_text with = weft_model_intern(m, "huge pages");
+    weft_model_text with = weft_model_intern(f->k->m, "huge pages");
     gather(f, memory, with, f->chase, &p);
     if (!p.n) gather(f, memory, with = 0, f->chase, &p);
-    for (size_t i = 0; i < p.n; i++) largest = fmax(largest, p.x[i]);
-    if (p.n < 8 || best_ladder(&p, knee, capacities(m, host, knee, largest), &c)) return 0;
+    if (p.n < 8) return 0;
+    int rc = fit_one(f, memory, ladder_forms, LADDER_FORMS, &p, with, f->chase, &c);
     f->report.ladder = c.held_out.median;
-    return put_curve(f, memory, &c, with, f->chase);
-}
-
-/* -- paths -- */
-
-/* The transport changes how it sends at its cut-offs: a piece for each way, where each has enough sizes. */
-static int fit_by_way(const struct measure_keep *k, const struct points *p, struct weft_curve *c) {
-    const double from[] = {0, k->eager_B + 1, k->method2_B + 1, INFINITY};
-    double predicted[POINTS_MAX], held[POINTS_MAX];
-    size_t n = 0;
-    for (int way = 0; way < 3; way++) {
-        struct points part = {.n = 0}, train = {.n = 0}, out = {.n = 0};
-        struct weft_curve line;
-        for (size_t i = 0; i < p->n; i++)
-            if (p->x[i] >= from[way] && p->x[i] < from[way + 1])
-                part.x[part.n] = p->x[i], part.y[part.n++] = p->y[i];
-        for (size_t i = 0; i < part.n; i++) {
-            struct points *to = i % 2 ? &out : &train;
-            to->x[to->n] = part.x[i];
-            to->y[to->n++] = part.y[i];
-        }
-        if (train.n < 2) return WEFT_E_INVAL;
-        int rc = weft_curve_fit(&(struct weft_curve_ask){.form = WEFT_MODEL_AFFINE}, train.x, train.y,
-                                train.n, &line);
-        if (rc) return rc;
-        c->parameter[c->parameters++] = way ? from[way] : 0;
-        c->parameter[c->parameters++] = line.parameter[0];
-        c->parameter[c->parameters++] = line.parameter[1];
-        for (size_t i = 0; i < out.n; i++, n++) {
-            held[n] = out.y[i];
-            predicted[n] = weft_curve_at(&line, out.x[i]);
-        }
-        c->fitted = line.fitted;
-    }
-    return weft_fit_error(predicted, held, n, &c->held_out);
-}
-
-static int fit_searched(const struct points *p, struct weft_curve *c) {
-    struct weft_logp logp;
-    int rc = weft_logp_fit(p->x, p->y, p->n, PIECES, 2, 0, 0, &logp, &c->fitted, &c->held_out);
-    if (rc) return rc;
-    for (unsigned i = 0; i < logp.pieces; i++) {
-        c->parameter[c->parameters++] = logp.piece[i].from_B;
-        c->parameter[c->parameters++] = logp.piece[i].latency_s - logp.piece[i].gap_per_byte_s;
-        c->parameter[c->parameters++] = logp.piece[i].gap_per_byte_s;
-    }
-    return 0;
+    return rc;
 }
 
 static int fit_path(struct fitting *f, weft_model_ref e, weft_model_text with) {
-    struct points p;
-    struct weft_curve c = {.form = WEFT_MODEL_PIECEWISE}, other = c;
+    struct fit_points p;
+    struct weft_curve c;
     gather(f, e, with, 0, &p);
     if (p.n < 5) return 0;
-    sort_points(&p);
-    int searched = fit_searched(&p, &c), by_way = fit_by_way(f->k, &p, &other);
-    if (searched && by_way) return 0;
-    if (searched || (!by_way && other.held_out.median < c.held_out.median)) c = other;
-    c.from = p.x[0];
-    c.to = p.x[p.n - 1];
+    int rc = fit_one(f, e, fit_path_forms, fit_path_form_count, &p, with, 0, &c);
+    if (rc || !c.parameters) return rc;
     f->report.worst_transport = fmax(f->report.worst_transport, c.held_out.median);
     double per_byte = c.parameter[c.parameters - 1];
     struct measure_value g = {.median = per_byte, .low = NAN, .high = NAN, .n = NAN};
-    int rc = per_byte >= 0 ? measure_put(f->k, e, WEFT_MODEL_GAP_PER_BYTE, NULL, &g) : 0;
-    return rc ? rc : put_curve(f, e, &c, with, 0);
+    return per_byte >= 0 ? measure_put(f->k, e, WEFT_MODEL_GAP_PER_BYTE, NULL, &g) : 0;
 }
 
 int measure_fit(struct measure_keep *k, weft_model_ref host, measure_fit_fn *tell, void *ctx,
@@ -224,6 +186,8 @@ int measure_fit(struct measure_keep *k, weft_model_ref host, measure_fit_fn *tel
     f.chase = weft_model_intern(m, "chase");
     f.size = weft_model_intern(m, "size");
     const weft_model_text states[] = {0, weft_model_intern(m, "near"), weft_model_intern(m, "far")};
+    f.knows = (struct fit_knows){.cut = {k->eager_B, k->method2_B}, .cuts = 2};
+    f.knows.capacities = capacities(m, host, f.knows.capacity);
     int rc = fit_ladder(&f, host);
     for (weft_model_ref e = 0; e < m->entity_count && !rc; e++) {
         if (m->entities[e].kind != WEFT_MODEL_SERVICE || m->entities[e].parent != host) continue;

@@ -8,6 +8,7 @@
  * UNITS are SI: seconds, bytes, bytes a second. ERRORS: 0 or the codes of weft.h. */
 #ifndef WEFT_MODEL_MEASURE_H
 #define WEFT_MODEL_MEASURE_H
+#include "model/predict/predict.h"
 #include "weft/model.h"
 
 #include <stdbool.h>
@@ -100,17 +101,21 @@ weft_model_ref measure_next_memory(const struct weft_model *m, weft_model_ref ho
 /* ---- Curves (fit.c)
  * ---------------------------------------------------------------------------------------------- */
 
-/* How well curves tell the sizes that they were not fitted to: every second one. */
+/* How well curves tell what they were neither fitted to nor chosen by (fit.h). */
 struct measure_fit_report {
     unsigned curves;
     double worst_transport; /* of the medians; 0: no transport was measured */
     double ladder;
 };
+/* One curve, with the points that judge it. */
+struct measure_fitted {
+    const char *entity, *state; /* state: what the observations say in `with` */
+    struct weft_fit_error error;
+    const double *x, *measured, *predicted; /* error.points of each */
+};
 /* Fits the memory's ladder (tiers at the caches' sizes) and each path's time over size (LogGP's pieces) to
- * the model's own observations, and puts the curves into it. Told of each path with its held-out errors, if
- * `tell` is given. */
-typedef void measure_fit_fn(void *ctx, const char *entity, double median, double p95, double max,
-                            unsigned points);
+ * the model's own observations, and puts the curves into it. Tells each, if `tell` is given. */
+typedef void measure_fit_fn(void *ctx, const struct measure_fitted *f);
 int measure_fit(struct measure_keep *k, weft_model_ref host, measure_fit_fn *tell, void *ctx,
                 struct measure_fit_report *out);
 

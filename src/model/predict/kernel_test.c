@@ -39,23 +39,64 @@ static struct weft_kernel_work cubic(double n) {
     return (struct weft_kernel_work){.flops = n * n * n, .bytes = n * n};
 }
 
+/* What a run takes whose work takes so many times as long as the roofline says. */
+static double run_s(double factor, const struct weft_kernel_work *w, const struct weft_device_rates *d) {
+    return d->launch_s + factor * (weft_roofline_s(w, d) - d->launch_s);
+}
+
 /* What ran before is what it took; between and beyond, the roofline as wrong as the nearest ones found it. */
 static void kernel_predict__believes_history_first(void **state) {
     struct weft_kernel_history h = {0};
     for (double n = 1000; n <= 4000; n *= 4) {
         struct weft_kernel_work w = cubic(n);
-        assert_int_equal(weft_kernel_note(&h, n, weft_roofline_s(&w, &cpu) * (n < 2000 ? 2 : 8), &w, &cpu),
-                         WEFT_OK);
+        assert_int_equal(weft_kernel_note(&h, n, run_s(n < 2000 ? 2 : 8, &w, &cpu), &w, &cpu), WEFT_OK);
     }
     struct weft_forecast f = predict(&h, 1000, cubic(1000), &cpu);
     assert_int_equal(f.source, WEFT_FROM_HISTORY);
     struct weft_kernel_work w = cubic(1000), between = cubic(2000), beyond = cubic(8000), below = cubic(100);
-    assert_near(f.seconds, 2 * weft_roofline_s(&w, &cpu));
+    assert_near(f.seconds, run_s(2, &w, &cpu));
     f = predict(&h, 2000, between, &cpu);
     assert_int_equal(f.source, WEFT_FROM_NEAR_SIZE);
-    assert_near(f.seconds, 4 * weft_roofline_s(&between, &cpu));
-    assert_near(predict(&h, 8000, beyond, &cpu).seconds, 8 * weft_roofline_s(&beyond, &cpu));
-    assert_near(predict(&h, 100, below, &cpu).seconds, 2 * weft_roofline_s(&below, &cpu));
+    assert_near(f.seconds, run_s(4, &between, &cpu));
+    assert_near(predict(&h, 8000, beyond, &cpu).seconds, run_s(8, &beyond, &cpu));
+    assert_near(predict(&h, 100, below, &cpu).seconds, run_s(2, &below, &cpu));
+}
+
+/* A launch of 40 us before work of 10, 160 and 2,560 us: with the launch in the factor, twice the size was a
+ * third off. */
+static void kernel_predict__the_launch_does_not_grow(void **state) {
+    const struct weft_device_rates slow = {.launch_s = 4e-5, .flops_per_s = 1e10, .Bps = 1e10};
+    struct weft_kernel_history h = {0};
+    for (double n = 512; n <= 2048; n *= 4) {
+        struct weft_kernel_work w = {.flops = n * n};
+        assert_int_equal(weft_kernel_note(&h, n, 4e-5 + n * n * 1e-9, &w, &slow), WEFT_OK);
+    }
+    assert_near(predict(&h, 1024, (struct weft_kernel_work){.flops = 1024.0 * 1024}, &slow).seconds,
+                4e-5 + 1024.0 * 1024 * 1e-9);
+    /* Over sooner than a launch takes: more is not known than that there was some work. */
+    struct weft_kernel_work w = {.flops = 100};
+    assert_int_equal(weft_kernel_note(&h, 1, 3e-5, &w, &slow), WEFT_OK);
+    assert_true(predict(&h, 1, w, &slow).seconds < 4.5e-5);
+}
+
+/* Three work-groups on two units take as long as four; thirty-three on two as long as thirty-four. */
+static void kernel_predict__waits_for_the_last_wave(void **state) {
+    const struct weft_device_rates two = {.flops_per_s = 1e9, .Bps = 1e9, .units = 2};
+    const double groups[] = {0, 1, 2, 3, 4, 33}, wanted[] = {1, 2, 1, 4.0 / 3, 1, 34.0 / 33};
+    for (size_t i = 0; i < sizeof groups / sizeof *groups; i++) {
+        struct weft_kernel_work w = {.flops = 1e9, .groups = groups[i]};
+        assert_near(predict(NULL, 1, w, &two).seconds, wanted[i]);
+    }
+}
+
+/* What fits in a cache is as fast as the cache, in between as the logarithms say, beyond as memory. */
+static void kernel_predict__the_bandwidth_is_that_of_the_level(void **state) {
+    const struct weft_device_rates d = {
+        .flops_per_s = 1e9, .Bps = 7, .levels = 2, .level = {{1e4, 1e10}, {1e6, 1e8}}};
+    const double bytes[] = {1e3, 1e4, 1e5, 1e6, 1e8}, Bps[] = {1e10, 1e10, 1e9, 1e8, 1e8};
+    for (size_t i = 0; i < sizeof bytes / sizeof *bytes; i++)
+        assert_near(predict(NULL, 1, (struct weft_kernel_work){.bytes = bytes[i]}, &d).seconds,
+                    bytes[i] / Bps[i]);
 }
 
 /* One slow run does not overturn many; a machine that has become slower is followed. */
@@ -78,12 +119,16 @@ static void kernel_note__keeps_a_bounded_history(void **state) {
     for (int i = 0; i < 1000; i++) {
         double n = pow(10, 1 + 5 * test_random(&seed));
         const struct weft_kernel_work w = cubic(n);
-        assert_int_equal(weft_kernel_note(&h, n, 2 * weft_roofline_s(&w, &cpu), &w, &cpu), WEFT_OK);
+        assert_int_equal(weft_kernel_note(&h, n, run_s(2, &w, &cpu), &w, &cpu), WEFT_OK);
         for (unsigned k = 1; k < h.n; k++) assert_true(h.seen[k].size > h.seen[k - 1].size);
     }
     assert_int_equal(h.n, WEFT_KERNEL_HISTORY_MAX);
     const struct weft_kernel_work w = cubic(12345);
-    assert_near(predict(&h, 12345, w, &cpu).seconds, 2 * weft_roofline_s(&w, &cpu));
+    assert_near(predict(&h, 12345, w, &cpu).seconds, run_s(2, &w, &cpu));
+    /* Of which nothing is known but how long it took. */
+    const struct weft_kernel_work nothing = {0};
+    assert_int_equal(weft_kernel_note(&h, 9, 3e-6, &nothing, &cpu), WEFT_OK);
+    assert_near(predict(&h, 9, nothing, &cpu).seconds, 3e-6);
     assert_int_equal(weft_kernel_note(&h, 0, 1, &w, &cpu), WEFT_E_INVAL);
     assert_int_equal(weft_kernel_note(&h, 1, -1, &w, &cpu), WEFT_E_INVAL);
 }
@@ -112,6 +157,9 @@ int main(void) {
         cmocka_unit_test(roofline__is_bound_by_work_or_memory),
         cmocka_unit_test(kernel_predict__without_history_is_the_roofline_and_transfers),
         cmocka_unit_test(kernel_predict__believes_history_first),
+        cmocka_unit_test(kernel_predict__the_launch_does_not_grow),
+        cmocka_unit_test(kernel_predict__waits_for_the_last_wave),
+        cmocka_unit_test(kernel_predict__the_bandwidth_is_that_of_the_level),
         cmocka_unit_test(kernel_note__follows_a_drift),
         cmocka_unit_test(kernel_note__keeps_a_bounded_history),
         cmocka_unit_test(offload__says_why),

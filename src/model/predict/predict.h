@@ -160,10 +160,18 @@ double weft_connection_s(double hit_s, double miss_s, double cached, double conn
 struct weft_kernel_work {
     double flops, bytes; /* operations, and bytes moved between the device and its memory */
     double in_B, out_B;  /* operands sent to the device, results fetched back */
+    double groups;       /* work-groups; 0: not known, and they fill the units evenly */
 };
+#define WEFT_RATE_LEVELS_MAX 8
 struct weft_device_rates {
     double launch_s, flops_per_s, Bps;
     const struct weft_logp *to, *from; /* the way there and back; NULL: nothing has to be moved */
+    double units;                      /* that take a work-group each; 0: not known */
+    /* Bytes a second by what a kernel goes over: the cache that it fits in counts. By size; none: Bps. */
+    unsigned levels;
+    struct {
+        double size_B, Bps;
+    } level[WEFT_RATE_LEVELS_MAX];
 };
 
 #define WEFT_KERNEL_HISTORY_MAX 16
@@ -173,7 +181,7 @@ struct weft_kernel_history {
     struct {
         double size, factor;
         unsigned runs;
-    } seen[WEFT_KERNEL_HISTORY_MAX]; /* by size; measured over roofline */
+    } seen[WEFT_KERNEL_HISTORY_MAX]; /* by size; measured over roofline, both without the launch */
 };
 
 enum weft_forecast_source { WEFT_FROM_ROOFLINE, WEFT_FROM_NEAR_SIZE, WEFT_FROM_HISTORY };
@@ -183,7 +191,8 @@ struct weft_forecast {
     enum weft_forecast_source source; /* HISTORY: this size has run before; NEAR_SIZE: others have */
 };
 
-/* launch + max(flops/rate, bytes/bandwidth): the kernel alone. */
+/* launch + waves x max(flops/rate, bytes/bandwidth): the kernel alone. A unit that gets one work-group more than the
+ * others is waited for: three groups on two units take as long as four. */
 double weft_roofline_s(const struct weft_kernel_work *w, const struct weft_device_rates *d);
 /* Notes that the kernel took `seconds`, without transfers; `size` is what it grows with (work-items). */
 int weft_kernel_note(struct weft_kernel_history *h, double size, double seconds,
