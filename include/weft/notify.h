@@ -205,11 +205,13 @@ void weft_branch_unmask(void);
  * Besides: operations (struct weft_done with weft_notification_done), SCIF endpoints (scif_notify), OpenCL events
  * (clNotifyEventWEFT), and whoever calls weft_notification_post. */
 
-/* Posts when the counter counts: the value is the counter's, the status a failed operation's. NULL: no more, and when this
+/* Posts when the counter counts, but for what a peer's WEFT_QUIET counts: the value is the counter's, the status a failed
+ * operation's. NULL: no more, and when this
  * returns nobody posts. WEFT_E_EXIST: it has one. Not to be called by the notification's handler. */
 int weft_cntr_notify(struct weft_cntr *c, struct weft_notification *n);
 /* Posts when a message or put of the peer is complete here (its handler has run and its data is in place), with the
- * size of its data; and when the peer goes down, with why. NULL: as above. WEFT_E_EXIST. */
+ * size of its data; and when the peer goes down, with why. Not for what the peer has sent with WEFT_QUIET (weft.h): whether
+ * to notify is the sender's choice, how is the receiver's. NULL: as above. WEFT_E_EXIST. */
 int weft_peer_notify(struct weft_peer *peer, struct weft_notification *n);
 /* Posts when the descriptor becomes readable or is hung up: for each time that something comes, but several may count as
  * one, and it may have been read already. For a branch the kernel itself aims the signal at the thread where the descriptor is a
