@@ -87,7 +87,7 @@ struct trial {
 };
 
 static void answer_one(struct trial *t, uint32_t seen) {
-    word_wait(&t->there, seen, 0, WEFT_TIME_NEVER);
+    word_wait(&t->there, seen, 0, NULL, WEFT_TIME_NEVER);
     word_tell(&t->back, __atomic_fetch_add(&t->back, WORD_ARRIVAL, __ATOMIC_SEQ_CST));
 }
 
@@ -111,7 +111,7 @@ static uint64_t measure(void) {
     for (uint32_t i = 0; i < TRIALS; i++) {
         uint64_t start = weft_now_ns();
         word_tell(&t.there, __atomic_fetch_add(&t.there, WORD_ARRIVAL, __ATOMIC_SEQ_CST));
-        word_wait(&t.back, i, 0, WEFT_TIME_NEVER);
+        word_wait(&t.back, i, 0, NULL, WEFT_TIME_NEVER);
         ns[i] = (weft_now_ns() - start) / 2;
     }
     pthread_join(other, NULL);
@@ -176,8 +176,30 @@ static int sleep_on(uint64_t *word, uint32_t seen, uint64_t deadline_ns) {
     return rc;
 }
 
-int word_wait(uint64_t *word, uint32_t seen, uint64_t spin_ns, uint64_t deadline_ns) {
+/* Only tried: where several wait it is enough that one spins. */
+static bool pace_lock(struct weft_pace *p) { return !__atomic_exchange_n(&p->lock, 1, __ATOMIC_ACQUIRE); }
+static void pace_unlock(struct weft_pace *p) { __atomic_store_n(&p->lock, 0, __ATOMIC_RELEASE); }
+
+static int wait_paced(uint64_t *word, uint32_t seen, struct weft_pace *p, uint64_t deadline_ns) {
+    uint64_t wake = spin_time(WEFT_SPIN_MEASURED), for_ns = 0;
+    enum pace_end how = PACE_SLEPT;
+    int rc = 0;
+    if (pace_lock(p)) {
+        for_ns = pace_spin_ns(p, wake);
+        pace_unlock(p);
+    }
+    if (for_ns) how = spin(word, seen, for_ns, deadline_ns) ? PACE_SPUN : PACE_SPUN_IN_VAIN;
+    if (how != PACE_SPUN) rc = sleep_on(word, seen, deadline_ns);
+    if (pace_lock(p)) {
+        pace_note(p, how, word_count(word), weft_now_ns());
+        pace_unlock(p);
+    }
+    return rc;
+}
+
+int word_wait(uint64_t *word, uint32_t seen, uint64_t spin_ns, struct weft_pace *pace, uint64_t deadline_ns) {
     if (word_count(word) != seen) return 0;
+    if (spin_ns == WEFT_SPIN_AUTO) return wait_paced(word, seen, pace, deadline_ns);
     if (spin_ns && spin(word, seen, spin_time(spin_ns), deadline_ns)) return 0;
     return sleep_on(word, seen, deadline_ns);
 }
