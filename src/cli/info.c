@@ -10,9 +10,13 @@
 #include "transport/wire.h"
 #include "weft/notify.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/utsname.h>
+
+#define NOTIFY_RATE     10000.0 /* of the explanation */
+#define NOTIFY_RATE_MAX 1e7
 
 static const struct {
     unsigned cap;
@@ -112,18 +116,59 @@ static void show_pair(bool json) {
                ns);
 }
 
+/* The rate from which on another thread is chosen for a computing one; INFINITY: none. */
+static double dispatch_from(double busy) {
+    struct weft_notify_load l = {.busy = busy, .computes = 1, .has_handler = 1};
+    double low = 0, high = NOTIFY_RATE_MAX;
+    l.rate_per_s = high;
+    if (weft_notify_choose(&l) != WEFT_THREAD_DISPATCH) return INFINITY;
+    l.rate_per_s = 0;
+    if (weft_notify_choose(&l) == WEFT_THREAD_DISPATCH) return 0;
+    while (high - low > 1) {
+        l.rate_per_s = (low + high) / 2;
+        *(weft_notify_choose(&l) == WEFT_THREAD_DISPATCH ? &high : &low) = l.rate_per_s;
+    }
+    return high;
+}
+
+/* What WEFT_AUTO chooses here for a thread that computes, with handlers that are short. */
+static void show_choice(const char *when, double busy) {
+    char why[400];
+    struct weft_notify_load l = {.busy = busy, .computes = 1, .has_handler = 1, .rate_per_s = NOTIFY_RATE};
+    double from = dispatch_from(busy);
+    weft_notify_explain(&l, why, sizeof why);
+    if (from > 0 && isfinite(from))
+        printf("  computes, %s: branch, thread dispatch from %.0f arrivals a second on\n    %s\n", when, from, why);
+    else
+        printf("  computes, %s: %s\n    %s\n", when, from == 0 ? "thread dispatch" : "branch", why);
+}
+
+static void show_choices(void) {
+    puts("chosen by itself  (WEFT_AUTO; costs: weft config notify_branch_told_ns and following)");
+    show_choice("another CPU free", 0);
+    show_choice("none free", 1);
+    puts("  waits, handlers: thread dispatch; no handlers: lock release, spinning if arrivals come sooner than a wake-up takes");
+}
+
+static json_t *choices_json(void) {
+    double free = dispatch_from(0), busy = dispatch_from(1);
+    return json_pack("{s:o, s:o}", "dispatch_from_per_s", isfinite(free) ? json_real(free) : json_null(),
+                     "dispatch_from_per_s_busy", isfinite(busy) ? json_real(busy) : json_null());
+}
+
 static void show_notification(bool json) {
     struct weft_notify_machine m;
     weft_notify_query(&m);
     if (json) {
-        json_line(json_pack("{s:{s:I, s:s, s:b, s:b}}", "notification", "spin_ns", (json_int_t)m.spin_ns,
+        json_line(json_pack("{s:{s:I, s:s, s:b, s:b, s:o}}", "notification", "spin_ns", (json_int_t)m.spin_ns,
                             "user_wait", m.user_wait, "user_interrupts", m.user_interrupts,
-                            "user_interrupts_used", m.user_interrupts_used));
+                            "user_interrupts_used", m.user_interrupts_used, "choice", choices_json()));
         return;
     }
     printf("notification    a waiter spins %.3g us, then sleeps; user-level wait: %s; user interrupts: %s\n",
            (double)m.spin_ns * 1e-3, m.user_wait,
            m.user_interrupts ? "the CPU has them, but Linux has no interface for them" : "not in this CPU");
+    show_choices();
 }
 
 static void show_versions(bool json, const char *run_dir) {

@@ -32,12 +32,8 @@ static int failed(int rc) {
 }
 
 static int show_config(const struct call *k) {
-    json_t *j = nisim_config_json(&k->config);
-    if (!j) return failed(WEFT_E_NOMEM);
-    json_dumpf(j, stdout, k->json ? JSON_COMPACT : JSON_INDENT(2));
-    putchar('\n');
-    json_decref(j);
-    return 0;
+    int rc = nisim_config_write(&k->config, stdout);
+    return rc ? failed(rc) : 0;
 }
 
 static FILE *open_svg(const char *path) {
