@@ -1,5 +1,6 @@
 /* WEFT_AUTO with handlers, while it runs: whoever has run a handler adds up what it has seen, and every now and then one
- * of them looks at the load and changes between branch and pool.
+ * of them looks at the load and changes between branch and pool. To ask the system takes some ten microseconds, so that is
+ * done less and less often while arrivals come as they have come.
  *
  * A change is one store: posts before it ring the one, posts after it the other, and either finds all that is queued. So
  * nothing is lost or told twice; handlers may overlap.
@@ -14,7 +15,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define WINDOW_NS     (10 * WEFT_NS_PER_MS)
+#define WINDOW_NS     (20 * WEFT_NS_PER_MS)
+#define ASK_MOST_NS   (320 * WEFT_NS_PER_MS) /* between two looks at the system */
+#define RATE_CHANGES  2.0                    /* times as many, or as few: it is asked at once */
 #define UNCHANGED_NS  (50 * WEFT_NS_PER_MS)
 #define GAIN          0.8 /* of the present cost the other one may have at most */
 #define COMPUTES_FROM 0.2 /* of the time: it runs, or would */
@@ -32,7 +35,7 @@ struct adapt {
 
     _Alignas(64) struct tiny_lock lock; /* tried by those who look; branches of who waits for it are masked */
     struct weft_notify_load load;
-    uint64_t wanted_ns, changed_ns;
+    uint64_t wanted_ns, branch_part_ns, asked_ns, ask_every_ns, changed_ns;
 };
 
 /* -- what the system tells -- */
@@ -92,22 +95,37 @@ static uint64_t take(uint64_t *sum) { return __atomic_exchange_n(sum, 0, __ATOMI
 static void mix(double *mean, double now) { *mean = (*mean + now) / 2; }
 
 /* The thread's own part: what its branches took is not computation. */
-static void see_thread(struct adapt *a, double window_ns, double branch_ns) {
+static void see_thread(struct adapt *a, double window_ns) {
     uint64_t now = wanted_ns(a);
-    double part = ((double)now - (double)a->wanted_ns - branch_ns) / window_ns;
+    double part = ((double)now - (double)a->wanted_ns - (double)a->branch_part_ns) / window_ns;
     a->wanted_ns = now;
+    a->branch_part_ns = 0;
     if (part > COMPUTES_FROM) a->load.computes = 1;
     if (part < WAITS_BELOW) a->load.computes = 0;
 }
 
+static void ask_system(struct adapt *a, uint64_t now_ns, bool by_pool) {
+    bool share = share_one_cpu(a->thread, __atomic_load_n(&a->worker, __ATOMIC_RELAXED));
+    see_thread(a, (double)(now_ns - a->asked_ns));
+    mix(&a->load.busy, share ? 1 : part_busy(a->loadavg, by_pool));
+    a->asked_ns = now_ns;
+}
+
 static void look(struct weft_notifier *to, uint64_t now_ns, uint64_t window_ns, bool by_pool) {
     struct adapt *a = to->adapt;
-    uint64_t arrived = take(&a->arrived), handed = take(&a->handed), handler_ns = take(&a->handler_ns),
-             branch_ns = take(&a->branch_ns);
-    mix(&a->load.rate_per_s, (double)arrived * 1e9 / (double)window_ns);
+    uint64_t handed = take(&a->handed), handler_ns = take(&a->handler_ns);
+    double rate = (double)take(&a->arrived) * 1e9 / (double)window_ns,
+           was_rate = a->load.rate_per_s > 0 ? a->load.rate_per_s : rate;
+    a->branch_part_ns += take(&a->branch_ns);
+    a->load.rate_per_s = (was_rate + rate) / 2;
     if (handed) mix(&a->load.handler_ns, (double)handler_ns / (double)handed);
-    see_thread(a, (double)window_ns, (double)branch_ns);
-    mix(&a->load.busy, share_one_cpu(a->thread, __atomic_load_n(&a->worker, __ATOMIC_RELAXED)) ? 1 : part_busy(a->loadavg, by_pool));
+    if (rate > RATE_CHANGES * was_rate || rate < was_rate / RATE_CHANGES)
+        a->ask_every_ns = WINDOW_NS;
+    else if (now_ns - a->asked_ns < a->ask_every_ns)
+        return;
+    else if (a->ask_every_ns < ASK_MOST_NS)
+        a->ask_every_ns *= 2;
+    ask_system(a, now_ns, by_pool);
     enum weft_mechanism was = mechanism_of(to), next = adapt_next(&a->costs, &a->load, was, now_ns - a->changed_ns);
     if (next == was) return;
     a->changed_ns = now_ns;
@@ -147,7 +165,7 @@ int adapt_create(struct weft_notifier *to, const struct weft_notify_load *load) 
     struct adapt *a = aligned_alloc(64, (sizeof *a + 63) / 64 * 64);
     if (!a) return WEFT_E_NOMEM;
     uint64_t now = weft_now_ns();
-    *a = (struct adapt){.loadavg = open_loadavg(), .thread = gettid(), .load = *load, .looked_ns = now, .changed_ns = now};
+    *a = (struct adapt){.loadavg = open_loadavg(), .thread = gettid(), .load = *load, .looked_ns = now, .asked_ns = now, .ask_every_ns = WINDOW_NS, .changed_ns = now};
     if (a->load.busy < 0) a->load.busy = part_busy(a->loadavg, 0);
     notify_costs_get(&a->costs);
     pthread_getcpuclockid(pthread_self(), &a->clock);

@@ -64,6 +64,17 @@ static inline void word_tell(const uint64_t *word, uint64_t before) {
 }
 uint64_t deadline_in(uint64_t timeout_ns);
 
+/* The CPU as spinning sees it: what a test puts in its place. */
+enum spin_wait { SPIN_PLAIN, SPIN_UMWAIT, SPIN_MWAITX, SPIN_WAITS };
+extern struct spin_cpu {
+    bool (*cpuid)(unsigned leaf, unsigned sub, unsigned out[4]); /* eax to edx; false: there is no such leaf */
+    struct {
+        void (*arm)(const uint64_t *word);   /* a store to its line from now on */
+        void (*sleep)(const uint64_t *word); /* … ends this, or a few microseconds do */
+    } wait[SPIN_WAITS];
+} spin_cpu;
+void spin_look_again(void); /* at what it is */
+
 /* -- notification.c -- */
 extern const struct weft_notification_calls notification_calls_lock, notification_calls_queue,
     notification_calls_refuse;

@@ -36,9 +36,7 @@ WEFT_OPTIONS(
 
 /* -- what the CPU has -- */
 
-enum user_wait { USER_WAIT_NONE, USER_WAIT_UMWAIT, USER_WAIT_MWAITX };
-
-static enum user_wait user_wait;
+static enum spin_wait user_wait;
 static bool has_user_interrupts;
 static uint64_t measured_ns;
 static pthread_once_t once = PTHREAD_ONCE_INIT, cpu_once = PTHREAD_ONCE_INIT;
@@ -49,36 +47,54 @@ static pthread_once_t once = PTHREAD_ONCE_INIT, cpu_once = PTHREAD_ONCE_INIT;
 
 #define NAP_TICKS 20000u /* some microseconds: then the clock is looked at */
 
-static void look_at_cpu(void) {
-    unsigned a, b, c, d;
-    if (__get_cpuid_count(7, 0, &a, &b, &c, &d)) {
-        if (c >> 5 & 1) user_wait = USER_WAIT_UMWAIT;
-        has_user_interrupts = d >> 5 & 1;
-    }
-    if (user_wait == USER_WAIT_NONE && __get_cpuid(0x80000001, &a, &b, &c, &d) && c >> 29 & 1)
-        user_wait = USER_WAIT_MWAITX;
+static bool cpuid(unsigned leaf, unsigned sub, unsigned out[4]) {
+    return __get_cpuid_count(leaf, sub, &out[0], &out[1], &out[2], &out[3]);
 }
 
-/* Waits for a store to the word's line, or a few microseconds. In bytes: not every assembler knows them. */
-static void nap(const uint64_t *word, uint32_t seen) {
-    if (user_wait == USER_WAIT_UMWAIT) {
-        __asm__ volatile(".byte 0xf3, 0x0f, 0xae, 0xf0" ::"a"(word) : "memory"); /* umonitor rax */
-        if (word_count(word) != seen) return;
-        uint64_t until = __rdtsc() + NAP_TICKS;
-        __asm__ volatile(".byte 0xf2, 0x0f, 0xae, 0xf1" ::"a"((uint32_t)until), "d"((uint32_t)(until >> 32)),
-                         "c"(1)
-                         : "memory", "cc"); /* umwait ecx, C0.1 */
-    } else {
-        __asm__ volatile(".byte 0x0f, 0x01, 0xfa" ::"a"(word), "c"(0), "d"(0) : "memory"); /* monitorx */
-        if (word_count(word) != seen) return;
-        __asm__ volatile(".byte 0x0f, 0x01, 0xfb" ::"a"(0xf0), "b"(NAP_TICKS), "c"(2)
-                         : "memory"); /* mwaitx */
-    }
+/* In bytes: not every assembler knows them. */
+static void umonitor(const uint64_t *word) {
+    __asm__ volatile(".byte 0xf3, 0x0f, 0xae, 0xf0" ::"a"(word) : "memory"); /* umonitor rax */
 }
+
+static void umwait(const uint64_t *word) {
+    uint64_t until = __rdtsc() + NAP_TICKS;
+    __asm__ volatile(".byte 0xf2, 0x0f, 0xae, 0xf1" ::"a"((uint32_t)until), "d"((uint32_t)(until >> 32)), "c"(1)
+                     : "memory", "cc"); /* umwait ecx, C0.1 */
+}
+
+static void monitorx(const uint64_t *word) {
+    __asm__ volatile(".byte 0x0f, 0x01, 0xfa" ::"a"(word), "c"(0), "d"(0) : "memory");
+}
+
+static void mwaitx(const uint64_t *word) {
+    __asm__ volatile(".byte 0x0f, 0x01, 0xfb" ::"a"(0xf0), "b"(NAP_TICKS), "c"(2) : "memory");
+}
+
+struct spin_cpu spin_cpu = {cpuid, {{NULL, NULL}, {umonitor, umwait}, {monitorx, mwaitx}}};
 #else
-static void look_at_cpu(void) {}
-static void nap(const uint64_t *word, uint32_t seen) { weft_cpu_relax(); }
+static bool no_cpuid(unsigned leaf, unsigned sub, unsigned out[4]) { return false; }
+struct spin_cpu spin_cpu = {.cpuid = no_cpuid};
 #endif
+
+static void look_at_cpu(void) {
+    unsigned r[4]; /* eax, ebx, ecx, edx */
+    user_wait = SPIN_PLAIN;
+    has_user_interrupts = false;
+    if (spin_cpu.cpuid(7, 0, r)) {
+        if (r[2] >> 5 & 1) user_wait = SPIN_UMWAIT;
+        has_user_interrupts = r[3] >> 5 & 1;
+    }
+    if (user_wait == SPIN_PLAIN && spin_cpu.cpuid(0x80000001, 0, r) && r[2] >> 29 & 1) user_wait = SPIN_MWAITX;
+}
+
+void spin_look_again(void) { look_at_cpu(); }
+
+/* Waits for a store to the word's line, or a few microseconds. What is stored between arming and waiting ends the wait at
+ * once; what was stored before is seen by the look in between. */
+static void nap(const uint64_t *word, uint32_t seen) {
+    spin_cpu.wait[user_wait].arm(word);
+    if (word_count(word) == seen) spin_cpu.wait[user_wait].sleep(word);
+}
 
 /* -- how long -- */
 
@@ -157,7 +173,7 @@ static bool spin(const uint64_t *word, uint32_t seen, uint64_t spin_ns, uint64_t
         }
         now = weft_now_ns();
         if (!start) start = now;
-        if (user_wait != USER_WAIT_NONE && now - start > TIGHT_NS) nap(word, seen);
+        if (user_wait != SPIN_PLAIN && now - start > TIGHT_NS) nap(word, seen);
     } while (now - start < spin_ns && now < deadline_ns);
     return word_count(word) != seen;
 }

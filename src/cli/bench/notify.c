@@ -211,9 +211,9 @@ int notify_report_stress(const struct bench_options *o) {
     }
     rows_end(&rows);
     if (o->format == ROWS_TABLE)
-        printf("%s: %llu masked sections, seed %llu\n",
+        printf("%s: %llu masked sections, %llu changes between branch and dispatch, seed %llu\n",
                stress_is_good(&s) ? "None lost, none doubled, none inside of a masked section" : "FAILED",
-               (unsigned long long)s.masked_sections, (unsigned long long)s.seed);
+               (unsigned long long)s.masked_sections, (unsigned long long)s.changes, (unsigned long long)s.seed);
     return stress_is_good(&s) ? 0 : 1;
 }
 
