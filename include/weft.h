@@ -266,7 +266,8 @@ struct weft_done {
 
 enum weft_notify_flags {
     /* The target is not notified: nothing is told there by weft_peer_notify, nor by weft_cntr_notify of target_cntr. All else
-     * is as ever: handlers run, counters count, weft_cntr_wait returns. For messages that mean nothing before a later one. */
+     * is as ever: handlers run, counters count, weft_cntr_wait returns. For messages that mean nothing before a later one;
+     * small ones too are sent with weft_zero_copy_send then. */
     WEFT_QUIET = 1 << 0
 };
 

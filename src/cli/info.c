@@ -140,7 +140,8 @@ static void show_choice(const char *when, double busy) {
     double from = dispatch_from(busy);
     weft_notify_explain(&l, why, sizeof why);
     if (from > 0 && isfinite(from))
-        printf("  computes, %s: branch, thread dispatch from %.0f arrivals a second on\n    %s\n", when, from, why);
+        printf("  computes, %s: branch, thread dispatch from %.0f arrivals a second on\n    %s\n", when, from,
+               why);
     else
         printf("  computes, %s: %s\n    %s\n", when, from == 0 ? "thread dispatch" : "branch", why);
 }
@@ -149,7 +150,8 @@ static void show_choices(void) {
     puts("chosen by itself  (WEFT_AUTO; costs: weft config notify_branch_told_ns and following)");
     show_choice("another CPU free", 0);
     show_choice("none free", 1);
-    puts("  waits, handlers: thread dispatch; no handlers: lock release, spinning if arrivals come sooner than a wake-up takes");
+    puts("  waits, handlers: thread dispatch; no handlers: lock release, spinning if arrivals come sooner "
+         "than a wake-up takes");
 }
 
 static json_t *choices_json(void) {

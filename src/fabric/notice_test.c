@@ -139,7 +139,8 @@ static void quiet__is_not_told(void **state) {
     assert_int_equal(weft_cntr_value(target), 6);
     assert_false(weft_notification_ready(&n));
     assert_false(weft_notification_ready(&of_cntr));
-    assert_int_equal(weft_zero_copy_send(peer, H_RECORD, NULL, 0, weft_buf_ptr(data, 50), WEFT_NO_TAG, &loud), 0);
+    assert_int_equal(weft_zero_copy_send(peer, H_RECORD, NULL, 0, weft_buf_ptr(data, 50), WEFT_NO_TAG, &loud),
+                     0);
     wait_for(1);
     assert_int_equal(got.count, 1);
     assert_int_equal(got.value, 50);

@@ -53,9 +53,13 @@ static int start(struct op *op, struct ep_send *s, bool answered, const struct w
     return rc;
 }
 
-int notify_check(const struct weft_notify *n) { return n && n->flags & ~(uint32_t)WEFT_QUIET ? WEFT_E_INVAL : 0; }
+int notify_check(const struct weft_notify *n) {
+    return n && n->flags & ~(uint32_t)WEFT_QUIET ? WEFT_E_INVAL : 0;
+}
 
-uint16_t notify_wire_flags(const struct weft_notify *n) { return n && n->flags & WEFT_QUIET ? WIRE_QUIET : 0; }
+uint16_t notify_wire_flags(const struct weft_notify *n) {
+    return n && n->flags & WEFT_QUIET ? WIRE_QUIET : 0;
+}
 
 int send_op(struct weft_peer *p, enum op_kind kind, struct ep_send *s, struct weft_buf data,
             const struct weft_notify *notify, uint8_t *op_field) {

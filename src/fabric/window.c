@@ -189,7 +189,8 @@ struct put {
 };
 
 /* Large data: it goes to the window itself. */
-static int await_data(struct weft_peer *p, const struct ep_msg *m, struct ep_sink *sink, const struct put *put) {
+static int await_data(struct weft_peer *p, const struct ep_msg *m, struct ep_sink *sink,
+                      const struct put *put) {
     int status;
     struct weft *w = p->w;
     struct weft_window *win;

@@ -13,7 +13,9 @@
 #define WIRE_REPLY_BYTES  16 /* op u64, status i32, spare u32; of GOT too */
 #define WIRE_FLUSH_BYTES  8  /* op u64 */
 
-enum wire_flag { WIRE_QUIET = 1 << 0 /* AM and PUT: nobody is notified; other bits are 0 and not looked at */ };
+enum wire_flag {
+    WIRE_QUIET = 1 << 0 /* AM and PUT: nobody is notified; other bits are 0 and not looked at */
+};
 enum wire_hello_flag { WIRE_HELLO_LISTED = 1 << 0 /* node and process are from a daemon, which knows it */ };
 
 #endif

@@ -1,12 +1,12 @@
-/* WEFT_AUTO with handlers, while it runs: whoever has run a handler adds up what it has seen, and every now and then one
- * of them looks at the load and changes between branch and pool. To ask the system takes some ten microseconds, so that is
- * done less and less often while arrivals come as they have come.
+/* WEFT_AUTO with handlers, while it runs: whoever has run a handler adds up what it has seen, and every now
+ * and then one of them looks at the load and changes between branch and pool. To ask the system takes some
+ * ten microseconds, so that is done less and less often while arrivals come as they have come.
  *
- * A change is one store: posts before it ring the one, posts after it the other, and either finds all that is queued. So
- * nothing is lost or told twice; handlers may overlap.
+ * A change is one store: posts before it ring the one, posts after it the other, and either finds all that is
+ * queued. So nothing is lost or told twice; handlers may overlap.
  *
- * All of this may run in a branch, in the middle of anything: nothing waits for a lock or allocates, and system calls are
- * made such that none is a point where a thread can be cancelled. */
+ * All of this may run in a branch, in the middle of anything: nothing waits for a lock or allocates, and
+ * system calls are made such that none is a point where a thread can be cancelled. */
 #include "notify/internal.h"
 
 #include <fcntl.h>
@@ -28,6 +28,7 @@ struct adapt {
     int loadavg, schedstat; /* descriptors; -1: not to be had. The latter of the branch's thread, as are */
     clockid_t clock;
     pid_t thread, worker; /* the latter: of the pool, the one that started last */
+    long cpus;
 
     /* Added up since the last look. */
     _Alignas(64) uint64_t arrived, handed, handler_ns, branch_ns;
@@ -48,19 +49,20 @@ static int64_t number_in(int fd, int blanks, char end) {
     long len = fd < 0 ? -1 : syscall(SYS_pread64, fd, text, sizeof text, (long)0), at = 0;
     int64_t n = 0;
     for (; at < len && blanks > 0; at++) blanks -= text[at] == ' ';
-    for (; at < len && text[at] >= '0' && text[at] <= '9' && n < INT64_MAX / 100; at++) n = n * 10 + text[at] - '0';
+    for (; at < len && text[at] >= '0' && text[at] <= '9' && n < INT64_MAX / 100; at++)
+        n = n * 10 + text[at] - '0';
     return at < len && text[at] == end ? n : -1;
 }
 
-static double part_busy(int fd, int left_out) {
-    long cpus = sysconf(_SC_NPROCESSORS_ONLN);
-    int64_t n = number_in(fd, 3, '/') - left_out; /* "0.20 0.18 0.12 3/80 11206": of 80 threads 3 run or could */
+static double part_busy(int fd, long cpus, int left_out) {
+    int64_t n =
+        number_in(fd, 3, '/') - left_out; /* "0.20 0.18 0.12 3/80 11206": of 80 threads 3 run or could */
     return cpus > 0 && n > 0 ? (double)n / (double)cpus : 0;
 }
 
 double adapt_busy(void) {
     int fd = open_loadavg();
-    double busy = part_busy(fd, 0);
+    double busy = part_busy(fd, sysconf(_SC_NPROCESSORS_ONLN), 0);
     if (fd >= 0) close(fd);
     return busy;
 }
@@ -68,7 +70,8 @@ double adapt_busy(void) {
 /* Both are bound to the same CPU. */
 static bool share_one_cpu(pid_t a, pid_t b) {
     cpu_set_t of_a, of_b;
-    if (!a || !b || sched_getaffinity(a, sizeof of_a, &of_a) || sched_getaffinity(b, sizeof of_b, &of_b)) return false;
+    if (!a || !b || sched_getaffinity(a, sizeof of_a, &of_a) || sched_getaffinity(b, sizeof of_b, &of_b))
+        return false;
     return CPU_COUNT(&of_a) == 1 && CPU_EQUAL(&of_a, &of_b);
 }
 
@@ -107,7 +110,7 @@ static void see_thread(struct adapt *a, double window_ns) {
 static void ask_system(struct adapt *a, uint64_t now_ns, bool by_pool) {
     bool share = share_one_cpu(a->thread, __atomic_load_n(&a->worker, __ATOMIC_RELAXED));
     see_thread(a, (double)(now_ns - a->asked_ns));
-    mix(&a->load.busy, share ? 1 : part_busy(a->loadavg, by_pool));
+    mix(&a->load.busy, share ? 1 : part_busy(a->loadavg, a->cpus, by_pool));
     a->asked_ns = now_ns;
 }
 
@@ -126,7 +129,8 @@ static void look(struct weft_notifier *to, uint64_t now_ns, uint64_t window_ns, 
     else if (a->ask_every_ns < ASK_MOST_NS)
         a->ask_every_ns *= 2;
     ask_system(a, now_ns, by_pool);
-    enum weft_mechanism was = mechanism_of(to), next = adapt_next(&a->costs, &a->load, was, now_ns - a->changed_ns);
+    enum weft_mechanism was = mechanism_of(to),
+                        next = adapt_next(&a->costs, &a->load, was, now_ns - a->changed_ns);
     if (next == was) return;
     a->changed_ns = now_ns;
     __atomic_store_n(&to->mechanism, next, __ATOMIC_RELAXED);
@@ -165,8 +169,15 @@ int adapt_create(struct weft_notifier *to, const struct weft_notify_load *load) 
     struct adapt *a = aligned_alloc(64, (sizeof *a + 63) / 64 * 64);
     if (!a) return WEFT_E_NOMEM;
     uint64_t now = weft_now_ns();
-    *a = (struct adapt){.loadavg = open_loadavg(), .thread = gettid(), .load = *load, .looked_ns = now, .asked_ns = now, .ask_every_ns = WINDOW_NS, .changed_ns = now};
-    if (a->load.busy < 0) a->load.busy = part_busy(a->loadavg, 0);
+    *a = (struct adapt){.loadavg = open_loadavg(),
+                        .thread = gettid(),
+                        .cpus = sysconf(_SC_NPROCESSORS_ONLN),
+                        .load = *load,
+                        .looked_ns = now,
+                        .asked_ns = now,
+                        .ask_every_ns = WINDOW_NS,
+                        .changed_ns = now};
+    if (a->load.busy < 0) a->load.busy = part_busy(a->loadavg, a->cpus, 0);
     notify_costs_get(&a->costs);
     pthread_getcpuclockid(pthread_self(), &a->clock);
     char path[64];

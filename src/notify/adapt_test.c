@@ -140,6 +140,13 @@ static void notifier__changes_as_its_thread_does(void **state) {
     assert_int_equal(atomic_load(&told), posted);
 }
 
+/* It waits, although handlers keep it busy half of the time. */
+static void notifier__handlers_are_no_computation(void **state) {
+    handler_ns = 3 * WEFT_NS_PER_MS;
+    post_until(WEFT_THREAD_DISPATCH, false);
+    while (atomic_load(&told) < posted) sched_yield();
+}
+
 static enum weft_mechanism other_rule(const struct weft_notify_load *l) {
     return mechanism_of(to) == WEFT_BRANCH ? WEFT_THREAD_DISPATCH : WEFT_BRANCH;
 }
@@ -204,8 +211,10 @@ static void explain__says_what_and_why(void **state) {
     struct weft_notify_load l = computing(1e6, 1);
     size_t len = weft_notify_explain(&l, text, sizeof text);
     assert_int_equal(len, strlen(text));
-    assert_ptr_equal(strstr(text, "branch: 10.0 us until it is told, 100.0 us from the computation; thread dispatch: 16.0"),
-                     text);
+    assert_ptr_equal(
+        strstr(text,
+               "branch: 10.0 us until it is told, 100.0 us from the computation; thread dispatch: 16.0"),
+        text);
     assert_non_null(strstr(text, "1000000 arrivals a second"));
     assert_int_equal(weft_notify_explain(&l, NULL, 0), len);
     l.has_handler = 0;
@@ -215,14 +224,16 @@ static void explain__says_what_and_why(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(next__by_rate),
-                                       cmocka_unit_test(next__by_costs),
-                                       cmocka_unit_test(next__long_handlers_and_threads_that_wait),
-                                       cmocka_unit_test(next__not_at_once_again),
-                                       cmocka_unit_test_setup_teardown(notifier__changes_as_its_thread_does, make, end),
-                                       cmocka_unit_test_setup_teardown(notifier__loses_nothing_when_it_changes, make, end),
-                                       cmocka_unit_test_setup_teardown(notifier__sees_how_long_handlers_take, make, end),
-                                       cmocka_unit_test(notifier__that_refuses_is_chosen_once),
-                                       cmocka_unit_test(explain__says_what_and_why)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(next__by_rate),
+        cmocka_unit_test(next__by_costs),
+        cmocka_unit_test(next__long_handlers_and_threads_that_wait),
+        cmocka_unit_test(next__not_at_once_again),
+        cmocka_unit_test_setup_teardown(notifier__changes_as_its_thread_does, make, end),
+        cmocka_unit_test_setup_teardown(notifier__handlers_are_no_computation, make, end),
+        cmocka_unit_test_setup_teardown(notifier__loses_nothing_when_it_changes, make, end),
+        cmocka_unit_test_setup_teardown(notifier__sees_how_long_handlers_take, make, end),
+        cmocka_unit_test(notifier__that_refuses_is_chosen_once),
+        cmocka_unit_test(explain__says_what_and_why)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,22 +1,29 @@
-/* WEFT_AUTO: which mechanism for which load, by what each costs here. The costs are options: `weft model measure` finds
- * them out on the very machine, the defaults are of another one; a program may put a rule of its own in their place. */
+/* WEFT_AUTO: which mechanism for which load, by what each costs here. The costs are options: `weft model
+ * measure` finds them out on the very machine, the defaults are of another one; a program may put a rule of
+ * its own in their place. */
 #include "base/option.h"
 #include "notify/internal.h"
 
 #include <stdio.h>
 
-#define PART_MAX      0.95    /* of a thread's time: that it has to have some is not this rule's matter */
+#define PART_MAX      0.95 /* of a thread's time: that it has to have some is not this rule's matter */
 #define CPUS_ARE_BUSY 0.9
 
 #define COST(option, text, help_text)                                                                        \
-    {.name = option, .type = WEFT_OPTION_INT, .value = text, .unit = "ns", .min = 0, .max = 1000000000, .help = help_text}
+    {                                                                                                        \
+        .name = option, .type = WEFT_OPTION_INT, .value = text, .unit = "ns", .min = 0, .max = 1000000000,   \
+        .help = help_text                                                                                    \
+    }
 
-WEFT_OPTIONS(notify_choice, "notify",
-             COST("notify_branch_told_ns", "10000", "How long it takes until a branch's handler runs, on a thread that computes."),
-             COST("notify_branch_ns", "5000", "What a branch takes from the thread that it interrupts, beside the handler."),
-             COST("notify_dispatch_told_ns", "16000", "How long it takes until a parked thread runs the handler."),
-             COST("notify_dispatch_ns", "11000",
-                  "What a parked thread that is woken takes from a computation on the same CPU, beside the handler."))
+WEFT_OPTIONS(
+    notify_choice, "notify",
+    COST("notify_branch_told_ns", "10000",
+         "How long it takes until a branch's handler runs, on a thread that computes."),
+    COST("notify_branch_ns", "5000",
+         "What a branch takes from the thread that it interrupts, beside the handler."),
+    COST("notify_dispatch_told_ns", "16000", "How long it takes until a parked thread runs the handler."),
+    COST("notify_dispatch_ns", "11000",
+         "What a parked thread that is woken takes from a computation on the same CPU, beside the handler."))
 
 static enum weft_mechanism (*chooser)(const struct weft_notify_load *load);
 
@@ -39,10 +46,11 @@ static double weighed(double ns, double rate_per_s) {
     return ns / (1 - (part < PART_MAX ? part : PART_MAX));
 }
 
-/* A thread that waits is woken for a branch like another for dispatch, and interrupted then; a pool's thread that has
- * a CPU takes nothing from who computes. */
+/* A thread that waits is woken for a branch like another for dispatch, and interrupted then; a pool's thread
+ * that has a CPU takes nothing from who computes. */
 /* m: one of these two. */
-static struct cost cost_of(const struct notify_costs *c, enum weft_mechanism m, const struct weft_notify_load *l) {
+static struct cost cost_of(const struct notify_costs *c, enum weft_mechanism m,
+                           const struct weft_notify_load *l) {
     if (m == WEFT_BRANCH && l->computes)
         return (struct cost){c->branch_told, weighed(c->branch_taken + l->handler_ns, l->rate_per_s)};
     if (m == WEFT_BRANCH) return (struct cost){c->dispatch_told + c->branch_taken, 0};
@@ -63,7 +71,7 @@ double notify_cost(const struct notify_costs *c, enum weft_mechanism m, const st
 static enum weft_mechanism cheapest(const struct notify_costs *c, const struct weft_notify_load *l) {
     if (!l->has_handler) return l->event_loop ? WEFT_DESCRIPTOR : WEFT_LOCK_RELEASE;
     return notify_cost(c, WEFT_BRANCH, l) <= notify_cost(c, WEFT_THREAD_DISPATCH, l) ? WEFT_BRANCH
-                                                                                      : WEFT_THREAD_DISPATCH;
+                                                                                     : WEFT_THREAD_DISPATCH;
 }
 
 static bool fits(enum weft_mechanism m, const struct weft_notify_load *l) {
@@ -107,7 +115,8 @@ size_t weft_notify_explain(const struct weft_notify_load *load, char *out, size_
     struct notify_costs c;
     struct weft_notify_load l = looked_up(load);
     notify_costs_get(&c);
-    enum weft_mechanism m = notify_choose(&c, &l), other = m == WEFT_BRANCH ? WEFT_THREAD_DISPATCH : WEFT_BRANCH;
+    enum weft_mechanism m = notify_choose(&c, &l),
+                        other = m == WEFT_BRANCH ? WEFT_THREAD_DISPATCH : WEFT_BRANCH;
     int n;
     if (!l.has_handler) {
         n = snprintf(out, cap, "%s: no handlers, and %s", weft_mechanism_name(m),
@@ -115,10 +124,12 @@ size_t weft_notify_explain(const struct weft_notify_load *load, char *out, size_
     } else {
         struct cost a = cost_of(&c, m, &l), b = cost_of(&c, other, &l);
         n = snprintf(out, cap,
-                     "%s: %.1f us until it is told, %.1f us from the computation; %s: %.1f and %.1f us (%.0f arrivals a "
+                     "%s: %.1f us until it is told, %.1f us from the computation; %s: %.1f and %.1f us (%.0f "
+                     "arrivals a "
                      "second, handlers of %.1f us, the thread %s, %.0f %% of the CPUs busy)%s",
-                     weft_mechanism_name(m), a.told * 1e-3, a.taken * 1e-3, weft_mechanism_name(other), b.told * 1e-3,
-                     b.taken * 1e-3, l.rate_per_s, l.handler_ns * 1e-3, l.computes ? "computes" : "waits", l.busy * 100,
+                     weft_mechanism_name(m), a.told * 1e-3, a.taken * 1e-3, weft_mechanism_name(other),
+                     b.told * 1e-3, b.taken * 1e-3, l.rate_per_s, l.handler_ns * 1e-3,
+                     l.computes ? "computes" : "waits", l.busy * 100,
                      notify_has_own_rule() ? "; by the program's own rule" : "");
     }
     return n < 0 ? 0 : (size_t)n;

@@ -4,9 +4,9 @@
  *   notifier.c      what tells of many: the queue, lock release, the descriptor
  *   branch.c        handlers on the computing thread      pool.c    handlers on parked threads
  *   watch.c         descriptors as sources                choose.c  WEFT_AUTO
- *   adapt.c         WEFT_AUTO with handlers while it runs: looks at the load, and changes between branch and pool
- *   spin.c          spinning and sleeping on a word, and what the CPU has for that
- *   pace.c          WEFT_SPIN_AUTO: whether spinning pays at this rate
+ *   adapt.c         WEFT_AUTO with handlers while it runs: looks at the load, and changes between branch and
+ * pool spin.c          spinning and sleeping on a word, and what the CPU has for that pace.c WEFT_SPIN_AUTO:
+ * whether spinning pays at this rate
  *
  * DESIGN NOTES.
  * An arrival is one atomic addition to the notification's word, which gives back who has to be told: whether
@@ -55,8 +55,8 @@ static inline const uint32_t *word_futex(const uint64_t *word) {
 }
 
 /* -- spin.c -- */
-/* Waits until the count is no longer `seen`: spins, then sleeps. pace: of all who wait on this word, for WEFT_SPIN_AUTO. 0
- * or WEFT_E_TIMEDOUT. */
+/* Waits until the count is no longer `seen`: spins, then sleeps. pace: of all who wait on this word, for
+ * WEFT_SPIN_AUTO. 0 or WEFT_E_TIMEDOUT. */
 int word_wait(uint64_t *word, uint32_t seen, uint64_t spin_ns, struct weft_pace *pace, uint64_t deadline_ns);
 /* After an addition that gave back `before`. */
 static inline void word_tell(const uint64_t *word, uint64_t before) {
@@ -67,7 +67,8 @@ uint64_t deadline_in(uint64_t timeout_ns);
 /* The CPU as spinning sees it: what a test puts in its place. */
 enum spin_wait { SPIN_PLAIN, SPIN_UMWAIT, SPIN_MWAITX, SPIN_WAITS };
 extern struct spin_cpu {
-    bool (*cpuid)(unsigned leaf, unsigned sub, unsigned out[4]); /* eax to edx; false: there is no such leaf */
+    bool (*cpuid)(unsigned leaf, unsigned sub,
+                  unsigned out[4]); /* eax to edx; false: there is no such leaf */
     struct {
         void (*arm)(const uint64_t *word);   /* a store to its line from now on */
         void (*sleep)(const uint64_t *word); /* … ends this, or a few microseconds do */
@@ -90,7 +91,7 @@ struct weft_notifier {
     int fd;                /* descriptor; -1 */
     struct branch *branch; /* the thread */
     struct pool *pool;
-    struct adapt *adapt; /* WEFT_AUTO with handlers: it has both */
+    struct adapt *adapt;             /* WEFT_AUTO with handlers: it has both */
     struct weft_notifier *next_here; /* others of the same thread */
 
     _Alignas(64) struct weft_notification *incoming; /* a stack, pushed to without a lock */
@@ -159,7 +160,7 @@ bool pool_refuses(const struct pool *p);
 /* -- choose.c -- */
 /* What telling costs on this machine, in ns. */
 struct notify_costs {
-    double branch_told, branch_taken;     /* until the handler runs; from the computation, beside the handler */
+    double branch_told, branch_taken; /* until the handler runs; from the computation, beside the handler */
     double dispatch_told, dispatch_taken; /* the latter where the pool's thread has no CPU of its own */
 };
 /* From the options. Not in signal handlers. */
@@ -172,7 +173,8 @@ enum weft_mechanism notify_choose(const struct notify_costs *c, const struct wef
 bool notify_has_own_rule(void);
 
 /* -- adapt.c -- */
-int adapt_create(struct weft_notifier *to, const struct weft_notify_load *load); /* by the thread of the branch */
+int adapt_create(struct weft_notifier *to,
+                 const struct weft_notify_load *load); /* by the thread of the branch */
 void adapt_destroy(struct weft_notifier *to);
 /* The part of the CPUs that have a thread to run; above 1: some wait. Of this moment. */
 double adapt_busy(void);

@@ -109,8 +109,8 @@ int weft_notification_wait(struct weft_notification *n, uint64_t timeout_ns, str
     if (weft_notification_test(n, out)) return 0;
     uint64_t deadline = deadline_in(timeout_ns);
     for (;;) {
-        int rc = word_wait(&n->word, __atomic_load_n(&n->taken, __ATOMIC_RELAXED), n->spin_ns,
-                           &n->pace, deadline);
+        int rc =
+            word_wait(&n->word, __atomic_load_n(&n->taken, __ATOMIC_RELAXED), n->spin_ns, &n->pace, deadline);
         if (weft_notification_test(n, out)) return 0;
         if (rc) return rc;
     }

@@ -244,7 +244,8 @@ int weft_notifier_wait(struct weft_notifier *to, uint64_t timeout_ns, struct wef
         uint32_t seen = word_count(&to->word);
         if (weft_notifier_take(to, out)) return 0;
         if (rc) return rc;
-        rc = to->fd >= 0 ? wait_readable(to, deadline) : word_wait(&to->word, seen, to->spin_ns, &to->pace, deadline);
+        rc = to->fd >= 0 ? wait_readable(to, deadline)
+                         : word_wait(&to->word, seen, to->spin_ns, &to->pace, deadline);
     }
 }
 

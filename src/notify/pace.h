@@ -1,10 +1,12 @@
-/* Pace: whether it pays to spin for the next arrival, by how far apart they have come (WEFT_SPIN_AUTO). Reads no clock.
+/* Pace: whether it pays to spin for the next arrival, by how far apart they have come (WEFT_SPIN_AUTO). Reads
+ * no clock.
  *
- * Who sleeps is told after `wake_ns`, and meanwhile costs nothing; who spins is told at once, and burns the time until
- * then. So with arrivals a mean gap apart, spinning is the cheaper one exactly if the gap is shorter than the wake-up;
- * between 0.8 and 1.25 of that it stays as it was. The gap does not tell whether the sender can run at all while
- * somebody spins here (both on one CPU, or others wait for it): that is seen from spins that end without an arrival.
- * Three of those in a row end the spinning for some waits; twice as many when the next try fails as well. */
+ * Who sleeps is told after `wake_ns`, and meanwhile costs nothing; who spins is told at once, and burns the
+ * time until then. So with arrivals a mean gap apart, spinning is the cheaper one exactly if the gap is
+ * shorter than the wake-up; between 0.8 and 1.25 of that it stays as it was. The gap does not tell whether
+ * the sender can run at all while somebody spins here (both on one CPU, or others wait for it): that is seen
+ * from spins that end without an arrival. Three of those in a row end the spinning for some waits; twice as
+ * many when the next try fails as well. */
 #ifndef WEFT_NOTIFY_PACE_H
 #define WEFT_NOTIFY_PACE_H
 #include "weft/notify.h"

@@ -66,8 +66,8 @@ static void pace__counts_what_came_at_once(void **state) {
     assert_int_equal(wraps.gap_ns, 1000);
 }
 
-/* Where the sender cannot run meanwhile, less than one wait in a thousand is a spin in the end; and it is found out when
- * it can run again. */
+/* Where the sender cannot run meanwhile, less than one wait in a thousand is a spin in the end; and it is
+ * found out when it can run again. */
 static void pace__gives_up_where_spinning_never_helps(void **state) {
     struct weft_pace p = {0};
     uint64_t now = 1;

@@ -58,7 +58,8 @@ static void umonitor(const uint64_t *word) {
 
 static void umwait(const uint64_t *word) {
     uint64_t until = __rdtsc() + NAP_TICKS;
-    __asm__ volatile(".byte 0xf2, 0x0f, 0xae, 0xf1" ::"a"((uint32_t)until), "d"((uint32_t)(until >> 32)), "c"(1)
+    __asm__ volatile(".byte 0xf2, 0x0f, 0xae, 0xf1" ::"a"((uint32_t)until), "d"((uint32_t)(until >> 32)),
+                     "c"(1)
                      : "memory", "cc"); /* umwait ecx, C0.1 */
 }
 
@@ -84,13 +85,14 @@ static void look_at_cpu(void) {
         if (r[2] >> 5 & 1) user_wait = SPIN_UMWAIT;
         has_user_interrupts = r[3] >> 5 & 1;
     }
-    if (user_wait == SPIN_PLAIN && spin_cpu.cpuid(0x80000001, 0, r) && r[2] >> 29 & 1) user_wait = SPIN_MWAITX;
+    if (user_wait == SPIN_PLAIN && spin_cpu.cpuid(0x80000001, 0, r) && r[2] >> 29 & 1)
+        user_wait = SPIN_MWAITX;
 }
 
 void spin_look_again(void) { look_at_cpu(); }
 
-/* Waits for a store to the word's line, or a few microseconds. What is stored between arming and waiting ends the wait at
- * once; what was stored before is seen by the look in between. */
+/* Waits for a store to the word's line, or a few microseconds. What is stored between arming and waiting ends
+ * the wait at once; what was stored before is seen by the look in between. */
 static void nap(const uint64_t *word, uint32_t seen) {
     spin_cpu.wait[user_wait].arm(word);
     if (word_count(word) == seen) spin_cpu.wait[user_wait].sleep(word);

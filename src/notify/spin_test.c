@@ -1,5 +1,6 @@
-/* User-level wait: what is taken for which CPU, by answers of CPUID as such CPUs give them, and how it is used: in the
- * place of the two instructions stand calls that look on. The instructions themselves need such a CPU. */
+/* User-level wait: what is taken for which CPU, by answers of CPUID as such CPUs give them, and how it is
+ * used: in the place of the two instructions stand calls that look on. The instructions themselves need such
+ * a CPU. */
 #include "base/test.h"
 #include "notify/internal.h"
 
@@ -111,10 +112,11 @@ static void nap__not_without_it(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test_setup_teardown(look__takes_what_the_cpu_says, fake, unfake),
-                                       cmocka_unit_test_setup_teardown(nap__ends_with_the_store, fake, unfake),
-                                       cmocka_unit_test_setup_teardown(nap__does_not_sleep_through_what_has_come, fake, unfake),
-                                       cmocka_unit_test_setup_teardown(nap__not_for_short_waits, fake, unfake),
-                                       cmocka_unit_test_setup_teardown(nap__not_without_it, fake, unfake)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(look__takes_what_the_cpu_says, fake, unfake),
+        cmocka_unit_test_setup_teardown(nap__ends_with_the_store, fake, unfake),
+        cmocka_unit_test_setup_teardown(nap__does_not_sleep_through_what_has_come, fake, unfake),
+        cmocka_unit_test_setup_teardown(nap__not_for_short_waits, fake, unfake),
+        cmocka_unit_test_setup_teardown(nap__not_without_it, fake, unfake)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -18,7 +18,8 @@
 #define MOST 200000
 
 const double notify_rates[NOTIFY_RATES] = {1e3, 1e4, 1e5, 1e6};
-const char *const notify_place_names[] = {"other-cpu", "same-cpu"}, *const notify_load_names[] = {"idle", "busy"};
+const char *const notify_place_names[] = {"other-cpu", "same-cpu"}, *const notify_load_names[] = {"idle",
+                                                                                                  "busy"};
 
 /* -- cache misses, of this process and the threads that it makes -- */
 
@@ -69,13 +70,13 @@ static int stretch(struct notify_bench *b, const struct notify_way *way, enum no
     b->before = after;
     if (t->lost) {
         fprintf(stderr, "weft: %s, %s, %s, %g a second: %llu of %llu arrivals were not told\n", way->name,
-                notify_place_names[place], notify_load_names[load], rate, (unsigned long long)(t->sent - t->seen),
-                (unsigned long long)t->sent);
+                notify_place_names[place], notify_load_names[load], rate,
+                (unsigned long long)(t->sent - t->seen), (unsigned long long)t->sent);
         b->failed = true;
     }
     if (rc)
-        fprintf(stderr, "weft: %s, %s, %s failed: %s\n", way->name, notify_place_names[place], notify_load_names[load],
-                weft_error_text(rc));
+        fprintf(stderr, "weft: %s, %s, %s failed: %s\n", way->name, notify_place_names[place],
+                notify_load_names[load], weft_error_text(rc));
     else
         keep(b, c, s, read_counter(b) - misses);
     b->failed |= rc != 0;
@@ -213,7 +214,8 @@ int notify_report_stress(const struct bench_options *o) {
     if (o->format == ROWS_TABLE)
         printf("%s: %llu masked sections, %llu changes between branch and dispatch, seed %llu\n",
                stress_is_good(&s) ? "None lost, none doubled, none inside of a masked section" : "FAILED",
-               (unsigned long long)s.masked_sections, (unsigned long long)s.changes, (unsigned long long)s.seed);
+               (unsigned long long)s.masked_sections, (unsigned long long)s.changes,
+               (unsigned long long)s.seed);
     return stress_is_good(&s) ? 0 : 1;
 }
 

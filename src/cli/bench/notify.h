@@ -8,11 +8,12 @@
 #include <pthread.h>
 #include <time.h>
 
-#define NOTIFY_RING   4096 /* arrivals under way whose times are kept */
-/* That may be under way, at rates at which receivers do not sleep in between. A datagram socket of the usual size holds
- * 256 when it is empty, but gives the room of what was read back by quarters: so 192, and drops what is more. */
+#define NOTIFY_RING 4096 /* arrivals under way whose times are kept */
+/* That may be under way, at rates at which receivers do not sleep in between. A datagram socket of the usual
+ * size holds 256 when it is empty, but gives the room of what was read back by quarters: so 192, and drops
+ * what is more. */
 #define NOTIFY_WINDOW 128
-#define NOTIFY_SLOW   1e4  /* up to this rate one at a time: one delay of the machine's spoils one value */
+#define NOTIFY_SLOW   1e4 /* up to this rate one at a time: one delay of the machine's spoils one value */
 
 /* The CPU's own counter where it has one: a look at the clock would take as long as a cache line. */
 uint64_t notify_tick(void);
@@ -101,7 +102,8 @@ struct notify_cell {
 struct notify_bench {
     const struct bench_options *o;
     struct notify_cell cell[NOTIFY_WAYS_MAX][NOTIFY_PLACES][NOTIFY_LOADS][NOTIFY_RATES];
-    struct notify_cell none[NOTIFY_PLACES]; /* nobody is told: what the machine takes from who computes anyway */
+    struct notify_cell
+        none[NOTIFY_PLACES]; /* nobody is told: what the machine takes from who computes anyway */
     struct notify_test test;
     double slice_s;
     int counter; /* of cache misses; -1 */

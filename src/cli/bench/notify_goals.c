@@ -1,5 +1,5 @@
-/* What `weft bench notify` wants of its figures: weft's mechanisms beside what the system has, and the automatic choice
- * beside each mechanism that it could have taken. */
+/* What `weft bench notify` wants of its figures: weft's mechanisms beside what the system has, and the
+ * automatic choice beside each mechanism that it could have taken. */
 #include "cli/bench/notify.h"
 
 #include <math.h>
@@ -96,8 +96,8 @@ static void add_goal_by_state(struct notify_bench *b, struct rows *rows, const s
 
 /* -- the choice -- */
 
-/* What WEFT_AUTO is for: the time until an arrival is told and the CPU time that this takes from the receiver's side,
- * together. */
+/* What WEFT_AUTO is for: the time until an arrival is told and the CPU time that this takes from the
+ * receiver's side, together. */
 #define AUTO_WANTED 1.1
 #define FIXED_MAX   4
 
@@ -123,7 +123,8 @@ static double cost_us(struct notify_bench *b, const char *way, const struct plac
         double n = (double)c->result.count[s];
         if (!n) continue;
         bench_values_append(&all, &c->result.values[s]);
-        stolen_ns += n * notify_stolen_ns(b, c, p->place, notify_ways[w]->computing && p->load == NOTIFY_BUSY, s);
+        stolen_ns +=
+            n * notify_stolen_ns(b, c, p->place, notify_ways[w]->computing && p->load == NOTIFY_BUSY, s);
         count += n;
     }
     told_s = bench_values_part(&all, 0.5);
@@ -161,7 +162,8 @@ static void add_choices(struct notify_bench *b, struct rows *rows) {
         for (int place = 0; place < NOTIFY_PLACES; place++)
             for (int load = 0; load < NOTIFY_LOADS; load++)
                 for (int rate = 0; rate < NOTIFY_RATES; rate++)
-                    add_choice(b, rows, i, &(struct place_of){(enum notify_place)place, (enum notify_load)load, rate});
+                    add_choice(b, rows, i,
+                               &(struct place_of){(enum notify_place)place, (enum notify_load)load, rate});
 }
 
 void notify_add_goals(struct notify_bench *b, struct rows *rows) {

@@ -358,10 +358,15 @@ static const struct notify_way descriptor_way = {.name = "descriptor",
 
 static const struct notify_way auto_way = {
     .name = "auto", .chooses = true, .open = lock_choice_open, .send = post, .wait = lock_wait};
-static const struct notify_way auto_handler_way = {
-    .name = "auto-handler", .computing = true, .chooses = true, .enter = auto_enter, .leave = close_notifier, .send = post};
+static const struct notify_way auto_handler_way = {.name = "auto-handler",
+                                                   .computing = true,
+                                                   .chooses = true,
+                                                   .enter = auto_enter,
+                                                   .leave = close_notifier,
+                                                   .send = post};
 
 const struct notify_way *const notify_ways[] = {
-    &spin_way,      &lock_spin_way, &futex_way,   &lock_sleep_way, &lock_way,  &signal_way, &branch_way,
-    &sigio_way,     &kernel_way,    &receive_way, &epoll_way,      &descriptor_way, &cond_way,   &pool_way,
-    &pool_spin_way, &thread_way,    &auto_way,      &auto_handler_way, NULL};
+    &spin_way,   &lock_spin_way, &futex_way,     &lock_sleep_way, &lock_way,  &signal_way,
+    &branch_way, &sigio_way,     &kernel_way,    &receive_way,    &epoll_way, &descriptor_way,
+    &cond_way,   &pool_way,      &pool_spin_way, &thread_way,     &auto_way,  &auto_handler_way,
+    NULL};

@@ -1,5 +1,6 @@
-/* Notifications: how soon a thread on the other CPU hears of an arrival, by each of weft's mechanisms; and for those
- * that a computing thread can choose between, how soon while it computes and what they take from it. */
+/* Notifications: how soon a thread on the other CPU hears of an arrival, by each of weft's mechanisms; and
+ * for those that a computing thread can choose between, how soon while it computes and what they take from
+ * it. */
 #include "base/error.h"
 #include "cli/bench/notify.h"
 #include "cli/model/measure.h"
@@ -61,16 +62,18 @@ static int put(struct notifying *x, const char *op, double *sample, size_t count
     return v.median > 0 ? measure_put(&x->g->k, x->e, WEFT_MODEL_NOTIFY, &when, &v) : 0;
 }
 
-/* With a computation on the receiver's CPU: the time that is missing from it for each arrival (a branch: its gaps; else
- * the time of the thread that is told), and until the arrival is told. */
+/* With a computation on the receiver's CPU: the time that is missing from it for each arrival (a branch: its
+ * gaps; else the time of the thread that is told), and until the arrival is told. */
 static int computing(struct notifying *x, const struct notify_way *way, const char *told, const char *taken) {
     double s[STRETCHES], told_s[STRETCHES];
     for (int i = 0; i < STRETCHES; i++) {
         int rc = run(x, way, NOTIFY_BUSY);
         if (rc) return rc;
-        for (uint64_t k = 0; k < x->test.sent; k++) x->sample[k] = (double)x->latency[k] / notify_ticks_per_s();
+        for (uint64_t k = 0; k < x->test.sent; k++)
+            x->sample[k] = (double)x->latency[k] / notify_ticks_per_s();
         told_s[i] = measure_summary(x->sample, x->test.sent).median;
-        s[i] = (way->computing ? x->test.gap_ticks / notify_ticks_per_s() : x->test.receiving_s) / (double)x->test.sent;
+        s[i] = (way->computing ? x->test.gap_ticks / notify_ticks_per_s() : x->test.receiving_s) /
+               (double)x->test.sent;
     }
     int rc = told ? put(x, told, told_s, STRETCHES) : 0;
     return rc ? rc : put(x, taken, s, STRETCHES);

@@ -151,8 +151,8 @@ static void binding(const struct weft_model *m, weft_model_ref host, struct meas
     snprintf(to->why, sizeof to->why, "another NUMA node's memory takes %.1f times as long", far / near);
 }
 
-/* What WEFT_AUTO weighs against one another, so all of it or nothing: where the defaults, which are of another machine,
- * are not about right for one of them. */
+/* What WEFT_AUTO weighs against one another, so all of it or nothing: where the defaults, which are of
+ * another machine, are not about right for one of them. */
 static const struct {
     const char *op, *option;
     double standard_ns;
@@ -165,13 +165,15 @@ static const struct {
 static double notify_ns(const struct weft_model *m, weft_model_ref e, const char *op) {
     for (uint32_t i = 0; e != WEFT_MODEL_NONE && i < m->observation_count; i++) {
         const struct weft_model_observation *o = &m->observations[i];
-        if (o->entity == e && o->attribute == WEFT_MODEL_NOTIFY && !strcmp(weft_model_string(m, o->when.op), op))
+        if (o->entity == e && o->attribute == WEFT_MODEL_NOTIFY &&
+            !strcmp(weft_model_string(m, o->when.op), op))
             return o->value * 1e9;
     }
     return NAN;
 }
 
-static void notification(const struct weft_model *m, weft_model_ref host, struct measure_option *out, size_t *n) {
+static void notification(const struct weft_model *m, weft_model_ref host, struct measure_option *out,
+                         size_t *n) {
     char id[512];
     double ns[COSTS];
     bool differs = false;

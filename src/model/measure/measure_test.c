@@ -239,7 +239,9 @@ static void put_notify(struct fixture *f, const char *op, double us) {
     struct weft_model_condition when = weft_model_any();
     when.op = weft_model_intern(f->k.m, op);
     weft_model_ref e = path(f, "notify");
-    assert_int_equal(measure_put(&f->k, e, WEFT_MODEL_NOTIFY, &when, &(struct measure_value){us * 1e-6, us * 1e-6, us * 1e-6, 9, us * 1e-6}), 0);
+    assert_int_equal(measure_put(&f->k, e, WEFT_MODEL_NOTIFY, &when,
+                                 &(struct measure_value){us * 1e-6, us * 1e-6, us * 1e-6, 9, us * 1e-6}),
+                     0);
 }
 
 static void measure_derive__costs_of_notification_together_or_not_at_all(void **state) {

@@ -32,8 +32,8 @@ static const struct part {
              {"messages", WEFT_MODEL_FLOW, NULL, {"compute", "handler"}}};
 #define PARTS (sizeof parts / sizeof *parts)
 
-/* A quantity. Those that the model has an attribute of that name and dimension for are its values; the others are
- * properties "x_NAME" of the form "8 instruction/cycle". */
+/* A quantity. Those that the model has an attribute of that name and dimension for are its values; the others
+ * are properties "x_NAME" of the form "8 instruction/cycle". */
 struct parameter {
     const char *entity, *name, *unit;
     size_t at; /* in struct nisim_config */
@@ -43,7 +43,7 @@ struct parameter {
 
 static const char *const policies[] = {"queue", "evict", "os"};
 
-#define P(entity, attribute, unit, field, standard, min, max, whole, power)                            \
+#define P(entity, attribute, unit, field, standard, min, max, whole, power)                                  \
     { entity, attribute, unit, offsetof(struct nisim_config, field), standard, min, max, whole, power }
 /* Ranges are what the simulator can do, wider than what the paper names. */
 static const struct parameter parameters[] = {
@@ -108,8 +108,8 @@ static const struct parameter parameters[] = {
 static const struct {
     enum weft_model_relation_type type;
     const char *from, *to;
-} relations[] = {{WEFT_MODEL_BACKS, "l2", "l1"},      {WEFT_MODEL_BACKS, "msgbuf", "l2"},
-                 {WEFT_MODEL_BACKS, "dram", "l2"},    {WEFT_MODEL_ATTACHED, "ni", "core"},
+} relations[] = {{WEFT_MODEL_BACKS, "l2", "l1"},       {WEFT_MODEL_BACKS, "msgbuf", "l2"},
+                 {WEFT_MODEL_BACKS, "dram", "l2"},     {WEFT_MODEL_ATTACHED, "ni", "core"},
                  {WEFT_MODEL_RUNS, "core", "compute"}, {WEFT_MODEL_RUNS, "core", "handler"}};
 #define RELATIONS (sizeof relations / sizeof *relations)
 
@@ -194,8 +194,8 @@ static int take_policy(double *out, const char *text, const char *path, char *wh
 /* -- one value as text: of the command line, or of a property -- */
 
 /* A number and, if there is one, its unit; or a policy. */
-static int take_text(struct nisim_config *c, const struct parameter *p, const char *text, const char *path, char *why,
-                     size_t len) {
+static int take_text(struct nisim_config *c, const struct parameter *p, const char *text, const char *path,
+                     char *why, size_t len) {
     char *end;
     if (!strcmp(p->unit, "policy")) return take_policy(field(c, p), text, path, why, len);
     double v = strtod(text, &end);
@@ -213,7 +213,8 @@ int nisim_config_set(struct nisim_config *c, const char *assignment, char *why, 
         return refuse(why, why_len, "\"%s\": PART.NAME=VALUE is wanted", assignment);
     const struct parameter *p = find(entity, name);
     if (!p)
-        return refuse(why, why_len, "there is no %s.%s; `weft nisim --show-config` shows what there is", entity, name);
+        return refuse(why, why_len, "there is no %s.%s; `weft nisim --show-config` shows what there is",
+                      entity, name);
     struct nisim_config next = *c;
     snprintf(path, sizeof path, "%s.%s", entity, name);
     int rc = take_text(&next, p, text, path, why, why_len);
@@ -258,12 +259,13 @@ static int check_name(const char *entity, const char *name, bool property, char 
         return refuse(why, len, "%s.%s: this node has no such quantity; did you mean %s?", entity, name,
                       near_name(entity, name));
     if ((attribute_of(p, &factor) < 0) == property) return WEFT_OK;
-    return property ? refuse(why, len, "%s.x_%s: it is one of the values, \"%s\"", entity, name, name)
-                    : refuse(why, len, "%s.%s: it is a property, \"x_%s\": \"8 %s\"", entity, name, name, p->unit);
+    return property
+               ? refuse(why, len, "%s.x_%s: it is one of the values, \"%s\"", entity, name, name)
+               : refuse(why, len, "%s.%s: it is a property, \"x_%s\": \"8 %s\"", entity, name, name, p->unit);
 }
 
-static int take_property(struct nisim_config *c, const char *id, const char *name, const char *text, char *why,
-                         size_t len) {
+static int take_property(struct nisim_config *c, const char *id, const char *name, const char *text,
+                         char *why, size_t len) {
     char path[160];
     if (strncmp(name, "x_", 2)) return WEFT_OK; /* the model's own: nothing that this node goes by */
     int rc = check_name(id, name + 2, true, why, len);
@@ -271,8 +273,8 @@ static int take_property(struct nisim_config *c, const char *id, const char *nam
     return rc ? rc : take_text(c, find(id, name + 2), text, path, why, len);
 }
 
-static int take_value(struct nisim_config *c, const struct weft_model *m, const struct weft_model_observation *o, char *why,
-                      size_t len) {
+static int take_value(struct nisim_config *c, const struct weft_model *m,
+                      const struct weft_model_observation *o, char *why, size_t len) {
     char path[160];
     double factor;
     const char *id = weft_model_id(m, o->entity), *name = weft_model_attribute_name(o->attribute);
@@ -296,12 +298,13 @@ static int check_part(const struct weft_model *m, weft_model_ref e, char *why, s
                       weft_model_kind_name(p->kind));
     for (int i = 0; p->ends[0] && i < 2; i++)
         if (strcmp(weft_model_id(m, entity->ends[i]), p->ends[i]))
-            return refuse(why, len, "%s.ends[%d] is %s: in this node it is %s", id, i, weft_model_id(m, entity->ends[i]),
-                          p->ends[i]);
+            return refuse(why, len, "%s.ends[%d] is %s: in this node it is %s", id, i,
+                          weft_model_id(m, entity->ends[i]), p->ends[i]);
     return WEFT_OK;
 }
 
-static int check_relation(const struct weft_model *m, const struct weft_model_relation *r, char *why, size_t len) {
+static int check_relation(const struct weft_model *m, const struct weft_model_relation *r, char *why,
+                          size_t len) {
     const char *from = weft_model_id(m, r->from), *to = weft_model_id(m, r->to);
     for (size_t k = 0; k < RELATIONS; k++)
         if (r->type == relations[k].type && !strcmp(from, relations[k].from) && !strcmp(to, relations[k].to))
@@ -315,11 +318,14 @@ static int take_model(struct nisim_config *c, const struct weft_model *m, char *
     if (m->name) snprintf(c->name, sizeof c->name, "%s", weft_model_string(m, m->name));
     if (m->curve_count) return refuse(why, len, "curves: this node's quantities are single values");
     for (weft_model_ref e = 0; e < m->entity_count && !rc; e++) rc = check_part(m, e, why, len);
-    for (uint32_t i = 0; i < m->relation_count && !rc; i++) rc = check_relation(m, &m->relations[i], why, len);
+    for (uint32_t i = 0; i < m->relation_count && !rc; i++)
+        rc = check_relation(m, &m->relations[i], why, len);
     for (uint32_t i = 0; i < m->property_count && !rc; i++)
-        rc = take_property(c, weft_model_id(m, m->properties[i].entity), weft_model_string(m, m->properties[i].name),
+        rc = take_property(c, weft_model_id(m, m->properties[i].entity),
+                           weft_model_string(m, m->properties[i].name),
                            weft_model_string(m, m->properties[i].value), why, len);
-    for (uint32_t i = 0; i < m->observation_count && !rc; i++) rc = take_value(c, m, &m->observations[i], why, len);
+    for (uint32_t i = 0; i < m->observation_count && !rc; i++)
+        rc = take_value(c, m, &m->observations[i], why, len);
     return rc ? rc : check_together(c, why, len);
 }
 
@@ -332,8 +338,10 @@ int nisim_config_load(struct nisim_config *c, const char *path, char *why, size_
     if (rc) return refuse(why, why_len, "%s", weft_error_text(rc));
     rc = weft_model_load(m, path, &fault);
     if (rc) {
-        rc = fault.line ? refuse(why, why_len, "%s:%u: %s: %s", fault.file, fault.line, fault.path, fault.reason)
-                        : refuse(why, why_len, "%s: %s%s%s", fault.file, fault.path, *fault.path ? ": " : "", fault.reason);
+        rc = fault.line
+                 ? refuse(why, why_len, "%s:%u: %s: %s", fault.file, fault.line, fault.path, fault.reason)
+                 : refuse(why, why_len, "%s: %s%s%s", fault.file, fault.path, *fault.path ? ": " : "",
+                          fault.reason);
     } else {
         rc = take_model(&next, m, in, sizeof in);
         if (rc) refuse(why, why_len, "%s: %s", path, in);
@@ -370,7 +378,8 @@ static int add_parameter(struct weft_model *m, const struct nisim_config *c, con
     if (!strcmp(p->unit, "policy"))
         snprintf(text, sizeof text, "%s", policies[(size_t)v]);
     else
-        snprintf(text, sizeof text, "%.17g%s%s", v, strcmp(p->unit, "1") ? " " : "", strcmp(p->unit, "1") ? p->unit : "");
+        snprintf(text, sizeof text, "%.17g%s%s", v, strcmp(p->unit, "1") ? " " : "",
+                 strcmp(p->unit, "1") ? p->unit : "");
     return weft_model_add_property(m, e, name, text);
 }
 
@@ -379,9 +388,10 @@ static int fill(struct weft_model *m, const struct nisim_config *c) {
     int rc = m->name == WEFT_MODEL_NONE ? WEFT_E_NOMEM : add_parts(m);
     for (size_t i = 0; i < PARAMETERS && !rc; i++) rc = add_parameter(m, c, &parameters[i]);
     for (size_t i = 0; i < RELATIONS && !rc; i++)
-        rc = weft_model_add_relation(m, &(struct weft_model_relation){.type = (uint8_t)relations[i].type,
-                                                                      .from = weft_model_find(m, relations[i].from),
-                                                                      .to = weft_model_find(m, relations[i].to)});
+        rc = weft_model_add_relation(
+            m, &(struct weft_model_relation){.type = (uint8_t)relations[i].type,
+                                             .from = weft_model_find(m, relations[i].from),
+                                             .to = weft_model_find(m, relations[i].to)});
     return rc ? rc : weft_model_settle(m);
 }
 

@@ -35,8 +35,8 @@ struct nisim_config {
 void nisim_config_default(struct nisim_config *c);
 /* The machine on which the paper measured its interrupt: 147 MHz, 512 KiB of L2, 270 ns for a miss. */
 void nisim_config_paper(struct nisim_config *c);
-/* Replaces what the file, a model of the parts of this node, states. WEFT_E_INVAL, and why in `why` with the place or
- * the name of what is wrong; then *c is as before. */
+/* Replaces what the file, a model of the parts of this node, states. WEFT_E_INVAL, and why in `why` with the
+ * place or the name of what is wrong; then *c is as before. */
 int nisim_config_load(struct nisim_config *c, const char *path, char *why, size_t why_len);
 /* One value, "core.clock=4e9": as in a file, the same refusals. */
 int nisim_config_set(struct nisim_config *c, const char *assignment, char *why, size_t why_len);

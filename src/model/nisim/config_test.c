@@ -73,16 +73,20 @@ static void config_write__a_model(void **state) {
     weft_model_destroy(m);
 }
 
-#define FILE_OF(entities) "{\"weft_model\":1,\"defaults\":{\"source\":\"assumed\"},\"entities\":[" entities "]}"
-#define CORE(rest)        FILE_OF("{\"id\":\"core\",\"kind\":\"compute\"," rest "}")
-#define CLOCK(value)      "\"values\":{\"clock\":" value "}"
-#define OWN(values)       "\"properties\":{" values "}"
+#define FILE_OF(entities)                                                                                    \
+    "{\"weft_model\":1,\"defaults\":{\"source\":\"assumed\"},\"entities\":[" entities "]}"
+#define CORE(rest)   FILE_OF("{\"id\":\"core\",\"kind\":\"compute\"," rest "}")
+#define CLOCK(value) "\"values\":{\"clock\":" value "}"
+#define OWN(values)  "\"properties\":{" values "}"
 
 static void config_load__one_value(void **state) {
     struct nisim_config c;
     char why[300];
     nisim_config_default(&c);
-    assert_int_equal(parse_into(&c, CORE(CLOCK("{\"value\":4,\"unit\":\"GHz\"}") "," OWN("\"x_issue\":\"4\",\"x_flush\":\"20 cycle\"")), why),
+    assert_int_equal(parse_into(&c,
+                                CORE(CLOCK("{\"value\":4,\"unit\":\"GHz\"}") "," OWN(
+                                    "\"x_issue\":\"4\",\"x_flush\":\"20 cycle\"")),
+                                why),
                      WEFT_OK);
     assert_true(c.clock_Hz == 4e9 && c.issue == 4 && c.flush == 20 && c.contexts == 8);
 }
@@ -92,8 +96,13 @@ static void config_load__the_best_of_several(void **state) {
     struct nisim_config c;
     char why[300];
     nisim_config_default(&c);
-    assert_int_equal(parse_into(&c, CORE(CLOCK("[{\"value\":4,\"unit\":\"GHz\"},{\"value\":5,\"unit\":\"GHz\",\"source\":\"datasheet\"}]")), why),
-                     WEFT_OK);
+    assert_int_equal(
+        parse_into(
+            &c,
+            CORE(CLOCK(
+                "[{\"value\":4,\"unit\":\"GHz\"},{\"value\":5,\"unit\":\"GHz\",\"source\":\"datasheet\"}]")),
+            why),
+        WEFT_OK);
     assert_true(c.clock_Hz == 5e9);
 }
 
@@ -111,34 +120,44 @@ static void config_load__refusals(void **state) {
         {CORE(CLOCK("{\"value\":3}")), "\"unit\" is missing"},
         {CORE(CLOCK("{\"value\":3,\"unit\":\"KHz\"}")), "$.entities[0].values.clock.unit"},
         {CORE(CLOCK("{\"value\":1,\"unit\":\"Hz\"}")), "core.clock is 1: from 1e+07 to 1e+11 Hz is possible"},
-        {CORE("\"values\":{\"power\":{\"value\":1,\"unit\":\"W\"}}"), "core.power: this node has no such quantity"},
-        {CORE("\"values\":{\"smt\":{\"value\":2,\"unit\":\"1\"}}"), "core.smt: this node has no such quantity"},
-        {CORE(OWN("\"x_contxts\":\"2\"")), "core.contxts: this node has no such quantity; did you mean contexts?"},
+        {CORE("\"values\":{\"power\":{\"value\":1,\"unit\":\"W\"}}"),
+         "core.power: this node has no such quantity"},
+        {CORE("\"values\":{\"smt\":{\"value\":2,\"unit\":\"1\"}}"),
+         "core.smt: this node has no such quantity"},
+        {CORE(OWN("\"x_contxts\":\"2\"")),
+         "core.contxts: this node has no such quantity; did you mean contexts?"},
         {CORE(OWN("\"x_clock\":\"2e9 Hz\"")), "core.x_clock: it is one of the values, \"clock\""},
-        {FILE_OF("{\"id\":\"l2\",\"kind\":\"buffer\",\"values\":{\"latency\":{\"value\":4,\"unit\":\"ns\"}}}"),
+        {FILE_OF(
+             "{\"id\":\"l2\",\"kind\":\"buffer\",\"values\":{\"latency\":{\"value\":4,\"unit\":\"ns\"}}}"),
          "l2.latency: it is a property, \"x_latency\": \"8 cycle\""},
         {CORE(OWN("\"x_contexts\":\"2.5\"")), "core.x_contexts is 2.5: a whole number is wanted"},
         {CORE(OWN("\"x_contexts\":\"many\"")), "core.x_contexts is \"many\": a number is wanted"},
         {CORE(OWN("\"x_flush\":\"3 ns\"")), "core.x_flush is \"3 ns\": the unit cycle is wanted"},
         {CORE(OWN("\"x_contexts\":\"2\"")), "compute.threads is 3: core.contexts is only 2"},
-        {FILE_OF("{\"id\":\"l1\",\"kind\":\"buffer\",\"values\":{\"capacity\":{\"value\":3000,\"unit\":\"B\"}}}"),
+        {FILE_OF(
+             "{\"id\":\"l1\",\"kind\":\"buffer\",\"values\":{\"capacity\":{\"value\":3000,\"unit\":\"B\"}}}"),
          "a power of two is wanted"},
-        {FILE_OF("{\"id\":\"l1\",\"kind\":\"buffer\",\"values\":{\"capacity\":{\"value\":16,\"unit\":\"MiB\"}}}"),
+        {FILE_OF(
+             "{\"id\":\"l1\",\"kind\":\"buffer\",\"values\":{\"capacity\":{\"value\":16,\"unit\":\"MiB\"}}}"),
          "L2, which includes it, has only"},
-        {FILE_OF("{\"id\":\"msgbuf\",\"kind\":\"buffer\",\"values\":{\"capacity\":{\"value\":256,\"unit\":\"B\"},"
-                 "\"ways\":{\"value\":8,\"unit\":\"1\"}}}"),
+        {FILE_OF(
+             "{\"id\":\"msgbuf\",\"kind\":\"buffer\",\"values\":{\"capacity\":{\"value\":256,\"unit\":\"B\"},"
+             "\"ways\":{\"value\":8,\"unit\":\"1\"}}}"),
          "msgbuf.ways is 8: its capacity of 256 B holds only 4 lines"},
         {FILE_OF("{\"id\":\"ni\",\"kind\":\"compute\",\"properties\":{\"x_start\":\"8192 B\"}}"),
          "ni.start is 8192: ni.fifo"},
         {FILE_OF("{\"id\":\"handler\",\"kind\":\"task\",\"properties\":{\"x_none_free\":\"drop\"}}"),
          "none_free is \"drop\": queue, evict or os is wanted"},
-        {FILE_OF("{\"id\":\"ni\",\"kind\":\"compute\"},{\"id\":\"core\",\"kind\":\"compute\"},{\"id\":\"wire\",\"kind\":"
+        {FILE_OF("{\"id\":\"ni\",\"kind\":\"compute\"},{\"id\":\"core\",\"kind\":\"compute\"},{\"id\":"
+                 "\"wire\",\"kind\":"
                  "\"link\",\"ends\":[\"core\",\"ni\"]}"),
          "wire.ends[0] is core: in this node it is ni"},
-        {CORE("\"curves\":{\"clock\":{\"form\":\"constant\",\"over\":\"threads\",\"parameters\":{\"a\":1},\"unit\":\"Hz\","
+        {CORE("\"curves\":{\"clock\":{\"form\":\"constant\",\"over\":\"threads\",\"parameters\":{\"a\":1},"
+              "\"unit\":\"Hz\","
               "\"over_unit\":\"1\"}}"),
          "curves: this node's quantities are single values"},
-        {"{\"weft_model\":1,\"entities\":[{\"id\":\"l1\",\"kind\":\"buffer\"},{\"id\":\"l2\",\"kind\":\"buffer\"}],"
+        {"{\"weft_model\":1,\"entities\":[{\"id\":\"l1\",\"kind\":\"buffer\"},{\"id\":\"l2\",\"kind\":"
+         "\"buffer\"}],"
          "\"relations\":[{\"relation\":\"backs\",\"from\":\"l1\",\"to\":\"l2\"}]}",
          "\"l1 backs l2\" is not how this node is built"},
     };
@@ -155,8 +174,9 @@ static void config_load__a_refusal_changes_nothing(void **state) {
     char why[300];
     nisim_config_default(&c);
     before = c;
-    assert_int_equal(parse_into(&c, CORE(CLOCK("{\"value\":4,\"unit\":\"GHz\"}") "," OWN("\"x_contexts\":\"99\"")), why),
-                     WEFT_E_INVAL);
+    assert_int_equal(
+        parse_into(&c, CORE(CLOCK("{\"value\":4,\"unit\":\"GHz\"}") "," OWN("\"x_contexts\":\"99\"")), why),
+        WEFT_E_INVAL);
     assert_memory_equal(&c, &before, sizeof c);
     assert_int_equal(nisim_config_load(&c, "/nowhere/x.json", why, sizeof why), WEFT_E_INVAL);
     assert_non_null(strstr(why, "/nowhere/x.json"));
