@@ -38,7 +38,7 @@ WEFT_OPTIONS(
 
 static enum spin_wait user_wait;
 static bool has_user_interrupts;
-static uint64_t measured_ns;
+static uint64_t measured_ns, wake_ns; /* the latter: for WEFT_SPIN_AUTO */
 static pthread_once_t once = PTHREAD_ONCE_INIT, cpu_once = PTHREAD_ONCE_INIT;
 
 #if defined(__x86_64__)
@@ -142,6 +142,10 @@ static void find_out(void) {
     int64_t us = weft_option_int("notify_spin_us");
     bool alone = sysconf(_SC_NPROCESSORS_ONLN) < 2; /* nobody could release a lock meanwhile */
     measured_ns = us >= 0 ? (uint64_t)us * WEFT_NS_PER_US : alone ? 0 : measure();
+    /* What was measured above may have been a wake-up on the own CPU. Spinning that is worth it only if
+     * another CPU is woken ends by itself where it is not: it never succeeds there. */
+    uint64_t other = (uint64_t)weft_option_int("notify_dispatch_told_ns");
+    wake_ns = us == 0 || alone ? 0 : other > measured_ns ? other : measured_ns;
 }
 
 static uint64_t spin_time(uint64_t spin_ns) {
@@ -199,11 +203,12 @@ static bool pace_lock(struct weft_pace *p) { return !__atomic_exchange_n(&p->loc
 static void pace_unlock(struct weft_pace *p) { __atomic_store_n(&p->lock, 0, __ATOMIC_RELEASE); }
 
 static int wait_paced(uint64_t *word, uint32_t seen, struct weft_pace *p, uint64_t deadline_ns) {
-    uint64_t wake = spin_time(WEFT_SPIN_MEASURED), for_ns = 0;
+    uint64_t for_ns = 0;
     enum pace_end how = PACE_SLEPT;
     int rc = 0;
+    pthread_once(&once, find_out);
     if (pace_lock(p)) {
-        for_ns = pace_spin_ns(p, wake);
+        for_ns = pace_spin_ns(p, wake_ns);
         pace_unlock(p);
     }
     if (for_ns) how = spin(word, seen, for_ns, deadline_ns) ? PACE_SPUN : PACE_SPUN_IN_VAIN;
