@@ -230,8 +230,8 @@ void weft_branch_unmask(void);
  * (clNotifyEventWEFT), and whoever calls weft_notification_post. */
 
 /* Posts when the counter counts, but for what a peer's WEFT_QUIET counts: the value is the counter's, the status a failed
- * operation's. NULL: no more, and when this
- * returns nobody posts. WEFT_E_EXIST: it has one. Not to be called by the notification's handler. */
+ * operation's. NULL: no more, and when this returns nobody posts. WEFT_E_EXIST: it has one. Not to be called by the
+ * notification's handler. */
 int weft_cntr_notify(struct weft_cntr *c, struct weft_notification *n);
 /* Posts when a message or put of the peer is complete here (its handler has run and its data is in place), with the
  * size of its data; and when the peer goes down, with why. Not for what the peer has sent with WEFT_QUIET (weft.h): whether
@@ -252,8 +252,8 @@ static inline int weft_notification_unwatch(struct weft_notification *n, int fd)
  * following), which `weft model measure` finds out. `weft info` says what follows from them on this machine.
  *
  * With handlers the load is seen while it runs: how often arrivals come, how long handlers take, how much of the time the
- * thread that made the notifier runs or would run, and how many threads are there to run. What is chosen changes at most 20 times a second, and
- * only if that makes it a fifth cheaper. */
+ * thread that made the notifier runs or would run, and how many threads are there to run. What is chosen changes at most 20
+ * times a second, and only if that makes it a fifth cheaper. */
 
 /* What WEFT_AUTO takes for that load. */
 enum weft_mechanism weft_notify_choose(const struct weft_notify_load *load);

@@ -10,13 +10,12 @@
 #include "transport/wire.h"
 #include "weft/notify.h"
 
-#include <math.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/utsname.h>
 
-#define NOTIFY_RATE     10000.0 /* of the explanation */
-#define NOTIFY_RATE_MAX 1e7
+static const double rates[] = {1e3, 1e4, 1e5, 1e6}; /* of arrivals */
+#define RATES (sizeof rates / sizeof *rates)
 
 static const struct {
     unsigned cap;
@@ -118,32 +117,20 @@ static void show_pair(bool json) {
                ns);
 }
 
-/* The rate from which on another thread is chosen for a computing one; INFINITY: none. */
-static double dispatch_from(double busy) {
-    struct weft_notify_load l = {.busy = busy, .computes = 1, .has_handler = 1};
-    double low = 0, high = NOTIFY_RATE_MAX;
-    l.rate_per_s = high;
-    if (weft_notify_choose(&l) != WEFT_THREAD_DISPATCH) return INFINITY;
-    l.rate_per_s = 0;
-    if (weft_notify_choose(&l) == WEFT_THREAD_DISPATCH) return 0;
-    while (high - low > 1) {
-        l.rate_per_s = (low + high) / 2;
-        *(weft_notify_choose(&l) == WEFT_THREAD_DISPATCH ? &high : &low) = l.rate_per_s;
-    }
-    return high;
+/* What WEFT_AUTO chooses here for a thread that computes, with handlers that are short. */
+static const char *chosen(double busy, double rate) {
+    struct weft_notify_load l = {.busy = busy, .computes = 1, .has_handler = 1, .rate_per_s = rate};
+    return weft_mechanism_name(weft_notify_choose(&l));
 }
 
-/* What WEFT_AUTO chooses here for a thread that computes, with handlers that are short. */
 static void show_choice(const char *when, double busy) {
     char why[400];
-    struct weft_notify_load l = {.busy = busy, .computes = 1, .has_handler = 1, .rate_per_s = NOTIFY_RATE};
-    double from = dispatch_from(busy);
+    struct weft_notify_load l = {.busy = busy, .computes = 1, .has_handler = 1, .rate_per_s = rates[1]};
     weft_notify_explain(&l, why, sizeof why);
-    if (from > 0 && isfinite(from))
-        printf("  computes, %s: branch, thread dispatch from %.0f arrivals a second on\n    %s\n", when, from,
-               why);
-    else
-        printf("  computes, %s: %s\n    %s\n", when, from == 0 ? "thread dispatch" : "branch", why);
+    printf("  computes, %s: ", when);
+    for (size_t i = 0; i < RATES; i++)
+        printf("%s at %g/s%s", chosen(busy, rates[i]), rates[i], i + 1 < RATES ? ", " : "\n");
+    printf("    %s\n", why);
 }
 
 static void show_choices(void) {
@@ -155,9 +142,11 @@ static void show_choices(void) {
 }
 
 static json_t *choices_json(void) {
-    double free = dispatch_from(0), busy = dispatch_from(1);
-    return json_pack("{s:o, s:o}", "dispatch_from_per_s", isfinite(free) ? json_real(free) : json_null(),
-                     "dispatch_from_per_s_busy", isfinite(busy) ? json_real(busy) : json_null());
+    json_t *all = json_array();
+    for (size_t i = 0; i < RATES; i++)
+        json_array_append_new(all, json_pack("{s:f, s:s, s:s}", "rate_per_s", rates[i], "cpu_free",
+                                             chosen(0, rates[i]), "none_free", chosen(1, rates[i])));
+    return all;
 }
 
 static void show_notification(bool json) {

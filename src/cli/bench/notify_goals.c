@@ -112,8 +112,11 @@ struct place_of {
     int rate;
 };
 
-/* NAN: it was not measured here, or not what it takes. */
-static double cost_us(struct notify_bench *b, const char *way, const struct place_of *p) {
+struct cost {
+    double us, count; /* NAN: it was not measured here, or not what it takes; arrivals */
+};
+
+static struct cost cost_of(struct notify_bench *b, const char *way, const struct place_of *p) {
     double told_s, stolen_ns = 0, count = 0;
     struct bench_values all = {0};
     int w = 0;
@@ -129,31 +132,32 @@ static double cost_us(struct notify_bench *b, const char *way, const struct plac
     }
     told_s = bench_values_part(&all, 0.5);
     bench_values_free(&all);
-    return count < NOTIFY_LEAST ? NAN : told_s * 1e6 + stolen_ns / count * 1e-3;
+    return (struct cost){count > 0 ? told_s * 1e6 + stolen_ns / count * 1e-3 : NAN, count};
 }
 
 static void add_choice(struct notify_bench *b, struct rows *rows, size_t i, const struct place_of *p) {
-    double own = cost_us(b, choices[i].way, p), best = INFINITY;
+    struct cost own = cost_of(b, choices[i].way, p), best = {INFINITY, 0};
     const char *name = NULL;
     for (int k = 0; choices[i].fixed[k]; k++) {
-        double other = cost_us(b, choices[i].fixed[k], p);
-        if (!(other < best)) continue;
+        struct cost other = cost_of(b, choices[i].fixed[k], p);
+        if (!(other.us < best.us)) continue;
         best = other;
         name = choices[i].fixed[k];
     }
-    if (!name || isnan(own)) return;
+    if (!name || isnan(own.us)) return;
+    bool few = own.count < NOTIFY_LEAST || best.count < NOTIFY_LEAST;
     struct row row = {.fields = 0};
     row_text(&row, "bench", NULL, "notify");
     row_text(&row, "goal", "THE CHOICE", choices[i].text);
     row_text(&row, "place", "PLACE", notify_place_names[p->place]);
     row_text(&row, "load", "LOAD", notify_load_names[p->load]);
     row_whole(&row, "rate_per_s", "RATE /s", (uint64_t)notify_rates[p->rate]);
-    row_number(&row, "cost_us", "COST us", own);
+    row_number(&row, "cost_us", "COST us", own.us);
     row_text(&row, "best", "BEST FIXED", name);
-    row_number(&row, "best_us", "ITS COST us", best);
-    row_number(&row, "ratio", "RATIO", own / best);
+    row_number(&row, "best_us", "ITS COST us", best.us);
+    row_number(&row, "ratio", "RATIO", own.us / best.us);
     row_number(&row, "wanted", "AT MOST", AUTO_WANTED);
-    row_text(&row, "met", "MET", own / best <= AUTO_WANTED ? "yes" : "no");
+    row_text(&row, "met", "MET", few ? "too few arrivals" : own.us / best.us <= AUTO_WANTED ? "yes" : "no");
     rows_add(rows, &row);
 }
 
