@@ -252,7 +252,7 @@ static inline int weft_notification_unwatch(struct weft_notification *n, int fd)
  * following), which `weft model measure` finds out. `weft info` says what follows from them on this machine.
  *
  * With handlers the load is seen while it runs: how often arrivals come, how long handlers take, how much of the time the
- * thread that made the notifier runs or would run, and how many threads are there to run. What is chosen changes at most 20
+ * thread that made the notifier computes, and how many threads are there to run. What is chosen changes at most 20
  * times a second, and only if that makes it a fifth cheaper. */
 
 /* What WEFT_AUTO takes for that load. */

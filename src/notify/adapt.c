@@ -20,8 +20,9 @@
 #define RATE_CHANGES  2.0                    /* times as many, or as few: it is asked at once */
 #define UNCHANGED_NS  (50 * WEFT_NS_PER_MS)
 #define GAIN          0.8 /* of the present cost the other one may have at most */
-#define COMPUTES_FROM 0.2 /* of the time: it runs, or would */
+#define COMPUTES_FROM 0.2 /* of the time in which nobody keeps it from running */
 #define WAITS_BELOW   0.1
+#define LEAST_FREE_NS 1e6
 
 struct adapt {
     struct notify_costs costs;
@@ -36,7 +37,7 @@ struct adapt {
 
     _Alignas(64) struct tiny_lock lock; /* tried by those who look; branches of who waits for it are masked */
     struct weft_notify_load load;
-    uint64_t wanted_ns, branch_part_ns, asked_ns, ask_every_ns, changed_ns;
+    uint64_t ran_ns, delayed_ns, branch_part_ns, asked_ns, ask_every_ns, changed_ns;
 };
 
 /* -- what the system tells -- */
@@ -75,12 +76,17 @@ static bool share_one_cpu(pid_t a, pid_t b) {
     return CPU_COUNT(&of_a) == 1 && CPU_EQUAL(&of_a, &of_b);
 }
 
-/* The time that the thread has run, or has been kept from running by others: "81 520 3", the second. */
-static uint64_t wanted_ns(const struct adapt *a) {
+/* The time that the thread has run. */
+static uint64_t run_ns(const struct adapt *a) {
     struct timespec t = {0};
-    int64_t delayed = number_in(a->schedstat, 1, ' ');
     clock_gettime(a->clock, &t);
-    return (uint64_t)t.tv_sec * WEFT_NS_PER_S + (uint64_t)t.tv_nsec + (delayed > 0 ? (uint64_t)delayed : 0);
+    return (uint64_t)t.tv_sec * WEFT_NS_PER_S + (uint64_t)t.tv_nsec;
+}
+
+/* The time that it has been kept from running by others: "81 520 3", the second. */
+static uint64_t delayed_ns(const struct adapt *a) {
+    int64_t n = number_in(a->schedstat, 1, ' ');
+    return n > 0 ? (uint64_t)n : 0;
 }
 
 /* -- looking -- */
@@ -97,19 +103,22 @@ static uint64_t take(uint64_t *sum) { return __atomic_exchange_n(sum, 0, __ATOMI
 /* Half of it is new: so what was is forgotten after some windows. */
 static void mix(double *mean, double now) { *mean = (*mean + now) / 2; }
 
-/* The thread's own part: what its branches took is not computation. */
-static void see_thread(struct adapt *a, double window_ns) {
-    uint64_t now = wanted_ns(a);
-    double part = ((double)now - (double)a->wanted_ns - (double)a->branch_part_ns) / window_ns;
-    a->wanted_ns = now;
+/* The thread's own part of the time in which it ran or slept; what its branches took is not computation. */
+static void see_thread(struct adapt *a, uint64_t window_ns) {
+    uint64_t ran = run_ns(a), delayed = delayed_ns(a);
+    double free_ns = (double)window_ns - (double)(delayed - a->delayed_ns),
+           part = ((double)(ran - a->ran_ns) - (double)a->branch_part_ns) / free_ns;
+    a->ran_ns = ran;
+    a->delayed_ns = delayed;
     a->branch_part_ns = 0;
+    if (free_ns < LEAST_FREE_NS) return; /* it had no chance to show */
     if (part > COMPUTES_FROM) a->load.computes = 1;
     if (part < WAITS_BELOW) a->load.computes = 0;
 }
 
 static void ask_system(struct adapt *a, uint64_t now_ns, bool by_pool) {
     bool share = share_one_cpu(a->thread, __atomic_load_n(&a->worker, __ATOMIC_RELAXED));
-    see_thread(a, (double)(now_ns - a->asked_ns));
+    see_thread(a, now_ns - a->asked_ns);
     mix(&a->load.busy, share ? 1 : part_busy(a->loadavg, a->cpus, by_pool));
     a->asked_ns = now_ns;
 }
@@ -183,7 +192,8 @@ int adapt_create(struct weft_notifier *to, const struct weft_notify_load *load) 
     char path[64];
     snprintf(path, sizeof path, "/proc/self/task/%d/schedstat", a->thread);
     a->schedstat = open(path, O_RDONLY | O_CLOEXEC);
-    a->wanted_ns = wanted_ns(a);
+    a->ran_ns = run_ns(a);
+    a->delayed_ns = delayed_ns(a);
     to->adapt = a;
     return 0;
 }
