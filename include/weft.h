@@ -264,6 +264,13 @@ struct weft_done {
     void *arg;
 };
 
+enum weft_notify_flags {
+    /* The target is not notified: nothing is told there by weft_peer_notify, nor by weft_cntr_notify of target_cntr. All else
+     * is as ever: handlers run, counters count, weft_cntr_wait returns. For messages that mean nothing before a later one;
+     * small ones too are sent with weft_zero_copy_send then. */
+    WEFT_QUIET = 1 << 0
+};
+
 /* The three counters of the specification (Zero_Copy_Send). All members optional. */
 struct weft_notify {
     /* org_cntr: header and data have left, the program may change them; or the operation failed. */
@@ -271,6 +278,7 @@ struct weft_notify {
     /* tgt_cntr: the counter of that id at the target counts when the data is in place and the completion handler has
      * run. 0: none. An id that the target does not have is counted there as an error, and does no harm. */
     uint32_t target_cntr;
+    uint32_t flags; /* of enum weft_notify_flags; others: WEFT_E_INVAL */
     /* cmpl_cntr: told here when the data is in place at the target and the completion handler there has run; or the
      * operation failed. Never before `origin`. */
     struct weft_done completion;

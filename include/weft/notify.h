@@ -53,6 +53,18 @@ struct weft_arrived {
                        time only one is kept: a notification for each operation says which one failed, and how */
 };
 
+/* The library's: what WEFT_SPIN_AUTO has seen. */
+struct weft_pace {
+    uint64_t last_ns; /* of the last look; 0: none yet */
+    uint64_t gap_ns;  /* between arrivals, a moving mean; 0: not known */
+    uint32_t count;   /* of arrivals, then */
+    uint32_t rest;    /* waits without a spin that are left */
+    uint16_t failed;  /* spins in a row that ended without an arrival */
+    uint8_t rests;    /* of these there have been, one after another */
+    uint8_t spins;
+    uint32_t lock;
+};
+
 /* A notification lives in memory of the program, which the library uses from weft_notification_init to
  * weft_notification_fini. Aligned to a cache line: the compiler sees to that, from the heap take it by aligned_alloc. The
  * members are the library's; those who post write the second line, who receives the third. */
@@ -71,7 +83,8 @@ struct weft_notification {
     uint64_t spin_ns;
     uint32_t taken; /* of the arrivals */
     uint32_t unused_4;
-    uint64_t unused_5[6];
+    struct weft_pace pace;
+    uint64_t unused_5[2];
 } __attribute__((aligned(64)));
 
 /* What other libraries reach a notification by, so that they need not be linked with this one. */
@@ -112,6 +125,8 @@ int weft_notification_wait(struct weft_notification *n, uint64_t timeout_ns, str
 /* How long a waiter spins before it sleeps. */
 #define WEFT_SPIN_MEASURED UINT64_MAX       /* about what a wake-up costs on this machine (the default) */
 #define WEFT_SPIN_ALWAYS   (UINT64_MAX - 1) /* never sleeps */
+#define WEFT_SPIN_AUTO     (UINT64_MAX - 2) /* as arrivals come: if they have been coming sooner, one after another, than a
+                                               wake-up takes, twice that; else not at all, nor where spinning has not helped */
 void weft_notification_set_spin(struct weft_notification *n, uint64_t spin_ns);
 
 /* The callback of a struct weft_done whose arg is a notification: posts the operation's status. */
@@ -139,9 +154,10 @@ enum weft_pool_policy {
 struct weft_notify_load {
     double rate_per_s; /* of arrivals; 0: not known */
     double handler_ns; /* of the handler; 0: short */
-    double busy;       /* of the machine's CPUs: 0 none, 1 all; negative: to be looked up (the load of the last minute) */
+    double busy;       /* of the CPUs that there are for another thread: 0 none, 1 all; negative: to be looked up */
     int computes;      /* the thread computes meanwhile; 0: it waits */
     int has_handler;   /* the program gives handlers; set by weft_notifier_create from `handlers` */
+    int event_loop;    /* without handlers: the thread waits for descriptors, and needs one for this too */
 };
 
 /* Always start with weft_notifier_config_init. */
@@ -155,7 +171,7 @@ struct weft_notifier_config {
     void (*on_thread)(void *ctx, unsigned index);
     void *ctx;
     int handlers;                 /* WEFT_AUTO: notifications will have handlers */
-    struct weft_notify_load load; /* WEFT_AUTO */
+    struct weft_notify_load load; /* WEFT_AUTO: what is known beforehand */
 };
 
 static inline void weft_notifier_config_init(struct weft_notifier_config *cfg) {
@@ -165,14 +181,22 @@ static inline void weft_notifier_config_init(struct weft_notifier_config *cfg) {
     cfg->load.busy = -1;
 }
 
-/* A branch goes to the calling thread, which must live until weft_notifier_destroy.
+/* WEFT_AUTO without handlers: lock release with WEFT_SPIN_AUTO (in the place of WEFT_SPIN_MEASURED), or a descriptor. With
+ * handlers ("The choice", below) it changes between branch and thread dispatch as the load does, so a handler must be fit
+ * for both: do only what a branch may, and bear that the thread, or a handler of another notification, runs beside it,
+ * also in masked sections of that thread. With WEFT_POOL_REFUSE, and where that is too much to ask, it is chosen once:
+ * ask weft_notify_choose, and take that.
+ * A branch goes to the calling thread, which must live until weft_notifier_destroy.
  * WEFT_E_INVAL (size, mechanism, policy, threads), WEFT_E_LIMIT (no descriptor, no thread is to be had). */
 int weft_notifier_create(struct weft_notifier **out, const struct weft_notifier_config *cfg);
 /* All of its notifications must have been ended; waits for posters that are still on their way out. A branch's: by its
  * thread, or when that has ended. Not to be called by a handler. NULL is allowed. */
 void weft_notifier_destroy(struct weft_notifier *to);
-/* What it is: for WEFT_AUTO what was chosen. */
+/* What it is: for WEFT_AUTO what is chosen now. */
 enum weft_mechanism weft_notifier_mechanism(const struct weft_notifier *to);
+/* WEFT_AUTO with handlers: what it has seen of its load lately (what it has not seen yet is as it was given).
+ * WEFT_E_INVAL: another. */
+int weft_notifier_load(struct weft_notifier *to, struct weft_notify_load *out);
 
 /* Lock release and descriptor: 1, *out says what; 0: nothing has arrived. */
 int weft_notifier_take(struct weft_notifier *to, struct weft_arrived *out);
@@ -205,11 +229,13 @@ void weft_branch_unmask(void);
  * Besides: operations (struct weft_done with weft_notification_done), SCIF endpoints (scif_notify), OpenCL events
  * (clNotifyEventWEFT), and whoever calls weft_notification_post. */
 
-/* Posts when the counter counts: the value is the counter's, the status a failed operation's. NULL: no more, and when this
- * returns nobody posts. WEFT_E_EXIST: it has one. Not to be called by the notification's handler. */
+/* Posts when the counter counts, but for what a peer's WEFT_QUIET counts: the value is the counter's, the status a failed
+ * operation's. NULL: no more, and when this returns nobody posts. WEFT_E_EXIST: it has one. Not to be called by the
+ * notification's handler. */
 int weft_cntr_notify(struct weft_cntr *c, struct weft_notification *n);
 /* Posts when a message or put of the peer is complete here (its handler has run and its data is in place), with the
- * size of its data; and when the peer goes down, with why. NULL: as above. WEFT_E_EXIST. */
+ * size of its data; and when the peer goes down, with why. Not for what the peer has sent with WEFT_QUIET (weft.h): whether
+ * to notify is the sender's choice, how is the receiver's. NULL: as above. WEFT_E_EXIST. */
 int weft_peer_notify(struct weft_peer *peer, struct weft_notification *n);
 /* Posts when the descriptor becomes readable or is hung up: for each time that something comes, but several may count as
  * one, and it may have been read already. For a branch the kernel itself aims the signal at the thread where the descriptor is a
@@ -220,10 +246,21 @@ static inline int weft_notification_watch(struct weft_notification *n, int fd) {
  * end). Not by a branch's handler. WEFT_E_NOENT. */
 static inline int weft_notification_unwatch(struct weft_notification *n, int fd) { return n->calls->unwatch(n, fd); }
 
-/* ---- The choice ----------------------------------------------------------------------------------------------- */
+/* ---- The choice ----------------------------------------------------------------------------------------------- *
+ * WEFT_AUTO takes what costs least: the time until an arrival is told, and the time that this takes from who computes, added
+ * up; the latter weighs the more the less of the thread is left. The costs are options (`weft config`: notify_branch_told_ns and
+ * following), which `weft model measure` finds out. `weft info` says what follows from them on this machine.
+ *
+ * With handlers the load is seen while it runs: how often arrivals come, how long handlers take, how much of the time the
+ * thread that made the notifier computes, and how many threads are there to run. What is chosen changes at most 20
+ * times a second, and only if that makes it a fifth cheaper. */
 
 /* What WEFT_AUTO takes for that load. */
 enum weft_mechanism weft_notify_choose(const struct weft_notify_load *load);
+/* What that is and why, as one line: "branch: 10.0 us until it is told, 5.1 us from the computation; thread dispatch: …". As
+ * snprintf: how long it is, also if that did not fit. */
+size_t weft_notify_explain(const struct weft_notify_load *load, char *out, size_t cap);
+const char *weft_mechanism_name(enum weft_mechanism m);
 /* Another rule in the place of the built-in one (a model of the machine); NULL: the built-in one again. */
 void weft_notify_set_chooser(enum weft_mechanism (*choose)(const struct weft_notify_load *load));
 

@@ -89,17 +89,19 @@ await none_of_ours # the service of SCIF ends when it has been idle
 
 # Each way to tell a thread; and that none of them loses anything.
 expect 0 "$weft" bench notify --quick --rounds 1 --time 0.002 --state all --json
-for way in lock-polling lock-asleep lock branch branch-kernel dispatch dispatch-spin descriptor; do
+for way in lock-polling lock-asleep lock branch branch-kernel dispatch dispatch-spin descriptor auto auto-handler; do
     says "^{\"bench\":\"notify\",\"mechanism\":\"$way\",\"by\":\"weft\",\"place\":\"other-cpu\",\"load\":\"busy\",\"rate_per_s\":10000,"
 done
 for way in spin futex signal sigio receive epoll-receive condvar thread-create; do
     says "\"mechanism\":\"$way\",\"by\":\"system\",.*\"median_us\":$number,.*\"sender_ns\":$number,\"stolen_ns\":-*$number,\"cache_misses\":.*,\"count\":[1-9][0-9]*,$state"
 done
+says '"goal":"the choice, handlers","place":"other-cpu","load":"idle","rate_per_s":10000,"cost_us":'"$number"',"best":"[a-z-]*","best_us":'"$number"',"ratio":-*'"$number"',"wanted":1.1'
+expect 0 "$weft" bench notify --only receive --rounds 1 --time 0.02 --state all --json # a million a second: no socket overflows
 expect 0 "$weft" bench notify --only lock-as --rounds 1 --time 0.002 --state all --json
 lines 16 # four rates, two loads, two places
 expect 0 "$weft" bench notify --stress 20000 --json
-lines 5
-for way in direct lock branch dispatch descriptor; do
+lines 6
+for way in direct lock branch dispatch descriptor auto; do
     says "^{\"bench\":\"notify-stress\",\"mechanism\":\"$way\",\"posted\":\([0-9]*\),\"told\":\1,.*\"in_masked\":0,\"wrong_values\":0"
 done
 expect 0 "$weft" bench notify --stress 20000;       says '^None lost, none doubled, none inside of a masked section'
@@ -200,6 +202,11 @@ says '^{"adapter":"shm","opens":true,"capabilities":\["reliable"'
 says '^{"adapter":"sim",.*"by_name_only":true}'
 says '^{"cpu_pair":'
 says '^{"notification":{"spin_ns":[0-9]*,"user_wait":"[a-z]*","user_interrupts":[a-z]*,'
+says '"choice":\[.*{"rate_per_s":100000.0,"cpu_free":"thread dispatch","none_free":"branch"},'
+expect 0 env WEFT_NOTIFY_BRANCH_TOLD_NS=90000 "$weft" info
+says '^  computes, another CPU free: thread dispatch at 1000/s, thread dispatch at 10000/s, '
+says '^    thread dispatch: 16\.0 us until it is told, 0\.0 us from the computation; branch: 90\.0 and 5\.3 us'
+says '^  computes, none free: thread dispatch at 1000/s, .*, branch at 1e+06/s$'
 says '^{"version":"[0-9]'
 expect 0 env XDG_RUNTIME_DIR=/proc "$weft" info
 says '^shm: does not open here: '

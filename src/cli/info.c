@@ -14,6 +14,9 @@
 #include <string.h>
 #include <sys/utsname.h>
 
+static const double rates[] = {1e3, 1e4, 1e5, 1e6}; /* of arrivals */
+#define RATES (sizeof rates / sizeof *rates)
+
 static const struct {
     unsigned cap;
     const char *name;
@@ -114,18 +117,51 @@ static void show_pair(bool json) {
                ns);
 }
 
+/* What WEFT_AUTO chooses here for a thread that computes, with handlers that are short. */
+static const char *chosen(double busy, double rate) {
+    struct weft_notify_load l = {.busy = busy, .computes = 1, .has_handler = 1, .rate_per_s = rate};
+    return weft_mechanism_name(weft_notify_choose(&l));
+}
+
+static void show_choice(const char *when, double busy) {
+    char why[400];
+    struct weft_notify_load l = {.busy = busy, .computes = 1, .has_handler = 1, .rate_per_s = rates[1]};
+    weft_notify_explain(&l, why, sizeof why);
+    printf("  computes, %s: ", when);
+    for (size_t i = 0; i < RATES; i++)
+        printf("%s at %g/s%s", chosen(busy, rates[i]), rates[i], i + 1 < RATES ? ", " : "\n");
+    printf("    %s\n", why);
+}
+
+static void show_choices(void) {
+    puts("chosen by itself  (WEFT_AUTO; costs: weft config notify_branch_told_ns and following)");
+    show_choice("another CPU free", 0);
+    show_choice("none free", 1);
+    puts("  waits, handlers: thread dispatch; no handlers: lock release, spinning if arrivals come sooner "
+         "than a wake-up takes");
+}
+
+static json_t *choices_json(void) {
+    json_t *all = json_array();
+    for (size_t i = 0; i < RATES; i++)
+        json_array_append_new(all, json_pack("{s:f, s:s, s:s}", "rate_per_s", rates[i], "cpu_free",
+                                             chosen(0, rates[i]), "none_free", chosen(1, rates[i])));
+    return all;
+}
+
 static void show_notification(bool json) {
     struct weft_notify_machine m;
     weft_notify_query(&m);
     if (json) {
-        json_line(json_pack("{s:{s:I, s:s, s:b, s:b}}", "notification", "spin_ns", (json_int_t)m.spin_ns,
+        json_line(json_pack("{s:{s:I, s:s, s:b, s:b, s:o}}", "notification", "spin_ns", (json_int_t)m.spin_ns,
                             "user_wait", m.user_wait, "user_interrupts", m.user_interrupts,
-                            "user_interrupts_used", m.user_interrupts_used));
+                            "user_interrupts_used", m.user_interrupts_used, "choice", choices_json()));
         return;
     }
     printf("notification    a waiter spins %.3g us, then sleeps; user-level wait: %s; user interrupts: %s\n",
            (double)m.spin_ns * 1e-3, m.user_wait,
            m.user_interrupts ? "the CPU has them, but Linux has no interface for them" : "not in this CPU");
+    show_choices();
 }
 
 static void show_versions(bool json, const char *run_dir) {

@@ -32,12 +32,8 @@ static int failed(int rc) {
 }
 
 static int show_config(const struct call *k) {
-    json_t *j = nisim_config_json(&k->config);
-    if (!j) return failed(WEFT_E_NOMEM);
-    json_dumpf(j, stdout, k->json ? JSON_COMPACT : JSON_INDENT(2));
-    putchar('\n');
-    json_decref(j);
-    return 0;
+    int rc = nisim_config_write(&k->config, stdout);
+    return rc ? failed(rc) : 0;
 }
 
 static FILE *open_svg(const char *path) {
@@ -282,11 +278,11 @@ static void tell_rows(const struct nisim_calibration *c) {
 static void tell_calibration(const struct call *k, const struct nisim_calibration *c) {
     if (k->json) {
         tell_rows(c);
-        json_line(json_pack("{s:I, s:i, s:b, s:f, s:f, s:f, s:f, s:f, s:f}", "rows", (json_int_t)c->rows,
+        json_line(json_pack("{s:I, s:i, s:b, s:f, s:f, s:f, s:f, s:f, s:f, s:f}", "rows", (json_int_t)c->rows,
                             "parameters", c->parameters, "rate_used", c->rate_used, "fitted_median",
                             c->fitted_median, "held_median", c->held_median, "held_p95", c->held_p95,
-                            "held_max", c->held_max, "splits_least", c->spread_least, "splits_most",
-                            c->spread_most));
+                            "held_max", c->held_max, "splits_least", c->spread_least, "splits_median",
+                            c->spread_median, "splits_most", c->spread_most));
         return;
     }
     printf("%zu rows, %d parameters; %s\n", c->rows, c->parameters,
@@ -297,8 +293,8 @@ static void tell_calibration(const struct call *k, const struct nisim_calibratio
            100 * c->fitted_p95);
     printf("error, held-out half: median %.1f %%, 95th percentile %.1f %%, largest %.1f %%\n",
            100 * c->held_median, 100 * c->held_p95, 100 * c->held_max);
-    printf("held-out median over %d other halves: %.1f to %.1f %%\n", NISIM_SPLITS, 100 * c->spread_least,
-           100 * c->spread_most);
+    printf("held-out median over %d other halves: %.1f %% in the middle, %.1f to %.1f %%\n", NISIM_SPLITS,
+           100 * c->spread_median, 100 * c->spread_least, 100 * c->spread_most);
 }
 
 static int do_calibrate(const struct call *k) {

@@ -68,12 +68,12 @@ void cntr_count(struct weft_cntr *c, int status) {
     changed(c->w);
 }
 
-void cntr_count_named(struct weft *w, uint32_t id) {
+void cntr_count_named(struct weft *w, uint32_t id, bool quiet) {
     if (!id) return;
     pthread_mutex_lock(&w->lock);
     struct weft_cntr *c = weft_map_get(&w->cntr_ids, id);
     uint64_t value = c ? atomic_fetch_add(&c->value, 1) + 1 : 0;
-    bool told = c && atomic_load(&c->notice.to); /* counts first, as notice_post wants it */
+    bool told = c && !quiet && atomic_load(&c->notice.to); /* counts first, as notice_post wants it */
     if (told) cntr_hold(c);
     pthread_mutex_unlock(&w->lock);
     if (!c) fabric_count(COUNT_TARGETS_UNKNOWN, 1);

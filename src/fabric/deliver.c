@@ -93,9 +93,9 @@ void arrival_end(struct arrival *a, int status) {
         post_end(w, a->post, status);
     else if (a->kind == FABRIC_AM)
         complete(p, &a->action, status);
-    if (status == 0) cntr_count_named(w, a->target_cntr);
+    if (status == 0) cntr_count_named(w, a->target_cntr, a->quiet);
     if (status && a->kind == FABRIC_PUT && !a->op && !p->store_error) p->store_error = status;
-    if (status == 0 && a->kind != FABRIC_FLUSH) notice_post(&p->notice, a->data_bytes, 0);
+    if (status == 0 && a->kind != FABRIC_FLUSH && !a->quiet) notice_post(&p->notice, a->data_bytes, 0);
     reply(p, a->op, status);
     answer_flushes(p);
     pthread_mutex_lock(&w->lock);
@@ -116,6 +116,7 @@ void arrival_on_data(void *arg, int status) {
 struct incoming {
     struct weft_msg msg;
     uint32_t target_cntr;
+    bool quiet;
     uint64_t op;
 };
 
@@ -128,8 +129,8 @@ static void refuse(struct weft_peer *p, const struct incoming *in, int status) {
 
 static void end_now(struct weft_peer *p, const struct incoming *in, int status) {
     if (status == 0) {
-        cntr_count_named(p->w, in->target_cntr);
-        notice_post(&p->notice, in->msg.data_bytes, 0);
+        cntr_count_named(p->w, in->target_cntr, in->quiet);
+        if (!in->quiet) notice_post(&p->notice, in->msg.data_bytes, 0);
     }
     reply(p, in->op, status);
 }
@@ -154,6 +155,7 @@ static void deliver_posted(struct weft_peer *p, const struct ep_msg *m, struct e
     a->msg.header = a->header;
     a->op = in->op;
     a->target_cntr = in->target_cntr;
+    a->quiet = in->quiet;
     pthread_mutex_lock(&p->w->lock);
     a->post = post; /* from here on a cancel finds it */
     pthread_mutex_unlock(&p->w->lock);
@@ -192,6 +194,7 @@ static int await_data(struct weft_peer *p, const struct ep_msg *m, struct ep_sin
     a->pin = pin;
     a->op = in->op;
     a->target_cntr = in->target_cntr;
+    a->quiet = in->quiet;
     bool unpinned = buf_is_unpinned(p->w, action->mem, pin, m->data_bytes);
     *sink = (struct ep_sink){.buf = ptr, .on_data = arrival_on_data, .arg = a, .unpinned = unpinned};
     return 0;
@@ -262,6 +265,7 @@ void deliver_on_am(struct weft_peer *p, const struct ep_msg *m, struct ep_sink *
     }
     struct incoming in = {.msg = {.handler = le_get16(b), .tag = le_get64(b + 8)},
                           .target_cntr = le_get32(b + 4),
+                          .quiet = le_get16(b + 2) & WIRE_QUIET,
                           .op = le_get64(b + 16)};
     deliver(p, m, sink, &in, WIRE_AM_BYTES);
 }

@@ -181,6 +181,7 @@ struct arrival {
     uint64_t token; /* of the endpoint */
     uint64_t op;    /* 0: no answer is wanted */
     uint32_t target_cntr;
+    bool quiet; /* nobody is notified */
     uint64_t data_bytes;
     struct weft_mem *mem;
     struct pin *pin;
@@ -229,8 +230,8 @@ int address_read(const struct weft_address *a, struct weft_id *id, const void **
 void cntr_hold(struct weft_cntr *c); /* NULL is fine, here and below */
 void cntr_drop(struct weft_cntr *c);
 void cntr_count(struct weft_cntr *c, int status);
-/* A target counter that a peer names. */
-void cntr_count_named(struct weft *w, uint32_t id);
+/* A target counter that a peer names; quiet: its notification is not told. */
+void cntr_count_named(struct weft *w, uint32_t id, bool quiet);
 void cntr_free_all(struct weft *w);
 /* Copies and holds, with the lock; done NULL: nobody. WEFT_E_NOMEM: then *to is nobody. */
 int done_take(struct weft *w, struct weft_done *to, const struct weft_done *done);
@@ -265,6 +266,9 @@ void op_free_pool(struct weft *w);
 void op_on_reply(struct weft_peer *p, const struct ep_msg *m, struct ep_sink *sink);
 
 /* -- send.c -- */
+/* WEFT_E_INVAL: flags that there are not. NULL is fine, here and below. */
+int notify_check(const struct weft_notify *n);
+uint16_t notify_wire_flags(const struct weft_notify *n);
 /* Starts an operation that sends `data` (for large data also one that nobody is told of) and writes its
  * number, or 0, to op_field, a place in the header. Without the lock. */
 int send_op(struct weft_peer *p, enum op_kind kind, struct ep_send *s, struct weft_buf data,

@@ -48,7 +48,7 @@ static void name_and_look(void) {
     weft_cntr_notify(counting, &n);
     seen = weft_cntr_value(counting);
 }
-static void by_name(void) { cntr_count_named(to->w, 5); }
+static void by_name(void) { cntr_count_named(to->w, 5, false); }
 static void by_itself(void) { cntr_count(counting, 0); }
 
 static void cntr__is_named_while_it_counts(void **state) {
@@ -113,6 +113,47 @@ static void peer__posts_what_arrives(void **state) {
     assert_false(weft_notification_ready(&n));
 }
 
+/* The last one is loud, and all come in order: what is told is that one alone. */
+static void quiet__is_not_told(void **state) {
+    static const size_t sizes[] = {0, 100, FAB_BYTES};
+    struct weft_window *window;
+    struct weft_window_handle handle;
+    struct weft_remote remote;
+    struct weft_notification of_cntr;
+    struct weft_cntr *target = fab_cntr(to, 5);
+    struct weft_notify quiet = {.target_cntr = 5, .flags = WEFT_QUIET}, loud = {.target_cntr = 5};
+    assert_int_equal(weft_notification_init(&n, NULL, NULL, NULL), 0);
+    assert_int_equal(weft_notification_init(&of_cntr, NULL, NULL, NULL), 0);
+    assert_int_equal(weft_peer_notify(theirs(), &n), 0);
+    assert_int_equal(weft_cntr_notify(target, &of_cntr), 0);
+    to->place = FAB_INTO_BUF;
+    assert_int_equal(
+        weft_window_export(to->w, weft_buf_ptr(to->buf, FAB_BYTES), WEFT_WRITE, NULL, &window, &handle), 0);
+    assert_int_equal(weft_window_import(peer, &handle, &remote), 0);
+    for (int i = 0; i < 3; i++) {
+        struct weft_buf buf = weft_buf_ptr(data, sizes[i]);
+        assert_int_equal(weft_zero_copy_send(peer, H_RECORD, NULL, 0, buf, WEFT_NO_TAG, &quiet), 0);
+        assert_int_equal(weft_put(&remote, 0, buf, &quiet), 0);
+    }
+    assert_int_equal(weft_flush_wait(peer, FAB_PATIENCE), 0);
+    assert_int_equal(weft_cntr_value(target), 6);
+    assert_false(weft_notification_ready(&n));
+    assert_false(weft_notification_ready(&of_cntr));
+    assert_int_equal(weft_zero_copy_send(peer, H_RECORD, NULL, 0, weft_buf_ptr(data, 50), WEFT_NO_TAG, &loud),
+                     0);
+    wait_for(1);
+    assert_int_equal(got.count, 1);
+    assert_int_equal(got.value, 50);
+    assert_int_equal(weft_notification_wait(&of_cntr, FAB_PATIENCE, &got), 0);
+    assert_int_equal(got.value, 7);
+    quiet.flags = ~0u;
+    assert_int_equal(weft_zero_copy_send(peer, H_RECORD, NULL, 0, weft_buf_ptr(data, 5), WEFT_NO_TAG, &quiet),
+                     WEFT_E_INVAL);
+    assert_int_equal(weft_put(&remote, 0, weft_buf_ptr(data, 5), &quiet), WEFT_E_INVAL);
+    assert_int_equal(weft_cntr_notify(target, NULL), 0);
+    assert_int_equal(weft_peer_notify(theirs(), NULL), 0);
+}
+
 static void peer__posts_its_end(void **state) {
     assert_int_equal(weft_notification_init(&n, NULL, NULL, NULL), 0);
     assert_int_equal(weft_peer_notify(theirs(), &n), 0);
@@ -156,6 +197,7 @@ int main(void) {
                                        FAB_OVER(cntr__is_named_while_it_counts, self),
 #endif
                                        EACH(peer__posts_what_arrives),
+                                       EACH(quiet__is_not_told),
                                        EACH(peer__posts_its_end),
                                        EACH(peer__by_each_mechanism_with_a_handler)};
     return cmocka_run_group_tests(tests, NULL, NULL);

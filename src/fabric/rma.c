@@ -13,11 +13,13 @@ int weft_put(const struct weft_remote *to, uint64_t offset, struct weft_buf data
              const struct weft_notify *notify) {
     uint8_t b[WIRE_PUT_BYTES] = {0};
     int rc = check(to, WEFT_WRITE, offset, &data);
+    if (rc == 0) rc = notify_check(notify);
     if (rc) return rc;
     struct weft_peer *p = to->peer;
     le_put64(b, to->key);
     le_put64(b + 8, offset);
     le_put32(b + 24, notify ? notify->target_cntr : 0);
+    le_put32(b + 28, notify_wire_flags(notify));
     struct ep_send s = {.handler = FABRIC_PUT, .header = b, .header_bytes = sizeof b};
     rc = send_op(p, OP_PUT, &s, data, notify, b + 16);
     peer_did(p, WEFT_RECORD_PUT, data.bytes, rc);

@@ -53,6 +53,14 @@ static int start(struct op *op, struct ep_send *s, bool answered, const struct w
     return rc;
 }
 
+int notify_check(const struct weft_notify *n) {
+    return n && n->flags & ~(uint32_t)WEFT_QUIET ? WEFT_E_INVAL : 0;
+}
+
+uint16_t notify_wire_flags(const struct weft_notify *n) {
+    return n && n->flags & WEFT_QUIET ? WIRE_QUIET : 0;
+}
+
 int send_op(struct weft_peer *p, enum op_kind kind, struct ep_send *s, struct weft_buf data,
             const struct weft_notify *notify, uint8_t *op_field) {
     static const struct weft_notify nobody;
@@ -88,8 +96,9 @@ int weft_zero_copy_send(struct weft_peer *p, uint16_t handler, const void *heade
                         struct weft_buf data, uint64_t tag, const struct weft_notify *notify) {
     uint8_t b[WIRE_AM_BYTES + WEFT_HEADER_MAX];
     int rc = check(handler, header, header_bytes);
+    if (rc == 0) rc = notify_check(notify);
     if (rc) return rc;
-    le_put32(b, handler);
+    le_put32(b, handler | (uint32_t)notify_wire_flags(notify) << 16);
     le_put32(b + 4, notify ? notify->target_cntr : 0);
     le_put64(b + 8, tag);
     if (header_bytes) memcpy(b + WIRE_AM_BYTES, header, header_bytes);

@@ -182,22 +182,29 @@ static void refuse_put(struct weft_peer *p, uint64_t op, int status) {
     reply(p, op, status);
 }
 
+struct put {
+    uint64_t key, offset, op;
+    uint32_t target_cntr;
+    bool quiet;
+};
+
 /* Large data: it goes to the window itself. */
-static int await_data(struct weft_peer *p, const struct ep_msg *m, struct ep_sink *sink, uint64_t key,
-                      uint64_t offset, uint64_t op, uint32_t target_cntr) {
+static int await_data(struct weft_peer *p, const struct ep_msg *m, struct ep_sink *sink,
+                      const struct put *put) {
     int status;
     struct weft *w = p->w;
     struct weft_window *win;
     struct arrival *a = arrival_create(p, m, FABRIC_PUT, 0, &status);
     if (!a) return status;
-    a->op = op;
-    a->target_cntr = target_cntr;
+    a->op = put->op;
+    a->target_cntr = put->target_cntr;
+    a->quiet = put->quiet;
     pthread_mutex_lock(&w->lock);
-    status = check(p, key, WEFT_WRITE, offset, m->data_bytes, &win);
+    status = check(p, put->key, WEFT_WRITE, put->offset, m->data_bytes, &win);
     if (status == 0) {
         a->window = win;
         win->refs++;
-        *sink = (struct ep_sink){.buf = win->ptr + offset, .on_data = arrival_on_data, .arg = a};
+        *sink = (struct ep_sink){.buf = win->ptr + put->offset, .on_data = arrival_on_data, .arg = a};
         sink->unpinned = buf_is_unpinned(w, win->mem, win->pin, win->bytes);
     }
     pthread_mutex_unlock(&w->lock);
@@ -214,26 +221,29 @@ void window_on_put(struct weft_peer *p, const struct ep_msg *m, struct ep_sink *
         return;
     }
     struct weft *w = p->w;
-    uint64_t key = le_get64(b), offset = le_get64(b + 8), op = le_get64(b + 16);
-    uint32_t target_cntr = le_get32(b + 24);
+    const struct put put = {.key = le_get64(b),
+                            .offset = le_get64(b + 8),
+                            .op = le_get64(b + 16),
+                            .target_cntr = le_get32(b + 24),
+                            .quiet = le_get32(b + 28) & WIRE_QUIET};
     int status;
     if (m->data_bytes && !m->data) {
-        status = await_data(p, m, sink, key, offset, op, target_cntr);
-        if (status) refuse_put(p, op, status);
+        status = await_data(p, m, sink, &put);
+        if (status) refuse_put(p, put.op, status);
         return;
     }
     struct weft_window *win;
     pthread_mutex_lock(&w->lock);
-    status = check(p, key, WEFT_WRITE, offset, m->data_bytes, &win);
-    if (status == 0) store(win->ptr + offset, m->data, m->data_bytes);
+    status = check(p, put.key, WEFT_WRITE, put.offset, m->data_bytes, &win);
+    if (status == 0) store(win->ptr + put.offset, m->data, m->data_bytes);
     pthread_mutex_unlock(&w->lock);
     if (status) {
-        refuse_put(p, op, status);
+        refuse_put(p, put.op, status);
         return;
     }
-    cntr_count_named(w, target_cntr);
-    notice_post(&p->notice, m->data_bytes, 0);
-    reply(p, op, 0);
+    cntr_count_named(w, put.target_cntr, put.quiet);
+    if (!put.quiet) notice_post(&p->notice, m->data_bytes, 0);
+    reply(p, put.op, 0);
 }
 
 /* -- gets -- */

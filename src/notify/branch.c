@@ -60,7 +60,7 @@ static bool is_here(const struct branch *b) { return b == here; }
 static void run_all(struct branch *b) {
     if (__atomic_load_n(&b->edges, __ATOMIC_RELAXED) >= 0) look_at_edges(b);
     for (struct weft_notifier *to = b->first; to; to = to->next_here)
-        while (is_here(b) && notifier_run_one(to, 0)) continue;
+        while (is_here(b) && notifier_run_one(to, RUNNING_BRANCH)) continue;
 }
 
 /* On its thread, which is in no masked section. */

@@ -44,6 +44,11 @@ static inline void tiny_lock(struct tiny_lock *l) {
     while (__atomic_exchange_n(&l->state, 2, __ATOMIC_ACQUIRE)) futex_wait(&l->state, 2, WEFT_TIME_NEVER);
 }
 
+static inline bool tiny_trylock(struct tiny_lock *l) {
+    uint32_t free = 0;
+    return __atomic_compare_exchange_n(&l->state, &free, 1, false, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED);
+}
+
 static inline void tiny_unlock(struct tiny_lock *l) {
     if (__atomic_exchange_n(&l->state, 0, __ATOMIC_RELEASE) == 2) futex_wake(&l->state, 1);
 }

@@ -4,7 +4,9 @@
  *   notifier.c      what tells of many: the queue, lock release, the descriptor
  *   branch.c        handlers on the computing thread      pool.c    handlers on parked threads
  *   watch.c         descriptors as sources                choose.c  WEFT_AUTO
- *   spin.c          spinning and sleeping on a word, and what the CPU has for that
+ *   adapt.c         WEFT_AUTO with handlers while it runs: looks at the load, and changes between branch and
+ * pool spin.c          spinning and sleeping on a word, and what the CPU has for that pace.c WEFT_SPIN_AUTO:
+ * whether spinning pays at this rate
  *
  * DESIGN NOTES.
  * An arrival is one atomic addition to the notification's word, which gives back who has to be told: whether
@@ -36,6 +38,7 @@
 #define WEFT_NOTIFY_INTERNAL_H
 #include "base/error.h"
 #include "notify/futex.h"
+#include "notify/pace.h"
 #include "weft/notify.h"
 
 /* A word: two halves, counted by additions that do not touch one another. */
@@ -52,13 +55,26 @@ static inline const uint32_t *word_futex(const uint64_t *word) {
 }
 
 /* -- spin.c -- */
-/* Waits until the count is no longer `seen`: spins, then sleeps. 0 or WEFT_E_TIMEDOUT. */
-int word_wait(uint64_t *word, uint32_t seen, uint64_t spin_ns, uint64_t deadline_ns);
+/* Waits until the count is no longer `seen`: spins, then sleeps. pace: of all who wait on this word, for
+ * WEFT_SPIN_AUTO. 0 or WEFT_E_TIMEDOUT. */
+int word_wait(uint64_t *word, uint32_t seen, uint64_t spin_ns, struct weft_pace *pace, uint64_t deadline_ns);
 /* After an addition that gave back `before`. */
 static inline void word_tell(const uint64_t *word, uint64_t before) {
     if ((uint32_t)before >= WORD_SLEEPER) futex_wake(word_futex(word), 1);
 }
 uint64_t deadline_in(uint64_t timeout_ns);
+
+/* The CPU as spinning sees it: what a test puts in its place. */
+enum spin_wait { SPIN_PLAIN, SPIN_UMWAIT, SPIN_MWAITX, SPIN_WAITS };
+extern struct spin_cpu {
+    bool (*cpuid)(unsigned leaf, unsigned sub,
+                  unsigned out[4]); /* eax to edx; false: there is no such leaf */
+    struct {
+        void (*arm)(const uint64_t *word);   /* a store to its line from now on */
+        void (*sleep)(const uint64_t *word); /* … ends this, or a few microseconds do */
+    } wait[SPIN_WAITS];
+} spin_cpu;
+void spin_look_again(void); /* at what it is */
 
 /* -- notification.c -- */
 extern const struct weft_notification_calls notification_calls_lock, notification_calls_queue,
@@ -67,18 +83,22 @@ extern const struct weft_notification_calls notification_calls_lock, notificatio
 /* -- notifier.c -- */
 struct branch;
 struct pool;
+struct adapt;
 
 struct weft_notifier {
-    enum weft_mechanism mechanism;
+    enum weft_mechanism mechanism; /* adapt: the present one */
     uint64_t spin_ns;
     int fd;                /* descriptor; -1 */
     struct branch *branch; /* the thread */
     struct pool *pool;
+    struct adapt *adapt;             /* WEFT_AUTO with handlers: it has both */
     struct weft_notifier *next_here; /* others of the same thread */
 
     _Alignas(64) struct weft_notification *incoming; /* a stack, pushed to without a lock */
     uint64_t word;                                   /* lock release: how often something was queued */
     uint32_t rung;                                   /* descriptor: it is readable, or about to be */
+
+    _Alignas(64) struct weft_pace pace; /* lock release: of those who wait */
 
     _Alignas(64)
         uint32_t posters; /* that may still look at this, and the flag below; who spins reads other lines */
@@ -88,10 +108,15 @@ struct weft_notifier {
     uint32_t ended; /* handlers; who waits for one sleeps on it */
     uint32_t ending;
     struct weft_notification
-        *running[WEFT_POOL_THREADS_MAX + 1]; /* whose handlers run: by thread; last: in place */
+        *running[WEFT_POOL_THREADS_MAX + 2]; /* whose handlers run: by thread; last: in place, as a branch */
 };
 
 #define RUNNING_ELSEWHERE WEFT_POOL_THREADS_MAX
+#define RUNNING_BRANCH    (WEFT_POOL_THREADS_MAX + 1)
+
+static inline enum weft_mechanism mechanism_of(const struct weft_notifier *to) {
+    return __atomic_load_n(&to->mechanism, __ATOMIC_RELAXED);
+}
 
 #define POSTERS_AWAITED (1u << 31) /* somebody sleeps until there is none */
 
@@ -131,6 +156,35 @@ int pool_ring(struct weft_notifier *to);
 int pool_claim(struct pool *p);
 void pool_start(struct pool *p, int worker);
 bool pool_refuses(const struct pool *p);
+
+/* -- choose.c -- */
+/* What telling costs on this machine, in ns. */
+struct notify_costs {
+    double branch_told, branch_taken; /* until the handler runs; from the computation, beside the handler */
+    double dispatch_told, dispatch_taken; /* the latter where the pool's thread has no CPU of its own */
+};
+/* From the options. Not in signal handlers. */
+void notify_costs_get(struct notify_costs *out);
+/* Of a branch or a dispatch: the time until the handler runs, and what it takes from who computes. */
+double notify_cost(const struct notify_costs *c, enum weft_mechanism m, const struct weft_notify_load *l);
+/* What is best for the load (busy is known); the program's rule if it has set one. Safe in branches. */
+enum weft_mechanism notify_choose(const struct notify_costs *c, const struct weft_notify_load *l);
+
+bool notify_has_own_rule(void);
+
+/* -- adapt.c -- */
+int adapt_create(struct weft_notifier *to,
+                 const struct weft_notify_load *load); /* by the thread of the branch */
+void adapt_destroy(struct weft_notifier *to);
+/* The part of the CPUs that have a thread to run; above 1: some wait. Of this moment. */
+double adapt_busy(void);
+/* By a thread of the pool, when it starts. */
+void adapt_on_thread(struct adapt *a);
+/* A handler has run. */
+void adapt_note(struct weft_notifier *to, uint32_t arrivals, uint64_t start_ns, uint64_t end_ns, int who);
+/* What to change to, if at all: nothing that has just been changed, and only for a gain of a fifth. */
+enum weft_mechanism adapt_next(const struct notify_costs *c, const struct weft_notify_load *l,
+                               enum weft_mechanism now, uint64_t since_ns);
 
 /* -- watch.c -- */
 int watch_fd(struct weft_notification *n, int fd);

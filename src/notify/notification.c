@@ -1,9 +1,12 @@
 /* Notifications: counting arrivals, and lock release on one of them. */
 #include "notify/internal.h"
 
+#include <assert.h>
 #include <errno.h>
 
 #define LINE 64
+
+static_assert(sizeof(struct weft_notification) == 3 * LINE, "one line for each who writes");
 
 static void note(struct weft_notification *n, uint64_t value, int status) {
     int none = 0;
@@ -33,7 +36,7 @@ static bool count_queued(struct weft_notification *n, uint64_t value, int status
 }
 
 static void ring(struct weft_notifier *to) {
-    switch (to->mechanism) {
+    switch (mechanism_of(to)) {
     case WEFT_LOCK_RELEASE:
         word_tell(&to->word, __atomic_fetch_add(&to->word, WORD_ARRIVAL, __ATOMIC_SEQ_CST));
         break;
@@ -74,7 +77,7 @@ const struct weft_notification_calls notification_calls_refuse = {post_refuse, w
 
 int weft_notification_init(struct weft_notification *n, struct weft_notifier *to,
                            void (*fn)(const struct weft_arrived *a), void *ctx) {
-    bool handlers = to && (to->mechanism == WEFT_BRANCH || to->mechanism == WEFT_THREAD_DISPATCH);
+    bool handlers = to && (mechanism_of(to) == WEFT_BRANCH || mechanism_of(to) == WEFT_THREAD_DISPATCH);
     if (!n || (uintptr_t)n % LINE || handlers != (fn != NULL)) return WEFT_E_INVAL;
     *n = (struct weft_notification){.to = to, .fn = fn, .ctx = ctx, .spin_ns = WEFT_SPIN_MEASURED};
     n->calls = !to                                  ? &notification_calls_lock
@@ -106,7 +109,8 @@ int weft_notification_wait(struct weft_notification *n, uint64_t timeout_ns, str
     if (weft_notification_test(n, out)) return 0;
     uint64_t deadline = deadline_in(timeout_ns);
     for (;;) {
-        int rc = word_wait(&n->word, __atomic_load_n(&n->taken, __ATOMIC_RELAXED), n->spin_ns, deadline);
+        int rc =
+            word_wait(&n->word, __atomic_load_n(&n->taken, __ATOMIC_RELAXED), n->spin_ns, &n->pace, deadline);
         if (weft_notification_test(n, out)) return 0;
         if (rc) return rc;
     }

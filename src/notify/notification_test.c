@@ -48,8 +48,9 @@ static void test__counts_on_when_the_count_wraps(void **state) {
 }
 
 static void wait__times_out(void **state) {
-    for (int spin = 0; spin < 2; spin++) {
-        weft_notification_set_spin(&n, spin ? WEFT_SPIN_ALWAYS : 0);
+    static const uint64_t spins[] = {0, WEFT_SPIN_ALWAYS, WEFT_SPIN_AUTO};
+    for (int i = 0; i < 3; i++) {
+        weft_notification_set_spin(&n, spins[i]);
         assert_int_equal(weft_notification_wait(&n, WEFT_NS_PER_MS, &a), WEFT_E_TIMEDOUT);
         assert_int_equal((uint32_t)n.word, 0); /* nobody is left as a sleeper */
     }
@@ -114,6 +115,41 @@ static void post__makes_no_call_while_the_waiter_spins(void **state) {
 
 static void on_arrival(const struct weft_arrived *arrived) {}
 
+#define PACED 20000
+
+/* Quickly for a while, so that waiters spin, then slowly, and so on. */
+static void *post_in_spurts(void *arg) {
+    for (uint64_t i = 1; i <= PACED; i++) {
+        weft_notification_post(&n, i, 0);
+        for (uint64_t until = weft_now_ns() + (i / 1000 % 2 ? 1000 : 30000); weft_now_ns() < until;)
+            weft_cpu_relax();
+    }
+    return NULL;
+}
+
+static atomic_uint paced_told;
+static void *wait_paced(void *arg) {
+    struct weft_arrived own;
+    while (atomic_load(&paced_told) < PACED)
+        if (weft_notification_wait(&n, 5 * WEFT_NS_PER_MS, &own) == 0)
+            atomic_fetch_add(&paced_told, own.count);
+    return NULL;
+}
+
+/* Two waiters share what has been seen of the rate. */
+static void wait__by_the_rate(void **state) {
+    pthread_t poster, waiter[2];
+    atomic_store(&paced_told, 0);
+    weft_notification_set_spin(&n, WEFT_SPIN_AUTO);
+    for (int i = 0; i < 2; i++) assert_int_equal(pthread_create(&waiter[i], NULL, wait_paced, NULL), 0);
+    assert_int_equal(pthread_create(&poster, NULL, post_in_spurts, NULL), 0);
+    pthread_join(poster, NULL);
+    for (int i = 0; i < 2; i++) pthread_join(waiter[i], NULL);
+    assert_int_equal(atomic_load(&paced_told), PACED);
+    assert_int_equal((uint32_t)n.word, 0);
+    assert_true(n.pace.gap_ns > 0);
+}
+
 static void init__refuses_what_does_not_hold(void **state) {
     char room[2 * sizeof n];
     uintptr_t odd = ((uintptr_t)room + 63) / 64 * 64 + 8;
@@ -137,6 +173,7 @@ int main(void) {
         cmocka_unit_test_setup(test__tells_the_first_error, setup),
         cmocka_unit_test_setup(test__counts_on_when_the_count_wraps, setup),
         cmocka_unit_test_setup(wait__times_out, setup),
+        cmocka_unit_test_setup(wait__by_the_rate, setup),
         cmocka_unit_test_setup(wait__sleeps_and_is_woken, setup),
         cmocka_unit_test_setup(wait__of_several_gets_one_each, setup),
         cmocka_unit_test_setup(post__makes_no_call_while_the_waiter_spins, setup),

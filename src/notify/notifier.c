@@ -75,7 +75,9 @@ bool notifier_has_work(struct weft_notifier *to) {
 bool notifier_run_one(struct weft_notifier *to, int who) {
     struct weft_arrived a;
     if (!notifier_pop(to, &a, who)) return false;
+    uint64_t start = to->adapt ? weft_now_ns() : 0;
     a.from->fn(&a);
+    if (to->adapt) adapt_note(to, a.count, start, weft_now_ns(), who);
     __atomic_store_n(&to->running[who], NULL, __ATOMIC_SEQ_CST);
     if (__atomic_load_n(&to->ending, __ATOMIC_SEQ_CST)) {
         __atomic_fetch_add(&to->ended, 1, __ATOMIC_SEQ_CST);
@@ -87,7 +89,7 @@ bool notifier_run_one(struct weft_notifier *to, int who) {
 /* -- the end of a notification -- */
 
 static bool is_running(struct weft_notifier *to, const struct weft_notification *n) {
-    for (size_t i = 0; i <= RUNNING_ELSEWHERE; i++)
+    for (size_t i = 0; i <= RUNNING_BRANCH; i++)
         if (__atomic_load_n(&to->running[i], __ATOMIC_SEQ_CST) == n) return true;
     return false;
 }
@@ -124,6 +126,16 @@ static int check(const struct weft_notifier_config *cfg) {
     return cfg->threads_max && cfg->threads_max < cfg->threads ? WEFT_E_INVAL : 0;
 }
 
+/* Both, to change between them: a pool that refuses counts nothing that no thread of it can take, so its
+ * choice is made once. */
+static int prepare_both(struct weft_notifier *to, const struct weft_notifier_config *cfg,
+                        const struct weft_notify_load *load) {
+    int rc = branch_attach(to);
+    if (rc == 0) rc = adapt_create(to, load);
+    if (rc == 0) rc = pool_create(to, cfg);
+    return rc;
+}
+
 static int prepare(struct weft_notifier *to, const struct weft_notifier_config *cfg) {
     switch (to->mechanism) {
     case WEFT_BRANCH: return branch_attach(to);
@@ -135,6 +147,14 @@ static int prepare(struct weft_notifier *to, const struct weft_notifier_config *
     }
 }
 
+static void undo(struct weft_notifier *to) {
+    if (to->branch) branch_detach(to);
+    if (to->pool) pool_destroy(to->pool);
+    if (to->adapt) adapt_destroy(to);
+    if (to->fd >= 0) close(to->fd);
+    free(to);
+}
+
 int weft_notifier_create(struct weft_notifier **out, const struct weft_notifier_config *cfg) {
     int rc = out && cfg ? check(cfg) : WEFT_E_INVAL;
     if (rc) return rc;
@@ -142,14 +162,18 @@ int weft_notifier_create(struct weft_notifier **out, const struct weft_notifier_
     if (!to) return WEFT_E_NOMEM;
     struct weft_notify_load load = cfg->load;
     load.has_handler = cfg->handlers;
-    *to = (struct weft_notifier){.mechanism = cfg->mechanism, .spin_ns = cfg->spin_ns, .fd = -1};
-    if (to->mechanism == WEFT_AUTO) to->mechanism = weft_notify_choose(&load);
+    struct weft_notifier_config own = *cfg;
+    bool chosen = cfg->mechanism == WEFT_AUTO;
+    if (chosen && own.spin_ns == WEFT_SPIN_MEASURED) own.spin_ns = WEFT_SPIN_AUTO;
+    *to = (struct weft_notifier){.mechanism = cfg->mechanism, .spin_ns = own.spin_ns, .fd = -1};
+    if (chosen) to->mechanism = weft_notify_choose(&load);
     to->ready_end = &to->ready;
-    rc = prepare(to, cfg);
+    rc = chosen && cfg->handlers && cfg->policy != WEFT_POOL_REFUSE ? prepare_both(to, &own, &load)
+                                                                    : prepare(to, &own);
     if (rc == 0)
         *out = to;
     else
-        free(to);
+        undo(to);
     return rc;
 }
 
@@ -165,13 +189,10 @@ static void await_posters(struct weft_notifier *to) {
 void weft_notifier_destroy(struct weft_notifier *to) {
     if (!to) return;
     await_posters(to);
-    if (to->branch) branch_detach(to);
-    if (to->pool) pool_destroy(to->pool);
-    if (to->fd >= 0) close(to->fd);
-    free(to);
+    undo(to);
 }
 
-enum weft_mechanism weft_notifier_mechanism(const struct weft_notifier *to) { return to->mechanism; }
+enum weft_mechanism weft_notifier_mechanism(const struct weft_notifier *to) { return mechanism_of(to); }
 
 /* -- taking -- */
 
@@ -223,7 +244,8 @@ int weft_notifier_wait(struct weft_notifier *to, uint64_t timeout_ns, struct wef
         uint32_t seen = word_count(&to->word);
         if (weft_notifier_take(to, out)) return 0;
         if (rc) return rc;
-        rc = to->fd >= 0 ? wait_readable(to, deadline) : word_wait(&to->word, seen, to->spin_ns, deadline);
+        rc = to->fd >= 0 ? wait_readable(to, deadline)
+                         : word_wait(&to->word, seen, to->spin_ns, &to->pace, deadline);
     }
 }
 

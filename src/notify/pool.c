@@ -19,6 +19,7 @@ struct worker {
     struct pool *pool;
     pthread_t thread;
     bool has_parked;
+    struct weft_pace pace;
 };
 
 struct pool {
@@ -56,7 +57,7 @@ static void park(struct worker *w, uint32_t seen) {
     bool stay = !__atomic_load_n(&p->stop, __ATOMIC_SEQ_CST) && !notifier_has_work(p->to);
     if (!stay && __atomic_fetch_and(&p->parked, ~own, __ATOMIC_SEQ_CST) & own)
         return; /* nobody has started it */
-    word_wait(&w->word, seen, p->spin_ns, WEFT_TIME_NEVER);
+    word_wait(&w->word, seen, p->spin_ns, &w->pace, WEFT_TIME_NEVER);
 }
 
 static void *work(void *arg) {
@@ -65,6 +66,7 @@ static void *work(void *arg) {
     int index = (int)(w - p->worker);
     touch_stack();
     if (p->on_thread) p->on_thread(p->ctx, (unsigned)index);
+    if (p->to->adapt) adapt_on_thread(p->to->adapt);
     while (!__atomic_load_n(&p->stop, __ATOMIC_SEQ_CST)) {
         uint32_t seen = word_count(&w->word);
         if (!notifier_run_one(p->to, index)) park(w, seen);
@@ -126,6 +128,7 @@ int pool_ring(struct weft_notifier *to) {
 
 bool pool_refuses(const struct pool *p) { return p->policy == WEFT_POOL_REFUSE; }
 
+/* What there is after an error is pool_destroy's. */
 int pool_create(struct weft_notifier *to, const struct weft_notifier_config *cfg) {
     struct pool *p = aligned_alloc(64, (sizeof *p + 63) / 64 * 64);
     if (!p) return WEFT_E_NOMEM;
@@ -138,10 +141,7 @@ int pool_create(struct weft_notifier *to, const struct weft_notifier_config *cfg
                        .most = cfg->threads_max ? cfg->threads_max : threads};
     to->pool = p;
     for (uint32_t i = 0; i < threads; i++)
-        if (add_thread(p)) {
-            pool_destroy(p);
-            return WEFT_E_LIMIT;
-        }
+        if (add_thread(p)) return WEFT_E_LIMIT;
     for (uint32_t n; (n = __atomic_load_n(&p->ready, __ATOMIC_SEQ_CST)) < threads;)
         futex_wait(&p->ready, n, WEFT_TIME_NEVER);
     return 0;

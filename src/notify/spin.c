@@ -36,11 +36,9 @@ WEFT_OPTIONS(
 
 /* -- what the CPU has -- */
 
-enum user_wait { USER_WAIT_NONE, USER_WAIT_UMWAIT, USER_WAIT_MWAITX };
-
-static enum user_wait user_wait;
+static enum spin_wait user_wait;
 static bool has_user_interrupts;
-static uint64_t measured_ns;
+static uint64_t measured_ns, wake_ns; /* the latter: for WEFT_SPIN_AUTO */
 static pthread_once_t once = PTHREAD_ONCE_INIT, cpu_once = PTHREAD_ONCE_INIT;
 
 #if defined(__x86_64__)
@@ -49,36 +47,56 @@ static pthread_once_t once = PTHREAD_ONCE_INIT, cpu_once = PTHREAD_ONCE_INIT;
 
 #define NAP_TICKS 20000u /* some microseconds: then the clock is looked at */
 
-static void look_at_cpu(void) {
-    unsigned a, b, c, d;
-    if (__get_cpuid_count(7, 0, &a, &b, &c, &d)) {
-        if (c >> 5 & 1) user_wait = USER_WAIT_UMWAIT;
-        has_user_interrupts = d >> 5 & 1;
-    }
-    if (user_wait == USER_WAIT_NONE && __get_cpuid(0x80000001, &a, &b, &c, &d) && c >> 29 & 1)
-        user_wait = USER_WAIT_MWAITX;
+static bool cpuid(unsigned leaf, unsigned sub, unsigned out[4]) {
+    return __get_cpuid_count(leaf, sub, &out[0], &out[1], &out[2], &out[3]);
 }
 
-/* Waits for a store to the word's line, or a few microseconds. In bytes: not every assembler knows them. */
-static void nap(const uint64_t *word, uint32_t seen) {
-    if (user_wait == USER_WAIT_UMWAIT) {
-        __asm__ volatile(".byte 0xf3, 0x0f, 0xae, 0xf0" ::"a"(word) : "memory"); /* umonitor rax */
-        if (word_count(word) != seen) return;
-        uint64_t until = __rdtsc() + NAP_TICKS;
-        __asm__ volatile(".byte 0xf2, 0x0f, 0xae, 0xf1" ::"a"((uint32_t)until), "d"((uint32_t)(until >> 32)),
-                         "c"(1)
-                         : "memory", "cc"); /* umwait ecx, C0.1 */
-    } else {
-        __asm__ volatile(".byte 0x0f, 0x01, 0xfa" ::"a"(word), "c"(0), "d"(0) : "memory"); /* monitorx */
-        if (word_count(word) != seen) return;
-        __asm__ volatile(".byte 0x0f, 0x01, 0xfb" ::"a"(0xf0), "b"(NAP_TICKS), "c"(2)
-                         : "memory"); /* mwaitx */
-    }
+/* In bytes: not every assembler knows them. */
+static void umonitor(const uint64_t *word) {
+    __asm__ volatile(".byte 0xf3, 0x0f, 0xae, 0xf0" ::"a"(word) : "memory"); /* umonitor rax */
 }
+
+static void umwait(const uint64_t *word) {
+    uint64_t until = __rdtsc() + NAP_TICKS;
+    __asm__ volatile(".byte 0xf2, 0x0f, 0xae, 0xf1" ::"a"((uint32_t)until), "d"((uint32_t)(until >> 32)),
+                     "c"(1)
+                     : "memory", "cc"); /* umwait ecx, C0.1 */
+}
+
+static void monitorx(const uint64_t *word) {
+    __asm__ volatile(".byte 0x0f, 0x01, 0xfa" ::"a"(word), "c"(0), "d"(0) : "memory");
+}
+
+static void mwaitx(const uint64_t *word) {
+    __asm__ volatile(".byte 0x0f, 0x01, 0xfb" ::"a"(0xf0), "b"(NAP_TICKS), "c"(2) : "memory");
+}
+
+struct spin_cpu spin_cpu = {cpuid, {{NULL, NULL}, {umonitor, umwait}, {monitorx, mwaitx}}};
 #else
-static void look_at_cpu(void) {}
-static void nap(const uint64_t *word, uint32_t seen) { weft_cpu_relax(); }
+static bool no_cpuid(unsigned leaf, unsigned sub, unsigned out[4]) { return false; }
+struct spin_cpu spin_cpu = {.cpuid = no_cpuid};
 #endif
+
+static void look_at_cpu(void) {
+    unsigned r[4]; /* eax, ebx, ecx, edx */
+    user_wait = SPIN_PLAIN;
+    has_user_interrupts = false;
+    if (spin_cpu.cpuid(7, 0, r)) {
+        if (r[2] >> 5 & 1) user_wait = SPIN_UMWAIT;
+        has_user_interrupts = r[3] >> 5 & 1;
+    }
+    if (user_wait == SPIN_PLAIN && spin_cpu.cpuid(0x80000001, 0, r) && r[2] >> 29 & 1)
+        user_wait = SPIN_MWAITX;
+}
+
+void spin_look_again(void) { look_at_cpu(); }
+
+/* Waits for a store to the word's line, or a few microseconds. What is stored between arming and waiting ends
+ * the wait at once; what was stored before is seen by the look in between. */
+static void nap(const uint64_t *word, uint32_t seen) {
+    spin_cpu.wait[user_wait].arm(word);
+    if (word_count(word) == seen) spin_cpu.wait[user_wait].sleep(word);
+}
 
 /* -- how long -- */
 
@@ -87,7 +105,7 @@ struct trial {
 };
 
 static void answer_one(struct trial *t, uint32_t seen) {
-    word_wait(&t->there, seen, 0, WEFT_TIME_NEVER);
+    word_wait(&t->there, seen, 0, NULL, WEFT_TIME_NEVER);
     word_tell(&t->back, __atomic_fetch_add(&t->back, WORD_ARRIVAL, __ATOMIC_SEQ_CST));
 }
 
@@ -111,7 +129,7 @@ static uint64_t measure(void) {
     for (uint32_t i = 0; i < TRIALS; i++) {
         uint64_t start = weft_now_ns();
         word_tell(&t.there, __atomic_fetch_add(&t.there, WORD_ARRIVAL, __ATOMIC_SEQ_CST));
-        word_wait(&t.back, i, 0, WEFT_TIME_NEVER);
+        word_wait(&t.back, i, 0, NULL, WEFT_TIME_NEVER);
         ns[i] = (weft_now_ns() - start) / 2;
     }
     pthread_join(other, NULL);
@@ -124,6 +142,10 @@ static void find_out(void) {
     int64_t us = weft_option_int("notify_spin_us");
     bool alone = sysconf(_SC_NPROCESSORS_ONLN) < 2; /* nobody could release a lock meanwhile */
     measured_ns = us >= 0 ? (uint64_t)us * WEFT_NS_PER_US : alone ? 0 : measure();
+    /* What was measured above may have been a wake-up on the own CPU. Spinning that is worth it only if
+     * another CPU is woken ends by itself where it is not: it never succeeds there. */
+    uint64_t other = (uint64_t)weft_option_int("notify_dispatch_told_ns");
+    wake_ns = us == 0 || alone ? 0 : other > measured_ns ? other : measured_ns;
 }
 
 static uint64_t spin_time(uint64_t spin_ns) {
@@ -157,7 +179,7 @@ static bool spin(const uint64_t *word, uint32_t seen, uint64_t spin_ns, uint64_t
         }
         now = weft_now_ns();
         if (!start) start = now;
-        if (user_wait != USER_WAIT_NONE && now - start > TIGHT_NS) nap(word, seen);
+        if (user_wait != SPIN_PLAIN && now - start > TIGHT_NS) nap(word, seen);
     } while (now - start < spin_ns && now < deadline_ns);
     return word_count(word) != seen;
 }
@@ -176,8 +198,31 @@ static int sleep_on(uint64_t *word, uint32_t seen, uint64_t deadline_ns) {
     return rc;
 }
 
-int word_wait(uint64_t *word, uint32_t seen, uint64_t spin_ns, uint64_t deadline_ns) {
+/* Only tried: where several wait it is enough that one spins. */
+static bool pace_lock(struct weft_pace *p) { return !__atomic_exchange_n(&p->lock, 1, __ATOMIC_ACQUIRE); }
+static void pace_unlock(struct weft_pace *p) { __atomic_store_n(&p->lock, 0, __ATOMIC_RELEASE); }
+
+static int wait_paced(uint64_t *word, uint32_t seen, struct weft_pace *p, uint64_t deadline_ns) {
+    uint64_t for_ns = 0;
+    enum pace_end how = PACE_SLEPT;
+    int rc = 0;
+    pthread_once(&once, find_out);
+    if (pace_lock(p)) {
+        for_ns = pace_spin_ns(p, wake_ns);
+        pace_unlock(p);
+    }
+    if (for_ns) how = spin(word, seen, for_ns, deadline_ns) ? PACE_SPUN : PACE_SPUN_IN_VAIN;
+    if (how != PACE_SPUN) rc = sleep_on(word, seen, deadline_ns);
+    if (pace_lock(p)) {
+        pace_note(p, how, word_count(word), weft_now_ns());
+        pace_unlock(p);
+    }
+    return rc;
+}
+
+int word_wait(uint64_t *word, uint32_t seen, uint64_t spin_ns, struct weft_pace *pace, uint64_t deadline_ns) {
     if (word_count(word) != seen) return 0;
+    if (spin_ns == WEFT_SPIN_AUTO) return wait_paced(word, seen, pace, deadline_ns);
     if (spin_ns && spin(word, seen, spin_time(spin_ns), deadline_ns)) return 0;
     return sleep_on(word, seen, deadline_ns);
 }

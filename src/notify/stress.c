@@ -18,7 +18,7 @@
 #define NAP_EVERY  20000 /* posts: then everybody may fall asleep */
 #define NAP_NS     200000
 
-const char *const stress_names[STRESS_KINDS] = {"direct", "lock", "branch", "dispatch", "descriptor"};
+const char *const stress_names[STRESS_KINDS] = {"direct", "lock", "branch", "dispatch", "descriptor", "auto"};
 
 struct source {
     struct weft_notification n;
@@ -86,7 +86,7 @@ static void *post_all(void *arg) {
 static void told(const struct weft_arrived *a) {
     struct source *s = a->ctx;
     uint64_t before = atomic_fetch_add(&s->told, a->count);
-    bool single = s->kind != STRESS_POOL && s->kind != STRESS_DIRECT;
+    bool single = s->kind != STRESS_POOL && s->kind != STRESS_DIRECT && s->kind != STRESS_AUTO;
     if (a->value > atomic_load(&s->posted) || a->value < a->count || (single && a->value < before + a->count))
         atomic_fetch_add(&s->run->wrong, 1);
     atomic_fetch_add(&s->run->handed[s->kind], 1);
@@ -150,6 +150,7 @@ static int make(struct run *r, enum stress_kind kind, enum weft_mechanism m,
     weft_notifier_config_init(&cfg);
     cfg.mechanism = m;
     cfg.threads = POOL;
+    cfg.handlers = m == WEFT_AUTO;
     int rc = kind == STRESS_DIRECT ? 0 : weft_notifier_create(&r->to[kind], &cfg);
     for (unsigned i = 0; i < POSTERS && rc == 0; i++) {
         struct source *s = &r->source[kind][i];
@@ -169,9 +170,15 @@ static void end(struct run *r, enum stress_kind kind) {
 static void *compute(void *arg) {
     struct run *r = arg;
     uint64_t random = 88172645463325252u;
+    enum weft_mechanism was = WEFT_AUTO;
     r->branch_error = make(r, STRESS_BRANCH, WEFT_BRANCH, on_branch);
+    if (!r->branch_error) r->branch_error = make(r, STRESS_AUTO, WEFT_AUTO, told);
     atomic_store(&r->branch_ready, true);
-    for (struct patience p = {0}; !r->branch_error && goes_on(r, STRESS_BRANCH, &p); r->sections++) {
+    for (struct patience p = {0}, q = {0};
+         !r->branch_error && (goes_on(r, STRESS_BRANCH, &p) || goes_on(r, STRESS_AUTO, &q)); r->sections++) {
+        enum weft_mechanism now = weft_notifier_mechanism(r->to[STRESS_AUTO]);
+        r->out->changes += now != was && was != WEFT_AUTO;
+        was = now;
         uint64_t x = next_random(&random);
         idle(x % 256);
         weft_branch_mask();
@@ -182,6 +189,7 @@ static void *compute(void *arg) {
         if (x % 1024 == 0) sched_yield();
     }
     end(r, STRESS_BRANCH);
+    end(r, STRESS_AUTO);
     return NULL;
 }
 
@@ -212,7 +220,13 @@ static void run_posters(struct run *r) {
     while (goes_on(r, STRESS_POOL, &p)) sched_yield();
 }
 
-int stress_run(struct stress *s, const volatile bool *stop) {
+/* The one, then the other, at each look: more changes than any load would bring about. */
+static enum weft_mechanism take_turns(const struct weft_notify_load *l) {
+    static atomic_uint looks;
+    return atomic_fetch_add(&looks, 1) % 2 ? WEFT_BRANCH : WEFT_THREAD_DISPATCH;
+}
+
+static int run_all(struct stress *s, const volatile bool *stop) {
     static void *(*const waiters[])(void *) = {wait_direct, wait_lock, wait_descriptor};
     enum { WAITERS = sizeof waiters / sizeof *waiters };
     static struct run run;
@@ -237,8 +251,15 @@ int stress_run(struct stress *s, const volatile bool *stop) {
     s->seconds = (double)(weft_now_ns() - start) * 1e-9;
     sum_up(r);
     for (int k = 0; k < STRESS_KINDS; k++)
-        if (k != STRESS_BRANCH) end(r, (enum stress_kind)k);
+        if (k != STRESS_BRANCH && k != STRESS_AUTO) end(r, (enum stress_kind)k);
     return 0;
+}
+
+int stress_run(struct stress *s, const volatile bool *stop) {
+    weft_notify_set_chooser(take_turns);
+    int rc = run_all(s, stop);
+    weft_notify_set_chooser(NULL);
+    return rc;
 }
 
 bool stress_is_good(const struct stress *s) {

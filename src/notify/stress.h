@@ -11,6 +11,7 @@ enum stress_kind {
     STRESS_BRANCH,     /* into a thread that computes and masks */
     STRESS_POOL,       /* thread dispatch */
     STRESS_DESCRIPTOR, /* poll on an eventfd */
+    STRESS_AUTO,       /* branch into that thread or dispatch, changed again and again */
     STRESS_KINDS
 };
 extern const char *const stress_names[STRESS_KINDS];
@@ -22,6 +23,7 @@ struct stress {
     uint64_t in_masked;            /* handlers that ran inside of a masked section */
     uint64_t wrong_values;         /* a value older than what was told with it, or not posted yet */
     uint64_t masked_sections;
+    uint64_t changes; /* of STRESS_AUTO */
     double seconds;
 };
 

@@ -106,7 +106,9 @@ static int add(struct weft_notification *n, int fd) {
 
 int watch_fd(struct weft_notification *n, int fd) {
     if (fd < 0) return WEFT_E_INVAL;
-    int rc = n->to && n->to->branch ? branch_watch(n->to->branch, n, fd) : WEFT_E_NOSUP;
+    /* Where it may be a pool's as well the interruption would be for nothing. */
+    bool branches = n->to && n->to->branch && !n->to->pool;
+    int rc = branches ? branch_watch(n->to->branch, n, fd) : WEFT_E_NOSUP;
     if (rc != WEFT_E_NOSUP) return rc;
     pthread_mutex_lock(&lock);
     rc = add(n, fd);

@@ -240,7 +240,8 @@ static int open_lock(struct notify_test *t, uint64_t spin_ns) {
 
 static int lock_spin_open(struct notify_test *t) { return open_lock(t, WEFT_SPIN_ALWAYS); }
 static int lock_sleep_open(struct notify_test *t) { return open_lock(t, 0); }
-static int lock_auto_open(struct notify_test *t) { return open_lock(t, WEFT_SPIN_MEASURED); }
+static int lock_measured_open(struct notify_test *t) { return open_lock(t, WEFT_SPIN_MEASURED); }
+static int lock_choice_open(struct notify_test *t) { return open_lock(t, WEFT_SPIN_AUTO); }
 
 static void post(struct notify_test *t) { weft_notification_post(&t->n, 0, 0); }
 
@@ -254,8 +255,8 @@ static const struct notify_way lock_spin_way = {
     .name = "lock-polling", .spins = true, .open = lock_spin_open, .send = post, .wait = lock_wait};
 static const struct notify_way lock_sleep_way = {
     .name = "lock-asleep", .open = lock_sleep_open, .send = post, .wait = lock_wait};
-static const struct notify_way lock_auto_way = {
-    .name = "lock", .open = lock_auto_open, .send = post, .wait = lock_wait};
+static const struct notify_way lock_way = {
+    .name = "lock", .open = lock_measured_open, .send = post, .wait = lock_wait};
 
 static void on_arrival(const struct weft_arrived *a) {
     struct notify_test *t = a->ctx;
@@ -329,9 +330,21 @@ static const struct notify_way pool_way = {
 static const struct notify_way pool_spin_way = {
     .name = "dispatch-spin", .open = pool_spin_open, .send = post, .close = close_notifier};
 
+/* What is to be known beforehand a program would know as well; the rest is left to the choice. */
+static int auto_enter(struct notify_test *t) {
+    struct weft_notifier_config cfg;
+    weft_notifier_config_init(&cfg);
+    cfg.handlers = 1;
+    cfg.load.computes = t->load == NOTIFY_BUSY;
+    cfg.on_thread = pin_worker;
+    cfg.ctx = t;
+    int rc = weft_notifier_create(&t->to, &cfg);
+    return rc ? rc : weft_notification_init(&t->n, t->to, on_arrival, t);
+}
+
 static int descriptor_open(struct notify_test *t) { return open_notifier(t, WEFT_DESCRIPTOR, 0, NULL, NULL); }
 
-static uint64_t descriptor_wait(struct notify_test *t) {
+static uint64_t notifier_wait(struct notify_test *t) {
     struct weft_arrived a;
     weft_notifier_wait(t->to, WEFT_FOREVER, &a);
     return t->told += a.count;
@@ -340,10 +353,20 @@ static uint64_t descriptor_wait(struct notify_test *t) {
 static const struct notify_way descriptor_way = {.name = "descriptor",
                                                  .open = descriptor_open,
                                                  .send = post,
-                                                 .wait = descriptor_wait,
+                                                 .wait = notifier_wait,
                                                  .close = close_notifier};
 
+static const struct notify_way auto_way = {
+    .name = "auto", .chooses = true, .open = lock_choice_open, .send = post, .wait = lock_wait};
+static const struct notify_way auto_handler_way = {.name = "auto-handler",
+                                                   .computing = true,
+                                                   .chooses = true,
+                                                   .enter = auto_enter,
+                                                   .leave = close_notifier,
+                                                   .send = post};
+
 const struct notify_way *const notify_ways[] = {
-    &spin_way,      &lock_spin_way, &futex_way,   &lock_sleep_way, &lock_auto_way,  &signal_way, &branch_way,
-    &sigio_way,     &kernel_way,    &receive_way, &epoll_way,      &descriptor_way, &cond_way,   &pool_way,
-    &pool_spin_way, &thread_way,    NULL};
+    &spin_way,   &lock_spin_way, &futex_way,     &lock_sleep_way, &lock_way,  &signal_way,
+    &branch_way, &sigio_way,     &kernel_way,    &receive_way,    &epoll_way, &descriptor_way,
+    &cond_way,   &pool_way,      &pool_spin_way, &thread_way,     &auto_way,  &auto_handler_way,
+    NULL};

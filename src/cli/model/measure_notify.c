@@ -1,5 +1,6 @@
-/* Notifications: how soon a thread on the other CPU hears of an arrival, by each of weft's mechanisms, and
- * what a branch takes from the thread that it interrupts. */
+/* Notifications: how soon a thread on the other CPU hears of an arrival, by each of weft's mechanisms; and
+ * for those that a computing thread can choose between, how soon while it computes and what they take from
+ * it. */
 #include "base/error.h"
 #include "cli/bench/notify.h"
 #include "cli/model/measure.h"
@@ -54,25 +55,36 @@ static int latency(struct notifying *x, const struct notify_way *way) {
     return 0;
 }
 
-/* The time that is missing from a computation, for each branch. */
-static int taken(struct notifying *x, const struct notify_way *way) {
+static int put(struct notifying *x, const char *op, double *sample, size_t count) {
     struct weft_model_condition when = weft_model_any();
-    double sample[STRETCHES];
+    struct measure_value v = measure_summary(sample, count);
+    when.op = weft_model_intern(x->g->k.m, op);
+    return v.median > 0 ? measure_put(&x->g->k, x->e, WEFT_MODEL_NOTIFY, &when, &v) : 0;
+}
+
+/* With a computation on the receiver's CPU: the time that is missing from it for each arrival (a branch: its
+ * gaps; else the time of the thread that is told), and until the arrival is told. */
+static int computing(struct notifying *x, const struct notify_way *way, const char *told, const char *taken) {
+    double s[STRETCHES], told_s[STRETCHES];
     for (int i = 0; i < STRETCHES; i++) {
         int rc = run(x, way, NOTIFY_BUSY);
         if (rc) return rc;
-        sample[i] = x->test.gap_ticks / notify_ticks_per_s() / (double)x->test.sent;
+        for (uint64_t k = 0; k < x->test.sent; k++)
+            x->sample[k] = (double)x->latency[k] / notify_ticks_per_s();
+        told_s[i] = measure_summary(x->sample, x->test.sent).median;
+        s[i] = (way->computing ? x->test.gap_ticks / notify_ticks_per_s() : x->test.receiving_s) /
+               (double)x->test.sent;
     }
-    struct measure_value v = measure_summary(sample, STRETCHES);
-    when.op = weft_model_intern(x->g->k.m, "branch-taken");
-    return v.median > 0 ? measure_put(&x->g->k, x->e, WEFT_MODEL_NOTIFY, &when, &v) : 0;
+    int rc = told ? put(x, told, told_s, STRETCHES) : 0;
+    return rc ? rc : put(x, taken, s, STRETCHES);
 }
 
 static int one_way(struct notifying *x, const struct notify_way *way) {
     if (measuring_over(x->g)) return 0;
     measuring_tell("notification, %s", way->name);
     int rc = latency(x, way);
-    if (!rc && !strcmp(way->name, "branch")) rc = taken(x, way);
+    if (!rc && !strcmp(way->name, "branch")) rc = computing(x, way, "branch-told", "branch-taken");
+    if (!rc && !strcmp(way->name, "dispatch")) rc = computing(x, way, NULL, "dispatch-taken");
     if (!rc || rc == WEFT_E_INTR || rc == WEFT_E_NOMEM) return rc;
     measuring_miss(x->g, way->name, rc);
     return 0;
@@ -85,6 +97,6 @@ int measuring_notify(struct measuring *g) {
     x.e = measure_entity(g->k.m, g->host, "notify", WEFT_MODEL_SERVICE, NULL, g->host, g->host);
     int rc = x.e == WEFT_MODEL_NONE ? WEFT_E_NOMEM : 0;
     for (int w = 0; notify_ways[w] && !rc; w++)
-        if (!notify_ways[w]->baseline) rc = one_way(&x, notify_ways[w]);
+        if (!notify_ways[w]->baseline && !notify_ways[w]->chooses) rc = one_way(&x, notify_ways[w]);
     return rc;
 }

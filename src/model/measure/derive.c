@@ -24,7 +24,7 @@
 #define EAGER_DEFAULT   16384 /* as in the transport's table of options, as are */
 #define EAGER_MAX       65536
 #define METHOD2_DEFAULT 245760
-#define BRANCH_DEFAULT  3000 /* notify_branch_ns */
+#define COST_DIFFERS    0.25
 #define DEVICES_MAX     64
 
 enum way { EAGER, METHOD2, ANNOUNCED, WAYS };
@@ -151,21 +151,44 @@ static void binding(const struct weft_model *m, weft_model_ref host, struct meas
     snprintf(to->why, sizeof to->why, "another NUMA node's memory takes %.1f times as long", far / near);
 }
 
-/* What an interruption costs is weighed against another thread. */
-static void branch(const struct weft_model *m, weft_model_ref host, struct measure_option *out, size_t *n) {
-    char id[512];
-    snprintf(id, sizeof id, "%s.notify", weft_model_id(m, host));
-    weft_model_ref e = weft_model_find(m, id);
+/* What WEFT_AUTO weighs against one another, so all of it or nothing: where the defaults, which are of
+ * another machine, are not about right for one of them. */
+static const struct {
+    const char *op, *option;
+    double standard_ns;
+} costs[] = {{"branch-told", "notify_branch_told_ns", 10000},
+             {"branch-taken", "notify_branch_ns", 5000},
+             {"dispatch", "notify_dispatch_told_ns", 16000},
+             {"dispatch-taken", "notify_dispatch_ns", 11000}};
+#define COSTS (sizeof costs / sizeof *costs)
+
+static double notify_ns(const struct weft_model *m, weft_model_ref e, const char *op) {
     for (uint32_t i = 0; e != WEFT_MODEL_NONE && i < m->observation_count; i++) {
         const struct weft_model_observation *o = &m->observations[i];
-        if (o->entity != e || strcmp(weft_model_string(m, o->when.op), "branch-taken") != 0) continue;
-        double ns = o->value * 1e9;
-        if (ns > 1e6 || fabs(ns / BRANCH_DEFAULT - 1) < 0.25) return;
+        if (o->entity == e && o->attribute == WEFT_MODEL_NOTIFY &&
+            !strcmp(weft_model_string(m, o->when.op), op))
+            return o->value * 1e9;
+    }
+    return NAN;
+}
+
+static void notification(const struct weft_model *m, weft_model_ref host, struct measure_option *out,
+                         size_t *n) {
+    char id[512];
+    double ns[COSTS];
+    bool differs = false;
+    snprintf(id, sizeof id, "%s.notify", weft_model_id(m, host));
+    weft_model_ref e = weft_model_find(m, id);
+    for (size_t i = 0; i < COSTS; i++) {
+        ns[i] = notify_ns(m, e, costs[i].op);
+        if (!(ns[i] > 0 && ns[i] < 1e6)) return; /* a machine in trouble, or not measured */
+        differs |= fabs(ns[i] / costs[i].standard_ns - 1) > COST_DIFFERS;
+    }
+    for (size_t i = 0; i < COSTS && differs; i++) {
         struct measure_option *to = &out[(*n)++];
-        snprintf(to->name, sizeof to->name, "notify_branch_ns");
-        snprintf(to->value, sizeof to->value, "%.0f", ns);
+        snprintf(to->name, sizeof to->name, "%s", costs[i].option);
+        snprintf(to->value, sizeof to->value, "%.0f", ns[i]);
         snprintf(to->why, sizeof to->why, "as measured");
-        return;
     }
 }
 
@@ -217,7 +240,7 @@ size_t measure_derive(const struct weft_model *m, weft_model_ref host,
     size_t n = 0;
     cut_offs(m, host, out, &n);
     remote_read(m, host, out, &n);
-    branch(m, host, out, &n);
+    notification(m, host, out, &n);
     binding(m, host, out, &n);
     device_order(m, host, out, &n);
     return n;

@@ -122,7 +122,7 @@ int measure_fit(struct measure_keep *k, weft_model_ref host, measure_fit_fn *tel
 /* ---- Options (derive.c)
  * ------------------------------------------------------------------------------------------ */
 
-#define MEASURE_OPTIONS_MAX 8
+#define MEASURE_OPTIONS_MAX 12
 struct measure_option {
     char name[32], value[400], why[200];
 };

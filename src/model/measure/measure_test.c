@@ -235,6 +235,44 @@ static void measure_derive__devices_in_order_need_no_option(void **state) {
     assert_int_equal(measure_derive(f->k.m, f->host, o), 0);
 }
 
+static void put_notify(struct fixture *f, const char *op, double us) {
+    struct weft_model_condition when = weft_model_any();
+    when.op = weft_model_intern(f->k.m, op);
+    weft_model_ref e = path(f, "notify");
+    assert_int_equal(measure_put(&f->k, e, WEFT_MODEL_NOTIFY, &when,
+                                 &(struct measure_value){us * 1e-6, us * 1e-6, us * 1e-6, 9, us * 1e-6}),
+                     0);
+}
+
+static void measure_derive__costs_of_notification_together_or_not_at_all(void **state) {
+    struct fixture *f = *state;
+    struct measure_option o[MEASURE_OPTIONS_MAX];
+    put_notify(f, "branch-told", 3);
+    put_notify(f, "branch-taken", 4.5);
+    put_notify(f, "dispatch", 30);
+    assert_int_equal(weft_model_settle(f->k.m), 0);
+    assert_int_equal(measure_derive(f->k.m, f->host, o), 0); /* one is missing */
+    put_notify(f, "dispatch-taken", 12);
+    assert_int_equal(weft_model_settle(f->k.m), 0);
+    size_t n = measure_derive(f->k.m, f->host, o);
+    assert_int_equal(n, 4);
+    assert_string_equal(option(o, n, "notify_branch_told_ns")->value, "3000");
+    assert_string_equal(option(o, n, "notify_branch_ns")->value, "4500");
+    assert_string_equal(option(o, n, "notify_dispatch_told_ns")->value, "30000");
+    assert_string_equal(option(o, n, "notify_dispatch_ns")->value, "12000");
+}
+
+static void measure_derive__costs_of_notification_that_are_as_usual(void **state) {
+    struct fixture *f = *state;
+    struct measure_option o[MEASURE_OPTIONS_MAX];
+    put_notify(f, "branch-told", 9);
+    put_notify(f, "branch-taken", 5.5);
+    put_notify(f, "dispatch", 17);
+    put_notify(f, "dispatch-taken", 12);
+    assert_int_equal(weft_model_settle(f->k.m), 0);
+    assert_int_equal(measure_derive(f->k.m, f->host, o), 0);
+}
+
 static void measure_derive__binds_programs_where_memory_is_far(void **state) {
     struct fixture *f = *state;
     struct measure_option o[MEASURE_OPTIONS_MAX];
@@ -314,6 +352,8 @@ int main(void) {
         WITH_MODEL(measure_derive__keeps_the_defaults_for_little),
         WITH_MODEL(measure_derive__the_faster_device_comes_first),
         WITH_MODEL(measure_derive__devices_in_order_need_no_option),
+        WITH_MODEL(measure_derive__costs_of_notification_together_or_not_at_all),
+        WITH_MODEL(measure_derive__costs_of_notification_that_are_as_usual),
         WITH_MODEL(measure_derive__binds_programs_where_memory_is_far),
         cmocka_unit_test(measure_write_options__names_the_machine),
         cmocka_unit_test(measure_ladder__goes_through_a_working_set),

@@ -311,13 +311,15 @@ int nisim_calibrate(struct nisim_calibration *c, uint64_t seed) {
     f.effect = calloc(c->rows, sizeof *f.effect);
     f.known = calloc(1, sizeof *f.known);
     int rc = f.effect && f.known ? WEFT_OK : WEFT_E_NOMEM;
-    c->spread_least = INFINITY;
-    c->spread_most = 0;
+    double spread[NISIM_SPLITS];
     for (uint64_t s = 1; s <= NISIM_SPLITS && !rc; s++) {
         rc = fit_half(&f, seed + s, &unused);
-        double e = error_of(&f, false, 0.5);
-        c->spread_least = fmin(c->spread_least, e);
-        c->spread_most = fmax(c->spread_most, e);
+        spread[s - 1] = error_of(&f, false, 0.5);
+    }
+    if (!rc) {
+        c->spread_least = nisim_quantile(spread, NISIM_SPLITS, 0);
+        c->spread_median = nisim_quantile(spread, NISIM_SPLITS, 0.5);
+        c->spread_most = nisim_quantile(spread, NISIM_SPLITS, 1);
     }
     if (!rc) rc = fit_half(&f, seed, &c->rate_used); /* these rows are told */
     if (!rc) fill(&f);

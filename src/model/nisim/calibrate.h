@@ -30,7 +30,8 @@ struct nisim_calibration {
     int parameters;
     bool rate_used; /* the simulated effect of the rate is in the prediction */
     double fitted_median, fitted_p95, held_median, held_p95, held_max; /* relative errors */
-    double spread_least, spread_most; /* of the held-out median, over NISIM_SPLITS other halves */
+    double spread_least, spread_median,
+        spread_most; /* of the held-out median, over NISIM_SPLITS other halves */
 };
 #define NISIM_SPLITS 20
 

@@ -2,8 +2,9 @@
  * range, and can be given in a file of the model's format. The table in config.c is the one list of them. */
 #ifndef WEFT_MODEL_NISIM_CONFIG_H
 #define WEFT_MODEL_NISIM_CONFIG_H
-#include <jansson.h>
+#include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 
 #define NISIM_LINE 64 /* bytes of a cache line, and of what goes over the wire at once */
 
@@ -34,14 +35,13 @@ struct nisim_config {
 void nisim_config_default(struct nisim_config *c);
 /* The machine on which the paper measured its interrupt: 147 MHz, 512 KiB of L2, 270 ns for a miss. */
 void nisim_config_paper(struct nisim_config *c);
-/* Replaces what the file states. WEFT_E_INVAL, and why in `why` with the path of the wrong value; then *c is
- * as before. */
+/* Replaces what the file, a model of the parts of this node, states. WEFT_E_INVAL, and why in `why` with the
+ * place or the name of what is wrong; then *c is as before. */
 int nisim_config_load(struct nisim_config *c, const char *path, char *why, size_t why_len);
-int nisim_config_parse(struct nisim_config *c, const json_t *root, char *why, size_t why_len);
 /* One value, "core.clock=4e9": as in a file, the same refusals. */
 int nisim_config_set(struct nisim_config *c, const char *assignment, char *why, size_t why_len);
-/* The whole configuration in the form that nisim_config_load() reads. NULL without memory. */
-json_t *nisim_config_json(const struct nisim_config *c);
+/* The whole configuration as such a model. */
+int nisim_config_write(const struct nisim_config *c, FILE *f);
 
 /* Seconds in cycles of the core's clock, at least 1. */
 static inline uint64_t nisim_cycles(const struct nisim_config *c, double seconds) {

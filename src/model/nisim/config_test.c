@@ -3,113 +3,163 @@
 
 #include "base/error.h"
 #include "base/test.h"
+#include "weft/model.h"
 
+#include <math.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-static int parse(const char *text, char *why) {
-    struct nisim_config c;
-    json_error_t error;
-    nisim_config_default(&c);
-    json_t *root = json_loads(text, JSON_DECODE_ANY, &error);
-    assert_non_null(root);
+/* Reads the text as a file. */
+static int parse_into(struct nisim_config *c, const char *text, char *why) {
+    char name[] = "/tmp/weft-nisim-test-XXXXXX";
+    FILE *f = fdopen(mkstemp(name), "w");
+    assert_non_null(f);
+    fputs(text, f);
+    fclose(f);
     why[0] = 0;
-    int rc = nisim_config_parse(&c, root, why, 300);
-    json_decref(root);
+    int rc = nisim_config_load(c, name, why, 300);
+    remove(name);
     return rc;
 }
 
-static void config_json__what_is_written_is_read(void **state) {
+static int parse(const char *text, char *why) {
+    struct nisim_config c;
+    nisim_config_default(&c);
+    return parse_into(&c, text, why);
+}
+
+static void written(const struct nisim_config *c, char *text, size_t cap) {
+    FILE *f = fmemopen(text, cap, "w");
+    assert_int_equal(nisim_config_write(c, f), WEFT_OK);
+    fclose(f);
+}
+
+static void config_write__what_is_written_is_read(void **state) {
+    static char text[32768], again[32768];
     struct nisim_config a, b;
     char why[300];
     nisim_config_paper(&a);
     nisim_config_default(&b);
     a.policy = NISIM_OS;
-    json_t *j = nisim_config_json(&a);
-    assert_int_equal(nisim_config_parse(&b, j, why, sizeof why), WEFT_OK);
+    a.kernel_serial = 2271; /* a whole number, as the file wants it */
+    written(&a, text, sizeof text);
+    assert_int_equal(parse_into(&b, text, why), WEFT_OK);
     assert_string_equal(a.name, b.name);
-    assert_true(a.kernel_serial > b.kernel_serial - 1 &&
-                a.kernel_serial < b.kernel_serial + 1); /* written as a whole number */
-    a.kernel_serial = b.kernel_serial;
-    json_t *again = nisim_config_json(&b), *first = nisim_config_json(&a);
-    assert_true(json_equal(again, first));
-    json_decref(j);
-    json_decref(again);
-    json_decref(first);
+    for (size_t at = offsetof(struct nisim_config, clock_Hz); at < sizeof a; at += sizeof(double)) {
+        double x, y;
+        memcpy(&x, (char *)&a + at, sizeof x);
+        memcpy(&y, (char *)&b + at, sizeof y);
+        assert_true(fabs(x - y) <= 1e-14 * fabs(x));
+    }
+    written(&b, again, sizeof again);
+    nisim_config_default(&a);
+    assert_int_equal(parse_into(&a, again, why), WEFT_OK);
 }
 
-static void config_parse__one_value(void **state) {
+/* What it writes is a model to all who read models. */
+static void config_write__a_model(void **state) {
+    static char text[32768];
+    struct nisim_config c;
+    struct weft_model *m;
+    struct weft_model_fault fault;
+    nisim_config_default(&c);
+    written(&c, text, sizeof text);
+    assert_int_equal(weft_model_create(&m), 0);
+    assert_int_equal(weft_model_parse(m, text, strlen(text), "text", &fault), 0);
+    assert_true(weft_model_value(m, weft_model_find(m, "wire"), WEFT_MODEL_BANDWIDTH, 0) == 2e9);
+    assert_string_equal(weft_model_get_property(m, weft_model_find(m, "core"), "x_contexts"), "8");
+    weft_model_destroy(m);
+}
+
+#define FILE_OF(entities)                                                                                    \
+    "{\"weft_model\":1,\"defaults\":{\"source\":\"assumed\"},\"entities\":[" entities "]}"
+#define CORE(rest)   FILE_OF("{\"id\":\"core\",\"kind\":\"compute\"," rest "}")
+#define CLOCK(value) "\"values\":{\"clock\":" value "}"
+#define OWN(values)  "\"properties\":{" values "}"
+
+static void config_load__one_value(void **state) {
     struct nisim_config c;
     char why[300];
     nisim_config_default(&c);
-    json_t *j =
-        json_loads("{\"weft_model\":1,\"entities\":[{\"id\":\"core\",\"kind\":\"compute\",\"attributes\":"
-                   "{\"clock\":{\"value\":4e9,\"unit\":\"Hz\",\"source\":\"assumed\"}}}]}",
-                   0, NULL);
-    assert_int_equal(nisim_config_parse(&c, j, why, sizeof why), WEFT_OK);
-    assert_true(c.clock_Hz == 4e9);
-    json_decref(j);
+    assert_int_equal(parse_into(&c,
+                                CORE(CLOCK("{\"value\":4,\"unit\":\"GHz\"}") "," OWN(
+                                    "\"x_issue\":\"4\",\"x_flush\":\"20 cycle\"")),
+                                why),
+                     WEFT_OK);
+    assert_true(c.clock_Hz == 4e9 && c.issue == 4 && c.flush == 20 && c.contexts == 8);
 }
 
-#define CORE(attributes)                                                                                     \
-    "{\"weft_model\":1,\"entities\":[{\"id\":\"core\",\"kind\":\"compute\",\"attributes\":{" attributes "}}" \
-    "]}"
+/* The better source counts, as everywhere. */
+static void config_load__the_best_of_several(void **state) {
+    struct nisim_config c;
+    char why[300];
+    nisim_config_default(&c);
+    assert_int_equal(
+        parse_into(
+            &c,
+            CORE(CLOCK(
+                "[{\"value\":4,\"unit\":\"GHz\"},{\"value\":5,\"unit\":\"GHz\",\"source\":\"datasheet\"}]")),
+            why),
+        WEFT_OK);
+    assert_true(c.clock_Hz == 5e9);
+}
 
-static void config_parse__refusals(void **state) {
+static void config_load__refusals(void **state) {
     static const struct {
         const char *text, *why;
     } wrong[] = {
         {"[]", "an object is wanted"},
-        {"{}", "weft_model: 1 is wanted"},
-        {"{\"weft_model\":2}", "weft_model: 1 is wanted"},
-        {"{\"weft_model\":1,\"enttities\":[]}", "enttities: unknown"},
-        {"{\"weft_model\":1,\"name\":5}", "name: a string is wanted"},
-        {"{\"weft_model\":1,\"entities\":{}}", "entities: an array is wanted"},
-        {"{\"weft_model\":1,\"entities\":[7]}", "entities[0]: an object is wanted"},
-        {"{\"weft_model\":1,\"entities\":[{\"kind\":\"compute\"}]}", "entities[0].id: a string is wanted"},
-        {"{\"weft_model\":1,\"entities\":[{\"id\":\"l3\",\"kind\":\"buffer\"}]}",
-         "entities[0].id is \"l3\": this node has no such part"},
-        {"{\"weft_model\":1,\"entities\":[{\"id\":\"l2\",\"kind\":\"compute\"}]}",
-         "entities[0].kind is \"compute\": l2 is a \"buffer\""},
-        {"{\"weft_model\":1,\"entities\":[{\"id\":\"l2\",\"kind\":\"buffer\",\"size\":1}]}",
-         "entities[0].size: unknown"},
-        {"{\"weft_model\":1,\"entities\":[{\"id\":\"l2\",\"kind\":\"buffer\",\"attributes\":[]}]}",
-         "entities[0].attributes: an object is wanted"},
-        {CORE("\"clok\":{\"value\":1,\"unit\":\"Hz\"}"),
-         "entities[0].attributes.clok: core has no such attribute; did you mean clock?"},
-        {CORE("\"clock\":3e9"), "entities[0].attributes.clock: an object {\"value\", \"unit\"} is wanted"},
-        {CORE("\"clock\":{\"unit\":\"Hz\"}"), "entities[0].attributes.clock.value is missing"},
-        {CORE("\"clock\":{\"value\":3e9}"), "entities[0].attributes.clock.unit is missing: \"Hz\" is wanted"},
-        {CORE("\"clock\":{\"value\":3,\"unit\":\"GHz\"}"),
-         "entities[0].attributes.clock.unit is \"GHz\": \"Hz\" is wanted"},
-        {CORE("\"clock\":{\"value\":\"3e9\",\"unit\":\"Hz\"}"),
-         "entities[0].attributes.clock.value: a number is wanted"},
-        {CORE("\"clock\":{\"value\":1,\"unit\":\"Hz\"}"),
-         "entities[0].attributes.clock is 1: from 1e+07 to 1e+11 Hz is possible"},
-        {CORE("\"contexts\":{\"value\":2.5,\"unit\":\"1\"}"), "contexts is 2.5: a whole number is wanted"},
-        {CORE("\"contexts\":{\"value\":2,\"unit\":\"1\"}"), "compute.threads is 3: core.contexts is only 2"},
-        {CORE("\"clock\":{\"value\":1e9,\"unit\":\"Hz\",\"vlaue\":1}"),
-         "entities[0].attributes.clock.vlaue: unknown"},
-        {"{\"weft_model\":1,\"entities\":[{\"id\":\"l1\",\"kind\":\"buffer\",\"attributes\":{\"capacity\":{"
-         "\"value\":3000,\"unit\":\"B\"}}}]}",
+        {"{}", "\"weft_model\": 1 is missing"},
+        {"{\"weft_model\":1,\n \"weft_model\":1}", ":2: "},
+        {"{\"weft_model\":1,\"enttities\":[]}", "did you mean \"entities\"?"},
+        {FILE_OF("{\"id\":\"l3\",\"kind\":\"buffer\"}"), "l3: this node has no such part"},
+        {FILE_OF("{\"id\":\"l2\",\"kind\":\"compute\"}"), "l2 is of the kind compute: buffer is wanted"},
+        {CORE(CLOCK("3e9")), "$.entities[0].values.clock: an object is wanted"},
+        {CORE(CLOCK("{\"value\":3}")), "\"unit\" is missing"},
+        {CORE(CLOCK("{\"value\":3,\"unit\":\"KHz\"}")), "$.entities[0].values.clock.unit"},
+        {CORE(CLOCK("{\"value\":1,\"unit\":\"Hz\"}")), "core.clock is 1: from 1e+07 to 1e+11 Hz is possible"},
+        {CORE("\"values\":{\"power\":{\"value\":1,\"unit\":\"W\"}}"),
+         "core.power: this node has no such quantity"},
+        {CORE("\"values\":{\"smt\":{\"value\":2,\"unit\":\"1\"}}"),
+         "core.smt: this node has no such quantity"},
+        {CORE(OWN("\"x_contxts\":\"2\"")),
+         "core.contxts: this node has no such quantity; did you mean contexts?"},
+        {CORE(OWN("\"x_clock\":\"2e9 Hz\"")), "core.x_clock: it is one of the values, \"clock\""},
+        {FILE_OF(
+             "{\"id\":\"l2\",\"kind\":\"buffer\",\"values\":{\"latency\":{\"value\":4,\"unit\":\"ns\"}}}"),
+         "l2.latency: it is a property, \"x_latency\": \"8 cycle\""},
+        {CORE(OWN("\"x_contexts\":\"2.5\"")), "core.x_contexts is 2.5: a whole number is wanted"},
+        {CORE(OWN("\"x_contexts\":\"many\"")), "core.x_contexts is \"many\": a number is wanted"},
+        {CORE(OWN("\"x_flush\":\"3 ns\"")), "core.x_flush is \"3 ns\": the unit cycle is wanted"},
+        {CORE(OWN("\"x_contexts\":\"2\"")), "compute.threads is 3: core.contexts is only 2"},
+        {FILE_OF(
+             "{\"id\":\"l1\",\"kind\":\"buffer\",\"values\":{\"capacity\":{\"value\":3000,\"unit\":\"B\"}}}"),
          "a power of two is wanted"},
-        {"{\"weft_model\":1,\"entities\":[{\"id\":\"l1\",\"kind\":\"buffer\",\"attributes\":{\"capacity\":{"
-         "\"value\":16777216,\"unit\":\"B\"}}}]}",
+        {FILE_OF(
+             "{\"id\":\"l1\",\"kind\":\"buffer\",\"values\":{\"capacity\":{\"value\":16,\"unit\":\"MiB\"}}}"),
          "L2, which includes it, has only"},
-        {"{\"weft_model\":1,\"entities\":[{\"id\":\"msgbuf\",\"kind\":\"buffer\",\"attributes\":{"
-         "\"capacity\":{\"value\":256,\"unit\":\"B\"},\"ways\":{\"value\":8,\"unit\":\"1\"}}}]}",
+        {FILE_OF(
+             "{\"id\":\"msgbuf\",\"kind\":\"buffer\",\"values\":{\"capacity\":{\"value\":256,\"unit\":\"B\"},"
+             "\"ways\":{\"value\":8,\"unit\":\"1\"}}}"),
          "msgbuf.ways is 8: its capacity of 256 B holds only 4 lines"},
-        {"{\"weft_model\":1,\"entities\":[{\"id\":\"ni\",\"kind\":\"compute\",\"attributes\":{\"start\":{"
-         "\"value\":8192,\"unit\":\"B\"}}}]}",
+        {FILE_OF("{\"id\":\"ni\",\"kind\":\"compute\",\"properties\":{\"x_start\":\"8192 B\"}}"),
          "ni.start is 8192: ni.fifo"},
-        {"{\"weft_model\":1,\"entities\":[{\"id\":\"handler\",\"kind\":\"task\",\"attributes\":{\"none_"
-         "free\":{\"value\":\"drop\",\"unit\":\"policy\"}}}]}",
+        {FILE_OF("{\"id\":\"handler\",\"kind\":\"task\",\"properties\":{\"x_none_free\":\"drop\"}}"),
          "none_free is \"drop\": queue, evict or os is wanted"},
-        {"{\"weft_model\":1,\"relations\":[{\"kind\":\"backs\",\"from\":\"l1\",\"to\":\"l2\"}]}",
-         "relations[0]: \"l1 backs l2\" is not how this node is built"},
-        {"{\"weft_model\":1,\"relations\":[{\"kind\":\"backs\"}]}",
-         "relations[0]: kind, from and to are wanted"},
+        {FILE_OF("{\"id\":\"ni\",\"kind\":\"compute\"},{\"id\":\"core\",\"kind\":\"compute\"},{\"id\":"
+                 "\"wire\",\"kind\":"
+                 "\"link\",\"ends\":[\"core\",\"ni\"]}"),
+         "wire.ends[0] is core: in this node it is ni"},
+        {CORE("\"curves\":{\"clock\":{\"form\":\"constant\",\"over\":\"threads\",\"parameters\":{\"a\":1},"
+              "\"unit\":\"Hz\","
+              "\"over_unit\":\"1\"}}"),
+         "curves: this node's quantities are single values"},
+        {"{\"weft_model\":1,\"entities\":[{\"id\":\"l1\",\"kind\":\"buffer\"},{\"id\":\"l2\",\"kind\":"
+         "\"buffer\"}],"
+         "\"relations\":[{\"relation\":\"backs\",\"from\":\"l1\",\"to\":\"l2\"}]}",
+         "\"l1 backs l2\" is not how this node is built"},
     };
     char why[300];
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
@@ -119,31 +169,17 @@ static void config_parse__refusals(void **state) {
     }
 }
 
-static void config_parse__a_refusal_changes_nothing(void **state) {
+static void config_load__a_refusal_changes_nothing(void **state) {
     struct nisim_config c, before;
     char why[300];
     nisim_config_default(&c);
     before = c;
-    json_t *j = json_loads(
-        CORE("\"clock\":{\"value\":4e9,\"unit\":\"Hz\"},\"contexts\":{\"value\":99,\"unit\":\"1\"}"), 0,
-        NULL);
-    assert_int_equal(nisim_config_parse(&c, j, why, sizeof why), WEFT_E_INVAL);
+    assert_int_equal(
+        parse_into(&c, CORE(CLOCK("{\"value\":4,\"unit\":\"GHz\"}") "," OWN("\"x_contexts\":\"99\"")), why),
+        WEFT_E_INVAL);
     assert_memory_equal(&c, &before, sizeof c);
-    json_decref(j);
-}
-
-static void config_load__files(void **state) {
-    struct nisim_config c;
-    char why[300], name[] = "/tmp/weft-nisim-test-XXXXXX";
-    nisim_config_default(&c);
     assert_int_equal(nisim_config_load(&c, "/nowhere/x.json", why, sizeof why), WEFT_E_INVAL);
     assert_non_null(strstr(why, "/nowhere/x.json"));
-    FILE *f = fdopen(mkstemp(name), "w");
-    fputs("{\"weft_model\":1,\n \"weft_model\":1}", f);
-    fclose(f);
-    assert_int_equal(nisim_config_load(&c, name, why, sizeof why), WEFT_E_INVAL);
-    assert_non_null(strstr(why, ":2:"));
-    remove(name);
 }
 
 static void config_set__values_and_refusals(void **state) {
@@ -154,7 +190,7 @@ static void config_set__values_and_refusals(void **state) {
     assert_true(c.wire_bps == 4e9);
     assert_int_equal(nisim_config_set(&c, "handler.none_free=os", why, sizeof why), WEFT_OK);
     assert_true(c.policy == NISIM_OS);
-    static const char *const wrong[][2] = {{"wire", "PART.ATTRIBUTE=VALUE"},
+    static const char *const wrong[][2] = {{"wire", "PART.NAME=VALUE"},
                                            {"wire.speed=1", "there is no wire.speed"},
                                            {"wire.bandwidth=fast", "is \"fast\""},
                                            {"core.issue=0", "from 1 to 64"},
@@ -167,11 +203,12 @@ static void config_set__values_and_refusals(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(config_json__what_is_written_is_read),
-        cmocka_unit_test(config_parse__one_value),
-        cmocka_unit_test(config_parse__refusals),
-        cmocka_unit_test(config_parse__a_refusal_changes_nothing),
-        cmocka_unit_test(config_load__files),
+        cmocka_unit_test(config_write__what_is_written_is_read),
+        cmocka_unit_test(config_write__a_model),
+        cmocka_unit_test(config_load__one_value),
+        cmocka_unit_test(config_load__the_best_of_several),
+        cmocka_unit_test(config_load__refusals),
+        cmocka_unit_test(config_load__a_refusal_changes_nothing),
         cmocka_unit_test(config_set__values_and_refusals),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
