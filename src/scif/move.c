@@ -90,6 +90,7 @@ static int move_pages(struct job *j) {
         if (!err) err = move_chunk(j, first, &n, &m);
         if (!err) first += n;
         if (err == EAGAIN) err = 0;
+        if (!err && !job_can_follow()) err = ENOMEM;
     }
     return err;
 }

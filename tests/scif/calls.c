@@ -1,0 +1,131 @@
+#include "calls.h"
+#include <dlfcn.h>
+#include <errno.h>
+#include <pthread.h>
+#include <semaphore.h>
+#include <stdarg.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#define HELD_MS 2 /* so long is the program waited for: it may wait for the library */
+
+static _Thread_local bool is_program;
+static sem_t turn, turn_over;
+static bool stopping;
+
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static bool on, acting; /* with it: there are turns; one is not over */
+static unsigned calls, first;
+
+static bool refusing, strange;
+static unsigned char *stranger;
+
+static long (*system_syscall)(long, ...);
+static int (*system_ioctl)(int, unsigned long, ...);
+__attribute__((constructor)) static void find(void) {
+    *(void **)&system_syscall = dlsym(RTLD_NEXT, "syscall");
+    *(void **)&system_ioctl = dlsym(RTLD_NEXT, "ioctl");
+    sem_init(&turn, 0, 0);
+    sem_init(&turn_over, 0, 0);
+}
+
+/* ---- Turns ---- */
+void calls_be_program(void) { is_program = true; }
+
+static void give_turn(void) {
+    struct timespec until;
+    sem_post(&turn);
+    clock_gettime(CLOCK_REALTIME, &until);
+    until.tv_nsec += HELD_MS * 1000000l;
+    until.tv_sec += until.tv_nsec / 1000000000;
+    until.tv_nsec %= 1000000000;
+    acting = sem_timedwait(&turn_over, &until) != 0;
+}
+
+static void before_call(void) {
+    if (is_program || pthread_mutex_trylock(&lock)) return;
+    bool is_time = on && calls++ >= first;
+    if (acting && !sem_trywait(&turn_over)) acting = false;
+    if (is_time && !acting) give_turn();
+    pthread_mutex_unlock(&lock);
+}
+
+void calls_give_turns(unsigned from) {
+    pthread_mutex_lock(&lock);
+    on = true;
+    calls = 0;
+    first = from;
+    pthread_mutex_unlock(&lock);
+}
+
+void calls_end_turns(void) {
+    pthread_mutex_lock(&lock);
+    on = false;
+    if (acting) sem_wait(&turn_over);
+    acting = false;
+    pthread_mutex_unlock(&lock);
+}
+
+bool calls_await_turn(void) {
+    while (sem_wait(&turn)) {
+    }
+    return !stopping;
+}
+
+void calls_turn_over(void) { sem_post(&turn_over); }
+
+void calls_stop_program(void) {
+    stopping = true;
+    sem_post(&turn);
+}
+
+void *calls_move(void *from, unsigned long bytes, int flags, void *to) {
+    return (void *)system_syscall(SYS_mremap, from, bytes, bytes, flags, to);
+}
+
+/* ---- Refusals ---- */
+void calls_refuse(bool with_stranger) {
+    stranger = NULL;
+    strange = with_stranger;
+    refusing = true;
+}
+
+unsigned char *calls_refuse_no_more(void) {
+    refusing = false;
+    return stranger;
+}
+
+static long refuse_to_move(const long a[6]) {
+    system_syscall(SYS_munmap, a[4], a[1]);
+    if (strange)
+        stranger = (void *)system_syscall(SYS_mmap, a[4], sysconf(_SC_PAGESIZE), PROT_READ | PROT_WRITE,
+                                          MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
+    if (stranger) *stranger = 1;
+    errno = ENOMEM;
+    return -1;
+}
+
+/* ---- In the C library's place ---- */
+__attribute__((visibility("default"))) long syscall(long number, ...) {
+    va_list ap;
+    long a[6];
+    va_start(ap, number);
+    for (unsigned i = 0; i < 6; i++) a[i] = va_arg(ap, long);
+    va_end(ap);
+    before_call();
+    bool takes = !is_program && number == SYS_mremap && (a[3] & MREMAP_DONTUNMAP);
+    if (takes && refusing) return refuse_to_move(a);
+    return system_syscall(number, a[0], a[1], a[2], a[3], a[4], a[5]);
+}
+
+__attribute__((visibility("default"))) int ioctl(int fd, unsigned long request, ...) {
+    va_list ap;
+    va_start(ap, request);
+    void *arg = va_arg(ap, void *);
+    va_end(ap);
+    before_call();
+    return system_ioctl(fd, request, arg);
+}
