@@ -258,8 +258,8 @@ static void take_back(const struct take *t, uint32_t page) {
 
 /* Other memory has got some of the addresses after the look, or comes to them: what has been taken of it goes
  * back. */
-static void undo(const struct take *t, bool taken, int err) {
-    for (uint32_t i = 0; err == EAGAIN && i < t->pages; i++) {
+static void undo(const struct take *t, bool taken) {
+    for (uint32_t i = 0; i < t->pages; i++) {
         struct mapping m = {.shared = !taken};
         (void)memory_ask((uintptr_t)t->aside + (size_t)i * SCIF_PAGE, &m);
         if (!m.shared) take_back(t, i);
@@ -301,7 +301,7 @@ int take_begin(struct take *t) {
     bool taken = !err;
     if (taken && !is_watched((uintptr_t)t->aside, bytes)) err = EAGAIN;
     if (err) {
-        undo(t, taken, err);
+        if (err == EAGAIN) undo(t, taken);
         let_go(t);
         end();
     } else {
