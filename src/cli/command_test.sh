@@ -7,12 +7,13 @@ expect 0 "$weft" --help;            says 'weft COMMAND'
 expect 0 "$weft" --version;         says '^weft [0-9]'
 expect 0 "$BIN/weftd" --version;    says '^weftd [0-9]'
 expect 0 "$BIN/weftd" --help;       says 'lifeline'
-for command in run up down nodes devices ping config keygen sim; do
+for command in $("$weft" help | sed -n 's/^  \([a-z]*\)  .*/\1/p'); do
     expect 0 "$weft" $command --help;       says "^Usage: weft $command"
     expect 0 "$weft" help $command;         says "^Usage: weft $command"
     expect 2 "$weft" $command --no-such-thing
     warns "weft $command --help"
 done
+expect 0 "$weft" help model predict; says '^Usage: weft model predict'
 expect 2 "$weft" devcies;           warns 'did you mean "devices"'
 expect 2 "$weft" help nodse;        warns 'did you mean "nodes"'
 expect 2 "$weft" xyzzy-plugh;       warns 'there is no command'

@@ -105,8 +105,10 @@ static void show_pair(bool json) {
     }
     const char *state = bench_state_name(bench_mark(cpu, &ns));
     if (json)
-        json_line(json_pack("{s:[i,i], s:s, s:f}", "cpu_pair", cpu[0], cpu[1], "state", state,
-                            "line_one_way_ns", ns));
+        json_line(json_pack("{s:[i,i], s:s, s:o}", "cpu_pair", cpu[0], cpu[1], "state", state,
+                            "line_one_way_ns", ns > 0 ? json_real(ns) : json_null()));
+    else if (ns <= 0)
+        printf("CPU pair        %d and %d: not measured, they are busy\n", cpu[0], cpu[1]);
     else
         printf("CPU pair        %d and %d: %s, a cache line takes %.0f ns one way\n", cpu[0], cpu[1], state,
                ns);

@@ -38,11 +38,7 @@ static int unknown(const char *name) {
     return EXIT_USAGE;
 }
 
-static int help(const char *name) {
-    if (name) {
-        const struct command *c = find(name);
-        return c ? command_help(c) : unknown(name);
-    }
+static int help(void) {
     printf("Usage: weft COMMAND [OPTION]...\n"
            "Makes a cluster of ordinary machines usable as one.\n\n");
     for (size_t i = 0; i < COMMANDS; i++) printf("  %-9s %s\n", commands[i]->name, commands[i]->summary);
@@ -99,12 +95,19 @@ int main(int argc, char **argv) {
     weft_log_init("weft");
     weft_trace_on_crash();
     if (argc < 2) {
-        help(NULL);
+        help();
         return EXIT_USAGE;
     }
     const char *name = argv[1];
-    if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0) return help(NULL);
-    if (strcmp(name, "help") == 0) return help(argc > 2 ? argv[2] : NULL);
+    if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0) return help();
+    if (strcmp(name, "help") == 0) { /* help X Y: X Y --help */
+        static char asked[] = "--help";
+        if (argc == 2) return help();
+        memmove(argv + 1, argv + 2, (size_t)(argc - 2) * sizeof *argv);
+        argv[argc - 1] = asked;
+        name = argv[1];
+        if (strcmp(name, "help") == 0) return help();
+    }
     if (strcmp(name, "--version") == 0) {
         printf("weft %s\n", WEFT_VERSION);
         return 0;

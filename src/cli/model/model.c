@@ -64,8 +64,6 @@ static int run(int argc, char **argv) {
 const struct command command_model = {
     .name = "model",
     .summary = "ask and keep a model of the machines and the applications",
-    .usage = "Usage: weft model show|explain|query|check|import|export|predict|place|policies|plot|measure [OPTION]...\n"
-             "`weft model --help` lists the commands.\n",
     .run = run,
 };
 
