@@ -33,9 +33,14 @@ static unsigned char *stranger;
 
 static long (*system_syscall)(long, ...);
 static int (*system_ioctl)(int, unsigned long, ...);
-__attribute__((constructor)) static void find(void) {
-    *(void **)&system_syscall = dlsym(RTLD_NEXT, "syscall");
+/* At the first call: a sanitizer makes some before any constructor runs. */
+static void find(void) {
+    if (system_syscall) return;
     *(void **)&system_ioctl = dlsym(RTLD_NEXT, "ioctl");
+    *(void **)&system_syscall = dlsym(RTLD_NEXT, "syscall");
+}
+__attribute__((constructor)) static void start(void) {
+    find();
     sem_init(&turn, 0, 0);
     sem_init(&turn_over, 0, 0);
 }
@@ -148,6 +153,7 @@ __attribute__((visibility("default"))) long syscall(long number, ...) {
     va_start(ap, number);
     for (unsigned i = 0; i < 6; i++) a[i] = va_arg(ap, long);
     va_end(ap);
+    find();
     before_call();
     bool takes = !is_program && number == SYS_mremap && (a[3] & MREMAP_DONTUNMAP);
     if (takes && refusing) return refuse_to_move(a);
@@ -159,6 +165,7 @@ __attribute__((visibility("default"))) int ioctl(int fd, unsigned long request, 
     va_start(ap, request);
     void *arg = va_arg(ap, void *);
     va_end(ap);
+    find();
     before_call();
     return system_ioctl(fd, request, arg);
 }
