@@ -11,7 +11,7 @@ void gate_leave(void);
 
 /* The mover's thread: waits for those who are inside. One who does not come out soon, since it does not get a
  * processor or a signal handler has interrupted it, is not waited for: others would wait for it in vain.
- * Without the watch's lock: mremap() ends when the watch's thread has heard of it. */
+ * Without the watch's lock: mremap() ends when somebody has heard of it, which is done meanwhile. */
 void gate_close(void);
 void gate_open(void);
 

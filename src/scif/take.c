@@ -47,8 +47,7 @@ static void wait_for_movers(void) {
     }
 }
 
-/* The lock after the gate: who is inside may be in mremap(), which ends when another thread has heard of it.
- */
+/* In this order: who is inside the gate may be in mremap(). */
 static void close_gate(void) {
     gate_close();
     watch_lock();
@@ -313,21 +312,20 @@ int take_begin(struct take *t) {
 }
 
 void take_settle(struct take *t, const bool *otherwise, take_show *show, void *context) {
+    close_gate();
     for (uint32_t i = 0; i < t->pages;) {
-        close_gate();
         struct run r = next_run(t, otherwise, i);
-        bool there = r.state == WATCHED && r.fate != TAKE_GONE;
-        if (there) {
+        if (r.state == WATCHED && r.fate != TAKE_GONE) {
             put(t, &r, show, context);
             catch_up(t, &r);
+            watch_wake(r.at[0], (size_t)r.n * SCIF_PAGE);
         }
-        open_gate();
-        if (r.state == WATCH_MOVING) continue;
-        if (there) watch_wake(r.at[0], (size_t)r.n * SCIF_PAGE);
-        i += r.n;
+        if (r.state == WATCH_MOVING)
+            wait_for_movers();
+        else
+            i += r.n;
     }
-    watch_lock();
     end();
-    watch_unlock();
+    open_gate();
     wake_all(t);
 }

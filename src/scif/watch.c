@@ -150,7 +150,7 @@ void watch_hear(void) {
 }
 
 /* mremap() returns when its event has been read: whoever has the lock then knows of it. */
-static void on_events(void) {
+void watch_listen(void) {
     watch_lock();
     watch_hear();
     watch_unlock();
@@ -163,7 +163,7 @@ static void *watch(void *none) {
     for (;;) {
         bool wakes = sharer_prepare(p + 1, &wait);
         if (ppoll(p, 1 + SHARER_FDS, wakes ? &wait : NULL, NULL) < 0) continue;
-        if (p[0].revents) on_events();
+        if (p[0].revents) watch_listen();
         if (!sharer_turn(p + 1)) return none;
     }
 }

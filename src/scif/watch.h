@@ -30,10 +30,13 @@ uintptr_t watch_follow(uintptr_t address, uint32_t born);
 void watch_give_up(void);
 bool watch_is_lost(void);
 
+/* Reads what the system tells. */
+void watch_listen(void);
+
 /* ---- With this lock, in which nobody waits, and nobody can get out of an mremap() of watched memory ---- */
 void watch_lock(void);
 void watch_unlock(void);
-/* Reads what the system tells. */
+/* As watch_listen(). */
 void watch_hear(void);
 /* As watch_moves() and watch_follow(). */
 uint32_t watch_count(void);
