@@ -1,5 +1,6 @@
 #include "scif/gate.h"
 #include "base/clock.h"
+#include "scif/watch.h"
 
 #include <sched.h>
 #include <stdatomic.h>
@@ -32,7 +33,8 @@ void gate_leave(void) { atomic_fetch_sub(&inside, 1); }
 
 void gate_close(void) {
     atomic_store(&closed, getpid());
-    for (uint64_t end = weft_now_ns() + CLOSE_NS; atomic_load(&inside) && weft_now_ns() < end;) sched_yield();
+    for (uint64_t end = weft_now_ns() + CLOSE_NS; atomic_load(&inside) && weft_now_ns() < end; sched_yield())
+        watch_listen();
 }
 
 void gate_open(void) { atomic_store(&closed, 0); }

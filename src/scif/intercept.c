@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <linux/close_range.h>
 #include <sched.h>
+#include <stdarg.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -57,6 +58,18 @@ static long change(long number, void *addr, size_t len, long prot) {
 }
 EXPORT int munmap(void *addr, size_t len) { return (int)change(SYS_munmap, addr, len, 0); }
 EXPORT int mprotect(void *addr, size_t len, int prot) { return (int)change(SYS_mprotect, addr, len, prot); }
+
+/* Also of memory that is not watched: it may come to a place that is. */
+EXPORT void *mremap(void *addr, size_t len, size_t new_len, int flags, ...) {
+    va_list ap;
+    va_start(ap, flags);
+    void *to = flags & (MREMAP_FIXED | MREMAP_DONTUNMAP) ? va_arg(ap, void *) : NULL;
+    va_end(ap);
+    gate_enter();
+    long at = syscall(SYS_mremap, addr, len, new_len, flags, to);
+    gate_leave();
+    return (void *)at;
+}
 
 static long map(void *addr, size_t len, int prot, int flags, int fd, off_t offset) {
     bool fixed = flags & MAP_FIXED;

@@ -1,4 +1,5 @@
 #include "scif/job.h"
+#include "base/log.h"
 #include "scif/intercept.h"
 #include "scif/lane.h"
 #include "scif/line.h"
@@ -39,6 +40,14 @@ static void *take_memory(size_t bytes) {
 static void free_memory(void) {
     (void)mmap(arena, used, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
     used = 0;
+}
+
+/* Some of it is somebody else's by now. */
+static void leave_memory(void) {
+    weft_error("scif",
+               "the system has too little memory to map windows, and other memory lies where they were "
+               "being mapped: no more can be");
+    used = ARENA_BYTES;
 }
 
 /* ---- Windows ---- */
@@ -134,12 +143,19 @@ static size_t pieces_room(const struct job *j) {
     return most;
 }
 
+bool job_can_follow(void) {
+    if (!watch_is_lost()) return true;
+    weft_error("scif", "the program has moved memory of windows too often, or unnoticed while it was being "
+                       "mapped: none that is not mapped yet can be any more");
+    return false;
+}
+
 static int take_room(struct job *j) {
     j->place = find_places(j->e, &j->p);
     j->page = take_memory(j->pinned.pages * sizeof *j->page);
     j->aside = take_memory(CHUNK_BYTES);
     j->view = take_memory(CHUNK_BYTES);
-    return j->place && j->page && j->aside && j->view && !watch_is_lost() ? 0 : ENOMEM;
+    return j->place && j->page && j->aside && j->view && job_can_follow() ? 0 : ENOMEM;
 }
 
 static int prepare(struct job *j, struct endpoint *const *all, unsigned n) {
@@ -160,8 +176,12 @@ static int prepare(struct job *j, struct endpoint *const *all, unsigned n) {
 }
 
 static void release(struct job *j) {
+    bool lost = j->room_lost;
     if (j->memory >= 0) close_descriptor(j->memory);
-    free_memory();
+    if (lost)
+        leave_memory();
+    else
+        free_memory();
 }
 
 int job_begin(struct job **out, struct endpoint *e, const struct scif_piece *p, struct endpoint *const *all,

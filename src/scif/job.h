@@ -40,6 +40,7 @@ struct job {
     struct scif_piece *pieces; /* room for as many as there are pages of one window */
     struct other *other;
     int pool, in, out, memory;
+    bool room_lost;              /* other memory has come to where `aside` was */
     unsigned char *aside, *view; /* CHUNK_BYTES each: for pages that are taken away, and for the pool's */
 
     /* Of the chunk that is just moved. */
@@ -57,6 +58,8 @@ bool job_reserve(void);
 int job_begin(struct job **out, struct endpoint *e, const struct scif_piece *p, struct endpoint *const *all,
               unsigned n);
 void job_end(struct job *j);
+/* Whether it is still known where the program has moved its memory; else it says why not. */
+bool job_can_follow(void);
 
 /* ---- transplant.c: pages of the piece from `first` on, of which n are one chunk ----
  * 0 or an errno; EAGAIN: the program has moved them meanwhile. */

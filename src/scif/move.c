@@ -56,13 +56,21 @@ static bool see_one(void *context, const struct mapping *m) {
     return false;
 }
 
-/* EAGAIN: look again. */
-static int move_chunk(struct job *j, uint32_t first, uint32_t n, const struct mapping *m) {
-    if (m->to && pool_has(m)) return take_is_still(j->moves) ? transplant_unseen(j, first, n) : EAGAIN;
-    if (m->to && (m->shared || m->inode)) return transplant_other_kind(j, first, n, m);
-    enum watched w = m->to ? watch_look(j->now[0], (size_t)n * SCIF_PAGE) : WATCH_NOT;
-    if (w == WATCHED) return transplant_private(j, first, n, m->prot);
-    return w == WATCH_NOT && take_is_still(j->moves) ? transplant_unseen(j, first, n) : EAGAIN;
+/* Private memory. Of several pages the system says that they are not watched if one of them is not: the
+ * program may just have mapped something over some, and the others are still there. So then it is one. */
+static int move_private(struct job *j, uint32_t first, uint32_t *n, int prot) {
+    enum watched w = watch_look(j->now[0], (size_t)*n * SCIF_PAGE);
+    if (w == WATCH_NOT && *n > 1) w = watch_look(j->now[0], (size_t)(*n = 1) * SCIF_PAGE);
+    if (w == WATCHED) return transplant_private(j, first, *n, prot);
+    return w == WATCH_NOT && take_is_still(j->moves) ? transplant_unseen(j, first, *n) : EAGAIN;
+}
+
+/* *n becomes how many of the pages that was done for. EAGAIN: look again. */
+static int move_chunk(struct job *j, uint32_t first, uint32_t *n, const struct mapping *m) {
+    bool unseen = !m->to || pool_has(m);
+    if (unseen) return take_is_still(j->moves) ? transplant_unseen(j, first, *n) : EAGAIN;
+    if (m->shared || m->inode) return transplant_other_kind(j, first, *n, m);
+    return move_private(j, first, n, m->prot);
 }
 
 /* Of shared memory, that nobody else can have it. */
@@ -79,9 +87,10 @@ static int move_pages(struct job *j) {
         uint32_t n = chunk(j, first, &m);
         if (m.to && m.to != last.to && !pool_has(&m)) err = look_at(j, &m); /* another one than before */
         last = m;
-        if (!err) err = move_chunk(j, first, n, &m);
+        if (!err) err = move_chunk(j, first, &n, &m);
         if (!err) first += n;
         if (err == EAGAIN) err = 0;
+        if (!err && !job_can_follow()) err = ENOMEM;
     }
     return err;
 }

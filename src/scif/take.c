@@ -1,7 +1,9 @@
-/* The system has no way to map something only if the address still shows what it did. So the address is
- * looked at immediately before, with the watch's lock, in which no mremap() of watched memory can end; and
- * again after it: whoever was faster is still in there, and what was mapped goes after what it has moved.
- * munmap(), mprotect() and mmap(MAP_FIXED) of the program's are kept out between look and map (gate.h). */
+/* The system has no way to take or map something only if the address still shows what it did. So the address
+ * is looked at immediately before, with the gate closed: munmap(), mprotect(), mremap() and mmap(MAP_FIXED)
+ * of the program's are kept out until that is done (gate.h). Not so mremap() in the C library's realloc():
+ * what is mapped is so with the watch's lock, in which no mremap() of watched memory can end, and the address
+ * is looked at again after it: whoever was faster is still in there, and what was mapped goes after what it
+ * has moved. */
 #include "scif/take.h"
 #include "base/log.h"
 #include "scif/gate.h"
@@ -43,6 +45,17 @@ static void wait_for_movers(void) {
         sched_yield();
         watch_lock();
     }
+}
+
+/* In this order: who is inside the gate may be in mremap(). */
+static void close_gate(void) {
+    gate_close();
+    watch_lock();
+    wait_for_movers();
+}
+static void open_gate(void) {
+    watch_unlock();
+    gate_open();
 }
 
 /* ---- What happens meanwhile ---- */
@@ -88,12 +101,26 @@ static bool is_watched(uintptr_t address, size_t bytes) {
     return w == WATCHED;
 }
 
+/* Before it refuses the system may have unmapped what was there. False: other memory has come there since. */
+static bool keep_room(const struct take *t) {
+    for (uint32_t i = 0; i < t->pages; i++) {
+        uintptr_t at = (uintptr_t)t->aside + (uintptr_t)i * SCIF_PAGE;
+        struct mapping m;
+        bool empty =
+            syscall(SYS_mmap, at, SCIF_PAGE, PROT_NONE,
+                    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE, -1, 0) == (long)at;
+        if (!empty && memory_next(at, &m) && m.from <= at && !m.shared) return false;
+    }
+    return true;
+}
+
 /* The event of this mremap() has to be read by another thread: so without the lock. EAGAIN: it is not one
  * mapping (any more). */
 static int take_away(struct take *t) {
     watch_unlock();
     bool good = move_mapping(t->at, (size_t)t->pages * SCIF_PAGE, MREMAP_DONTUNMAP, (uintptr_t)t->aside);
     int err = good ? 0 : errno == EFAULT ? EAGAIN : ENOMEM;
+    t->room_lost = err == ENOMEM && !keep_room(t);
     watch_lock();
     wait_for_movers();
     own_move = 0;
@@ -145,14 +172,27 @@ static struct run next_run(const struct take *t, const bool *otherwise, uint32_t
     return r;
 }
 
+/* Else the program would go on without it. */
+static void must(bool good) {
+    if (good) return;
+    weft_error("scif", "memory that was to be mapped cannot be given back: %s", strerror(errno));
+    abort();
+}
+
+static void put_back(const struct take *t, uint32_t first, uint32_t n, int prot, uintptr_t to) {
+    unsigned char *from = t->aside + (size_t)first * SCIF_PAGE;
+    size_t bytes = (size_t)n * SCIF_PAGE;
+    must(protect(from, bytes, prot) && move_mapping((uintptr_t)from, bytes, MREMAP_DONTUNMAP, to));
+}
+
+/* It was not watched for a moment. If realloc() has moved it just then, nobody knows where to. */
+static void watch_again(uintptr_t address, size_t bytes) {
+    if (!watch_memory(address, bytes) || !memory_is_mapped(address, bytes)) watch_give_up();
+}
+
 static void give_back(const struct take *t, const struct run *r) {
-    unsigned char *from = t->aside + (size_t)r->first * SCIF_PAGE;
-    size_t bytes = (size_t)r->n * SCIF_PAGE;
-    if (!protect(from, bytes, r->prot) || !move_mapping((uintptr_t)from, bytes, MREMAP_DONTUNMAP, r->at[0])) {
-        weft_error("scif", "memory that was to be mapped cannot be given back: %s", strerror(errno));
-        abort(); /* the program would go on without it */
-    }
-    watch_memory(r->at[0], bytes);
+    put_back(t, r->first, r->n, r->prot, r->at[0]);
+    watch_again(r->at[0], (size_t)r->n * SCIF_PAGE);
 }
 
 static void put(struct take *t, struct run *r, take_show *show, void *context) {
@@ -162,14 +202,13 @@ static void put(struct take *t, struct run *r, take_show *show, void *context) {
     give_back(t, r);
 }
 
-/* The program had moved the address away before something was mapped there; or it has moved that with it. The
- * gate is closed: it may be about to unmap it there. */
+/* The program had moved the address away before something was mapped there; or it has moved that with it. */
 static void go_after(const struct run *r, uint32_t page, uintptr_t to) {
     uintptr_t from = r->at[page];
     if (!memory_is_mapped(from, SCIF_PAGE)) return;
     if (!r->otherwise) watch_no_more(from, SCIF_PAGE);
-    (void)move_mapping(from, SCIF_PAGE, 0, to);
-    if (!r->otherwise) watch_memory(to, SCIF_PAGE);
+    must(move_mapping(from, SCIF_PAGE, 0, to));
+    if (!r->otherwise) watch_again(to, SCIF_PAGE);
 }
 
 static void catch_up(const struct take *t, struct run *r) {
@@ -204,23 +243,16 @@ static bool take_back_watched(const struct take *t, uint32_t page) {
 
 /* Of other memory, which the program had mapped there just before, nobody knows where it is moved. */
 static void take_back_other(const struct take *t, uint32_t page) {
-    uintptr_t from = (uintptr_t)t->aside + (size_t)page * SCIF_PAGE, to = t->at + (size_t)page * SCIF_PAGE;
+    uintptr_t to = t->at + (size_t)page * SCIF_PAGE;
     struct mapping m = {.prot = t->prot};
     (void)memory_ask(to, &m);
-    if (!memory_is_mapped(to, SCIF_PAGE)) return;
-    if (!protect((void *)from, SCIF_PAGE, m.prot) || !move_mapping(from, SCIF_PAGE, MREMAP_DONTUNMAP, to))
-        abort();
+    if (memory_is_mapped(to, SCIF_PAGE)) put_back(t, page, 1, m.prot, to);
 }
 
 static void take_back(const struct take *t, uint32_t page) {
     bool watched = is_watched((uintptr_t)t->aside + (size_t)page * SCIF_PAGE, SCIF_PAGE);
-    for (bool done = false; !done;) {
-        wait_for_movers();
-        gate_close();
-        done = !watched || take_back_watched(t, page);
-        if (!watched) take_back_other(t, page);
-        gate_open();
-    }
+    if (!watched) take_back_other(t, page);
+    while (watched && !take_back_watched(t, page)) wait_for_movers();
 }
 
 /* Other memory has got some of the addresses after the look, or comes to them: what has been taken of it goes
@@ -244,51 +276,56 @@ static void wake_all(const struct take *t) {
     watch_wake(t->at, (size_t)t->pages * SCIF_PAGE);
 }
 
+/* 0: threads that touch the pages wait. The gate is closed. */
+static int hold_up(const struct take *t) {
+    if (!is_there(t)) return EAGAIN;
+    uint32_t seen = watch_count();
+    if (watch_hold_up(t->at, (size_t)t->pages * SCIF_PAGE)) return 0;
+    return is_there(t) && watch_count() == seen ? ENOMEM : EAGAIN;
+}
+
 int take_begin(struct take *t) {
     size_t bytes = (size_t)t->pages * SCIF_PAGE;
     memset(t->fate, TAKE_STAYS, sizeof t->fate);
-    watch_lock();
-    wait_for_movers();
-    if (!is_there(t) || !watch_hold_up(t->at, bytes)) {
-        int err = is_there(t) ? ENOMEM : EAGAIN;
-        watch_unlock();
+    close_gate();
+    int err = hold_up(t);
+    if (err) {
+        open_gate();
         return err;
     }
     atomic_store(&current, t);
     atomic_fetch_add(&count, 1);
     own_move = (uintptr_t)t->aside;
-    int err = take_away(t);
+    err = take_away(t);
     bool taken = !err;
     if (taken && !is_watched((uintptr_t)t->aside, bytes)) err = EAGAIN;
     if (err) {
-        undo(t, taken);
+        if (err == EAGAIN) undo(t, taken);
         let_go(t);
         end();
     } else {
         watch_no_more((uintptr_t)t->aside, bytes);
     }
-    watch_unlock();
+    open_gate();
     if (err) wake_all(t);
     return err;
 }
 
 void take_settle(struct take *t, const bool *otherwise, take_show *show, void *context) {
-    watch_lock();
+    close_gate();
     for (uint32_t i = 0; i < t->pages;) {
-        wait_for_movers();
-        gate_close();
         struct run r = next_run(t, otherwise, i);
-        bool there = r.state == WATCHED && r.fate != TAKE_GONE;
-        if (there) {
+        if (r.state == WATCHED && r.fate != TAKE_GONE) {
             put(t, &r, show, context);
             catch_up(t, &r);
+            watch_wake(r.at[0], (size_t)r.n * SCIF_PAGE);
         }
-        gate_open();
-        if (r.state == WATCH_MOVING) continue;
-        if (there) watch_wake(r.at[0], (size_t)r.n * SCIF_PAGE);
-        i += r.n;
+        if (r.state == WATCH_MOVING)
+            wait_for_movers();
+        else
+            i += r.n;
     }
     end();
-    watch_unlock();
+    open_gate();
     wake_all(t);
 }

@@ -22,6 +22,7 @@ struct take {
     uint32_t pages;
     int prot;             /* of the mapping, then */
     unsigned char *aside; /* where they are now: the caller's, with a shared mapping before */
+    bool room_lost;       /* not all of `aside` is the caller's any more: other memory has come there */
     enum take_fate fate[TAKE_PAGES_MAX];
 };
 

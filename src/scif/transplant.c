@@ -157,6 +157,7 @@ int transplant_private(struct job *j, uint32_t first, uint32_t n, int prot) {
     if (getrandom(j->token, n * sizeof *j->token, 0) < 0) return errno;
     if (!map_file(j->aside, CHUNK_BYTES, PROT_NONE, j->pool, j->at)) return ENOMEM;
     int err = take_begin(&t);
+    j->room_lost = t.room_lost;
     if (err) return err;
     err = mprotect(j->aside, (size_t)n * SCIF_PAGE, PROT_READ | PROT_WRITE) ? ENOMEM : find_same(j, first, n);
     take_settle(&t, err ? NULL : j->same, show_page, &s); /* threads wait until here */

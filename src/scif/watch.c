@@ -16,7 +16,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#define MOVES_MAX 65536u
+#define MOVES_MAX   65536u
+#define MOVES_SPARE 4096u /* for what is under way when there were too many */
 
 struct moved {
     uintptr_t from, to;
@@ -36,7 +37,7 @@ static pthread_mutex_t moves_lock = PTHREAD_ADAPTIVE_MUTEX_INITIALIZER_NP;
  * away from, and is about to map something else to. */
 static struct moved moved[MOVES_MAX];
 static uint32_t moves;
-static atomic_bool lost; /* there were more */
+static atomic_bool lost; /* nobody knows where watched memory is */
 
 /* ---- mremap ---- */
 int watch_descriptor(uint64_t features) {
@@ -91,10 +92,8 @@ void watch_no_more(uintptr_t address, size_t bytes) {
 }
 
 static void note(uintptr_t from, uintptr_t to, size_t bytes) {
-    if (moves < MOVES_MAX)
-        moved[moves++] = (struct moved){from, to, bytes};
-    else
-        atomic_store(&lost, true);
+    if (moves < MOVES_MAX) moved[moves++] = (struct moved){from, to, bytes};
+    if (moves >= MOVES_MAX - MOVES_SPARE) watch_give_up();
 }
 
 void watch_note(uintptr_t from, uintptr_t to, size_t bytes) {
@@ -109,6 +108,8 @@ uint32_t watch_moves(void) {
     pthread_mutex_unlock(&moves_lock);
     return n;
 }
+
+void watch_give_up(void) { atomic_store(&lost, true); }
 
 bool watch_is_lost(void) { return atomic_load(&lost); }
 
@@ -149,7 +150,7 @@ void watch_hear(void) {
 }
 
 /* mremap() returns when its event has been read: whoever has the lock then knows of it. */
-static void on_events(void) {
+void watch_listen(void) {
     watch_lock();
     watch_hear();
     watch_unlock();
@@ -162,7 +163,7 @@ static void *watch(void *none) {
     for (;;) {
         bool wakes = sharer_prepare(p + 1, &wait);
         if (ppoll(p, 1 + SHARER_FDS, wakes ? &wait : NULL, NULL) < 0) continue;
-        if (p[0].revents) on_events();
+        if (p[0].revents) watch_listen();
         if (!sharer_turn(p + 1)) return none;
     }
 }

@@ -26,13 +26,17 @@ void watch_note(uintptr_t from, uintptr_t to, size_t bytes);
 /* How often watched memory has been moved so far; and where what was at the address then is now. */
 uint32_t watch_moves(void);
 uintptr_t watch_follow(uintptr_t address, uint32_t born);
-/* That it has been too often, so nobody knows. */
+/* From now on nobody knows: it has been too often, or something was not heard of. */
+void watch_give_up(void);
 bool watch_is_lost(void);
+
+/* Reads what the system tells. */
+void watch_listen(void);
 
 /* ---- With this lock, in which nobody waits, and nobody can get out of an mremap() of watched memory ---- */
 void watch_lock(void);
 void watch_unlock(void);
-/* Reads what the system tells. */
+/* As watch_listen(). */
 void watch_hear(void);
 /* As watch_moves() and watch_follow(). */
 uint32_t watch_count(void);

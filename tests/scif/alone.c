@@ -8,6 +8,8 @@
 #include <sys/mman.h>
 #include <time.h>
 
+#define WORDS (4096 / 8)
+
 void alone_fail(const char *format, ...) {
     int error = errno;
     va_list ap;
@@ -74,6 +76,27 @@ void *alone_memory(size_t bytes) {
     if (p == MAP_FAILED) alone_fail("mmap of %zu bytes", bytes);
     memset(p, 1, bytes);
     return p;
+}
+
+static uint64_t word_of(uint64_t value, size_t i) { return value ? value * 1000003 + i : 0; }
+
+void alone_fill(void *page, uint64_t value) {
+    for (size_t i = 0; i < WORDS; i++) ((volatile uint64_t *)page)[i] = word_of(value, i);
+}
+
+void alone_check(const void *page, uint64_t value, const char *format, ...) {
+    for (size_t i = 0; i < WORDS; i++) {
+        uint64_t seen = ((const volatile uint64_t *)page)[i];
+        if (seen == word_of(value, i)) continue;
+        char text[256];
+        va_list ap;
+        va_start(ap, format);
+        vsnprintf(text, sizeof text, format, ap);
+        va_end(ap);
+        errno = 0;
+        alone_fail("%s shows %llx at word %zu, not %llx", text, (unsigned long long)seen, i,
+                   (unsigned long long)word_of(value, i));
+    }
 }
 
 uint64_t alone_number(const char *text, uint64_t if_none) {

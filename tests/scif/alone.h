@@ -24,6 +24,11 @@ void alone_connect(scif_epd_t listener, struct scif_portID at, scif_epd_t out[2]
 void alone_pair(scif_epd_t out[2]);
 /* Fresh private memory, which has been written to. */
 void *alone_memory(size_t bytes);
+/* Words that tell the value, all over a page of 4 KiB; 0: zeros. */
+void alone_fill(void *page, uint64_t value);
+/* Ends the process, with the text, if the page does not show the value. */
+void alone_check(const void *page, uint64_t value, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
 /* A number of the command line; what is no number ends the program. */
 uint64_t alone_number(const char *text, uint64_t if_none);
 

@@ -11,7 +11,6 @@
 #include <unistd.h>
 
 #define PAGE  4096ul
-#define WORDS (PAGE / 8)
 #define PAGES 192u
 #define SLOTS (4 * PAGES) /* places for pages */
 #define RUN   24u         /* pages that are moved at once, at most */
@@ -46,19 +45,8 @@ static uint64_t any(uint64_t below) {
 }
 static unsigned char *address(unsigned s) { return arena + (size_t)s * PAGE; }
 
-static uint64_t word_of(uint64_t value, size_t i) { return value ? value * 1000003 + i : 0; }
-static void fill(unsigned char *at, uint64_t value) {
-    for (size_t i = 0; i < WORDS; i++) ((volatile uint64_t *)(void *)at)[i] = word_of(value, i);
-}
 static void check(const unsigned char *at, uint64_t value, const char *what, unsigned n) {
-    for (size_t i = 0; i < WORDS; i++) {
-        uint64_t seen = ((const volatile uint64_t *)(const void *)at)[i];
-        if (seen == word_of(value, i)) continue;
-        errno = 0;
-        alone_fail("round %u of seed %llu: %s %u shows %llx at word %zu, not %llx", number,
-                   (unsigned long long)seed, what, n, (unsigned long long)seen, i,
-                   (unsigned long long)word_of(value, i));
-    }
+    alone_check(at, value, "round %u of seed %llu: %s %u", number, (unsigned long long)seed, what, n);
 }
 static void need(bool good, const char *what) {
     if (!good) alone_fail("%s", what);
@@ -91,11 +79,11 @@ static void take_hole(unsigned s, unsigned n) {
     for (unsigned k = 0; k < n; k++) {
         slot[s + k].what = good ? OTHER : HOLE;
         slot[s + k].value = ++next_value;
-        if (good) fill(address(s + k), slot[s + k].value);
+        if (good) alone_fill(address(s + k), slot[s + k].value);
     }
 }
 static void write_pages(unsigned i, unsigned n) {
-    for (unsigned k = i; k < i + n; k++) fill(address(page[k].slot), page[k].own = ++next_value);
+    for (unsigned k = i; k < i + n; k++) alone_fill(address(page[k].slot), page[k].own = ++next_value);
 }
 static void look(unsigned i, unsigned n) {
     for (unsigned k = i; k < i + n; k++) check(address(page[k].slot), page[k].own, "page", k);
@@ -222,7 +210,7 @@ static void look_at_all(void) {
         if (page[i].linked) { /* one memory, both ways */
             write_pages(i, 1);
             check(at, page[i].own, "the peer's page, written by the owner,", i);
-            fill(at, page[i].own = ++next_value);
+            alone_fill(at, page[i].own = ++next_value);
             look(i, 1);
         }
     }
