@@ -95,6 +95,7 @@ static struct file *adopt(int fd) {
         return NULL;
     }
     int seals = fcntl(fd, F_GET_SEALS);
+    weft_list_init(&f->link);
     f->fd = fd;
     f->device = st.st_dev;
     f->inode = st.st_ino;
@@ -123,7 +124,7 @@ struct file *file_of(int fd) {
     else
         weft_list_push_back(&files, &f->link);
     pthread_mutex_unlock(&lock);
-    if (known) destroy(f);
+    if (known) file_close(f); /* whoever looks late for what it was before may hold it for a moment */
     return known ? known : f;
 }
 

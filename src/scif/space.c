@@ -67,9 +67,9 @@ struct ring *space_ring(struct space *s, unsigned i) {
     return r;
 }
 
-/* With the lock. */
+/* With the lock. Only then it is said, to those who look without it. */
 static void let_go(struct space *s) {
-    atomic_store(&s->let_go, atomic_load(&s->table->let_go));
+    unsigned told = atomic_load(&s->table->let_go);
     for (unsigned i = 0; s->file && i < SCIF_FILES_MAX; i++) {
         const struct scif_file *said = &s->table->file[i];
         struct file *f = s->file[i];
@@ -77,6 +77,7 @@ static void let_go(struct space *s) {
         s->file[i] = NULL; /* before it is another one */
         file_close(f);
     }
+    atomic_store(&s->let_go, told);
 }
 
 void space_let_go(struct space *s) {

@@ -19,7 +19,7 @@ struct space {
     struct scif_windows *table;
     struct ring *ring;                    /* SCIF_RINGS_MAX; NULL: none was needed yet */
     _Atomic(struct file *) *_Atomic file; /* read without a lock */
-    atomic_uint let_go;                   /* as many as the table said when it was last looked for them */
+    atomic_uint let_go;                   /* what the table said when all that it had said was let go of */
     struct scif_user *_Atomic user;       /* this process's, once it has been here */
     _Atomic pid_t user_of;
     struct heat heat[SPACE_HEATS];
@@ -33,7 +33,7 @@ struct file *space_file(struct space *s, unsigned i); /* held */
 void space_let_go(struct space *s);
 static inline void space_tidy(struct space *s) {
     if (atomic_load_explicit(&s->table->let_go, memory_order_relaxed) !=
-        atomic_load_explicit(&s->let_go, memory_order_relaxed))
+        atomic_load_explicit(&s->let_go, memory_order_acquire))
         space_let_go(s);
 }
 struct ring *space_room_for_ring(struct space *s, unsigned i); /* the owner's, to create one there */

@@ -12,11 +12,12 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define PAGE  4096ul
-#define PAGES 4u /* of a window */
-#define SLOTS (10 * PAGES)
-#define OTHER (8 * PAGES) /* memory that the library does not know */
-#define RW    (PROT_READ | PROT_WRITE)
+#define PAGE       4096ul
+#define PAGES      4u /* of a window */
+#define SLOTS      (10 * PAGES)
+#define OTHER      (8 * PAGES) /* memory that the library does not know */
+#define RW         (PROT_READ | PROT_WRITE)
+#define FREE_BYTES (1ul << 30)
 
 static struct {
     unsigned char *at; /* NULL: it is gone */
@@ -412,6 +413,16 @@ static void run_all(const struct act *a) {
            o == REFUSED ? ", once unheard and refused" : "", a->name);
 }
 
+/* Far from all else on both sides: what the system chooses a place for, as a view, goes there, not to where
+ * pages were. */
+static unsigned char *map_arena(void) {
+    size_t all = 2 * FREE_BYTES + SLOTS * PAGE;
+    unsigned char *at = mmap(NULL, all, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    need(at != MAP_FAILED, "mmap");
+    need(!munmap(at, FREE_BYTES) && !munmap(at + all - FREE_BYTES, FREE_BYTES), "munmap");
+    return at + FREE_BYTES;
+}
+
 /* Each in a process of its own. */
 static int try(const struct act *a) {
     int status;
@@ -420,8 +431,7 @@ static int try(const struct act *a) {
     if (!child) {
         calls_be_program();
         alone_pair(epd);
-        arena = map_at(NULL, SLOTS, PROT_NONE, 0);
-        need(arena != MAP_FAILED, "mmap");
+        arena = map_arena();
         if (a->run)
             run_all(a);
         else

@@ -179,36 +179,75 @@ static long read_all_the_time(struct worker *w) {
     return 0;
 }
 
-static void come_and_go(scif_epd_t epd, const struct reader *r, int round) {
+static void come_and_go(scif_epd_t epd, const off_t at[2], int round) {
     int fd[2];
     char *p[2];
     for (int i = 0; i < 2; i++) {
         int which = (round + i) % 2;
         p[which] = page_of_a_file(&fd[which], round);
         memset(p[which], which << 7 | round % 128, PAGE);
-        register_at(epd, p[which], 1, r->at[which], RW);
+        register_at(epd, p[which], 1, at[which], RW);
     }
     for (int i = 0; i < 2; i++) {
-        OK(scif_unregister(epd, r->at[i], PAGE));
+        OK(scif_unregister(epd, at[i], PAGE));
         drop_page(p[i], fd[i]);
     }
 }
 
-static void while_they_come_and_go(struct sciftest *t) {
-    enum { READERS = 2, ROUNDS = 200, READS = 20 };
-    scif_epd_t e[2];
-    struct worker w[READERS];
-    connect_loop(e);
-    struct reader r = {.epd = e[1], .at = {0, 2 * PAGE}};
+enum { READERS = 2, ROUNDS = 200, READS = 20, IN_A_ROW = 10 };
+
+static void start_readers(struct worker w[READERS], struct reader *r, scif_epd_t epd) {
+    *r = (struct reader){.epd = epd, .at = {0, 2 * PAGE}};
     for (int i = 0; i < READERS; i++) {
-        w[i] = (struct worker){.call = read_all_the_time, .data = &r};
+        w[i] = (struct worker){.call = read_all_the_time, .data = r};
         worker_start(&w[i]);
     }
-    time_t end = time(NULL) + soon_ms() / 2000; /* on a busy machine there are fewer rounds */
-    for (int i = 0; (i < ROUNDS && time(NULL) < end) || atomic_load(&r.reads) < READS; i++)
-        come_and_go(e[0], &r, i);
-    atomic_store(&r.end, true);
+}
+
+static void end_readers(struct worker w[READERS], struct reader *r) {
+    atomic_store(&r->end, true);
     for (int i = 0; i < READERS; i++) worker_join(&w[i]);
+}
+
+static time_t end_of_rounds(void) { return time(NULL) + soon_ms() / 2000; } /* fewer on a busy machine */
+
+static void while_they_come_and_go(struct sciftest *t) {
+    scif_epd_t e[2];
+    struct worker w[READERS];
+    struct reader r;
+    connect_loop(e);
+    start_readers(w, &r, e[1]);
+    time_t end = end_of_rounds();
+    for (int i = 0; (i < ROUNDS && time(NULL) < end) || atomic_load(&r.reads) < READS; i++)
+        come_and_go(e[0], r.at, i);
+    end_readers(w, &r);
+}
+
+/* Of another process, which does not wait while a reader lets go. */
+static void peer_reads(struct sciftest *t) {
+    struct worker w[READERS];
+    struct reader r;
+    char more = 1;
+    start_readers(w, &r, connect_pair(t));
+    while (more) {
+        unsigned reads = atomic_load(&r.reads);
+        tell(t, &reads, sizeof reads);
+        hear(t, &more, 1);
+    }
+    end_readers(w, &r);
+}
+
+static void owner_comes_and_goes(struct sciftest *t) {
+    scif_epd_t epd = connect_pair(t);
+    time_t end = end_of_rounds();
+    char more = 1;
+    for (int i = 0; more; i += IN_A_ROW) {
+        unsigned reads;
+        hear(t, &reads, sizeof reads);
+        more = (i < ROUNDS && time(NULL) < end) || reads < READS;
+        tell(t, &more, 1);
+        for (int k = 0; more && k < IN_A_ROW; k++) come_and_go(epd, (off_t[]){0, 2 * PAGE}, i + k);
+    }
 }
 
 /* ---- What a peer may do to files that it has got ---- */
@@ -257,6 +296,8 @@ static const struct sciftest_case cases[] = {
      0},
     {"scif_readfrom__while_files_come_and_go_reads_the_right_one", "guide 3.9", while_they_come_and_go, NULL,
      0},
+    {"scif_readfrom__while_files_of_another_process_come_and_go_reads_the_right_one", "guide 3.9", peer_reads,
+     owner_comes_and_goes, 0},
     {"scif_unregister__keeps_a_file_while_it_is_mapped", CITE, mapped_after_its_window, NULL, 0},
     {"ftruncate__of_what_a_peer_has_got_takes_nothing_away", "contract: scif_mmap", lengths_are_changed, NULL,
      0},

@@ -90,7 +90,7 @@ static int listen_somewhere(struct connection *c) {
     struct actor_state *own = &arena->actor[c->self];
     uint16_t node = 0;
     int l = scif_open(), port = l < 0 ? -1 : scif_bind(l, 0);
-    if (port < 0 || scif_listen(l, 1 + (int)random_below(&(struct random){c->self}, 4)))
+    if (port < 0 || scif_listen(l, 2 + (int)random_below(&(struct random){c->self}, 4)))
         actor_fail(c, "no listener: %s", strerror(errno));
     scif_get_nodeIDs(NULL, 0, &node);
     atomic_store(&own->node, node);
@@ -98,20 +98,42 @@ static int listen_somewhere(struct connection *c) {
     return l;
 }
 
+/* Both sides of a pair know one number: the port of a process that was killed may be another one's by now. */
+static bool is_the_pair(const struct connection *c) {
+    uint64_t own = c->random.state, other = 0;
+    return scif_send(c->epd, &own, sizeof own, SCIF_SEND_BLOCK) == sizeof own &&
+           scif_recv(c->epd, &other, sizeof other, SCIF_RECV_BLOCK) == sizeof other && other == own;
+}
+
+static void hang_up(struct connection *c) {
+    if (c->epd >= 0) scif_close(c->epd);
+    c->epd = -1;
+}
+
+static bool try_to_accept(struct connection *c, int listener) {
+    struct scif_portID peer;
+    if (scif_accept(listener, &peer, &c->epd, 0)) {
+        c->epd = -1;
+        if (errno != EAGAIN && !is_gone(c)) actor_fail(c, "scif_accept: %s", strerror(errno));
+        return false;
+    }
+    if (is_the_pair(c)) return true;
+    hang_up(c);
+    return false;
+}
+
 /* False: the partner was killed meanwhile. */
 static bool accept_partner(struct connection *c) {
-    struct scif_portID peer;
     int l = listen_somewhere(c);
+    bool good;
     actor_at(c->self, "accepts");
-    c->epd = -1;
-    while (scif_accept(l, &peer, &c->epd, 0) && errno == EAGAIN && !is_gone(c)) {
+    while (!(good = try_to_accept(c, l)) && !is_gone(c)) {
         struct scif_pollepd p = {.epd = l, .events = SCIF_POLLIN};
         scif_poll(&p, 1, 20);
     }
     atomic_store(&arena->actor[c->self].port, 0);
     scif_close(l);
-    if (c->epd < 0 && !is_gone(c)) actor_fail(c, "scif_accept: %s", strerror(errno));
-    return c->epd >= 0;
+    return good;
 }
 
 static bool connect_partner(struct connection *c) {
@@ -123,10 +145,9 @@ static bool connect_partner(struct connection *c) {
     c->epd = scif_open();
     if (c->epd < 0) actor_fail(c, "scif_open: %s", strerror(errno));
     actor_at(c->self, "connects to %u:%u", at.node, at.port);
-    if (at.port && scif_connect(c->epd, &at) > 0) return true;
+    if (at.port && scif_connect(c->epd, &at) > 0 && is_the_pair(c)) return true;
     if (at.port && !atomic_load(&there->doomed)) actor_fail(c, "scif_connect: %s", strerror(errno));
-    scif_close(c->epd);
-    c->epd = -1;
+    hang_up(c);
     return false;
 }
 
