@@ -268,27 +268,38 @@ static int do_check(const struct call *k) {
 static void tell_rows(const struct nisim_calibration *c) {
     for (size_t i = 0; i < c->rows; i++) {
         const struct nisim_measured *r = &c->row[i];
-        json_line(json_pack("{s:s, s:s, s:s, s:f, s:f, s:f, s:b}", "mechanism",
-                            c->mechanism.name[r->mechanism], "place", c->place.name[r->place], "load",
-                            c->load.name[r->load], "rate_per_s", r->rate, "median_us", r->median_us,
-                            "predicted_us", r->predicted_us, "fitted", r->fitted));
+        json_line(json_pack("{s:s, s:s, s:s, s:b, s:f, s:f, s:f, s:b}", "mechanism",
+                            nisim_ways[r->at.way].name, "place", r->at.other_cpu ? "other-cpu" : "same-cpu",
+                            "load", r->at.busy ? "busy" : "idle", "far", r->at.far, "rate_per_s", r->at.rate,
+                            "median_us", r->median_us, "predicted_us", r->predicted_us, "fitted", r->fitted));
     }
+}
+
+static void tell_terms(const struct nisim_calibration *c) {
+    const double *t = c->receiver.term;
+    printf("%zu rows, %d parameters\n", c->rows, c->parameters);
+    printf("interrupt to the other CPU %.2f us; from its computation to who is woken %.2f us\n",
+           t[NISIM_TERM_INTERRUPT], t[NISIM_TERM_SWITCH]);
+    printf("out of its idle state %.2f us, approached with a time constant of %.1f us\n", t[NISIM_TERM_IDLE],
+           t[NISIM_TERM_DEEPEN]);
+    printf("a cache line %.0f ns, far %.2f times that; a path through the kernel far %.2f times\n",
+           1e3 * t[NISIM_TERM_LINE], t[NISIM_TERM_LINE_FAR], t[NISIM_TERM_FAR]);
+    printf("ten times the gap makes a path %.2f times as long; a computation on the sender's CPU a handler's "
+           "%.2f times\n",
+           pow(10, t[NISIM_TERM_COLD]), t[NISIM_TERM_PREEMPT]);
 }
 
 static void tell_calibration(const struct call *k, const struct nisim_calibration *c) {
     if (k->json) {
         tell_rows(c);
-        json_line(json_pack("{s:I, s:i, s:b, s:f, s:f, s:f, s:f, s:f, s:f, s:f}", "rows", (json_int_t)c->rows,
-                            "parameters", c->parameters, "rate_used", c->rate_used, "fitted_median",
-                            c->fitted_median, "held_median", c->held_median, "held_p95", c->held_p95,
-                            "held_max", c->held_max, "splits_least", c->spread_least, "splits_median",
-                            c->spread_median, "splits_most", c->spread_most));
+        json_line(json_pack("{s:I, s:i, s:f, s:f, s:f, s:f, s:f, s:f, s:f}", "rows", (json_int_t)c->rows,
+                            "parameters", c->parameters, "fitted_median", c->fitted_median, "held_median",
+                            c->held_median, "held_p95", c->held_p95, "held_max", c->held_max, "splits_least",
+                            c->spread_least, "splits_median", c->spread_median, "splits_most",
+                            c->spread_most));
         return;
     }
-    printf("%zu rows, %d parameters; %s\n", c->rows, c->parameters,
-           c->rate_used
-               ? "the simulated effect of the rate is used"
-               : "the simulated effect of the rate brings the fitted half no closer and is left out");
+    tell_terms(c);
     printf("error, fitted half:   median %.1f %%, 95th percentile %.1f %%\n", 100 * c->fitted_median,
            100 * c->fitted_p95);
     printf("error, held-out half: median %.1f %%, 95th percentile %.1f %%, largest %.1f %%\n",

@@ -40,19 +40,19 @@ warns 'wrong.json:[0-9]*: $.entities\[0\].values.clock.unit: '
 expect 0 "$weft" model check "$WORK/config.json"
 
 : >"$WORK/rows"
-for mechanism in lock branch; do
+for mechanism in futex branch; do
     for load in idle busy; do
-        for rate in 1000 2000 4000; do
-            echo "{\"bench\":\"notify\",\"mechanism\":\"$mechanism\",\"place\":\"other\",\"load\":\"$load\",\"rate_per_s\":$rate,\"median_us\":12.5}" >>"$WORK/rows"
+        for rate in 1000 2000 3000 4000 5000 6000; do
+            echo "{\"bench\":\"notify\",\"mechanism\":\"$mechanism\",\"place\":\"same-cpu\",\"load\":\"$load\",\"rate_per_s\":$rate,\"median_us\":12.5}" >>"$WORK/rows"
         done
     done
 done
 expect 0 "$weft" nisim calibrate "$WORK/rows"
-says '^12 rows, 4 parameters'
+says '^24 rows, 11 parameters'
 says '^error, held-out half: *median 0\.[0-9] %'
 echo '{"bench":"notify"}' >>"$WORK/rows"
 expect 1 "$weft" nisim calibrate "$WORK/rows"
-warns 'rows:13: mechanism is missing'
+warns 'rows:25: mechanism is missing'
 expect 1 "$weft" nisim calibrate /dev/null;            warns 'has 0 rows that can be used'
 expect 1 "$weft" nisim calibrate "$WORK/none";         warns 'No such file'
 

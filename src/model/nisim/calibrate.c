@@ -1,5 +1,4 @@
-/* Reading measured rows, fitting a log-linear model of their cost on half of them (least absolute deviations
- * by reweighted least squares), and the simulated effect of the rate. */
+/* Reading measured rows, and fitting the model of a receiver (receiver.h) on half of them. */
 #include "model/nisim/calibrate.h"
 
 #include "base/error.h"
@@ -10,33 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define PARAMETERS (NISIM_LABELS + 2 * NISIM_LABELS * 2)
-#define POLLS_US   2.0 /* a mechanism whose median is below polls; the kernel takes longer to wake anybody */
-#define ROWS_MIN   8
-
-static int label(struct nisim_labels *l, const char *name) {
-    int i = 0;
-    while (i < l->count && strcmp(l->name[i], name)) i++;
-    if (i < l->count) return i;
-    if (i == NISIM_LABELS || strlen(name) >= sizeof l->name[0]) return -1;
-    strcpy(l->name[i], name);
-    return l->count++;
-}
-
-/* The receiver's place, and with it the state of the machine's pair of CPUs, where rows tell that. */
-static int place_label(struct nisim_calibration *c, const json_t *row) {
-    const char *place = json_string_value(json_object_get(row, "place"));
-    const char *state = json_string_value(json_object_get(row, "state"));
-    char both[80];
-    if (!place) return -1;
-    snprintf(both, sizeof both, "%s%s%s", place, state ? ", " : "", state ? state : "");
-    return label(&c->place, both);
-}
-
-static int text_label(struct nisim_labels *l, const json_t *row, const char *name) {
-    const char *v = json_string_value(json_object_get(row, name));
-    return v ? label(l, v) : -1;
-}
+#define ROWS_MIN 8
 
 static int append(struct nisim_calibration *c, struct nisim_measured row) {
     if (c->rows == c->cap) {
@@ -64,20 +37,36 @@ static bool is_measurement(const json_t *row) {
            !json_is_null(json_object_get(row, "median_us"));
 }
 
+/* Which of two words a row has there: 0 or 1, else -1. */
+static int one_of(const json_t *row, const char *field, const char *zero, const char *one) {
+    const char *v = json_string_value(json_object_get(row, field));
+    return !v ? -1 : !strcmp(v, zero) ? 0 : !strcmp(v, one) ? 1 : -1;
+}
+
+/* The choice by itself takes now this mechanism and now that: its median is of a mixture, and says nothing of
+ * what any of them costs. */
+static bool is_mixture(const json_t *row) {
+    const char *mechanism = json_string_value(json_object_get(row, "mechanism"));
+    return mechanism && (!strcmp(mechanism, "auto") || !strcmp(mechanism, "auto-handler"));
+}
+
 static int take_row(struct nisim_calibration *c, const json_t *row, const char **missing) {
     struct nisim_measured m = {0};
-    if (!is_measurement(row)) {
+    if (!is_measurement(row) || is_mixture(row)) {
         c->skipped++;
         return WEFT_OK;
     }
-    const json_t *sent = json_object_get(row, "sent_per_s"); /* what the sender reached of the rate */
-    m.mechanism = text_label(&c->mechanism, row, "mechanism");
-    m.place = place_label(c, row);
-    m.load = text_label(&c->load, row, "load");
-    m.rate = json_number_value(json_is_number(sent) ? sent : json_object_get(row, "rate_per_s"));
+    const char *mechanism = json_string_value(json_object_get(row, "mechanism"));
+    int place = one_of(row, "place", "same-cpu", "other-cpu"), load = one_of(row, "load", "idle", "busy");
+    m.at = (struct nisim_arrivals){.way = mechanism ? nisim_way_find(mechanism) : -1,
+                                   .other_cpu = place == 1,
+                                   .busy = load == 1,
+                                   .far = one_of(row, "state", "near", "far") == 1,
+                                   .rate = json_number_value(json_object_get(row, "rate_per_s"))};
     m.median_us = json_number_value(json_object_get(row, "median_us"));
-    *missing = m.mechanism < 0 ? "mechanism" : m.place < 0 ? "place" : m.load < 0 ? "load" : NULL;
-    if (!*missing) *missing = !(m.rate > 0) ? "rate_per_s" : !(m.median_us > 0) ? "median_us" : NULL;
+    *missing = m.at.way < 0 ? "mechanism" : place < 0 ? "place" : load < 0 ? "load" : NULL;
+    if (!*missing) *missing = !(m.at.rate > 0) ? "rate_per_s" : !(m.median_us > 0) ? "median_us" : NULL;
+    if (!*missing && !nisim_way_possible(&m.at)) *missing = "place";
     return *missing ? WEFT_E_INVAL : append(c, m);
 }
 
@@ -106,224 +95,180 @@ void nisim_calibration_fini(struct nisim_calibration *c) {
     *c = (struct nisim_calibration){0};
 }
 
-/* --- The fit. --- */
+/* --- The fit: least absolute deviations of the logarithms, by reweighted least squares. --- */
 
-/* Effects that have been simulated: the cost in steps of a sixteenth of a factor of two, and the rate. */
-#define EFFECTS 1024
-struct effects {
-    int count;
-    struct {
-        int step;
-        double rate, effect;
-    } at[EFFECTS];
-};
+#define PARAMETERS (NISIM_TERMS + NISIM_WAYS)
+#define ROUNDS     80
+#define STEP       1e-3 /* of a parameter's logarithm, for the slope */
+#define CLOSE      0.02 /* deviations below count by their square: rows that happen to fit must not decide all */
+#define GAIN       1e-4 /* a step that gains less of the sum is the last */
+#define PRIOR      1e-2 /* weight of the logarithm's start: what the rows do not tell stays there */
 
 struct fit {
     struct nisim_calibration *c;
-    struct effects *known;
     int parameters;
-    bool polls[NISIM_LABELS];
-    double of[PARAMETERS];
-    double *effect; /* of the rate, by row: what the simulation multiplies the cost with */
+    double *of[PARAMETERS]; /* in c->receiver */
+    double start[PARAMETERS];
 };
 
-/* Half of each mechanism's rows, rounded up, so that none is unknown. */
+static bool same_cell(const struct nisim_arrivals *a, const struct nisim_arrivals *b) {
+    return a->way == b->way && a->other_cpu == b->other_cpu && a->busy == b->busy && a->rate == b->rate;
+}
+
+/* Half of each mechanism's cells, rounded up, so that none is unknown. The near and the far row of one cell
+ * are on the same side, or the one would tell the other. */
 static void split(struct nisim_calibration *c, uint64_t seed) {
     struct nisim_random r;
     nisim_random_init(&r, seed, 7);
-    for (size_t i = 0; i < c->rows; i++) c->row[i].fitted = false;
-    for (int m = 0; m < c->mechanism.count; m++) {
+    for (size_t i = 0; i < c->rows; i++) {
+        struct nisim_measured *m = &c->row[i];
+        m->first = i;
+        m->fitted = false;
+        for (size_t k = 0; k < i && m->first == i; k++)
+            if (same_cell(&c->row[k].at, &m->at)) m->first = k;
+    }
+    for (int way = 0; way < NISIM_WAYS; way++) {
         size_t left = 0;
-        for (size_t i = 0; i < c->rows; i++) left += c->row[i].mechanism == m;
+        for (size_t i = 0; i < c->rows; i++) left += c->row[i].at.way == way && c->row[i].first == i;
         size_t wanted = (left + 1) / 2;
-        for (size_t i = 0; i < c->rows && wanted; i++) {
-            if (c->row[i].mechanism != m) continue;
+        for (size_t i = 0; i < c->rows; i++) {
+            if (c->row[i].at.way != way || c->row[i].first != i) continue;
             if (nisim_random_below(&r, (uint32_t)left) < wanted) c->row[i].fitted = true, wanted--;
             left--;
         }
     }
+    for (size_t i = 0; i < c->rows; i++) c->row[i].fitted = c->row[c->row[i].first].fitted;
 }
 
-static void classify(struct fit *f) {
+/* All terms, and the paths of the mechanisms that there are. */
+static void choose_parameters(struct fit *f) {
     struct nisim_calibration *c = f->c;
-    double *v = calloc(c->rows, sizeof *v);
-    for (int m = 0; v && m < c->mechanism.count; m++) {
-        size_t n = 0;
-        for (size_t i = 0; i < c->rows; i++)
-            if (c->row[i].mechanism == m && c->row[i].fitted) v[n++] = c->row[i].median_us;
-        f->polls[m] = nisim_quantile(v, n, 0.5) < POLLS_US;
+    f->parameters = 0;
+    for (int t = 0; t < NISIM_TERMS; t++) f->of[f->parameters++] = &c->receiver.term[t];
+    for (int way = 0; way < NISIM_WAYS; way++) {
+        bool there = false;
+        for (size_t i = 0; i < c->rows; i++) there |= c->row[i].at.way == way;
+        if (there && nisim_ways[way].sleeps) f->of[f->parameters++] = &c->receiver.path_us[way];
     }
-    free(v);
+    c->parameters = f->parameters;
 }
 
-/* Which parameters a row has; all with the factor 1. At most four. */
-static int terms(const struct fit *f, const struct nisim_measured *r, int *at) {
-    const struct nisim_calibration *c = f->c;
-    int first = c->mechanism.count, each = c->place.count - 1 + c->load.count - 1, n = 0;
-    if (f->polls[r->mechanism]) first += each;
-    at[n++] = r->mechanism;
-    if (r->place) at[n++] = first + r->place - 1;
-    if (r->load) at[n++] = first + c->place.count - 1 + r->load - 1;
-    return n;
+static double off(const struct fit *f, size_t row) {
+    const struct nisim_measured *m = &f->c->row[row];
+    return log(m->median_us) - log(nisim_receiver_us(&f->c->receiver, &m->at));
 }
 
-static double cost(const struct fit *f, const struct nisim_measured *r) {
-    int at[4], n = terms(f, r, at);
+/* The deviation, of Huber's kind: what the reweighting brings down. */
+static double huber(double d) { return fabs(d) < CLOSE ? d * d / (2 * CLOSE) : fabs(d) - CLOSE / 2; }
+
+static double badness(const struct fit *f) {
     double sum = 0;
-    for (int i = 0; i < n; i++) sum += f->of[at[i]];
-    return exp(sum);
+    for (size_t i = 0; i < f->c->rows; i++)
+        if (f->c->row[i].fitted) sum += huber(off(f, i));
+    for (int k = 0; k < f->parameters; k++) sum += PRIOR * pow(log(*f->of[k]) - f->start[k], 2) / 2;
+    return sum;
 }
 
-/* Gauss's elimination of a symmetric, positive system; what is not determined becomes 0. */
+/* Gauss's elimination of a symmetric, positive system. */
 static void solve(int n, double (*a)[PARAMETERS], double *b) {
-    for (int i = 0; i < n; i++) {
-        if (a[i][i] < 1e-12) a[i][i] = 1, b[i] = 0;
+    for (int i = 0; i < n; i++)
         for (int k = i + 1; k < n; k++) {
             double q = a[k][i] / a[i][i];
             for (int j = i; j < n; j++) a[k][j] -= q * a[i][j];
             b[k] -= q * b[i];
         }
-    }
     for (int i = n - 1; i >= 0; i--) {
         for (int j = i + 1; j < n; j++) b[i] -= a[i][j] * b[j];
         b[i] /= a[i][i];
     }
 }
 
-static int fit_once(struct fit *f) {
-    const struct nisim_calibration *c = f->c;
-    double(*a)[PARAMETERS] = malloc(PARAMETERS * sizeof *a);
-    if (!a) return WEFT_E_NOMEM;
-    for (int round = 0; round < 30; round++) {
-        double b[PARAMETERS] = {0};
-        memset(a, 0, PARAMETERS * sizeof *a);
-        for (int i = 0; i < f->parameters; i++)
-            a[i][i] = i < c->mechanism.count ? 1e-9 : 1e-3; /* a factor of which the rows say nothing is 1 */
-        for (size_t i = 0; i < c->rows; i++) {
-            const struct nisim_measured *r = &c->row[i];
-            if (!r->fitted) continue;
-            int at[4], n = terms(f, r, at);
-            double wanted = log(r->median_us / f->effect[i]), off = fabs(wanted - log(cost(f, r))),
-                   weight = round ? 1 / fmax(off, 0.02) : 1;
-            for (int k = 0; k < n; k++) {
-                b[at[k]] += weight * wanted;
-                for (int l = 0; l < n; l++) a[at[k]][at[l]] += weight;
-            }
-        }
-        solve(f->parameters, a, b);
-        memcpy(f->of, b, sizeof f->of);
+/* Adds a row to the normal equations. */
+static void add_row(struct fit *f, size_t row, double (*a)[PARAMETERS], double *b) {
+    double here = off(f, row), weight = 1 / fmax(fabs(here), CLOSE), slope[PARAMETERS] = {0};
+    const double *own = &f->c->receiver.path_us[f->c->row[row].at.way];
+    for (int k = 0; k < f->parameters; k++) {
+        double kept = *f->of[k];
+        if (k >= NISIM_TERMS && f->of[k] != own) continue; /* the paths of others */
+        *f->of[k] = kept * exp(STEP);
+        slope[k] = (here - off(f, row)) / STEP;
+        *f->of[k] = kept;
     }
-    free(a);
-    return WEFT_OK;
-}
-
-/* The median from arrival to handler, of a kernel that takes `us` to the handler and as long again to return:
- * what comes while it is at work is handled with the next interrupt. */
-static int simulate(double us, double rate, uint64_t seed, double *median) {
-    struct nisim_config c;
-    struct nisim_result r;
-    nisim_config_default(&c);
-    nisim_node_plain(&c);
-    c.io_s = 1e-9;
-    c.handler_instr = c.handler_code = c.handler_data = 0;
-    c.kernel_serial = floor(fmin(2 * us * 1e-6 * c.clock_Hz, 1e6));
-    c.rate = rate;
-    c.count = 200;
-    int rc = nisim_run_messages(&c, NISIM_KERNEL, seed, NULL, 0, &r);
-    *median = rc ? 1 : fmax(r.start_p50, 1);
-    return rc;
-}
-
-/* What the rate does to that: its median over the one of messages that come far apart. */
-static int rate_effect(struct effects *known, double us, double rate, double *effect) {
-    int step = (int)lround(16 * log2(us)), i = 0;
-    double alone, median;
-    while (i < known->count && (known->at[i].step != step || known->at[i].rate != rate)) i++;
-    if (i < known->count) {
-        *effect = known->at[i].effect;
-        return WEFT_OK;
+    for (int k = 0; k < f->parameters; k++) {
+        if (slope[k] == 0) continue;
+        b[k] += weight * slope[k] * here;
+        for (int l = 0; l < f->parameters; l++) a[k][l] += weight * slope[k] * slope[l];
     }
-    us = exp2(step / 16.0);
-    int rc = simulate(us, 1e3 / us, 1, &alone);
-    if (!rc) rc = simulate(us, rate, 1, &median);
-    if (rc) return rc;
-    *effect = median / alone;
-    if (i == EFFECTS) return WEFT_OK;
-    known->at[i].step = step;
-    known->at[i].rate = rate;
-    known->at[i].effect = *effect;
-    known->count++;
-    return WEFT_OK;
 }
 
-static double error_of(const struct fit *f, bool fitted, double q) {
+/* A step of Levenberg and Marquardt, taken if it is one forward: what it gained. */
+static double step(struct fit *f, double damping, double before) {
+    double a[PARAMETERS][PARAMETERS] = {{0}}, b[PARAMETERS] = {0}, kept[PARAMETERS];
+    for (size_t i = 0; i < f->c->rows; i++)
+        if (f->c->row[i].fitted) add_row(f, i, a, b);
+    for (int k = 0; k < f->parameters; k++) {
+        kept[k] = *f->of[k];
+        b[k] += PRIOR * (f->start[k] - log(kept[k]));
+        a[k][k] += PRIOR + damping * (a[k][k] + PRIOR);
+    }
+    solve(f->parameters, a, b);
+    for (int k = 0; k < f->parameters; k++) *f->of[k] = kept[k] * exp(fmax(-1, fmin(1, b[k])));
+    double gained = before - badness(f);
+    for (int k = 0; k < f->parameters && !(gained > 0); k++) *f->of[k] = kept[k];
+    return fmax(gained, 0);
+}
+
+static void fit_half(struct fit *f, uint64_t seed) {
+    double damping = 1e-2;
+    split(f->c, seed);
+    nisim_receiver_default(&f->c->receiver);
+    for (int k = 0; k < f->parameters; k++) f->start[k] = log(*f->of[k]);
+    for (int round = 0; round < ROUNDS && damping < 1e6; round++) {
+        double before = badness(f), gained = step(f, damping, before);
+        if (gained > 0 && gained < GAIN * before) break;
+        damping *= gained > 0 ? 0.3 : 5;
+    }
+}
+
+static int error_of(const struct fit *f, bool fitted, double q, double *error) {
     const struct nisim_calibration *c = f->c;
-    double *v = calloc(c->rows + 1, sizeof *v), e;
+    double *v = calloc(c->rows, sizeof *v);
     size_t n = 0;
-    if (!v) return NAN;
+    if (!v) return WEFT_E_NOMEM;
     for (size_t i = 0; i < c->rows; i++)
         if (c->row[i].fitted == fitted)
-            v[n++] = fabs(cost(f, &c->row[i]) * f->effect[i] / c->row[i].median_us - 1);
-    e = nisim_quantile(v, n, q);
+            v[n++] = fabs(nisim_receiver_us(&c->receiver, &c->row[i].at) / c->row[i].median_us - 1);
+    *error = nisim_quantile(v, n, q);
     free(v);
-    return e;
-}
-
-static int fit_half(struct fit *f, uint64_t seed, bool *rate_used) {
-    struct nisim_calibration *c = f->c;
-    split(c, seed);
-    classify(f);
-    for (size_t i = 0; i < c->rows; i++) f->effect[i] = 1;
-    int rc = fit_once(f);
-    if (rc) return rc;
-    double without = error_of(f, true, 0.5), before[PARAMETERS];
-    memcpy(before, f->of, sizeof before);
-    for (int round = 0; round < 2 && !rc; round++) {
-        for (size_t i = 0; i < c->rows && !rc; i++)
-            if (!f->polls[c->row[i].mechanism])
-                rc = rate_effect(f->known, cost(f, &c->row[i]), c->row[i].rate, &f->effect[i]);
-        if (!rc) rc = fit_once(f);
-    }
-    *rate_used = error_of(f, true, 0.5) < 0.9 * without;
-    if (*rate_used || rc) return rc;
-    memcpy(f->of, before, sizeof before);
-    for (size_t i = 0; i < c->rows; i++) f->effect[i] = 1;
     return WEFT_OK;
 }
 
-static void fill(struct fit *f) {
+static int fill(struct fit *f) {
     struct nisim_calibration *c = f->c;
-    c->parameters = f->parameters;
-    c->fitted_median = error_of(f, true, 0.5);
-    c->fitted_p95 = error_of(f, true, 0.95);
-    c->held_median = error_of(f, false, 0.5);
-    c->held_p95 = error_of(f, false, 0.95);
-    c->held_max = error_of(f, false, 1);
-    for (size_t i = 0; i < c->rows; i++) c->row[i].predicted_us = cost(f, &c->row[i]) * f->effect[i];
+    int rc = error_of(f, true, 0.5, &c->fitted_median);
+    if (!rc) rc = error_of(f, true, 0.95, &c->fitted_p95);
+    if (!rc) rc = error_of(f, false, 0.5, &c->held_median);
+    if (!rc) rc = error_of(f, false, 0.95, &c->held_p95);
+    if (!rc) rc = error_of(f, false, 1, &c->held_max);
+    for (size_t i = 0; i < c->rows; i++)
+        c->row[i].predicted_us = nisim_receiver_us(&c->receiver, &c->row[i].at);
+    return rc;
 }
 
 int nisim_calibrate(struct nisim_calibration *c, uint64_t seed) {
-    if (c->rows < ROWS_MIN) return WEFT_E_INVAL;
-    struct fit f = {.c = c, .parameters = c->mechanism.count + 2 * (c->place.count - 1 + c->load.count - 1)};
-    bool unused;
-    c->parameters = f.parameters;
-    if (c->rows < 2 * (size_t)f.parameters) return WEFT_E_INVAL;
-    f.effect = calloc(c->rows, sizeof *f.effect);
-    f.known = calloc(1, sizeof *f.known);
-    int rc = f.effect && f.known ? WEFT_OK : WEFT_E_NOMEM;
+    struct fit f = {.c = c};
     double spread[NISIM_SPLITS];
+    int rc = WEFT_OK;
+    choose_parameters(&f);
+    if (c->rows < ROWS_MIN || c->rows < 2 * (size_t)f.parameters) return WEFT_E_INVAL;
     for (uint64_t s = 1; s <= NISIM_SPLITS && !rc; s++) {
-        rc = fit_half(&f, seed + s, &unused);
-        spread[s - 1] = error_of(&f, false, 0.5);
+        fit_half(&f, seed + s);
+        rc = error_of(&f, false, 0.5, &spread[s - 1]);
     }
-    if (!rc) {
-        c->spread_least = nisim_quantile(spread, NISIM_SPLITS, 0);
-        c->spread_median = nisim_quantile(spread, NISIM_SPLITS, 0.5);
-        c->spread_most = nisim_quantile(spread, NISIM_SPLITS, 1);
-    }
-    if (!rc) rc = fit_half(&f, seed, &c->rate_used); /* these rows are told */
-    if (!rc) fill(&f);
-    free(f.effect);
-    free(f.known);
-    return rc;
+    if (rc) return rc;
+    c->spread_least = nisim_quantile(spread, NISIM_SPLITS, 0);
+    c->spread_median = nisim_quantile(spread, NISIM_SPLITS, 0.5);
+    c->spread_most = nisim_quantile(spread, NISIM_SPLITS, 1);
+    fit_half(&f, seed); /* these rows are told */
+    return fill(&f);
 }

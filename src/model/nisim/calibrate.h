@@ -1,34 +1,27 @@
-/* Calibration against a real machine: measured notification latencies (rows of `weft bench notify --json`), a
- * few parameters fitted on half of them, and the other half predicted.
- *
- * The model of a row: its mechanism has a cost; the place and the load of the receiver multiply it, in one
- * way for mechanisms that poll and in another for those that are woken by the kernel; what the rate of
- * messages does to that cost is not fitted, but simulated: a node whose kernel takes as long. If that does
- * not bring the fitted half closer, the rate is left out, and the result says so. */
+/* Calibration against a real machine: measured notification latencies (rows of `weft bench notify --json`),
+ * the terms of a receiver on today's kernel (receiver.h) fitted on half of them, and the other half
+ * predicted. */
 #ifndef WEFT_MODEL_NISIM_CALIBRATE_H
 #define WEFT_MODEL_NISIM_CALIBRATE_H
+#include "model/nisim/receiver.h"
+
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 
-#define NISIM_LABELS 24 /* different mechanisms, places and loads in a file, each */
 struct nisim_measured {
-    int mechanism, place, load; /* labels, by number */
-    double rate, median_us;
-    bool fitted; /* else held out */
+    struct nisim_arrivals at;
+    double median_us;
+    size_t first; /* the first row of the same mechanism, place, load and rate */
+    bool fitted;  /* else held out */
     double predicted_us;
-};
-struct nisim_labels {
-    char name[NISIM_LABELS][32];
-    int count;
 };
 struct nisim_calibration {
     struct nisim_measured *row;
-    size_t rows, cap, skipped; /* skipped: rows of other benchmarks */
-    struct nisim_labels mechanism, place, load;
+    size_t rows, cap, skipped; /* skipped: rows of other benchmarks, and what is no use here */
     int parameters;
-    bool rate_used; /* the simulated effect of the rate is in the prediction */
+    struct nisim_receiver receiver; /* as fitted on the half that is told */
     double fitted_median, fitted_p95, held_median, held_p95, held_max; /* relative errors */
     double spread_least, spread_median,
         spread_most; /* of the held-out median, over NISIM_SPLITS other halves */
