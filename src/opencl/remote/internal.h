@@ -263,6 +263,8 @@ void remote_put_after(struct remote_node *n, struct remote_queue *q, const struc
                       struct remote_record *r, bool transfers); /* under the lock */
 bool remote_queue_transfers(struct remote_node *n,
                             struct remote_queue *q); /* some are under way; under the lock */
+/* Results of its commands, up to that one, that the program was not told; under the lock. */
+bool remote_queue_has_untold(struct remote_node *n, const struct remote_queue *q, uint64_t result);
 /* Starts and ends the time during which the endpoint uses the program's memory. */
 void remote_record_sending(struct remote_record *r);
 void remote_record_sent(void *record, int status);
