@@ -123,22 +123,19 @@ static const char *chosen(double busy, double rate) {
     return weft_mechanism_name(weft_notify_choose(&l));
 }
 
-static void show_choice(const char *when, double busy) {
-    char why[400];
-    struct weft_notify_load l = {.busy = busy, .computes = 1, .has_handler = 1, .rate_per_s = rates[1]};
-    weft_notify_explain(&l, why, sizeof why);
-    printf("  computes, %s: ", when);
-    for (size_t i = 0; i < RATES; i++)
-        printf("%s at %g/s%s", chosen(busy, rates[i]), rates[i], i + 1 < RATES ? ", " : "\n");
-    printf("    %s\n", why);
+static void show_choice(const char *key, const char *when, double busy) {
+    printf("%-16s%s: %s", key, when, chosen(busy, rates[0]));
+    for (size_t i = 1; i < RATES; i++) {
+        const char *last = chosen(busy, rates[i - 1]), *next = chosen(busy, rates[i]);
+        if (strcmp(last, next) != 0) printf(", from %g arrivals a second on %s", rates[i], next);
+    }
+    putchar('\n');
 }
 
 static void show_choices(void) {
-    puts("chosen by itself  (WEFT_AUTO; costs: weft config notify_branch_told_ns and following)");
-    show_choice("another CPU free", 0);
-    show_choice("none free", 1);
-    puts("  waits, handlers: thread dispatch; no handlers: lock release, spinning if arrivals come sooner "
-         "than a wake-up takes");
+    show_choice("WEFT_AUTO", "while the thread computes and a CPU is free", 0);
+    show_choice("", "while it computes and none is free", 1);
+    printf("%-16swhile it waits: thread dispatch with a handler, else lock release\n", "");
 }
 
 static json_t *choices_json(void) {

@@ -3,8 +3,9 @@
 #include "lost.h"
 #include <time.h>
 
-#define BYTES  ((size_t)32 << 20)
-#define POINTS 6 /* in the time that a move takes */
+#define BYTES     ((size_t)32 << 20)
+#define NO_COPY_S 1e-3 /* no machine copies 32 MiB in that: both devices have the buffer in one place */
+#define POINTS    6 /* in the time that a move takes */
 
 /* A buffer with contents on one device that commands on others wait for. */
 struct move {
@@ -93,7 +94,7 @@ static void lose_between(struct cltest *t, unsigned from, unsigned to) {
     for (int i = 0; i < POINTS; i++) moved += lose_in(t, from, to, time * i / POINTS);
     cltest_note("node %u to node %u: %.0f ms; %u of %d moves ended before the crash", t->info[from].node,
                 t->info[to].node, time * 1e3, moved, POINTS);
-    CHECK(moved < POINTS);
+    CHECK(moved < POINTS || time < NO_COPY_S);
 }
 
 void lost_move(struct cltest *t) {
