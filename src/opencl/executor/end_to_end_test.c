@@ -237,8 +237,8 @@ static void dawdle(void *arg, cl_int status, const cl_ulong times[4]) {
     }
 }
 
-/* Ends that were held back until a read's data is there are told one by one; another thread's finish comes after
- * the last. */
+/* Ends that were held back until a read's data is there are told one by one; another thread's finish comes
+ * after the last. */
 static void executor__finishes_when_all_was_told(void **state) {
     struct world *w = *state;
     size_t bytes = 64 * MIB;
@@ -246,7 +246,8 @@ static void executor__finishes_when_all_was_told(void **state) {
     bk_ref m = buffer(w, bytes), first;
     assert_int_equal(put(w, m, bytes, data), 0);
     struct finisher f = {.w = w};
-    struct bk_command read = {.op = BK_READ, .queue = w->queue}, marker = {.op = BK_MARKER, .queue = w->queue};
+    struct bk_command read = {.op = BK_READ, .queue = w->queue},
+                      marker = {.op = BK_MARKER, .queue = w->queue};
     read.u.rw.mem = m;
     read.u.rw.size = bytes;
     read.u.rw.host = data;

@@ -74,8 +74,9 @@ struct remote_node {
     pthread_mutex_t send_lock; /* state, peer, unsent, retry: what is sent is sent in the order of calls */
     enum remote_state state;
     struct ep_peer *peer;
-    struct weft_list unsent; /* commands waiting for the connection, for room in the endpoint, or the next one */
-    unsigned unhurried;      /* of them, those that wait for the next one */
+    struct weft_list
+        unsent;         /* commands waiting for the connection, for room in the endpoint, or the next one */
+    unsigned unhurried; /* of them, those that wait for the next one */
     bool retry_armed;
     bool settled;    /* LOST, and everything that was under way has its end */
     uint32_t number; /* of the executor, among all that this process ever had; 0: not connected */
@@ -354,7 +355,8 @@ void remote_share_lost(struct remote_node *n);
 /* The record of a new buffer; NULL: it is not in shared memory. */
 struct remote_mem *remote_mem_create(struct remote_node *n, size_t bytes);
 /* Of a new buffer in the memory of another node's; NULL: there it cannot be, or not for certain. */
-struct remote_mem *remote_mem_twin(struct remote_node *n, bk_ref context, struct remote_node *other, bk_ref mem);
+struct remote_mem *remote_mem_twin(struct remote_node *n, bk_ref context, struct remote_node *other,
+                                   bk_ref mem);
 /* Of a part of the parent. */
 struct remote_mem *remote_mem_part(struct remote_node *n, bk_ref parent, size_t offset);
 void remote_mem_sent(struct remote_node *n, struct remote_mem *m); /* its creation was sent */
