@@ -1,5 +1,7 @@
 /* Tests of a remote backend against an executor, both in this process, over the real endpoints: every
  * operation with data checked, errors, order, bulk, many commands, and the loss of the executor. */
+#include <unistd.h>
+
 #include "opencl/executor/end_to_end_fixture.h"
 
 /* ---- the tests ---- */
@@ -211,6 +213,62 @@ static void count_completion(void *arg, cl_int status, const cl_ulong times[4]) 
     atomic_fetch_add((atomic_int *)arg, status == CL_COMPLETE ? 1 : 1000);
 }
 
+struct finisher {
+    struct world *w;
+    bk_ref last;
+    atomic_bool over;
+    cl_int status;
+};
+
+static void *finish_and_look(void *arg) {
+    struct finisher *f = arg;
+    f->w->b->ops->finish(f->w->b, f->w->queue);
+    f->status = f->w->b->ops->event_status(f->w->b, f->last);
+    atomic_store(&f->over, true);
+    return NULL;
+}
+
+/* Tells an end as slowly as can be, with the one that finishes awake. */
+static void dawdle(void *arg, cl_int status, const cl_ulong times[4]) {
+    struct finisher *f = arg;
+    for (int i = 0; i < 100 && !atomic_load(&f->over); i++) {
+        ep_wake(f->w->client);
+        usleep(1000);
+    }
+}
+
+/* Ends that were held back until a read's data is there are told one by one; another thread's finish comes
+ * after the last. */
+static void executor__finishes_when_all_was_told(void **state) {
+    struct world *w = *state;
+    size_t bytes = 64 * MIB;
+    char *data = calloc(1, bytes);
+    bk_ref m = buffer(w, bytes), first;
+    assert_int_equal(put(w, m, bytes, data), 0);
+    struct finisher f = {.w = w};
+    struct bk_command read = {.op = BK_READ, .queue = w->queue},
+                      marker = {.op = BK_MARKER, .queue = w->queue};
+    read.u.rw.mem = m;
+    read.u.rw.size = bytes;
+    read.u.rw.host = data;
+    first = enqueue_for_event(w, read);
+    marker.on_complete = dawdle;
+    marker.arg = &f;
+    bk_ref slow = enqueue_for_event(w, marker);
+    marker.on_complete = NULL;
+    f.last = enqueue_for_event(w, marker);
+    pthread_t thread;
+    assert_int_equal(pthread_create(&thread, NULL, finish_and_look, &f), 0);
+    assert_int_equal(w->b->ops->wait_event(w->b, f.last), CL_COMPLETE);
+    pthread_join(thread, NULL);
+    assert_int_equal(f.status, CL_COMPLETE);
+    w->b->ops->release(w->b, BK_EVENT, first);
+    w->b->ops->release(w->b, BK_EVENT, slow);
+    w->b->ops->release(w->b, BK_EVENT, f.last);
+    w->b->ops->release(w->b, BK_MEM, m);
+    free(data);
+}
+
 static void executor__waits_for_user_events(void **state) {
     struct world *w = *state;
     bk_ref gate = 0, k = kernel_named(w, "nothing");
@@ -375,6 +433,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(executor__refuses_buffers_over_its_quota, set_up_quota, tear_down),
         TEST(executor__copies_fills_and_cuts),
         TEST(executor__honours_host_pitches),
+        TEST(executor__finishes_when_all_was_told),
         TEST(executor__waits_for_user_events),
         TEST(executor__passes_a_failed_event_on),
         TEST(executor__answers_errors),

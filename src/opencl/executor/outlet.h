@@ -2,13 +2,15 @@
  * owner has a lock for it, which may be held while sending. */
 #ifndef WEFT_OPENCL_EXECUTOR_OUTLET_H
 #define WEFT_OPENCL_EXECUTOR_OUTLET_H
+#include <stdatomic.h>
+
 #include "base/list.h"
 #include "opencl/wire/wire.h"
 
 typedef void results_done_fn(void *arg, int status);
 
 struct outlet {
-    struct ep_peer *peer; /* NULL: nobody (yet, or any more) */
+    struct ep_peer *_Atomic peer; /* NULL: nobody (yet, or any more); handlers look at it without the lock */
     uint16_t handler;
     struct weft_list outbox; /* what the endpoint had no room for */
 };

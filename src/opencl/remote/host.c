@@ -223,10 +223,11 @@ void *remote_host_view(struct backend *b, bk_ref mem) {
 }
 
 /* ---- a queue's order ---- */
-/* Under the lock. A result that is held back (order.c) has not been told to the program. */
+/* Under the lock. What has ended has been told to the program, too: a result may be held back (order.c), or
+ * be about to be told. */
 static bool is_quiet(struct remote_node *n, struct remote_queue *q) {
     return !q->hosting && !q->enqueuing && q->over == q->sent && !remote_queue_transfers(n, q) &&
-           !remote_order_blocks(n, q->result);
+           !remote_order_blocks(n, q->result) && !remote_queue_has_untold(n, q, q->result);
 }
 
 bool remote_queue_is_quiet(struct remote_node *n, bk_ref queue) {

@@ -74,8 +74,9 @@ struct remote_node {
     pthread_mutex_t send_lock; /* state, peer, unsent, retry: what is sent is sent in the order of calls */
     enum remote_state state;
     struct ep_peer *peer;
-    struct weft_list unsent; /* commands waiting for the connection, for room in the endpoint, or the next one */
-    unsigned unhurried;      /* of them, those that wait for the next one */
+    struct weft_list
+        unsent;         /* commands waiting for the connection, for room in the endpoint, or the next one */
+    unsigned unhurried; /* of them, those that wait for the next one */
     bool retry_armed;
     bool settled;    /* LOST, and everything that was under way has its end */
     uint32_t number; /* of the executor, among all that this process ever had; 0: not connected */
@@ -263,6 +264,8 @@ void remote_put_after(struct remote_node *n, struct remote_queue *q, const struc
                       struct remote_record *r, bool transfers); /* under the lock */
 bool remote_queue_transfers(struct remote_node *n,
                             struct remote_queue *q); /* some are under way; under the lock */
+/* Results of its commands, up to that one, that the program was not told; under the lock. */
+bool remote_queue_has_untold(struct remote_node *n, const struct remote_queue *q, uint64_t result);
 /* Starts and ends the time during which the endpoint uses the program's memory. */
 void remote_record_sending(struct remote_record *r);
 void remote_record_sent(void *record, int status);
@@ -352,7 +355,8 @@ void remote_share_lost(struct remote_node *n);
 /* The record of a new buffer; NULL: it is not in shared memory. */
 struct remote_mem *remote_mem_create(struct remote_node *n, size_t bytes);
 /* Of a new buffer in the memory of another node's; NULL: there it cannot be, or not for certain. */
-struct remote_mem *remote_mem_twin(struct remote_node *n, bk_ref context, struct remote_node *other, bk_ref mem);
+struct remote_mem *remote_mem_twin(struct remote_node *n, bk_ref context, struct remote_node *other,
+                                   bk_ref mem);
 /* Of a part of the parent. */
 struct remote_mem *remote_mem_part(struct remote_node *n, bk_ref parent, size_t offset);
 void remote_mem_sent(struct remote_node *n, struct remote_mem *m); /* its creation was sent */

@@ -79,6 +79,16 @@ bool remote_queue_transfers(struct remote_node *n, struct remote_queue *q) {
     return is_any_up_to(&q->transfers, &n->transfers, &q->after);
 }
 
+/* A result that has come is told a moment later, perhaps by another thread. */
+bool remote_queue_has_untold(struct remote_node *n, const struct remote_queue *q, uint64_t result) {
+    weft_list_for_each(it, &n->untold) {
+        const struct remote_record *r = weft_list_entry(it, struct remote_record, in_untold);
+        if (r->result > result) break;
+        if (r->queue == q) return true;
+    }
+    return false;
+}
+
 /* By number: enqueues of several threads may cross, and reads come as they are done. */
 static void begin_transfer(struct remote_record *r) {
     r->moving = true;
@@ -266,7 +276,7 @@ bool remote_queue_may_finish(struct remote_node *n, uint64_t queue, const struct
     pthread_mutex_lock(&n->lock);
     struct remote_queue *q = remote_slot_record(n, queue, BK_QUEUE);
     bool may = !q || !is_any_up_to(&q->transfers, &n->transfers, after);
-    may = may && !remote_order_blocks(n, result);
+    may = may && !remote_order_blocks(n, result) && !(q && remote_queue_has_untold(n, q, result));
     pthread_mutex_unlock(&n->lock);
     return may;
 }
