@@ -19,8 +19,9 @@ static const char help[] = "Usage: fabric-stencil RANK ROWS COLUMNS [STEPS]\n"
                            "All of them at once:  weft run --nodes 2 -- sh -c 'for r in 0 1 2 3 4 5 6 7; do\n"
                            "                        fabric-stencil $r 2 4 & done; wait'\n";
 
-#define SIDE  128
-#define PITCH (SIDE + 2)
+#define SIDE          128
+#define PITCH         (SIDE + 2)
+#define LAST_EDGES_MS 60000 /* for what a neighbour still needs to arrive */
 enum { NORTH, SOUTH, WEST, EAST, SIDES };
 enum { EDGE, HANDLERS };
 
@@ -196,11 +197,9 @@ int main(int argc, char **argv) {
         now = next;
         next = was;
     }
-    for (int side = 0; side < SIDES; side++)
-        if (peer[side]) must(weft_flush_wait(peer[side], WEFT_FOREVER), "weft_flush_wait");
     int right = is_right(now);
     if (!right) fprintf(stderr, "fabric-stencil %d: not what one process alone computes\n", rank);
     if (right && rank == 0) puts("verified");
-    weft_close(w, 1000);
+    weft_close(w, LAST_EDGES_MS); /* no flush: a neighbour that is done already does not answer any more */
     return !right;
 }
