@@ -7,6 +7,7 @@
  *
  * All of this may run in a branch, in the middle of anything: nothing waits for a lock or allocates, and
  * system calls are made such that none is a point where a thread can be cancelled. */
+#include "base/proc.h"
 #include "notify/internal.h"
 
 #include <fcntl.h>
@@ -42,27 +43,13 @@ struct adapt {
 
 /* -- what the system tells -- */
 
-static int open_loadavg(void) { return open("/proc/loadavg", O_RDONLY | O_CLOEXEC); }
-
-/* The whole number behind so many blanks of the file's line, which `end` must end. -1: not known. */
-static int64_t number_in(int fd, int blanks, char end) {
-    char text[128];
-    long len = fd < 0 ? -1 : syscall(SYS_pread64, fd, text, sizeof text, (long)0), at = 0;
-    int64_t n = 0;
-    for (; at < len && blanks > 0; at++) blanks -= text[at] == ' ';
-    for (; at < len && text[at] >= '0' && text[at] <= '9' && n < INT64_MAX / 100; at++)
-        n = n * 10 + text[at] - '0';
-    return at < len && text[at] == end ? n : -1;
-}
-
 static double part_busy(int fd, long cpus, int left_out) {
-    int64_t n =
-        number_in(fd, 3, '/') - left_out; /* "0.20 0.18 0.12 3/80 11206": of 80 threads 3 run or could */
+    int64_t n = (int64_t)weft_proc_running(fd) - left_out;
     return cpus > 0 && n > 0 ? (double)n / (double)cpus : 0;
 }
 
 double adapt_busy(void) {
-    int fd = open_loadavg();
+    int fd = weft_proc_open_load();
     double busy = part_busy(fd, sysconf(_SC_NPROCESSORS_ONLN), 0);
     if (fd >= 0) close(fd);
     return busy;
@@ -85,7 +72,7 @@ static uint64_t run_ns(const struct adapt *a) {
 
 /* The time that it has been kept from running by others: "81 520 3", the second. */
 static uint64_t delayed_ns(const struct adapt *a) {
-    int64_t n = number_in(a->schedstat, 1, ' ');
+    int64_t n = weft_proc_number(a->schedstat, 1, ' ');
     return n > 0 ? (uint64_t)n : 0;
 }
 
@@ -178,7 +165,7 @@ int adapt_create(struct weft_notifier *to, const struct weft_notify_load *load) 
     struct adapt *a = aligned_alloc(64, (sizeof *a + 63) / 64 * 64);
     if (!a) return WEFT_E_NOMEM;
     uint64_t now = weft_now_ns();
-    *a = (struct adapt){.loadavg = open_loadavg(),
+    *a = (struct adapt){.loadavg = weft_proc_open_load(),
                         .thread = gettid(),
                         .cpus = sysconf(_SC_NPROCESSORS_ONLN),
                         .load = *load,

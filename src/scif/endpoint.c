@@ -301,8 +301,10 @@ int endpoint_meet(struct endpoint *e, const struct scif_answer *a, const int fd[
         say_open(e);
     }
     pthread_mutex_unlock(&lock);
-    if (first) seen(e, WEFT_RECORD_MESSAGE, 0);
-    if (first) return 0;
+    if (first) {
+        seen(e, WEFT_RECORD_MESSAGE, 0);
+        return 0;
+    }
     close_descriptor(inner);
     if (!err) munmap(m, SCIF_SHARED_BYTES);
     return err;

@@ -3,9 +3,9 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/log.h"
+#include "base/proc.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <limits.h>
 #include <sched.h>
 #include <stdlib.h>
@@ -265,7 +265,7 @@ int far_open(struct service *s) {
     if (!f) return ENOMEM;
     f->s = s;
     f->links_epoll = -1;
-    f->processors_fd = open("/proc/loadavg", O_RDONLY | O_CLOEXEC);
+    f->processors_fd = weft_proc_open_load();
     f->publish_at_ns = f->next_doubt_ns = WEFT_TIME_NEVER;
     weft_list_init(&f->remotes);
     for (int i = 0; i < DUE_KINDS; i++) weft_list_init(&f->due[i]);
@@ -310,12 +310,9 @@ void far_close(struct service *s) {
 
 /* ---- Looking instead of sleeping (look.h) ---- */
 static void count_running(struct far *f, uint64_t now) {
-    char text[64] = "";
     cpu_set_t mine;
-    ssize_t n = f->processors_fd < 0 ? -1 : pread(f->processors_fd, text, sizeof text - 1, 0);
-    unsigned running = n > 0 ? look_running(text) : 0;
     int processors = sched_getaffinity(0, sizeof mine, &mine) ? INT_MAX : CPU_COUNT(&mine);
-    look_know(&f->look, running, (unsigned)processors, now);
+    look_know(&f->look, weft_proc_running(f->processors_fd), (unsigned)processors, now);
 }
 
 void far_expect(struct far *f) {

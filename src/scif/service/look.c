@@ -1,7 +1,5 @@
 #include "scif/service/look.h"
 
-#include <stdio.h>
-
 bool look_asks(const struct look *l, uint64_t now_ns) {
     return !l->rest && (!l->known_at_ns || now_ns - l->known_at_ns >= LOOK_ROOM_NS);
 }
@@ -12,11 +10,6 @@ void look_know(struct look *l, unsigned running, unsigned processors, uint64_t n
     else if (l->crowded < LOOK_CROWDED)
         l->crowded++;
     l->known_at_ns = now_ns;
-}
-
-unsigned look_running(const char *loadavg) {
-    unsigned running;
-    return sscanf(loadavg, "%*s %*s %*s %u/", &running) == 1 ? running : 0;
 }
 
 void look_begin(struct look *l, uint64_t now_ns) {

@@ -24,8 +24,6 @@ struct look {
 bool look_asks(const struct look *l, uint64_t now_ns);
 /* running: threads that run or wait for a processor, this one too; 0: it is not known. */
 void look_know(struct look *l, unsigned running, unsigned processors, uint64_t now_ns);
-/* The second number of what /proc/loadavg says; 0: it says nothing of the kind. */
-unsigned look_running(const char *loadavg);
 
 void look_begin(struct look *l, uint64_t now_ns); /* an answer is expected */
 void look_end(struct look *l);                    /* it has come */

@@ -104,13 +104,6 @@ static void look__not_where_others_wait_for_a_processor(void **state) {
     assert_true(expect(&l, true));
 }
 
-static void look_running__of_what_the_system_says(void **state) {
-    assert_int_equal(look_running("26.57 15.96 7.02 33/222 30094\n"), 33);
-    assert_int_equal(look_running("0.00 0.00 0.00 1/80 5\n"), 1);
-    assert_int_equal(look_running("0.00 0.00\n"), 0);
-    assert_int_equal(look_running(""), 0);
-}
-
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(look__ends_with_the_answer),
@@ -120,7 +113,6 @@ int main(void) {
         cmocka_unit_test(look__as_often_as_it_pays),
         cmocka_unit_test(look__goes_on_when_answers_come_again),
         cmocka_unit_test(look__not_where_others_wait_for_a_processor),
-        cmocka_unit_test(look_running__of_what_the_system_says),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
