@@ -2,6 +2,7 @@
  * in their first two bytes. */
 #include "adapter/conformance.h"
 #include "adapter/udp_internal.h"
+#include "base/counter.h"
 #include "base/error.h"
 #include "base/le.h"
 
@@ -125,6 +126,36 @@ static void connected__a_lie_spoils_its_train_only(void **state) {
     for (size_t i = 1; i < p.b->count; i++) rest += p.b->in[i].len;
     assert_int_equal(rest, 9000);
     send_many(p.a, to_b, p.b, 1, 50);
+    pair_close(&p);
+}
+
+/* Packets of different lengths, the last of which does not fit any more. */
+static void send_unequal(struct node *from, struct adapter_peer *peer, struct node *to) {
+    static const size_t len[] = {100, 40000, 300, 30000};
+    static uint8_t data[4][40000];
+    struct adapter_packet_out out[4] = {0};
+    size_t before = to->count;
+    uint64_t sends = weft_counter_named("udp_sends");
+    for (unsigned i = 0; i < 4; i++) {
+        fill(data[i], len[i], i);
+        out[i].piece[1] = (struct iovec){data[i], len[i]};
+    }
+    assert_int_equal(from->adapter->ops->send(from->adapter, peer, out, 4), 4);
+    assert_int_equal(weft_counter_named("udp_sends") - sends, 2);
+    node_wait(to, before + 4);
+    for (unsigned i = 0; i < 4; i++) assert_true(holds(&to->in[before + i], len[i]));
+}
+
+static void send__unequal_packets_share_a_datagram(void **state) {
+    struct pair p;
+    struct adapter_peer *to_b, *to_a;
+    (void)state;
+    pair_open(&p, &udp);
+    to_b = node_connect(p.a, p.b);
+    send_unequal(p.a, to_b, p.b);
+    pair_close(&p);
+    pair_open_connected(&p, &to_b, &to_a);
+    send_unequal(p.a, to_b, p.b);
     pair_close(&p);
 }
 
@@ -282,6 +313,7 @@ int main(void) {
         cmocka_unit_test(connected__both_ways_and_strangers_still_arrive),
         cmocka_unit_test(connected__packets_of_a_train_say_their_size),
         cmocka_unit_test(connected__a_lie_spoils_its_train_only),
+        cmocka_unit_test(send__unequal_packets_share_a_datagram),
         cmocka_unit_test(connected__a_forgotten_peer_comes_again),
         cmocka_unit_test(connected__places_change_hands),
         cmocka_unit_test(connected__a_refusal_is_a_hint),

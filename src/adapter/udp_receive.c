@@ -171,9 +171,9 @@ static size_t said_bytes(const struct adapter_form *form, const uint8_t *packet,
 static unsigned deliver(struct udp *u, struct udp_datagram *d, const uint8_t *data, unsigned max) {
     unsigned got = 0;
     while (!d->delivered && got < max && !u->base.pause) {
-        size_t at = d->at, left = d->len - at, len = d->segment;
-        if (!len && u->form) len = said_bytes(u->form, data + at, left);
-        if (!len || len > left) len = left;
+        size_t at = d->at, len = d->len - at;
+        if (d->segment && len > d->segment - at % d->segment) len = d->segment - at % d->segment;
+        if (u->form) len = said_bytes(u->form, data + at, len);
         d->at += len;
         d->delivered = d->at >= d->len;
         deliver_one(u, d, data + at, len);

@@ -25,6 +25,19 @@ static size_t packet_len(const struct adapter_packet_out *p) {
     return p->piece[0].iov_len + p->piece[1].iov_len + p->piece[2].iov_len;
 }
 
+/* How many of the packets go in one datagram, of whatever lengths: the system sends it sooner than two, and
+ * the receiver is woken once. Their form tells them apart. */
+static size_t joined_count(const struct adapter_peer *peer, const struct adapter_packet_out *packets,
+                           size_t count, size_t *bytes) {
+    size_t n = 1;
+    for (*bytes = packet_len(&packets[0]); n < count && n < UDP_BURST_PACKETS; n++) {
+        size_t next = packet_len(&packets[n]);
+        if (next == 0 || *bytes + next > peer->path_bytes) break;
+        *bytes += next;
+    }
+    return n;
+}
+
 /* How many of the packets can go in one call: equal ones, and a shorter last one. */
 static size_t burst_count(const struct udp *u, const struct adapter_peer *peer,
                           const struct adapter_packet_out *packets, size_t count) {
@@ -138,7 +151,7 @@ static ssize_t send_small(struct adapter_peer *peer, const struct adapter_packet
 }
 
 static ssize_t send_gathered(struct udp *u, struct adapter_peer *peer,
-                             const struct adapter_packet_out *packets, size_t count, bool segmented) {
+                             const struct adapter_packet_out *packets, size_t count, size_t segment) {
     struct iovec iov[UDP_BURST_PACKETS * PIECES];
     union {
         struct cmsghdr align;
@@ -149,19 +162,19 @@ static ssize_t send_gathered(struct udp *u, struct adapter_peer *peer,
         msg.msg_name = &peer->to;
         msg.msg_namelen = udp_sockaddr_len(&peer->to);
     }
-    if (segmented) put_segment(&msg, &control, packet_len(&packets[0]));
+    if (segment) put_segment(&msg, &control, segment);
     return udp_sendmsg(send_fd(u, peer), &msg, MSG_DONTWAIT | MSG_NOSIGNAL);
 }
 
+/* Datagrams of `len` bytes; the last may be shorter. */
 static int send_burst(struct udp *u, struct adapter_peer *peer, const struct adapter_packet_out *packets,
-                      size_t count) {
-    size_t len = packet_len(&packets[0]);
+                      size_t count, size_t len) {
     bool small = count == 1 && len <= LINEAR_BYTES_MAX;
-    bool segmented = count > 1 || (u->gso && !peer->no_segmentation && !small);
+    bool segmented = u->gso && !peer->no_segmentation && !small;
     udp_connected_note_send(u, peer);
     for (int tries = 0; tries < SEND_TRIES; tries++) {
         ssize_t n = small && peer->connected ? send_small(peer, packets)
-                                             : send_gathered(u, peer, packets, count, segmented);
+                                             : send_gathered(u, peer, packets, count, segmented ? len : 0);
         if (n >= 0) {
             udp_count(UDP_SENDS, 1);
             udp_count(UDP_PACKETS_SENT, count);
@@ -183,8 +196,9 @@ int udp_send(struct adapter *a, struct adapter_peer *peer, const struct adapter_
     size_t taken = 0;
     while (taken < count) {
         int rc = WEFT_E_TOO_BIG;
-        size_t n = burst_count(u, peer, packets + taken, count - taken);
-        if (packet_len(&packets[taken]) <= peer->path_bytes) rc = send_burst(u, peer, packets + taken, n);
+        size_t n = burst_count(u, peer, packets + taken, count - taken), len = packet_len(&packets[taken]);
+        if (n == 1 && u->form) n = joined_count(peer, packets + taken, count - taken, &len);
+        if (len <= peer->path_bytes) rc = send_burst(u, peer, packets + taken, n, len);
         if (rc == SEGMENTATION_FAILED) continue;
         if (rc == SENT) {
             taken += n;

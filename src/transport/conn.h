@@ -118,6 +118,7 @@ struct tx {
     bool pooled;
     bool normal;   /* the data goes the non-zero-copy way */
     bool unmapped; /* … because it could not be exposed */
+    bool answered; /* its acknowledgement may come with the answer */
     bool rts_acked;
     uint64_t staged; /* as in its RTS */
     uint8_t region_bytes;
@@ -358,8 +359,8 @@ struct burst {
     struct packet packet[ENGINE_BURST_MAX];
     struct adapter_packet_out out[ENGINE_BURST_MAX];
     size_t count, arena_used;
-    size_t packet_len; /* of the first */
-    bool last_short;   /* a shorter packet ends a burst */
+    size_t packet_len; /* of the longest */
+    bool last_short;   /* a packet of another length ends a burst */
     bool has_ack;      /* one of them acknowledges: that is enough */
     uint8_t *frame;    /* the packets as they leave, one behind the other; NULL: never needed */
     size_t bytes;      /* of all packets */

@@ -16,6 +16,7 @@
 #include <sys/random.h>
 #include <unistd.h>
 
+#define SEND_TURNS           3 /* after the first, for as much as goes unasked: waking another thread takes as long */
 #define DISCONNECT_LINGER_NS (5 * WEFT_NS_PER_S)
 
 WEFT_OPTIONS(
@@ -171,6 +172,7 @@ static int open_engine(struct ep *ep) {
         .security = security,
         .accept = ep->cfg.accept,
         .patient = ep->cfg.patient,
+        .answered = ep->cfg.answered,
         .eager_bytes = (uint32_t)weft_option_int("eager_bytes"),
         .window_superpackets = (uint32_t)weft_option_int("window_superpackets"),
         .method2_bytes = (uint32_t)weft_option_int("method2_bytes"),
@@ -410,7 +412,7 @@ static int send_queued(struct ep *ep, struct conn *c, const struct ep_send *s) {
         ep->held = true;
         return 0;
     }
-    engine_output(ep->engine, now);
+    for (unsigned turns = 0; engine_output(ep->engine, now) && turns < SEND_TURNS; turns++) continue;
     ep_changed(ep);
     return 0;
 }

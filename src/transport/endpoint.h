@@ -82,10 +82,12 @@ struct ep_config {
     uint16_t bind_port;
     bool accept;    /* peers that were not connected from here may connect */
     bool no_thread; /* no progress thread: the owner calls ep_progress and sleeps on ep_fd */
-    /* With no_thread, for owners whose small messages are mostly answered by others, so a little later than a
-     * handler could: acknowledgements wait for that, also while the owner sleeps, and none is asked for at
-     * once. Nothing of the owner's comes between ep_prepare_sleep and its sleep. */
+    /* For owners that mostly answer by other threads or processes, so a little later than a handler could:
+     * acknowledgements that are not asked for at once wait for that, also while the owner sleeps. With
+     * no_thread nothing of the owner's comes between ep_prepare_sleep and its sleep. */
     bool patient;
+    /* For owners whose small messages are mostly answered: no acknowledgement of them is asked for at once. */
+    bool answered;
     /* On one or two CPUs waiters sleep at once, unless WEFT_SPIN_US says how long they poll: what they wait for
      * is work on those CPUs, such as a device's that is one. */
     bool yields;
@@ -152,6 +154,7 @@ struct ep_send {
     void *arg;
     bool unpinned; /* data could not be pinned: it goes the non-zero-copy way, unless the peer reads it itself
                     */
+    bool answered; /* the peer answers soon after it has all: on_done may come with the answer */
 };
 /* Queues a message; leaves at once if it can. Never waits. WEFT_E_TOO_BIG (header, or too much data to copy),
  * WEFT_E_INVAL, WEFT_E_NOMEM, WEFT_E_LIMIT (the peer's queue is over its cap: ep_progress and try again; only

@@ -74,7 +74,7 @@ struct engine_config {
     uint8_t boot_id[16]; /* random: names this incarnation */
     uint64_t seed;       /* for connection ids; random outside tests */
     bool accept;
-    bool patient; /* as in struct ep_config */
+    bool patient, answered; /* as in struct ep_config */
     uint32_t eager_bytes;         /* messages with at most that much data are sent at once */
     uint32_t window_superpackets; /* that a receiver grants a sender at once: 1 to 64 */
     uint64_t bulk_patience_ns; /* that transfers wait for their turn on the line at most; 0: they share it */

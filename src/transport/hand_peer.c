@@ -59,6 +59,7 @@ static void open_with(struct hand *h, bool accept, const uint8_t *key, uint64_t 
         .seed = 1,
         .accept = accept,
         .patient = patient,
+        .answered = patient,
         .eager_bytes = 16384,
         .tag_min_bytes = 1000,
         .method2_bytes = 4 * WIRE_SUPERPACKET_BYTES,

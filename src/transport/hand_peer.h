@@ -34,7 +34,7 @@ void hand_open(struct hand *h, bool accept);
 void hand_open_keyed(struct hand *h, bool accept, const uint8_t key[EP_KEY_BYTES]);
 /* The engine holds back at most so much, of all connections. */
 void hand_open_holding(struct hand *h, uint64_t held_all_bytes);
-void hand_open_patient(struct hand *h);
+void hand_open_patient(struct hand *h); /* … and answered */
 void hand_close(struct hand *h);
 /* Gives the engine a packet as it is. */
 void hand_raw(struct hand *h, const uint8_t *p, size_t len);

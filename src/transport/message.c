@@ -127,6 +127,7 @@ int engine_send(struct engine *e, uint64_t now, struct conn *c, const struct ep_
     tx->header_bytes = (uint16_t)s->header_bytes;
     tx->data_bytes = s->data_bytes;
     tx->unmapped = s->unpinned;
+    tx->answered = s->answered || (eager && e->cfg.answered);
     tx->event.call = s->on_done;
     tx->event.arg = s->arg;
     if (!eager && (rc = start_rendezvous(c, tx))) {

@@ -258,13 +258,16 @@ static void commit(struct conn *c, uint64_t now, struct packet *pk) {
     if (c->probe_credit) c->probe_credit--;
 }
 
-static bool more_to_send(const struct conn *c) {
-    if (!weft_list_empty(&c->queue) || !weft_list_empty(&c->again)) return true;
+static bool has_bulk(const struct conn *c) {
+    uint32_t superpacket;
     weft_list_for_each(it, &c->bulk) {
-        uint32_t superpacket;
         if (push_next(weft_list_entry(it, struct push_out, node), &superpacket)) return true;
     }
     return false;
+}
+
+static bool more_to_send(const struct conn *c) {
+    return !weft_list_empty(&c->queue) || !weft_list_empty(&c->again) || has_bulk(c);
 }
 
 /* Whether the packets are put together one behind the other, as encrypted ones must be. For the system to
@@ -291,21 +294,21 @@ static void copy_to_frame(const struct conn *c, const struct packet *pk, uint8_t
     protect(c, at + covered, at, covered, NULL, 0);
 }
 
-/* Nothing but parts of messages: most likely there will be an answer. */
-static bool is_answerable(const struct packet *pk) {
+/* Nothing but parts of messages that will most likely be answered. */
+static bool is_answered(const struct packet *pk) {
     weft_list_for_each(it, &pk->contents) {
-        enum content_kind kind = weft_list_entry(it, struct content, node)->kind;
-        if (kind != CONTENT_MSG && kind != CONTENT_FRAG) return false;
+        const struct content *n = weft_list_entry(it, struct content, node);
+        bool message = n->kind == CONTENT_MSG || n->kind == CONTENT_FRAG || n->kind == CONTENT_RTS;
+        if (!message || !n->tx->answered) return false;
     }
-    return !pk->push;
+    return !pk->push || pk->push->tx->answered;
 }
 
 /* Makes a packet ready to leave. False: there is no memory for its key's context. */
 static bool seal(struct conn *c, struct burst *b, size_t i, bool last) {
     struct packet *pk = &b->packet[i];
     uint8_t flags = pk->eliciting ? WIRE_ACK_ELICITING : 0;
-    pk->at_once = pk->eliciting && last && !c->reliable && !more_to_send(c) &&
-                  !(c->engine->cfg.patient && is_answerable(pk));
+    pk->at_once = pk->eliciting && last && !c->reliable && !more_to_send(c) && !is_answered(pk);
     if (pk->at_once) flags |= WIRE_ACK_NOW;
     if (pk->question) flags |= WIRE_ACK_ELICITING | WIRE_ACK_NOW;
     enum wire_type type = pk->push ? WIRE_DATA : pk->question ? WIRE_PROBE : WIRE_CTRL;
@@ -313,7 +316,8 @@ static bool seal(struct conn *c, struct burst *b, size_t i, bool last) {
     wire_header_write(pk->head, &(struct wire_header){WIRE_VERSION, (uint8_t)type, flags, (uint16_t)len,
                                                       c->remote_id, c->next_number + i});
     if (uses_frame(c, b)) {
-        uint8_t *at = b->frame + i * b->packet_len;
+        const struct iovec *before = i ? &b->out[i - 1].piece[0] : NULL;
+        uint8_t *at = before ? (uint8_t *)before->iov_base + before->iov_len : b->frame;
         b->out[i] = (struct adapter_packet_out){{{at, len}, {NULL, 0}, {NULL, 0}}};
         if (c->integrity == WIRE_INTEGRITY_AES)
             return secure_seal(c->secure, c->next_number + i, pk->head, pk->head_bytes, pk->payload,
@@ -369,14 +373,20 @@ static int flush(struct conn *c, uint64_t now) {
     return (int)taken;
 }
 
-/* A burst is of equal packets, only its last may be shorter. An encrypted one fits the frame, and keeps to
- * one phase: what is not taken gets its number again, and keys only go forward. */
+/* A packet of data goes in one datagram with the small one before it, if the adapter can do that: so whoever
+ * waits for both is woken once. While large ones get lost the small one is to arrive all the same. */
+static bool may_join(const struct conn *c, const struct burst *b, const struct packet *pk) {
+    return pk->push && b->count == 1 && !c->mtu.lost && b->bytes + packet_len(pk) <= c->packet_bytes;
+}
+
+/* A burst is of equal packets, only its last may be shorter, or of two that join. An encrypted one fits the
+ * frame, and keeps to one phase: what is not taken gets its number again, and keys only go forward. */
 static bool must_flush_before(const struct conn *c, const struct burst *b, const struct packet *pk) {
     if (b->count == 0) return false;
     if (c->integrity == WIRE_INTEGRITY_AES && (b->bytes + packet_len(pk) > ENGINE_FRAME_BYTES ||
                                                secure_starts_phase(c->secure, c->next_number + b->count)))
         return true;
-    return b->last_short || packet_len(pk) > b->packet_len ||
+    return b->last_short || (packet_len(pk) > b->packet_len && !may_join(c, b, pk)) ||
            b->count >= c->path.link->attr.burst_max_packets;
 }
 
@@ -411,8 +421,8 @@ static bool add(struct conn *c, uint64_t now, struct packet *pk) {
         memcpy(at, head, pk->head_bytes);
     }
     size_t len = packet_len(pk);
-    if (b->count == 0) b->packet_len = len;
-    b->last_short = len < b->packet_len;
+    b->last_short = b->count && len != b->packet_len;
+    if (len > b->packet_len || b->count == 0) b->packet_len = len;
     b->has_ack |= pk->has_ack;
     b->bytes += len;
     b->arena_used += (pk->head_bytes + 15) & ~(size_t)15;
@@ -425,7 +435,15 @@ struct plan {
     uint64_t bytes;
 };
 
-/* Small messages and control items. Returns packets sent, or negative: stop. */
+/* Sends what is put together. False: sending has to stop. */
+static bool flush_all(struct conn *c, uint64_t now) {
+    size_t count = c->engine->burst.count;
+    int rc = flush(c, now);
+    return rc >= 0 && (size_t)rc == count;
+}
+
+/* Small messages and control items. Returns packets sent, or negative: stop. A single packet is left for data
+ * to join it. */
 static int output_ctrl(struct conn *c, uint64_t now) {
     struct burst *b = &c->engine->burst;
     struct plan plan = {0, 0};
@@ -440,9 +458,7 @@ static int output_ctrl(struct conn *c, uint64_t now) {
         }
         struct packet *pk = burst_packet(b);
         if (!pk) {
-            size_t count = b->count;
-            int rc = flush(c, now);
-            if (rc < 0 || (size_t)rc < count) return -1;
+            if (!flush_all(c, now)) return -1;
             plan = (struct plan){0, 0};
             continue;
         }
@@ -456,9 +472,8 @@ static int output_ctrl(struct conn *c, uint64_t now) {
         if (ack_only) break;
         if (b->packet[b->count - 1].has_ack && !next_content(c)) break;
     }
-    size_t count = b->count;
-    int rc = flush(c, now);
-    return rc < 0 || (size_t)rc < count ? -1 : built;
+    if (b->count == 1 && !c->reliable && has_bulk(c)) return built;
+    return flush_all(c, now) ? built : -1;
 }
 
 static void build_data(struct conn *c, struct push_out *p, uint32_t superpacket, uint8_t chunk,
@@ -468,9 +483,9 @@ static void build_data(struct conn *c, struct push_out *p, uint32_t superpacket,
     uint64_t start = (uint64_t)superpacket * WIRE_SUPERPACKET_BYTES;
     uint32_t offset = (uint32_t)chunk * chunk_bytes;
     uint64_t left = push_superpacket_bytes(p, superpacket) - offset;
-    struct wire_data d = {p->base_tag + superpacket, offset,
-                          (uint16_t)(left < chunk_bytes ? left : chunk_bytes),
-                          tx->normal ? WIRE_DATA_NORMAL : 0, (uint16_t)chunk_bytes};
+    struct wire_data d = {
+        p->base_tag + superpacket, offset, (uint16_t)(left < chunk_bytes ? left : chunk_bytes),
+        (tx->normal ? WIRE_DATA_NORMAL : 0) | (tx->answered ? WIRE_DATA_ANSWERED : 0), (uint16_t)chunk_bytes};
     wire_data_write(pk->head + WIRE_HEADER_BYTES, &d);
     pk->head_bytes = WIRE_HEADER_BYTES + WIRE_DATA_BYTES;
     pk->payload = tx->data + p->segment_offset + start + offset;
@@ -488,7 +503,7 @@ static void build_data(struct conn *c, struct push_out *p, uint32_t superpacket,
 /* A superpacket's worth of one transfer. Waits for room for several chunks rather than sending one by one. */
 static int output_superpacket(struct conn *c, uint64_t now, struct push_out *p, uint32_t superpacket) {
     struct burst *b = &c->engine->burst;
-    struct plan plan = {0, 0};
+    struct plan plan = {(uint32_t)b->count, b->count ? recovery_charge(c, b->bytes) : 0};
     const struct superpacket *s = &p->super[superpacket % p->room];
     uint32_t most = c->packet_bytes - WIRE_OVERHEAD_BYTES - WIRE_DATA_BYTES;
     if (most > WIRE_SUPERPACKET_BYTES) most = WIRE_SUPERPACKET_BYTES;
@@ -513,9 +528,7 @@ static int output_superpacket(struct conn *c, uint64_t now, struct push_out *p, 
         if (b->count == 1) plan = (struct plan){1, charge};
         built++;
     }
-    size_t count = b->count;
-    int rc = flush(c, now);
-    return rc < 0 || (size_t)rc < count ? -1 : built;
+    return flush_all(c, now) ? built : -1;
 }
 
 /* Bulk transfers go first come, first served; one whose window is used up lets the next one in. Where nobody
@@ -584,7 +597,7 @@ bool conn_output(struct conn *c, uint64_t now) {
         int ctrl = output_ctrl(c, now);
         if (ctrl < 0) return false;
         int bulk = output_bulk(c, now);
-        if (bulk < 0 || c->state != CONN_UP) return false;
+        if (bulk < 0 || !flush_all(c, now) || c->state != CONN_UP) return false;
         if (ctrl == 0 && bulk == 0) return false;
     }
     return more_to_send(c);

@@ -124,14 +124,15 @@ static void wait_on(int epoll, uint64_t ns) {
     epoll_wait(epoll, &ev, 1, ns == WEFT_TIME_NEVER ? -1 : ms < 1000000 ? (int)ms : 1000000);
 }
 
-/* Whether it is safe to sleep now: nothing to do, acknowledgements sent, adapters armed. */
+/* Whether it is safe to sleep now: nothing to do, adapters armed, acknowledgements sent. What has come meanwhile
+ * is taken first: it may lead to an answer, which takes the acknowledgement of all of it along. */
 static bool prepare_sleep(struct ep *ep) {
     uint64_t now = weft_now_ns();
-    if (ep_has_work(ep)) return false;
+    if (ep_has_work(ep) || !arm(ep)) return false;
     engine_output_acks(ep->engine, now);
     if (engine_output(ep->engine, now) || ep_has_work(ep)) return false;
     if (ep->deferred_count) ep_run_deferred(ep);
-    return arm(ep) && ep_next_deadline(ep) > now;
+    return ep_next_deadline(ep) > now;
 }
 
 /* Sleeps in the kernel until packets, a bell, a deadline or `until`. */

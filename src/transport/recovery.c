@@ -11,7 +11,8 @@
 #include "transport/stats.h"
 
 #define MARGIN_MIN_NS    (20 * WEFT_NS_PER_US)
-#define SENT_SPARE       1024u /* numbers kept for acknowledgements and probes */
+#define KEPT_MIN_NS      WEFT_NS_PER_MS /* an answer about the path may come as late as any acknowledgement */
+#define SENT_SPARE       1024u          /* numbers kept for acknowledgements and probes */
 #define PROBE_PACKETS    2u
 #define DEAD_PROBES      3u /* at least so many went unanswered before a peer is dead */
 #define AWAITED_PROBE_NS (200 * WEFT_NS_PER_MS)
@@ -159,7 +160,9 @@ int recovery_ack_in(struct conn *c, uint64_t now, const struct wire_ack *a) {
     }
     detect_losses(c, now);
     mtu_judge(c, now);
-    sent_trim(&c->sent, now > 2 * loss_age_ns(c) ? now - 2 * loss_age_ns(c) : 0);
+    uint64_t kept_ns = 2 * loss_age_ns(c);
+    if (kept_ns < KEPT_MIN_NS) kept_ns = KEPT_MIN_NS;
+    sent_trim(&c->sent, now > kept_ns ? now - kept_ns : 0);
     conn_mark_ready(c);
     return 0;
 }

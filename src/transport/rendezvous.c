@@ -289,6 +289,7 @@ uint8_t *rendezvous_place(struct conn *c, const struct wire_data *d) {
 
 int rendezvous_data_in(struct conn *c, const struct wire_data *d, const uint8_t *payload) {
     uint32_t slot = wire_tag_slot(d->tag), superpacket = wire_tag_superpacket(d->tag);
+    c->continued = d->flags & WIRE_DATA_ANSWERED;
     if (c->closing) { /* nothing is armed; acknowledged, its sender could take the message for complete */
         rendezvous_drop_late(c, d, payload, STATS_TAGS_UNKNOWN);
         close_refuse(c);
@@ -319,7 +320,7 @@ int rendezvous_data_in(struct conn *c, const struct wire_data *d, const uint8_t 
         conn_queue(c, &c->again, &rx->window);
         return 0;
     }
-    c->ack_now = true; /* the sender waits for this one */
+    c->ack_now = !(d->flags & WIRE_DATA_ANSWERED); /* the sender waits for this one */
     uint64_t end = p->segment_offset + p->segment_bytes;
     if (end < rx->data_bytes)
         arm_segment(rx, end);

@@ -197,7 +197,7 @@ int stage_data_in(struct conn *c, const struct wire_data *d, const uint8_t *payl
     p->taken_bytes += d->length;
     s->taken_bytes += d->length;
     if (!stage_is_complete(s)) return 0;
-    c->ack_now = true; /* the sender waits for this one */
+    c->ack_now = !(d->flags & WIRE_DATA_ANSWERED); /* the sender waits for this one */
     if (s->rx->state == RX_STAGED) rx_finish(s->rx, 0, false);
     return 0;
 }

@@ -61,7 +61,10 @@ struct wire_data {
     uint16_t chunk_bytes; /* how the sender cuts this superpacket */
 };
 
-enum wire_data_flag { WIRE_DATA_NORMAL = 1 << 0 /* of a cancelled zero-copy message */ };
+enum wire_data_flag {
+    WIRE_DATA_NORMAL = 1 << 0,  /* of a cancelled zero-copy message */
+    WIRE_DATA_ANSWERED = 1 << 1 /* the end of the transfer may be acknowledged with the answer */
+};
 
 enum wire_feature {
     WIRE_FEATURE_KEY = 1 << 0, /* the sender has a cluster key and demands that the other side has it too */

@@ -409,6 +409,51 @@ static void executor__ends_everything_when_lost(void **state) {
     assert_int_equal(w->b->ops->create_context(w->b, 1, (cl_uint[]){0}, &later), CL_OUT_OF_RESOURCES);
 }
 
+static atomic_int gates;
+static cl_api_clCreateUserEvent make_user_event;
+static cl_event CL_API_CALL count_gate(cl_context context, cl_int *err) {
+    gates++;
+    return make_user_event(context, err);
+}
+
+/* A write behind which nothing waits needs no gate while its data is on the way; one that would hold up
+ * another command does. */
+static void executor__gates_only_writes_that_hold_others_up(void **state) {
+    struct world *w = *state;
+    const size_t bytes = 300000; /* 15 ms on this network */
+    cl_icd_dispatch *driver = (cl_icd_dispatch *)drivers_load()->platforms[0].dispatch;
+    bk_ref m = buffer(w, bytes);
+    unsigned char *out = malloc(bytes), *in = malloc(bytes);
+    for (size_t i = 0; i < bytes; i++) out[i] = (unsigned char)(i * 7 + (i >> 8));
+    make_user_event = driver->clCreateUserEvent;
+    driver->clCreateUserEvent = count_gate;
+    gates = 0;
+    assert_int_equal(put(w, m, bytes, out), 0);
+    assert_int_equal(gates, 0);
+    out[0]++;
+    struct bk_command c = {.op = BK_WRITE, .queue = w->queue};
+    c.u.rw.mem = m;
+    c.u.rw.size = bytes;
+    c.u.rw.host = out;
+    bk_ref e = enqueue_for_event(w, c);
+    assert_int_equal(get(w, m, bytes, in), 0);
+    assert_int_equal(gates, 1);
+    driver->clCreateUserEvent = make_user_event;
+    assert_memory_equal(in, out, bytes);
+    assert_int_equal(w->b->ops->wait_event(w->b, e), 0);
+    w->b->ops->release(w->b, BK_EVENT, e);
+    free(out);
+    free(in);
+}
+
+static int set_up_slow(void **state) {
+    weft_option_set("sim", "rate_MBps=20");
+    setenv("TEST_ADAPTERS", "sim", 1);
+    int failed = set_up(state);
+    unsetenv("TEST_ADAPTERS");
+    return failed;
+}
+
 static int set_up_quota(void **state) {
     weft_option_set("exec_buffer_bytes", "4M");
     int failed = set_up(state);
@@ -431,6 +476,8 @@ int main(void) {
         TEST(executor__moves_bulk_data),
         TEST(executor__keeps_the_order_of_writes),
         cmocka_unit_test_setup_teardown(executor__refuses_buffers_over_its_quota, set_up_quota, tear_down),
+        cmocka_unit_test_setup_teardown(executor__gates_only_writes_that_hold_others_up, set_up_slow,
+                                        tear_down),
         TEST(executor__copies_fills_and_cuts),
         TEST(executor__honours_host_pitches),
         TEST(executor__finishes_when_all_was_told),

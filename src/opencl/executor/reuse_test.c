@@ -1,5 +1,6 @@
 /* Tests of contents that an executor has, or is about to get, and that need not travel again: a remote
  * backend and an executor, both in this process, over the real endpoints. */
+#include "base/clock.h"
 #include "opencl/executor/end_to_end_fixture.h"
 
 static void visit_pushes(void *ctx, const struct weft_counter *c, uint64_t value) {
@@ -38,6 +39,14 @@ static void executor__has_contents_that_it_got_before(void **state) {
     w->b->ops->release(w->b, BK_MEM, other);
     bk_ref again = buffer(w, MIB);
     assert_false(write_travels(w, again, 0, MIB, 2));
+}
+
+/* Two small writes measure, the third is kept. */
+static void executor__keeps_what_is_small_once_the_rate_is_known(void **state) {
+    struct world *w = *state;
+    bk_ref m = buffer(w, MIB);
+    for (int i = 0; i < 3; i++) assert_true(write_travels(w, m, 0, MIB / 2, 1));
+    assert_false(write_travels(w, m, 0, MIB / 2, 1));
 }
 
 /* The executor looks at where to, also when it has the contents. */
@@ -120,6 +129,21 @@ static void executor__gets_once_what_is_on_its_way(void **state) {
     free(in);
 }
 
+/* What a message takes whatever its size says nothing of the line; several at once take it once. */
+static void rate__leaves_out_waking_up_and_the_device(void **state) {
+    struct remote_rate r = {0};
+    const uint64_t us = WEFT_NS_PER_US;
+    remote_rate_begin(&r, 1000 * us);
+    remote_rate_end(&r, 1090 * us, 65536);
+    assert_int_equal(r.busy_ns, 0);
+    remote_rate_begin(&r, 2000 * us);
+    remote_rate_begin(&r, 2010 * us);
+    remote_rate_end(&r, 2090 * us, 65536);
+    remote_rate_end(&r, 2400 * us, 65536);
+    assert_int_equal(r.busy_ns, 300 * us);
+    assert_int_equal(r.bytes, 3 * 65536);
+}
+
 static int set_up_reuse(void **state) {
     weft_option_set("opencl_reuse_bytes", "4M");
     weft_option_set("opencl_reuse_rate", "1000G");
@@ -149,7 +173,9 @@ static int set_up_slow(void **state) {
 int main(void) {
 #define T(f, up) cmocka_unit_test_setup_teardown(f, up, tear_down)
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(rate__leaves_out_waking_up_and_the_device),
         T(executor__has_contents_that_it_got_before, set_up_reuse),
+        T(executor__keeps_what_is_small_once_the_rate_is_known, set_up_reuse),
         T(executor__refuses_known_contents_outside_the_buffer, set_up_reuse),
         T(executor__does_not_keep_what_it_refuses, set_up_narrow),
         T(executor__forgets_contents_over_its_room, set_up_reuse),

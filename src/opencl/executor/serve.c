@@ -26,6 +26,7 @@ struct incoming {
     size_t data_bytes;
     cl_int error;  /* refused on arrival */
     bool stuck;    /* must wait for its data */
+    bool alone;    /* a write that waits for its data, which needs no gate, until another command comes */
     bool arriving; /* the endpoint still fills data */
     bool lost;     /* the data never comes */
     bool carried_out;
@@ -88,10 +89,12 @@ static struct incoming *next_command(struct executor *x, struct wire_in *in) {
     pthread_mutex_lock(&x->in_lock);
     struct incoming *m =
         weft_list_empty(&x->incoming) ? NULL : weft_list_entry(x->incoming.next, struct incoming, link);
-    bool arriving = m && m->arriving;
+    bool arriving = m && m->arriving, last = m && m->link.next == &x->incoming;
     pthread_mutex_unlock(&x->in_lock);
     if (!m) return NULL;
     wire_decode(in, m->words, m->word_count * 8, m->data_bytes, WIRE_COMMANDS); /* held before */
+    m->alone = arriving && last && executor_is_write(in->call);
+    if (m->alone) return NULL;
     if (arriving && executor_is_write(in->call)) m->gate = create_gate(x, in);
     bool stuck = arriving && !m->gate;
     pthread_mutex_lock(&x->in_lock);
@@ -305,6 +308,7 @@ struct executor *executor_create(const struct drivers *drivers, const uint8_t to
 void executor_configure(struct executor *x, struct ep_config *cfg) {
     cfg->accept = true;
     cfg->yields = true;
+    cfg->patient = true;
     cfg->handlers[WIRE_HANDLER_COMMAND] = (struct ep_handler){on_header, x};
     cfg->handlers[WIRE_HANDLER_BETWEEN] = (struct ep_handler){peers_on_message, x};
     cfg->on_peer_down = on_peer_down;
@@ -329,8 +333,8 @@ static bool has_work(void *arg) {
     pthread_mutex_lock(&x->in_lock);
     struct incoming *m =
         weft_list_empty(&x->incoming) ? NULL : weft_list_entry(x->incoming.next, struct incoming, link);
-    bool work =
-        (m && !(m->stuck && m->arriving)) || !weft_list_empty(&x->arrived) || !weft_list_empty(&x->linked);
+    bool waits = m && m->arriving && (m->stuck || (m->alone && m->link.next == &x->incoming));
+    bool work = (m && !waits) || !weft_list_empty(&x->arrived) || !weft_list_empty(&x->linked);
     pthread_mutex_unlock(&x->in_lock);
     return work;
 }

@@ -255,6 +255,7 @@ static cl_int send_with(struct backend *b, const struct bk_command *c, struct pa
     struct wire_out m;
     if (!err) err = encode(&m, c, told ? r->handle : 0, options, &p->reuse);
     if (!err && !wire_add_array(&m, waits.at, waits.count)) err = CL_OUT_OF_RESOURCES;
+    m.answered = told;
     if (!err && !send_command(n, &m, p, r)) err = CL_OUT_OF_RESOURCES;
     release_waits(b, &waits);
     return err;

@@ -19,6 +19,7 @@ struct remote_hub *remote_hub_create(void) {
 
 void remote_hub_configure(struct remote_hub *h, struct ep_config *cfg) {
     cfg->yields = true;
+    cfg->answered = true;
     cfg->handlers[WIRE_HANDLER_RESULT] = (struct ep_handler){remote_on_result, h};
     if (cfg->on_peer_down) return;
     cfg->on_peer_down = remote_on_peer_down;

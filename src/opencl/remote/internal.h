@@ -51,6 +51,7 @@ struct remote_reuse_choice {
 /* How fast large data travels to the node while some does. */
 struct remote_rate {
     uint64_t bytes, busy_ns, since_ns;
+    uint64_t spared_ns; /* of the time that follows: what a message takes whatever its size */
     unsigned under_way;
 };
 

@@ -80,7 +80,8 @@ static int send_as(struct remote_node *n, const struct wire_out *out, const void
                                               .copy = bytes && !on_done,
                                               .more = more,
                                               .on_done = on_done,
-                                              .arg = arg});
+                                              .arg = arg,
+                                              .answered = out->answered});
 }
 
 static int send_now(struct remote_node *n, const struct wire_out *out, const void *data, size_t bytes,

@@ -18,6 +18,8 @@
 #define MEASURED_BYTES ((uint64_t)1 << 20)   /* before that the rate is not known */
 #define AGED_BYTES     ((uint64_t)256 << 20) /* what was measured counts half */
 #define SAMPLE         16u
+#define LATENCY_NS                                                                                           \
+    (100 * WEFT_NS_PER_US) /* waking threads and the device's work: no matter of the line's rate */
 
 _Static_assert(CRYPTO_HASH_BYTES == REMOTE_HASH_BYTES, "a content's name is its hash");
 
@@ -30,12 +32,16 @@ void remote_reuse_init(struct remote_reuse *u) {
 /* ---- how fast data travels; under the node's lock ---- */
 
 void remote_rate_begin(struct remote_rate *r, uint64_t now) {
-    if (r->under_way++ == 0) r->since_ns = now;
+    if (r->under_way++) return;
+    r->since_ns = now;
+    r->spared_ns = LATENCY_NS;
 }
 
 void remote_rate_end(struct remote_rate *r, uint64_t now, size_t bytes) {
+    uint64_t took_ns = now - r->since_ns, spared_ns = took_ns < r->spared_ns ? took_ns : r->spared_ns;
     r->bytes += bytes;
-    r->busy_ns += now - r->since_ns;
+    r->busy_ns += took_ns - spared_ns;
+    r->spared_ns -= spared_ns;
     r->since_ns = now;
     r->under_way--;
     if (r->bytes < AGED_BYTES) return;
@@ -43,12 +49,14 @@ void remote_rate_end(struct remote_rate *r, uint64_t now, size_t bytes) {
     r->busy_ns /= 2;
 }
 
-static bool is_slow(struct remote_node *n) {
+/* Before the rate is known, small writes only help to measure it: to keep them takes memory that is touched
+ * for the first time, and they would look slow for that. */
+static bool is_slow(struct remote_node *n, size_t bytes) {
     pthread_mutex_lock(&n->lock);
     struct remote_rate r = n->rate;
     pthread_mutex_unlock(&n->lock);
-    return r.bytes < MEASURED_BYTES ||
-           (double)r.bytes * WEFT_NS_PER_S < (double)n->reuse.least_Bps * (double)r.busy_ns;
+    if (r.bytes < MEASURED_BYTES) return bytes >= MEASURED_BYTES;
+    return (double)r.bytes * WEFT_NS_PER_S < (double)n->reuse.least_Bps * (double)r.busy_ns;
 }
 
 /* ---- slots; under the lock ---- */
@@ -133,7 +141,7 @@ void remote_reuse_begin(struct remote_node *n, struct remote_reuse_choice *choic
     struct remote_reuse *u = &n->reuse;
     uint8_t hash[REMOTE_HASH_BYTES];
     *choice = (struct remote_reuse_choice){0};
-    if (bytes < LEAST_BYTES || bytes > u->cap_bytes / 2 || !is_slow(n)) return;
+    if (bytes < LEAST_BYTES || bytes > u->cap_bytes / 2 || !is_slow(n, bytes)) return;
     if (!is_worth_it(u) || crypto_hash(data, bytes, NULL, 0, hash)) return;
     pthread_mutex_lock(&u->lock);
     choice->locked = true;

@@ -90,6 +90,7 @@ void wire_begin_bytes(struct wire_out *out, const void *fixed, size_t bytes) {
     memcpy(out->words, fixed, bytes);
     out->word_count = bytes / 8;
     out->arrays = 0;
+    out->answered = false;
 }
 
 bool wire_add_array(struct wire_out *out, const uint64_t *at, size_t count) {

@@ -166,6 +166,7 @@ struct wire_out {
     };
     size_t word_count;
     unsigned arrays;
+    bool answered; /* as in struct ep_send */
 };
 #define wire_begin(out, NAME, name, ...)                                                                     \
     wire_begin_bytes((out), &(struct wire_##name){.head = {.call = WIRE_##NAME}, __VA_ARGS__},               \

@@ -231,6 +231,7 @@ static int open_endpoint(struct far *f) {
     struct ep_config cfg = {.accept = true,
                             .no_thread = true,
                             .patient = true,
+                            .answered = true,
                             .on_peer_up = on_peer_up,
                             .on_peer_down = on_peer_down,
                             .ctx = f};
