@@ -398,6 +398,26 @@ static void ranges__devices_on_parts_of_a_buffer_do_not_meet(void **state) {
     weft_clReleaseMemObject(m);
 }
 
+/* A later reader in the writer's queue: what was written is there when the writer has ended. */
+static void ranges__moves_wait_for_writers_only(void **state) {
+    unsigned seed = 3;
+    cl_mem m = buffer(0, NULL), half = sub_buffer(m, 0, SIZE / 2);
+    unsigned char back[2][SIZE];
+    write_on(0, m, 0, SIZE, 1);
+    weft_clReleaseEvent(add(0, half, 1, 0, NULL));
+    assert_int_equal(weft_clEnqueueReadBuffer(w.queue[0], m, CL_FALSE, 0, SIZE, back[0], 0, NULL, NULL), CL_SUCCESS);
+    assert_int_equal(weft_clEnqueueReadBuffer(w.queue[1], half, CL_FALSE, 0, SIZE / 2, back[1], 0, NULL, NULL),
+                     CL_SUCCESS);
+    int move = fake_find(&fakes[0], BK_READ, (unsigned)fake_find(&fakes[0], BK_READ, 0) + 1);
+    assert_false(fake_runnable(&fakes[0], (unsigned)move));
+    fake_complete(&fakes[0], (unsigned)fake_find(&fakes[0], BK_NDRANGE, 0), CL_COMPLETE);
+    assert_true(fake_runnable(&fakes[0], (unsigned)move));
+    assert_true(fakes_run(&seed));
+    assert_int_equal(back[1][0], 2);
+    weft_clReleaseMemObject(half);
+    weft_clReleaseMemObject(m);
+}
+
 static void ranges__what_is_written_elsewhere_leaves_the_rest_where_it_is(void **state) {
     unsigned char back[SIZE];
     cl_mem m = buffer(0, NULL);
@@ -660,6 +680,7 @@ int main(void) {
         T(coherence__twins_wait_for_what_is_on_its_way),
         T(coherence__transfers_to_twins_keep_their_order),
         T(ranges__devices_on_parts_of_a_buffer_do_not_meet),
+        T(ranges__moves_wait_for_writers_only),
         T(ranges__what_is_written_elsewhere_leaves_the_rest_where_it_is),
         T(ranges__a_region_alone_moves),
         T(ranges__join_when_they_are_alike),

@@ -57,31 +57,51 @@ void version_prune(struct mem_version *v) {
     v->use_count = kept;
 }
 
-/* The entry of an in-order queue's earlier command, which ends before a later one; or the same command's. One of other
- * bytes stays, unless there are many: who needs only these need not wait for the later one. */
-static struct part_use *same_use(struct mem_version *v, const struct part_use *use) {
-    const struct queue *q = use->queue && !queue_out_of_order(use->queue) ? use->queue : NULL;
+/* Commands that end in the order of their numbers, or are one. */
+static bool are_in_order(const struct part_use *a, const struct part_use *b) {
+    return a->event == b->event || (a->queue && a->queue == b->queue && !queue_out_of_order(a->queue));
+}
+
+/* Who waits for the later one has waited for all that the earlier one did. A later reader does not stand for a writer:
+ * who wants what that wrote need not wait for the reader. */
+static bool stands_for(const struct part_use *later, const struct part_use *earlier) {
+    return later->begin <= earlier->begin && earlier->end <= later->end && (later->writes || !earlier->writes);
+}
+
+static void replace(struct part_use *u, const struct part_use *by) {
+    object_hold(by->event);
+    object_drop(u->event);
+    *u = *by;
+}
+
+/* Into one: too many to be told apart. */
+static void take_together(struct part_use *u, const struct part_use *use) {
+    struct part_use both = u->number < use->number ? *use : *u;
+    both.begin = use->begin < u->begin ? use->begin : u->begin;
+    both.end = use->end > u->end ? use->end : u->end;
+    both.writes = u->writes || use->writes;
+    replace(u, &both);
+}
+
+/* Whether an entry that is there takes the use in. */
+static bool is_taken_in(struct mem_version *v, const struct part_use *use) {
     for (unsigned i = 0; i < v->use_count; i++) {
         struct part_use *u = &v->uses[i];
-        bool covered = use->begin <= u->begin && u->end <= use->end;
-        if ((covered || v->use_count >= USES_MANY) && ((q && u->queue == q) || u->event == use->event)) return u;
+        if (!are_in_order(u, use)) continue;
+        bool later = use->number > u->number;
+        if (later ? stands_for(use, u) : stands_for(u, use)) {
+            if (later) replace(u, use);
+            return true;
+        }
+        if (v->use_count < USES_MANY) continue;
+        take_together(u, use);
+        return true;
     }
-    return NULL;
+    return false;
 }
 
 cl_int version_note(struct mem_version *v, const struct part_use *use) {
-    struct part_use *u = same_use(v, use);
-    if (u) {
-        u->writes |= use->writes;
-        u->begin = use->begin < u->begin ? use->begin : u->begin;
-        u->end = use->end > u->end ? use->end : u->end;
-        if (u->number >= use->number) return CL_SUCCESS;
-        object_hold(use->event);
-        object_drop(u->event);
-        u->event = use->event;
-        u->number = use->number;
-        return CL_SUCCESS;
-    }
+    if (is_taken_in(v, use)) return CL_SUCCESS;
     if (v->use_count >= USES_KEPT) version_prune(v);
     if (v->use_count == v->use_room) {
         unsigned room = v->use_room ? v->use_room * 2 : 4;
