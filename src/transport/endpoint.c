@@ -37,8 +37,9 @@ WEFT_OPTIONS(
      .unit = "us",
      .min = -1,
      .max = 1000000,
-     .help = "How long a waiting thread polls before it sleeps; -1: 30, less on fewer than 3 CPUs, and longer "
-             "where a device is waited for whose answers mostly come soon."},
+     .help =
+         "How long a waiting thread polls before it sleeps; -1: 30, less on fewer than 3 CPUs, and longer "
+         "where a device is waited for whose answers mostly come soon."},
     {.name = "eager_bytes",
      .type = WEFT_OPTION_SIZE,
      .value = "16K",

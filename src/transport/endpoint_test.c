@@ -409,8 +409,8 @@ static void learn(struct ep *ep) {
     }
 }
 
-/* Who waits for a device polls as long as what it waits for mostly comes soon. On a busy machine it may not run
- * while it would poll: it gets a second chance, and more. */
+/* Who waits for a device polls as long as what it waits for mostly comes soon. On a busy machine it may not
+ * run while it would poll: it gets a second chance, and more. */
 static void ep_wait__polls_for_what_comes_soon(void **state) {
     struct ep_config cfg = {.adapters = "udp", .yields = true};
     struct ep *ep;

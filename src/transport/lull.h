@@ -15,8 +15,7 @@
 
 #define LULL_POLL_NS  (200 * WEFT_NS_PER_US)
 #define LULL_SHORT_NS (300 * WEFT_NS_PER_US) /* polling is tried: a wake-up's time longer than it goes on */
-#define LULL_LONG_NS  (2 * WEFT_NS_PER_MS) /* longer ones are no worse, and one of polling in vain no better \
-                                            */
+#define LULL_LONG_NS  (2 * WEFT_NS_PER_MS)   /* longer ones, and polling in vain, count as this */
 
 struct lull {
     uint64_t usual_ns; /* half of it the last one's, a quarter that of the one before … */
