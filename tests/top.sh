@@ -58,6 +58,22 @@ becomes executor '"node":1' client_pid "$program"
 becomes executor '"node":1' kernels_per_s +
 becomes executor '"node":1' received_Bps +
 becomes node '"node":1' executors 1
+# batch_threads N: whether the executors have so many threads that do not take the CPU from those that wake them (3 is
+# SCHED_BATCH): the drivers', not their own.
+batch_threads() {
+    count=0 own=0
+    for pid in $(marked weft-exec); do
+        for thread in "/proc/$pid/task/"*; do
+            # shellcheck disable=SC2046 # the fields behind the name
+            set -- "$1" $(sed 's/.*) //' "$thread/stat" 2>/dev/null)
+            [ "${40-}" = 3 ] || continue
+            count=$((count + 1))
+            [ "${thread##*/}" = "$pid" ] && own=1
+        done
+    done
+    [ "$count" -ge "$1" ] && [ "$own" = 0 ]
+}
+check "the drivers' threads give way, the executors' own do not" batch_threads 1
 "$weft" top --once --interval 0.5 >"$scratch/out"
 check "the table has it" grep -q "^0 *$program *matmul  *program " "$scratch/out"
 check "the table has its executor" grep -q "^1 .* weft-exec  *for 0:$program " "$scratch/out"

@@ -38,7 +38,9 @@ WEFT_OPTIONS(
      .unit = "us",
      .min = -1,
      .max = 1000000,
-     .help = "How long a waiting thread polls before it sleeps; -1: 30, less on fewer than 3 CPUs."},
+     .help =
+         "How long a waiting thread polls before it sleeps; -1: 30, less on fewer than 3 CPUs, and longer "
+         "where a device is waited for whose answers mostly come soon."},
     {.name = "eager_bytes",
      .type = WEFT_OPTION_SIZE,
      .value = "16K",
@@ -244,6 +246,8 @@ int ep_open(struct ep **out, const struct ep_config *cfg) {
     ep->fork_generation = fork_generation;
     ep->epoll = ep->bell = -1;
     ep->spin_ns = spin_time(cfg->yields);
+    ep->learns = cfg->yields && weft_option_int("spin_us") < 0;
+    lull_init(&ep->lull);
     init_locks(ep);
     weft_list_init(&ep->watches);
     weft_list_init(&ep->memory);

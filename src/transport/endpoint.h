@@ -88,8 +88,10 @@ struct ep_config {
     bool patient;
     /* For owners whose small messages are mostly answered: no acknowledgement of them is asked for at once. */
     bool answered;
-    /* On one or two CPUs waiters sleep at once, unless WEFT_SPIN_US says how long they poll: what they wait for
-     * is work on those CPUs, such as a device's that is one. */
+    /* What waiters wait for is work on these CPUs, such as a device's that is one: while they poll they give
+     * their CPU to whoever wants it. On one or two CPUs they sleep at once. But as long as what they wait for
+     * mostly comes soon they poll longer, anywhere (lull.h). Not so where WEFT_SPIN_US says how long they
+     * poll. */
     bool yields;
     struct ep_handler handlers[EP_HANDLERS_MAX];
     /* A peer that connected to us (with accept); before its first message. Optional. */

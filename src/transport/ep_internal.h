@@ -27,6 +27,7 @@
 #include "transport/endpoint.h"
 #include "transport/engine.h"
 #include "transport/heap.h"
+#include "transport/lull.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -110,6 +111,8 @@ struct ep {
     uint64_t events_run;        /* changes whenever done() may have */
     uint64_t waits;             /* waits that ended */
     uint64_t spin_ns;
+    bool learns;      /* how long its waiters poll, beyond spin_ns */
+    struct lull lull; /* the dispatcher's */
 
     pthread_t thread;
     bool has_thread, stop, thread_deep; /* deep: the parked thread sleeps until it is signalled */

@@ -5,6 +5,7 @@
 #include "transport/stats.h"
 
 #include <errno.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
@@ -238,13 +239,14 @@ struct wait {
     uint64_t now, idle_since_ns; /* 0: the clock was not read yet */
     uint64_t spin_ns;            /* how long to go on without an event */
     uint64_t seen;               /* events_run before done() was last asked */
+    uint64_t lull_since_ns;      /* the last event, or the beginning; where the endpoint learns */
 };
 
 enum look { LOOK_DONE, LOOK_ROUND, LOOK_NOTHING };
 
 /* A few looks at the lanes and at done(), without the lock. */
 static enum look look(struct ep *ep, const struct wait *w, bool *ran) {
-    const unsigned enough = ep->next_round_ns ? LOOKS : 1;
+    const unsigned enough = ep->next_round_ns && !ep->cfg.yields ? LOOKS : 1;
     for (unsigned looks = 0, burst = 0; looks < enough; looks++) {
         if (atomic_load_explicit(&ep->attention, memory_order_relaxed)) return LOOK_ROUND;
         enum ep_lane lane = ep_lane_turn(ep);
@@ -257,20 +259,31 @@ static enum look look(struct ep *ep, const struct wait *w, bool *ran) {
     return LOOK_NOTHING;
 }
 
+/* Something has come. For the dispatcher. */
+static void end_lull(struct ep *ep, struct wait *w) {
+    if (!ep->learns) return;
+    uint64_t now = weft_now_ns();
+    lull_ended(&ep->lull, now - w->lull_since_ns);
+    w->lull_since_ns = now;
+}
+
 /* The dispatcher's part between two rounds. False: it has nothing to look for any more (done, late, idle). */
 static bool spin(struct ep *ep, struct wait *w, enum look *result) {
     for (;;) {
         bool ran = false;
         *result = look(ep, w, &ran);
+        if (ran || *result == LOOK_DONE) end_lull(ep, w);
         if (*result == LOOK_DONE) return false;
         /* Where each turn is a round, that one has just read the clock. */
         w->now = ep->next_round_ns || !w->idle_since_ns ? weft_now_ns() : ep->now;
         if (ran || !w->idle_since_ns) w->idle_since_ns = w->now;
         if (w->now >= w->deadline_ns) return false;
         if (*result == LOOK_ROUND) return true;
-        if (w->now - w->idle_since_ns >= w->spin_ns) return false;
+        uint64_t idle_ns = w->now - w->idle_since_ns;
+        if (idle_ns >= w->spin_ns) return false;
+        if (ep->cfg.yields && idle_ns) sched_yield(); /* not before a round for what has just woken it */
         if (w->now >= ep->next_round_ns) return true;
-        if (w->now - w->idle_since_ns >= RELAX_NS) weft_cpu_relax();
+        if (idle_ns >= RELAX_NS) weft_cpu_relax();
     }
 }
 
@@ -287,7 +300,9 @@ static uint64_t next_round(const struct ep *ep, uint64_t now) {
 
 static uint64_t wait_spin_ns(const struct ep *ep) {
     bool longer = ep->spin_ns && ep->spin_ns < LENT_SPIN_NS && engine_is_lending(ep->engine);
-    return longer ? LENT_SPIN_NS : ep->spin_ns;
+    uint64_t spin_ns = longer ? LENT_SPIN_NS : ep->spin_ns;
+    uint64_t learnt_ns = ep->learns ? lull_poll_ns(&ep->lull) : 0;
+    return learnt_ns > spin_ns ? learnt_ns : spin_ns;
 }
 
 /* With the lock; a round if one is wanted, then spinning, until there is a reason to stop. */
@@ -295,7 +310,10 @@ static enum look dispatch_and_spin(struct ep *ep, struct wait *w, bool round) {
     enum look result = LOOK_NOTHING;
     for (;;) {
         if (round) {
-            if (ep_round(ep, false, false) > 0) w->idle_since_ns = ep->now;
+            if (ep_round(ep, false, false) > 0) {
+                w->idle_since_ns = ep->now;
+                end_lull(ep, w);
+            }
             ep->next_round_ns = ep_has_work(ep) ? 0 : next_round(ep, ep->now);
         }
         w->seen = ep->events_run;
@@ -353,6 +371,7 @@ static int wait(struct ep *ep, struct wait *w) {
             result = look_on(ep, w);
         } else {
             ep_begin(ep);
+            if (woken) ep->now = weft_now_ns(); /* a lane that is heard now shall not seem cold */
             result = dispatch_and_spin(ep, w, round);
             ep_end(ep);
         }
@@ -377,6 +396,7 @@ int ep_wait(struct ep *ep, bool (*done)(void *arg), void *arg, uint64_t deadline
         return WEFT_E_INVAL;
     }
     struct wait w = {.done = done, .arg = arg, .deadline_ns = deadline_ns};
+    if (ep->learns) w.lull_since_ns = weft_now_ns();
     pthread_mutex_lock(&ep->lock);
     ep->waiters++;
     int rc = wait(ep, &w);

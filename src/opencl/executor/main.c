@@ -3,6 +3,7 @@
  * standard input. */
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -114,6 +115,18 @@ static void be_first_to_go(void) {
     if (fd >= 0) close(fd);
 }
 
+/* The threads that drivers start when they are loaded do the work; the one that calls us, which serves the
+ * client, wakes them for each command. As batch threads they do not take its CPU at once, in the middle of a
+ * call of the driver's, whose locks they would only wait for. */
+static const struct drivers *load_drivers(void) {
+    const struct sched_param none = {0};
+    bool usual = sched_getscheduler(0) == SCHED_OTHER;
+    if (usual) sched_setscheduler(0, SCHED_BATCH, &none);
+    const struct drivers *drivers = drivers_load();
+    if (usual) sched_setscheduler(0, SCHED_OTHER, &none);
+    return drivers;
+}
+
 static int serve(void) {
     uint8_t token[NODE_TOKEN_BYTES];
     be_first_to_go();
@@ -122,7 +135,7 @@ static int serve(void) {
         weft_error("executor", "no token on standard input: weft-exec is started by weftd");
         return EXIT_FAILURE;
     }
-    struct executor *x = executor_create(drivers_load(), token);
+    struct executor *x = executor_create(load_drivers(), token);
     if (!x) return EXIT_FAILURE;
     struct ep_config cfg = {0};
     executor_configure(x, &cfg);
