@@ -28,7 +28,8 @@ static void hear_line(struct daemon_process *p, const char *line) {
     const char *socket = line, *join = strrchr(line, ' ');
     if (sscanf(line, "ready %u %n", &node, &at) != 1 || !at) return; /* a login shell's greeting */
     socket += at;
-    if (!join || join <= socket || (size_t)(join - socket) >= sizeof p->socket || strlen(join + 1) >= sizeof p->join)
+    if (!join || join <= socket || (size_t)(join - socket) >= sizeof p->socket ||
+        strlen(join + 1) >= sizeof p->join)
         return;
     p->node = node;
     snprintf(p->socket, sizeof p->socket, "%.*s", (int)(join - socket), socket);

@@ -1,4 +1,5 @@
-/* weft nodes: the nodes of the cluster, as the daemon of this node sees them, and the text by which another host joins. */
+/* weft nodes: the nodes of the cluster, as the daemon of this node sees them, and the text by which another
+ * host joins. */
 #include "base/error.h"
 #include "cli/cluster.h"
 #include "cli/command.h"
@@ -47,8 +48,10 @@ static int show_join(struct node_client *c) {
 }
 
 static int run(int argc, char **argv) {
-    static const struct option options[] = {
-        {"json", no_argument, NULL, 'j'}, {"join", no_argument, NULL, 't'}, {"help", no_argument, NULL, 'h'}, {0}};
+    static const struct option options[] = {{"json", no_argument, NULL, 'j'},
+                                            {"join", no_argument, NULL, 't'},
+                                            {"help", no_argument, NULL, 'h'},
+                                            {0}};
     bool json = false, join = false;
     for (int o; (o = getopt_long(argc, argv, "h", options, NULL)) != -1;) {
         if (o == 'h') return command_help(&command_nodes);
@@ -68,12 +71,13 @@ static int run(int argc, char **argv) {
 const struct command command_nodes = {
     .name = "nodes",
     .summary = "list the nodes of the cluster",
-    .usage = "Usage: weft nodes [--json | --join]\n"
-             "Lists the nodes of the cluster: id, host, state (up or lost), the daemon's process, and "
-             "whether its\n"
-             "devices are known yet.\n\n"
-             "  --json   one object a line: node, host, online, pid, inventory_ready\n"
-             "  --join   instead, the text with which another host joins by this node: weft up --bind ITS_ADDRESS "
-             "--join TEXT\n",
+    .usage =
+        "Usage: weft nodes [--json | --join]\n"
+        "Lists the nodes of the cluster: id, host, state (up or lost), the daemon's process, and "
+        "whether its\n"
+        "devices are known yet.\n\n"
+        "  --json   one object a line: node, host, online, pid, inventory_ready\n"
+        "  --join   instead, the text with which another host joins by this node: weft up --bind ITS_ADDRESS "
+        "--join TEXT\n",
     .run = run,
 };

@@ -11,8 +11,8 @@
 #define PROCESSES_SHOWN      20
 #define INVENTORY_TIMEOUT_MS 5000u
 
-struct sum { /* of a device, or of a kernel on a device */
-    uint64_t device; /* node << 32 | its number there */
+struct sum {                          /* of a device, or of a kernel on a device */
+    uint64_t device;                  /* node << 32 | its number there */
     const char *kernel, *name, *host; /* as the kernel's entry has them; NULL: not told */
     uint64_t kernels, timed, total_ns, least_ns, in_bytes, out_bytes;
 };
@@ -26,7 +26,8 @@ struct sums {
 /* The one of that device and kernel (NULL: the device itself). There is room for each. */
 static struct sum *sum_of(struct sums *s, uint64_t device, const char *kernel) {
     for (size_t i = 0; i < s->count; i++)
-        if (s->sum[i].device == device && (!kernel || strcmp(s->sum[i].kernel, kernel) == 0)) return &s->sum[i];
+        if (s->sum[i].device == device && (!kernel || strcmp(s->sum[i].kernel, kernel) == 0))
+            return &s->sum[i];
     s->sum[s->count] = (struct sum){.device = device, .kernel = kernel, .least_ns = UINT64_MAX};
     return &s->sum[s->count++];
 }
@@ -42,14 +43,16 @@ static void add_times(struct sum *s, const struct weft_record_kernel *k) {
 
 static void add_devices(struct sums *s, const struct record *r) {
     for (size_t i = 0; i < r->processes; i++)
-        for (const struct record_device *d = r->process[i].device; d < r->process[i].device + RECORD_DEVICES; d++) {
+        for (const struct record_device *d = r->process[i].device; d < r->process[i].device + RECORD_DEVICES;
+             d++) {
             if (!d->id) continue;
             struct sum *of = sum_of(s, d->id - 1, NULL);
             of->kernels += d->kernels;
             of->in_bytes += d->in_bytes;
             of->out_bytes += d->out_bytes;
         }
-    for (size_t i = 0; i < r->kernels; i++) add_times(sum_of(s, r->kernel[i].did.device_id, NULL), &r->kernel[i].did);
+    for (size_t i = 0; i < r->kernels; i++)
+        add_times(sum_of(s, r->kernel[i].did.device_id, NULL), &r->kernel[i].did);
 }
 
 static void add_kernels(struct sums *s, const struct record *r) {
@@ -140,7 +143,8 @@ static void show_processes(const struct record *r, FILE *f) {
         uint64_t sent = 0;
         for (size_t k = 0; k < r->peers; k++)
             if (r->peer[k].process == i)
-                sent += r->peer[k].did.did[WEFT_RECORD_MESSAGE].bytes + r->peer[k].did.did[WEFT_RECORD_PUT].bytes;
+                sent +=
+                    r->peer[k].did.did[WEFT_RECORD_MESSAGE].bytes + r->peer[k].did.did[WEFT_RECORD_PUT].bytes;
         table_add(&t, "%u", p->who.pid);
         table_add(&t, "%s", p->who.host);
         table_add(&t, "%s", p->who.program);
@@ -164,7 +168,8 @@ static struct device_list list_devices(const char *socket) {
 
 void record_summary(const struct record *r, const char *socket, double seconds, FILE *f) {
     size_t most = RECORD_DEVICES * r->processes + r->kernels + 1;
-    struct sums devices = {calloc(most, sizeof *devices.sum), 0}, kernels = {calloc(most, sizeof *kernels.sum), 0};
+    struct sums devices = {calloc(most, sizeof *devices.sum), 0},
+                kernels = {calloc(most, sizeof *kernels.sum), 0};
     struct device_list l = list_devices(socket);
     fprintf(f, "\nweft: it took %.3f s, in %zu %s that used weft\n", seconds, r->processes,
             r->processes == 1 ? "process" : "processes");

@@ -71,8 +71,8 @@ static bool is_directory(const char *path) {
     return path && lstat(path, &st) == 0 && S_ISDIR(st.st_mode);
 }
 
-/* Where CMD leaves what it does: for this run itself; where a run that this one is part of has said; or, while one of
- * another host records, beside this node's daemon. */
+/* Where CMD leaves what it does: for this run itself; where a run that this one is part of has said; or,
+ * while one of another host records, beside this node's daemon. */
 static int set_record(const struct run_arguments *a, const char *dir, const char *socket) {
     char record[WEFT_PATH_MAX];
     const char *inherited = getenv(WEFT_BOARD_DIR_ENV);

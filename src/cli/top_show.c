@@ -53,7 +53,7 @@ static void show_devices(const struct top *t, FILE *f, size_t rows) {
     struct table table;
     size_t n = at_most(t->list.count, rows);
     TABLE_HEADING(&table, "DEVICE", "NODE", "NAME", "TYPE", "QUEUES", "KERNELS/s", "IN B/s", "OUT B/s",
-            "DIRECT B/s", "USED B", "OF", "PROGRAMS");
+                  "DIRECT B/s", "USED B", "OF", "PROGRAMS");
     for (size_t i = 0; i < n; i++) {
         const struct top_device *d = &t->device[i];
         const struct inventory_device *own = d->device->device;
@@ -105,8 +105,8 @@ static void show_processes(const struct top *t, FILE *f, size_t rows) {
         if (is_shown(&t->now.process[i])) shown[all++] = &t->now.process[i];
     qsort(shown, all, sizeof *shown, by_activity);
     size_t n = at_most(all, rows);
-    TABLE_HEADING(&table, "NODE", "PID", "PROGRAM", "ROLE", "UP s", "QUEUES", "KERNELS/s", "IN B/s", "OUT B/s",
-            "DIRECT B/s", "USED B", "SENT B/s", "RECEIVED B/s");
+    TABLE_HEADING(&table, "NODE", "PID", "PROGRAM", "ROLE", "UP s", "QUEUES", "KERNELS/s", "IN B/s",
+                  "OUT B/s", "DIRECT B/s", "USED B", "SENT B/s", "RECEIVED B/s");
     for (size_t i = 0; i < n; i++) {
         const struct top_process *p = shown[i];
         table_add(&table, "%u", p->node);

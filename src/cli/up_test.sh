@@ -102,7 +102,7 @@ expect_nothing_left
 
 # --- other addresses ---
 expect 1 "$weft" up --bind 0.0.0.0;                 warns 'numeric address'
-expect 1 "$weft" up --bind 192.0.2.1;               warns '192.0.2.1'
+expect 1 "$weft" up --bind 192.0.2.1;               warns 'is 192.0.2.1 an address of this host'
 expect 1 "$BIN/weftd" --bind 192.0.2.1;             warns 'add --insecure'
 expect 1 "$BIN/weftd" --key </dev/null;             warns 'no credentials'
 echo rubbish | expect 1 "$BIN/weftd" --key;         warns 'no credentials'

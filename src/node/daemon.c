@@ -75,7 +75,8 @@ static void run_timers(struct node_daemon *d) {
     inventory_check_deadline(d, now);
     if (d->state == NODE_DAEMON_JOINING && now >= d->join_deadline_ns) {
         weft_error("node",
-                   "no answer from the cluster within %u s: is the join text right, and is the node up that it is of? "
+                   "no answer from the cluster within %u s: is the join text right, and is the node up that "
+                   "it is of? "
                    "(`weft nodes --join` on any node prints one)",
                    JOIN_TIMEOUT_S);
         daemon_end(d);

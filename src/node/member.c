@@ -1,15 +1,16 @@
-/* The table of nodes. The lowest node that is up gives out the ids; every daemon is connected to every other, so that each
- * sees for itself who is lost, and with that who is the lowest.
+/* The table of nodes. The lowest node that is up gives out the ids; every daemon is connected to every other,
+ * so that each sees for itself who is lost, and with that who is the lowest.
  *
- * DESIGN NOTES. Joining: JOIN to any node, which refers to the lowest one if it is not that; that one reserves an id and
- * answers with it and the table; the newcomer makes its directory and its socket, then says HELLO to every node of the table and to whoever has connected
- * to it meanwhile, and is ready when all have answered. A node is online, for another, once its HELLO has
- * come: so when two daemons have both reported that they are ready, each has the other in its table, in
- * whatever order they joined. A daemon that leaves says so and is forgotten; one that is lost stays in the
- * table, offline, until its id is taken again; that of node 0 never is.
- * When the lowest node is lost, two may give out ids for the moment in which not everybody has noticed. Who was let in by the
- * lost one is ready only when all others have answered its HELLO, and the new lowest one refuses a HELLO whose id it has
- * given to another meanwhile: so no two nodes that are ready have the same id. */
+ * DESIGN NOTES. Joining: JOIN to any node, which refers to the lowest one if it is not that; that one
+ * reserves an id and answers with it and the table; the newcomer makes its directory and its socket, then
+ * says HELLO to every node of the table and to whoever has connected to it meanwhile, and is ready when all
+ * have answered. A node is online, for another, once its HELLO has come: so when two daemons have both
+ * reported that they are ready, each has the other in its table, in whatever order they joined. A daemon that
+ * leaves says so and is forgotten; one that is lost stays in the table, offline, until its id is taken again;
+ * that of node 0 never is. When the lowest node is lost, two may give out ids for the moment in which not
+ * everybody has noticed. Who was let in by the lost one is ready only when all others have answered its
+ * HELLO, and the new lowest one refuses a HELLO whose id it has given to another meanwhile: so no two nodes
+ * that are ready have the same id. */
 #include "base/error.h"
 #include "base/log.h"
 #include "node/daemon_internal.h"
@@ -271,8 +272,10 @@ static int check_join(struct node_daemon *d, const struct node_join *j) {
 static int ask_to_join(struct node_daemon *d, const void *address, size_t bytes) {
     d->join_link = mesh_connect(d, address, bytes);
     if (!d->join_link) {
-        weft_error("node", "the address of %s is out of reach of %s, where this daemon listens",
-                   d->refers ? "the node that takes nodes in" : "that join text", d->bind_host);
+        weft_error(
+            "node",
+            "the address of %s is out of reach of %s, where this daemon listens: --bind says where else",
+            d->refers ? "the node that takes nodes in" : "that join text", d->bind_host);
         return WEFT_E_UNREACHABLE;
     }
     struct mesh_message m;
@@ -305,7 +308,8 @@ void member_on_refer(struct mesh_link *l, struct weft_reader *r) {
     if (r->failed || l != d->join_link || d->self != NO_NODE) return;
     mesh_disconnect(l);
     if (++d->refers > REFERS_MAX) {
-        weft_error("node", "the nodes of the cluster do not agree on which of them takes nodes in: try again");
+        weft_error("node",
+                   "the nodes of the cluster do not agree on which of them takes nodes in: try again");
         daemon_end(d);
     } else if (ask_to_join(d, address, bytes) != WEFT_OK) {
         daemon_end(d);

@@ -430,7 +430,11 @@ int mesh_open(struct node_daemon *d) {
     cfg.handlers[NODE_ON_MESH] = (struct ep_handler){.on_header = on_mesh, .ctx = d};
     cfg.handlers[NODE_ON_PING] = (struct ep_handler){.on_header = on_ping, .ctx = d};
     int rc = ep_open(&d->ep, &cfg);
-    if (rc == WEFT_OK || strcmp(d->adapters, "shm,udp") != 0) return rc;
+    if (rc == WEFT_E_INVAL)
+        weft_error("node",
+                   "is %s an address of this host? --bind wants one that it has (`ip address` lists them)",
+                   d->bind_host);
+    if (rc == WEFT_OK || rc == WEFT_E_INVAL || strcmp(d->adapters, "shm,udp") != 0) return rc;
     cfg.adapters = "udp";
     rc = ep_open(&d->ep, &cfg);
     if (rc == WEFT_OK) weft_warn("node", "going on without shm"); /* a host that forbids it */
