@@ -3,8 +3,10 @@
 include(GNUInstallDirs)
 set(docs ${CMAKE_INSTALL_DATADIR}/doc/weft)
 
-install(TARGETS weft weftd weft-exec weft-scif RUNTIME DESTINATION bin)
-install(TARGETS weft_shared scif weft_opencl weft_opencl_wrap weft_model_shared LIBRARY DESTINATION lib ARCHIVE DESTINATION lib)
+set(commands weft weftd weft-exec weft-scif)
+set(libraries weft_shared scif weft_opencl weft_opencl_wrap weft_model_shared)
+install(TARGETS ${commands} RUNTIME DESTINATION bin)
+install(TARGETS ${libraries} LIBRARY DESTINATION lib ARCHIVE DESTINATION lib)
 install(FILES ${CMAKE_BINARY_DIR}/lib/weft_opencl.rsp DESTINATION lib)
 
 install(DIRECTORY include/ DESTINATION include)
@@ -27,6 +29,11 @@ endforeach()
 file(GLOB texts docs/*.md)
 install(FILES README.md ${texts} DESTINATION ${docs})
 install(DIRECTORY examples DESTINATION ${docs} PATTERN CMakeLists.txt EXCLUDE PATTERN *_test.c EXCLUDE)
+
+# What the demo and an installation need: not the tests, nor what only benchmarks use.
+get_property(examples DIRECTORY examples PROPERTY BUILDSYSTEM_TARGETS)
+list(FILTER examples EXCLUDE REGEX "_test$")
+add_custom_target(programs DEPENDS ${commands} ${libraries} ${examples})
 
 # ./bootstrap package
 set(CPACK_PACKAGE_CONTACT "the makers of weft <weft@localhost>")

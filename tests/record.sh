@@ -41,6 +41,27 @@ for adapter in shm udp; do
     done
 done
 
+section "the summary"
+status=0
+timeout $((100 * slowdown)) "$weft" run --summary --nodes 2 -- "$matmul" 256 64 --json >"$scratch/out" 2>"$scratch/err" || status=$?
+same "exit status" "$status" 0
+check "says how long it took" grep -q '^weft: it took [0-9.]* s, in 1 process that used weft$' "$scratch/err"
+for node in 0 1; do
+    told=$(sed 's/},{/}\n{/g' "$scratch/out" | grep "\"node\":$node,")
+    blocks=$(echo "$told" | sed 's/.*"blocks":\([0-9]*\).*/\1/')
+    seconds=$(echo "$told" | sed 's/.*"kernel_s":\([0-9.]*\).*/\1/')
+    check "node $node: kernels and their time, of the device and of the kernel" awk -v node="$node" -v blocks="$blocks" -v seconds="$seconds" '
+        function near(t) { return t - seconds < 0.001 + 0.01 * seconds && seconds - t < 0.001 + 0.01 * seconds }
+        { at = 0; for (i = 1; i <= NF; i++) if ($i ~ "^@.*:" node "$") at = i }
+        at && $1 == node && $(at + 1) == blocks && near($(at + 2)) { device++ }
+        at && $1 == "sbmp" && $2 == blocks && near($3) { kernel++ }
+        END { exit !(device == 1 && kernel == 1) }' "$scratch/err"
+done
+check "the process" grep -q '^[0-9]* .* matmul  *[0-9.]*  *[0-9.]*  *[0-9]' "$scratch/err"
+"$weft" run --nodes 2 --summary -- sh -c 'exit 7' >"$scratch/out" 2>"$scratch/err"
+same "the exit status is the program's" "$?" 7
+check "none used weft" grep -q 'in 0 processes that used weft' "$scratch/err"
+
 section "queues that do not profile"
 records "the program sees no difference" --nodes 2 -- "$errors"
 answers "SELECT count(*) AS x FROM property WHERE name = 'x_kernel'" 2
@@ -60,7 +81,7 @@ section "one at a time"
 # shellcheck disable=SC2016
 "$weft" run --nodes 1 -- sh -c '"$1" run --record "$2/a" -- "$1" run --record "$2/b" -- true' sh "$weft" "$scratch" 2>"$scratch/err"
 same "a second recorder" "$?" 125
-check "is told why" grep -q 'another weft run --record is under way' "$scratch/err"
+check "is told why" grep -q 'another weft run --record or --summary is under way' "$scratch/err"
 # shellcheck disable=SC2016
 "$weft" run --nodes 2 -- sh -c '
     "$1" run --record "$2/a" -- sleep 100 & pid=$!

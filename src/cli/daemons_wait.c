@@ -18,17 +18,22 @@
 /* --- ready --- */
 
 static void hear_line(struct daemon_process *p, const char *line) {
-    char format[64], socket[sizeof p->socket], join[sizeof p->join];
-    uint32_t node;
+    unsigned node;
+    int at = 0;
     if (strcmp(line, "failed") == 0) { /* its launcher may go on for a while, for others */
         p->state = DAEMON_FAILED;
         return;
     }
-    snprintf(format, sizeof format, "ready %%u %%%zus %%%zus", sizeof socket - 1, sizeof join - 1);
-    if (sscanf(line, format, &node, socket, join) != 3) return; /* a login shell's greeting */
+    /* "ready ID SOCKET JOINTEXT"; a path may have spaces, a join text has none. */
+    const char *socket = line, *join = strrchr(line, ' ');
+    if (sscanf(line, "ready %u %n", &node, &at) != 1 || !at) return; /* a login shell's greeting */
+    socket += at;
+    if (!join || join <= socket || (size_t)(join - socket) >= sizeof p->socket ||
+        strlen(join + 1) >= sizeof p->join)
+        return;
     p->node = node;
-    strcpy(p->socket, socket);
-    strcpy(p->join, join);
+    snprintf(p->socket, sizeof p->socket, "%.*s", (int)(join - socket), socket);
+    strcpy(p->join, join + 1);
     if (++p->ready == p->wanted) p->state = DAEMON_READY;
 }
 

@@ -151,8 +151,7 @@ const struct command command_down = {
              "executors; removes "
              "what\n"
              "they had in the run directory. Programs that use the cluster get errors.\n\n"
-             "  --here    only this host leaves: the nodes of other hosts go on, but when node 0 has left "
-             "none can join\n"
+             "  --here    only this host leaves: the nodes of other hosts go on\n"
              "  --force   this host only: kill daemons that do not end by themselves within a second\n",
     .run = run,
 };

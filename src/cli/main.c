@@ -6,12 +6,14 @@
 #include "cli/command.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <getopt.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 static const struct command *const commands[] = {
     &command_run,   &command_up,     &command_down,   &command_nodes, &command_devices,
@@ -91,7 +93,14 @@ bool command_number(const struct command *c, const char *option, const char *tex
     return false;
 }
 
+/* What is opened later must not take the place of a standard stream that is closed: what is printed would go there. */
+static void open_standard_streams(void) {
+    for (int fd = 0; fd <= STDERR_FILENO; fd++)
+        if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", O_RDWR) != fd) exit(EXIT_FAILURE);
+}
+
 int main(int argc, char **argv) {
+    open_standard_streams();
     weft_log_init("weft");
     weft_trace_on_crash();
     if (argc < 2) {

@@ -27,6 +27,21 @@ void table_add(struct table *t, const char *fmt, ...) {
     t->cell[t->cells++] = text;
 }
 
+void table_heading(struct table *t, const char *const *names, size_t count) {
+    table_init(t, count);
+    for (size_t i = 0; i < count; i++) table_add(t, "%s", names[i]);
+}
+
+void table_add_short(struct table *t, double v) {
+    const char *const units[] = {"", "k", "M", "G", "T", "P"};
+    size_t u = 0;
+    while (v >= 999.5 && u < 5) {
+        v /= 1000;
+        u++;
+    }
+    table_add(t, u && v < 9.95 ? "%.1f%s" : "%.0f%s", v, units[u]);
+}
+
 static const char *cell_text(const struct table *t, size_t i) { return t->cell[i] ? t->cell[i] : ""; }
 
 void table_fini(struct table *t) {

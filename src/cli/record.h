@@ -1,24 +1,14 @@
-/* `weft run --record`: what the processes of a run did, on all hosts of the cluster, as an application of the model.
- * record_gather.c makes the processes leave it and collects it, record_read.c reads it, record.c makes the model. */
+/* `weft run --record`, `--summary`: what the processes of a run did, on all hosts of the cluster, as an application of the
+ * model, or as tables. record_gather.c makes the processes leave it and collects it, record_read.c reads it, record_model.c
+ * makes the model, record_summary.c the tables. */
 #ifndef WEFT_CLI_RECORD_H
 #define WEFT_CLI_RECORD_H
 #include <stdbool.h>
+#include <stdio.h>
 
 #include "node/recorded.h"
 
-/* --- For weft run --- */
-
-/* Before CMD is run: whether the file can be made; a message if not. */
-bool record_may_write(const char *path);
-/* From now on every node of the cluster of that daemon keeps what its processes do. NULL after a message. */
-struct recorder;
-struct recorder *record_begin(const char *socket);
-void record_end(struct recorder *r);
-/* When CMD has ended: what is left in `dir`, by the processes that have inherited it, and at the nodes becomes the
- * file `path`; false after a message. */
-bool record_write(struct recorder *r, const char *dir, const char *path);
-
-/* --- Its parts --- */
+/* --- What there is of it --- */
 
 #define RECORD_DEVICES 10 /* that a program has counters for (opencl/front/usage.c) */
 
@@ -55,5 +45,18 @@ int record_read(struct record *r, const void *blob, size_t bytes);
 /* In the order of ranks, then of node and number. */
 void record_sort(struct record *r);
 void record_fini(struct record *r);
+
+/* --- For weft run --- */
+
+/* Before CMD is run: whether the file can be made; a message if not. */
+bool record_may_write(const char *path);
+/* From now on every node of the cluster of that daemon keeps what its processes do. NULL after a message. */
+struct recorder;
+struct recorder *record_begin(const char *socket);
+void record_end(struct recorder *r);
+/* When CMD has ended: what is left in `dir`, by the processes that have inherited it, and at the nodes. */
+struct record record_collect(struct recorder *r, const char *dir);
+/* Devices are named by the cluster of that daemon. seconds: that CMD took. */
+void record_summary(const struct record *r, const char *socket, double seconds, FILE *f);
 
 #endif

@@ -4,7 +4,6 @@
 #include "base/error.h"
 #include "cli/cluster.h"
 #include "cli/record.h"
-#include "cli/record_model.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -40,7 +39,7 @@ static int begin_node(struct recorder *r, const struct node_info *n) {
     int rc = node_client_record(r->line, n->id, NODE_RECORD_BEGIN, NULL, NULL, ANSWER_TIMEOUT_MS);
     if (rc == WEFT_OK) return rc;
     if (rc == WEFT_E_EXIST)
-        fprintf(stderr, "weft: another weft run --record is under way in this cluster\n");
+        fprintf(stderr, "weft: another weft run --record or --summary is under way in this cluster\n");
     else
         fprintf(stderr, "weft: node %u (%s) does not record: %s\n", n->id, n->host, weft_error_text(rc));
     return rc;
@@ -101,7 +100,7 @@ static struct record gather(struct recorder *r, const char *dir, bool last) {
     return record;
 }
 
-bool record_write(struct recorder *r, const char *dir, const char *path) {
+struct record record_collect(struct recorder *r, const char *dir) {
     uint64_t until = weft_now_ns() + ENDS_TIMEOUT_MS * WEFT_NS_PER_MS;
     struct record record = gather(r, dir, false);
     while (record.running && weft_now_ns() < until) {
@@ -112,11 +111,9 @@ bool record_write(struct recorder *r, const char *dir, const char *path) {
     record_fini(&record);
     record = gather(r, dir, true);
     if (record.running)
-        fprintf(stderr, "weft: %u processes have not ended; what they did until now is in the file\n",
+        fprintf(stderr, "weft: %u processes have not ended; what they did until now counts\n",
                 record.running);
     if (record.left_out)
         fprintf(stderr, "weft: there was no room for what %u processes did\n", record.left_out);
-    bool written = record_model_write(&record, path);
-    record_fini(&record);
-    return written;
+    return record;
 }

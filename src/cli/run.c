@@ -13,6 +13,7 @@
 #include "cli/command.h"
 #include "cli/device_list.h"
 #include "cli/record.h"
+#include "cli/record_model.h"
 #include "cli/temporary.h"
 #include "node/rundir.h"
 
@@ -202,22 +203,27 @@ static bool devices_fit(const struct run *r) {
     return fit;
 }
 
-static int keep_record(const struct run *r, struct recorder *recorder, int status) {
+static int keep_record(const struct run *r, struct recorder *recorder, int status, double seconds) {
     char dir[WEFT_PATH_MAX + 16];
     snprintf(dir, sizeof dir, "%s/record", r->dir);
-    bool written = record_write(recorder, dir, r->a.record);
+    struct record record = record_collect(recorder, dir);
+    bool written = !r->a.record || record_model_write(&record, r->a.record);
+    if (r->a.summary) record_summary(&record, r->socket, seconds, stderr);
+    record_fini(&record);
     return written || status ? status : EXIT_NO_CLUSTER;
 }
 
 static int run_attached(struct run *r) {
     if (!devices_fit(r)) return EXIT_NO_CLUSTER;
     if (run_environment_set(&r->a, r->dir, r->socket) != WEFT_OK) return EXIT_NO_CLUSTER;
-    struct recorder *recorder = r->a.record ? record_begin(r->socket) : NULL;
-    if (r->a.record && !recorder) return EXIT_NO_CLUSTER;
+    struct recorder *recorder = run_is_recorded(&r->a) ? record_begin(r->socket) : NULL;
+    if (run_is_recorded(&r->a) && !recorder) return EXIT_NO_CLUSTER;
     await_children_too(r);
+    uint64_t began_ns = weft_now_ns();
     pid_t pid = start_program(r);
     int status = pid < 0 ? EXIT_NO_CLUSTER : wait_program(r, pid);
-    if (recorder && pid >= 0) status = keep_record(r, recorder, status);
+    double seconds = (double)(weft_now_ns() - began_ns) / WEFT_NS_PER_S;
+    if (recorder && pid >= 0) status = keep_record(r, recorder, status, seconds);
     record_end(recorder);
     return status;
 }
@@ -250,7 +256,7 @@ static int run(int argc, char **argv) {
         {"nodes", required_argument, NULL, 'n'},   {"node", required_argument, NULL, 'k'},
         {"adapter", required_argument, NULL, 'a'}, {"platforms", required_argument, NULL, 'p'},
         {"devices", required_argument, NULL, 'd'}, {"cap", required_argument, NULL, 'c'},
-        {"record", required_argument, NULL, 'r'},
+        {"record", required_argument, NULL, 'r'},  {"summary", no_argument, NULL, 's'},
         {"help", no_argument, NULL, 'h'},          {0}};
     const struct command *c = &command_run;
     struct run_arguments a = {.node = -1};
@@ -285,6 +291,7 @@ static int run(int argc, char **argv) {
             a.cap = optarg;
             break;
         case 'r': a.record = optarg; break;
+        case 's': a.summary = true; break;
         case 'h': return command_help(c);
         default: return command_misuse(c, NULL);
         }
@@ -302,7 +309,7 @@ const struct command command_run = {
     .summary = "run a program attached to a cluster",
     .usage =
         "Usage: weft run [--nodes N] [--node K] [--adapter LIST] [--platforms one|per-node]\n"
-        "                [--devices LIST] [--cap N] [--record FILE] [--] CMD [ARG]...\n"
+        "                [--devices LIST] [--cap N] [--summary] [--record FILE] [--] CMD [ARG]...\n"
         "Runs CMD so that its OpenCL library shows it the devices of every node. Uses the cluster of `weft "
         "up`; if\n"
         "there is none, or with --nodes, a temporary one on this machine, which ends with CMD. In a Slurm\n"
@@ -320,6 +327,9 @@ const struct command command_run = {
         "                    gpu, cpu, accelerator; 0, 2-3 (a number of `weft devices`); h100 (a part of a\n"
         "                    name); @alpha, node:2 (a host, a node); gpu@alpha (both); 0@alpha (its first)\n"
         "  --cap N           show CMD at most N devices, the first ones\n"
+        "  --summary         tell on standard error, when CMD has ended, where its time went: on each device, in "
+        "each\n"
+        "                    kernel, in each process\n"
         "  --record FILE     write what CMD did as an application of the model (`weft model predict`, `plot`, "
         "`place`): its\n"
         "                    processes on all hosts, what they sent to whom, what they moved to OpenCL devices, "

@@ -13,8 +13,11 @@ struct run_arguments {
     const char *devices;         /* a list as in opencl/choice.h; NULL: not said */
     const char *cap;             /* a number, checked; NULL: not said */
     const char *record;          /* the model file to be made of what CMD does; NULL: none */
+    bool summary;                /* tell on standard error what CMD did */
     char **argv;                 /* CMD and its arguments */
 };
+
+static inline bool run_is_recorded(const struct run_arguments *a) { return a->record || a->summary; }
 
 /* The CPUs that CMD of that node (-1: 0) is bound to; false: it is not bound. */
 bool run_bind_cpus(long node, cpu_set_t *out);

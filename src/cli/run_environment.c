@@ -71,17 +71,18 @@ static bool is_directory(const char *path) {
     return path && lstat(path, &st) == 0 && S_ISDIR(st.st_mode);
 }
 
-/* Where CMD leaves what it does: for this run's own file; where a run that this one is part of has said; or, while one of
- * another host records, beside this node's daemon. */
+/* Where CMD leaves what it does: for this run itself; where a run that this one is part of has said; or,
+ * while one of another host records, beside this node's daemon. */
 static int set_record(const struct run_arguments *a, const char *dir, const char *socket) {
     char record[WEFT_PATH_MAX];
     const char *inherited = getenv(WEFT_BOARD_DIR_ENV);
-    if (!a->record && is_directory(inherited)) return WEFT_OK;
-    int where = a->record ? (int)strlen(dir) : (int)(strrchr(socket, '/') - socket);
-    if (snprintf(record, sizeof record, "%.*s/" NODE_RECORD_DIR, where, a->record ? dir : socket) >=
+    bool own = run_is_recorded(a);
+    if (!own && is_directory(inherited)) return WEFT_OK;
+    int where = own ? (int)strlen(dir) : (int)(strrchr(socket, '/') - socket);
+    if (snprintf(record, sizeof record, "%.*s/" NODE_RECORD_DIR, where, own ? dir : socket) >=
         (int)sizeof record)
         return WEFT_E_TOO_BIG;
-    int rc = a->record ? weft_dir_make_private(record) : WEFT_OK;
+    int rc = own ? weft_dir_make_private(record) : WEFT_OK;
     if (rc == WEFT_OK && is_directory(record))
         setenv(WEFT_BOARD_DIR_ENV, record, 1);
     else

@@ -12,6 +12,10 @@ expect 126 "$weft" run -- /etc/passwd;              warns 'Permission denied'
 expect 2 "$weft" run;                               warns 'what is to be run'
 expect 2 "$weft" run --nodes 2 --node 2 -- true;    warns 'the last is 1'
 expect 2 "$weft" run --adapter pigeon -- true;      warns 'shm, udp'
+mkdir -m 700 "$WORK/two words"
+expect 0 env XDG_RUNTIME_DIR="$WORK/two words" "$weft" run --nodes 2 -- true
+[ -z "$(ls -A "$WORK/two words/weft")" ] || fail "left in a directory with a space"
+expect 0 sh -c '"$1" run -- sh -c "at=\$(readlink /proc/\$\$/fd/1); echo \$at >&2" >&-' sh "$weft";    warns '^/dev/null$'
 expect_nothing_left
 
 # --- the environment ---

@@ -5,25 +5,6 @@
 
 #include <stdlib.h>
 
-static void heading(struct table *t, const char *const *names, size_t count) {
-    table_init(t, count);
-    for (size_t i = 0; i < count; i++) table_add(t, "%s", names[i]);
-}
-#define HEADING(t, ...)                                                                                      \
-    heading(t, (const char *const[]){__VA_ARGS__},                                                           \
-            sizeof((const char *const[]){__VA_ARGS__}) / sizeof(const char *))
-
-/* "12", "3.4k", "560M": three digits are enough to see a change. */
-static void add_short(struct table *t, double v) {
-    const char *const units[] = {"", "k", "M", "G", "T", "P"};
-    size_t u = 0;
-    while (v >= 999.5 && u < 5) {
-        v /= 1000;
-        u++;
-    }
-    table_add(t, u && v < 9.95 ? "%.1f%s" : "%.0f%s", v, units[u]);
-}
-
 #define NAME_COLUMNS 24
 
 /* What identifies a row stands to the left, where narrow terminals have it. */
@@ -45,7 +26,7 @@ static const char *state_of(const struct top_node *n) {
 static void show_nodes(const struct top *t, FILE *f, size_t rows) {
     struct table table;
     size_t n = at_most((size_t)t->nodes, rows);
-    HEADING(&table, "NODE", "HOST", "STATE", "PROGRAMS", "EXECUTORS", "SENT B/s", "RECEIVED B/s");
+    TABLE_HEADING(&table, "NODE", "HOST", "STATE", "PROGRAMS", "EXECUTORS", "SENT B/s", "RECEIVED B/s");
     for (size_t i = 0; i < n; i++) {
         const struct top_node *o = &t->node[i];
         table_add(&table, "%u", o->info.id);
@@ -53,26 +34,26 @@ static void show_nodes(const struct top *t, FILE *f, size_t rows) {
         table_add(&table, "%s", state_of(o));
         table_add(&table, "%u", o->programs);
         table_add(&table, "%u", o->executors);
-        add_short(&table, o->rates.sent_bytes);
-        add_short(&table, o->rates.received_bytes);
+        table_add_short(&table, o->rates.sent_bytes);
+        table_add_short(&table, o->rates.received_bytes);
     }
     end_table(&table, f, n, (size_t)t->nodes);
 }
 
 static void add_amounts(struct table *table, const struct top_amount *a, const struct top_rates *r) {
     table_add(table, "%llu", (unsigned long long)a->queues);
-    add_short(table, r->kernels);
-    add_short(table, r->in_bytes);
-    add_short(table, r->out_bytes);
-    add_short(table, r->direct_bytes);
-    add_short(table, (double)a->memory_bytes);
+    table_add_short(table, r->kernels);
+    table_add_short(table, r->in_bytes);
+    table_add_short(table, r->out_bytes);
+    table_add_short(table, r->direct_bytes);
+    table_add_short(table, (double)a->memory_bytes);
 }
 
 static void show_devices(const struct top *t, FILE *f, size_t rows) {
     struct table table;
     size_t n = at_most(t->list.count, rows);
-    HEADING(&table, "DEVICE", "NODE", "NAME", "TYPE", "QUEUES", "KERNELS/s", "IN B/s", "OUT B/s",
-            "DIRECT B/s", "USED B", "OF", "PROGRAMS");
+    TABLE_HEADING(&table, "DEVICE", "NODE", "NAME", "TYPE", "QUEUES", "KERNELS/s", "IN B/s", "OUT B/s",
+                  "DIRECT B/s", "USED B", "OF", "PROGRAMS");
     for (size_t i = 0; i < n; i++) {
         const struct top_device *d = &t->device[i];
         const struct inventory_device *own = d->device->device;
@@ -81,7 +62,7 @@ static void show_devices(const struct top *t, FILE *f, size_t rows) {
         add_name(&table, own->name);
         table_add(&table, "%s", choice_type_name(own->type));
         add_amounts(&table, &d->amount, &d->rates);
-        add_short(&table, (double)own->global_mem_bytes);
+        table_add_short(&table, (double)own->global_mem_bytes);
         table_add(&table, "%u", d->programs);
     }
     end_table(&table, f, n, t->list.count);
@@ -124,8 +105,8 @@ static void show_processes(const struct top *t, FILE *f, size_t rows) {
         if (is_shown(&t->now.process[i])) shown[all++] = &t->now.process[i];
     qsort(shown, all, sizeof *shown, by_activity);
     size_t n = at_most(all, rows);
-    HEADING(&table, "NODE", "PID", "PROGRAM", "ROLE", "UP s", "QUEUES", "KERNELS/s", "IN B/s", "OUT B/s",
-            "DIRECT B/s", "USED B", "SENT B/s", "RECEIVED B/s");
+    TABLE_HEADING(&table, "NODE", "PID", "PROGRAM", "ROLE", "UP s", "QUEUES", "KERNELS/s", "IN B/s",
+                  "OUT B/s", "DIRECT B/s", "USED B", "SENT B/s", "RECEIVED B/s");
     for (size_t i = 0; i < n; i++) {
         const struct top_process *p = shown[i];
         table_add(&table, "%u", p->node);
@@ -134,8 +115,8 @@ static void show_processes(const struct top *t, FILE *f, size_t rows) {
         add_role(&table, p);
         table_add(&table, "%llu", (unsigned long long)(p->up_ms / 1000));
         add_amounts(&table, &p->amount, &p->rates);
-        add_short(&table, p->rates.sent_bytes);
-        add_short(&table, p->rates.received_bytes);
+        table_add_short(&table, p->rates.sent_bytes);
+        table_add_short(&table, p->rates.received_bytes);
     }
     free(shown);
     end_table(&table, f, n, all);

@@ -62,6 +62,22 @@ expect 0 "$weft" ping --count 5;    says '^1 '
 expect 0 "$weft" down
 expect_nothing_left
 
+# --- node 0 killed: another one joins by a node that is left, and a program runs on it ---
+expect 0 "$weft" up --nodes 2
+expect 0 "$weft" nodes --json
+victim=$(sed -n 's/.*"node":0,.*"pid":\([0-9]*\).*/\1/p' "$WORK/out")
+kill -9 "$victim"
+lost() { "$weft" nodes --json | grep '"node":0,' | grep -q '"online":false'; }
+await lost
+expect 0 "$weft" nodes --join;      says '^weft2-'
+join=$(cat "$WORK/out")
+expect 0 "$weft" up --join "$join" --nodes 2;               says '3 nodes'
+expect 0 "$weft" run --node 3 -- sh -c 'echo "$WEFT_NODE_SOCKET"';   says 'default/node3/socket'
+expect 0 "$weft" ping --count 5 2;  says '^2 '
+expect 2 "$weft" nodes --json --join;                       warns 'not both'
+expect 0 "$weft" down
+expect_nothing_left
+
 # --- all killed: the next one starts afresh ---
 expect 0 "$weft" up --nodes 2
 for p in $(ours); do kill -9 "$p"; done
@@ -86,7 +102,7 @@ expect_nothing_left
 
 # --- other addresses ---
 expect 1 "$weft" up --bind 0.0.0.0;                 warns 'numeric address'
-expect 1 "$weft" up --bind 192.0.2.1;               warns '192.0.2.1'
+expect 1 "$weft" up --bind 192.0.2.1;               warns 'is 192.0.2.1 an address of this host'
 expect 1 "$BIN/weftd" --bind 192.0.2.1;             warns 'add --insecure'
 expect 1 "$BIN/weftd" --key </dev/null;             warns 'no credentials'
 echo rubbish | expect 1 "$BIN/weftd" --key;         warns 'no credentials'

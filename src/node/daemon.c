@@ -75,7 +75,9 @@ static void run_timers(struct node_daemon *d) {
     inventory_check_deadline(d, now);
     if (d->state == NODE_DAEMON_JOINING && now >= d->join_deadline_ns) {
         weft_error("node",
-                   "no answer from the cluster within %u s: is the join text right, and is its node 0 up?",
+                   "no answer from the cluster within %u s: is the join text right, and is the node up that "
+                   "it is of? "
+                   "(`weft nodes --join` on any node prints one)",
                    JOIN_TIMEOUT_S);
         daemon_end(d);
     }
@@ -224,11 +226,20 @@ static int open_loop(struct node_daemon *d, int lifeline_fd) {
     return rc;
 }
 
+/* Others join by any node, so each has a text of its own. */
+static int describe_join(struct node_daemon *d) {
+    struct node_join j = {.keyed = d->keyed, .address_bytes = d->entry.address_bytes};
+    memcpy(j.id, d->keyed ? d->credentials.id : d->credentials.token, sizeof j.id);
+    memcpy(j.address, d->entry.address, j.address_bytes);
+    return node_join_format(&j, d->join_text, sizeof d->join_text);
+}
+
 int daemon_settle(struct node_daemon *d) {
     int rc = node_rundir_open(&d->dir, d->base, d->cluster, d->self);
     if (rc != WEFT_OK) return rc;
     d->entry.id = d->self;
-    rc = member_self(d);
+    rc = describe_join(d);
+    if (rc == WEFT_OK) rc = member_self(d);
     if (rc == WEFT_OK) rc = process_listen(d);
     if (rc == WEFT_OK) inventory_start(d);
     return rc;
@@ -236,11 +247,7 @@ int daemon_settle(struct node_daemon *d) {
 
 static int found_cluster(struct node_daemon *d) {
     d->self = 0;
-    struct node_join j = {.keyed = d->keyed, .address_bytes = d->entry.address_bytes};
-    memcpy(j.id, d->keyed ? d->credentials.id : d->credentials.token, sizeof j.id);
-    memcpy(j.address, d->entry.address, j.address_bytes);
-    int rc = node_join_format(&j, d->join_text, sizeof d->join_text);
-    if (rc == WEFT_OK) rc = daemon_settle(d);
+    int rc = daemon_settle(d);
     if (rc == WEFT_OK) d->state = NODE_DAEMON_READY;
     return rc;
 }

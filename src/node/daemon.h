@@ -41,7 +41,7 @@ void node_daemon_close(struct node_daemon *d);
 enum node_daemon_state node_daemon_state(const struct node_daemon *d);
 uint32_t node_daemon_id(const struct node_daemon *d);               /* when ready */
 const char *node_daemon_socket(const struct node_daemon *d);        /* when ready */
-const char *node_daemon_join_text(const struct node_daemon *d);     /* of this daemon's cluster: node 0's address */
+const char *node_daemon_join_text(const struct node_daemon *d);     /* of this daemon's cluster, with its own address */
 /* Whether only processes of this host can send to that address; false for names and wildcards. */
 bool node_host_is_loopback(const char *host);
 

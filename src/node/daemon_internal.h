@@ -49,6 +49,7 @@ struct member {
     struct node_entry entry;
     struct mesh_link *link;       /* NULL: this node itself, or lost */
     bool online;                  /* has said HELLO; false: joining, or lost */
+    bool reserved;                /* its id was given out here, and its HELLO has not come */
     bool inventory_ready;         /* it has one, so that asking does not wait */
     bool inventory_here;          /* `inventory` is it */
     bool inventory_asked;         /* a GET is under way */
@@ -136,7 +137,9 @@ struct node_daemon {
     struct node_entry entry;      /* what is told of this node; its id is set when joined */
     struct member *members[NODE_MAX];
     struct weft_list links;
-    struct mesh_link *join_link;  /* to node 0, by which this one joins or has joined; NULL: none, or lost */
+    struct mesh_link *join_link;  /* to the node by which this one joins or has joined; NULL: none, or lost */
+    uint32_t joined_by;           /* that node's id, once it has let this one in */
+    unsigned refers;              /* how often the JOIN was sent on to another node */
     uint32_t entries_due;         /* NODE_M_ENTRYs that are still to come */
     uint32_t hellos_due;          /* links whose HELLO is not answered */
     uint64_t join_deadline_ns, alive_at_ns;
@@ -171,6 +174,7 @@ int member_self(struct node_daemon *d);                                /* enters
 int member_join_start(struct node_daemon *d, const char *text);
 void member_on_join(struct mesh_link *l, struct weft_reader *r);
 void member_on_joined(struct mesh_link *l, struct weft_reader *r);
+void member_on_refer(struct mesh_link *l, struct weft_reader *r);
 void member_on_entry(struct mesh_link *l, struct weft_reader *r);
 void member_on_hello(struct mesh_link *l, struct weft_reader *r);
 void member_on_hello_ok(struct mesh_link *l, struct weft_reader *r);
@@ -182,6 +186,7 @@ const char *member_name(struct node_daemon *d, uint32_t node, char out[96]);
 /* mesh.c */
 int mesh_open(struct node_daemon *d);
 struct mesh_link *mesh_connect(struct node_daemon *d, const void *address, size_t bytes);
+void mesh_disconnect(struct mesh_link *l);                             /* one that was connected from here */
 struct mesh_message { uint8_t buf[EP_HEADER_MAX]; struct weft_writer w; };
 void mesh_begin(struct mesh_message *m, enum node_mesh type);
 int mesh_send(struct mesh_link *l, const struct mesh_message *m);

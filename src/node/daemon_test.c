@@ -99,6 +99,60 @@ static void join__a_wanted_id_and_the_lowest_free_one(void **state) {
     assert_int_equal(node_daemon_id(nodes[2].d), 1);
 }
 
+/* A daemon that joins by that node. */
+static void join_by(unsigned by, unsigned i, uint32_t expected) {
+    char join[NODE_JOIN_TEXT_MAX];
+    struct node_daemon_config cfg = base_config;
+    strcpy(join, node_daemon_join_text(nodes[by].d));
+    cfg.join = join;
+    up(i, &cfg);
+    assert_int_equal(node_daemon_id(nodes[i].d), expected);
+}
+
+static void assert_nodes(unsigned i, int count) {
+    struct node_info info[8];
+    struct node_client *c = client(i, NULL);
+    assert_int_equal(node_client_nodes(c, info, 8, 10000), count);
+    for (int k = 0; k < count; k++) assert_true(info[k].online);
+    node_client_close(c);
+}
+
+static void await_nodes(unsigned i, int count) {
+    struct node_client *c = client(i, NULL);
+    while (node_client_nodes(c, NULL, 0, 10000) != count) {
+    }
+    node_client_close(c);
+}
+
+static void join__by_a_node_that_sends_it_on(void **state) {
+    cluster(2);
+    assert_string_not_equal(node_daemon_join_text(nodes[0].d), node_daemon_join_text(nodes[1].d));
+    join_by(1, 2, 2);
+    join_by(2, 3, 3);
+    for (unsigned i = 0; i < 4; i++) assert_nodes(i, 4);
+}
+
+static void join__when_node_zero_has_left(void **state) {
+    cluster(3);
+    down(0);
+    struct news news = {0};
+    await_nodes(1, 2);
+    await_nodes(2, 2);
+    struct node_client *c = client(2, &news);
+    join_by(2, 3, 3); /* node 1 takes it in, whose own id is taken */
+    await(c, &news.ups, 1);
+    for (unsigned i = 1; i < 4; i++) assert_nodes(i, 3);
+    struct started s;
+    start(c, 3, &s);
+    assert_int_equal(s.status, WEFT_OK);
+    node_client_close(c);
+    down(1);
+    down(2);
+    await_nodes(3, 1);
+    join_by(3, 1, 1); /* a node that is alone takes nodes in, too */
+    assert_nodes(1, 2);
+}
+
 static void join__a_wrong_token_is_refused(void **state) {
     char join[NODE_JOIN_TEXT_MAX];
     cluster(1);
@@ -115,6 +169,63 @@ static void join__a_wrong_token_is_refused(void **state) {
     node_client_close(c);
     cfg.join = "weft1-00";
     assert_int_equal(node_daemon_open(&d, &cfg), WEFT_E_INVAL);
+}
+
+/* Plays a daemon up to its answer: it says one thing to node 0, and hears who it is or why not. */
+struct played {
+    struct ep *ep;
+    atomic_uint answered;
+    enum node_mesh answer;
+    uint32_t id;
+};
+
+static void on_answer(void *ctx, struct ep_peer *peer, const struct ep_msg *msg, struct ep_sink *sink) {
+    struct played *p = ctx;
+    struct weft_reader r;
+    weft_reader_init(&r, msg->header, msg->header_bytes);
+    enum node_mesh type = weft_get_u8(&r);
+    if (type == NODE_M_ENTRY) return; /* the table, after JOINED */
+    p->answer = type;
+    if (type == NODE_M_JOINED) p->id = weft_get_u32(&r);
+    atomic_fetch_add(&p->answered, 1);
+}
+
+static bool is_answered(void *arg) { return atomic_load((atomic_uint *)arg); }
+
+static void play(struct played *p, enum node_mesh what, uint32_t id, uint64_t boot) {
+    uint8_t buf[1024];
+    struct weft_writer w;
+    struct node_join j;
+    struct node_entry e = {.id = id, .boot = boot, .host = "played", .address_bytes = sizeof e.address};
+    struct ep_config cfg = {.run_dir = run_dir, .adapters = "udp", .accept = true};
+    struct ep_peer *peer;
+    *p = (struct played){0};
+    cfg.handlers[NODE_ON_MESH] = (struct ep_handler){.on_header = on_answer, .ctx = p};
+    assert_int_equal(ep_open(&p->ep, &cfg), WEFT_OK);
+    assert_int_equal(ep_address(p->ep, e.address, &e.address_bytes), WEFT_OK);
+    assert_int_equal(node_join_parse(node_daemon_join_text(nodes[0].d), &j), WEFT_OK);
+    weft_writer_init(&w, buf, sizeof buf);
+    weft_put_u8(&w, (uint8_t)what);
+    weft_put_u16(&w, NODE_PROTOCOL_VERSION);
+    weft_put_bytes(&w, j.id, sizeof j.id);
+    if (what == NODE_M_JOIN) weft_put_u32(&w, UINT32_MAX);
+    node_put_entry(&w, &e);
+    assert_int_equal(ep_connect(p->ep, j.address, j.address_bytes, NULL, &peer), WEFT_OK);
+    struct ep_send s = {.handler = NODE_ON_MESH, .header = buf, .header_bytes = w.len};
+    assert_int_equal(ep_send(peer, &s), WEFT_OK);
+    assert_int_equal(ep_wait(p->ep, is_answered, &p->answered, weft_now_ns() + LONG_NS), WEFT_OK);
+}
+
+/* Another node gave it the same id, and was lost before it told. */
+static void join__an_id_that_is_given_out_is_not_taken_by_a_greeting(void **state) {
+    struct played owner, other;
+    cluster(1);
+    play(&owner, NODE_M_JOIN, 0, 1);
+    assert_int_equal(owner.answer, NODE_M_JOINED);
+    play(&other, NODE_M_HELLO, owner.id, 2);
+    assert_int_equal(other.answer, NODE_M_REFUSED);
+    ep_close(other.ep, 0);
+    ep_close(owner.ep, 0);
 }
 
 static void news__of_a_node_that_comes_and_goes(void **state) {
@@ -705,6 +816,9 @@ int main(void) {
         T(open__what_a_killed_daemon_left_is_removed),
         T(join__every_node_has_every_other),
         T(join__a_wanted_id_and_the_lowest_free_one),
+        T(join__by_a_node_that_sends_it_on),
+        T(join__when_node_zero_has_left),
+        T(join__an_id_that_is_given_out_is_not_taken_by_a_greeting),
         T(join__a_wrong_token_is_refused),
         T(news__of_a_node_that_comes_and_goes),
         T(client__of_another_version_is_told_so),

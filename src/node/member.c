@@ -1,12 +1,16 @@
-/* The table of nodes. Node 0 gives out the ids; every daemon is connected to every other, so that each sees
- * for itself who is lost.
+/* The table of nodes. The lowest node that is up gives out the ids; every daemon is connected to every other,
+ * so that each sees for itself who is lost, and with that who is the lowest.
  *
- * DESIGN NOTES. Joining: JOIN to node 0, which reserves an id and answers with it and the table; the newcomer
- * makes its directory and its socket, then says HELLO to every node of the table and to whoever has connected
- * to it meanwhile, and is ready when all have answered. A node is online, for another, once its HELLO has
- * come: so when two daemons have both reported that they are ready, each has the other in its table, in
- * whatever order they joined. A daemon that leaves says so and is forgotten; one that is lost stays in the
- * table, offline, until its id is taken again. */
+ * DESIGN NOTES. Joining: JOIN to any node, which refers to the lowest one if it is not that; that one
+ * reserves an id and answers with it and the table; the newcomer makes its directory and its socket, then
+ * says HELLO to every node of the table and to whoever has connected to it meanwhile, and is ready when all
+ * have answered. A node is online, for another, once its HELLO has come: so when two daemons have both
+ * reported that they are ready, each has the other in its table, in whatever order they joined. A daemon that
+ * leaves says so and is forgotten; one that is lost stays in the table, offline, until its id is taken again;
+ * that of node 0 never is. When the lowest node is lost, two may give out ids for the moment in which not
+ * everybody has noticed. Who was let in by the lost one is ready only when all others have answered its
+ * HELLO, and the new lowest one refuses a HELLO whose id it has given to another meanwhile: so no two nodes
+ * that are ready have the same id. */
 #include "base/error.h"
 #include "base/log.h"
 #include "node/daemon_internal.h"
@@ -14,6 +18,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#define REFERS_MAX 4u /* one is enough but in the moment in which a node is lost */
 
 /* --- the table --- */
 
@@ -62,6 +68,7 @@ int member_self(struct node_daemon *d) {
 static void go_online(struct node_daemon *d, struct member *m) {
     if (m->online) return;
     m->online = true;
+    m->reserved = false;
     weft_info("node", "node %u (%s) is up", m->entry.id, m->entry.host);
     process_news_node(d, NODE_NEWS_UP, m->entry.id, NULL);
 }
@@ -70,7 +77,7 @@ static void go_online(struct node_daemon *d, struct member *m) {
 static void go_offline(struct node_daemon *d, struct member *m, const char *reason) {
     uint32_t node = m->entry.id;
     bool was_online = m->online;
-    m->online = false;
+    m->online = m->reserved = false;
     m->link = NULL;
     m->inventory_asked = false;
     pending_drop_node(d, node, reason);
@@ -123,7 +130,7 @@ void member_left(struct mesh_link *l, const char *why) {
     check_ready(d);
 }
 
-/* --- node 0's side of joining --- */
+/* --- the side of joining that takes nodes in --- */
 
 static void refuse(struct mesh_link *l, const char *reason) {
     weft_warn("node", "a daemon that wants to join is refused: %s", reason);
@@ -150,19 +157,37 @@ static bool check_credentials(struct mesh_link *l, struct weft_reader *r, char r
     return false;
 }
 
+static bool is_taken(struct node_daemon *d, uint32_t id) {
+    return id == d->self || (d->members[id] && d->members[id]->link);
+}
+
+/* The lowest node that is up takes nodes in. */
+static uint32_t admitter(struct node_daemon *d) {
+    for (uint32_t i = 0; i < d->self; i++)
+        if (member_online(d, i) && d->members[i]->link) return i;
+    return d->self;
+}
+
+static void refer(struct mesh_link *l, const struct node_entry *to) {
+    struct mesh_message m;
+    mesh_begin(&m, NODE_M_REFER);
+    weft_put_blob(&m.w, to->address, to->address_bytes);
+    mesh_send(l, &m);
+}
+
 /* The id that a newcomer gets; NO_NODE with a reason. */
 static uint32_t choose_id(struct node_daemon *d, uint32_t wanted, char reason[NODE_REASON_MAX]) {
     if (wanted != NO_NODE) {
         if (wanted == 0 || wanted >= NODE_MAX)
             snprintf(reason, NODE_REASON_MAX, "node ids go from 1 to %u", NODE_MAX - 1);
-        else if (d->members[wanted] && d->members[wanted]->link)
+        else if (is_taken(d, wanted))
             snprintf(reason, NODE_REASON_MAX, "node %u is up already", wanted);
         else
             return wanted;
         return NO_NODE;
     }
     for (uint32_t i = 1; i < NODE_MAX; i++)
-        if (!d->members[i] || !d->members[i]->link) return i;
+        if (!is_taken(d, i)) return i;
     snprintf(reason, NODE_REASON_MAX, "a cluster has at most %u nodes", NODE_MAX);
     return NO_NODE;
 }
@@ -174,6 +199,7 @@ static void send_table(struct mesh_link *l, uint32_t newcomer) {
     for (uint32_t i = 0; i < NODE_MAX; i++) count += d->members[i] && i != newcomer;
     mesh_begin(&m, NODE_M_JOINED);
     weft_put_u32(&m.w, newcomer);
+    weft_put_u32(&m.w, d->self);
     weft_put_u32(&m.w, count);
     mesh_send(l, &m);
     for (uint32_t i = 0; i < NODE_MAX; i++) {
@@ -181,41 +207,47 @@ static void send_table(struct mesh_link *l, uint32_t newcomer) {
         if (!e || i == newcomer) continue;
         mesh_begin(&m, NODE_M_ENTRY);
         node_put_entry(&m.w, &e->entry);
-        weft_put_u8(&m.w, (uint8_t)(e->online | (i == 0 || e->link) << 1 | e->inventory_ready << 2));
+        weft_put_u8(&m.w, (uint8_t)(e->online | (i == d->self || e->link) << 1 | e->inventory_ready << 2));
         mesh_send(l, &m);
     }
+}
+
+static void take_in(struct mesh_link *l, uint32_t wanted, struct node_entry *e) {
+    struct node_daemon *d = l->d;
+    char reason[NODE_REASON_MAX];
+    e->id = choose_id(d, wanted, reason);
+    if (e->id == NO_NODE) {
+        refuse(l, reason);
+        return;
+    }
+    struct member *m = member_set(d, e);
+    if (!m) {
+        refuse(l, "out of memory");
+        return;
+    }
+    m->link = l;
+    m->reserved = true;
+    l->trusted = true;
+    l->node = e->id;
+    send_table(l, e->id);
 }
 
 void member_on_join(struct mesh_link *l, struct weft_reader *r) {
     struct node_daemon *d = l->d;
     char reason[NODE_REASON_MAX] = "its request cannot be read";
     struct node_entry e;
-    if (d->self != 0 || d->state != NODE_DAEMON_READY) {
-        refuse(l, "only node 0 of a cluster takes nodes in");
-        return;
-    }
     if (l->node != NO_NODE) return; /* it has joined on this connection */
     bool valid = check_credentials(l, r, reason);
     uint32_t wanted = valid ? weft_get_u32(r) : 0;
     if (valid) node_get_entry(r, &e);
-    if (!valid || r->failed) {
+    if (!valid || r->failed)
         refuse(l, reason);
-        return;
-    }
-    e.id = choose_id(d, wanted, reason);
-    if (e.id == NO_NODE) {
-        refuse(l, reason);
-        return;
-    }
-    struct member *m = member_set(d, &e);
-    if (!m) {
-        refuse(l, "out of memory");
-        return;
-    }
-    m->link = l;
-    l->trusted = true;
-    l->node = e.id;
-    send_table(l, e.id);
+    else if (d->state != NODE_DAEMON_READY)
+        refuse(l, "this node is joining itself and takes nobody in yet: try again");
+    else if (admitter(d) != d->self)
+        refer(l, &d->members[admitter(d)]->entry);
+    else
+        take_in(l, wanted, &e);
 }
 
 /* --- the newcomer's side --- */
@@ -237,20 +269,13 @@ static int check_join(struct node_daemon *d, const struct node_join *j) {
     return WEFT_OK;
 }
 
-int member_join_start(struct node_daemon *d, const char *text) {
-    struct node_join j;
-    if (node_join_parse(text, &j) != WEFT_OK) {
-        weft_error("node", "that is not a join text: weft up prints it, it begins with weft1- or weft2-");
-        return WEFT_E_INVAL;
-    }
-    int rc = check_join(d, &j);
-    if (rc != WEFT_OK) return rc;
-    if (!j.keyed) memcpy(d->credentials.token, j.id, sizeof j.id);
-    node_join_format(&j, d->join_text, sizeof d->join_text);
-    d->join_link = mesh_connect(d, j.address, j.address_bytes);
+static int ask_to_join(struct node_daemon *d, const void *address, size_t bytes) {
+    d->join_link = mesh_connect(d, address, bytes);
     if (!d->join_link) {
-        weft_error("node", "the address in that join text is out of reach of %s, where this daemon listens",
-                   d->bind_host ? d->bind_host : "127.0.0.1");
+        weft_error(
+            "node",
+            "the address of %s is out of reach of %s, where this daemon listens: --bind says where else",
+            d->refers ? "the node that takes nodes in" : "that join text", d->bind_host);
         return WEFT_E_UNREACHABLE;
     }
     struct mesh_message m;
@@ -260,6 +285,35 @@ int member_join_start(struct node_daemon *d, const char *text) {
     weft_put_u32(&m.w, d->wanted_node < 0 ? NO_NODE : (uint32_t)d->wanted_node);
     node_put_entry(&m.w, &d->entry);
     return mesh_send(d->join_link, &m);
+}
+
+int member_join_start(struct node_daemon *d, const char *text) {
+    struct node_join j;
+    if (node_join_parse(text, &j) != WEFT_OK) {
+        weft_error("node", "that is not a join text: weft up prints it, it begins with weft1- or weft2-");
+        return WEFT_E_INVAL;
+    }
+    int rc = check_join(d, &j);
+    if (rc != WEFT_OK) return rc;
+    if (!j.keyed) memcpy(d->credentials.token, j.id, sizeof j.id);
+    return ask_to_join(d, j.address, j.address_bytes);
+}
+
+/* Only the node that the JOIN went to may send it on, and not in circles. */
+void member_on_refer(struct mesh_link *l, struct weft_reader *r) {
+    struct node_daemon *d = l->d;
+    uint8_t address[EP_ADDRESS_MAX];
+    size_t bytes;
+    node_get_address(r, address, &bytes);
+    if (r->failed || l != d->join_link || d->self != NO_NODE) return;
+    mesh_disconnect(l);
+    if (++d->refers > REFERS_MAX) {
+        weft_error("node",
+                   "the nodes of the cluster do not agree on which of them takes nodes in: try again");
+        daemon_end(d);
+    } else if (ask_to_join(d, address, bytes) != WEFT_OK) {
+        daemon_end(d);
+    }
 }
 
 static void say_hello(struct mesh_link *l) {
@@ -291,11 +345,12 @@ static void greet_all(struct node_daemon *d) {
 
 void member_on_joined(struct mesh_link *l, struct weft_reader *r) {
     struct node_daemon *d = l->d;
-    uint32_t id = weft_get_u32(r), count = weft_get_u32(r);
-    if (l != d->join_link || d->self != NO_NODE || r->failed || id == 0 || id >= NODE_MAX || count == 0 ||
-        count > NODE_MAX)
+    uint32_t id = weft_get_u32(r), by = weft_get_u32(r), count = weft_get_u32(r);
+    if (l != d->join_link || d->self != NO_NODE || r->failed || id == 0 || id >= NODE_MAX || by == id ||
+        by >= NODE_MAX || count == 0 || count > NODE_MAX)
         return;
     d->self = id;
+    d->joined_by = by;
     d->entries_due = count;
 }
 
@@ -308,7 +363,7 @@ void member_on_entry(struct mesh_link *l, struct weft_reader *r) {
     d->entries_due--;
     struct member *m = member_set(d, &e);
     if (m && !m->link && (flags & 2)) {
-        m->link = e.id == 0 ? l : mesh_connect(d, e.address, e.address_bytes);
+        m->link = e.id == d->joined_by ? l : mesh_connect(d, e.address, e.address_bytes);
         if (m->link) m->link->node = e.id;
         m->online = m->link && (flags & 1);
         m->inventory_ready = flags & 4;
@@ -330,6 +385,10 @@ void member_on_hello(struct mesh_link *l, struct weft_reader *r) {
         return;
     }
     struct member *old = d->members[e.id];
+    if (old && old->reserved && old->entry.boot != e.boot) {
+        refuse(l, "its id has been given to another node meanwhile: try again");
+        return;
+    }
     if (old && old->link && old->link != l) {
         if (old->entry.boot != e.boot)
             member_lost(old->link, "another daemon has taken its id");

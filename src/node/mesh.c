@@ -280,13 +280,14 @@ static void on_mesh(void *ctx, struct ep_peer *peer, const struct ep_msg *msg, s
     switch (type) {
     case NODE_M_JOIN: member_on_join(l, &r); break;
     case NODE_M_JOINED: member_on_joined(l, &r); break;
+    case NODE_M_REFER: member_on_refer(l, &r); break;
     case NODE_M_HELLO: member_on_hello(l, &r); break;
     case NODE_M_ENTRY: member_on_entry(l, &r); break;
     case NODE_M_HELLO_OK: member_on_hello_ok(l, &r); break;
     case NODE_M_REFUSED: {
         char reason[NODE_REASON_MAX];
         node_get_reason(&r, reason);
-        if (r.failed || l != l->d->join_link) break;
+        if (r.failed || l->d->state != NODE_DAEMON_JOINING || !(l == l->d->join_link || l->hello_due)) break;
         weft_error("node", "the cluster refuses this node: %s", reason);
         daemon_end(l->d);
         break;
@@ -391,9 +392,8 @@ static void on_peer_down(void *ctx, struct ep_peer *peer, int status) {
                 "was started, and the join text the present cluster's?");
         else
             weft_error("node",
-                       "cannot reach the cluster's node 0, which alone takes nodes in: %s (is its daemon up, "
-                       "and is the "
-                       "join text the present cluster's?)",
+                       "cannot reach the node that would take this one in: %s (is its daemon up, and is the "
+                       "join text the present cluster's? `weft nodes --join` on any node prints one)",
                        weft_error_text(status));
         daemon_end(d);
     }
@@ -410,6 +410,13 @@ struct mesh_link *mesh_connect(struct node_daemon *d, const void *address, size_
     return NULL;
 }
 
+void mesh_disconnect(struct mesh_link *l) {
+    struct ep_peer *peer = l->peer;
+    ep_peer_set_context(peer, NULL);
+    link_free(l);
+    ep_disconnect(peer);
+}
+
 int mesh_open(struct node_daemon *d) {
     struct ep_config cfg = {.adapters = d->adapters,
                             .run_dir = d->base,
@@ -423,7 +430,11 @@ int mesh_open(struct node_daemon *d) {
     cfg.handlers[NODE_ON_MESH] = (struct ep_handler){.on_header = on_mesh, .ctx = d};
     cfg.handlers[NODE_ON_PING] = (struct ep_handler){.on_header = on_ping, .ctx = d};
     int rc = ep_open(&d->ep, &cfg);
-    if (rc == WEFT_OK || strcmp(d->adapters, "shm,udp") != 0) return rc;
+    if (rc == WEFT_E_INVAL)
+        weft_error("node",
+                   "is %s an address of this host? --bind wants one that it has (`ip address` lists them)",
+                   d->bind_host);
+    if (rc == WEFT_OK || rc == WEFT_E_INVAL || strcmp(d->adapters, "shm,udp") != 0) return rc;
     cfg.adapters = "udp";
     rc = ep_open(&d->ep, &cfg);
     if (rc == WEFT_OK) weft_warn("node", "going on without shm"); /* a host that forbids it */

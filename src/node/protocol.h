@@ -12,7 +12,7 @@
 #include "node/name.h"
 
 #define NODE_PROTOCOL_MAGIC 0x54464557u   /* "WEFT" */
-#define NODE_PROTOCOL_VERSION 3u
+#define NODE_PROTOCOL_VERSION 4u
 #define NODE_REASON_MAX 200               /* bytes of a reason, NUL included */
 #define NODE_INVENTORY_MAX (4u << 20)
 #define NODE_USAGE_MAX (2u << 20)         /* beyond it processes are left out */
@@ -62,7 +62,7 @@ enum node_handler {
 /* Daemon to daemon. Until JOIN or HELLO with the cluster's token has come, nothing else is heeded. */
 enum node_mesh {
     NODE_M_JOIN = 1,      /* version u16, token, wanted id u32 (UINT32_MAX: any), entry */
-    NODE_M_JOINED,        /* id u32, count u32; that many NODE_M_ENTRY follow */
+    NODE_M_JOINED,        /* id u32, the sender's own id u32, count u32; that many NODE_M_ENTRY follow */
     NODE_M_ENTRY,         /* entry */
     NODE_M_REFUSED,       /* reason string */
     NODE_M_HELLO,         /* version u16, token, entry */
@@ -85,6 +85,7 @@ enum node_mesh {
     NODE_M_USAGE,         /* request u32; the blob as data */
     NODE_M_RECORD_GET,    /* request u32 (0: no answer), process u32 of the sender's node that records, enum node_record u8 */
     NODE_M_RECORD,        /* request u32, status u32; the blob as data */
+    NODE_M_REFER,         /* address blob: of the node to send the JOIN to, which takes nodes in */
 };
 
 /* What is sought at a node, beside ports: kind u8, then process u32 or name string. */
@@ -117,7 +118,7 @@ void node_get_reason(struct weft_reader *r, char out[NODE_REASON_MAX]);
 void node_put_reason(struct weft_writer *w, const char *reason);
 
 /* The text for `--join`, letters and digits: of a cluster with a key its id, from which a holder of the user's key derives
- * the rest, so the text is no secret; of one without, its token, which is. And node 0's address. */
+ * the rest, so the text is no secret; of one without, its token, which is. And the address of a node of it. */
 struct node_join {
     bool keyed;
     uint8_t id[NODE_CLUSTER_ID_BYTES];   /* the token, when not keyed */

@@ -48,6 +48,8 @@ int node_socket_path(const char *path, char *out, size_t cap) {
     }
     int n = snprintf(out, cap, "%s", path);
     if (n >= 0 && (size_t)n < cap) return WEFT_OK;
-    weft_error("node", "the daemon's socket has a name longer than %zu bytes: %s", cap - 1, path);
+    weft_error("node",
+               "the daemon's socket has a name longer than %zu bytes: %s (XDG_RUNTIME_DIR says where it is)",
+               cap - 1, path);
     return WEFT_E_TOO_BIG;
 }
