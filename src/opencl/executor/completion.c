@@ -78,17 +78,18 @@ static void bring_to_clock(const struct completion *c, struct lane *l, uint64_t 
     for (int i = 0; i < 4; i++) times[i] += (uint64_t)l->to_clock;
 }
 
-/* first: executors that are told before the client. more: others wait for its news to leave. */
-static cl_int tell(struct completion *c, struct lane *lane, cl_int status, struct teller *first, bool more) {
+/* first: executors that are told before the client. */
+static cl_int tell(struct completion *c, struct lane *lane, cl_int status, struct teller *first,
+                   enum results_when when) {
     uint64_t at[4], *times = NULL;
     if (c->poison && status == CL_COMPLETE) status = c->poison;
     if (c->profiles && status == CL_COMPLETE && c->what != COMPLETION_FREE && read_times(c->event, at))
         times = at;
     if (times) bring_to_clock(c, lane, times);
-    if (c->what != COMPLETION_FREE) capture_drain(c->x);
+    if (c->what == COMPLETION_READ || c->what == COMPLETION_REPLY) capture_drain(c->x);
     switch (c->what) {
     case COMPLETION_FREE: break;
-    case COMPLETION_EVENT: results_event(c->x, c->name, status, times, first, more); break;
+    case COMPLETION_EVENT: results_event(c->x, c->name, status, times, first, when); break;
     case COMPLETION_READ: send_read(c, status, times); break;
     case COMPLETION_REPLY: results_reply(c->x, c->name, status, NULL, 0); break;
     }
@@ -161,14 +162,14 @@ static void tell_one(struct completion *c) {
     /* The client's news of an event waits for other executors; of others' they wait, to know how many. */
     struct teller *first = c->what == COMPLETION_EVENT ? c->tellers : NULL;
     if (first) c->tellers = NULL;
-    bool move = c->move;
+    bool move = c->move, others = x->in_flight > 1;
     pthread_mutex_unlock(&x->done_lock);
     if (!ended) { /* implied by one that has ended */
         cl_int err = DRIVER(c->event)->clGetEventInfo(c->event, CL_EVENT_COMMAND_EXECUTION_STATUS,
                                                       sizeof status, &status, NULL);
         if (err || status > CL_COMPLETE) status = CL_COMPLETE;
     }
-    cl_int told = tell(c, lane, status, first, move);
+    cl_int told = tell(c, lane, status, first, move ? RESULTS_FLUSH : others ? RESULTS_SOON : RESULTS_NOW);
     lane_release(lane);
     if (status < 0) look_soon(x);
     pthread_mutex_lock(&x->done_lock);

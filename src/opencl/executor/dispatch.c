@@ -57,7 +57,7 @@ static void refuse_queued(struct executor *x, const struct wire_in *in, cl_int e
         wire_add_array(&out, NULL, 0);
         results_send(x, &out, NULL, 0, NULL, NULL);
     } else if (event && (options & WIRE_NOTIFY)) {
-        results_event(x, event, error, NULL, NULL, false);
+        results_event(x, event, error, NULL, NULL, RESULTS_NOW);
     } else {
         results_queue_error(x, queue, error);
     }

@@ -1,7 +1,9 @@
 /* Tests of a remote backend against an executor, both in this process, over the real endpoints: every
  * operation with data checked, errors, order, bulk, many commands, and the loss of the executor. */
+#include <sched.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "opencl/executor/end_to_end_fixture.h"
 
 /* ---- the tests ---- */
@@ -385,6 +387,43 @@ static void executor__turns_strangers_away(void **state) {
     assert_int_equal(w->b->ops->finish(w->b, w->queue), 0);
 }
 
+/* A run of small commands: a packet for each would take longer than all else. Of several runs the best, since
+ * a thread that is not let run for a while makes two of one. */
+static void executor__gets_runs_of_commands_together(void **state) {
+    struct world *w = *state;
+    bk_ref k = kernel_named(w, "nothing");
+    struct bk_command c = launch(w, k, 1);
+    uint64_t least = UINT64_MAX;
+    for (int round = 0; round < 50; round++) {
+        assert_int_equal(w->b->ops->finish(w->b, w->queue), 0);
+        uint64_t before = weft_counter_named("transport_packets_sent");
+        for (int i = 0; i < 64; i++) assert_int_equal(w->b->ops->enqueue(w->b, &c, NULL), 0);
+        uint64_t sent = weft_counter_named("transport_packets_sent") - before;
+        if (sent < least) least = sent;
+    }
+    assert_true(least < 32);
+    w->b->ops->release(w->b, BK_KERNEL, k);
+}
+
+/* And nobody asks for anything any more. */
+static void executor__gets_the_end_of_a_run_by_itself(void **state) {
+    struct world *w = *state;
+    bk_ref k = kernel_named(w, "nothing");
+    for (int round = 0; round < 20; round++) {
+        struct bk_command c = launch(w, k, 1);
+        atomic_int done = 0;
+        c.arg = &done;
+        uint64_t until = weft_now_ns() + 20 * WEFT_NS_PER_S;
+        for (int i = 0; i < 9; i++) {
+            c.on_complete = i == 8 ? count_completion : NULL;
+            assert_int_equal(w->b->ops->enqueue(w->b, &c, NULL), 0);
+        }
+        while (!atomic_load(&done) && weft_now_ns() < until) sched_yield();
+        assert_int_equal(done, 1);
+    }
+    w->b->ops->release(w->b, BK_KERNEL, k);
+}
+
 static void executor__ends_everything_when_lost(void **state) {
     struct world *w = *state;
     bk_ref gate = 0, k = kernel_named(w, "nothing"), later = 0;
@@ -485,6 +524,8 @@ int main(void) {
         TEST(executor__passes_a_failed_event_on),
         TEST(executor__answers_errors),
         TEST(executor__takes_ten_thousand_launches),
+        TEST(executor__gets_runs_of_commands_together),
+        TEST(executor__gets_the_end_of_a_run_by_itself),
         TEST(executor__turns_strangers_away),
         TEST(executor__ends_everything_when_lost),
     };

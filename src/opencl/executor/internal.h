@@ -22,6 +22,23 @@ struct kept {
     bool arriving; /* the data is on its way */
 };
 
+/* News of ends that need not leave at once (results.c); the executor's lock. */
+#define ENDS_HELD_MAX 32u
+struct held_end {
+    uint64_t event, times[4];
+    cl_int status;
+    bool has_times;
+};
+struct held_ends {
+    struct held_end at[ENDS_HELD_MAX];
+    unsigned count;
+    uint64_t taken;         /* how many were ever held back: the number of the last one */
+    uint64_t since_ns;      /* the first of them */
+    uint64_t left_ns;       /* when news left for the client */
+    struct ep_timer *timer; /* NULL: nothing is held back */
+    bool timer_set;
+};
+
 struct executor {
     const struct drivers *drivers;
     uint8_t token[NODE_TOKEN_BYTES];
@@ -50,8 +67,9 @@ struct executor {
     pthread_mutex_t lock; /* for the fields below; taken last, may be held while sending */
     struct ep *ep;        /* from executor_attach to the end of executor_run */
     struct outlet client;
-    uint64_t results;       /* that were sent to it, or kept for it */
-    struct weft_list owed;  /* of struct owed: what it must know before the next result */
+    uint64_t results;      /* that were sent to it, or kept for it */
+    struct weft_list owed; /* of struct owed: what it must know before the next result */
+    struct held_ends ends;
     struct weft_list dirty; /* queues with commands not flushed */
 
     pthread_mutex_t done_lock; /* for the fields below */
@@ -192,9 +210,15 @@ void results_send(struct executor *x, const struct wire_out *out, const void *da
                   results_done_fn *done, void *arg);
 void results_reply(struct executor *x, uint64_t request, cl_int status, void *data,
                    size_t bytes); /* frees data */
-/* first: others that are told before (the list is freed). more: it need not leave before results_flush. */
+enum results_when {
+    RESULTS_NOW,
+    RESULTS_SOON,  /* more of the same is to be expected: it may wait for that, but not for long */
+    RESULTS_FLUSH, /* it need not leave before results_flush */
+};
+/* first: others that are told before (the list is freed). */
 void results_event(struct executor *x, uint64_t event, cl_int status, const uint64_t *times,
-                   struct teller *first, bool more);
+                   struct teller *first, enum results_when when);
+void results_print(struct executor *x, const void *text, size_t bytes);
 void results_not_kept(struct executor *x, uint64_t slot);
 void results_context_shares(struct executor *x, uint64_t context);
 void results_place_free(struct executor *x, uint64_t place);
@@ -202,9 +226,11 @@ void results_queue_error(struct executor *x, uint64_t queue, cl_int status);
 void results_peer_down(struct executor *x, uint32_t number);
 /* What follows comes after so many results of that executor: said before the next result. */
 void results_after(struct executor *x, struct owed *o, uint64_t results);
-void results_flush(struct executor *x); /* what need not have left yet */
-uint64_t results_count(struct executor *x);
-void results_retry(struct executor *x); /* sends what is kept, if it can now */
+void results_flush(struct executor *x);     /* what need not have left yet */
+uint64_t results_count(struct executor *x); /* what is held back has left then */
+void results_attach(struct executor *x, struct ep *ep);
+void results_detach(struct executor *x); /* before the endpoint is closed */
+void results_retry(struct executor *x);  /* sends what is kept, if it can now */
 bool results_congested(struct executor *x);
 void results_drop(struct executor *x); /* the client is gone */
 

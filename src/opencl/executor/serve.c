@@ -315,7 +315,7 @@ void executor_configure(struct executor *x, struct ep_config *cfg) {
     cfg->ctx = x;
 }
 
-void executor_attach(struct executor *x, struct ep *ep) { x->ep = ep; }
+void executor_attach(struct executor *x, struct ep *ep) { results_attach(x, ep); }
 
 void executor_stop(struct executor *x) {
     atomic_store(&x->ended, true);
@@ -380,9 +380,7 @@ void executor_run(struct executor *x, unsigned client_timeout_ms) {
     atomic_store(&x->ended, true);
     results_drop(x);
     peers_close(x);
-    pthread_mutex_lock(&x->lock);
-    x->ep = NULL;
-    pthread_mutex_unlock(&x->lock);
+    results_detach(x);
 }
 
 /* What waits for an event that nobody sets any more must end, or releasing the queues would wait for ever. It

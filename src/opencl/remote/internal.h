@@ -78,6 +78,9 @@ struct remote_node {
     struct weft_list
         unsent;         /* commands waiting for the connection, for room in the endpoint, or the next one */
     unsigned unhurried; /* of them, those that wait for the next one */
+    unsigned run;       /* commands for queues that followed each other fast */
+    unsigned together;  /* of them, the last ones, which the endpoint holds back for the next */
+    uint64_t run_ns, together_ns; /* the latest command; the first of those */
     bool retry_armed;
     bool settled;    /* LOST, and everything that was under way has its end */
     uint32_t number; /* of the executor, among all that this process ever had; 0: not connected */
@@ -230,6 +233,9 @@ bool remote_send(struct remote_node *n, const struct wire_out *out, const void *
                  void (*on_done)(void *arg, int status), void *arg);
 /* Small commands that nobody waits for: they leave with the next one, at the latest soon. Data is copied. */
 bool remote_send_unhurried(struct remote_node *n, const struct wire_out *out, const void *data, size_t bytes);
+/* Commands for queues in a fast run leave together, at the latest soon: those that wait for the next one
+ * leave now. Sending anything else and ep_wait do it, too. */
+void remote_node_flush(struct remote_node *n);
 /* The same as remote_send with heap data that is freed when sent (in any case). */
 bool remote_send_owned(struct remote_node *n, const struct wire_out *out, void *data, size_t bytes);
 /* Copies data when it must. False: lost, or no memory. */

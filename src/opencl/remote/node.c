@@ -11,6 +11,10 @@
 
 #define RETRY_NS      (200 * WEFT_NS_PER_US) /* and until those that nobody waits for leave by themselves */
 #define UNHURRIED_MAX 32u
+#define RUN_GAP_NS    (10 * WEFT_NS_PER_US) /* commands for queues that follow each other faster are a run */
+#define RUN_LEAST     4u                    /* after so many the next ones leave together */
+#define TOGETHER_MAX  16u
+#define TOGETHER_NS   (30 * WEFT_NS_PER_US)
 
 struct unsent {
     struct weft_list link;
@@ -84,6 +88,18 @@ static int send_as(struct remote_node *n, const struct wire_out *out, const void
                                               .answered = out->answered});
 }
 
+/* Whether a command may leave with the next one: in a run of commands for queues, where a packet for each
+ * would take longer than all else. Whatever else is sent, whoever waits, and the timer make them leave. */
+static bool joins_next(struct remote_node *n, const struct wire_out *out, size_t bytes) {
+    const struct wire_desc *d = wire_describe(out->head.call);
+    uint64_t now = weft_now_ns();
+    bool queued = d->field_count && d->fields[0].type == WIRE_EVENT_OUT && !bytes;
+    n->run = queued && now - n->run_ns < RUN_GAP_NS ? n->run + 1 : 0;
+    n->run_ns = now;
+    if (!n->together) n->together_ns = now;
+    return n->run >= RUN_LEAST && n->together < TOGETHER_MAX && now - n->together_ns < TOGETHER_NS;
+}
+
 static int send_now(struct remote_node *n, const struct wire_out *out, const void *data, size_t bytes,
                     void (*on_done)(void *, int), void *arg) {
     return send_as(n, out, data, bytes, on_done, arg, false);
@@ -128,16 +144,37 @@ static int send_unsent(struct remote_node *n, bool more) {
     return 0;
 }
 
+static void leave(struct remote_node *n) {
+    if (n->together && n->state == REMOTE_UP) ep_flush(n->peer);
+    n->together = 0;
+}
+
 static void on_retry(void *arg) {
     struct remote_node *n = arg;
     pthread_mutex_lock(&n->send_lock);
     n->retry_armed = false;
+    leave(n);
     int status = n->state == REMOTE_UP ? send_unsent(n, false) : 0;
     pthread_mutex_unlock(&n->send_lock);
     if (status && status != WEFT_E_LIMIT) remote_node_lost(n, weft_error_text(status));
 }
 
 static void start(struct remote_node *n);
+
+static int send_or_join(struct remote_node *n, const struct wire_out *out, const void *data, size_t bytes,
+                        void (*on_done)(void *, int), void *arg) {
+    bool joins = joins_next(n, out, bytes);
+    if (joins) arm_retry(n);
+    joins = joins && n->retry_armed;
+    n->together = joins ? n->together + 1 : 0;
+    return send_as(n, out, data, bytes, on_done, arg, joins);
+}
+
+void remote_node_flush(struct remote_node *n) {
+    pthread_mutex_lock(&n->send_lock);
+    leave(n);
+    pthread_mutex_unlock(&n->send_lock);
+}
 
 bool remote_send(struct remote_node *n, const struct wire_out *out, const void *data, size_t bytes,
                  void (*on_done)(void *, int), void *arg) {
@@ -146,7 +183,7 @@ bool remote_send(struct remote_node *n, const struct wire_out *out, const void *
     int status = n->state == REMOTE_LOST ? WEFT_E_PEER_LOST : 0;
     if (n->state == REMOTE_UP && !weft_list_empty(&n->unsent)) status = send_unsent(n, true);
     if (n->state == REMOTE_STARTING) status = WEFT_E_LIMIT;
-    if (!status) status = send_now(n, out, data, bytes, on_done, arg);
+    if (!status) status = send_or_join(n, out, data, bytes, on_done, arg);
     if (status == WEFT_E_LIMIT) {
         status = keep(n, out, data, bytes, on_done, arg) ? 0 : WEFT_E_NOMEM;
         if (!status && n->state == REMOTE_UP) {
@@ -285,7 +322,7 @@ void remote_node_lost(struct remote_node *n, const char *reason) {
         n->peer = NULL;
         n->settled = false;
         weft_list_splice(&unsent, &n->unsent);
-        n->unhurried = 0;
+        n->unhurried = n->together = 0;
     }
     pthread_mutex_unlock(&n->send_lock);
     if (!news) return;

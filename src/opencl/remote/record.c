@@ -329,7 +329,9 @@ cl_int remote_wait_event(struct backend *b, bk_ref event) {
 cl_int remote_event_status(struct backend *b, bk_ref event) {
     struct remote_record *r = hold_event(remote_node_of(b), event);
     if (!r) return CL_INVALID_EVENT;
-    cl_int status = atomic_load(&r->done) ? r->status : CL_SUBMITTED;
+    bool done = atomic_load(&r->done);
+    cl_int status = done ? r->status : CL_SUBMITTED;
+    if (!done) remote_node_flush(r->node); /* whoever asks waits for it, in his way */
     remote_record_put(r);
     return status;
 }
@@ -354,6 +356,7 @@ cl_int remote_event_notify(struct backend *b, bk_ref event, bk_complete_fn *fn, 
         r->notify_arg = arg;
     }
     pthread_mutex_unlock(&n->lock);
+    if (!done) remote_node_flush(n);
     if (done) fn(arg, r->status, r->times);
     remote_record_put(r);
     return CL_SUCCESS;
