@@ -171,9 +171,9 @@ struct backend_ops {
     cl_int (*create_sub_buffer)(struct backend *b, bk_ref parent, cl_mem_flags flags, size_t origin, size_t size,
                                 bk_ref *out);
     cl_int (*create_image)(struct backend *b, bk_ref context, const struct bk_image *image, bk_ref *out);
-    /* A BK_MEM for kernels' arguments only. Waits for the answer. */
+    /* A BK_MEM for kernels' arguments only. check: wait for the device's own verdict. */
     cl_int (*create_pipe)(struct backend *b, bk_ref context, cl_mem_flags flags, cl_uint packet_bytes, cl_uint packets,
-                          bk_ref *out);
+                          bool check, bk_ref *out);
     /* Waits for the answer. Heap; caller frees (NULL, 0: none). */
     cl_int (*image_formats)(struct backend *b, bk_ref context, cl_mem_flags flags, cl_mem_object_type type,
                             cl_image_format **out, cl_uint *count);

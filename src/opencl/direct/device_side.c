@@ -2,7 +2,7 @@
 #include "opencl/direct/internal.h"
 
 cl_int direct_create_pipe(struct backend *b, bk_ref context, cl_mem_flags flags, cl_uint packet_bytes,
-                          cl_uint packets, bk_ref *out) {
+                          cl_uint packets, bool check, bk_ref *out) {
     const cl_icd_dispatch *d = direct_driver(b)->dispatch;
     cl_int rc = CL_OUT_OF_RESOURCES;
     if (!d->clCreatePipe) return CL_INVALID_OPERATION;

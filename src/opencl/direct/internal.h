@@ -74,7 +74,7 @@ cl_int direct_image_command(const cl_icd_dispatch *d, const struct bk_command *c
                             const struct direct_tail *t);
 /* device_side.c */
 cl_int direct_create_pipe(struct backend *b, bk_ref context, cl_mem_flags flags, cl_uint packet_bytes,
-                          cl_uint packets, bk_ref *out);
+                          cl_uint packets, bool check, bk_ref *out);
 cl_int direct_create_device_queue(struct backend *b, bk_ref context, cl_uint device,
                                   cl_command_queue_properties properties, cl_uint bytes, bk_ref *out);
 cl_int direct_set_default_device_queue(struct backend *b, bk_ref context, cl_uint device, bk_ref queue);

@@ -36,7 +36,7 @@ cl_int carry_out_create_pipe(struct call *c) {
     }
     o->image_type = CL_MEM_OBJECT_PIPE;
     keep_handle(o, m, info);
-    results_reply(c->x, w->request, CL_SUCCESS, NULL, 0);
+    if (w->request) results_reply(c->x, w->request, CL_SUCCESS, NULL, 0);
     return CL_SUCCESS;
 }
 
@@ -73,6 +73,7 @@ cl_int carry_out_set_default_device_queue(struct call *c) {
 }
 
 cl_int carry_out_get_children_time(struct call *c) {
+    if (c->object[0]->user || !c->object[0]->handle) return CL_INVALID_EVENT; /* no command's */
     cl_ulong *ns = malloc(sizeof *ns);
     if (!ns) return CL_OUT_OF_HOST_MEMORY;
     *ns = driver_children_ns(c->object[0]->handle);

@@ -40,7 +40,7 @@ struct context {
     struct weft_list queues;
     struct weft_list svms;     /* struct svm (svm.h); list_lock */
     struct weft_list arrivals; /* host memory that commands under way write (late.c); list_lock */
-    struct queue **default_queues; /* of each device: its default queue of its own, not held; NULL: none; list_lock */
+    struct queue **default_queues; /* of each device: its own default one, not held; NULL: none; list_lock */
     struct context_callback *callbacks;
     struct image_formats *formats; /* heap; NULL: not asked for yet; list_lock (image_format.c) */
 };

@@ -4,14 +4,12 @@
 #include "opencl/front/entries.h"
 
 cl_int device_queue_check(const struct device *d, cl_command_queue_properties properties, cl_uint bytes) {
-    const cl_command_queue_properties on = CL_QUEUE_ON_DEVICE | CL_QUEUE_ON_DEVICE_DEFAULT,
-                                      able =
-                                          device_number(d, CL_DEVICE_QUEUE_ON_DEVICE_PROPERTIES, sizeof able);
-    if (!device_number(d, CL_DEVICE_MAX_ON_DEVICE_QUEUES, sizeof(cl_uint)) || properties & ~(able | on))
+    cl_command_queue_properties able = device_number(d, CL_DEVICE_QUEUE_ON_DEVICE_PROPERTIES, sizeof able);
+    able |= CL_QUEUE_ON_DEVICE | CL_QUEUE_ON_DEVICE_DEFAULT;
+    if (!device_number(d, CL_DEVICE_MAX_ON_DEVICE_QUEUES, sizeof(cl_uint)) || properties & ~able)
         return CL_INVALID_QUEUE_PROPERTIES;
-    return bytes > device_number(d, CL_DEVICE_QUEUE_ON_DEVICE_MAX_SIZE, sizeof bytes)
-               ? CL_INVALID_QUEUE_PROPERTIES
-               : CL_SUCCESS;
+    uint64_t most = device_number(d, CL_DEVICE_QUEUE_ON_DEVICE_MAX_SIZE, sizeof bytes);
+    return bytes > most ? CL_INVALID_QUEUE_PROPERTIES : CL_SUCCESS;
 }
 
 cl_int device_queue_begin(struct queue *q, cl_uint bytes) {

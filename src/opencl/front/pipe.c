@@ -38,7 +38,7 @@ cl_int pipe_make_part(struct mem *m, cl_uint slot, bk_ref *out) {
     }
     if (check_devices(c, slot, m->packet_bytes) != CL_SUCCESS) return CL_MEM_OBJECT_ALLOCATION_FAILURE;
     return there->ops->create_pipe(c->slots[slot].backend, c->slots[slot].ref, m->flags, m->packet_bytes,
-                                   m->packets, out);
+                                   m->packets, !c->tracked, out);
 }
 
 static cl_int create(struct context *c, cl_mem_flags flags, cl_uint packet_bytes, cl_uint packets,

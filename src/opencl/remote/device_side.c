@@ -1,5 +1,5 @@
-/* Remote: what only kernels use: pipes, and queues of devices. Few are made, so that each waits for the
- * device's own verdict. */
+/* Remote: what only kernels use: pipes, and queues of devices. Few are made, so that they wait for the
+ * device's own verdict, where they may wait. */
 #include <string.h>
 
 #include "opencl/remote/internal.h"
@@ -14,14 +14,20 @@ static struct remote_request *begin(struct backend *b, enum bk_kind kind, uint64
 }
 
 cl_int remote_create_pipe(struct backend *b, bk_ref context, cl_mem_flags flags, cl_uint packet_bytes,
-                          cl_uint packets, bk_ref *out) {
+                          cl_uint packets, bool check, bk_ref *out) {
+    struct remote_node *n = remote_node_of(b);
     uint64_t handle;
-    struct remote_request *r = begin(b, BK_MEM, &handle);
-    if (!r) return CL_OUT_OF_HOST_MEMORY;
+    struct remote_request *r = NULL;
+    if (check)
+        r = begin(b, BK_MEM, &handle);
+    else
+        handle = remote_handle(n, BK_MEM, NULL);
+    if (check ? !r : !handle) return CL_OUT_OF_HOST_MEMORY;
     struct wire_out msg;
-    wire_begin(&msg, CREATE_PIPE, create_pipe, .mem = handle, .context = context, .request = r->id,
+    wire_begin(&msg, CREATE_PIPE, create_pipe, .mem = handle, .context = context, .request = r ? r->id : 0,
                .flags = flags, .packet_size = packet_bytes, .packets = packets);
-    return remote_create_checked(b, BK_MEM, handle, &msg, r, out);
+    return r ? remote_create_checked(b, BK_MEM, handle, &msg, r, out)
+             : remote_send_creation(n, handle, &msg, NULL, 0, out);
 }
 
 cl_int remote_create_device_queue(struct backend *b, bk_ref context, cl_uint device,

@@ -415,7 +415,7 @@ bool remote_add_devices(struct wire_out *out, cl_uint count, const cl_uint *devi
 
 /* ---- create.c, program.c, device.c, device_side.c, svm.c, command.c: operations ---- */
 cl_int remote_create_pipe(struct backend *b, bk_ref context, cl_mem_flags flags, cl_uint packet_bytes,
-                          cl_uint packets, bk_ref *out);
+                          cl_uint packets, bool check, bk_ref *out);
 cl_int remote_create_device_queue(struct backend *b, bk_ref context, cl_uint device,
                                   cl_command_queue_properties properties, cl_uint bytes, bk_ref *out);
 cl_ulong remote_event_children_ns(struct backend *b, bk_ref event);
