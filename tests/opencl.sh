@@ -1,10 +1,11 @@
 #!/bin/sh
-# An OpenCL test program through weft. usage: opencl.sh BUILD PROGRAM local|shm|udp|bare|sim|counting [ARGUMENT...]
+# An OpenCL test program through weft. usage: opencl.sh BUILD PROGRAM local|shm|udp|bare|sim|counting|pipes|pipes-local [ARGUMENT...]
 #   local  the device under test is node 0's, called directly; the other one is remote
 #   shm    the device under test is node 1's, over shared memory
 #   udp    the same over udp
 #   bare   the same over shared memory, with a driver that tells nothing of kernel arguments
 #   sim    three nodes' devices, and the network between them loses one packet in a hundred
+#   pipes, pipes-local  as shm and local, with a driver that has pipes and queues of devices
 #   counting  three nodes' devices over udp, with a driver that counts holds on events, and whose threads dawdle
 . "$(dirname "$0")/lib.sh"
 name=$2 path=$3
@@ -19,6 +20,12 @@ bare)
     adapter=shm CLTEST_NODE=1
     need "$build/bin/test/libbare_driver.so"
     export WEFT_OPENCL_VENDORS="$build/bin/test/libbare_driver.so"
+    ;;
+pipes | pipes-local)
+    adapter=shm CLTEST_NODE=1
+    [ "$path" = pipes ] || CLTEST_NODE=0
+    need "$build/bin/test/libdevice_side_driver.so"
+    export WEFT_OPENCL_VENDORS="$build/bin/test/libdevice_side_driver.so"
     ;;
 sim)
     nodes=3 adapter=sim CLTEST_NODE=

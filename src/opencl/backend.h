@@ -24,7 +24,7 @@
 
 typedef uint64_t bk_ref;
 
-enum bk_kind { BK_CONTEXT = 1, BK_QUEUE, BK_MEM, BK_PROGRAM, BK_KERNEL, BK_EVENT, BK_SAMPLER };
+enum bk_kind { BK_CONTEXT = 1, BK_QUEUE, BK_MEM, BK_PROGRAM, BK_KERNEL, BK_EVENT, BK_SAMPLER, BK_DEVICE_QUEUE };
 
 /* status: CL_COMPLETE or a negative error. times: queued, submit, start, end in ns of the device's clock; all 0 when the queue does not profile. */
 typedef void bk_complete_fn(void *arg, cl_int status, const cl_ulong times[4]);
@@ -116,13 +116,13 @@ struct bk_command {
 };
 
 /* A kernel argument's value. */
-enum bk_arg_kind { BK_ARG_BYTES, BK_ARG_MEM, BK_ARG_LOCAL, BK_ARG_SAMPLER, BK_ARG_SVM };
+enum bk_arg_kind { BK_ARG_BYTES, BK_ARG_MEM, BK_ARG_LOCAL, BK_ARG_SAMPLER, BK_ARG_SVM, BK_ARG_QUEUE };
 struct bk_arg {
     enum bk_arg_kind kind;
     cl_uint index;
     size_t size;          /* as the program gave it */
     const void *bytes;    /* BYTES */
-    bk_ref ref;           /* MEM (0: a NULL buffer), SAMPLER; SVM: the allocation's, if it has one */
+    bk_ref ref;           /* MEM (0: a NULL buffer), SAMPLER, QUEUE (a device's); SVM: the allocation's, if it has one */
     const void *pointer;  /* SVM; its offset in the allocation is in size */
 };
 
@@ -151,6 +151,12 @@ struct backend_ops {
     cl_int (*create_context)(struct backend *b, cl_uint device_count, const cl_uint *devices, bk_ref *out);
     cl_int (*create_queue)(struct backend *b, bk_ref context, cl_uint device, cl_command_queue_properties props,
                            bk_ref *out);
+    /* A queue of the device's own (BK_DEVICE_QUEUE), which only kernels enqueue to; bytes 0: the device's choice. Waits for
+     * the answer. */
+    cl_int (*create_device_queue)(struct backend *b, bk_ref context, cl_uint device, cl_command_queue_properties props,
+                                  cl_uint bytes, bk_ref *out);
+    /* Waits for the answer. */
+    cl_int (*set_default_device_queue)(struct backend *b, bk_ref context, cl_uint device, bk_ref queue);
     /* host: CL_MEM_USE_HOST_PTR memory for direct, else NULL (the front end brings initial contents by a WRITE). */
     cl_int (*create_buffer)(struct backend *b, bk_ref context, cl_mem_flags flags, size_t size, void *host, bk_ref *out);
     /* A buffer in the memory of another backend's, so that the contents of the one are those of the other: what one device
@@ -165,6 +171,9 @@ struct backend_ops {
     cl_int (*create_sub_buffer)(struct backend *b, bk_ref parent, cl_mem_flags flags, size_t origin, size_t size,
                                 bk_ref *out);
     cl_int (*create_image)(struct backend *b, bk_ref context, const struct bk_image *image, bk_ref *out);
+    /* A BK_MEM for kernels' arguments only. check: wait for the device's own verdict. */
+    cl_int (*create_pipe)(struct backend *b, bk_ref context, cl_mem_flags flags, cl_uint packet_bytes, cl_uint packets,
+                          bool check, bk_ref *out);
     /* Waits for the answer. Heap; caller frees (NULL, 0: none). */
     cl_int (*image_formats)(struct backend *b, bk_ref context, cl_mem_flags flags, cl_mem_object_type type,
                             cl_image_format **out, cl_uint *count);
@@ -193,9 +202,10 @@ struct backend_ops {
     cl_int (*create_program_il)(struct backend *b, bk_ref context, const void *il, size_t bytes, bk_ref *out);
     cl_int (*set_specialization)(struct backend *b, bk_ref program, cl_uint id, size_t size, const void *value);
     /* Waits for the answer. Sub-devices have numbers of the backend's, from *first on, to be used as a device's is, and
-     * released one by one; *out tells what they are, in its one platform. out NULL: only their count. */
+     * released one by one; *out tells what they are, in its one platform. out NULL: only their count. ext: as
+     * cl_ext_device_fission names the properties. */
     cl_int (*create_sub_devices)(struct backend *b, cl_uint device, const cl_device_partition_property *properties,
-                                 size_t property_count, cl_uint *count, cl_uint *first, struct inventory **out);
+                                 size_t property_count, bool ext, cl_uint *count, cl_uint *first, struct inventory **out);
     void (*release_sub_device)(struct backend *b, cl_uint number);
     /* Waits for the answer: *size bytes of it, at most room in `value`. */
     cl_int (*sub_group_info)(struct backend *b, bk_ref kernel, cl_uint device, cl_kernel_sub_group_info param,
@@ -221,6 +231,9 @@ struct backend_ops {
     cl_int (*wait_event)(struct backend *b, bk_ref event);             /* waits; the event's final status */
     cl_int (*event_status)(struct backend *b, bk_ref event);           /* CL_QUEUED … CL_COMPLETE or negative; never waits */
     cl_int (*event_times)(struct backend *b, bk_ref event, cl_ulong times[4]); /* CL_PROFILING_INFO_NOT_AVAILABLE */
+    /* How long after a command's own end the last ended that its kernel enqueued to queues of its device's own; 0 also where
+     * that is not known. May wait for the answer. */
+    cl_ulong (*event_children_ns)(struct backend *b, bk_ref event);
     /* The next three are of backends that can do it; NULL: no. Both backends have the same operations. `meet`, for one move
      * of contents, and `bridge`: false: not these two, or not now; it is for the caller then to do it. */
     bool (*meet)(struct backend *from, struct backend *to, struct bk_meeting *out);

@@ -156,3 +156,29 @@ const struct drivers *drivers_load(void) {
     pthread_once(&load_once, load_all);
     return &loaded;
 }
+
+/* ---- calls that began as extensions ---- */
+sub_devices_fn *driver_sub_devices(const cl_icd_dispatch *d, bool ext) {
+    return ext ? (sub_devices_fn *)d->clCreateSubDevicesEXT : d->clCreateSubDevices;
+}
+
+sub_group_info_fn *driver_sub_group_info(const cl_icd_dispatch *d) {
+    return d->clGetKernelSubGroupInfo ? d->clGetKernelSubGroupInfo : d->clGetKernelSubGroupInfoKHR;
+}
+
+void driver_release_device(cl_device_id device) {
+    const cl_icd_dispatch *d = DRIVER(device);
+    if (d->clReleaseDevice)
+        d->clReleaseDevice(device);
+    else
+        d->clReleaseDeviceEXT(device);
+}
+
+cl_ulong driver_children_ns(cl_event event) {
+    cl_ulong end = 0, complete = 0;
+    const cl_icd_dispatch *d = DRIVER(event);
+    if (d->clGetEventProfilingInfo(event, CL_PROFILING_COMMAND_END, sizeof end, &end, NULL) ||
+        d->clGetEventProfilingInfo(event, CL_PROFILING_COMMAND_COMPLETE, sizeof complete, &complete, NULL))
+        return 0;
+    return complete > end ? complete - end : 0;
+}

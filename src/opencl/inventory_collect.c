@@ -15,7 +15,7 @@ static const struct param_range platform_params[] = {{0x0900, 0x0907}, {0x0920, 
 static const struct param_range device_params[] = {
     {0x1000, 0x1074}, /* core, and the Khronos extensions numbered beside it */
     {0x4000, 0x4014}, /* NVIDIA */
-    {0x4031, 0x4052}, /* AMD */
+    {0x4031, 0x4058}, /* AMD, and the device fission of OpenCL 1.1 */
     {0x410F, 0x410F}, /* PCI bus */
 };
 
@@ -34,7 +34,8 @@ static cl_int query_device(const void *object, cl_uint param, size_t room, void 
 
 /* Handles mean nothing elsewhere. */
 static bool is_pointer(cl_uint param) {
-    return param == CL_DEVICE_PLATFORM || param == CL_DEVICE_PARENT_DEVICE;
+    return param == CL_DEVICE_PLATFORM || param == CL_DEVICE_PARENT_DEVICE ||
+           param == CL_DEVICE_PARENT_DEVICE_EXT;
 }
 
 static void ask(struct inventory_infos *infos, query_fn *query, const void *object, cl_uint param) {

@@ -25,6 +25,7 @@ struct arg_meta {
 };
 struct kernel_device_meta {        /* one a device of the program */
     size_t work_group_size, compile_work_group_size[3], preferred_multiple;
+    size_t global_work_size[3];    /* [0] 0: the device does not tell */
     cl_ulong local_mem_bytes, private_mem_bytes;
 };
 struct kernel_meta {

@@ -8,10 +8,10 @@
 #include "opencl/meta_private.h"
 
 #define META_MAGIC          0x4d505457u /* "WTPM" */
-#define META_VERSION        2u
+#define META_VERSION        3u
 #define DEVICE_BYTES        24u /* the least that each takes, encoded */
 #define KERNEL_BYTES        12u
-#define KERNEL_DEVICE_BYTES 56u
+#define KERNEL_DEVICE_BYTES 80u
 #define ARG_BYTES           33u
 
 /* Strings that may be NULL carry a flag. */
@@ -40,6 +40,7 @@ static void put_kernel(struct weft_writer *w, const struct kernel_meta *k, cl_ui
         weft_put_u64(w, d->work_group_size);
         for (int j = 0; j < 3; j++) weft_put_u64(w, d->compile_work_group_size[j]);
         weft_put_u64(w, d->preferred_multiple);
+        for (int j = 0; j < 3; j++) weft_put_u64(w, d->global_work_size[j]);
         weft_put_u64(w, d->local_mem_bytes);
         weft_put_u64(w, d->private_mem_bytes);
     }
@@ -102,6 +103,7 @@ static void get_kernel_device(struct weft_reader *r, struct kernel_device_meta *
     d->work_group_size = weft_get_u64(r);
     for (int j = 0; j < 3; j++) d->compile_work_group_size[j] = weft_get_u64(r);
     d->preferred_multiple = weft_get_u64(r);
+    for (int j = 0; j < 3; j++) d->global_work_size[j] = weft_get_u64(r);
     d->local_mem_bytes = weft_get_u64(r);
     d->private_mem_bytes = weft_get_u64(r);
 }

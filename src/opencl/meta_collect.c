@@ -73,6 +73,9 @@ enum arg_takes meta_arg_takes(cl_kernel kernel, cl_uint i) {
     cl_kernel_arg_address_qualifier address = CL_KERNEL_ARG_ADDRESS_PRIVATE;
     if (ask_address(kernel, i, &address)) return meta_try_arg(kernel, i);
     if (address != CL_KERNEL_ARG_ADDRESS_PRIVATE) return meta_type_takes(address, NULL);
+    cl_kernel_arg_type_qualifier qualifier = 0;
+    d->clGetKernelArgInfo(kernel, i, CL_KERNEL_ARG_TYPE_QUALIFIER, sizeof qualifier, &qualifier, NULL);
+    if (qualifier & CL_KERNEL_ARG_TYPE_PIPE) return TAKES_MEM;
     char *type = ASK_STRING(d->clGetKernelArgInfo(kernel, i, CL_KERNEL_ARG_TYPE_NAME, room, text, &size));
     enum arg_takes takes = meta_type_takes(address, type);
     free(type);
@@ -94,6 +97,9 @@ static void collect_arg(struct arg_meta *a, cl_kernel kernel, cl_uint i) {
     a->name = ASK_STRING(d->clGetKernelArgInfo(kernel, i, CL_KERNEL_ARG_NAME, room, text, &size));
     a->size = meta_arg_size(a->address, a->type_name);
     a->takes = meta_type_takes(a->address, a->type_name);
+    if (!(a->type_qualifier & CL_KERNEL_ARG_TYPE_PIPE)) return;
+    a->size = sizeof(cl_mem); /* the type is that of its packets */
+    a->takes = TAKES_MEM;
 }
 
 static void collect_group(struct kernel_device_meta *out, cl_kernel kernel, cl_device_id device) {
@@ -103,6 +109,7 @@ static void collect_group(struct kernel_device_meta *out, cl_kernel kernel, cl_d
     ASK(CL_KERNEL_WORK_GROUP_SIZE, work_group_size);
     ASK(CL_KERNEL_COMPILE_WORK_GROUP_SIZE, compile_work_group_size);
     ASK(CL_KERNEL_PREFERRED_WORK_GROUP_SIZE_MULTIPLE, preferred_multiple);
+    ASK(CL_KERNEL_GLOBAL_WORK_SIZE, global_work_size);
     ASK(CL_KERNEL_LOCAL_MEM_SIZE, local_mem_bytes);
     ASK(CL_KERNEL_PRIVATE_MEM_SIZE, private_mem_bytes);
 #undef ASK

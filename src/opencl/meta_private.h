@@ -12,7 +12,7 @@
 size_t meta_arg_size(cl_kernel_arg_address_qualifier address, const char *type_name);
 /* As meta_arg_takes, without asking. */
 enum arg_takes meta_try_arg(cl_kernel kernel, cl_uint index);
-/* type_name may be NULL. */
+/* type_name may be NULL. Not of pipes. */
 enum arg_takes meta_type_takes(cl_kernel_arg_address_qualifier address, const char *type_name);
 
 #endif

@@ -37,6 +37,9 @@ void calls__svm_many(struct cltest *t);
 void calls__svm_errors(struct cltest *t);
 void calls__native_kernel(struct cltest *t);
 void calls__printf(struct cltest *t);
+/* calls_device_side.c */
+void calls__pipes(struct cltest *t);
+void calls__device_queues(struct cltest *t);
 
 /* A number that the device tells; 0 if it does not. */
 cl_ulong calls_number(cl_device_id d, cl_device_info param);

@@ -30,6 +30,8 @@ static const struct cltest_case cases[] = {
     CASE(calls__svm_many),
     CASE(calls__svm_errors),
     CASE(calls__native_kernel),
+    CASE(calls__pipes),
+    CASE(calls__device_queues),
     CASE(calls__printf),
 };
 

@@ -266,6 +266,21 @@ static void CL_CALLBACK add_natively(void *arg) {
     for (int i = 0; i < 16; i++) a->memory[i] += a->add;
 }
 
+/* Its memory objects are buffers. */
+static void check_native_image(struct cltest *t) {
+    const cl_image_format f = {CL_RGBA, CL_UNSIGNED_INT8};
+    const cl_image_desc d = {.image_type = CL_MEM_OBJECT_IMAGE2D, .image_width = 4, .image_height = 4};
+    cl_int err = 99;
+    cl_mem image = clCreateImage(t->ctx, CL_MEM_READ_WRITE, &f, &d, NULL, &err);
+    struct native_args args = {.memory = NULL};
+    const void *place = &args.memory;
+    if (!image || calls_fragile(t)) return;
+    CHECK_EQ(clEnqueueNativeKernel(t->queue[0], add_natively, &args, sizeof args, 1, &image, &place, 0, NULL,
+                                   NULL),
+             CL_INVALID_MEM_OBJECT);
+    OK(clReleaseMemObject(image));
+}
+
 void calls__native_kernel(struct cltest *t) {
     cl_device_exec_capabilities able = calls_number(t->dev[0], CL_DEVICE_EXECUTION_CAPABILITIES);
     int v[16];
@@ -279,6 +294,7 @@ void calls__native_kernel(struct cltest *t) {
         CHECK_EQ(rc, CL_SUCCESS);
         OK(clEnqueueReadBuffer(t->queue[0], m, CL_TRUE, 0, sizeof v, v, 0, NULL, NULL));
         for (int i = 0; i < 16; i++) CHECK_EQ(v[i], i + 4);
+        check_native_image(t);
         CHECK_EQ(clEnqueueNativeKernel(t->queue[0], NULL, &args, sizeof args, 0, NULL, NULL, 0, NULL, NULL),
                  CL_INVALID_VALUE);
         CHECK_EQ(clEnqueueNativeKernel(t->queue[0], add_natively, &args, 0, 0, NULL, NULL, 0, NULL, NULL),

@@ -90,27 +90,26 @@ static cl_int add(struct direct_backend *d, cl_uint count, const cl_device_id *i
 
 cl_int direct_create_sub_devices(struct backend *b, cl_uint device,
                                  const cl_device_partition_property *properties, size_t property_count,
-                                 cl_uint *count, cl_uint *first, struct inventory **out) {
+                                 bool ext, cl_uint *count, cl_uint *first, struct inventory **out) {
     cl_device_id parent = direct_device(b, device);
-    const cl_icd_dispatch *d = direct_driver(b)->dispatch;
-    if (!d->clCreateSubDevices) return CL_INVALID_VALUE;
-    cl_int rc = d->clCreateSubDevices(parent, properties, 0, NULL, count);
+    sub_devices_fn *create = driver_sub_devices(direct_driver(b)->dispatch, ext);
+    if (!create) return CL_INVALID_VALUE;
+    cl_int rc = create(parent, properties, 0, NULL, count);
     if (rc != CL_SUCCESS || !out) return rc;
     cl_device_id *ids = calloc((size_t)*count + 1, sizeof(cl_device_id));
     if (!ids) return CL_OUT_OF_HOST_MEMORY;
-    rc = d->clCreateSubDevices(parent, properties, *count, ids, NULL);
+    rc = create(parent, properties, *count, ids, NULL);
     if (rc == CL_SUCCESS) {
         *out = inventory_collect_devices(*count, ids);
         rc = *out ? add((struct direct_backend *)b, *count, ids, first) : CL_OUT_OF_HOST_MEMORY;
-        for (cl_uint i = 0; rc != CL_SUCCESS && i < *count; i++) d->clReleaseDevice(ids[i]);
+        for (cl_uint i = 0; rc != CL_SUCCESS && i < *count; i++) driver_release_device(ids[i]);
     }
     free(ids);
     return rc;
 }
 
 void direct_release_sub_device(struct backend *b, cl_uint number) {
-    cl_device_id id = direct_device(b, number);
-    direct_driver(b)->dispatch->clReleaseDevice(id);
+    driver_release_device(direct_device(b, number));
 }
 
 cl_int direct_timers(struct backend *b, cl_uint device, cl_ulong *device_ns, cl_ulong *host_ns) {
@@ -124,7 +123,8 @@ cl_int direct_sub_group_info(struct backend *b, bk_ref kernel, cl_uint device, c
                              size_t input_count, const size_t *input, size_t room, void *value,
                              size_t *size) {
     const cl_icd_dispatch *d = direct_driver(b)->dispatch;
-    if (!d->clGetKernelSubGroupInfo) return CL_INVALID_OPERATION;
-    return d->clGetKernelSubGroupInfo(HANDLE(cl_kernel, kernel), direct_device(b, device), param,
-                                      input_count * sizeof *input, input, room, value, size);
+    sub_group_info_fn *ask = driver_sub_group_info(d);
+    if (!ask) return CL_INVALID_OPERATION;
+    return ask(HANDLE(cl_kernel, kernel), direct_device(b, device), param, input_count * sizeof *input, input,
+               room, value, size);
 }

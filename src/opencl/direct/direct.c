@@ -102,7 +102,8 @@ static void release(struct backend *b, enum bk_kind kind, bk_ref ref) {
         direct_context_remove(b, HANDLE(cl_context, ref));
         d->clReleaseContext(HANDLE(cl_context, ref));
         break;
-    case BK_QUEUE: d->clReleaseCommandQueue(HANDLE(cl_command_queue, ref)); break;
+    case BK_QUEUE:
+    case BK_DEVICE_QUEUE: d->clReleaseCommandQueue(HANDLE(cl_command_queue, ref)); break;
     case BK_MEM: d->clReleaseMemObject(HANDLE(cl_mem, ref)); break;
     case BK_PROGRAM: d->clReleaseProgram(HANDLE(cl_program, ref)); break;
     case BK_KERNEL: d->clReleaseKernel(HANDLE(cl_kernel, ref)); break;
@@ -124,9 +125,12 @@ static void destroy(struct backend *b) {
 static const struct backend_ops direct_ops = {
     .create_context = create_context,
     .create_queue = create_queue,
+    .create_device_queue = direct_create_device_queue,
+    .set_default_device_queue = direct_set_default_device_queue,
     .create_buffer = create_buffer,
     .create_sub_buffer = create_sub_buffer,
     .create_image = direct_create_image,
+    .create_pipe = direct_create_pipe,
     .image_formats = direct_image_formats,
     .create_sampler = direct_create_sampler,
     .create_program_source = direct_create_program_source,
@@ -155,6 +159,7 @@ static const struct backend_ops direct_ops = {
     .wait_event = direct_wait_event,
     .event_status = direct_event_status,
     .event_times = direct_event_times,
+    .event_children_ns = direct_event_children_ns,
     .event_notify = direct_event_notify,
     .release = release,
     .destroy = destroy,

@@ -142,3 +142,7 @@ cl_int direct_event_times(struct backend *b, bk_ref event, cl_ulong times[4]) {
     }
     return CL_SUCCESS;
 }
+
+cl_ulong direct_event_children_ns(struct backend *b, bk_ref event) {
+    return driver_children_ns(HANDLE(cl_event, event));
+}

@@ -48,7 +48,7 @@ void direct_context_remove(struct backend *b, cl_context context);
 cl_device_id *direct_context_devices(struct backend *b, cl_context context, cl_uint *count);
 cl_int direct_create_sub_devices(struct backend *b, cl_uint device,
                                  const cl_device_partition_property *properties, size_t property_count,
-                                 cl_uint *count, cl_uint *first, struct inventory **out);
+                                 bool ext, cl_uint *count, cl_uint *first, struct inventory **out);
 void direct_release_sub_device(struct backend *b, cl_uint number);
 cl_int direct_timers(struct backend *b, cl_uint device, cl_ulong *device_ns, cl_ulong *host_ns);
 cl_int direct_sub_group_info(struct backend *b, bk_ref kernel, cl_uint device, cl_kernel_sub_group_info param,
@@ -72,6 +72,12 @@ cl_int direct_create_sampler(struct backend *b, bk_ref context, const struct bk_
                              bk_ref *out);
 cl_int direct_image_command(const cl_icd_dispatch *d, const struct bk_command *c,
                             const struct direct_tail *t);
+/* device_side.c */
+cl_int direct_create_pipe(struct backend *b, bk_ref context, cl_mem_flags flags, cl_uint packet_bytes,
+                          cl_uint packets, bool check, bk_ref *out);
+cl_int direct_create_device_queue(struct backend *b, bk_ref context, cl_uint device,
+                                  cl_command_queue_properties properties, cl_uint bytes, bk_ref *out);
+cl_int direct_set_default_device_queue(struct backend *b, bk_ref context, cl_uint device, bk_ref queue);
 /* event.c */
 /* marked: its mark goes when the end was told. */
 cl_int direct_notify(struct backend *b, cl_event event, bool marked, bk_complete_fn *fn, void *arg);
@@ -79,6 +85,7 @@ void direct_tell_failed(void); /* an event was seen to have failed: tells the wa
 cl_int direct_event_notify(struct backend *b, bk_ref event, bk_complete_fn *fn, void *arg);
 cl_int direct_event_status(struct backend *b, bk_ref event);
 cl_int direct_event_times(struct backend *b, bk_ref event, cl_ulong times[4]);
+cl_ulong direct_event_children_ns(struct backend *b, bk_ref event);
 cl_int direct_wait_event(struct backend *b, bk_ref event);
 /* build.c */
 cl_int direct_create_program_source(struct backend *b, bk_ref context, const char *source, size_t bytes,

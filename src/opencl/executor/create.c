@@ -57,19 +57,13 @@ static cl_command_queue create_queue(const struct context_info *info, cl_device_
     return d->clCreateCommandQueueWithProperties(info->context, device, list, err);
 }
 
-/* PoCL ends when it is asked for one. */
-static bool has_device_queues(cl_device_id device) {
-    cl_uint most = 0;
-    DRIVER(device)->clGetDeviceInfo(device, CL_DEVICE_MAX_ON_DEVICE_QUEUES, sizeof most, &most, NULL);
-    return most > 0;
-}
-
 cl_int carry_out_create_queue(struct call *c) {
     struct context_info *info = c->object[1]->context;
     cl_device_id device = executor_device(c->x, info->platform, c->in->create_queue.device);
     if (!device) return CL_INVALID_DEVICE;
     cl_command_queue_properties props = c->in->create_queue.properties;
-    if ((props & CL_QUEUE_ON_DEVICE) && !has_device_queues(device)) return CL_INVALID_QUEUE_PROPERTIES;
+    if (props & CL_QUEUE_ON_DEVICE)
+        return CL_INVALID_QUEUE_PROPERTIES; /* no commands are enqueued to these */
     c->object[0]->lane = lane_create(!(props & CL_QUEUE_OUT_OF_ORDER_EXEC_MODE_ENABLE));
     if (!c->object[0]->lane) return CL_OUT_OF_HOST_MEMORY;
     cl_int err = CL_OUT_OF_RESOURCES;
@@ -163,11 +157,9 @@ cl_int carry_out_create_kernel(struct call *c) {
 
 /* A driver follows what it is given for a handle: what is no handle must not get there. */
 static cl_int check_arg(struct object *kernel, cl_uint index, uint64_t kind) {
-    static const enum arg_takes wanted[] = {[BK_ARG_BYTES] = TAKES_VALUE,
-                                            [BK_ARG_MEM] = TAKES_MEM,
-                                            [BK_ARG_LOCAL] = TAKES_LOCAL,
-                                            [BK_ARG_SAMPLER] = TAKES_SAMPLER,
-                                            [BK_ARG_SVM] = TAKES_MEM};
+    static const enum arg_takes wanted[] = {
+        [BK_ARG_BYTES] = TAKES_VALUE,     [BK_ARG_MEM] = TAKES_MEM, [BK_ARG_LOCAL] = TAKES_LOCAL,
+        [BK_ARG_SAMPLER] = TAKES_SAMPLER, [BK_ARG_SVM] = TAKES_MEM, [BK_ARG_QUEUE] = TAKES_QUEUE};
     if (index >= kernel->arg_count) return CL_INVALID_ARG_INDEX;
     if (kind >= sizeof wanted / sizeof *wanted) return CL_INVALID_VALUE;
     uint8_t *takes = &kernel->arg_takes[index];
@@ -184,13 +176,15 @@ static cl_int check_arg(struct object *kernel, cl_uint index, uint64_t kind) {
 static cl_int set_arg(struct call *c, cl_kernel k, cl_uint index) {
     const struct wire_set_arg *a = &c->in->set_arg;
     const cl_icd_dispatch *d = DRIVER(k);
-    struct object *mem = c->object[5], *sampler = c->object[6];
+    struct object *mem = c->object[5], *sampler = c->object[6], *queue = c->object[7];
     size_t inline_bytes = c->in->count[0] * 8;
     switch (a->kind) {
     case BK_ARG_MEM: return d->clSetKernelArg(k, index, a->size, mem ? &mem->handle : NULL);
     case BK_ARG_SVM: return executor_set_svm_arg(k, index, mem, a->size);
     case BK_ARG_SAMPLER:
         return sampler ? d->clSetKernelArg(k, index, a->size, &sampler->handle) : CL_INVALID_SAMPLER;
+    case BK_ARG_QUEUE:
+        return queue ? d->clSetKernelArg(k, index, a->size, &queue->handle) : CL_INVALID_DEVICE_QUEUE;
     case BK_ARG_LOCAL: return d->clSetKernelArg(k, index, a->size, NULL);
     case BK_ARG_BYTES:
         if (a->size <= inline_bytes) return d->clSetKernelArg(k, index, a->size, c->in->array[0]);
@@ -202,9 +196,10 @@ static cl_int set_arg(struct call *c, cl_kernel k, cl_uint index) {
 cl_int carry_out_set_arg(struct call *c) {
     struct object *kernel = c->object[0];
     cl_uint index = (cl_uint)c->in->set_arg.index;
-    bool handle = c->in->set_arg.kind == BK_ARG_MEM || c->in->set_arg.kind == BK_ARG_SAMPLER;
+    uint64_t kind = c->in->set_arg.kind;
+    bool handle = kind == BK_ARG_MEM || kind == BK_ARG_SAMPLER || kind == BK_ARG_QUEUE;
     if (handle && c->in->set_arg.size != sizeof(cl_mem)) return CL_INVALID_ARG_SIZE;
-    cl_int err = check_arg(kernel, index, c->in->set_arg.kind);
+    cl_int err = check_arg(kernel, index, kind);
     if (!err) err = set_arg(c, kernel->handle, index);
     if (err) return err;
     if (kernel->arg_index == index) kernel->arg_error = CL_SUCCESS;

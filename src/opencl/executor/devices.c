@@ -35,7 +35,7 @@ static void reply_inventory(struct executor *x, uint64_t request, const cl_devic
     results_reply(x, request, blob ? CL_SUCCESS : CL_OUT_OF_HOST_MEMORY, blob, bytes);
 }
 
-static cl_int create_sub_devices(struct call *c, cl_device_id parent,
+static cl_int create_sub_devices(struct call *c, sub_devices_fn *create, cl_device_id parent,
                                  const cl_device_partition_property *list, cl_uint count) {
     const struct wire_create_sub_devices *w = &c->in->create_sub_devices;
     struct executor *x = c->x;
@@ -44,7 +44,7 @@ static cl_int create_sub_devices(struct call *c, cl_device_id parent,
     cl_int err = make_room(x, first, count);
     for (size_t i = 0; !err && i < count; i++)
         if (x->sub_devices[first + i]) err = CL_INVALID_VALUE;
-    if (!err) err = DRIVER(parent)->clCreateSubDevices(parent, list, count, x->sub_devices + first, NULL);
+    if (!err) err = create(parent, list, count, x->sub_devices + first, NULL);
     if (err) return err;
     reply_inventory(x, w->request, x->sub_devices + first, count);
     return CL_SUCCESS;
@@ -56,21 +56,23 @@ static void reply_count(struct executor *x, uint64_t request, uint32_t count) {
     results_reply(x, request, data ? CL_SUCCESS : CL_OUT_OF_HOST_MEMORY, data, data ? sizeof *data : 0);
 }
 
-/* The list of properties, and one of counts in it, end with 0, which need not travel. */
+/* The list of properties, and one of counts in it, end with 0, which need not travel. One of names has its
+ * end. */
 cl_int carry_out_create_sub_devices(struct call *c) {
     const struct wire_create_sub_devices *w = &c->in->create_sub_devices;
     if (w->platform >= c->x->drivers->count) return CL_INVALID_PLATFORM;
     cl_device_id parent = executor_device(c->x, &c->x->drivers->platforms[w->platform], w->device);
-    if (!parent || !DRIVER(parent)->clCreateSubDevices) return CL_INVALID_DEVICE;
+    sub_devices_fn *create = parent ? driver_sub_devices(DRIVER(parent), w->ext) : NULL;
+    if (!create) return CL_INVALID_DEVICE;
     cl_device_partition_property list[WIRE_WORDS_MAX + 2];
     size_t n = c->in->count[0];
     if (!n) return CL_INVALID_VALUE;
     memcpy(list, c->in->array[0], n * sizeof *list);
     list[n] = list[n + 1] = 0;
     cl_uint count = 0;
-    cl_int err = DRIVER(parent)->clCreateSubDevices(parent, list, 0, NULL, &count);
+    cl_int err = create(parent, list, 0, NULL, &count);
     if (err) return err;
-    if (w->create) return create_sub_devices(c, parent, list, count);
+    if (w->create) return create_sub_devices(c, create, parent, list, count);
     reply_count(c->x, w->request, count);
     return CL_SUCCESS;
 }
@@ -81,14 +83,14 @@ cl_int carry_out_release_sub_device(struct call *c) {
         return CL_INVALID_DEVICE;
     cl_device_id *d = &c->x->sub_devices[number - WIRE_SUB_DEVICES];
     if (!*d) return CL_INVALID_DEVICE;
-    DRIVER(*d)->clReleaseDevice(*d);
+    driver_release_device(*d);
     *d = NULL;
     return CL_SUCCESS;
 }
 
 void executor_release_sub_devices(struct executor *x) {
     for (size_t i = 0; i < x->sub_device_room; i++)
-        if (x->sub_devices[i]) DRIVER(x->sub_devices[i])->clReleaseDevice(x->sub_devices[i]);
+        if (x->sub_devices[i]) driver_release_device(x->sub_devices[i]);
     free(x->sub_devices);
 }
 
@@ -97,16 +99,15 @@ cl_int carry_out_get_sub_group_info(struct call *c) {
     const struct wire_get_sub_group_info *w = &c->in->get_sub_group_info;
     struct object *kernel = c->object[0];
     cl_device_id device = executor_device(c->x, kernel->context->platform, w->device);
-    const cl_icd_dispatch *d = DRIVER(kernel->handle);
+    sub_group_info_fn *ask = driver_sub_group_info(DRIVER(kernel->handle));
     if (!device) return CL_INVALID_DEVICE;
-    if (!d->clGetKernelSubGroupInfo) return CL_INVALID_OPERATION;
+    if (!ask) return CL_INVALID_OPERATION;
     if (w->room > SUB_GROUP_INFO_MAX) return CL_INVALID_VALUE;
     void *answer = calloc(1, w->room + 1);
     size_t size = 0, n = c->in->count[0];
     if (!answer) return CL_OUT_OF_HOST_MEMORY;
-    cl_int err =
-        d->clGetKernelSubGroupInfo(kernel->handle, device, (cl_kernel_sub_group_info)w->param,
-                                   n * sizeof(size_t), n ? c->in->array[0] : NULL, w->room, answer, &size);
+    cl_int err = ask(kernel->handle, device, (cl_kernel_sub_group_info)w->param, n * sizeof(size_t),
+                     n ? c->in->array[0] : NULL, w->room, answer, &size);
     if (!err && size > w->room) err = CL_INVALID_VALUE;
     if (err) {
         free(answer);

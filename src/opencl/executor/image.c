@@ -80,6 +80,7 @@ cl_int carry_out_create_image(struct call *c) {
     struct bk_image i;
     cl_int err = take_desc(c, &i);
     if (!err && !set_extent(o, &i.desc)) err = CL_INVALID_VALUE;
+    if (!err && parent && parent->image_type == CL_MEM_OBJECT_PIPE) err = CL_INVALID_MEM_OBJECT;
     if (err) return err;
     cl_mem m = driver_create_image(info->context, &i, parent ? parent->handle : NULL, &err);
     if (!m) return err ? err : CL_OUT_OF_RESOURCES;

@@ -16,8 +16,9 @@ void context_info_release(struct context_info *c) {
 
 static cl_int invalid(unsigned kind) {
     static const cl_int codes[] = {
-        CL_INVALID_VALUE,   CL_INVALID_CONTEXT, CL_INVALID_COMMAND_QUEUE, CL_INVALID_MEM_OBJECT,
-        CL_INVALID_PROGRAM, CL_INVALID_KERNEL,  CL_INVALID_EVENT,         CL_INVALID_SAMPLER,
+        CL_INVALID_VALUE,      CL_INVALID_CONTEXT, CL_INVALID_COMMAND_QUEUE,
+        CL_INVALID_MEM_OBJECT, CL_INVALID_PROGRAM, CL_INVALID_KERNEL,
+        CL_INVALID_EVENT,      CL_INVALID_SAMPLER, CL_INVALID_DEVICE_QUEUE,
     };
     return kind < sizeof codes / sizeof *codes ? codes[kind] : CL_INVALID_VALUE;
 }
@@ -60,7 +61,8 @@ cl_int object_claim(struct objects *t, uint64_t handle, unsigned kind, struct ob
 static void release_handle(struct object *o) {
     const cl_icd_dispatch *d = DRIVER(o->handle);
     switch (o->kind) {
-    case BK_QUEUE: d->clReleaseCommandQueue(o->handle); break;
+    case BK_QUEUE:
+    case BK_DEVICE_QUEUE: d->clReleaseCommandQueue(o->handle); break;
     case BK_MEM: d->clReleaseMemObject(o->handle); break;
     case BK_PROGRAM: d->clReleaseProgram(o->handle); break;
     case BK_KERNEL: d->clReleaseKernel(o->handle); break;
@@ -105,8 +107,8 @@ void objects_visit(struct objects *t, unsigned kind, object_visit_fn *fn, void *
 static void drop_visited(void *arg, struct object *o) { object_drop(o); }
 
 void objects_fini(struct objects *t) {
-    static const enum bk_kind order[] = {BK_EVENT, BK_KERNEL, BK_PROGRAM, BK_SAMPLER,
-                                         BK_MEM,   BK_QUEUE,  BK_CONTEXT};
+    static const enum bk_kind order[] = {BK_EVENT, BK_KERNEL, BK_PROGRAM,      BK_SAMPLER,
+                                         BK_MEM,   BK_QUEUE,  BK_DEVICE_QUEUE, BK_CONTEXT};
     for (size_t i = 0; i < sizeof order / sizeof *order; i++) objects_visit(t, order[i], drop_visited, NULL);
     for (size_t c = 0; c < WIRE_HANDLES_MAX / OBJECT_CHUNK; c++) free(t->chunks[c]);
 }

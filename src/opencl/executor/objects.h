@@ -42,7 +42,7 @@ struct object {
     void *handle;                    /* the driver's object; NULL when the creation failed */
     size_t size;                     /* buffers */
     uint64_t charged;                /* memory: of the quota */
-    cl_mem_object_type image_type;   /* images; else 0 */
+    cl_mem_object_type image_type;   /* images, and pipes; else 0 */
     size_t extent[3], element_bytes; /* images: as origins and regions count, and bytes of an element */
     void *svm, *svm_whole; /* memory over shared virtual memory: where it begins, what the driver gave */
     uint32_t peer;         /* events: that executor tells their end; 0: nobody does */

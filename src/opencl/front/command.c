@@ -25,7 +25,7 @@ cl_int command_mem(struct queue *q, cl_mem handle, struct mem **out) {
 
 cl_int command_buffer(struct queue *q, cl_mem handle, struct mem **out) {
     cl_int rc = command_mem(q, handle, out);
-    return rc == CL_SUCCESS && (*out)->image ? CL_INVALID_MEM_OBJECT : rc;
+    return rc == CL_SUCCESS && ((*out)->image || mem_is_pipe(*out)) ? CL_INVALID_MEM_OBJECT : rc;
 }
 
 cl_int command_image(struct queue *q, cl_mem handle, struct mem **out) {

@@ -18,7 +18,7 @@ cl_uint context_device_index(const struct context *c, const struct device *d) {
 static void run_context_callbacks(void *arg) {
     for (struct context_callback *cb = arg, *next; cb; cb = next) {
         next = cb->next;
-        cb->fn(NULL, cb->data);
+        cb->fn(cb->context, cb->data);
         free(cb);
     }
 }
@@ -40,6 +40,7 @@ static void context_end(void *object) {
     free(c->devices);
     free(c->device_slot);
     free(c->device_place);
+    free(c->default_queues);
     free(c->properties);
     pthread_mutex_destroy(&c->lock);
     pthread_mutex_destroy(&c->list_lock);
@@ -102,7 +103,8 @@ static struct context *context_new(cl_uint device_room) {
     c->device_slot = calloc(device_room, sizeof *c->device_slot);
     c->device_place = calloc(device_room, sizeof *c->device_place);
     c->slots = calloc(device_room, sizeof *c->slots);
-    if (c->devices && c->device_slot && c->device_place && c->slots) return c;
+    c->default_queues = calloc(device_room, sizeof(struct queue *));
+    if (c->devices && c->device_slot && c->device_place && c->slots && c->default_queues) return c;
     object_drop(c);
     return NULL;
 }
@@ -233,8 +235,10 @@ cl_int weft_clSetContextDestructorCallback(cl_context context, void(CL_CALLBACK 
     struct context_callback *cb = malloc(sizeof *cb);
     if (!cb) return CL_OUT_OF_HOST_MEMORY;
     pthread_mutex_lock(&c->list_lock);
-    *cb = (struct context_callback){
-        .next = c->callbacks, .fn = fn, .data = data}; /* the last registered is called first */
+    *cb = (struct context_callback){.next = c->callbacks,
+                                    .context = context,
+                                    .fn = fn,
+                                    .data = data}; /* the last registered is called first */
     c->callbacks = cb;
     pthread_mutex_unlock(&c->list_lock);
     return CL_SUCCESS;

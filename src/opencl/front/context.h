@@ -20,6 +20,7 @@ struct context_slot {
 
 struct context_callback {
     struct context_callback *next;
+    cl_context context; /* its address only */
     void(CL_CALLBACK *fn)(cl_context, void *);
     void *data;
 };
@@ -39,6 +40,7 @@ struct context {
     struct weft_list queues;
     struct weft_list svms;     /* struct svm (svm.h); list_lock */
     struct weft_list arrivals; /* host memory that commands under way write (late.c); list_lock */
+    struct queue **default_queues; /* of each device: its own default one, not held; NULL: none; list_lock */
     struct context_callback *callbacks;
     struct image_formats *formats; /* heap; NULL: not asked for yet; list_lock (image_format.c) */
 };
@@ -51,6 +53,8 @@ struct queue {
     cl_uint slot;
     bk_ref ref;
     cl_command_queue_properties properties;
+    cl_uint device_bytes; /* of a queue of the device's own (CL_QUEUE_SIZE) */
+    bk_ref made[4]; /* by their properties: this one, and those that it was before (OpenCL 1.0); 0: none */
     atomic_bool clock_known;    /* with the next, once a command of a direct backend's told its times */
     _Atomic int64_t to_clock;   /* from the device's clock to this machine's, ns */
     cl_queue_properties *array; /* as given to clCreateCommandQueueWithProperties; NULL: none */
@@ -59,7 +63,17 @@ struct queue {
 };
 
 static inline struct context *context_from(cl_context h) { return object_check(h, OBJECT_CONTEXT); }
-static inline struct queue *queue_from(cl_command_queue h) { return object_check(h, OBJECT_QUEUE); }
+/* A queue of either kind; one of the host's, to which commands are enqueued; one of a device's own. */
+static inline struct queue *queue_from_any(cl_command_queue h) { return object_check(h, OBJECT_QUEUE); }
+static inline bool queue_on_device(const struct queue *q) { return q->properties & CL_QUEUE_ON_DEVICE; }
+static inline struct queue *queue_from(cl_command_queue h) {
+    struct queue *q = queue_from_any(h);
+    return q && !queue_on_device(q) ? q : NULL;
+}
+static inline struct queue *device_queue_from(cl_command_queue h) {
+    struct queue *q = queue_from_any(h);
+    return q && queue_on_device(q) ? q : NULL;
+}
 static inline bool queue_out_of_order(const struct queue *q) {
     return q->properties & CL_QUEUE_OUT_OF_ORDER_EXEC_MODE_ENABLE;
 }

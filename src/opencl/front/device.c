@@ -39,39 +39,15 @@ cl_int weft_clGetDeviceIDs(cl_platform_id platform, cl_device_type type, cl_uint
     return found ? CL_SUCCESS : CL_DEVICE_NOT_FOUND;
 }
 
-/* Parameters of things that are not forwarded: pipes, device queues. Those that the device itself knows are
- * answered with "none". */
-static bool is_zero_uint(cl_device_info param) {
-    switch (param) {
-    case CL_DEVICE_PIPE_SUPPORT:
-    case CL_DEVICE_MAX_PIPE_ARGS:
-    case CL_DEVICE_PIPE_MAX_ACTIVE_RESERVATIONS:
-    case CL_DEVICE_PIPE_MAX_PACKET_SIZE:
-    case CL_DEVICE_QUEUE_ON_DEVICE_PREFERRED_SIZE:
-    case CL_DEVICE_QUEUE_ON_DEVICE_MAX_SIZE:
-    case CL_DEVICE_MAX_ON_DEVICE_QUEUES:
-    case CL_DEVICE_MAX_ON_DEVICE_EVENTS: return true;
-    default: return false;
-    }
+uint64_t device_number(const struct device *d, cl_device_info param, size_t bytes) {
+    uint64_t value = 0;
+    const struct inventory_info *info = inventory_find(&d->own->infos, param);
+    if (info && info->size == bytes) memcpy(&value, info->value, bytes);
+    return value;
 }
 
-static bool is_zero_ulong(cl_device_info param) {
-    switch (param) {
-    case CL_DEVICE_DEVICE_ENQUEUE_CAPABILITIES:
-    case CL_DEVICE_QUEUE_ON_DEVICE_PROPERTIES: return true;
-    default: return false;
-    }
-}
-
-/* True: answered with "none" in the parameter's type. */
-static bool withheld(cl_device_info param, struct info_out out, cl_int *rc) {
-    if (is_zero_uint(param))
-        *rc = info_uint(out, 0);
-    else if (is_zero_ulong(param))
-        *rc = info_ulong(out, 0);
-    else
-        return false;
-    return true;
+static cl_int reference_count(const struct device *d, struct info_out out) {
+    return info_uint(out, d->parent ? atomic_load(&d->object.refs) : 1);
 }
 
 /* True: answered by weft itself. */
@@ -80,9 +56,7 @@ static bool overridden(const struct device *d, cl_device_info param, struct info
     case CL_DEVICE_PLATFORM: *rc = info_pointer(out, d->platform); return true;
     case CL_DEVICE_NAME: *rc = info_string(out, d->name); return true;
     case CL_DEVICE_TYPE: *rc = info_bytes(out, &d->type, sizeof d->type); return true;
-    case CL_DEVICE_REFERENCE_COUNT:
-        *rc = info_uint(out, d->parent ? atomic_load(&d->object.refs) : 1);
-        return true;
+    case CL_DEVICE_REFERENCE_COUNT: *rc = reference_count(d, out); return true;
     case CL_DEVICE_PARENT_DEVICE: *rc = info_pointer(out, d->parent); return true;
     case CL_DEVICE_EXTENSIONS: *rc = info_string(out, d->extension_text); return true;
     case CL_DEVICE_HOSTNAME_WEFT: *rc = info_string(out, d->host); return true;
@@ -91,19 +65,17 @@ static bool overridden(const struct device *d, cl_device_info param, struct info
     }
 }
 
-/* Answers that are the device's, cut down; only where the device knows the parameter at all. */
+/* The device's answers, but for what weft changes; only where the device knows the parameter at all. */
 static cl_int narrowed(const struct device *d, cl_device_info param, const struct inventory_info *own,
                        struct info_out out) {
-    cl_int rc;
     if (param == CL_DEVICE_EXTENSIONS_WITH_VERSION)
         return info_bytes(out, d->extensions.at, d->extensions.count * sizeof *d->extensions.at);
-    if (param == CL_DEVICE_OPENCL_C_FEATURES)
-        return info_bytes(out, d->features.at, d->features.count * sizeof *d->features.at);
+    if (param == CL_DEVICE_PARENT_DEVICE_EXT) return info_pointer(out, d->parent);
+    if (param == CL_DEVICE_REFERENCE_COUNT_EXT) return reference_count(d, out);
     if (param == CL_DEVICE_HOST_UNIFIED_MEMORY && !d->backend->direct) return info_uint(out, CL_FALSE);
     if (param == CL_DEVICE_EXECUTION_CAPABILITIES && !d->backend->direct)
         return info_ulong(out, CL_EXEC_KERNEL);
     if (param == CL_DEVICE_SVM_CAPABILITIES) return info_ulong(out, svm_capabilities(d));
-    if (withheld(param, out, &rc)) return rc;
     return info_bytes(out, own->value, own->size);
 }
 

@@ -134,6 +134,8 @@ static cl_int copy_with_buffer(enum bk_op op, cl_command_queue queue, cl_mem ima
     if (rc == CL_SUCCESS) rc = command_buffer(q, buffer, &b);
     if (rc == CL_SUCCESS) rc = command_check(q, t.waits, t.wait_list);
     if (rc != CL_SUCCESS) return rc;
+    if (i->image->desc.image_type == CL_MEM_OBJECT_IMAGE1D_BUFFER && i->parent == b)
+        return CL_INVALID_MEM_OBJECT; /* the image is that buffer's */
     if (!image_has(i->image, origin, region) || !buffer_has(b, offset, packed(i->image, region)))
         return CL_INVALID_VALUE;
     rc = command_alignment(q, i);

@@ -5,6 +5,7 @@
 
 #include "opencl/front/command.h"
 #include "opencl/front/entries.h"
+#include "opencl/front/image.h"
 #include "opencl/front/kernel.h"
 #include "opencl/front/recorded.h"
 #include "opencl/front/svm.h"
@@ -106,6 +107,17 @@ static bool svm_is_there(const struct kernel *k, const struct kernel_arg *a) {
     return !ptr || svm_find(k->program->context, ptr, &s);
 }
 
+static bool is_object(const struct kernel_arg *a) {
+    return (a->kind == BK_ARG_MEM || a->kind == BK_ARG_SAMPLER || a->kind == BK_ARG_QUEUE) && a->object;
+}
+
+/* Whether the queue's device can use it. */
+static cl_int check_use(const struct queue *q, const struct mem *m) {
+    if (m->image && !device_has_images(q->device)) return CL_INVALID_OPERATION;
+    if (m->image && !image_fits(q->device, m->image)) return CL_INVALID_IMAGE_SIZE;
+    return command_alignment(q, m);
+}
+
 /* All arguments set, their objects alive; what they use. Kernel lock held. `uses` has room for all arguments.
  */
 static cl_int collect_args(const struct kernel *k, const struct queue *q, struct mem_use *uses,
@@ -114,11 +126,12 @@ static cl_int collect_args(const struct kernel *k, const struct queue *q, struct
     for (cl_uint i = 0; i < k->arg_count; i++) {
         const struct kernel_arg *a = &k->args[i];
         if (!a->set || (a->kind == BK_ARG_SVM && !svm_is_there(k, a))) return CL_INVALID_KERNEL_ARGS;
-        if ((a->kind != BK_ARG_MEM && a->kind != BK_ARG_SAMPLER) || !a->object) continue;
+        if (!is_object(a)) continue;
         if (!atomic_load_explicit(&a->object->refs, memory_order_acquire) || a->object->serial != a->serial)
             return CL_INVALID_KERNEL_ARGS;
-        if (a->kind == BK_ARG_SAMPLER) continue;
-        cl_int rc = command_alignment(q, a->mem);
+        if (a->kind == BK_ARG_QUEUE && a->queue->device != q->device) return CL_INVALID_KERNEL_ARGS;
+        if (a->kind != BK_ARG_MEM || mem_is_pipe(a->mem)) continue; /* what is in a pipe does not move */
+        cl_int rc = check_use(q, a->mem);
         if (rc != CL_SUCCESS) return rc;
         uses[(*count)++] = (struct mem_use){.mem = a->mem, .writes = writes_to(k, i, a->mem)};
     }

@@ -17,7 +17,7 @@ static cl_int run(struct queue *q, struct command *c, cl_uint count, const cl_me
     bk_ref *refs = calloc((size_t)count + 1, sizeof *refs);
     cl_int rc = uses && refs ? CL_SUCCESS : CL_OUT_OF_HOST_MEMORY;
     for (cl_uint i = 0; i < count && rc == CL_SUCCESS; i++) {
-        rc = command_mem(q, list[i], &uses[i].mem);
+        rc = command_buffer(q, list[i], &uses[i].mem);
         if (rc == CL_SUCCESS) rc = mem_part_ref(uses[i].mem, q->slot, &refs[i]);
         uses[i].writes = true;
     }

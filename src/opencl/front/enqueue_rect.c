@@ -100,27 +100,44 @@ cl_int weft_clEnqueueWriteBufferRect(cl_command_queue queue, cl_mem mem, cl_bool
                 event);
 }
 
-static bool spans_meet(size_t a, size_t b, size_t length) { return a < b + length && b < a + length; }
+/* A rectangle's rows, as they follow each other in memory: where one begins, and its number in its slice. */
+struct row {
+    size_t at, y;
+};
 
-/* Both of one buffer, with equal pitches: do the rectangles share a byte? First as boxes by their coordinates
- * (the pitches being equal, boxes apart are apart), unless a row wraps around into the next. */
-static bool rects_overlap(const struct layout *s, const struct layout *d, const size_t region[3]) {
-    bool apart = false;
-    for (int i = 0; i < 3; i++) apart |= !spans_meet(s->origin[i], d->origin[i], region[i]);
-    size_t s_first, s_end, d_first, d_end;
-    if (!extent(s, region, &s_first, &s_end) || !extent(d, region, &d_first, &d_end)) return true;
-    if (s_end <= d_first || d_end <= s_first) return false;
-    bool wraps = s->origin[0] + region[0] > s->row || d->origin[0] + region[0] > d->row;
-    return !apart || wraps;
+static void next_row(struct row *r, const struct layout *l, const size_t region[3]) {
+    bool last = ++r->y == region[1];
+    r->at += last ? l->slice - (region[1] - 1) * l->row : l->row;
+    if (last) r->y = 0;
+}
+
+/* Both in one buffer's memory, beginning at these places in it: do the rectangles share a byte? */
+static bool rects_overlap(const struct layout *s, size_t s_base, const struct layout *d, size_t d_base,
+                          const size_t region[3]) {
+    size_t s_end, d_end;
+    struct row from = {0}, to = {0};
+    if (!extent(s, region, &from.at, &s_end) || !extent(d, region, &to.at, &d_end)) return true;
+    from.at += s_base;
+    to.at += d_base;
+    while (from.at < s_base + s_end && to.at < d_base + d_end) {
+        if (from.at < to.at + region[0] && to.at < from.at + region[0]) return true;
+        if (from.at < to.at)
+            next_row(&from, s, region);
+        else
+            next_row(&to, d, region);
+    }
+    return false;
 }
 
 static cl_int check_copy(struct mem_use uses[2], struct layout *src, struct layout *dst, const size_t region[3]) {
     if (!src->origin || !dst->origin || !region_valid(region)) return CL_INVALID_VALUE;
+    struct mem *s = uses[0].mem, *d = uses[1].mem;
     cl_int rc = check_in_buffer(src, region, &uses[0]);
     if (rc == CL_SUCCESS) rc = check_in_buffer(dst, region, &uses[1]);
-    if (rc != CL_SUCCESS || uses[0].mem != uses[1].mem) return rc;
-    if (src->row != dst->row || src->slice != dst->slice) return CL_INVALID_VALUE;
-    return rects_overlap(src, dst, region) ? CL_MEM_COPY_OVERLAP : CL_SUCCESS;
+    if (rc != CL_SUCCESS) return rc;
+    if (s == d && (src->row != dst->row || src->slice != dst->slice)) return CL_INVALID_VALUE;
+    bool one = mem_root(s) == mem_root(d);
+    return one && rects_overlap(src, s->origin, dst, d->origin, region) ? CL_MEM_COPY_OVERLAP : CL_SUCCESS;
 }
 
 cl_int weft_clEnqueueCopyBufferRect(cl_command_queue queue, cl_mem src_mem, cl_mem dst_mem,

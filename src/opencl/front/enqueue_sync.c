@@ -49,15 +49,18 @@ static cl_int migrate(struct queue *q, cl_uint count, const cl_mem *mems, cl_mem
                       struct mem_use *uses, bk_ref *refs, struct command *c) {
     cl_int rc = CL_SUCCESS;
     bool undefined = flags & CL_MIGRATE_MEM_OBJECT_CONTENT_UNDEFINED;
+    cl_uint used = 0;
     for (cl_uint i = 0; i < count && rc == CL_SUCCESS; i++) {
-        rc = command_mem(q, mems[i], &uses[i].mem);
-        if (rc == CL_SUCCESS) rc = mem_part_ref(uses[i].mem, q->slot, &refs[i]);
-        uses[i].writes = uses[i].overwrites = undefined;
+        struct mem *m;
+        rc = command_mem(q, mems[i], &m);
+        if (rc == CL_SUCCESS) rc = mem_part_ref(m, q->slot, &refs[i]);
+        if (rc == CL_SUCCESS && !mem_is_pipe(m)) /* what is in a pipe does not move */
+            uses[used++] = (struct mem_use){.mem = m, .writes = undefined, .overwrites = undefined};
     }
     if (rc != CL_SUCCESS) return rc;
     c->uses = uses;
     /* To the host: stays where it is, the host reads it when it asks for it. */
-    c->use_count = flags & CL_MIGRATE_MEM_OBJECT_HOST ? 0 : count;
+    c->use_count = flags & CL_MIGRATE_MEM_OBJECT_HOST ? 0 : used;
     c->bk.u.migrate.count = count;
     c->bk.u.migrate.mems = refs;
     c->bk.u.migrate.flags = flags;

@@ -43,8 +43,8 @@ struct event *event_new(struct context *c, struct queue *q, cl_command_type type
     e->context = c;
     if (q) object_hold(q);
     e->queue = q;
-    if (q && q->backend->direct && (q->properties & CL_QUEUE_PROFILING_ENABLE))
-        e->enqueued_ns = weft_now_ns();
+    e->profiled = q && (q->properties & CL_QUEUE_PROFILING_ENABLE);
+    if (e->profiled && q->backend->direct) e->enqueued_ns = weft_now_ns();
     e->type = type;
     atomic_store_explicit(&e->status, CL_QUEUED, memory_order_relaxed);
     return e;
@@ -63,11 +63,15 @@ static void run_callback(void *arg) {
     free(cb);
 }
 
+static void post_callback(struct event_callback *cb, cl_int status) {
+    cb->status = status < 0 ? status : cb->type;
+    callback_post(run_callback, cb);
+}
+
 static void post_callbacks(struct event_callback *cb, cl_int status) {
     for (struct event_callback *next; cb; cb = next) {
         next = cb->next;
-        cb->status = status < 0 ? status : cb->type;
-        callback_post(run_callback, cb);
+        post_callback(cb, status);
     }
 }
 
@@ -141,6 +145,10 @@ cl_int event_wait(struct event *e) {
 }
 
 void event_add_callback(struct event *e, struct event_callback *cb) {
+    if (cb->type > CL_COMPLETE && event_status(e) <= cb->type) {
+        post_callback(cb, event_status(e));
+        return;
+    }
     pthread_mutex_lock(&lock);
     bool ended = e->ended;
     if (!ended) {

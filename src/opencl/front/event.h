@@ -34,6 +34,7 @@ struct event {
     bk_ref ref;
     uint64_t enqueued_ns; /* of direct backends' commands in queues that profile; else 0 */
     atomic_int status;    /* final once 0 or negative; before, only user events' is kept here */
+    bool profiled;        /* its queue profiled when it was enqueued */
     bool watched, ended;  /* the backend was asked to tell the end; event_end was called. Lock of events */
     struct event_bridge *bridges;     /* lock of events to add, then constant */
     struct event_callback *callbacks; /* lock of events */
@@ -55,7 +56,7 @@ void event_record(struct event *e, struct weft_record_kernel *to);
 /* Waits for the end; its status. */
 cl_int event_wait(struct event *e);
 
-/* Adds a callback, or runs it soon if the event has ended. Takes over cb. Any thread, no lock held. */
+/* Adds a callback, or runs it soon if the event is as far already. One for a state on the way is called at the end else. Takes over cb. Any thread, no lock held. */
 void event_add_callback(struct event *e, struct event_callback *cb);
 
 /* What a command waits for, as references of its backend; the events are held, so that these stay valid. */

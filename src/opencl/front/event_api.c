@@ -67,13 +67,19 @@ static void bring_to_clock(struct event *e, cl_ulong times[4]) {
     for (int i = 0; i < 4; i++) times[i] += (cl_ulong)atomic_load(&q->to_clock);
 }
 
+/* Only kernels' have any, on devices with queues of their own. */
+static cl_ulong children_ns(const struct event *e) {
+    bool may = (e->type == CL_COMMAND_NDRANGE_KERNEL || e->type == CL_COMMAND_TASK) &&
+               device_number(e->queue->device, CL_DEVICE_MAX_ON_DEVICE_QUEUES, sizeof(cl_uint));
+    return may ? e->backend->ops->event_children_ns(e->backend, e->ref) : 0;
+}
+
 cl_int weft_clGetEventProfilingInfo(cl_event event, cl_profiling_info param, size_t room, void *value,
                                     size_t *size_ret) {
     struct event *e = event_from(event);
     struct info_out out = {room, value, size_ret};
     if (!e) return CL_INVALID_EVENT;
-    if (!e->queue || !(e->queue->properties & CL_QUEUE_PROFILING_ENABLE) || event_status(e) != CL_COMPLETE)
-        return CL_PROFILING_INFO_NOT_AVAILABLE;
+    if (!e->profiled || event_status(e) != CL_COMPLETE) return CL_PROFILING_INFO_NOT_AVAILABLE;
     cl_ulong times[4];
     cl_int rc = e->backend->ops->event_times(e->backend, e->ref, times);
     if (rc != CL_SUCCESS) return rc;
@@ -82,9 +88,8 @@ cl_int weft_clGetEventProfilingInfo(cl_event event, cl_profiling_info param, siz
     case CL_PROFILING_COMMAND_QUEUED: return info_ulong(out, times[0]);
     case CL_PROFILING_COMMAND_SUBMIT: return info_ulong(out, times[1]);
     case CL_PROFILING_COMMAND_START: return info_ulong(out, times[2]);
-    case CL_PROFILING_COMMAND_END:
-    case CL_PROFILING_COMMAND_COMPLETE:
-        return info_ulong(out, times[3]); /* no device queues: no children to wait for */
+    case CL_PROFILING_COMMAND_END: return info_ulong(out, times[3]);
+    case CL_PROFILING_COMMAND_COMPLETE: return info_ulong(out, times[3] + children_ns(e));
     default: return CL_INVALID_VALUE;
     }
 }

@@ -1,4 +1,4 @@
-/* Extensions: which of a device's extensions and language features remain when it is reached through weft:
+/* Extensions: which of a device's extensions remain when it is reached through weft:
  * those of the kernel language and of plain queries. One that needs calls which weft does not forward would
  * be a false promise. */
 #include "opencl/front/platform.h"
@@ -66,12 +66,9 @@ static const char *const kept[] = {
     "cl_arm_integer_dot_product_int8",
     "cl_qcom_dot_product8",
     "cl_clang_storage_class_specifiers",
+    "cl_ext_device_fission",
+    "cl_khr_device_enqueue_local_arg_types",
 };
-static const char *const dropped_features[] = {
-    "__opencl_c_pipes",
-    "__opencl_c_device_enqueue",
-};
-
 static bool is_in(const char *name, const char *const *list, size_t count) {
     for (size_t i = 0; i < count; i++)
         if (strcmp(name, list[i]) == 0) return true;
@@ -109,19 +106,6 @@ struct name_list extensions_filter(const struct inventory_device *d) {
         if (is_in(name, kept, sizeof kept / sizeof *kept) && strlen(name) < CL_NAME_VERSION_MAX_NAME_SIZE)
             names_add(&out, name, version_in(d, CL_DEVICE_EXTENSIONS_WITH_VERSION, name));
     free(text);
-    return out;
-}
-
-struct name_list features_filter(const struct inventory_device *d) {
-    struct name_list out = {0};
-    const struct inventory_info *info = inventory_find(&d->infos, CL_DEVICE_OPENCL_C_FEATURES);
-    for (size_t i = 0; info && i < info->size / sizeof(cl_name_version); i++) {
-        cl_name_version v;
-        memcpy(&v, (const char *)info->value + i * sizeof v, sizeof v);
-        v.name[sizeof v.name - 1] = '\0';
-        if (!is_in(v.name, dropped_features, sizeof dropped_features / sizeof *dropped_features))
-            names_add(&out, v.name, v.version);
-    }
     return out;
 }
 

@@ -44,6 +44,33 @@ static cl_int create_queue(struct backend *b, bk_ref context, cl_uint device, cl
     return CL_SUCCESS;
 }
 
+static cl_int create_device_queue(struct backend *b, bk_ref context, cl_uint device,
+                                  cl_command_queue_properties p, cl_uint bytes, bk_ref *out) {
+    object(of(b), context, BK_CONTEXT);
+    assert_true(p & CL_QUEUE_ON_DEVICE);
+    *out = make(of(b), BK_DEVICE_QUEUE);
+    of(b)->objects[*out].size = bytes;
+    return CL_SUCCESS;
+}
+
+static cl_int set_default_device_queue(struct backend *b, bk_ref context, cl_uint device, bk_ref queue) {
+    object(of(b), context, BK_CONTEXT);
+    object(of(b), queue, BK_DEVICE_QUEUE);
+    of(b)->default_queue = queue;
+    return CL_SUCCESS;
+}
+
+/* Under the lock of a context of several nothing waits. */
+static cl_int create_pipe(struct backend *b, bk_ref context, cl_mem_flags flags, cl_uint packet_bytes,
+                          cl_uint packets, bool check, bk_ref *out) {
+    object(of(b), context, BK_CONTEXT);
+    assert_false(check);
+    *out = make(of(b), BK_MEM);
+    of(b)->objects[*out].size = (size_t)packet_bytes * packets;
+    of(b)->objects[*out].pipe = true;
+    return CL_SUCCESS;
+}
+
 static cl_int create_buffer(struct backend *b, bk_ref context, cl_mem_flags flags, size_t size, void *host,
                             bk_ref *out) {
     object(of(b), context, BK_CONTEXT);
@@ -171,8 +198,25 @@ static struct arg_meta sampler_arg(void) {
                              .size = sizeof(cl_sampler)};
 }
 
+static struct arg_meta pipe_arg(void) {
+    return (struct arg_meta){.address = CL_KERNEL_ARG_ADDRESS_GLOBAL,
+                             .access = CL_KERNEL_ARG_ACCESS_WRITE_ONLY,
+                             .known = true,
+                             .type_qualifier = CL_KERNEL_ARG_TYPE_PIPE,
+                             .type_name = strdup("int"),
+                             .size = sizeof(cl_mem)};
+}
+
+static struct arg_meta queue_arg(void) {
+    struct arg_meta a = sampler_arg();
+    free(a.type_name);
+    a.type_name = strdup("queue_t");
+    return a;
+}
+
 /* add(global uchar *b, uchar value), copy(const global uchar *from, global uchar *to),
- * shade(read_only image2d_t from, write_only image2d_t to, sampler_t s) */
+ * shade(read_only image2d_t from, write_only image2d_t to, sampler_t s), feed(write_only pipe int to, queue_t
+ * q) */
 static struct program_meta *program_meta(cl_int status) {
     struct program_meta *m = calloc(1, sizeof *m);
     m->device_count = 1;
@@ -181,8 +225,8 @@ static struct program_meta *program_meta(cl_int status) {
     m->devices[0].log = strdup(status == CL_SUCCESS ? "" : "error: fake");
     m->devices[0].options = strdup("");
     if (status != CL_SUCCESS) return m;
-    m->kernel_count = 3;
-    m->kernels = calloc(3, sizeof *m->kernels);
+    m->kernel_count = 4;
+    m->kernels = calloc(4, sizeof *m->kernels);
     m->kernels[0] = kernel_meta("add", 2);
     m->kernels[0].args[0] = buffer_arg(false);
     m->kernels[0].args[1] = (struct arg_meta){.address = CL_KERNEL_ARG_ADDRESS_PRIVATE,
@@ -196,6 +240,9 @@ static struct program_meta *program_meta(cl_int status) {
     m->kernels[2].args[0] = image_arg(CL_KERNEL_ARG_ACCESS_READ_ONLY);
     m->kernels[2].args[1] = image_arg(CL_KERNEL_ARG_ACCESS_WRITE_ONLY);
     m->kernels[2].args[2] = sampler_arg();
+    m->kernels[3] = kernel_meta("feed", 2);
+    m->kernels[3].args[0] = pipe_arg();
+    m->kernels[3].args[1] = queue_arg();
     return m;
 }
 
@@ -237,7 +284,9 @@ static cl_int link(struct backend *b, bk_ref context, cl_uint n, const cl_uint *
 static cl_int create_program_builtin(struct backend *b, bk_ref context, cl_uint n, const cl_uint *devices,
                                      const char *names, bk_built_fn *built, void *arg, bk_ref *out) {
     *out = make(of(b), BK_PROGRAM);
-    built(arg, CL_SUCCESS, program_meta(CL_SUCCESS));
+    struct program_meta *m = program_meta(CL_SUCCESS);
+    for (int i = 0; i < 3; i++) m->kernels[1].devices[0].global_work_size[i] = 64;
+    built(arg, CL_SUCCESS, m);
     return CL_SUCCESS;
 }
 
@@ -257,8 +306,9 @@ static cl_int set_specialization(struct backend *b, bk_ref program, cl_uint id, 
 /* Two parts, like the whole. */
 static cl_int create_sub_devices(struct backend *b, cl_uint device,
                                  const cl_device_partition_property *properties, size_t property_count,
-                                 cl_uint *count, cl_uint *first, struct inventory **out) {
+                                 bool ext, cl_uint *count, cl_uint *first, struct inventory **out) {
     *count = 2;
+    of(b)->fission = ext;
     if (!out) return CL_SUCCESS;
     *first = 100;
     of(b)->live += 2;
@@ -442,6 +492,11 @@ static cl_int event_times(struct backend *b, bk_ref event, cl_ulong times[4]) {
     return CL_SUCCESS;
 }
 
+static cl_ulong event_children_ns(struct backend *b, bk_ref event) {
+    object(of(b), event, BK_EVENT);
+    return 77;
+}
+
 static cl_int event_notify(struct backend *b, bk_ref event, bk_complete_fn *fn, void *arg) {
     static const cl_ulong times[4];
     struct fake_object *e = object(of(b), event, BK_EVENT);
@@ -462,11 +517,14 @@ static void destroy(struct backend *b) {}
 static const struct backend_ops fake_ops = {
     .create_context = create_context,
     .create_queue = create_queue,
+    .create_device_queue = create_device_queue,
+    .set_default_device_queue = set_default_device_queue,
     .create_buffer = create_buffer,
     .create_twin = create_twin,
     .is_one = is_one,
     .create_sub_buffer = create_sub_buffer,
     .create_image = create_image,
+    .create_pipe = create_pipe,
     .image_formats = image_formats,
     .create_sampler = create_sampler,
     .create_program_source = create_program_source,
@@ -495,6 +553,7 @@ static const struct backend_ops fake_ops = {
     .wait_event = wait_event,
     .event_status = event_status,
     .event_times = event_times,
+    .event_children_ns = event_children_ns,
     .event_notify = event_notify,
     .release = release,
     .destroy = destroy,
@@ -544,7 +603,7 @@ static void carry_out(struct fake *f, const struct fake_command *fc) {
         memmove(memory(f, c->u.copy.dst) + c->u.copy.dst_offset,
                 memory(f, c->u.copy.src) + c->u.copy.src_offset, c->u.copy.size);
     if (c->op == BK_READ_IMAGE || c->op == BK_WRITE_IMAGE) move_box(f, c);
-    if (c->op != BK_NDRANGE) return;
+    if (c->op != BK_NDRANGE || f->objects[fc->args[0]].pipe) return;
     size_t size = f->objects[fc->args[0]].size;
     unsigned char *first = memory(f, fc->args[0]);
     for (size_t i = 0; c->u.ndrange.dims && i < size; i++) first[i] = (unsigned char)(first[i] + fc->add);
@@ -599,6 +658,17 @@ int fake_find(const struct fake *f, enum bk_op op, unsigned from) {
 
 unsigned fakes_live(void) { return fakes[0].live + fakes[1].live + fakes[2].live; }
 
+void fake_change(struct fake *f, cl_uint param, const void *value, uint32_t size) {
+    struct inventory_infos *infos = &f->device[0].infos;
+    struct inventory_info *at = malloc((infos->count + 1) * sizeof *at);
+    uint32_t i = 0;
+    memcpy(at, infos->at, infos->count * sizeof *at);
+    while (i < infos->count && at[i].param != param) i++;
+    at[i] = (struct inventory_info){param, size, (void *)value};
+    if (infos->at != f->own.at) free(infos->at);
+    *infos = (struct inventory_infos){at, i == infos->count ? i + 1 : infos->count};
+}
+
 void fakes_reset(void) {
     for (int i = 0; i < 3; i++) {
         struct fake *f = &fakes[i];
@@ -610,6 +680,8 @@ void fakes_reset(void) {
         f->build_status = CL_SUCCESS;
         f->object_count = 1;
         f->live = 0;
+        if (f->device[0].infos.at != f->own.at) free(f->device[0].infos.at);
+        f->device[0].infos = f->own;
     }
 }
 
@@ -622,9 +694,9 @@ void fakes_setup(void) {
     static const cl_uint pitch = 4;
     static char il[] = "SPIR-V_1.0", builtin[] = "add;copy";
     static const cl_uint sub_groups = 4;
-    /* What weft does not forward. */
-    static const cl_uint some = 4;
-    static const cl_device_device_enqueue_capabilities enqueues = CL_DEVICE_QUEUE_SUPPORTED;
+    static const cl_uint some = 4, queue_bytes = 4096;
+    static const cl_device_device_enqueue_capabilities enqueues =
+        CL_DEVICE_QUEUE_SUPPORTED | CL_DEVICE_QUEUE_REPLACEABLE_DEFAULT;
     static const cl_command_queue_properties on_device = CL_QUEUE_OUT_OF_ORDER_EXEC_MODE_ENABLE;
     static const cl_name_version features[] = {{CL_MAKE_VERSION(3, 0, 0), "__opencl_c_pipes"},
                                                {CL_MAKE_VERSION(3, 0, 0), "__opencl_c_images"},
@@ -639,7 +711,7 @@ void fakes_setup(void) {
         {CL_DEVICE_PIPE_MAX_ACTIVE_RESERVATIONS, sizeof some, (void *)&some},
         {CL_DEVICE_PIPE_MAX_PACKET_SIZE, sizeof some, (void *)&some},
         {CL_DEVICE_QUEUE_ON_DEVICE_PREFERRED_SIZE, sizeof some, (void *)&some},
-        {CL_DEVICE_QUEUE_ON_DEVICE_MAX_SIZE, sizeof some, (void *)&some},
+        {CL_DEVICE_QUEUE_ON_DEVICE_MAX_SIZE, sizeof queue_bytes, (void *)&queue_bytes},
         {CL_DEVICE_MAX_ON_DEVICE_QUEUES, sizeof some, (void *)&some},
         {CL_DEVICE_MAX_ON_DEVICE_EVENTS, sizeof some, (void *)&some},
         {CL_DEVICE_DEVICE_ENQUEUE_CAPABILITIES, sizeof enqueues, (void *)&enqueues},
@@ -679,6 +751,7 @@ void fakes_setup(void) {
                                                  .max_item_sizes = {256, 256, 64},
                                                  .max_dims = 3,
                                                  .address_align_bits = 128};
+        f->own = f->device[0].infos;
         f->platform = (struct inventory_platform){
             .infos = {platform_infos, 2}, .devices = f->device, .device_count = 1};
         f->base = (struct backend){.ops = &fake_ops, .node = i, .platform = &f->platform};

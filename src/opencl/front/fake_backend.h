@@ -23,6 +23,7 @@ struct fake_object {
     uint32_t parent;
     struct fake_object *twin; /* of another fake: whose data it has; NULL: its own */
     size_t extent[3], element, row; /* images */
+    bool pipe;
     /* QUEUE */
     bool out_of_order;
     /* KERNEL */
@@ -52,12 +53,15 @@ struct fake {
     struct backend base;
     struct inventory_platform platform;
     struct inventory_device device[2];
+    struct inventory_infos own; /* of device 0, unless changed */
     struct fake_object objects[FAKE_OBJECTS];
     uint32_t object_count, live;
     struct fake_command *commands;
     unsigned command_count, room, done_count;
     unsigned builds, headers, exec_svm, format_questions;
     cl_uint specialized; /* the last constant set */
+    bk_ref default_queue; /* the last of a device's own that was set */
+    bool fission;         /* sub-devices were asked for as cl_ext_device_fission has it */
     cl_int build_status;
 };
 
@@ -70,6 +74,8 @@ extern cl_device_id fake_devices[3];
 void fakes_setup(void);
 void fakes_reset(void); /* checks that nothing is left alive first */
 unsigned fakes_live(void);
+/* Another answer of a fake's device, which stays as it is, until fakes_reset. */
+void fake_change(struct fake *f, cl_uint param, const void *value, uint32_t size);
 
 bool fake_runnable(struct fake *f, unsigned command);
 void fake_complete(struct fake *f, unsigned command, cl_int status);

@@ -153,6 +153,48 @@ static void event__callbacks_run_once_each(void **state) {
     drain_callbacks();
 }
 
+/* It need not wait for the end where the state is past. */
+static void event__callback_of_a_state_that_is_past(void **state) {
+    called.count = 0;
+    cl_int rc;
+    cl_event gate = weft_clCreateUserEvent(context, &rc);
+    assert_int_equal(weft_clSetEventCallback(gate, CL_RUNNING, on_event, &called), CL_SUCCESS);
+    assert_int_equal(weft_clSetEventCallback(gate, CL_SUBMITTED, on_event, &called), CL_SUCCESS);
+    wait_called(1);
+    assert_int_equal(called.status[0], CL_SUBMITTED);
+    assert_int_equal(weft_clSetUserEventStatus(gate, CL_COMPLETE), CL_SUCCESS);
+    wait_called(2);
+    assert_int_equal(called.status[1], CL_RUNNING);
+    weft_clReleaseEvent(gate);
+    drain_callbacks();
+}
+
+static struct {
+    cl_context context;
+    void *data;
+} destroyed[2];
+static unsigned destroyed_count;
+static void CL_CALLBACK on_destroyed(cl_context c, void *data) {
+    destroyed[destroyed_count].context = c;
+    destroyed[destroyed_count++].data = data;
+}
+
+/* The last registered first, each with the context. */
+static void context__destructor_callbacks_have_its_handle(void **state) {
+    cl_int rc;
+    cl_context c = weft_clCreateContext(NULL, 1, fake_devices, NULL, NULL, &rc);
+    assert_int_equal(weft_clSetContextDestructorCallback(c, NULL, NULL), CL_INVALID_VALUE);
+    for (int i = 0; i < 2; i++)
+        assert_int_equal(weft_clSetContextDestructorCallback(c, on_destroyed, &destroyed[i]), CL_SUCCESS);
+    weft_clReleaseContext(c);
+    drain_callbacks();
+    assert_int_equal(destroyed_count, 2);
+    for (int i = 0; i < 2; i++) {
+        assert_ptr_equal(destroyed[i].context, c);
+        assert_ptr_equal(destroyed[i].data, &destroyed[1 - i]);
+    }
+}
+
 static void event__callback_tells_a_failure(void **state) {
     called.count = 0;
     cl_int rc;
@@ -230,6 +272,8 @@ int main(void) {
         T(event__given_up_user_event_fails_its_waiters),
         T(event__callbacks_run_once_each),
         T(event__callback_tells_a_failure),
+        T(event__callback_of_a_state_that_is_past),
+        T(context__destructor_callbacks_have_its_handle),
         T(event__posts_to_a_notification),
         T(event__wait_list_is_checked),
         T(event__holds_its_queue_and_context),

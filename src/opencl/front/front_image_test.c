@@ -235,6 +235,15 @@ static void image__of_buffer_is_the_buffer(void **state) {
     assert_int_equal(error_of(0, &rgba, d, NULL), CL_INVALID_IMAGE_DESCRIPTOR);
     d.mem_object = b;
     assert_int_equal(error_of(0, &rgba, d, NULL), CL_SUCCESS);
+    cl_mem line = weft_clCreateImage(context, 0, &rgba, &d, NULL, &rc);
+    const size_t few[3] = {4, 1, 1};
+    assert_int_equal(weft_clEnqueueCopyImageToBuffer(queue[0], line, b, zero3, few, 32, 0, NULL, NULL),
+                     CL_INVALID_MEM_OBJECT); /* both are one */
+    assert_int_equal(weft_clEnqueueCopyBufferToImage(queue[0], b, line, 32, zero3, few, 0, NULL, NULL),
+                     CL_INVALID_MEM_OBJECT);
+    assert_int_equal(weft_clEnqueueCopyImageToBuffer(queue[0], line, whole, zero3, few, 0, 0, NULL, NULL),
+                     CL_SUCCESS);
+    weft_clReleaseMemObject(line);
     d.image_width = 25;
     assert_int_equal(error_of(0, &rgba, d, NULL), CL_INVALID_IMAGE_DESCRIPTOR);
     d = DESC(IMAGE3D, .image_width = 1, .image_height = 1, .image_depth = 1, .mem_object = b);
@@ -388,8 +397,18 @@ static void image__as_argument(void **state) {
     assert_int_equal(weft_clEnqueueReadImage(queue[2], out, CL_TRUE, zero3, all, 0, 0, back, 0, NULL, NULL),
                      0);
     assert_memory_equal(back, data, sizeof data);
-    weft_clReleaseSampler(s); /* the kernel does not hold it */
+    const cl_bool no_images = CL_FALSE;
+    const size_t narrow = 4;
+    fake_change(&fakes[1], CL_DEVICE_IMAGE2D_MAX_WIDTH, &narrow, sizeof narrow);
     assert_int_equal(weft_clEnqueueNDRangeKernel(queue[1], k, 1, NULL, &one, NULL, 0, NULL, NULL),
+                     CL_INVALID_IMAGE_SIZE);
+    fake_change(&fakes[1], CL_DEVICE_IMAGE_SUPPORT, &no_images, sizeof no_images);
+    assert_int_equal(weft_clEnqueueNDRangeKernel(queue[1], k, 1, NULL, &one, NULL, 0, NULL, NULL),
+                     CL_INVALID_OPERATION);
+    assert_int_equal(weft_clEnqueueNDRangeKernel(queue[2], k, 1, NULL, &one, NULL, 0, NULL, NULL),
+                     CL_SUCCESS);
+    weft_clReleaseSampler(s); /* the kernel does not hold it */
+    assert_int_equal(weft_clEnqueueNDRangeKernel(queue[2], k, 1, NULL, &one, NULL, 0, NULL, NULL),
                      CL_INVALID_KERNEL_ARGS);
     weft_clReleaseMemObject(in);
     weft_clReleaseMemObject(out);

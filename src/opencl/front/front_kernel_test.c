@@ -230,6 +230,21 @@ static void mem__copies_must_not_overlap(void **state) {
     assert_int_equal(
         weft_clEnqueueCopyBufferRect(queue, m, m, from, beside, region, 3, 0, 8, 0, 0, NULL, NULL),
         CL_INVALID_VALUE);
+    /* Two views of one buffer: columns 0 to 3 and 4 to 7 of rows of 8 bytes, then one column of both. */
+    const cl_buffer_region first = {0, 64}, later = {16, 48};
+    cl_mem views[2] = {weft_clCreateSubBuffer(m, 0, CL_BUFFER_CREATE_TYPE_REGION, &first, &rc),
+                       weft_clCreateSubBuffer(m, 0, CL_BUFFER_CREATE_TYPE_REGION, &later, &rc)};
+    const size_t shared[3] = {3, 0, 0};
+    assert_int_equal(weft_clEnqueueCopyBufferRect(queue, views[0], views[1], from, beside, region, 8, 0, 8, 0,
+                                                  0, NULL, NULL),
+                     CL_SUCCESS);
+    assert_int_equal(weft_clEnqueueCopyBufferRect(queue, views[0], views[1], from, shared, region, 8, 0, 8, 0,
+                                                  0, NULL, NULL),
+                     CL_MEM_COPY_OVERLAP);
+    assert_int_equal(
+        weft_clEnqueueCopyBufferRect(queue, m, views[1], from, from, region, 4, 0, 8, 0, 0, NULL, NULL),
+        CL_SUCCESS);
+    for (int i = 0; i < 2; i++) weft_clReleaseMemObject(views[i]);
     weft_clReleaseMemObject(m);
 }
 

@@ -120,6 +120,17 @@ static void program__of_built_in_kernels(void **state) {
     assert_int_equal(rc, CL_SUCCESS);
     cl_kernel k = weft_clCreateKernel(p, "copy", &rc); /* without a build */
     assert_int_equal(rc, CL_SUCCESS);
+    size_t most[3] = {0}, size = 0;
+    assert_int_equal(weft_clGetKernelWorkGroupInfo(k, fake_devices[1], CL_KERNEL_GLOBAL_WORK_SIZE,
+                                                   sizeof most, most, &size),
+                     CL_SUCCESS);
+    assert_int_equal(size, sizeof most);
+    assert_int_equal(most[2], 64);
+    weft_clReleaseKernel(k);
+    k = weft_clCreateKernel(p, "add", &rc);
+    assert_int_equal(weft_clGetKernelWorkGroupInfo(k, fake_devices[1], CL_KERNEL_GLOBAL_WORK_SIZE,
+                                                   sizeof most, most, NULL),
+                     CL_INVALID_VALUE); /* the device does not tell */
     weft_clReleaseKernel(k);
     weft_clReleaseProgram(p);
 }
@@ -151,6 +162,18 @@ static void kernel__sub_groups_are_asked_of_the_device(void **state) {
     assert_int_equal(weft_clGetKernelSubGroupInfo(k, fake_devices[2], CL_KERNEL_MAX_NUM_SUB_GROUPS, 0, NULL,
                                                   0, NULL, NULL),
                      CL_INVALID_DEVICE);
+    /* Before OpenCL 2.1 it is an extension, without the number. */
+    const cl_uint untold = 0;
+    fake_change(&fakes[1], CL_DEVICE_MAX_NUM_SUB_GROUPS, &untold, sizeof untold);
+    assert_int_equal(weft_clGetKernelSubGroupInfo(k, fake_devices[1], CL_KERNEL_MAX_NUM_SUB_GROUPS, 0, NULL,
+                                                  sizeof answer, &answer, NULL),
+                     CL_INVALID_OPERATION);
+    struct name_list *extensions = &((struct device *)fake_devices[1])->extensions;
+    assert_int_equal(names_add(extensions, "cl_khr_subgroups", CL_MAKE_VERSION(1, 0, 0)), CL_SUCCESS);
+    assert_int_equal(weft_clGetKernelSubGroupInfo(k, fake_devices[1], CL_KERNEL_MAX_NUM_SUB_GROUPS, 0, NULL,
+                                                  sizeof answer, &answer, NULL),
+                     CL_SUCCESS);
+    extensions->count--;
     weft_clReleaseKernel(k);
     weft_clReleaseProgram(p);
 }

@@ -1,5 +1,5 @@
-/* What weft does not forward: devices that have it say that they have not, and the calls return what the
- * specification gives for that. */
+/* What weft does not forward, sharing with graphics: devices that have it say that they have not, and the
+ * calls return what the specification gives for that. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <string.h>
@@ -29,76 +29,11 @@ static int teardown(void **state) {
     return 0;
 }
 
-static void refused__devices_say_that_they_have_none(void **state) {
-    static const cl_device_info uints[] = {
-        CL_DEVICE_PIPE_SUPPORT,         CL_DEVICE_MAX_PIPE_ARGS,
-        CL_DEVICE_PIPE_MAX_PACKET_SIZE, CL_DEVICE_PIPE_MAX_ACTIVE_RESERVATIONS,
-        CL_DEVICE_MAX_ON_DEVICE_QUEUES, CL_DEVICE_QUEUE_ON_DEVICE_PREFERRED_SIZE,
-        CL_DEVICE_MAX_ON_DEVICE_EVENTS, CL_DEVICE_QUEUE_ON_DEVICE_MAX_SIZE};
-    static const cl_device_info ulongs[] = {CL_DEVICE_DEVICE_ENQUEUE_CAPABILITIES,
-                                            CL_DEVICE_QUEUE_ON_DEVICE_PROPERTIES};
-    for (size_t i = 0; i < sizeof uints / sizeof *uints; i++) {
-        cl_uint v = 7;
-        assert_int_equal(weft_clGetDeviceInfo(fake_devices[0], uints[i], sizeof v, &v, NULL), CL_SUCCESS);
-        assert_int_equal(v, 0);
-    }
-    for (size_t i = 0; i < sizeof ulongs / sizeof *ulongs; i++) {
-        cl_ulong v = 7;
-        assert_int_equal(weft_clGetDeviceInfo(fake_devices[0], ulongs[i], sizeof v, &v, NULL), CL_SUCCESS);
-        assert_int_equal(v, 0);
-    }
-    cl_name_version features[4];
-    size_t bytes;
-    assert_int_equal(
-        weft_clGetDeviceInfo(fake_devices[0], CL_DEVICE_OPENCL_C_FEATURES, sizeof features, features, &bytes),
-        CL_SUCCESS);
-    assert_int_equal(bytes, sizeof *features);
-    assert_string_equal(features[0].name, "__opencl_c_images");
+static void refused__devices_do_not_promise_it(void **state) {
     char text[200];
     assert_int_equal(weft_clGetDeviceInfo(fake_devices[0], CL_DEVICE_EXTENSIONS, sizeof text, text, NULL),
                      CL_SUCCESS);
     assert_null(strstr(text, "gl_sharing"));
-}
-
-static cl_int make_queue(cl_command_queue_properties bits, cl_uint size) {
-    const cl_queue_properties p[] = {CL_QUEUE_PROPERTIES, bits, size ? CL_QUEUE_SIZE : 0, size, 0};
-    cl_int err;
-    assert_null(weft_clCreateCommandQueueWithProperties(context, fake_devices[0], p, &err));
-    return err;
-}
-
-static void refused__device_queues(void **state) {
-    const cl_command_queue_properties on = CL_QUEUE_ON_DEVICE | CL_QUEUE_OUT_OF_ORDER_EXEC_MODE_ENABLE;
-    assert_int_equal(make_queue(on, 0), CL_INVALID_QUEUE_PROPERTIES);
-    assert_int_equal(make_queue(on, 4096), CL_INVALID_QUEUE_PROPERTIES);
-    assert_int_equal(make_queue(on | CL_QUEUE_ON_DEVICE_DEFAULT, 0), CL_INVALID_QUEUE_PROPERTIES);
-    assert_int_equal(make_queue(CL_QUEUE_ON_DEVICE, 0),
-                     CL_INVALID_VALUE); /* they are out of order, all of them */
-    assert_int_equal(make_queue(CL_QUEUE_ON_DEVICE_DEFAULT, 0), CL_INVALID_VALUE);
-    assert_int_equal(make_queue(CL_QUEUE_OUT_OF_ORDER_EXEC_MODE_ENABLE, 4096), CL_INVALID_VALUE);
-    assert_int_equal(weft_clSetDefaultDeviceCommandQueue(context, fake_devices[0], queue),
-                     CL_INVALID_OPERATION);
-    assert_int_equal(weft_clSetDefaultDeviceCommandQueue(context, fake_devices[2], queue), CL_INVALID_DEVICE);
-    assert_int_equal(weft_clSetDefaultDeviceCommandQueue(NULL, fake_devices[0], queue), CL_INVALID_CONTEXT);
-    cl_uint size;
-    assert_int_equal(weft_clGetCommandQueueInfo(queue, CL_QUEUE_SIZE, sizeof size, &size, NULL),
-                     CL_INVALID_COMMAND_QUEUE);
-    cl_command_queue own = queue;
-    assert_int_equal(weft_clGetCommandQueueInfo(queue, CL_QUEUE_DEVICE_DEFAULT, sizeof own, &own, NULL),
-                     CL_SUCCESS);
-    assert_null(own);
-    assert_int_equal(weft_clSetCommandQueueProperty(queue, CL_QUEUE_PROFILING_ENABLE, CL_TRUE, NULL),
-                     CL_INVALID_OPERATION);
-}
-
-static void refused__pipes(void **state) {
-    assert_null(weft_clCreatePipe(context, 0, 4, 4, NULL, &rc));
-    assert_int_equal(rc, CL_INVALID_OPERATION);
-    assert_null(weft_clCreatePipe(NULL, 0, 4, 4, NULL, &rc));
-    assert_int_equal(rc, CL_INVALID_CONTEXT);
-    cl_uint size;
-    assert_int_equal(weft_clGetPipeInfo(buffer, CL_PIPE_PACKET_SIZE, sizeof size, &size, NULL),
-                     CL_INVALID_MEM_OBJECT);
 }
 
 /* No context is made of OpenGL's. */
@@ -143,9 +78,7 @@ static void refused__sharing_with_egl(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(refused__devices_say_that_they_have_none, setup, teardown),
-        cmocka_unit_test_setup_teardown(refused__device_queues, setup, teardown),
-        cmocka_unit_test_setup_teardown(refused__pipes, setup, teardown),
+        cmocka_unit_test_setup_teardown(refused__devices_do_not_promise_it, setup, teardown),
         cmocka_unit_test_setup_teardown(refused__sharing_with_opengl, setup, teardown),
         cmocka_unit_test_setup_teardown(refused__sharing_with_egl, setup, teardown),
     };

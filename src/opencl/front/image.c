@@ -147,7 +147,8 @@ static cl_int find_parent(struct context *c, const cl_image_desc *d, struct mem 
     bool may = d->image_type == CL_MEM_OBJECT_IMAGE2D, must = d->image_type == CL_MEM_OBJECT_IMAGE1D_BUFFER;
     if (!d->mem_object) return must ? CL_INVALID_IMAGE_DESCRIPTOR : CL_SUCCESS;
     *parent = mem_from(d->mem_object);
-    if (!*parent || (*parent)->context != c || !(may || must)) return CL_INVALID_IMAGE_DESCRIPTOR;
+    if (!*parent || (*parent)->context != c || mem_is_pipe(*parent) || !(may || must))
+        return CL_INVALID_IMAGE_DESCRIPTOR;
     return must && (*parent)->image ? CL_INVALID_IMAGE_DESCRIPTOR : CL_SUCCESS;
 }
 

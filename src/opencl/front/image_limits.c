@@ -1,24 +1,16 @@
 /* Images: what a device's answers say about the sizes that it takes. */
 #include "opencl/front/image.h"
 
-/* A number of that width among the device's answers; 0: it does not tell. */
-static size_t answer(const struct device *d, cl_device_info param, size_t bytes) {
-    size_t value = 0;
-    const struct inventory_info *info = inventory_find(&d->own->infos, param);
-    if (info && info->size == bytes) memcpy(&value, info->value, bytes);
-    return value;
-}
-
 bool device_has_images(const struct device *d) {
-    return answer(d, CL_DEVICE_IMAGE_SUPPORT, sizeof(cl_bool)) != 0;
+    return device_number(d, CL_DEVICE_IMAGE_SUPPORT, sizeof(cl_bool)) != 0;
 }
 
 cl_uint device_image_pitch_alignment(const struct device *d) {
-    return (cl_uint)answer(d, CL_DEVICE_IMAGE_PITCH_ALIGNMENT, sizeof(cl_uint));
+    return (cl_uint)device_number(d, CL_DEVICE_IMAGE_PITCH_ALIGNMENT, sizeof(cl_uint));
 }
 
 static bool within(const struct device *d, size_t value, cl_device_info param) {
-    return value <= answer(d, param, sizeof(size_t));
+    return value <= device_number(d, param, sizeof(size_t));
 }
 
 bool image_fits(const struct device *d, const struct image *i) {

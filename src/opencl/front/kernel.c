@@ -208,6 +208,7 @@ static cl_int apply_arg(struct kernel *k, struct backend *b, struct kernel_part 
     if (a->kind == BK_ARG_BYTES) out.bytes = a->size > KERNEL_ARG_SMALL ? a->heap : a->small;
     if (a->kind == BK_ARG_MEM && a->mem) rc = mem_part_ref(a->mem, slot, &out.ref);
     if (a->kind == BK_ARG_SAMPLER) rc = sampler_ref(a->sampler, slot, &out.ref);
+    if (a->kind == BK_ARG_QUEUE) out.ref = a->queue->ref;
     if (a->kind == BK_ARG_SVM) rc = find_svm(k, a, &out);
     if (rc == CL_SUCCESS) rc = b->ops->set_arg(b, part->ref, &out, false);
     if (rc == CL_SUCCESS) part->applied[i] = a->version;

@@ -17,6 +17,7 @@ struct kernel_arg {
         struct object *object;   /* NULL: none, or a NULL buffer */
         struct mem *mem;         /* MEM: not held, as OpenCL has it */
         struct sampler *sampler; /* SAMPLER: the same */
+        struct queue *queue;     /* QUEUE: the same */
     };
     uint32_t serial; /* tells whether it is still the same object */
     size_t heap_room;

@@ -6,13 +6,17 @@
 #include "opencl/front/entries.h"
 #include "opencl/front/kernel.h"
 
+static bool is_pipe(const struct arg_meta *m) {
+    return m->known && (m->type_qualifier & CL_KERNEL_ARG_TYPE_PIPE);
+}
+
 bool kernel_arg_is_image(const struct arg_meta *m) {
-    if (!m->known || m->type_qualifier & CL_KERNEL_ARG_TYPE_PIPE) return false;
+    if (!m->known || is_pipe(m)) return false;
     return m->access != CL_KERNEL_ARG_ACCESS_NONE || (m->type_name && strncmp(m->type_name, "image", 5) == 0);
 }
 
-static bool is_sampler(const struct arg_meta *m) {
-    return m->known && m->type_name && strcmp(m->type_name, "sampler_t") == 0;
+static bool is_of_type(const struct arg_meta *m, const char *type) {
+    return m->known && m->type_name && strcmp(m->type_name, type) == 0;
 }
 
 /* Whether the value is a live object of ours: how an argument that the meta data does not tell of is seen to
@@ -31,12 +35,13 @@ static cl_int kind_untold(const struct arg_meta *m, size_t size, const void *val
     case TAKES_MEM: *kind = BK_ARG_MEM; return CL_SUCCESS;
     case TAKES_LOCAL: *kind = BK_ARG_LOCAL; return CL_SUCCESS;
     case TAKES_SAMPLER: *kind = BK_ARG_SAMPLER; return CL_SUCCESS;
-    case TAKES_QUEUE: return CL_INVALID_DEVICE_QUEUE;
+    case TAKES_QUEUE: *kind = BK_ARG_QUEUE; return CL_SUCCESS;
     default: break;
     }
-    bool sampler = holds(size, value, OBJECT_SAMPLER);
+    bool sampler = holds(size, value, OBJECT_SAMPLER), queue = holds(size, value, OBJECT_QUEUE);
     *kind = holds(size, value, OBJECT_MEM) ? BK_ARG_MEM
             : sampler                      ? BK_ARG_SAMPLER
+            : queue                        ? BK_ARG_QUEUE
             : value                        ? BK_ARG_BYTES
                                            : BK_ARG_LOCAL;
     return CL_SUCCESS;
@@ -44,9 +49,11 @@ static cl_int kind_untold(const struct arg_meta *m, size_t size, const void *val
 
 static cl_int kind_of(const struct arg_meta *m, size_t size, const void *value, enum bk_arg_kind *kind) {
     if (!m->known) return kind_untold(m, size, value, kind);
-    if (is_sampler(m))
+    if (is_of_type(m, "sampler_t"))
         *kind = BK_ARG_SAMPLER;
-    else if (kernel_arg_is_image(m))
+    else if (is_of_type(m, "queue_t"))
+        *kind = BK_ARG_QUEUE;
+    else if (kernel_arg_is_image(m) || is_pipe(m))
         *kind = BK_ARG_MEM;
     else if (m->address == CL_KERNEL_ARG_ADDRESS_LOCAL)
         *kind = BK_ARG_LOCAL;
@@ -65,9 +72,11 @@ static void take_object(struct kernel_arg *a, enum bk_arg_kind kind, struct obje
     if (!same) a->version++;
 }
 
-/* An image for an image, which the kernel may read, or write, as it says; a buffer for the rest. */
+/* A pipe for a pipe; an image for an image, which the kernel may read, or write, as it says; a buffer for the
+ * rest. */
 static cl_int check_mem(const struct arg_meta *meta, const struct mem *m) {
-    bool image = kernel_arg_is_image(meta);
+    bool image = kernel_arg_is_image(meta), pipe = is_pipe(meta);
+    if (pipe != (m && mem_is_pipe(m))) return CL_INVALID_MEM_OBJECT;
     if (image != (m && m->image)) return image || m ? CL_INVALID_MEM_OBJECT : CL_SUCCESS;
     if (!image) return CL_SUCCESS;
     bool reads = meta->access == CL_KERNEL_ARG_ACCESS_READ_ONLY,
@@ -89,14 +98,31 @@ static cl_int take_mem(struct kernel *k, struct kernel_arg *a, const struct arg_
     return rc;
 }
 
+/* Of an argument that must be a handle. */
+static cl_int take_handle(size_t size, const void *value, cl_int invalid, void **handle) {
+    if (size != sizeof *handle) return CL_INVALID_ARG_SIZE;
+    if (!value) return invalid;
+    memcpy(handle, value, sizeof *handle);
+    return CL_SUCCESS;
+}
+
 static cl_int take_sampler(struct kernel *k, struct kernel_arg *a, size_t size, const void *value) {
-    cl_sampler handle;
-    if (size != sizeof handle) return CL_INVALID_ARG_SIZE;
-    if (!value) return CL_INVALID_SAMPLER;
-    memcpy(&handle, value, sizeof handle);
+    void *handle;
+    cl_int rc = take_handle(size, value, CL_INVALID_SAMPLER, &handle);
+    if (rc != CL_SUCCESS) return rc;
     struct sampler *s = sampler_from(handle);
     if (!s || s->context != k->program->context) return CL_INVALID_SAMPLER;
     take_object(a, BK_ARG_SAMPLER, (struct object *)s);
+    return CL_SUCCESS;
+}
+
+static cl_int take_queue(struct kernel *k, struct kernel_arg *a, size_t size, const void *value) {
+    void *handle;
+    cl_int rc = take_handle(size, value, CL_INVALID_DEVICE_QUEUE, &handle);
+    if (rc != CL_SUCCESS) return rc;
+    struct queue *q = device_queue_from(handle);
+    if (!q || q->context != k->program->context) return CL_INVALID_DEVICE_QUEUE;
+    take_object(a, BK_ARG_QUEUE, (struct object *)q);
     return CL_SUCCESS;
 }
 
@@ -157,6 +183,8 @@ static cl_int set_arg(struct kernel *k, cl_uint index, size_t size, const void *
         rc = take_mem(k, a, m, size, value);
     else if (kind == BK_ARG_SAMPLER)
         rc = take_sampler(k, a, size, value);
+    else if (kind == BK_ARG_QUEUE)
+        rc = take_queue(k, a, size, value);
     else if (kind == BK_ARG_LOCAL)
         rc = take_local(a, size, value);
     else

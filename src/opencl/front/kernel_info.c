@@ -69,16 +69,18 @@ cl_int weft_clGetKernelWorkGroupInfo(cl_kernel kernel, cl_device_id device, cl_k
     case CL_KERNEL_LOCAL_MEM_SIZE: return info_ulong(out, m->local_mem_bytes);
     case CL_KERNEL_PREFERRED_WORK_GROUP_SIZE_MULTIPLE: return info_size(out, m->preferred_multiple);
     case CL_KERNEL_PRIVATE_MEM_SIZE: return info_ulong(out, m->private_mem_bytes);
-    default:
-        return CL_INVALID_VALUE; /* CL_KERNEL_GLOBAL_WORK_SIZE is for built-in kernels and custom devices */
+    case CL_KERNEL_GLOBAL_WORK_SIZE: /* of built-in kernels and custom devices */
+        return m->global_work_size[0] ? info_bytes(out, m->global_work_size, sizeof m->global_work_size)
+                                      : CL_INVALID_VALUE;
+    default: return CL_INVALID_VALUE;
     }
 }
 
 static bool has_sub_groups(const struct device *d) {
-    cl_uint most = 0;
-    const struct inventory_info *info = inventory_find(&d->own->infos, CL_DEVICE_MAX_NUM_SUB_GROUPS);
-    if (info && info->size == sizeof most) memcpy(&most, info->value, sizeof most);
-    return most > 0;
+    if (device_number(d, CL_DEVICE_MAX_NUM_SUB_GROUPS, sizeof(cl_uint))) return true;
+    for (size_t i = 0; i < d->extensions.count; i++) /* before OpenCL 2.1 */
+        if (strcmp(d->extensions.at[i].name, "cl_khr_subgroups") == 0) return true;
+    return false;
 }
 
 static cl_int sub_group_info(struct kernel *k, const struct device *d, cl_kernel_sub_group_info param,

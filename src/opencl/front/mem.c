@@ -8,6 +8,7 @@
 #include "opencl/front/range.h"
 #include "opencl/front/entries.h"
 #include "opencl/front/image.h"
+#include "opencl/front/pipe.h"
 #include "opencl/front/svm.h"
 #include "opencl/front/usage.h"
 
@@ -112,9 +113,10 @@ static cl_int make_sub_buffer(struct mem *m, cl_uint slot, bk_ref *out) {
 
 static cl_int make_part(struct mem *m, cl_uint slot, void *host, bk_ref *out) {
     if (m->parent && !m->image) return make_sub_buffer(m, slot, out);
-    bool twin = !m->image && m->context->tracked && make_twin(m, slot, out);
+    bool pipe = mem_is_pipe(m), twin = !m->image && !pipe && m->context->tracked && make_twin(m, slot, out);
     cl_int rc = twin       ? CL_SUCCESS
                 : m->image ? image_make_part(m, slot, host, out)
+                : pipe     ? pipe_make_part(m, slot, out)
                            : make_buffer(m, slot, host, out);
     if (rc == CL_SUCCESS && !m->parent) usage_memory(m->context, slot, m->size, true);
     return rc;
@@ -286,7 +288,7 @@ static bool aligned_for_any(const struct context *c, size_t origin) {
 static cl_int create_sub_buffer(struct mem *parent, cl_mem_flags flags, cl_buffer_create_type type,
                                 const void *info, struct mem **out) {
     const cl_buffer_region *r = info;
-    if (parent->parent || parent->image) return CL_INVALID_MEM_OBJECT;
+    if (parent->parent || parent->image || mem_is_pipe(parent)) return CL_INVALID_MEM_OBJECT;
     cl_int rc = mem_inherit_flags(parent, &flags);
     if (rc != CL_SUCCESS) return rc;
     if (type != CL_BUFFER_CREATE_TYPE_REGION || !r) return CL_INVALID_VALUE;
@@ -368,13 +370,18 @@ static cl_uint map_count(struct mem *m) {
     return n;
 }
 
+static cl_mem_object_type mem_type(const struct mem *m) {
+    if (m->image) return m->image->desc.image_type;
+    return mem_is_pipe(m) ? CL_MEM_OBJECT_PIPE : CL_MEM_OBJECT_BUFFER;
+}
+
 cl_int weft_clGetMemObjectInfo(cl_mem mem, cl_mem_info param, size_t room, void *value, size_t *size_ret) {
     struct mem *m = mem_from(mem);
     struct info_out out = {room, value, size_ret};
     struct svm svm;
     if (!m) return CL_INVALID_MEM_OBJECT;
     switch (param) {
-    case CL_MEM_TYPE: return info_uint(out, m->image ? m->image->desc.image_type : CL_MEM_OBJECT_BUFFER);
+    case CL_MEM_TYPE: return info_uint(out, mem_type(m));
     case CL_MEM_FLAGS: return info_bytes(out, &m->flags, sizeof m->flags);
     case CL_MEM_SIZE: return info_size(out, m->size);
     case CL_MEM_HOST_PTR: return info_pointer(out, m->host_ptr);

@@ -76,7 +76,8 @@ struct mem {
     struct object object;
     struct context *context; /* held */
     struct mem *parent;      /* held; NULL: its memory is its own. Sub-buffers, images of buffers or images */
-    struct image *image;     /* heap; NULL: a buffer */
+    struct image *image;     /* heap; NULL: a buffer, or a pipe */
+    cl_uint packet_bytes, packets; /* of a pipe; else 0 */
     cl_mem_flags flags;
     size_t origin, size;
     void *host_ptr;                /* CL_MEM_USE_HOST_PTR memory, of a sub-buffer at its origin; else NULL */
@@ -100,6 +101,7 @@ struct mem {
 };
 
 static inline struct mem *mem_from(cl_mem h) { return object_check(h, OBJECT_MEM); }
+static inline bool mem_is_pipe(const struct mem *m) { return m->packets != 0; }
 /* Whose memory it is, and whose versions count. */
 static inline struct mem *mem_root(struct mem *m) {
     while (m->parent) m = m->parent;

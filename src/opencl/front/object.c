@@ -116,6 +116,16 @@ void *object_check(const void *handle, enum object_kind kind) {
     return atomic_load_explicit(&o->refs, memory_order_acquire) ? o : NULL;
 }
 
+bool object_retain_live(void *object) {
+    struct object *o = object;
+    uint32_t refs = atomic_load_explicit(&o->refs, memory_order_relaxed);
+    do
+        if (refs == 0) return false;
+    while (!atomic_compare_exchange_weak_explicit(&o->refs, &refs, refs + 1, memory_order_acq_rel,
+                                                  memory_order_relaxed));
+    return true;
+}
+
 bool object_release(void *object) {
     struct object *o = object;
     uint32_t refs = atomic_load_explicit(&o->refs, memory_order_relaxed);

@@ -72,6 +72,8 @@ static inline void object_drop(void *object) {
 static inline void object_retain(void *object) {
     atomic_fetch_add_explicit(&((struct object *)object)->refs, 1, memory_order_relaxed);
 }
+/* The same of one that the program may release meanwhile: false: it has. */
+bool object_retain_live(void *object);
 /* Drops one of the program's references. True: it was the last, and the caller must object_drop after
  * whatever the end of the handle asks for (a queue's flush). */
 bool object_release(void *object);

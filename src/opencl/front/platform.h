@@ -42,7 +42,7 @@ struct device {
     cl_device_type type; /* as presented */
     cl_version version;
     char *name, *extension_text;
-    struct name_list extensions, features; /* the device's, without what weft does not forward */
+    struct name_list extensions; /* the device's, without what weft does not forward */
 };
 
 struct backend_entry {
@@ -70,12 +70,13 @@ struct device *device_make(struct platform *p, struct backend *b, const char *ho
 static inline struct platform *platform_from(cl_platform_id h) { return object_check(h, OBJECT_PLATFORM); }
 static inline struct device *device_from(cl_device_id h) { return object_check(h, OBJECT_DEVICE); }
 cl_int device_answer(const struct device *d, cl_device_info param, struct info_out out);
+/* A number of that width, at most 8 bytes, among the device's own answers; 0: it does not tell. */
+uint64_t device_number(const struct device *d, cl_device_info param, size_t bytes);
 bool device_type_valid(cl_device_type type);
 bool device_type_matches(const struct device *d, cl_device_type wanted, bool first);
 
 /* Extensions of a device that need nothing of the host side that weft does not forward (extensions.c). */
 struct name_list extensions_filter(const struct inventory_device *d);
-struct name_list features_filter(const struct inventory_device *d);
 struct name_list names_common(const struct name_list *a, const struct name_list *b);
 cl_int names_add(struct name_list *l, const char *name, cl_version version);
 char *names_text(const struct name_list *l);

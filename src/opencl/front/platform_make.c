@@ -40,7 +40,6 @@ static void device_end(void *object) {
     free(d->name);
     free(d->extension_text);
     free(d->extensions.at);
-    free(d->features.at);
     if (d->parent) object_drop(d->parent);
 }
 
@@ -58,7 +57,6 @@ struct device *device_make(struct platform *p, struct backend *b, const char *ho
     d->version = version_parse(info_text(&d->own->infos, CL_DEVICE_VERSION));
     if (!d->version) d->version = CL_MAKE_VERSION(1, 2, 0);
     d->extensions = extensions_filter(d->own);
-    d->features = features_filter(d->own);
     d->extension_text = names_text(&d->extensions);
     const char *name = d->own->name ? d->own->name : "unnamed device";
     if (asprintf(&d->name, "%s @%s:%u", name, host, b->node) < 0) d->name = NULL;

@@ -1,12 +1,9 @@
-/* Calls that weft does not forward yet: each checks its first handle, names itself once in the log, and
- * returns the error that the specification gives for a device without the capability (weft's devices tell
- * that they are without, device.c), a context that was not made of OpenGL's, or a handle that is not weft's.
- */
+/* Calls that weft does not forward: sharing with graphics. Each checks its first handle, names itself once in
+ * the log, and returns the error that the specification gives for a context that was not made of OpenGL's, or
+ * a handle that is not weft's. */
 #include "opencl/front/context.h"
 #include "opencl/front/entries.h"
-#include "opencl/front/kernel.h"
 #include "opencl/front/mem.h"
-#include "opencl/front/program.h"
 
 /* name(params): `invalid` unless `check`, else `error`. */
 #define REFUSE(name, check, invalid, error, params)                                                          \
@@ -24,18 +21,7 @@
         return NULL;                                                                                         \
     }
 
-static bool has_device(const struct context *c, const struct device *d) {
-    return d && context_device_index(c, d) < c->device_count;
-}
-
 /* clang-format off: it takes the macros for functions */
-
-/* ---- Pipes ---- */
-REFUSE_MAKE(cl_mem, clCreatePipe, context_from(context), CL_INVALID_CONTEXT, CL_INVALID_OPERATION,
-            (cl_context context, cl_mem_flags flags, cl_uint packet_size, cl_uint max_packets,
-             const cl_pipe_properties *properties, cl_int *errcode_ret))
-REFUSE(clGetPipeInfo, true, CL_INVALID_MEM_OBJECT, CL_INVALID_MEM_OBJECT,
-       (cl_mem pipe, cl_pipe_info param, size_t room, void *value, size_t *size_ret))
 
 /* ---- Sharing with OpenGL and EGL ---- */
 REFUSE_MAKE(cl_mem, clCreateFromEGLImageKHR, context_from(context), CL_INVALID_CONTEXT,
@@ -82,18 +68,4 @@ REFUSE_MAKE(cl_event, clCreateEventFromEGLSyncKHR, context_from(context), CL_INV
             CL_INVALID_EGL_OBJECT_KHR,
             (cl_context context, CLeglSyncKHR sync, CLeglDisplayKHR display, cl_int *errcode_ret))
 
-/* ---- Sub-devices and device queues ---- */
-REFUSE(clSetCommandQueueProperty, queue_from(queue), CL_INVALID_COMMAND_QUEUE, CL_INVALID_OPERATION,
-       (cl_command_queue queue, cl_command_queue_properties properties, cl_bool enable,
-        cl_command_queue_properties *old_properties))
-REFUSE(clCreateSubDevicesEXT, device_from(device), CL_INVALID_DEVICE, CL_INVALID_VALUE,
-       (cl_device_id device, const cl_device_partition_property_ext *partition_properties,
-        cl_uint num_entries, cl_device_id *out_devices, cl_uint *num_devices))
-REFUSE(clSetDefaultDeviceCommandQueue, context_from(context), CL_INVALID_CONTEXT,
-       has_device(context_from(context), device_from(device)) ? CL_INVALID_OPERATION : CL_INVALID_DEVICE,
-       (cl_context context, cl_device_id device, cl_command_queue queue))
-
 /* clang-format on */
-
-cl_int weft_clRetainDeviceEXT(cl_device_id device) { return weft_clRetainDevice(device); }
-cl_int weft_clReleaseDeviceEXT(cl_device_id device) { return weft_clReleaseDevice(device); }

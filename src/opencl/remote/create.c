@@ -256,7 +256,8 @@ cl_int remote_set_arg(struct backend *b, bk_ref kernel, const struct bk_arg *a, 
     wire_begin(&msg, SET_ARG, set_arg, .kernel = kernel, .request = r ? r->id : 0, .kind = a->kind,
                .index = a->index, .size = a->size,
                .mem = a->kind == BK_ARG_MEM || a->kind == BK_ARG_SVM ? a->ref : 0,
-               .sampler = a->kind == BK_ARG_SAMPLER ? a->ref : 0);
+               .sampler = a->kind == BK_ARG_SAMPLER ? a->ref : 0,
+               .queue = a->kind == BK_ARG_QUEUE ? a->ref : 0);
     cl_int err = add_arg(&msg, a, &data, &bytes);
     bool sent = !err && remote_send_copy(n, &msg, data, bytes);
     if (!r) return sent ? CL_SUCCESS : CL_OUT_OF_RESOURCES;

@@ -32,9 +32,10 @@ static uint32_t take_numbers(struct remote_node *n, uint32_t count) {
 
 cl_int remote_create_sub_devices(struct backend *b, cl_uint device,
                                  const cl_device_partition_property *properties, size_t property_count,
-                                 cl_uint *count, cl_uint *first, struct inventory **out) {
+                                 bool ext, cl_uint *count, cl_uint *first, struct inventory **out) {
     struct remote_node *n = remote_node_of(b);
-    struct wire_create_sub_devices w = {.platform = ((struct remote_backend *)b)->platform, .device = device};
+    struct wire_create_sub_devices w = {
+        .platform = ((struct remote_backend *)b)->platform, .device = device, .ext = ext};
     cl_int err;
     struct remote_request *r = ask(n, &w, properties, property_count, &err);
     if (!r) return err;

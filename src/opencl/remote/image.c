@@ -7,13 +7,13 @@
 #define FORMATS_MAX 4096u
 
 /* ---- creation ---- */
-static cl_int create_checked(struct backend *b, uint64_t handle, struct wire_out *msg,
-                             struct remote_request *r, bk_ref *out) {
+cl_int remote_create_checked(struct backend *b, enum bk_kind kind, uint64_t handle,
+                             const struct wire_out *msg, struct remote_request *r, bk_ref *out) {
     struct remote_node *n = remote_node_of(b);
     cl_int err = remote_request_wait(n, r, remote_send(n, msg, NULL, 0, NULL, NULL));
     remote_request_drop(n, r);
     if (err)
-        remote_release(b, BK_MEM, handle); /* the executor keeps a failed slot until then */
+        remote_release(b, kind, handle); /* the executor keeps a failed slot until then */
     else
         *out = handle;
     return err;
@@ -40,7 +40,8 @@ cl_int remote_create_image(struct backend *b, bk_ref context, const struct bk_im
     wire_begin(&msg, CREATE_IMAGE, create_image, .mem = handle, .context = context, .parent = image->parent,
                .request = r ? r->id : 0, .flags = image->flags);
     wire_add_array(&msg, desc, sizeof desc / sizeof *desc);
-    return r ? create_checked(b, handle, &msg, r, out) : remote_send_creation(n, handle, &msg, NULL, 0, out);
+    return r ? remote_create_checked(b, BK_MEM, handle, &msg, r, out)
+             : remote_send_creation(n, handle, &msg, NULL, 0, out);
 }
 
 cl_int remote_create_sampler(struct backend *b, bk_ref context, const struct bk_sampler *sampler,

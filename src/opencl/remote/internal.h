@@ -414,10 +414,19 @@ cl_int remote_encode_image(struct wire_out *m, const struct bk_command *c, uint6
 /* Sends a command that makes `handle`; takes the handle back when it cannot be sent. */
 cl_int remote_send_creation(struct remote_node *n, uint64_t handle, const struct wire_out *msg,
                             const void *data, size_t bytes, bk_ref *out);
+/* Sends one and waits for its verdict, which is the request's answer; drops the request (image.c). */
+cl_int remote_create_checked(struct backend *b, enum bk_kind kind, uint64_t handle,
+                             const struct wire_out *msg, struct remote_request *r, bk_ref *out);
 /* Device numbers as the wire wants them; false: too many. */
 bool remote_add_devices(struct wire_out *out, cl_uint count, const cl_uint *devices);
 
-/* ---- create.c, program.c, device.c, svm.c, command.c: operations ---- */
+/* ---- create.c, program.c, device.c, device_side.c, svm.c, command.c: operations ---- */
+cl_int remote_create_pipe(struct backend *b, bk_ref context, cl_mem_flags flags, cl_uint packet_bytes,
+                          cl_uint packets, bool check, bk_ref *out);
+cl_int remote_create_device_queue(struct backend *b, bk_ref context, cl_uint device,
+                                  cl_command_queue_properties properties, cl_uint bytes, bk_ref *out);
+cl_ulong remote_event_children_ns(struct backend *b, bk_ref event);
+cl_int remote_set_default_device_queue(struct backend *b, bk_ref context, cl_uint device, bk_ref queue);
 cl_int remote_compile(struct backend *b, bk_ref program, cl_uint device_count, const cl_uint *devices,
                       const char *options, cl_uint header_count, const bk_ref *headers,
                       const char *const *names, bk_built_fn *built, void *arg);
@@ -432,7 +441,7 @@ cl_int remote_set_specialization(struct backend *b, bk_ref program, cl_uint id, 
                                  const void *value);
 cl_int remote_create_sub_devices(struct backend *b, cl_uint device,
                                  const cl_device_partition_property *properties, size_t property_count,
-                                 cl_uint *count, cl_uint *first, struct inventory **out);
+                                 bool ext, cl_uint *count, cl_uint *first, struct inventory **out);
 cl_int remote_svm_alloc(struct backend *b, bk_ref context, cl_svm_mem_flags flags, size_t size,
                         cl_uint alignment, void **ptr, bk_ref *out);
 void remote_svm_free(struct backend *b, bk_ref context, void *ptr, size_t size, bk_ref ref);
