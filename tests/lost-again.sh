@@ -2,14 +2,15 @@
 # What comes back under a running program, and what only seems to be lost: a node that is killed and started anew, an executor
 # that is killed in a build, executors and nodes that stand still, for a while or for good. The cluster listens on an address of
 # its own (host `left`), since nothing can join one that is on 127.0.0.1.
+# shellcheck disable=SC2030,SC2031  # in a subshell by intention
 DEAD_MS=2000
 . "$(dirname "$0")/lib.sh"
-program=$build/bin/test/cllost
-need "$weft" "$program"
+program=$build/bin/test/cllost clgraphs=$build/bin/test/clgraphs
+need "$weft" "$program" "$clgraphs"
 . "$(dirname "$0")/left-and-right.sh"
 unset WEFT_ADAPTER
 export CLTEST_PLATFORM=weft CLTEST_NODE=1
-END_S=90
+END_S=180 # on a busy machine
 
 # shellcheck disable=SC2317,SC2329
 {
@@ -98,6 +99,18 @@ for adapter in shm udp; do
     kill -CONT "$daemon" "$executor"
     ends_well
     check "nothing was lost" sh -c "! grep -q 'is lost' '$scratch/err'"
+    nothing_left
+
+    section "one process after the other stands still for a moment under random graphs, $adapter"
+    "$weft" run --nodes 3 --adapter $adapter -- "$clgraphs" --seeds 40 --images >"$scratch/out" 2>&1 &
+    runner=$!
+    until gone $runner; do
+        for process in $(marked weft-exec) $(marked weftd); do
+            kill -STOP "$process" 2>/dev/null && sleep 0.2
+            kill -CONT "$process" 2>/dev/null && sleep 0.1
+        done
+    done
+    ends_well
     nothing_left
 done
 finish

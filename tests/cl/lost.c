@@ -154,7 +154,7 @@ cl_event lost_prepare_crash(struct cltest *t, cl_command_queue q, cl_mem m, cl_e
 /* All of it but the first word stays. */
 static void prepare_spins(struct cltest *t) {
     cl_kernel k = cltest_kernel(t, "spin");
-    cl_int rounds = mode.pauses ? SPIN_ROUNDS / SPINS : SPIN_ROUNDS;
+    cl_int rounds = mode.pauses ? SPIN_ROUNDS / SPINS / 2 : SPIN_ROUNDS;
     cltest_pattern(w.host, BYTES, SPINS);
     OK(clEnqueueWriteBuffer(t->queue[0], w.mem, CL_TRUE, 0, BYTES, w.host, 0, NULL, NULL));
     memset(w.host, 0, BYTES);
