@@ -63,7 +63,6 @@ run() {
         evidence $(marked clgraphs) >"$scratch/evidence" 2>&1
         # It says at which seed it is.
         for stuck in $(marked clgraphs); do kill -ALRM "$stuck"; done
-        cat "$scratch/evidence" >>"$scratch/out"
     fi
     wait_for "$pid" "$STUCK_S"
     right=$(sed -n 's/^FAIL seed \([0-9]*\)$/\1/p' "$scratch/out" | head -n 1)
@@ -81,7 +80,8 @@ while [ $done -lt "$graphs" ]; do
     if [ "$status" != 0 ]; then
         failed="$failed $seed"
         say "seed $seed failed: weft run --nodes $nodes --adapter $adapter --devices $devices, clgraphs $with: $status"
-        sed 's/^/      /' "$scratch/out"
+        cat "$scratch/out" "$scratch/evidence" 2>/dev/null | sed 's/^/      /'
+        rm -f "$scratch/evidence"
         seed=$((seed + 1)) done=$((done + 1))
     fi
     say "$done of $graphs graphs, $(echo "$failed" | wc -w) failed, $(($(date +%s) - begin)) s" \
