@@ -21,8 +21,9 @@ need "$weft" "$clgraphs" "$clquit" "$matmul"
 NODES=3
 AT_ONCE=4
 GROWTH_KIB=2048 # of all daemons together
-STUCK_S=60 # a program that has not ended by itself after so long hangs
-export WEFT_ADAPTER="$adapter" CLTEST_PLATFORM=weft CLTEST_TIMEOUT=$((STUCK_S * slowdown))
+SLOW_S=60   # after so long it is looked at what a program is at, and
+STUCK_S=240 # one that has not ended by itself so long after that hangs: on a busy machine it may only be slow
+export WEFT_ADAPTER="$adapter" CLTEST_PLATFORM=weft CLTEST_TIMEOUT=$((2 * (SLOW_S + STUCK_S) * slowdown))
 
 # --- what the cluster holds ---
 # The daemons' descriptors (a daemon and how many), and what is in the run directory.
@@ -113,6 +114,14 @@ judge() {
     *) say "hurt $name by $how: $status" ;;
     esac
 }
+# What all are at, twice: tells one that stands still from one that is slow.
+look_at_late() {
+    say "slow $name after $how: process $pid"
+    evidence "$pid" | sed 's/^/      /'
+    wait_until $STUCK_S gone "$pid" && return
+    say "      again:"
+    evidence "$pid" | sed 's/^/      /'
+}
 one_program() {
     below $NODES
     node=$chance
@@ -123,7 +132,8 @@ one_program() {
     "start_$word"
     pid=$!
     hurt
-    wait_for "$pid" $STUCK_S
+    wait_until $SLOW_S gone "$pid" || look_at_late
+    wait_for "$pid" 0
     judge
 }
 # worker NUMBER COUNT: programs one after the other, until there were COUNT, or the time is over.
@@ -163,7 +173,8 @@ done
 wait $workers
 cat "$scratch"/log.* >"$scratch/log"
 grep -v '^whole\|^hurt' "$scratch/log"
-say "$(grep -c '^whole' "$scratch/log") were left alone, $(grep -c '^hurt' "$scratch/log") were hurt"
+say "$(grep -c '^whole' "$scratch/log") were left alone, $(grep -c '^hurt' "$scratch/log") were hurt," \
+    "$(grep -c '^slow' "$scratch/log") took longer than $SLOW_S s"
 check "each that was left alone was right, and none hung" sh -c "! grep -q '^FAIL' '$scratch/log'"
 check "some of each" sh -c "grep -q '^whole' '$scratch/log' && grep -q '^hurt' '$scratch/log'"
 

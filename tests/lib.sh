@@ -100,6 +100,25 @@ describe_processes() {
     done
 }
 
+# evidence PID...: what these, and the test's executors and daemons, are at: threads, with their stacks where there is gdb, and
+# what each has counted. For who looks for why one of them does not end.
+evidence() {
+    local pid task
+    for pid in "$@" $(marked weft-exec) $(marked weftd); do
+        gone "$pid" && say "process $pid has ended" && continue
+        say "process $pid: $(tr '\0' ' ' 2>/dev/null <"/proc/$pid/cmdline")"
+        if command -v gdb >/dev/null; then
+            timeout 120 gdb -p "$pid" -batch -ex 'set pagination off' -ex 'thread apply all backtrace 40' 2>&1 |
+                grep '^Thread\|^#\|ptrace'
+        else
+            for task in "/proc/$pid/task"/*; do
+                say "$(cat "$task/comm") $(sed -n 's/^State:[[:space:]]*//p' "$task/status") $(cat "$task/wchan")"
+            done
+        fi
+        timeout 20 "$weft" stats "$pid" 2>&1
+    done
+}
+
 # wait_until SECONDS COMMAND...: tries until it succeeds. There is nothing to wait for in these conditions but time.
 wait_until() {
     local deadline
@@ -158,6 +177,13 @@ has_computed() {
     local ticks
     ticks=$(sed 's/.*) //' "/proc/$1/stat" 2>/dev/null | cut -d ' ' -f 12,13 | tr ' ' '+')
     [ $((${ticks:-0})) -ge 50 ]
+}
+# There is one that computes: $executor.
+an_executor_computes() {
+    for executor in $(marked weft-exec); do
+        has_computed "$executor" && return 0
+    done
+    return 1
 }
 # fails_with_cl_error PID SECONDS: this matmul, whose errors go to $scratch/err, ends in time with an OpenCL error that it
 # names.

@@ -9,20 +9,12 @@ END_S=60
 
 # shellcheck disable=SC2317
 is_ready() { grep -q '^ready' "$scratch/out"; }
-# The executor of node 1: the one that computes.
-# shellcheck disable=SC2317
-computes() {
-    for executor in $(marked weft-exec); do
-        has_computed "$executor" && return 0
-    done
-    return 1
-}
 # begin ADAPTER back|gone
 begin() {
     "$weft" run --nodes 3 --adapter "$1" -- "$program" "$2" >"$scratch/out" 2>"$scratch/err" &
     runner=$!
     check "the program waits" wait_until 30 is_ready
-    check "an executor computes" wait_until 30 computes
+    check "an executor computes" wait_until 30 an_executor_computes
 }
 ends_well() {
     wait_for "$runner" $END_S

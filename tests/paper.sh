@@ -61,6 +61,12 @@ same "combinations" "$(sed -n 's/.*"devices": *"\([^"]*\)".*"way": *"\([^"]*\)".
 for blocks in $(sed -n 's/.*"blocks": *"\([0-9+,]*\)".*/\1/p' "$scratch/rows"); do
     same "blocks of $blocks" "$(echo "$blocks" | tr '+,' '\n\n' | total)" 64
 done
+check "none is faster than its pace" sh -c "! grep -q '\"pace\": *0\.[0-8]' '$scratch/rows' && grep -q '\"pace\"' '$scratch/rows'"
 "$weft" bench paper002 --only 9K >/dev/null 2>&1
 same "an order that there is not" "$?" 2
+"$weft" bench paper002 --quick --row GGC --json >"$scratch/rows" 2>"$scratch/err"
+same "one row: exit status" "$?" 0
+same "rows" "$(sed -n 's/.*"devices": *"\([^"]*\)".*/\1;/p' "$scratch/rows" | tr '\n' ' ')" "GGC; "
+"$weft" bench paper002 --only 8K --row CC >/dev/null 2>&1
+same "a combination that there is not" "$?" 2
 finish

@@ -168,7 +168,7 @@ static int configure(struct node_daemon *d, const struct node_daemon_config *cfg
     d->bind_host = copy_string(cfg->bind_host ? cfg->bind_host : "127.0.0.1");
     d->adapters = copy_string(cfg->adapters ? cfg->adapters : "shm,udp");
     d->executor = copy_string(cfg->executor ? cfg->executor : path);
-    d->executor_timeout_ms = cfg->executor_timeout_ms ? cfg->executor_timeout_ms : 20000;
+    d->executor_timeout_ms = cfg->executor_timeout_ms ? cfg->executor_timeout_ms : 60000;
     d->inventory_timeout_ms = cfg->inventory_timeout_ms ? cfg->inventory_timeout_ms : 30000;
     d->no_inventory = cfg->no_inventory;
     d->wanted_node = cfg->join ? cfg->wanted_node : 0;

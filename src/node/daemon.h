@@ -23,7 +23,7 @@ struct node_daemon_config {
     const char *executor;        /* path of weft-exec; NULL: beside this program */
     bool no_inventory;           /* do not collect one: the node has no devices */
     int lifeline_fd;             /* the daemon ends when that hangs up, unless a line "keep" came before; 0: none */
-    unsigned executor_timeout_ms, inventory_timeout_ms;   /* 0: 20 s, 30 s */
+    unsigned executor_timeout_ms, inventory_timeout_ms;   /* 0: 60 s (a busy machine), 30 s */
 };
 
 enum node_daemon_state { NODE_DAEMON_JOINING, NODE_DAEMON_READY, NODE_DAEMON_ENDED };

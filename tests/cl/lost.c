@@ -1,30 +1,51 @@
-/* A program whose node, or whose executor, is killed while it waits in every way there is: each wait ends
- * with an error, the other nodes go on and are right, and a new context has what is there again. It says
- * "ready" when the time has come, and goes on when the first wait has ended. */
+/* A program whose node, or whose executor, is killed, or stopped, while it waits in every way there is: each
+ * wait ends with an error, the other nodes go on and are right, and a new context has what is there again. It
+ * says "ready" when the time has come, and goes on when the first wait has ended. */
 #include "lost.h"
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #define BYTES       ((size_t)32 << 20)
 #define SPIN_ROUNDS 2000000000 /* of one work item: seconds */
 #define SPINS       20
 #define STEPS       200
 
-static const char usage[] = "Usage: cllost back|gone|crash|move\n"
-                            "Waits for the death of the executor of the device under test, or of its node.\n"
-                            "\n"
-                            "  back   a new context works on that device, too\n"
-                            "  gone   it does not, and says so\n"
-                            "  crash  as back, but a kernel of its own is the death\n"
-                            "  move   the same, again and again while contents move from it and to it\n"
-                            "\n"
-                            "environment: CLTEST_PLATFORM, CLTEST_NODE, CLTEST_TIMEOUT\n";
+static const char usage[] =
+    "Usage: cllost back|again|gone|build|pause|crash|move\n"
+    "Waits for the death of the executor of the device under test, or of its node.\n"
+    "\n"
+    "  back   a new context works on that device, too\n"
+    "  again  the same, once there is a line on its input after it has said \"lost\"\n"
+    "  gone   it does not, and says so\n"
+    "  build  as back, but what waits is a build\n"
+    "  pause  there is no death: it stands still for a while, and all is right\n"
+    "  crash  as back, but a kernel of its own is the death\n"
+    "  move   the same, again and again while contents move from it and to it\n"
+    "\n"
+    "environment: CLTEST_PLATFORM, CLTEST_NODE, CLTEST_TIMEOUT\n";
 
 static const char crashing[] = "__kernel void crash(__global int *p) { p[(ulong)1 << 42] = 1; }\n";
-static bool comes_back, crashes;
+/* What a build of it takes is many times what it takes to kill an executor. */
+#define BUILD_KERNELS 4000u
+#define BUILD_KERNEL                                                                                         \
+    "__kernel void k%u(__global float *p) { for (int i = 0; i < %u; i++) p[0] = sin(p[i]); }\n"
+static const struct mode {
+    const char *name;
+    bool comes_back, again, builds, pauses, crashes, moves;
+} modes[] = {
+    {"back", .comes_back = true},
+    {"again", .comes_back = true, .again = true},
+    {"gone"},
+    {"build", .comes_back = true, .builds = true},
+    {"pause", .comes_back = true, .pauses = true},
+    {"crash", .comes_back = true, .crashes = true},
+    {"move", .moves = true},
+};
+static struct mode mode;
 
 /* What hangs on the device that dies. */
 static struct {
@@ -67,6 +88,19 @@ static cl_int wait_map(struct cltest *t) {
     return err;
 }
 
+/* No driver can have it in a cache. */
+static cl_int wait_build(struct cltest *t) {
+    static char text[BUILD_KERNELS * sizeof BUILD_KERNEL * 2];
+    char *end = text;
+    cl_int err;
+    for (unsigned i = 0; i < BUILD_KERNELS; i++) end += sprintf(end, BUILD_KERNEL, i, (unsigned)getpid() + i);
+    const char *source = text;
+    cl_program p = clCreateProgramWithSource(t->ctx, 1, &source, NULL, &err);
+    if (!err) err = clBuildProgram(p, 1, t->dev, "", NULL, NULL);
+    clReleaseProgram(p);
+    return err;
+}
+
 static struct wait waits[] = {
     {"clWaitForEvents", wait_for_event},
     {"clWaitForEvents for another device's command", wait_elsewhere},
@@ -77,6 +111,7 @@ static struct wait waits[] = {
     {"clEnqueueMapBuffer", wait_map},
 };
 #define WAITS (sizeof waits / sizeof *waits)
+static struct wait build_waits[] = {{"clBuildProgram", wait_build}};
 
 static void *wait_in_thread(void *arg) {
     struct wait *a = arg;
@@ -116,9 +151,13 @@ cl_event lost_prepare_crash(struct cltest *t, cl_command_queue q, cl_mem m, cl_e
     return go;
 }
 
+/* All of it but the first word stays. */
 static void prepare_spins(struct cltest *t) {
     cl_kernel k = cltest_kernel(t, "spin");
-    cl_int rounds = SPIN_ROUNDS;
+    cl_int rounds = mode.pauses ? SPIN_ROUNDS / SPINS / 2 : SPIN_ROUNDS;
+    cltest_pattern(w.host, BYTES, SPINS);
+    OK(clEnqueueWriteBuffer(t->queue[0], w.mem, CL_TRUE, 0, BYTES, w.host, 0, NULL, NULL));
+    memset(w.host, 0, BYTES);
     OK(clSetKernelArg(k, 0, sizeof w.mem, &w.mem));
     OK(clSetKernelArg(k, 1, sizeof rounds, &rounds));
     for (int i = 0; i < SPINS; i++) cltest_launch(t->queue[0], k, 1, 0, NULL, NULL);
@@ -131,7 +170,7 @@ static void hang(struct cltest *t) {
     CHECK(w.host);
     w.mem = cltest_buffer(t, CL_MEM_READ_WRITE, BYTES, NULL);
     w.other = cltest_buffer(t, CL_MEM_READ_WRITE, 64, NULL);
-    if (crashes)
+    if (mode.crashes)
         w.go = lost_prepare_crash(t, t->queue[0], w.mem, NULL);
     else
         prepare_spins(t);
@@ -160,26 +199,51 @@ void lost_go_on(struct cltest *t, unsigned device) {
     OK(clReleaseMemObject(m));
 }
 
+/* How long it took from the first one that ended to the last one. */
+static double wait_in_all(struct cltest *t, struct wait *wait, size_t n) {
+    for (size_t i = 0; i < n; i++) {
+        wait[i].t = t;
+        CHECK_EQ(pthread_create(&wait[i].thread, NULL, wait_in_thread, &wait[i]), 0);
+    }
+    puts("ready");
+    if (mode.crashes) OK(clSetUserEventStatus(w.go, CL_COMPLETE));
+    double first = 0, last = 0;
+    for (size_t i = 0; i < n; i++) {
+        pthread_join(wait[i].thread, NULL);
+        cltest_note("%s gives %s", wait[i].name, clerror_name(wait[i].result));
+        first = !i || wait[i].at < first ? wait[i].at : first;
+        last = wait[i].at > last ? wait[i].at : last;
+    }
+    return last - first;
+}
+
 static void lose(struct cltest *t) {
     CHECK(t->other != 0);
     hang(t);
     lost_go_on(t, t->other);
-    for (size_t i = 0; i < WAITS; i++) {
-        waits[i].t = t;
-        CHECK_EQ(pthread_create(&waits[i].thread, NULL, wait_in_thread, &waits[i]), 0);
-    }
-    puts("ready");
-    if (crashes) OK(clSetUserEventStatus(w.go, CL_COMPLETE));
-    double first = 0, last = 0;
-    for (size_t i = 0; i < WAITS; i++) {
-        pthread_join(waits[i].thread, NULL);
-        cltest_note("%s gives %s", waits[i].name, clerror_name(waits[i].result));
-        first = !i || waits[i].at < first ? waits[i].at : first;
-        last = waits[i].at > last ? waits[i].at : last;
-    }
+    double together_s = wait_in_all(t, waits, WAITS);
     for (size_t i = 0; i < WAITS; i++) CHECK(waits[i].result < 0);
-    cltest_note("all within %.3f s", last - first);
-    CHECK(last - first < LOST_TOGETHER_S);
+    cltest_note("all within %.3f s", together_s);
+    CHECK(together_s < LOST_TOGETHER_S);
+}
+
+static void lose_build(struct cltest *t) {
+    wait_in_all(t, build_waits, 1);
+    CHECK(build_waits[0].result < 0);
+}
+
+static void pause_all(struct cltest *t) {
+    char other[64];
+    hang(t);
+    wait_in_all(t, waits, WAITS);
+    for (size_t i = 0; i < WAITS; i++) CHECK_EQ(waits[i].result, CL_SUCCESS);
+    char *right = malloc(BYTES);
+    CHECK(right);
+    cltest_pattern(right, BYTES, SPINS);
+    CHECK(!memcmp(w.host + 4, right + 4, BYTES - 4));
+    free(right);
+    OK(clEnqueueReadBuffer(t->queue[t->other], w.other, CL_TRUE, 0, sizeof other, other, 0, NULL, NULL));
+    CHECK(!memcmp(other, "ijklijkl", 8));
 }
 
 static void events_tell(struct cltest *t) {
@@ -225,10 +289,14 @@ void lost_close_again(struct cltest *again) {
 
 static void new_context(struct cltest *t) {
     struct cltest again;
-    if (comes_back) {
+    if (mode.again) {
+        puts("lost");
+        CHECK(getchar() != EOF);
+    }
+    if (mode.comes_back) {
         lost_open_again(t, &again);
         for (unsigned i = 0; i < t->n_devices; i++) lost_go_on(&again, i);
-        old_context_is_refused(t);
+        if (!mode.pauses) old_context_is_refused(t);
         lost_go_on(&again, 0); /* which has not hurt it */
         lost_close_again(&again);
         return;
@@ -248,20 +316,37 @@ static const struct cltest_case cases[] = {
     {"the other nodes go on", others_go_on}, {"the old context is refused", old_context_is_refused},
     {"a new context", new_context},          {"the other nodes go on still", others_go_on},
 };
+static const struct cltest_case build_cases[] = {
+    {"a build ends with an error", lose_build},
+    {"a new context", new_context},
+};
+static const struct cltest_case pause_cases[] = {
+    {"every wait ends well", pause_all},
+    {"the other nodes go on", others_go_on},
+    {"a new context", new_context},
+};
+static const struct cltest_case move_cases[] = {{"moves end, too", lost_move}};
+#define RUN(cases, t) run_all((cases), sizeof(cases) / sizeof *(cases), (t))
+
+static bool run_all(const struct cltest_case *c, size_t n, struct cltest *t) {
+    bool good = true;
+    for (size_t i = 0; good && i < n; i++) good = cltest_run(&c[i], t);
+    return good;
+}
 
 int main(int argc, char **argv) {
     static struct cltest t;
-    crashes = argc == 2 && !strcmp(argv[1], "crash");
-    comes_back = crashes || (argc == 2 && !strcmp(argv[1], "back"));
-    bool moves = argc == 2 && !strcmp(argv[1], "move");
-    if (!comes_back && !moves && (argc != 2 || strcmp(argv[1], "gone") != 0)) {
+    for (size_t i = 0; argc == 2 && i < sizeof modes / sizeof *modes; i++)
+        if (!strcmp(argv[1], modes[i].name)) mode = modes[i];
+    if (!mode.name) {
         fputs(usage, stderr);
         return 2;
     }
     int none = cltest_open(&t);
     if (none) return none;
-    bool good = true;
-    if (moves) return !cltest_run(&(struct cltest_case){"moves end, too", lost_move}, &t);
-    for (size_t i = 0; good && i < sizeof cases / sizeof *cases; i++) good = cltest_run(&cases[i], &t);
+    bool good = mode.moves    ? RUN(move_cases, &t)
+                : mode.builds ? RUN(build_cases, &t)
+                : mode.pauses ? RUN(pause_cases, &t)
+                              : RUN(cases, &t);
     return !good;
 }

@@ -1,29 +1,37 @@
-/* Programs that share a device: ones that take all they can get, and one that works in small steps and tells
- * how long they take. */
+/* Programs that share a device: ones that take all they can get, one that works in small steps and tells how
+ * long they take, and ones that tell how much they got of it. */
 #include "cltest.h"
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #define BYTES      ((size_t)16 << 20)
 #define LAUNCHES   1000
 #define WRITES     8
 #define STEPS_MAX  100000u
 #define BUFFER     ((size_t)64 << 20)
-#define BUFFER_MAX 64 /* more than any quota of the test; not so much that the machine suffers */
+#define BUFFER_MAX 64       /* more than any quota of the test; not so much that the machine suffers */
+#define SMALL      40000    /* rounds of a small kernel: some 50 us; */
+#define LARGE      40000000 /* of a large one */
+#define IN_A_BATCH 100      /* small ones */
 
 static const char usage[] =
-    "Usage: clshare kernels|writes|buffers|steps N\n"
+    "Usage: clshare kernels|writes|buffers|steps N|small S|large S|bulk S\n"
     "\n"
     "  kernels  launches small kernels without end\n"
     "  writes   writes large buffers without end\n"
     "  buffers  makes and fills buffers until there is no memory for them\n"
     "  steps N  a write, a kernel and a read, N times; prints the median and the longest in ms\n"
+    "  small S  for S seconds, after there was a byte on its input, many small kernels that take the whole\n"
+    "           device; prints how many rounds of them it got in a second\n"
+    "  large S  the same with a few large ones\n"
+    "  bulk S   the same with large writes; prints the bytes\n"
     "\n"
     "environment: CLTEST_PLATFORM, CLTEST_NODE, CLTEST_TIMEOUT\n";
 
 static double took_ms[STEPS_MAX];
-static unsigned steps;
+static unsigned steps; /* or seconds */
 
 static double now_ms(void) {
     struct timespec t;
@@ -104,21 +112,89 @@ static void work(struct cltest *t) {
     printf("steps: median %.3f ms, longest %.0f ms\n", took_ms[steps / 2], took_ms[steps - 1]);
 }
 
-static const struct cltest_case cases[] = {
-    {"kernels", kernels}, {"writes", writes}, {"buffers", buffers}, {"steps", work}};
+/* --- how much one gets --- */
+
+/* What is enqueued together: kernels, each a work item for each of the device's compute units; or a write. */
+struct batch {
+    cl_kernel kernel;
+    unsigned kernels;
+    cl_int rounds;
+    cl_uint units;
+    cl_mem mem;
+    char *host;
+};
+
+static cl_event enqueue(struct cltest *t, struct batch *b) {
+    cl_event done;
+    size_t global = b->units, local = 1;
+    for (unsigned i = 0; i < b->kernels; i++)
+        OK(clEnqueueNDRangeKernel(t->queue[0], b->kernel, 1, NULL, &global, &local, 0, NULL,
+                                  i + 1 == b->kernels ? &done : NULL));
+    if (!b->kernels)
+        OK(clEnqueueWriteBuffer(t->queue[0], b->mem, CL_FALSE, 0, BYTES, b->host, 0, NULL, &done));
+    OK(clFlush(t->queue[0]));
+    return done;
+}
+
+/* Two batches are under way at any time. Only what ends in time counts. */
+static void get(struct cltest *t, struct batch *b, double in_a_batch) {
+    char byte;
+    cl_event before = enqueue(t, b);
+    OK(clWaitForEvents(1, &before)); /* it is compiled */
+    OK(clReleaseEvent(before));
+    puts("ready");
+    CHECK_EQ(read(STDIN_FILENO, &byte, 1), 1);
+    double begin = now_ms(), end = begin, got = 0;
+    before = enqueue(t, b);
+    for (;;) {
+        cl_event next = enqueue(t, b);
+        OK(clWaitForEvents(1, &before));
+        OK(clReleaseEvent(before));
+        before = next;
+        double now = now_ms();
+        if (now > begin + steps * 1e3) break;
+        end = now;
+        got += in_a_batch;
+    }
+    OK(clFinish(t->queue[0]));
+    OK(clReleaseEvent(before));
+    printf("got %.0f a second\n", got ? got / (end - begin) * 1e3 : 0);
+}
+
+static void get_kernels(struct cltest *t, unsigned kernels, cl_int rounds) {
+    struct batch b = {.kernel = cltest_kernel(t, "spin"), .kernels = kernels};
+    b.mem = cltest_buffer(t, CL_MEM_READ_WRITE, 64, NULL);
+    OK(clGetDeviceInfo(t->dev[0], CL_DEVICE_MAX_COMPUTE_UNITS, sizeof b.units, &b.units, NULL));
+    OK(clSetKernelArg(b.kernel, 0, sizeof b.mem, &b.mem));
+    OK(clSetKernelArg(b.kernel, 1, sizeof rounds, &rounds));
+    get(t, &b, (double)kernels * rounds * b.units);
+}
+static void get_small(struct cltest *t) { get_kernels(t, IN_A_BATCH, SMALL); }
+static void get_large(struct cltest *t) { get_kernels(t, 1, LARGE); }
+static void get_bulk(struct cltest *t) {
+    struct batch b = {.host = calloc(1, BYTES), .mem = cltest_buffer(t, CL_MEM_READ_WRITE, BYTES, NULL)};
+    CHECK(b.host);
+    get(t, &b, BYTES);
+}
+
+static const struct share_case {
+    struct cltest_case run;
+    bool counts; /* a number follows */
+} cases[] = {{{"kernels", kernels}},    {{"writes", writes}},         {{"buffers", buffers}},
+             {{"steps", work}, true},   {{"small", get_small}, true}, {{"large", get_large}, true},
+             {{"bulk", get_bulk}, true}};
 
 int main(int argc, char **argv) {
     static struct cltest t;
-    const struct cltest_case *c = NULL;
+    const struct share_case *c = NULL;
     for (size_t i = 0; argc > 1 && i < sizeof cases / sizeof *cases; i++)
-        if (!strcmp(argv[1], cases[i].name)) c = &cases[i];
-    bool counts = c && c->run == work;
-    if (counts && argc == 3) steps = (unsigned)strtoul(argv[2], NULL, 10);
-    if (!c || argc != 2 + counts || (counts && (!steps || steps > STEPS_MAX))) {
+        if (!strcmp(argv[1], cases[i].run.name)) c = &cases[i];
+    if (c && c->counts && argc == 3) steps = (unsigned)strtoul(argv[2], NULL, 10);
+    if (!c || argc != 2 + c->counts || (c->counts && (!steps || steps > STEPS_MAX))) {
         fputs(usage, stderr);
         return 2;
     }
     int none = cltest_open(&t);
     if (none) return none;
-    return !cltest_run(c, &t);
+    return !cltest_run(&c->run, &t);
 }

@@ -138,6 +138,7 @@ const struct command command_bench = {
         "them;\n"
         "                   for paper002: only that order of the matrices, 8K, 16K or 24K; for notify: "
         "mechanisms\n"
+        "  --row DEVICES    for paper002: only that combination of devices, as GGC,GC\n"
         "  --stress N       for notify: post N times at random to every mechanism and count what is told\n"
         "  --json           one object a line\n"
         "  --csv            comma-separated values, with a heading\n",

@@ -76,6 +76,7 @@ struct bench_options {
     bool peers; /* other message layers' tools take turns with weft */
     bool quick;
     const char *only; /* claims: those whose names begin so; paper002: that order; NULL: all */
+    const char *row;  /* paper002: the combination of these devices; NULL: all */
     bool pin;
     int cpu[2]; /* of this process and the other; -1: only one CPU */
 };

@@ -134,6 +134,7 @@ enum {
     OPT_SECURITY,
     OPT_QUICK,
     OPT_ONLY,
+    OPT_ROW,
     OPT_HOSTS,
     OPT_STRESS
 };
@@ -200,6 +201,7 @@ static int parse_option(struct bench_options *o, int option) {
     case OPT_NO_PIN: o->pin = false; return 0;
     case OPT_QUICK: o->quick = true; return 0;
     case OPT_ONLY: o->only = optarg; return 0;
+    case OPT_ROW: o->row = optarg; return 0;
     case 'h': command_help(c); exit(0);
     default: return command_misuse(c, NULL);
     }
@@ -220,6 +222,8 @@ static void set_defaults(struct bench_options *o) {
 static int check_own(const struct bench_options *o) {
     const struct command *c = &command_bench;
     bool notify = o->kind == BENCH_NOTIFY;
+    if (o->row && o->kind != BENCH_PAPER)
+        return command_misuse(c, "--row is for paper002, not for %s", o->name);
     if (o->stress && !notify) return command_misuse(c, "--stress is for notify, not for %s", o->name);
     if (o->kind != BENCH_CLAIMS && o->kind != BENCH_PAPER && !notify)
         return o->only || o->quick
@@ -274,6 +278,7 @@ int bench_options_parse(struct bench_options *o, int argc, char **argv) {
                                             {"no-pin", no_argument, NULL, OPT_NO_PIN},
                                             {"quick", no_argument, NULL, OPT_QUICK},
                                             {"only", required_argument, NULL, OPT_ONLY},
+                                            {"row", required_argument, NULL, OPT_ROW},
                                             {"stress", required_argument, NULL, OPT_STRESS},
                                             {"help", no_argument, NULL, 'h'},
                                             {0}};

@@ -23,6 +23,7 @@
 struct run {
     const struct bench_options *o;
     struct rows rows;
+    bool any; /* combination that was chosen */
     char weft[PATH_BYTES], matmul[PATH_BYTES], library[PATH_BYTES];
     bool failed;
 };
@@ -30,6 +31,7 @@ struct run {
 /* What a run of matmul gave. */
 struct outcome {
     double seconds;            /* in the paper's scale */
+    double pace;               /* the kernels' time, of what the device's rate says; of the slowest device */
     char blocks[DEVICES_TEXT]; /* that each device took, as the combination groups them: "13+12+7,6+4" */
     char devices[PAPER_TEXT];  /* that took part, as a combination */
     bool verified;
@@ -58,15 +60,26 @@ static double link_Bps(const struct paper_order *o) {
     return CLOPENCL_LINK_Bps / (o->shrink * o->shrink) * o->faster;
 }
 
-static void add_device(struct outcome *out, const json_t *device, json_int_t *node) {
+/* More than 1: the machine was too slow for this device. */
+static double pace_of(const struct paper_order *o, const json_t *device, bool gpu) {
+    double n = o->paper->n / o->shrink, slice = o->paper->slice / o->shrink,
+           block_s = 2 * slice * slice * n / flops(o, gpu ? o->paper->gpu_s : o->paper->cpu_s);
+    json_int_t blocks = json_integer_value(json_object_get(device, "blocks"));
+    return blocks ? json_number_value(json_object_get(device, "kernel_s")) / ((double)blocks * block_s) : 0;
+}
+
+static void add_device(const struct paper_order *o, struct outcome *out, const json_t *device,
+                       json_int_t *node) {
     json_int_t at = json_integer_value(json_object_get(device, "node"));
     const char *name = json_string_value(json_object_get(device, "name"));
     size_t blocks = strlen(out->blocks), devices = strlen(out->devices);
+    bool gpu = name && strstr(name, "GPU");
+    out->pace = fmax(out->pace, pace_of(o, device, gpu));
     const char *between = !blocks ? "" : at == *node ? "+" : ",";
     snprintf(out->blocks + blocks, sizeof out->blocks - blocks, "%s%lld", between,
              (long long)json_integer_value(json_object_get(device, "blocks")));
     snprintf(out->devices + devices, sizeof out->devices - devices, "%s%s", *between == ',' ? "," : "",
-             name && strstr(name, "GPU") ? "G" : "C");
+             gpu ? "G" : "C");
     *node = at;
 }
 
@@ -79,7 +92,7 @@ static bool read_outcome(const struct paper_order *o, const char *text, struct o
     size_t i;
     *out = (struct outcome){.seconds = json_number_value(json_object_get(root, "seconds")) * o->faster,
                             .verified = json_is_true(json_object_get(root, "verified"))};
-    json_array_foreach(json_object_get(root, "devices"), i, device) add_device(out, device, &node);
+    json_array_foreach(json_object_get(root, "devices"), i, device) add_device(o, out, device, &node);
     json_decref(root);
     return true;
 }
@@ -107,12 +120,15 @@ static bool measure(struct run *r, const struct paper_order *o, const struct pap
                        .env = {rate, cpu, gpu, way->env[0], way->env[1], way->env[2]},
                        .cpu = -1};
     double patience_s = START_S + SLOWER_MAX * paper_model_s(o, c) / o->faster;
+    char late[100];
+    snprintf(late, sizeof late, "it hangs, or the machine is too busy: not over after %.0f s", patience_s);
     int rc = tool_start(t);
     if (!rc) rc = tool_finish(t, weft_now_ns() + (uint64_t)(patience_s * WEFT_NS_PER_S));
     tool_stop(t);
     bool good = !rc && read_outcome(o, t->out, out);
     tool_last_line(t, last, sizeof last);
     free(t);
+    if (rc == WEFT_E_TIMEDOUT) return complain(r, o, c, late);
     if (!good) return complain(r, o, c, rc && rc != WEFT_E_IO ? weft_error_text(rc) : last);
     if (!out->verified) return complain(r, o, c, "the product is wrong");
     return !strcmp(out->devices, c->text) || complain(r, o, c, "other devices took part");
@@ -131,6 +147,7 @@ static void print(struct run *r, const struct paper_order *o, const struct paper
     row_number(&row, "model_s", "MODEL s", model_s);
     row_number(&row, "weft_s", "WEFT s", out->seconds);
     row_number(&row, "weft_of_model", "OF MODEL", out->seconds / model_s);
+    row_number(&row, "pace", "PACE", out->pace);
     row_number(&row, "paper_speedup", "SPEED-UP PAPER", o->paper->cpu_s / published_s);
     row_number(&row, "model_speedup", "MODEL", o->paper->cpu_s / model_s);
     row_number(&row, "weft_speedup", "WEFT", o->paper->cpu_s / out->seconds);
@@ -143,6 +160,8 @@ static void run_one(struct run *r, const struct paper_order *o, int cpus, int gp
     struct paper_combination c;
     struct outcome out;
     if (!paper_combination(&c, cpus, gpus) || atomic_load(&bench_interrupted)) return;
+    if (r->o->row && strcmp(r->o->row, c.text) != 0) return;
+    r->any = true;
     if (measure(r, o, &c, &ways[way], &out)) print(r, o, &c, &ways[way], &out);
 }
 
@@ -166,7 +185,9 @@ static void introduce(void) {
          "link's rate by both. Seconds are in the paper's scale, speed-ups over one CPU; ideal: a GPU is two "
          "CPUs.\n"
          "As published: transfers share the network card and nothing is reused. Tuned: matmul --prefetch "
-         "--tail-aware.");
+         "--tail-aware.\n"
+         "Pace: what the kernels took, of what their device's rate says: above 1.05 the machine was too "
+         "busy.");
     for (int i = 0; i < PAPER_ORDERS; i++) {
         const struct paper_order *o = &paper_orders[i];
         printf("  %-4s n %d -> %d, blocks of %d -> %d, times / %g, link 125 -> %.2f MB/s\n", o->paper->name,
@@ -191,18 +212,22 @@ static bool find_parts(struct run *r) {
 
 int bench_run_paper(struct bench_options *o) {
     struct run r = {.o = o};
-    bool any = false;
+    bool known = false;
     if (!find_parts(&r)) return EXIT_FAILURE;
     rows_start(&r.rows, o->format);
     if (o->format == ROWS_TABLE) introduce();
     for (int i = 0; i < PAPER_ORDERS; i++) {
         if (o->only ? strcmp(o->only, paper_orders[i].paper->name) != 0 : o->quick && i) continue;
+        known = true;
         run_order(&r, &paper_orders[i]);
-        any = true;
     }
     rows_end(&r.rows);
-    if (!any)
+    if (!known)
         return command_misuse(&command_bench, "--only %s: paper002 has the orders 8K, 16K and 24K", o->only);
     if (atomic_load(&bench_interrupted)) return BENCH_EXIT_INTERRUPTED;
+    if (!r.any)
+        return command_misuse(&command_bench,
+                              "--row %s: no such combination, or not with --quick; they are as GGC,GC,C",
+                              o->row);
     return r.failed ? EXIT_FAILURE : 0;
 }

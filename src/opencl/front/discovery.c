@@ -18,7 +18,7 @@
 #include "opencl/remote/remote.h"
 #include "transport/endpoint.h"
 
-#define DIRECTORY_TIMEOUT_MS 2000 /* for the daemon's own answers */
+#define DIRECTORY_TIMEOUT_MS 10000 /* for the daemon's own answers; it may be on a busy machine */
 
 struct remote_node_found {
     struct node_info info;

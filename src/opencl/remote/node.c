@@ -303,8 +303,18 @@ bool remote_node_has_peer(struct remote_node *n, const struct ep_peer *peer) {
     return has;
 }
 
+static bool is_settled(void *arg) {
+    struct remote_node *n = arg;
+    pthread_mutex_lock(&n->send_lock);
+    bool settled = n->state != REMOTE_LOST || n->settled;
+    pthread_mutex_unlock(&n->send_lock);
+    return settled;
+}
+
 void remote_node_retry(struct remote_node *n) {
     if (!n->hub->client || atomic_load(&n->hub->closing)) return;
+    /* The program may know of the loss by the first of the ends that it brings. */
+    ep_wait(n->hub->ep, is_settled, n, WEFT_TIME_NEVER);
     pthread_mutex_lock(&n->send_lock);
     if (n->state == REMOTE_LOST && n->settled) n->state = REMOTE_IDLE;
     pthread_mutex_unlock(&n->send_lock);
@@ -348,8 +358,8 @@ void remote_node_lost(struct remote_node *n, const char *reason) {
     remote_share_lost(n);
     if (!atomic_load(&n->hub->closing)) remote_pairs_lost(n);
     remote_order_lost(n);
-    ep_wake(n->hub->ep);
     pthread_mutex_lock(&n->send_lock);
     n->settled = true;
     pthread_mutex_unlock(&n->send_lock);
+    ep_wake(n->hub->ep);
 }
