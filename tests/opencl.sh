@@ -1,11 +1,13 @@
 #!/bin/sh
-# An OpenCL test program through weft. usage: opencl.sh BUILD PROGRAM local|shm|udp|bare|sim|counting [ARGUMENT...]
+# An OpenCL test program through weft. usage: opencl.sh BUILD PROGRAM local|shm|udp|bare|sim|counting|gpu|gpu-sim [ARGUMENT...]
 #   local  the device under test is node 0's, called directly; the other one is remote
 #   shm    the device under test is node 1's, over shared memory
 #   udp    the same over udp
 #   bare   the same over shared memory, with a driver that tells nothing of kernel arguments
 #   sim    three nodes' devices, and the network between them loses one packet in a hundred
 #   counting  three nodes' devices over udp, with a driver that counts holds on events, and whose threads dawdle
+#   gpu    three nodes' devices over shared memory, which look like GPUs: nothing maps or shares their memory
+#   gpu-sim  the same over the network of sim
 . "$(dirname "$0")/lib.sh"
 name=$2 path=$3
 program=$build/bin/test/$name
@@ -19,6 +21,15 @@ bare)
     adapter=shm CLTEST_NODE=1
     need "$build/bin/test/libbare_driver.so"
     export WEFT_OPENCL_VENDORS="$build/bin/test/libbare_driver.so"
+    ;;
+gpu | gpu-sim)
+    nodes=3 adapter=shm CLTEST_NODE=
+    if [ "$path" = gpu-sim ]; then
+        adapter=sim
+        export WEFT_SIM="seed=4,loss=0.01"
+    fi
+    need "$build/bin/test/libgpu_driver.so"
+    export WEFT_OPENCL_VENDORS="$build/bin/test/libgpu_driver.so"
     ;;
 sim)
     nodes=3 adapter=sim CLTEST_NODE=

@@ -12,7 +12,7 @@
 
 #include "transport/endpoint.h"
 
-#define WIRE_VERSION         5u
+#define WIRE_VERSION         6u
 #define WIRE_HANDLER_COMMAND 16 /* the executor's endpoint handler */
 #define WIRE_HANDLER_RESULT  17 /* the client's */
 #define WIRE_HANDLER_BETWEEN 18 /* the executor's, for other executors */
