@@ -1,7 +1,7 @@
 /* weft-clbench: what small and large commands cost on one OpenCL device, whoever implements it. An ordinary
  * OpenCL 1.2 program; tools/bench-overhead runs it directly and through weft, in turns. All transferred data
  * is written freshly before each transfer and checked after it. */
-#include "cldevice.h"
+#include "clbench.h"
 #include "clerror.h"
 #include <getopt.h>
 #include <netinet/in.h>
@@ -26,6 +26,9 @@ static const char help[] =
     "  --path NAME       the word that names this configuration in the results (direct)\n"
     "  --platform TEXT   use the first platform with TEXT in its name\n"
     "  --node K          use the first device of node K\n"
+    "  --moves           measure instead, with the first two devices, what it takes to bring buffers, images "
+    "and\n"
+    "                    rows from the one to the other, and to read and write as much through the host\n"
     "  --quick           a tenth of the repetitions\n"
     "  --json            one JSON object a line instead of the table\n"
     "  --help            print this help\n"
@@ -35,28 +38,18 @@ static const char help[] =
 static const char source[] = "__kernel void noop(void) {}\n"
                              "__kernel void count(__global uint *p) { p[0]++; }\n";
 
-struct bench {
-    const char *path;
-    bool json;
-    unsigned divide; /* of repetitions */
-    cl_context context;
-    cl_command_queue queue;
-    cl_program program;
-    cl_kernel noop, count;
-};
-
-static void need(cl_int err, const char *call) {
+void need(cl_int err, const char *call) {
     if (!err) return;
     fprintf(stderr, "weft-clbench: %s: %s (%d)\n", call, clerror_name(err), err);
     exit(1);
 }
 
-static void wrong(const char *what) {
+void wrong(const char *what) {
     fprintf(stderr, "weft-clbench: wrong data: %s\n", what);
     exit(1);
 }
 
-static double now_us(void) {
+double now_us(void) {
     struct timespec t;
     clock_gettime(CLOCK_MONOTONIC, &t);
     return (double)t.tv_sec * 1e6 + (double)t.tv_nsec * 1e-3;
@@ -72,8 +65,7 @@ static double at_part(const double *sorted, unsigned n, double part) {
     return sorted[(unsigned)(part * (n - 1) + 0.5)];
 }
 
-/* Sorts the samples and prints their line; size_bytes 0 where there is no size. */
-static void report(const struct bench *b, const char *name, size_t size_bytes, double *us, unsigned n) {
+void report(const struct bench *b, const char *name, size_t size_bytes, double *us, unsigned n) {
     qsort(us, n, sizeof *us, by_value);
     double median = at_part(us, n, .5), p99 = at_part(us, n, .99);
     double gbps = (double)size_bytes / median * 1e-3;
@@ -93,16 +85,26 @@ static void report(const struct bench *b, const char *name, size_t size_bytes, d
 
 /* --- The device --- */
 
-static void open_device(struct bench *b, const struct cldevice_filter *filter) {
+static struct cldevice *find_devices(const struct cldevice_filter *filter, unsigned least) {
     struct cldevice *list = NULL;
-    const char *call = NULL, *text = source;
+    const char *call = NULL;
     unsigned n = 0;
-    cl_int err = cldevice_list(filter, &list, &n, &call);
-    need(err, call);
-    if (!n) {
-        fputs("weft-clbench: no such device\n", stderr);
-        exit(1);
-    }
+    need(cldevice_list(filter, &list, &n, &call), call);
+    if (n >= least) return list;
+    fprintf(stderr, "weft-clbench: %u such devices are there, and %u are needed\n", n, least);
+    exit(1);
+}
+
+static void run_moves(const struct bench *b, const struct cldevice_filter *filter) {
+    struct cldevice *list = find_devices(filter, 2);
+    bench_moves(b, list);
+    free(list);
+}
+
+static void open_device(struct bench *b, const struct cldevice_filter *filter) {
+    struct cldevice *list = find_devices(filter, 1);
+    const char *text = source;
+    cl_int err;
     b->context = clCreateContext(NULL, 1, &list->id, NULL, NULL, &err);
     need(err, "clCreateContext");
     b->queue = clCreateCommandQueue(b->context, list->id, 0, &err);
@@ -173,11 +175,11 @@ static void bench_pipelined(const struct bench *b) {
 
 /* --- Transfers --- */
 
-static void fill(uint32_t *p, size_t bytes, uint32_t seed) {
+void fill(uint32_t *p, size_t bytes, uint32_t seed) {
     for (size_t i = 0; i < bytes / 4; i++) p[i] = (uint32_t)i * 2654435761u + seed;
 }
 
-static bool filled(const uint32_t *p, size_t bytes, uint32_t seed) {
+bool filled(const uint32_t *p, size_t bytes, uint32_t seed) {
     for (size_t i = 0; i < bytes / 4; i++)
         if (p[i] != (uint32_t)i * 2654435761u + seed) return false;
     return true;
@@ -268,20 +270,20 @@ static void bench_tcp(const struct bench *b) {
 }
 
 int main(int argc, char **argv) {
-    static const struct option options[] = {{"path", required_argument, NULL, 'p'},
-                                            {"platform", required_argument, NULL, 'P'},
-                                            {"node", required_argument, NULL, 'n'},
-                                            {"quick", no_argument, NULL, 'q'},
-                                            {"json", no_argument, NULL, 'j'},
-                                            {"help", no_argument, NULL, 'h'},
-                                            {0}};
+    static const struct option options[] = {
+        {"path", required_argument, NULL, 'p'}, {"platform", required_argument, NULL, 'P'},
+        {"node", required_argument, NULL, 'n'}, {"moves", no_argument, NULL, 'm'},
+        {"quick", no_argument, NULL, 'q'},      {"json", no_argument, NULL, 'j'},
+        {"help", no_argument, NULL, 'h'},       {0}};
     struct bench b = {.path = "direct", .divide = 1};
     struct cldevice_filter filter = {.node = -1};
+    bool moves = false;
     for (int c; (c = getopt_long(argc, argv, "h", options, NULL)) != -1;) {
         switch (c) {
         case 'p': b.path = optarg; break;
         case 'P': filter.platform = optarg; break;
         case 'n': filter.node = atoi(optarg); break;
+        case 'm': moves = true; break;
         case 'q': b.divide = 10; break;
         case 'j': b.json = true; break;
         case 'h': fputs(help, stdout); return 0;
@@ -291,6 +293,10 @@ int main(int argc, char **argv) {
     if (optind < argc) {
         fputs(help, stderr);
         return 2;
+    }
+    if (moves) {
+        run_moves(&b, &filter);
+        return 0;
     }
     open_device(&b, &filter);
     bench_tcp(&b);

@@ -1,5 +1,6 @@
 #!/bin/sh
-# An OpenCL test program through weft. usage: opencl.sh BUILD PROGRAM local|shm|udp|bare|sim|counting|pipes|pipes-local [ARGUMENT...]
+# An OpenCL test program through weft.
+# usage: opencl.sh BUILD PROGRAM local|shm|udp|bare|sim|counting|pipes|pipes-local|gpu|gpu-sim [ARGUMENT...]
 #   local  the device under test is node 0's, called directly; the other one is remote
 #   shm    the device under test is node 1's, over shared memory
 #   udp    the same over udp
@@ -7,6 +8,8 @@
 #   sim    three nodes' devices, and the network between them loses one packet in a hundred
 #   pipes, pipes-local  as shm and local, with a driver that has pipes and queues of devices
 #   counting  three nodes' devices over udp, with a driver that counts holds on events, and whose threads dawdle
+#   gpu    three nodes' devices over shared memory, which look like GPUs: nothing maps or shares their memory
+#   gpu-sim  the same over the network of sim
 . "$(dirname "$0")/lib.sh"
 name=$2 path=$3
 program=$build/bin/test/$name
@@ -26,6 +29,15 @@ pipes | pipes-local)
     [ "$path" = pipes ] || CLTEST_NODE=0
     need "$build/bin/test/libdevice_side_driver.so"
     export WEFT_OPENCL_VENDORS="$build/bin/test/libdevice_side_driver.so"
+    ;;
+gpu | gpu-sim)
+    nodes=3 adapter=shm CLTEST_NODE=
+    if [ "$path" = gpu-sim ]; then
+        adapter=sim
+        export WEFT_SIM="seed=4,loss=0.01"
+    fi
+    need "$build/bin/test/libgpu_driver.so"
+    export WEFT_OPENCL_VENDORS="$build/bin/test/libgpu_driver.so"
     ;;
 sim)
     nodes=3 adapter=sim CLTEST_NODE=

@@ -41,7 +41,8 @@ struct completion {
     size_t wait_count, waits_told;
     struct staging *staging;
     size_t bytes;           /* READ: of the data */
-    struct move *move;      /* that it is half of */
+    struct move *move;      /* that it is half of, or a piece of */
+    unsigned piece;         /* of the move, or MOVE_ALL */
     struct teller *tellers; /* other executors that want to know; done_lock */
     bool kept;              /* the client has the event, and may name it until it releases it */
 };
@@ -95,7 +96,7 @@ static cl_int tell(struct completion *c, struct lane *lane, cl_int status, struc
     }
     staging_put(c->staging);
     c->staging = NULL;
-    if (c->move) move_ended(c->move, status);
+    if (c->move) move_ended(c->move, c->piece, status);
     c->move = NULL;
     DRIVER(c->event)->clReleaseEvent(c->event);
     free(c->waits);
@@ -447,15 +448,28 @@ void enqueue_track(struct call *c, cl_event event, enum completion_what what, st
     struct completion *done = watched ? create(c->x, what, name, event, queue) : NULL;
     if (!done) {
         DRIVER(event)->clReleaseEvent(event);
-        if (c->move) move_ended(c->move, CL_OUT_OF_HOST_MEMORY);
+        if (c->move) move_ended(c->move, MOVE_ALL, CL_OUT_OF_HOST_MEMORY);
         return; /* staging memory, if any, is given up: the driver uses it */
     }
     done->move = c->move;
+    done->piece = MOVE_ALL;
     done->kept = name && !(options & WIRE_TRANSIENT);
     keep_waits(done, c->in);
     done->staging = s;
     done->bytes = bytes;
     watch(done, after_all);
+}
+
+void completion_piece(struct executor *x, cl_event event, struct move *m, unsigned piece,
+                      struct object *queue) {
+    struct completion *c = create(x, COMPLETION_FREE, 0, event, queue);
+    if (!c) {
+        DRIVER(event)->clReleaseEvent(event);
+        return; /* with its hold: the driver uses the move's memory */
+    }
+    c->move = m;
+    c->piece = piece;
+    watch(c, false);
 }
 
 cl_int completion_reply(struct executor *x, cl_event event, uint64_t request, struct object *queue) {

@@ -170,6 +170,9 @@ cl_int completion_call(cl_event event, void(CL_CALLBACK *fn)(cl_event, cl_int, v
 /* After a successful enqueue: keeps, watches and releases the event; takes over the staging memory. */
 void enqueue_track(struct call *c, cl_event event, enum completion_what what, struct staging *s,
                    size_t bytes);
+/* Watches a piece of a move, which is not the last. Takes over the event. */
+void completion_piece(struct executor *x, cl_event event, struct move *m, unsigned piece,
+                      struct object *queue);
 /* Answers a request when the event (taken over) completes. */
 cl_int completion_reply(struct executor *x, cl_event event, uint64_t request, struct object *queue);
 void completion_look(struct executor *x); /* for ends that the driver did not tell */

@@ -22,7 +22,13 @@ struct move *move_create(struct executor *x, uint64_t id, uint32_t peer, bool ta
     return NULL;
 }
 
-static void open_gate(struct move *m);
+static void open_gate(struct move *m, unsigned i) {
+    cl_event gate = m->gates[i];
+    m->gates[i] = NULL;
+    if (!gate) return;
+    DRIVER(gate)->clSetUserEventStatus(gate, CL_COMPLETE);
+    DRIVER(gate)->clReleaseEvent(gate);
+}
 
 /* Mapped memory of a source is unmapped; without the lock. */
 static void destroy(struct move *m) {
@@ -33,7 +39,8 @@ static void destroy(struct move *m) {
     }
     if (m->mem) DRIVER(m->mem)->clReleaseMemObject(m->mem);
     if (m->queue) DRIVER(m->queue)->clReleaseCommandQueue(m->queue);
-    open_gate(m);
+    for (unsigned i = 0; i < m->gate_count; i++) open_gate(m, i);
+    free(m->gates);
     staging_put(m->staging);
     staging_put(m->supply);
     free(m);
@@ -58,43 +65,86 @@ void move_hand_over(struct move *m, bool wake) {
 
 /* ---- source: contents to whoever asks ---- */
 static void retire(struct move *m) {
-    if (m->ready && m->served && !m->sends) move_leave_table(m, true);
+    if (m->ended && m->served && !m->sends) move_leave_table(m, true);
 }
 
-static void on_sent(void *arg, int status) {
-    struct move *m = arg;
+/* served: nobody needs anything more. */
+static void sent(struct move *m, bool broken, bool served) {
     struct executor *x = m->x;
     pthread_mutex_lock(&x->peers.lock);
     m->sends--;
-    if (!status) m->served = true; /* else the client may collect it */
+    m->broken |= broken;
+    m->served |= served || (m->told && !m->sends && !m->broken); /* else the client may collect it */
     retire(m);
     move_put(m, true);
     pthread_mutex_unlock(&x->peers.lock);
 }
 
+static void on_sent(void *move, int status) { sent(move, status, false); }
+static void on_collected(void *move, int status) { sent(move, false, !status); }
+
+/* A message with contents, or that there are none. */
+struct parcel {
+    unsigned first, count;
+    cl_int status;
+};
+
 /* Under the lock; what is to be sent is sent without. */
-static bool begins_send(struct move *m, bool due) {
-    if (!due) return false;
+static void begin_send(struct move *m) {
     m->sends++;
     m->holds++;
+}
+
+static bool take_parcel(struct move *m, struct parcel *p) {
+    uint64_t due = m->ready & ~m->given;
+    bool none = m->status < 0 || (m->ended && m->wanted != m->pieces.bytes);
+    if (!m->asked || m->told || (none ? !m->ended : !due)) return false;
+    *p = (struct parcel){.status = m->status < 0 ? m->status : CL_INVALID_VALUE};
+    if (!none) {
+        unsigned first = (unsigned)__builtin_ctzll(due), count = 1;
+        while (!m->apart && first + count < PIECES_MAX && due >> (first + count) & 1) count++;
+        *p = (struct parcel){first, count, CL_COMPLETE};
+        m->given |= piece_mask(first, count);
+    }
+    m->told = none || m->given == all_pieces(m);
+    begin_send(m);
     return true;
 }
 
-static void send_content(struct move *m) {
+static void send_parcel(struct move *m, const struct parcel *p) {
     struct wire_out out;
-    cl_int status = m->status < 0 ? m->status : m->wanted == m->bytes ? CL_COMPLETE : CL_INVALID_VALUE;
-    bool data = status == CL_COMPLETE;
-    wire_begin(&out, CONTENT, content, .move = m->id, .status = (uint64_t)(int64_t)status,
-               .results = peer_results(m->x));
-    if (!peer_send(m->x, m->peer, &out, data ? m->at : NULL, data ? m->bytes : 0, on_sent, m))
+    size_t start = piece_start(&m->pieces, p->first);
+    size_t bytes = m->passes ? 0 : piece_start(&m->pieces, p->first + p->count) - start;
+    bool data = p->count && bytes;
+    wire_begin(&out, CONTENT, content, .move = m->id, .status = (uint64_t)(int64_t)p->status,
+               .results = peer_results(m->x), .first = p->first, .count = p->count);
+    if (!peer_send(m->x, m->peer, &out, data ? m->at + start : NULL, data ? bytes : 0, on_sent, m))
         on_sent(m, NO_CONTENTS);
+}
+
+/* All that can be sent now. The caller has a hold. */
+static void send_due(struct move *m) {
+    for (;;) {
+        struct parcel p;
+        pthread_mutex_lock(&m->x->peers.lock);
+        bool due = take_parcel(m, &p);
+        pthread_mutex_unlock(&m->x->peers.lock);
+        if (!due) return;
+        send_parcel(m, &p);
+    }
+}
+
+static void release(struct move *m) {
+    pthread_mutex_lock(&m->x->peers.lock);
+    move_put(m, true);
+    pthread_mutex_unlock(&m->x->peers.lock);
 }
 
 static void send_reply(struct move *m, uint64_t request) {
     struct wire_out out;
     bool data = m->status == CL_COMPLETE;
     wire_begin(&out, REPLY, reply, .request = request, .status = (uint64_t)(int64_t)m->status);
-    results_send(m->x, &out, data ? m->at : NULL, data ? m->bytes : 0, on_sent, m);
+    results_send(m->x, &out, data ? m->at : NULL, data ? m->pieces.bytes : 0, on_collected, m);
 }
 
 void move_on_get(struct executor *x, struct peer *p, const struct wire_in *in) {
@@ -105,27 +155,44 @@ void move_on_get(struct executor *x, struct peer *p, const struct wire_in *in) {
     if (its) {
         m->asked = true;
         m->wanted = in->get.bytes;
+        m->apart = in->get.apart;
+        m->holds++;
     }
-    bool send = its && begins_send(m, m->ready);
     pthread_mutex_unlock(&x->peers.lock);
-    if (send) send_content(m);
+    if (!its) return;
+    send_due(m);
+    release(m);
 }
 
-void move_source_ready(struct move *m, cl_int status) {
+void move_piece_read(struct move *m, unsigned piece, cl_int status) {
     struct executor *x = m->x;
     pthread_mutex_lock(&x->peers.lock);
-    if (m->ready) { /* it was refused */
-        pthread_mutex_unlock(&x->peers.lock);
-        return;
-    }
-    m->ready = true;
-    m->status = status < 0 ? status : CL_COMPLETE;
-    bool send = begins_send(m, m->asked), reply = begins_send(m, m->collect != 0);
+    if (status >= 0) m->ready |= piece_mask(piece, 1);
     if (m->heir) move_hand_over(m, true);
+    pthread_mutex_unlock(&x->peers.lock);
+    send_due(m);
+    release(m);
+}
+
+/* The caller has a hold, or is the serving thread. */
+void move_source_ended(struct move *m, cl_int status) {
+    struct executor *x = m->x;
+    pthread_mutex_lock(&x->peers.lock);
+    bool first = !m->ended; /* else it was refused */
+    if (first) {
+        m->ended = true;
+        if (m->status >= 0) m->status = status < 0 ? status : CL_COMPLETE;
+        if (m->status >= 0) m->ready = all_pieces(m);
+    }
+    bool reply = first && m->collect;
+    if (reply) begin_send(m);
+    if (first && m->heir) move_hand_over(m, true);
+    m->holds++;
     retire(m);
     pthread_mutex_unlock(&x->peers.lock);
-    if (send) send_content(m);
+    send_due(m);
     if (reply) send_reply(m, m->collect);
+    release(m);
 }
 
 cl_int carry_out_collect(struct call *c) {
@@ -134,7 +201,8 @@ cl_int carry_out_collect(struct call *c) {
     struct move *m = weft_map_get(&x->peers.sources, c->in->collect.move);
     bool there = m && m->named && !m->collect;
     if (there) m->collect = c->in->collect.request;
-    bool reply = there && begins_send(m, m->ready);
+    bool reply = there && m->ended;
+    if (reply) begin_send(m);
     pthread_mutex_unlock(&x->peers.lock);
     if (reply) send_reply(m, m->collect);
     return there ? CL_SUCCESS : CL_INVALID_VALUE;
@@ -142,7 +210,7 @@ cl_int carry_out_collect(struct call *c) {
 
 static void drop(struct move *m) {
     m->served = true;
-    if (!m->named) m->ready = true;
+    if (!m->named) m->ended = true;
     retire(m);
 }
 
@@ -168,43 +236,91 @@ void moves_drop_for(struct executor *x, uint32_t peer) {
 /* ---- target: contents from where the client said ---- */
 void move_ask(struct move *m) {
     struct wire_out out;
-    wire_begin(&out, GET, get, .move = m->id, .bytes = m->bytes);
+    wire_begin(&out, GET, get, .move = m->id, .bytes = m->pieces.bytes, .apart = m->gate_count > 1);
     if (m->peer) peer_send(m->x, m->peer, &out, NULL, 0, NULL, NULL);
 }
 
-static void on_content(void *arg, int status) {
-    struct move *m = arg;
-    struct executor *x = m->x;
-    pthread_mutex_lock(&x->peers.lock);
-    m->arriving = false;
-    if (!status) m->arrived = true; /* else the client supplies it */
+/* Pieces on their way; freed with their arrival. */
+struct arrival {
+    struct move *move;
+    uint64_t pieces;
+};
+
+/* Under the lock. */
+static void arrived(struct move *m, uint64_t pieces, bool good) {
+    m->arriving &= ~pieces;
+    if (good) m->arrived |= pieces; /* else the client supplies them */
     move_hand_over(m, false);
-    move_put(m, false);
-    pthread_mutex_unlock(&x->peers.lock);
 }
 
-/* Under the lock. What comes unasked, or in another size, is not taken. */
-static struct move *expected(struct executor *x, struct peer *p, const struct wire_in *in, size_t bytes) {
-    struct move *m = weft_map_get(&x->peers.targets, in->content.move);
+static void on_content(void *arg, int status) {
+    struct arrival *a = arg;
+    struct move *m = a->move;
+    struct executor *x = m->x;
+    pthread_mutex_lock(&x->peers.lock);
+    arrived(m, a->pieces, !status);
+    move_put(m, false);
+    pthread_mutex_unlock(&x->peers.lock);
+    free(a);
+}
+
+/* Where pieces go, in full; false: they are not of this move's. */
+static bool is_parcel(const struct move *m, const struct wire_content *c, size_t bytes, size_t *start) {
+    unsigned count = m->pieces.count;
+    if (c->first >= count || !c->count || c->count > count - c->first) return false;
+    *start = piece_start(&m->pieces, (unsigned)c->first);
+    size_t end = piece_start(&m->pieces, (unsigned)(c->first + c->count));
+    return bytes == (m->passes ? 0 : end - *start);
+}
+
+/* Under the lock: what is to be done with what comes. What comes unasked is not taken, and another size is an
+ * error. False: nothing. */
+static bool expect(struct move *m, struct peer *p, const struct wire_in *in, size_t bytes, uint64_t *pieces,
+                   size_t *start) {
     cl_int status = (cl_int)(int64_t)in->content.status;
-    if (!m || m->peer != p->number || !m->room || m->arriving || m->arrived) return NULL;
-    m->status = status > 0 ? CL_COMPLETE : status;
-    if (status >= 0 && bytes != m->bytes) m->status = CL_INVALID_VALUE;
-    return m;
+    if (!m || m->peer != p->number || !m->room || m->status < 0 || m->arrived == all_pieces(m)) return false;
+    if (status >= 0 && !is_parcel(m, &in->content, bytes, start)) status = CL_INVALID_VALUE;
+    if (status < 0) {
+        m->status = status;
+        move_hand_over(m, false);
+        return false;
+    }
+    *pieces = piece_mask((unsigned)in->content.first, (unsigned)in->content.count);
+    return !(*pieces & (m->arriving | m->arrived));
+}
+
+/* Its data is to come. */
+static void await(struct move *m, uint64_t pieces, size_t start, struct ep_sink *sink) {
+    struct arrival *a = malloc(sizeof *a);
+    if (!a) {
+        m->status = CL_OUT_OF_HOST_MEMORY;
+        move_hand_over(m, false);
+        return;
+    }
+    *a = (struct arrival){m, pieces};
+    m->holds++;
+    m->arriving |= pieces;
+    *sink = (struct ep_sink){.buf = m->at + start, .on_data = on_content, .arg = a};
 }
 
 void move_on_content(struct executor *x, struct peer *p, const struct wire_in *in, const struct ep_msg *msg,
                      struct ep_sink *sink) {
+    uint64_t pieces;
+    size_t start = 0, bytes = msg->data_bytes;
     pthread_mutex_lock(&x->peers.lock);
-    struct move *m = expected(x, p, in, msg->data_bytes);
-    bool data = m && m->status == CL_COMPLETE, later = data && !msg->data;
-    if (m) m->holds++;
-    if (m) m->arriving = true;
+    struct move *m = weft_map_get(&x->peers.targets, in->content.move);
+    bool take = expect(m, p, in, bytes, &pieces, &start), later = take && bytes && !msg->data;
+    if (later) await(m, pieces, start, sink);
+    take = take && !later;
+    if (take) m->holds++;
+    if (take) m->arriving |= pieces;
     pthread_mutex_unlock(&x->peers.lock);
-    if (later) *sink = (struct ep_sink){.buf = m->at, .on_data = on_content, .arg = m};
-    if (!m || later) return;
-    if (data) memcpy(m->at, msg->data, m->bytes);
-    on_content(m, 0);
+    if (!take) return;
+    if (bytes) memcpy(m->at + start, msg->data, bytes);
+    pthread_mutex_lock(&x->peers.lock);
+    arrived(m, pieces, true);
+    move_put(m, false);
+    pthread_mutex_unlock(&x->peers.lock);
 }
 
 cl_int carry_out_supply(struct call *c) {
@@ -213,7 +329,7 @@ cl_int carry_out_supply(struct call *c) {
     struct staging *s = status < 0 ? NULL : transfer_data(c);
     pthread_mutex_lock(&x->peers.lock);
     struct move *m = weft_map_get(&x->peers.targets, c->in->supply.move);
-    bool take = m && !m->arrived && !m->supplied;
+    bool take = m && m->arrived != all_pieces(m) && !m->supplied;
     if (take) {
         m->supplied = true;
         m->supply = s;
@@ -227,54 +343,67 @@ cl_int carry_out_supply(struct call *c) {
 }
 
 /* ---- target; the serving thread ---- */
-static void fail(struct move *m) {
+static void fail(struct move *m, cl_int status) {
     struct object *o = NULL;
     object_find(&m->x->objects, m->event, BK_EVENT, &o);
-    if (o) o->error = m->status; /* for commands that come to wait for it later */
-    completion_fail(m->x, m->event, m->status);
+    if (o) o->error = status; /* for commands that come to wait for it later */
+    completion_fail(m->x, m->event, status);
 }
 
-/* Some drivers cannot fail: the command runs, and ends with the error (completion.c). */
-static void open_gate(struct move *m) {
-    cl_event gate = m->gate;
-    m->gate = NULL;
-    if (!gate) return;
-    if (m->status < 0 && !atomic_load(&m->x->ended)) fail(m);
-    DRIVER(gate)->clSetUserEventStatus(gate, CL_COMPLETE);
-    DRIVER(gate)->clReleaseEvent(gate);
+/* Some drivers cannot fail: the commands run, and end with the error (completion.c). */
+void move_open_gates(struct move *m) {
+    pthread_mutex_lock(&m->x->peers.lock);
+    cl_int status = m->status;
+    uint64_t there = status < 0 || atomic_load(&m->x->ended) ? UINT64_MAX : m->arrived;
+    bool all = (there & all_pieces(m)) == all_pieces(m);
+    pthread_mutex_unlock(&m->x->peers.lock);
+    if (status < 0 && m->target && !m->failed && !atomic_load(&m->x->ended)) {
+        m->failed = true;
+        fail(m, status);
+    }
+    for (unsigned i = 0; i < m->gate_count; i++)
+        if (m->gate_count == 1 ? all : there >> i & 1) open_gate(m, i);
 }
 
-/* What the client brought. */
-static void take_supply(struct move *m) {
-    if (!m->supply) return;
-    m->status = m->supply_bytes == m->bytes ? CL_COMPLETE : CL_INVALID_VALUE;
-    if (m->status == CL_COMPLETE) memcpy(m->at, m->supply->mem, m->bytes);
+/* What the client brought, where it is missing. */
+static cl_int take_supply(struct move *m, uint64_t missing) {
+    if (!m->supply) return m->status;
+    if (m->supply_bytes != m->pieces.bytes) return CL_INVALID_VALUE;
+    for (unsigned i = 0; i < m->pieces.count; i++) {
+        size_t start = piece_start(&m->pieces, i), end = piece_start(&m->pieces, i + 1);
+        if (missing >> i & 1) memcpy(m->at + start, (char *)m->supply->mem + start, end - start);
+    }
+    return CL_COMPLETE;
 }
 
-/* The contents came, or nothing but the client's supply can come any more. */
+/* Contents came, or nothing but the client's supply can come any more. */
 static void work_on_target(struct move *m) {
     pthread_mutex_lock(&m->x->peers.lock);
-    bool supply = !m->arrived && m->supplied && m->room && !m->arriving;
-    if (supply) m->arrived = true;
-    bool arrived = m->arrived;
+    uint64_t missing = all_pieces(m) & ~m->arrived;
+    bool supply = missing && m->supplied && m->room && !m->arriving;
+    if (supply) m->arrived = all_pieces(m);
     pthread_mutex_unlock(&m->x->peers.lock);
-    if (supply) take_supply(m);
-    if (arrived) open_gate(m);
+    if (supply) {
+        cl_int status = take_supply(m, missing);
+        pthread_mutex_lock(&m->x->peers.lock);
+        m->status = status;
+        pthread_mutex_unlock(&m->x->peers.lock);
+    }
+    move_open_gates(m);
 }
 
-/* Contents for another driver of this executor. */
+/* Contents for another driver of this executor, which has them in the same staging memory. */
 static void work_on_source(struct move *m) {
     struct executor *x = m->x;
-    struct move *t = m->heir;
     pthread_mutex_lock(&x->peers.lock);
-    bool go = t && m->ready && t->room;
-    if (go) m->heir = NULL;
-    if (go) t->arrived = true;
+    struct move *t = m->heir;
+    bool over = t && m->ended;
+    if (t) t->arrived = m->ready;
+    if (over) t->status = m->status;
+    if (over) m->heir = NULL;
     pthread_mutex_unlock(&x->peers.lock);
-    if (!go) return;
-    t->status = m->status < 0 ? m->status : m->bytes == t->bytes ? CL_COMPLETE : CL_INVALID_VALUE;
-    if (t->status == CL_COMPLETE) memcpy(t->at, m->at, t->bytes);
-    open_gate(t);
+    if (t) move_open_gates(t);
+    if (!over) return;
     pthread_mutex_lock(&x->peers.lock);
     move_put(t, false);
     drop(m);
@@ -310,7 +439,7 @@ void moves_end(struct executor *x) {
     uint64_t id;
     struct move *m;
     moves_work(x);
-    while ((m = weft_map_next(&x->peers.targets, &it, &id))) open_gate(m);
+    while ((m = weft_map_next(&x->peers.targets, &it, &id))) move_open_gates(m);
 }
 
 void moves_fini(struct executor *x) {

@@ -1,11 +1,16 @@
-/* Executor: the driver's commands of moves. Each half of a move is a command of a queue. A source's command
- * reads, or maps; a target's writes, behind a gate that opens when the data is there, or unmaps. Where host
- * and device share memory large contents travel from the one's memory into the other's: mapping takes no copy
- * there. */
+/* Executor: the driver's commands of moves. Each half of a move is a command of a queue, or one a piece, each
+ * after the one before, of which the last one's end is the move's. A source's commands read, or map; a
+ * target's write, each behind a gate that opens when its data is there, or unmap. Where host and device share
+ * memory large contents travel from the one's memory into the other's: mapping takes no copy there. Staging
+ * memory that both executors have (the client's) takes what is read at the one end and is what is written at
+ * the other: then only the news travels. */
+#include <stdlib.h>
+
 #include "base/log.h"
 #include "opencl/executor/move.h"
 
 #define MAPPED_MIN ((size_t)128 << 10)
+#define PIECE_MIN  ((size_t)4 << 20)
 #define WAITS      c->wait_count, c->wait_count ? c->waits : NULL
 
 /* A buffer's range, or an image's box. */
@@ -15,6 +20,52 @@ struct place {
     struct box box;
 };
 
+/* ---- pieces ---- */
+/* Of an image: so many slices, or of one slice so many rows. */
+static void cut_box(const struct box *b, size_t wanted, struct pieces *p) {
+    size_t slice = b->row * b->region[1], units = wanted / slice;
+    if (units) {
+        p->piece = p->slice = units * slice;
+        p->count = (unsigned)((b->region[2] + units - 1) / units);
+        return;
+    }
+    units = wanted / b->row ? wanted / b->row : 1;
+    p->piece = units * b->row;
+    p->slice = slice;
+    p->across = (unsigned)((b->region[1] + units - 1) / units);
+    p->count = p->across * (unsigned)b->region[2];
+}
+
+/* Pieces are not so small that what each costs besides counts, nor so large that nothing overlaps. Both
+ * halves of a move cut it alike. */
+static struct pieces cut(const struct place *at) {
+    struct pieces p = {.across = 1, .bytes = at->bytes};
+    size_t wanted = at->bytes / 16 > PIECE_MIN ? at->bytes / 16 : PIECE_MIN;
+    p.piece = p.slice = wanted;
+    if (at->image)
+        cut_box(&at->box, wanted, &p);
+    else
+        p.count = (unsigned)((at->bytes + wanted - 1) / wanted);
+    if (p.count > PIECES_MAX) p = (struct pieces){.count = 1, .across = 1, .bytes = at->bytes};
+    return p;
+}
+
+static struct place piece_of(const struct place *at, const struct pieces *pieces, unsigned i) {
+    struct place p = *at;
+    size_t start = piece_start(pieces, i);
+    p.bytes = piece_start(pieces, i + 1) - start;
+    p.offset += start;
+    if (!at->image || pieces->count == 1) return p;
+    const struct box *b = &at->box;
+    size_t slice = b->row * b->region[1];
+    p.box.origin[2] += start / slice;
+    p.box.origin[1] += start % slice / b->row;
+    p.box.region[2] = p.bytes < slice ? 1 : p.bytes / slice;
+    if (pieces->across > 1) p.box.region[1] = p.bytes / b->row;
+    return p;
+}
+
+/* ---- places ---- */
 static cl_int take_place(struct call *c, struct place *p) {
     const struct object *mem = c->object[3];
     *p = (struct place){.image = mem->image_type != 0};
@@ -63,7 +114,8 @@ static void *map(struct call *c, const struct place *p, cl_map_flags flags, cl_e
     return err ? NULL : at;
 }
 
-static cl_int enqueue_staged(struct call *c, const struct place *p, bool reads, void *at, cl_event *event) {
+/* One piece, after what the call waits for. */
+static cl_int enqueue_piece(struct call *c, const struct place *p, bool reads, void *at, cl_event *event) {
     cl_command_queue q = c->object[1]->handle;
     cl_mem mem = c->object[3]->handle;
     const cl_icd_dispatch *d = DRIVER(q);
@@ -78,22 +130,73 @@ static cl_int enqueue_staged(struct call *c, const struct place *p, bool reads, 
     return d->clEnqueueWriteBuffer(q, mem, CL_FALSE, p->offset, p->bytes, at, WAITS, event);
 }
 
-/* Whose end enqueue_track watches, with a hold for it. */
-static void track(struct call *c, struct move *m, cl_event event) {
-    pthread_mutex_lock(&c->x->peers.lock);
-    m->holds++;
-    pthread_mutex_unlock(&c->x->peers.lock);
-    c->move = m;
-    if (m->staging) staging_hold(m->staging);
-    enqueue_track(c, event, COMPLETION_FREE, m->staging, m->bytes);
+/* Staging memory: the client's, where both halves have it, or this executor's own. */
+static cl_int take_staging(struct call *c, struct move *m, uint64_t place) {
+    if (place) {
+        m->at = share_at(c->x, place, m->pieces.bytes);
+        m->passes = true;
+        return m->at ? CL_SUCCESS : CL_INVALID_VALUE;
+    }
+    if (!m->staging) m->staging = staging_get(&c->x->staging, m->pieces.bytes);
+    if (!m->staging) return CL_OUT_OF_HOST_MEMORY;
+    m->at = m->staging->mem;
+    return CL_SUCCESS;
 }
 
-static void source_ended(struct move *m, cl_int status) {
-    if (m->staging) m->at = m->staging->mem;
-    move_source_ready(m, status);
+static void hold(struct move *m) {
+    pthread_mutex_lock(&m->x->peers.lock);
+    m->holds++;
+    pthread_mutex_unlock(&m->x->peers.lock);
+}
+
+static void put(struct move *m) {
     pthread_mutex_lock(&m->x->peers.lock);
     move_put(m, true);
     pthread_mutex_unlock(&m->x->peers.lock);
+}
+
+/* Whose end enqueue_track watches, with a hold for it. */
+static void track(struct call *c, struct move *m, cl_event event) {
+    hold(m);
+    c->move = m;
+    if (m->staging) staging_hold(m->staging);
+    enqueue_track(c, event, COMPLETION_FREE, m->staging, m->pieces.bytes);
+}
+
+/* Some pieces are under way: the command ends with them, and with the error. Until then staging is in use. */
+static void fail_after(struct call *c, struct move *m, cl_event last, cl_int err) {
+    cl_command_queue q = c->object[1]->handle;
+    pthread_mutex_lock(&m->x->peers.lock);
+    m->status = err;
+    pthread_mutex_unlock(&m->x->peers.lock);
+    track(c, m, last);
+    completion_fail(m->x, c->in->words[1], err);
+    DRIVER(q)->clFlush(q);
+    move_open_gates(m);
+}
+
+/* The commands of all pieces. What the call waits for is the first one's; each other one waits for the one
+ * before, since the queue may be out of order. An error: none was taken. */
+static cl_int enqueue_staged(struct call *c, const struct place *at, struct move *m) {
+    cl_event last = NULL, event;
+    for (unsigned i = 0; i < m->pieces.count; i++) {
+        const struct place p = piece_of(at, &m->pieces, i);
+        if (last) {
+            c->wait_count = 1;
+            c->waits[0] = last;
+        }
+        if (m->target) c->waits[c->wait_count++] = m->gates[i];
+        cl_int err = enqueue_piece(c, &p, !m->target, m->at + piece_start(&m->pieces, i), &event);
+        if (err && last) fail_after(c, m, last, err);
+        if (err) return last ? CL_SUCCESS : err;
+        if (last) {
+            hold(m);
+            completion_piece(c->x, last, m, i - 1, c->object[1]);
+        }
+        last = event;
+    }
+    track(c, m, last);
+    return CL_SUCCESS;
 }
 
 /* However it ended: the contents are not waited for any more. */
@@ -105,22 +208,29 @@ static void target_ended(struct move *m) {
     pthread_mutex_unlock(&x->peers.lock);
 }
 
-void move_ended(struct move *m, cl_int status) {
-    if (m->target)
+void move_ended(struct move *m, unsigned piece, cl_int status) {
+    if (m->target && piece == MOVE_ALL) {
         target_ended(m);
-    else
-        source_ended(m, status);
+    } else if (m->target) {
+        put(m);
+    } else if (piece == MOVE_ALL) {
+        move_source_ended(m, status);
+        put(m);
+    } else {
+        move_piece_read(m, piece, status);
+    }
 }
 
 /* ---- SEND ---- */
 /* New, or what a GET that came before it made. */
-static struct move *name_source(struct executor *x, const struct wire_in *in) {
+static struct move *name_source(struct executor *x, const struct wire_in *in, const struct pieces *pieces) {
     uint32_t peer = (uint32_t)in->send.peer;
     pthread_mutex_lock(&x->peers.lock);
     struct move *m = weft_map_get(&x->peers.sources, in->send.move);
     if (!m) m = move_create(x, in->send.move, peer, false);
     if (m && (m->named || m->peer != peer)) m = NULL;
     if (m) m->named = true;
+    if (m && pieces) m->pieces = *pieces;
     pthread_mutex_unlock(&x->peers.lock);
     return m;
 }
@@ -128,10 +238,10 @@ static struct move *name_source(struct executor *x, const struct wire_in *in) {
 void move_refused(struct executor *x, const struct wire_in *in, cl_int error) {
     pthread_mutex_lock(&x->peers.lock);
     struct move *m = weft_map_get(&x->peers.sources, in->send.move);
-    bool ready = m && m->ready;
+    bool ended = m && m->ended;
     pthread_mutex_unlock(&x->peers.lock);
-    if (!m || !m->named) m = name_source(x, in);
-    if (m && !ready) move_source_ready(m, error);
+    if (!m || !m->named) m = name_source(x, in, NULL);
+    if (m && !ended) move_source_ended(m, error);
 }
 
 static cl_int send_mapped(struct call *c, const struct place *p, struct move *m, bool *done) {
@@ -146,25 +256,19 @@ static cl_int send_mapped(struct call *c, const struct place *p, struct move *m,
     return CL_SUCCESS;
 }
 
-static cl_int send_staged(struct call *c, const struct place *p, struct move *m) {
-    m->staging = staging_get(&c->x->staging, p->bytes);
-    if (!m->staging) return CL_OUT_OF_HOST_MEMORY;
-    cl_event event;
-    cl_int err = enqueue_staged(c, p, true, m->staging->mem, &event);
-    if (!err) track(c, m, event);
-    return err;
-}
-
 cl_int carry_out_send(struct call *c) {
     struct place p;
     bool done = false;
+    uint64_t staging = c->in->send.staging;
     cl_int err = take_place(c, &p);
-    struct move *m = err ? NULL : name_source(c->x, c->in);
+    const struct pieces pieces = err ? (struct pieces){0} : cut(&p);
+    struct move *m = err ? NULL : name_source(c->x, c->in, &pieces);
     if (!err && !m) err = CL_INVALID_VALUE;
     if (err) return err;
-    m->bytes = p.bytes;
-    err = send_mapped(c, &p, m, &done);
-    return err || done ? err : send_staged(c, &p, m);
+    if (!staging) err = send_mapped(c, &p, m, &done);
+    if (err || done) return err;
+    err = take_staging(c, m, staging);
+    return err ? err : enqueue_staged(c, &p, m);
 }
 
 /* ---- RECEIVE ---- */
@@ -179,9 +283,16 @@ static void CL_CALLBACK on_room(cl_event event, cl_int status, void *arg) {
     bool wanted = m->room && !x->peers.closed;
     pthread_mutex_unlock(&x->peers.lock);
     if (wanted) move_ask(m);
-    pthread_mutex_lock(&x->peers.lock);
-    move_put(m, true);
-    pthread_mutex_unlock(&x->peers.lock);
+    put(m);
+}
+
+static bool make_gates(struct call *c, struct move *m, unsigned count) {
+    while (m->gate_count < count) {
+        cl_event gate = executor_create_gate(c->object[1]->context->context);
+        if (!gate) return false;
+        m->gates[m->gate_count++] = gate;
+    }
+    return true;
 }
 
 /* The command that makes the contents the device's, behind the gate, and before it the one that makes room.
@@ -190,34 +301,28 @@ static cl_int receive_mapped(struct call *c, const struct place *p, struct move 
     cl_command_queue q = c->object[1]->handle;
     cl_mem mem = c->object[3]->handle;
     cl_event room, event;
-    c->wait_count--; /* without the gate */
     void *at = map(c, p, CL_MAP_WRITE_INVALIDATE_REGION, &room);
-    c->wait_count++;
     *done = at;
     if (!at) return CL_SUCCESS;
     keep_mapped(m, q, mem, at);
+    c->waits[c->wait_count++] = m->gates[0];
     cl_int err = DRIVER(q)->clEnqueueUnmapMemObject(q, mem, at, WAITS, &event);
     if (err) {
         DRIVER(room)->clReleaseEvent(room);
         return err;
     }
     track(c, m, event);
-    pthread_mutex_lock(&c->x->peers.lock);
-    m->holds++;
-    pthread_mutex_unlock(&c->x->peers.lock);
+    hold(m);
     err = completion_call(room, on_room, m);
     if (err) on_room(room, err, m);
     return CL_SUCCESS;
 }
 
 static cl_int receive_staged(struct call *c, const struct place *p, struct move *m) {
-    m->staging = staging_get(&c->x->staging, p->bytes);
-    if (!m->staging) return CL_OUT_OF_HOST_MEMORY;
-    m->at = m->staging->mem;
-    cl_event event;
-    cl_int err = enqueue_staged(c, p, false, m->at, &event);
+    cl_int err = take_staging(c, m, c->in->receive.staging);
+    if (!err && !make_gates(c, m, m->pieces.count)) err = CL_OUT_OF_RESOURCES;
+    if (!err) err = enqueue_staged(c, p, m);
     if (err) return err;
-    track(c, m, event);
     pthread_mutex_lock(&c->x->peers.lock);
     m->room = true;
     pthread_mutex_unlock(&c->x->peers.lock);
@@ -228,30 +333,41 @@ static cl_int receive_staged(struct call *c, const struct place *p, struct move 
 static struct move *begin_target(struct call *c, const struct place *p) {
     const struct wire_receive *w = &c->in->receive;
     struct executor *x = c->x;
-    cl_event gate = executor_create_gate(c->object[1]->context->context);
-    if (!gate) return NULL;
+    const struct pieces pieces = cut(p);
+    cl_event *gates = calloc(pieces.count, sizeof(cl_event));
+    if (!gates) return NULL;
     pthread_mutex_lock(&x->peers.lock);
     struct move *m = move_create(x, w->move, (uint32_t)w->peer, true);
+    if (m) m->holds++; /* the caller's */
     pthread_mutex_unlock(&x->peers.lock);
     if (!m) {
-        DRIVER(gate)->clReleaseEvent(gate);
+        free(gates);
         return NULL;
     }
-    m->gate = gate;
+    m->gates = gates;
     m->event = w->event;
-    m->bytes = p->bytes;
-    m->holds++; /* the caller's */
-    c->waits[c->wait_count++] = gate;
+    m->pieces = pieces;
     return m;
 }
 
-/* From a driver of this executor itself. */
-static void inherit(struct move *m) {
+/* From a driver of this executor itself: out of the same staging memory, if there is such a source. */
+static struct move *find_inheritance(struct move *m) {
     struct executor *x = m->x;
     pthread_mutex_lock(&x->peers.lock);
     struct move *source = weft_map_get(&x->peers.sources, m->id);
-    bool there = source && !source->peer && !source->heir;
-    if (there) {
+    bool there = source && !source->peer && !source->heir && source->staging &&
+                 source->pieces.bytes == m->pieces.bytes && source->pieces.count == m->pieces.count;
+    pthread_mutex_unlock(&x->peers.lock);
+    if (!there) return NULL;
+    staging_hold(source->staging);
+    m->staging = source->staging;
+    return source;
+}
+
+static void inherit(struct move *m, struct move *source) {
+    struct executor *x = m->x;
+    pthread_mutex_lock(&x->peers.lock);
+    if (source) {
         source->heir = m;
         m->holds++;
         move_hand_over(source, false);
@@ -263,6 +379,15 @@ static void inherit(struct move *m) {
     pthread_mutex_unlock(&x->peers.lock);
 }
 
+/* No command of the driver's was taken. */
+static void give_up(struct move *m, cl_int err) {
+    pthread_mutex_lock(&m->x->peers.lock);
+    m->status = err;
+    move_leave_table(m, false);
+    pthread_mutex_unlock(&m->x->peers.lock);
+    move_open_gates(m);
+}
+
 cl_int carry_out_receive(struct call *c) {
     struct place p;
     bool done = false;
@@ -271,12 +396,12 @@ cl_int carry_out_receive(struct call *c) {
     if (err) return err;
     struct move *m = begin_target(c, &p);
     if (!m) return CL_INVALID_VALUE;
-    if (c->in->receive.peer) err = receive_mapped(c, &p, m, &done);
+    struct move *source = m->peer ? NULL : find_inheritance(m);
+    if (!make_gates(c, m, 1)) err = CL_OUT_OF_RESOURCES;
+    if (!err && m->peer && !c->in->receive.staging) err = receive_mapped(c, &p, m, &done);
     if (!err && !done) err = receive_staged(c, &p, m);
-    if (!err && !m->peer) inherit(m);
-    pthread_mutex_lock(&c->x->peers.lock);
-    if (err) move_leave_table(m, false);
-    move_put(m, false);
-    pthread_mutex_unlock(&c->x->peers.lock);
+    if (!err && !m->peer) inherit(m, source);
+    if (err) give_up(m, err);
+    put(m);
     return err;
 }

@@ -4,8 +4,9 @@
  * DESIGN NOTES. The client names each executor to the other (PEER) before it lets them meet, and everything
  * that travels between them has been ordered by the client of both: the one half of a move says when the
  * contents may be read and who gets them, the other where they go, so the receiver asks (GET) for what it has
- * room for, and takes nothing that it did not ask for. The end of a command is told (DONE) to whom the client
- * said (TELL). Either half may come first.
+ * room for, and takes nothing that it did not ask for. What does not travel from mapped memory into mapped
+ * memory is cut into pieces (move_command.c), which travel as they are read. The end of a command is told
+ * (DONE) to whom the client said (TELL). Either half may come first.
  *
  * When a connection fails the client is told (PEER_DOWN). It then does what is open by way of itself: it
  * collects contents from the one side and supplies them to the other, and sets the events. So a source keeps
@@ -18,6 +19,7 @@
  * waits for it there; the client's news leaves under the same lock (results_event). */
 #ifndef WEFT_OPENCL_EXECUTOR_PEERS_H
 #define WEFT_OPENCL_EXECUTOR_PEERS_H
+#include <limits.h>
 #include <pthread.h>
 #include <stdatomic.h>
 
@@ -110,8 +112,9 @@ void peer_work_is_there(struct executor *x, bool wake);
 void move_on_get(struct executor *x, struct peer *p, const struct wire_in *in);
 void move_on_content(struct executor *x, struct peer *p, const struct wire_in *in, const struct ep_msg *msg,
                      struct ep_sink *sink);
-/* The driver's command of a move has ended. Any thread; once. */
-void move_ended(struct move *m, cl_int status);
+/* The driver's command of a piece of a move has ended, or (MOVE_ALL) the last one. Any thread; once. */
+#define MOVE_ALL UINT_MAX
+void move_ended(struct move *m, unsigned piece, cl_int status);
 /* For SEND refused: who asks for the contents is told. */
 void move_refused(struct executor *x, const struct wire_in *in, cl_int error);
 void moves_drop_for(struct executor *x, uint32_t peer);

@@ -136,9 +136,10 @@ static cl_int encode_write(struct wire_out *m, const struct bk_command *c, uint6
     return CL_SUCCESS;
 }
 
-static cl_int encode(struct wire_out *m, const struct bk_command *c, uint64_t event, uint32_t options,
-                     const struct remote_reuse_choice *reuse) {
-    if (c->meeting) return remote_encode_half(m, c, event, options);
+static cl_int encode(struct wire_out *m, const struct bk_command *c, const struct remote_record *r,
+                     uint32_t options, const struct remote_reuse_choice *reuse) {
+    uint64_t event = r && r->want_result ? r->handle : 0;
+    if (c->meeting) return remote_encode_half(m, c, event, options, r ? r->staging : 0);
     switch (c->op) {
     case BK_NDRANGE: return encode_ndrange(m, c, event, options);
     case BK_READ:
@@ -253,7 +254,7 @@ static cl_int send_with(struct backend *b, const struct bk_command *c, struct pa
     bool told = r && r->want_result;
     uint32_t options = (told ? WIRE_NOTIFY : 0) | (c->want_event ? 0 : WIRE_TRANSIENT);
     struct wire_out m;
-    if (!err) err = encode(&m, c, told ? r->handle : 0, options, &p->reuse);
+    if (!err) err = encode(&m, c, r, options, &p->reuse);
     if (!err && !wire_add_array(&m, waits.at, waits.count)) err = CL_OUT_OF_RESOURCES;
     m.answered = told;
     if (!err && !send_command(n, &m, p, r)) err = CL_OUT_OF_RESOURCES;
@@ -278,6 +279,7 @@ static cl_int give_up(struct remote_record *r, const struct bk_command *c, cl_in
     if (!r) return err;
     if (r->want_result && !remote_record_abandon(r)) return CL_SUCCESS;
     if (r->move) remote_move_failed(r);
+    remote_move_over(r);
     remote_record_put(r);
     if (c->want_event) remote_record_put(r);
     if (c->blocking) remote_record_put(r);
@@ -340,6 +342,7 @@ cl_int remote_enqueue(struct backend *b, const struct bk_command *c, bk_ref *eve
     if (!err && r && from) remote_move_sent(r, from);
     remote_reuse_end(n, &p.reuse, !err);
     free(p.owned);
+    if (err && c->meeting) remote_move_refused(n->hub, c);
     if (err)
         err = give_up(r, c, err);
     else if (r && !r->want_result)

@@ -11,6 +11,7 @@ struct remote_hub *remote_hub_create(void) {
     if (!h) return NULL;
     weft_list_init(&h->nodes);
     weft_list_init(&h->pairs);
+    weft_map_init(&h->passes);
     pthread_mutex_init(&h->lock, NULL);
     pthread_mutex_init(&h->pair_lock, NULL);
     pthread_mutex_init(&h->order_lock, NULL);

@@ -133,8 +133,9 @@ struct remote_hub {
     _Atomic uint64_t last_move;
     atomic_uint mark_count;     /* of all nodes */
     pthread_mutex_t order_lock; /* before the nodes' locks: to remove marks */
-    pthread_mutex_t pair_lock;  /* before the nodes' locks; for the next */
+    pthread_mutex_t pair_lock;  /* before the nodes' locks; for the next two */
     struct weft_list pairs;
+    struct weft_map passes;  /* of moves of which the one half was sent: number -> the target's place, held */
     struct share_pool *pool; /* for buffers of executors of this machine; NULL: none (yet); lock */
     bool pool_tried;
 };
@@ -203,7 +204,10 @@ struct remote_record {
     uint64_t result;             /* how many results had come when this one's did; 0: none */
     struct remote_node *source;  /* bridge, or half of a move: the node where it comes from */
     uint64_t source_event, move; /* of a bridge; of a move */
-    bool taken_over;             /* what it waits for comes by way of this process */
+    struct share_place
+        *pass;        /* half of a move: where its executor has the contents, held; NULL: nowhere, or over */
+    uint64_t staging; /* its offset */
+    bool taken_over;  /* what it waits for comes by way of this process */
     struct remote_heir *heirs;
     uint64_t keep_slot;  /* WRITE: where the executor keeps the data, or 0 */
     void *host, *packed; /* READ: where the data goes (packed: first, then spread over box) */
@@ -311,9 +315,15 @@ void remote_order_check(struct remote_hub *h); /* something was told; no lock */
 bool remote_meet(struct backend *from, struct backend *to, struct bk_meeting *out);
 bool remote_bridge(struct backend *to, bk_ref context, struct backend *from, bk_ref event, bk_ref *out);
 void remote_end_bridge(struct backend *b, bk_ref bridge, cl_int status);
-cl_int remote_encode_half(struct wire_out *m, const struct bk_command *c, uint64_t event, uint32_t options);
+cl_int remote_encode_half(struct wire_out *m, const struct bk_command *c, uint64_t event, uint32_t options,
+                          uint64_t staging);
 /* A command that is half of a move: what its record must know. */
 void remote_move_begins(struct remote_record *r, const struct bk_command *c);
+/* The half has ended, however; without the lock. */
+void remote_move_over(struct remote_record *r);
+void remote_pass_end(struct share_place *p); /* NULL is nothing */
+/* It was not sent: there will be no other half, or this one was it. */
+void remote_move_refused(struct remote_hub *h, const struct bk_command *c);
 /* It was sent; from which executor: unless that pair was off meanwhile. */
 void remote_move_sent(struct remote_record *r, uint32_t from);
 /* It failed, or was not sent: its source need not keep the contents. */

@@ -8,6 +8,8 @@
 #include "base/log.h"
 #include "opencl/remote/internal.h"
 
+#define PASS_MIN ((size_t)64 << 10) /* less travels with the news of it */
+
 /* ---- pairs ---- */
 /* What must be known of an executor; false: it is not up. */
 static bool look_at(struct remote_node *n, uint32_t *number, struct node_executor *x) {
@@ -72,10 +74,17 @@ static bool is_off(struct remote_hub *h, uint32_t a, uint32_t b) {
 
 void remote_pairs_fini(struct remote_hub *h) {
     struct weft_list *it;
+    size_t at = 0;
+    uint64_t move;
+    struct share_place *place;
+    while ((place = weft_map_next(&h->passes, &at, &move))) share_put(place);
+    weft_map_fini(&h->passes);
     while ((it = weft_list_pop_front(&h->pairs))) free(weft_list_entry(it, struct remote_pair, link));
 }
 
-/* ---- moves ---- */
+/* ---- moves ----
+ * Contents pass from the one executor to the other in memory that both and this process have, where they can:
+ * the source's half takes a place there for both. Each executor's is free when its half has ended. */
 bool remote_meet(struct backend *from, struct backend *to, struct bk_meeting *out) {
     struct remote_node *a = remote_node_of(from), *b = remote_node_of(to);
     *out = (struct bk_meeting){0};
@@ -84,7 +93,8 @@ bool remote_meet(struct backend *from, struct backend *to, struct bk_meeting *ou
     return good;
 }
 
-cl_int remote_encode_half(struct wire_out *m, const struct bk_command *c, uint64_t event, uint32_t options) {
+cl_int remote_encode_half(struct wire_out *m, const struct bk_command *c, uint64_t event, uint32_t options,
+                          uint64_t staging) {
     bool image = c->op == BK_READ_IMAGE || c->op == BK_WRITE_IMAGE;
     bool sends = c->op == BK_READ || c->op == BK_READ_IMAGE;
     uint64_t place[6] = {c->u.rw.offset, c->u.rw.size}, mem = image ? c->u.image.mem : c->u.rw.mem;
@@ -95,10 +105,10 @@ cl_int remote_encode_half(struct wire_out *m, const struct bk_command *c, uint64
     }
     if (sends) {
         wire_begin(m, SEND, send, .event = event, .queue = c->queue, .options = options, .mem = mem,
-                   .peer = c->meeting->to, .move = c->meeting->move);
+                   .peer = c->meeting->to, .move = c->meeting->move, .staging = staging);
     } else {
         wire_begin(m, RECEIVE, receive, .event = event, .queue = c->queue, .options = options, .mem = mem,
-                   .peer = c->meeting->from, .move = c->meeting->move);
+                   .peer = c->meeting->from, .move = c->meeting->move, .staging = staging);
     }
     return wire_add_array(m, place, image ? 6 : 2) ? CL_SUCCESS : CL_OUT_OF_RESOURCES;
 }
@@ -115,13 +125,80 @@ static struct remote_node *node_of(struct remote_hub *h, uint32_t number) {
     return found;
 }
 
+/* With a hold; NULL: the executor has none of this process's memory. */
+static struct share_region *hold_region(struct remote_node *n) {
+    pthread_mutex_lock(&n->lock);
+    struct share_region *g = n->region_state == REMOTE_REGION_SHARED ? n->region : NULL;
+    if (g) atomic_fetch_add(&g->holds, 1);
+    pthread_mutex_unlock(&n->lock);
+    return g;
+}
+
+static size_t bytes_of(const struct bk_command *c) {
+    size_t bytes = c->u.image.element_bytes;
+    if (c->op == BK_READ) return c->u.rw.size;
+    for (int i = 0; i < 3; i++)
+        if (__builtin_mul_overflow(bytes, c->u.image.region[i], &bytes)) return 0;
+    return bytes;
+}
+
+void remote_pass_end(struct share_place *p) {
+    if (p) share_free(p->region, p->at);
+    share_put(p);
+}
+
+/* Where the source has the contents; the target's place is kept for its half. */
+static struct share_place *begin_pass(struct remote_record *r, struct remote_node *target,
+                                      const struct bk_command *c) {
+    struct remote_hub *h = r->node->hub;
+    size_t bytes = bytes_of(c);
+    struct share_region *from = bytes < PASS_MIN ? NULL : hold_region(r->node);
+    struct share_region *to = from ? hold_region(target) : NULL;
+    struct share_place *here = to ? share_take(from, bytes) : NULL;
+    struct share_place *there = here ? share_join(to, here) : NULL;
+    share_region_drop(from);
+    share_region_drop(to);
+    pthread_mutex_lock(&h->pair_lock);
+    bool kept = there && !weft_map_put(&h->passes, c->meeting->move, there);
+    pthread_mutex_unlock(&h->pair_lock);
+    if (kept) return here;
+    remote_pass_end(there);
+    remote_pass_end(here);
+    return NULL;
+}
+
+static struct share_place *take_pass(struct remote_hub *h, uint64_t move) {
+    pthread_mutex_lock(&h->pair_lock);
+    struct share_place *p = weft_map_remove(&h->passes, move);
+    pthread_mutex_unlock(&h->pair_lock);
+    return p;
+}
+
 void remote_move_begins(struct remote_record *r, const struct bk_command *c) {
-    if (c->op != BK_WRITE && c->op != BK_WRITE_IMAGE) return;
-    struct remote_node *source = c->meeting->from ? node_of(r->node->hub, c->meeting->from) : r->node;
+    struct remote_hub *h = r->node->hub;
+    const struct bk_meeting *m = c->meeting;
+    bool sends = c->op == BK_READ || c->op == BK_READ_IMAGE;
+    struct remote_node *target = sends && m->to ? node_of(h, m->to) : NULL;
+    struct remote_node *source = m->from ? node_of(h, m->from) : r->node;
+    struct share_place *pass = !sends ? take_pass(h, m->move) : target ? begin_pass(r, target, c) : NULL;
     pthread_mutex_lock(&r->node->lock);
-    r->source = source;
-    r->move = c->meeting->move;
+    r->pass = pass;
+    r->staging = pass ? pass->at : 0;
+    if (!sends) r->source = source;
+    if (!sends) r->move = m->move;
     pthread_mutex_unlock(&r->node->lock);
+}
+
+void remote_move_over(struct remote_record *r) {
+    pthread_mutex_lock(&r->node->lock);
+    struct share_place *pass = r->pass;
+    r->pass = NULL;
+    pthread_mutex_unlock(&r->node->lock);
+    remote_pass_end(pass);
+}
+
+void remote_move_refused(struct remote_hub *h, const struct bk_command *c) {
+    remote_pass_end(take_pass(h, c->meeting->move));
 }
 
 void remote_move_failed(struct remote_record *r) {

@@ -15,6 +15,7 @@ static void put_locked(struct remote_record *r) {
     weft_list_remove(&r->in_untold);
     remote_slot_free(n, r->handle);
     if (r->queue) remote_queue_put(r->queue);
+    remote_pass_end(r->pass); /* it was over before it knew of it */
     free(r->packed);
     free(r);
 }
@@ -129,6 +130,7 @@ static void announce(struct remote_record *r) {
     r->heirs = NULL;
     pthread_mutex_unlock(&n->lock);
     if (r->move && status < 0) remote_move_failed(r);
+    remote_move_over(r);
     remote_inherit(heirs, status);
     if (fn) fn(arg, status, times);
     if (notify) notify(notify_arg, status, times);
