@@ -2,12 +2,12 @@
 # Real OpenCL programs, as Debian has them, on a device called directly and on the same device as another node's, over
 # shared memory and udp: what they say or write must not differ. usage: programs.sh BUILD [NAME...]
 # Without names all of them; one whose package is not installed is skipped. docs/OPENCL.md lists them.
-# PIGLIT_ALL=1: all 660 files of kernels that piglit has, which take hours to compile, not every twentieth of those that are short.
+# PIGLIT_ALL=1: all 665 files of kernels that piglit has, which take hours to compile, not every twentieth of those that are short.
 # shellcheck disable=SC2317,SC3043  # the functions run_… are called by name
 . "$(dirname "$0")/lib.sh"
 need "$weft"
 shift
-all="clinfo clfft clblast wlangenpmk ufo pyopencl hashcat ffmpeg piglit"
+all="clinfo clfft clblast wlangenpmk ufo pyopencl hashcat piglit"
 examples=/usr/share/doc/python-pyopencl-doc/examples
 piglit=$(dirname "$(ls /usr/lib/*/piglit/bin/cl-program-tester 2>/dev/null)")/..
 
@@ -29,7 +29,6 @@ there() {
     ufo) command -v ufo-launch && ufo-query -l | grep -qx gradient ;;
     pyopencl) /usr/bin/python3 -c 'import pyopencl, mako' && [ -r $examples/demo.py ] ;;
     hashcat) command -v hashcat ;;
-    ffmpeg) ffmpeg -filters | grep -q avgblur_opencl ;;
     piglit) [ -x "$piglit/bin/cl-program-tester" ] ;;
     esac >/dev/null 2>&1
 }
@@ -60,16 +59,6 @@ run_pyopencl() {
 run_hashcat() {
     "$@" hashcat --quiet --force --potfile-disable -D 1 -m 0 -a 3 "$(printf weft | md5sum | cut -c 1-32)" '?l?l?l?l'
 }
-run_ffmpeg() {
-    local filter
-    for filter in avgblur_opencl=3 boxblur_opencl=2:1 convolution_opencl="0m='0 -1 0 -1 5 -1 0 -1 0'" dilation_opencl erosion_opencl \
-        nlmeans_opencl=s=3:p=3:r=5 sobel_opencl transpose_opencl=clock unsharp_opencl pad_opencl=iw+32:ih+32:16:16 deshake_opencl; do
-        say "# $filter"
-        "$@" ffmpeg -nostdin -loglevel error -init_hw_device opencl=o:0.0 -filter_hw_device o \
-            -f lavfi -i testsrc=size=96x64:rate=5:duration=1 \
-            -vf "format=yuv420p,hwupload,$filter,hwdownload,format=yuv420p" -f framemd5 - || return
-    done
-}
 # All tests of the API, but for one that PoCL itself ends ("Device side queue is unimplemented").
 piglit_tests() {
     local where=tests every=20
@@ -97,7 +86,6 @@ expected() {
     ufo) echo '^ [0-9a-f]\{8\} [0-9a-f]\{8\} ' ;;
     pyopencl) echo '^\[0. 0. 0.' ;;
     hashcat) echo ':weft$' ;;
-    ffmpeg) echo '^0, .*, [0-9a-f]\{32\}$' ;;
     piglit) echo 'PIGLIT: {"result": "pass" }' ;;
     esac
 }
