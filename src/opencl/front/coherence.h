@@ -5,9 +5,11 @@
  * as a user, and as a writer makes the other parts stale. Nothing here waits: a transfer is a read where the
  * contents are, and, in its completion, a write where they are needed; an event of our own ends with the
  * latter (migrate). Where the two backends can do it without this process both are enqueued at once.
- * Transfers wait for the writers of the part they read and for all users of the part they overwrite: hazards
- * that the program's own events cannot cover, above all with disjoint sub-buffers, which share their
- * parent's version. A writer need not wait for transfers that still read its part: what they may tear is
+ * Versions are those of ranges (range.h): devices that work on disjoint sub-buffers do not meet.
+ * Transfers wait for the writers of the range they read and for all users of the range they overwrite: hazards
+ * that the program's own events cannot cover, as those of a range that could not be cut. In a slot of several
+ * devices they wait for those of all ranges: of two commands on one buffer a driver may move more than is asked of it.
+ * A writer need not wait for transfers that still read its range: what they may tear is
  * bytes that no correct program reads before they move again. Parts in the same memory (twins: executors of
  * one machine) need no transfer between them, and a command no more waits than on one device: the part adopts
  * its twin's contents. Transfers from and into that memory wait for the users of all its parts. Contexts of one backend need none of it, but
@@ -18,8 +20,9 @@
 
 struct mem_use {
     struct mem *mem;
+    size_t offset, size; /* bytes of a buffer that are used; size 0: all. Not looked at for images */
     bool writes;
-    bool overwrites; /* all of the object, so that its contents before do not matter */
+    bool overwrites; /* all of these, so that their contents before do not matter */
 };
 
 /* True: the command needs coherence_prepare under the context's lock. */
@@ -33,7 +36,5 @@ static inline bool coherence_needed(const struct context *c, const struct mem_us
 cl_int coherence_prepare(struct context *c, struct waits *w, const struct mem_use *uses, cl_uint count);
 cl_int coherence_record(struct context *c, struct queue *q, cl_uint slot, const struct mem_use *uses,
                         cl_uint count, struct event *event);
-/* Frees what a part knows of its users. */
-void coherence_forget(struct mem_part *p);
 
 #endif

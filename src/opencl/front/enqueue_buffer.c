@@ -8,8 +8,6 @@ static bool range_inside(const struct mem *m, size_t offset, size_t size) {
     return offset <= m->size && size <= m->size - offset;
 }
 
-static bool whole(const struct mem *m, size_t offset, size_t size) { return offset == 0 && size == m->size; }
-
 static cl_int read_or_write(enum bk_op op, cl_command_queue queue, cl_mem mem, cl_bool blocking,
                             size_t offset, size_t size, void *host, cl_uint waits, const cl_event *wait_list,
                             cl_event *event) {
@@ -23,7 +21,7 @@ static cl_int read_or_write(enum bk_op op, cl_command_queue queue, cl_mem mem, c
     if (!host || !range_inside(m, offset, size)) return CL_INVALID_VALUE;
     if ((rc = command_host_access(m, read)) != CL_SUCCESS) return rc;
     if ((rc = command_alignment(q, m)) != CL_SUCCESS) return rc;
-    struct mem_use use = {.mem = m, .writes = !read, .overwrites = !read && whole(m, offset, size)};
+    struct mem_use use = {.mem = m, .offset = offset, .size = size, .writes = !read, .overwrites = !read};
     struct command c = {.queue = q,
                         .type = read ? CL_COMMAND_READ_BUFFER : CL_COMMAND_WRITE_BUFFER,
                         .wait_count = waits,
@@ -75,8 +73,8 @@ cl_int weft_clEnqueueCopyBuffer(cl_command_queue queue, cl_mem src, cl_mem dst, 
     if (copies_overlap(s, src_offset, d, dst_offset, size)) return CL_MEM_COPY_OVERLAP;
     if ((rc = command_alignment(q, s)) != CL_SUCCESS || (rc = command_alignment(q, d)) != CL_SUCCESS)
         return rc;
-    struct mem_use uses[2] = {{.mem = s},
-                              {.mem = d, .writes = true, .overwrites = s != d && whole(d, dst_offset, size)}};
+    struct mem_use uses[2] = {{.mem = s, .offset = src_offset, .size = size},
+                              {.mem = d, .offset = dst_offset, .size = size, .writes = true, .overwrites = true}};
     struct command c = {.queue = q,
                         .type = CL_COMMAND_COPY_BUFFER,
                         .wait_count = waits,
@@ -108,7 +106,7 @@ cl_int weft_clEnqueueFillBuffer(cl_command_queue queue, cl_mem mem, const void *
     if (!pattern || !pattern_valid(pattern_size) || !range_inside(m, offset, size)) return CL_INVALID_VALUE;
     if (offset % pattern_size || size % pattern_size) return CL_INVALID_VALUE;
     if ((rc = command_alignment(q, m)) != CL_SUCCESS) return rc;
-    struct mem_use use = {.mem = m, .writes = true, .overwrites = whole(m, offset, size)};
+    struct mem_use use = {.mem = m, .offset = offset, .size = size, .writes = true, .overwrites = true};
     struct command c = {.queue = q,
                         .type = CL_COMMAND_FILL_BUFFER,
                         .wait_count = waits,

@@ -17,10 +17,6 @@ static struct command command_of(struct queue *q, cl_command_type type, const st
 
 static void put3(size_t to[3], const size_t *from) { memcpy(to, from, 3 * sizeof *to); }
 
-static bool is_whole(const struct mem *m, const size_t *region) {
-    return memcmp(region, m->image->extent, sizeof m->image->extent) == 0;
-}
-
 /* ---- reading and writing ---- */
 /* Fills zero pitches and checks the given ones, as the type of image has them. */
 static cl_int fix_pitches(const struct image *i, const size_t *region, size_t *row, size_t *slice) {
@@ -51,7 +47,7 @@ static cl_int transfer(bool read, cl_command_queue queue, cl_mem image, cl_bool 
     if (rc == CL_SUCCESS) rc = command_alignment(q, m);
     if (rc == CL_SUCCESS) rc = mem_part_ref(m, q->slot, &part);
     if (rc != CL_SUCCESS) return rc;
-    struct mem_use use = {.mem = m, .writes = !read, .overwrites = !read && is_whole(m, region)};
+    struct mem_use use = {.mem = m, .writes = !read, .overwrites = !read && image_is_whole(m->image, region)};
     struct command c = command_of(q, read ? CL_COMMAND_READ_IMAGE : CL_COMMAND_WRITE_IMAGE, &t);
     c.uses = &use;
     c.use_count = 1;
@@ -105,7 +101,7 @@ cl_int weft_clEnqueueCopyImage(cl_command_queue queue, cl_mem src, cl_mem dst, c
     if (rc == CL_SUCCESS) rc = command_alignment(q, s);
     if (rc == CL_SUCCESS) rc = command_alignment(q, d);
     if (rc != CL_SUCCESS) return rc;
-    struct mem_use uses[2] = {{.mem = s}, {.mem = d, .writes = true, .overwrites = is_whole(d, region)}};
+    struct mem_use uses[2] = {{.mem = s}, {.mem = d, .writes = true, .overwrites = image_is_whole(d->image, region)}};
     struct command c = command_of(q, CL_COMMAND_COPY_IMAGE, &t);
     c.uses = uses;
     c.use_count = 2;
@@ -119,9 +115,12 @@ cl_int weft_clEnqueueCopyImage(cl_command_queue queue, cl_mem src, cl_mem dst, c
 }
 
 /* ---- images and buffers ---- */
-/* The region's bytes, packed, lie inside the buffer. */
-static bool buffer_has(const struct mem *buffer, size_t offset, const struct image *i, const size_t *region) {
-    size_t bytes = i->element_bytes * region[0] * region[1] * region[2]; /* no more than the image has */
+/* The region's bytes, packed: no more than the image has. */
+static size_t packed(const struct image *i, const size_t *region) {
+    return i->element_bytes * region[0] * region[1] * region[2];
+}
+
+static bool buffer_has(const struct mem *buffer, size_t offset, size_t bytes) {
     return offset <= buffer->size && bytes <= buffer->size - offset;
 }
 
@@ -135,13 +134,17 @@ static cl_int copy_with_buffer(enum bk_op op, cl_command_queue queue, cl_mem ima
     if (rc == CL_SUCCESS) rc = command_buffer(q, buffer, &b);
     if (rc == CL_SUCCESS) rc = command_check(q, t.waits, t.wait_list);
     if (rc != CL_SUCCESS) return rc;
-    if (!image_has(i->image, origin, region) || !buffer_has(b, offset, i->image, region))
+    if (!image_has(i->image, origin, region) || !buffer_has(b, offset, packed(i->image, region)))
         return CL_INVALID_VALUE;
     rc = command_alignment(q, i);
     if (rc == CL_SUCCESS) rc = command_alignment(q, b);
     if (rc != CL_SUCCESS) return rc;
-    struct mem_use uses[2] = {{.mem = i, .writes = to_image, .overwrites = to_image && is_whole(i, region)},
-                              {.mem = b, .writes = !to_image}};
+    struct mem_use uses[2] = {{.mem = i, .writes = to_image, .overwrites = to_image && image_is_whole(i->image, region)},
+                              {.mem = b,
+                               .offset = offset,
+                               .size = packed(i->image, region),
+                               .writes = !to_image,
+                               .overwrites = !to_image}};
     struct command c =
         command_of(q, to_image ? CL_COMMAND_COPY_BUFFER_TO_IMAGE : CL_COMMAND_COPY_IMAGE_TO_BUFFER, &t);
     c.uses = uses;
@@ -182,7 +185,7 @@ cl_int weft_clEnqueueFillImage(cl_command_queue queue, cl_mem image, const void 
     if (rc != CL_SUCCESS) return rc;
     if (!color || !image_has(m->image, origin, region)) return CL_INVALID_VALUE;
     if ((rc = command_alignment(q, m)) != CL_SUCCESS) return rc;
-    struct mem_use use = {.mem = m, .writes = true, .overwrites = is_whole(m, region)};
+    struct mem_use use = {.mem = m, .writes = true, .overwrites = image_is_whole(m->image, region)};
     struct command c = command_of(q, CL_COMMAND_FILL_IMAGE, &t);
     c.uses = &use;
     c.use_count = 1;

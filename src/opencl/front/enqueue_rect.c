@@ -30,11 +30,15 @@ static bool extent(const struct layout *l, const size_t region[3], size_t *first
            !__builtin_add_overflow(*end, region[0], end);
 }
 
-static cl_int check_in_buffer(struct layout *l, const size_t region[3], size_t size) {
+/* The use of the buffer from the region's first byte to its last. */
+static cl_int check_in_buffer(struct layout *l, const size_t region[3], struct mem_use *use) {
     size_t first, end;
     cl_int rc = fix_pitches(l, region);
     if (rc != CL_SUCCESS) return rc;
-    return extent(l, region, &first, &end) && end <= size ? CL_SUCCESS : CL_INVALID_VALUE;
+    if (!extent(l, region, &first, &end) || end > use->mem->size) return CL_INVALID_VALUE;
+    use->offset = first;
+    use->size = end - first;
+    return CL_SUCCESS;
 }
 
 static bool region_valid(const size_t region[3]) { return region && region[0] && region[1] && region[2]; }
@@ -50,12 +54,12 @@ static cl_int rect(enum bk_op op, cl_command_queue queue, cl_mem mem, cl_bool bl
     if (rc == CL_SUCCESS) rc = command_check(q, waits, wait_list);
     if (rc != CL_SUCCESS) return rc;
     if (!ptr || !buffer.origin || !host.origin || !region_valid(region)) return CL_INVALID_VALUE;
-    rc = check_in_buffer(&buffer, region, m->size);
+    struct mem_use use = {.mem = m, .writes = !read};
+    rc = check_in_buffer(&buffer, region, &use);
     if (rc == CL_SUCCESS) rc = fix_pitches(&host, region);
     if (rc != CL_SUCCESS) return rc;
     if ((rc = command_host_access(m, read)) != CL_SUCCESS) return rc;
     if ((rc = command_alignment(q, m)) != CL_SUCCESS) return rc;
-    struct mem_use use = {.mem = m, .writes = !read};
     struct command c = {.queue = q,
                         .type = read ? CL_COMMAND_READ_BUFFER_RECT : CL_COMMAND_WRITE_BUFFER_RECT,
                         .wait_count = waits,
@@ -110,12 +114,11 @@ static bool rects_overlap(const struct layout *s, const struct layout *d, const 
     return !apart || wraps;
 }
 
-static cl_int check_copy(const struct mem *s, struct layout *src, const struct mem *d, struct layout *dst,
-                         const size_t region[3]) {
+static cl_int check_copy(struct mem_use uses[2], struct layout *src, struct layout *dst, const size_t region[3]) {
     if (!src->origin || !dst->origin || !region_valid(region)) return CL_INVALID_VALUE;
-    cl_int rc = check_in_buffer(src, region, s->size);
-    if (rc == CL_SUCCESS) rc = check_in_buffer(dst, region, d->size);
-    if (rc != CL_SUCCESS || s != d) return rc;
+    cl_int rc = check_in_buffer(src, region, &uses[0]);
+    if (rc == CL_SUCCESS) rc = check_in_buffer(dst, region, &uses[1]);
+    if (rc != CL_SUCCESS || uses[0].mem != uses[1].mem) return rc;
     if (src->row != dst->row || src->slice != dst->slice) return CL_INVALID_VALUE;
     return rects_overlap(src, dst, region) ? CL_MEM_COPY_OVERLAP : CL_SUCCESS;
 }
@@ -131,11 +134,12 @@ cl_int weft_clEnqueueCopyBufferRect(cl_command_queue queue, cl_mem src_mem, cl_m
     cl_int rc = command_buffer(q, src_mem, &s);
     if (rc == CL_SUCCESS) rc = command_buffer(q, dst_mem, &d);
     if (rc == CL_SUCCESS) rc = command_check(q, waits, wait_list);
-    if (rc == CL_SUCCESS) rc = check_copy(s, &src, d, &dst, region);
+    if (rc != CL_SUCCESS) return rc;
+    struct mem_use uses[2] = {{.mem = s}, {.mem = d, .writes = true}};
+    rc = check_copy(uses, &src, &dst, region);
     if (rc == CL_SUCCESS) rc = command_alignment(q, s);
     if (rc == CL_SUCCESS) rc = command_alignment(q, d);
     if (rc != CL_SUCCESS) return rc;
-    struct mem_use uses[2] = {{.mem = s}, {.mem = d, .writes = true}};
     struct command c = {.queue = q,
                         .type = CL_COMMAND_COPY_BUFFER_RECT,
                         .wait_count = waits,

@@ -8,7 +8,7 @@
 #include "opencl/front/platform.h"
 
 #define FAKE_OBJECTS     8192
-#define FAKE_WAITS       64
+#define FAKE_WAITS       512
 #define FAKE_ARGS        8
 #define FAKE_NO_CONSTANT 99 /* a constant's id that is refused */
 

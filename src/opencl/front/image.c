@@ -13,6 +13,10 @@ bool image_has(const struct image *i, const size_t *origin, const size_t *region
     return true;
 }
 
+bool image_is_whole(const struct image *i, const size_t region[3]) {
+    return memcmp(region, i->extent, sizeof i->extent) == 0;
+}
+
 size_t image_offset(const struct image *i, const size_t origin[3]) {
     return origin[0] * i->element_bytes + origin[1] * i->row + origin[2] * i->slice;
 }

@@ -24,6 +24,7 @@ cl_uint device_image_pitch_alignment(const struct device *d);
 cl_int image_make_part(struct mem *m, cl_uint slot, void *host, bk_ref *out);
 /* Whether the box lies in the image. */
 bool image_has(const struct image *i, const size_t *origin, const size_t *region);
+bool image_is_whole(const struct image *i, const size_t region[3]);
 /* Where an element lies in host memory of the image's layout. */
 size_t image_offset(const struct image *i, const size_t origin[3]);
 /* mem_transfer for images. */

@@ -126,6 +126,14 @@ static cl_int map_shared(struct command *c, struct mapping *map, unsigned char *
     return command_run(c);
 }
 
+static struct mem_use use_of(struct mem *m, const struct mem_region *at, bool writes, bool overwrites) {
+    return (struct mem_use){.mem = m,
+                            .offset = at->offset,
+                            .size = at->size,
+                            .writes = writes,
+                            .overwrites = overwrites && (!m->image || image_is_whole(m->image, at->region))};
+}
+
 /* The command's queue, type, waits, event and blocking are set; its object and the region were not looked at.
  */
 static cl_int map_region(struct command *c, struct mem *m, cl_map_flags flags, const struct mem_region *at,
@@ -142,7 +150,7 @@ static cl_int map_region(struct command *c, struct mem *m, cl_map_flags flags, c
     /* What the driver maps without its contents is new from now on, or bringing them later would undo the
      * program's. */
     bool anew = flags & CL_MAP_WRITE_INVALIDATE_REGION;
-    struct mem_use use = {.mem = m, .writes = anew, .overwrites = anew && mem_is_whole(m, at)};
+    struct mem_use use = use_of(m, at, anew, anew);
     c->uses = &use;
     c->use_count = 1;
     unsigned char *view = native ? NULL : view_of(q, m);
@@ -275,8 +283,7 @@ cl_int weft_clEnqueueUnmapMemObject(cl_command_queue queue, cl_mem mem, void *pt
     struct mapping *map = take_mapping(m, ptr);
     if (!map) return CL_INVALID_VALUE;
     bool writes = map->flags & WRITING;
-    struct mem_use use = {
-        .mem = m, .writes = writes, .overwrites = writes && !map->native && mem_is_whole(m, &map->at)};
+    struct mem_use use = use_of(m, &map->at, writes, writes && !map->native);
     struct command c = {.queue = q,
                         .type = CL_COMMAND_UNMAP_MEM_OBJECT,
                         .wait_count = waits,

@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "opencl/front/callback.h"
-#include "opencl/front/coherence.h"
+#include "opencl/front/range.h"
 #include "opencl/front/entries.h"
 #include "opencl/front/image.h"
 #include "opencl/front/svm.h"
@@ -33,12 +33,11 @@ static void mem_end(void *object) {
     struct mem *m = object;
     for (cl_uint i = 0; m->parts && i < m->context->slot_count; i++) {
         struct backend *b = m->context->slots[i].backend;
-        coherence_forget(&m->parts[i]);
-        free(m->parts[i].uses);
         if (m->parts[i].ref && !m->parent) usage_memory(m->context, i, m->size, false);
         if (m->parts[i].ref) b->ops->release(b, BK_MEM, m->parts[i].ref);
     }
     if (m->parts != &m->first_part) free(m->parts);
+    range_fini(m);
     if (m->initial) initial_drop(m->initial);
     if (m->callbacks) callback_post(run_mem_callbacks, m->callbacks);
     for (struct mapping *map = m->mappings, *next; map; map = next) {
@@ -147,6 +146,7 @@ static cl_int keep_initial(struct mem *m, void *host) {
     i->data = copy ? i->copy : host;
     if (copy) memcpy(i->copy, host, m->size);
     m->initial = i;
+    m->ranges[0].initial = true;
     atomic_store(&m->attention, true);
     return CL_SUCCESS;
 }
@@ -163,7 +163,8 @@ static bool copy_initial(struct mem *m, const void *host) {
 
 cl_int mem_begin(struct mem *m, void *host, struct mem **out) {
     const struct context *c = m->context;
-    cl_int rc = c->tracked ? CL_SUCCESS : make_part(m, 0, host, &m->parts[0].ref);
+    cl_int rc = m->parent || range_init(m) ? CL_SUCCESS : CL_OUT_OF_HOST_MEMORY;
+    if (rc == CL_SUCCESS && !c->tracked) rc = make_part(m, 0, host, &m->parts[0].ref);
     if (rc == CL_SUCCESS && host && copy_initial(m, host)) host = NULL;
     if (rc == CL_SUCCESS && host && (c->tracked || !c->slots[0].backend->direct)) rc = keep_initial(m, host);
     if (rc == CL_SUCCESS)
@@ -177,11 +178,6 @@ struct mem_region mem_whole(const struct mem *m) {
     struct mem_region r = {.size = m->size};
     if (m->image) memcpy(r.region, m->image->extent, sizeof r.region);
     return r;
-}
-
-bool mem_is_whole(const struct mem *m, const struct mem_region *r) {
-    if (m->image) return memcmp(r->region, m->image->extent, sizeof r->region) == 0;
-    return r->offset == 0 && r->size == m->size;
 }
 
 void mem_transfer(struct bk_command *c, const struct mem *m, bk_ref part, bool read,

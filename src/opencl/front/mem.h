@@ -15,17 +15,29 @@ struct initial {
 struct part_use {              /* a command that uses the part */
     struct event *event;       /* held */
     const struct queue *queue; /* of the command, to tell it only; NULL: weft's own */
+    size_t begin, end;         /* of the object's bytes */
     bool writes;
     uint64_t number; /* of the object's uses */
 };
 
 struct mem_part {
-    bk_ref ref;            /* 0: not made yet */
-    cl_uint home;          /* parts of one home are twins: in the same memory; 0: nothing is said */
+    bk_ref ref;   /* 0: not made yet */
+    cl_uint home; /* parts of one home are twins: in the same memory; 0: nothing is said */
+};
+
+/* What a part has of a range. */
+struct mem_version {
     bool valid;            /* holds the newest contents, or will once `in` and its writers have ended */
     struct event *in;      /* held; data on its way into the part; NULL: none */
     struct part_use *uses; /* since the last time data moved in; in tracked contexts */
     unsigned use_count, use_room;
+};
+
+/* A stretch of an object's memory that has versions of its own (range.h). */
+struct mem_range {
+    size_t offset, size;
+    bool initial;           /* mem.initial has its newest contents */
+    struct mem_version *at; /* one a slot */
 };
 
 struct mem_region {
@@ -72,9 +84,14 @@ struct mem {
     size_t property_bytes;
     struct mem_part *parts; /* one a slot; first_part for one */
     struct mem_part first_part;
+    struct mem_range *ranges; /* root: in order, without gaps; first_range for one. Images have one; context lock */
+    unsigned range_count;
+    struct mem_range first_range;
+    struct mem_version first_version;
     uint64_t uses;           /* root: noted so far; context lock */
     atomic_bool attention;   /* root: something must be done before a use: contents to bring, or on the way */
-    struct initial *initial; /* root: contents that the host has and that are the newest; context lock */
+    struct initial *initial; /* root: contents that the host has and that are the newest, of the ranges that say so;
+                              * context lock */
     pthread_mutex_t map_lock; /* leaf: mappings, shadow, callbacks */
     struct mapping *mappings;
     cl_uint map_count;
@@ -103,7 +120,6 @@ bool mem_fits(const struct context *c, size_t size);
 /* Notes that the program gave properties, of which there are none. */
 void mem_keep_empty_properties(struct mem *m);
 struct mem_region mem_whole(const struct mem *m);
-bool mem_is_whole(const struct mem *m, const struct mem_region *r);
 /* The command that reads or writes a region, to or from host memory of the object's layout. */
 void mem_transfer(struct bk_command *c, const struct mem *m, bk_ref part, bool read,
                   const struct mem_region *r, void *host);

@@ -58,10 +58,10 @@ static void usage__counts_bytes_also_of_transfers(void **state) {
     weft_clEnqueueWriteBuffer(queue[0], m, CL_FALSE, 0, sizeof data, data, 0, NULL, NULL);
     fakes_run(&seed);
     assert_int_equal(counted(0, "bytes_in"), in + 100);
-    weft_clEnqueueReadBuffer(queue[1], m, CL_FALSE, 10, 30, back, 0, NULL, NULL); /* moves all of it first */
+    weft_clEnqueueReadBuffer(queue[1], m, CL_FALSE, 10, 30, back, 0, NULL, NULL); /* moves as much first */
     fakes_run(&seed);
-    assert_int_equal(counted(0, "bytes_out"), out + 100);
-    assert_int_equal(counted(1, "bytes_in"), in1 + 100);
+    assert_int_equal(counted(0, "bytes_out"), out + 30);
+    assert_int_equal(counted(1, "bytes_in"), in1 + 30);
     assert_int_equal(counted(1, "memory_taken"), taken + 100);
     weft_clReleaseMemObject(m);
     assert_int_equal(counted(1, "memory_given_back"), given_back + 100);
