@@ -101,7 +101,7 @@ comparable() {
             ;;
         piglit)
             sed '/^# *Platform: /d; /^CL_PLATFORM_/d; /^CL_DEVICE_EXTENSIONS/d; /^CL_DEVICE_EXECUTION_CAPABILITIES/d
-                /^CL_DEVICE_GLOBAL_MEM_SIZE/d; /^extensions list: /d; s/tempfile_[A-Za-z0-9]*/tempfile/'
+                /^CL_DEVICE_GLOBAL_MEM_SIZE/d; /^CL_DEVICE_PLATFORM/d; /^CL_DEVICE_HOST_UNIFIED_MEMORY/d; /^extensions list: /d; s/tempfile_[A-Za-z0-9]*/tempfile/'
             ;;
         *) cat ;;
         esac
