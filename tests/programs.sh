@@ -2,12 +2,14 @@
 # Real OpenCL programs, as Debian has them, on a device called directly and on the same device as another node's, over
 # shared memory and udp: what they say or write must not differ. usage: programs.sh BUILD [NAME...]
 # Without names all of them; one whose package is not installed is skipped. docs/OPENCL.md lists them.
+# PIGLIT_ALL=1: all 665 files of kernels that piglit has, which take hours to compile, not every twentieth of those that are short.
 # shellcheck disable=SC2317,SC3043  # the functions run_… are called by name
 . "$(dirname "$0")/lib.sh"
 need "$weft"
 shift
-all="clinfo clfft clblast wlangenpmk ufo pyopencl hashcat"
+all="clinfo clfft clblast wlangenpmk ufo pyopencl hashcat piglit"
 examples=/usr/share/doc/python-pyopencl-doc/examples
+piglit=$(dirname "$(ls /usr/lib/*/piglit/bin/cl-program-tester 2>/dev/null)")/..
 
 # One device, the same everywhere; the programs' own caches and settings are left alone.
 export POCL_DEVICES=pthread HOME="$scratch" UFO_DEVICE_TYPE=cpu PYOPENCL_CTX=0 PYTHONDONTWRITEBYTECODE=1
@@ -27,6 +29,7 @@ there() {
     ufo) command -v ufo-launch && ufo-query -l | grep -qx gradient ;;
     pyopencl) /usr/bin/python3 -c 'import pyopencl, mako' && [ -r $examples/demo.py ] ;;
     hashcat) command -v hashcat ;;
+    piglit) [ -x "$piglit/bin/cl-program-tester" ] ;;
     esac >/dev/null 2>&1
 }
 
@@ -56,6 +59,22 @@ run_pyopencl() {
 run_hashcat() {
     "$@" hashcat --quiet --force --potfile-disable -D 1 -m 0 -a 3 "$(printf weft | md5sum | cut -c 1-32)" '?l?l?l?l'
 }
+# All tests of the API, but for one that PoCL itself ends ("Device side queue is unimplemented").
+piglit_tests() {
+    local where=tests every=20
+    find "$piglit/bin" -name 'cl-api-*' ! -name cl-api-create-command-queue -o -name 'cl-custom-*' | sort
+    [ -z "${PIGLIT_ALL:-}" ] || where=. every=1
+    find "$piglit/$where" -path '*/cl/*' \( -name '*.cl' -o -name '*.program_test' \) | sort |
+        awk -v every="$every" -v tester="$piglit/bin/cl-program-tester" 'NR % every == 0 { print tester, $0 }'
+}
+run_piglit() {
+    # shellcheck disable=SC2016  # the variable is the inner shell's
+    piglit_tests | "$@" sh -c 'while read -r test; do
+        echo "# $test"
+        timeout 120 $test </dev/null 2>/dev/null
+        echo "# exit status $?"
+    done'
+}
 
 # What must be in the output of the device alone, else there is nothing to compare.
 expected() {
@@ -67,6 +86,7 @@ expected() {
     ufo) echo '^ [0-9a-f]\{8\} [0-9a-f]\{8\} ' ;;
     pyopencl) echo '^\[0. 0. 0.' ;;
     hashcat) echo ':weft$' ;;
+    piglit) echo 'PIGLIT: {"result": "pass" }' ;;
     esac
 }
 
@@ -78,6 +98,10 @@ comparable() {
         clinfo)
             sed -n 's/^\[[^]]*\/0\] *//p' | grep -E '_(NAME|VENDOR|TYPE|DRIVER_VERSION|ADDRESS_BITS|FP_CONFIG|SIZE|SIZES|UNITS) ' |
                 grep -vE 'IMAGE|PIPE|QUEUE|SVM|PRINTF|PLATFORM'
+            ;;
+        piglit)
+            sed '/^# *Platform: /d; /^CL_PLATFORM_/d; /^CL_DEVICE_EXTENSIONS/d; /^CL_DEVICE_EXECUTION_CAPABILITIES/d
+                /^CL_DEVICE_GLOBAL_MEM_SIZE/d; /^CL_DEVICE_PLATFORM/d; /^CL_DEVICE_HOST_UNIFIED_MEMORY/d; /^extensions list: /d; s/tempfile_[A-Za-z0-9]*/tempfile/'
             ;;
         *) cat ;;
         esac

@@ -81,6 +81,8 @@ void event__command_types(struct cltest *t);
 void event__blocking_read_with_wait_list(struct cltest *t);
 /* program.c */
 void program__options(struct cltest *t);
+void program__no_argument_info(struct cltest *t);
+void program__empty_source(struct cltest *t);
 void program__several_strings(struct cltest *t);
 void program__info(struct cltest *t);
 void program__binary(struct cltest *t);

@@ -74,6 +74,8 @@ static const struct cltest_case cases[] = {
     CASE(event__command_types),
     CASE(event__blocking_read_with_wait_list),
     CASE(program__options),
+    CASE(program__no_argument_info),
+    CASE(program__empty_source),
     CASE(program__several_strings),
     CASE(program__info),
     CASE(program__binary),

@@ -36,6 +36,20 @@ void program__options(struct cltest *t) {
     OK(clReleaseProgram(p));
 }
 
+/* What arguments are is told to a program that asked for it when it was built (info__kernel_arguments). */
+void program__no_argument_info(struct cltest *t) {
+    cl_program p = from_source(t, "__kernel void f(__global int *p) { p[0] = 14; }");
+    char name[8];
+    cl_int err;
+    OK(clBuildProgram(p, 0, NULL, "", NULL, NULL));
+    cl_kernel k = clCreateKernel(p, "f", &err);
+    OK(err);
+    CHECK_EQ(clGetKernelArgInfo(k, 0, CL_KERNEL_ARG_NAME, sizeof name, name, NULL),
+             CL_KERNEL_ARG_INFO_NOT_AVAILABLE);
+    OK(clReleaseKernel(k));
+    OK(clReleaseProgram(p));
+}
+
 /* With lengths, without, and with some that are zero (then the piece ends at its NUL). */
 void program__several_strings(struct cltest *t) {
     const char *pieces[3] = {"__kernel void fXXXX", "(__global int *p) { p[0] = ", "5; }"};
@@ -50,6 +64,19 @@ void program__several_strings(struct cltest *t) {
     OK(clGetProgramInfo(p, CL_PROGRAM_SOURCE, sizeof source, source, &size));
     CHECK(!strcmp(source, "__kernel void f(__global int *p) { p[0] = 5; }"));
     CHECK_EQ(size, strlen(source) + 1);
+    OK(clReleaseProgram(p));
+}
+
+/* A program of nothing is one, without kernels. */
+void program__empty_source(struct cltest *t) {
+    cl_program p = from_source(t, "");
+    char source[8] = "before";
+    size_t kernels = 99;
+    OK(clBuildProgram(p, 0, NULL, "", NULL, NULL));
+    OK(clGetProgramInfo(p, CL_PROGRAM_SOURCE, sizeof source, source, NULL));
+    CHECK(!strcmp(source, ""));
+    OK(clGetProgramInfo(p, CL_PROGRAM_NUM_KERNELS, sizeof kernels, &kernels, NULL));
+    CHECK_EQ(kernels, 0);
     OK(clReleaseProgram(p));
 }
 

@@ -122,10 +122,9 @@ cl_int carry_out_create_sub_buffer(struct call *c) {
 
 cl_int carry_out_create_program_source(struct call *c) {
     struct context_info *info = c->object[1]->context;
-    const char *source = c->data ? c->data : "";
     size_t bytes = c->data_bytes;
+    const char *source = bytes ? c->data : ""; /* for a length of 0 a driver looks for the NUL */
     cl_int err = CL_OUT_OF_RESOURCES;
-    if (!bytes) return CL_INVALID_VALUE;
     cl_program p = DRIVER(info->context)->clCreateProgramWithSource(info->context, 1, &source, &bytes, &err);
     if (!p) return err;
     c->object[0]->from_source = true;

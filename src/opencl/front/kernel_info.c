@@ -20,6 +20,17 @@ cl_int weft_clGetKernelInfo(cl_kernel kernel, cl_kernel_info param, size_t room,
     }
 }
 
+/* An executor has the driver tell it on every build, for checks of arguments; the program learns it if it asked for it. */
+static bool tells_arg_info(const struct kernel *k) {
+    const struct program *p = k->program;
+    bool tells = p->origin != PROGRAM_SOURCE || p->context->slots[k->first_slot].backend->direct;
+    for (cl_uint i = 0; i < p->device_count && !tells; i++) {
+        const struct program_device *d = &p->devices[i];
+        tells = d->slot == k->first_slot && d->options && strstr(d->options, "-cl-kernel-arg-info");
+    }
+    return tells;
+}
+
 cl_int weft_clGetKernelArgInfo(cl_kernel kernel, cl_uint index, cl_kernel_arg_info param, size_t room,
                                void *value, size_t *size_ret) {
     struct kernel *k = kernel_from(kernel);
@@ -28,7 +39,7 @@ cl_int weft_clGetKernelArgInfo(cl_kernel kernel, cl_uint index, cl_kernel_arg_in
     if (index >= k->arg_count) return CL_INVALID_ARG_INDEX;
     const struct arg_meta *a = &k->meta->args[index];
     if (param < CL_KERNEL_ARG_ADDRESS_QUALIFIER || param > CL_KERNEL_ARG_NAME) return CL_INVALID_VALUE;
-    if (!a->known) return CL_KERNEL_ARG_INFO_NOT_AVAILABLE;
+    if (!a->known || !tells_arg_info(k)) return CL_KERNEL_ARG_INFO_NOT_AVAILABLE;
     switch (param) {
     case CL_KERNEL_ARG_ADDRESS_QUALIFIER: return info_bytes(out, &a->address, sizeof a->address);
     case CL_KERNEL_ARG_ACCESS_QUALIFIER: return info_bytes(out, &a->access, sizeof a->access);
