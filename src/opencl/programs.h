@@ -1,4 +1,4 @@
-/* Programs of a driver: taking their binaries, and linking. */
+/* Programs of a driver: building, taking their binaries, and linking. */
 #ifndef WEFT_OPENCL_PROGRAMS_H
 #define WEFT_OPENCL_PROGRAMS_H
 #include <stdbool.h>
@@ -9,6 +9,12 @@
  * the program is not for. max: the most bytes of one. The caller frees them. */
 cl_int program_binaries(cl_program program, cl_uint count, const cl_device_id *devices, size_t max,
                         unsigned char **blobs, size_t *sizes);
+
+/* clBuildProgram and clCompileProgram, with which a driver tells of the arguments of kernels of source in any case. No
+ * devices: all of the program's. Their options, as the driver tells them afterwards, may have one that asks for it. */
+cl_int program_build(cl_program program, cl_uint count, const cl_device_id *devices, const char *options);
+cl_int program_compile(cl_program program, cl_uint count, const cl_device_id *devices, const char *options,
+                       cl_uint header_count, const cl_program *headers, const char **names);
 
 bool driver_is_pocl(const cl_icd_dispatch *d, cl_platform_id platform);
 /* clCreateProgramWithBuiltInKernels, with kernels that can be made at once. NULL: *err says why. */

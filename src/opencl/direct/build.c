@@ -49,11 +49,10 @@ static void tell_built(struct backend *b, cl_program p, cl_int rc, const char *b
 
 cl_int direct_build(struct backend *b, bk_ref program, cl_uint count, const cl_uint *devices,
                     const char *options, bk_built_fn *built, void *arg) {
-    const cl_icd_dispatch *d = direct_driver(b)->dispatch;
     cl_program p = HANDLE(cl_program, program);
     cl_device_id *ids = devices ? direct_pick(b, count, devices) : NULL;
     if (devices && !ids) return CL_OUT_OF_HOST_MEMORY;
-    cl_int rc = d->clBuildProgram(p, devices ? count : 0, ids, options, NULL, NULL);
+    cl_int rc = program_build(p, devices ? count : 0, ids, options ? options : "");
     free(ids);
     tell_built(b, p, rc, NULL, built, arg);
     return CL_SUCCESS;
@@ -64,14 +63,12 @@ _Static_assert(sizeof(bk_ref) == sizeof(cl_program), "references are handles");
 cl_int direct_compile(struct backend *b, bk_ref program, cl_uint count, const cl_uint *devices,
                       const char *options, cl_uint header_count, const bk_ref *headers,
                       const char *const *names, bk_built_fn *built, void *arg) {
-    const cl_icd_dispatch *d = direct_driver(b)->dispatch;
     cl_program p = HANDLE(cl_program, program);
-    if (!d->clCompileProgram) return CL_COMPILER_NOT_AVAILABLE;
+    if (!direct_driver(b)->dispatch->clCompileProgram) return CL_COMPILER_NOT_AVAILABLE;
     cl_device_id *ids = direct_pick(b, count, devices);
     if (!ids) return CL_OUT_OF_HOST_MEMORY;
-    cl_int rc = d->clCompileProgram(p, count, ids, options, header_count,
-                                    header_count ? (const cl_program *)headers : NULL,
-                                    header_count ? (const char **)names : NULL, NULL, NULL);
+    cl_int rc = program_compile(p, count, ids, options ? options : "", header_count, (const cl_program *)headers,
+                                (const char **)names);
     free(ids);
     tell_built(b, p, rc, NULL, built, arg);
     return CL_SUCCESS;

@@ -7,12 +7,6 @@
 #include "opencl/executor/build.h"
 #include "opencl/programs.h"
 
-/* Arguments' types are asked for on every build: without them each clSetKernelArg of the client would have to
- * wait for the driver's verdict. NVIDIA's compiler makes assembly that it cannot read of a kernel without
- * arguments if it is asked for them (seen with 580.159), so a build that fails is tried once more as the
- * program asked for it: its result, log included, is the one that counts. */
-#define OPTION_ARG_INFO "-cl-kernel-arg-info"
-
 struct builder {
     struct executor *x;
     pthread_t thread;
@@ -35,19 +29,6 @@ void build_job_free(struct build_job *j) {
 }
 
 /* ---- building ---- */
-static cl_int build_program(const struct build_job *j) {
-    const cl_icd_dispatch *d = DRIVER(j->program);
-    char *more = NULL;
-    bool ask = j->from_source && !strstr(j->options, OPTION_ARG_INFO) &&
-               (more = malloc(strlen(j->options) + sizeof " " OPTION_ARG_INFO));
-    if (ask) strcat(strcpy(more, j->options), " " OPTION_ARG_INFO);
-    cl_int err = ask ? d->clBuildProgram(j->program, j->device_count, BUILD_DEVICES(j), more, NULL, NULL)
-                     : CL_INVALID_BUILD_OPTIONS;
-    free(more);
-    if (err != CL_INVALID_BUILD_OPTIONS && err != CL_BUILD_PROGRAM_FAILURE) return err;
-    return d->clBuildProgram(j->program, j->device_count, BUILD_DEVICES(j), j->options, NULL, NULL);
-}
-
 /* The program's own options are what it may ask for later. */
 static void restore_options(struct program_meta *m, const char *options) {
     for (cl_uint i = 0; i < m->device_count; i++) {
@@ -101,7 +82,7 @@ static void do_binaries(struct executor *x, struct build_job *j) {
 
 static void run_job(struct executor *x, struct build_job *j) {
     switch (j->what) {
-    case BUILD_BUILD: build_job_reply(x, j, build_program(j)); break;
+    case BUILD_BUILD: build_job_reply(x, j, program_build(j->program, j->device_count, BUILD_DEVICES(j), j->options)); break;
     case BUILD_COMPILE: build_job_reply(x, j, build_compile(j)); break;
     case BUILD_BUILTIN: build_job_reply(x, j, CL_SUCCESS); break;
     case BUILD_BINARIES: do_binaries(x, j); break;
@@ -177,7 +158,6 @@ struct build_job *build_job_create(enum build_what what, struct context_info *co
     j->what = what;
     j->request = request;
     if (program) {
-        j->from_source = program->from_source;
         j->program = program->handle;
         DRIVER(j->program)->clRetainProgram(j->program);
     }

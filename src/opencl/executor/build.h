@@ -8,7 +8,6 @@ enum build_what { BUILD_BUILD, BUILD_COMPILE, BUILD_LINK, BUILD_BUILTIN, BUILD_B
 struct build_job {
     struct weft_list link;
     enum build_what what;
-    bool from_source;
     uint64_t request;
     cl_program program;           /* held; LINK: the result */
     struct context_info *context; /* held */

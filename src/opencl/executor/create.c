@@ -127,7 +127,6 @@ cl_int carry_out_create_program_source(struct call *c) {
     cl_int err = CL_OUT_OF_RESOURCES;
     cl_program p = DRIVER(info->context)->clCreateProgramWithSource(info->context, 1, &source, &bytes, &err);
     if (!p) return err;
-    c->object[0]->from_source = true;
     keep_handle(c->object[0], p, info);
     return CL_SUCCESS;
 }

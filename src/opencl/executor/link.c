@@ -7,28 +7,8 @@
 #include "opencl/executor/build.h"
 #include "opencl/programs.h"
 
-#define OPTION_ARG_INFO "-cl-kernel-arg-info" /* see build.c */
-
-/* ---- compiling ---- */
-static cl_int compile(const struct build_job *j, const char *options) {
-    const cl_icd_dispatch *d = DRIVER(j->program);
-    if (!d->clCompileProgram) return CL_COMPILER_NOT_AVAILABLE;
-    cl_uint n = j->input_count;
-    return d->clCompileProgram(j->program, j->device_count, BUILD_DEVICES(j), options, n,
-                               n ? j->inputs : NULL, n ? j->names : NULL, NULL, NULL);
-}
-
 cl_int build_compile(const struct build_job *j) {
-    char *more = NULL;
-    cl_int err = CL_INVALID_COMPILER_OPTIONS;
-    if (!strstr(j->options, OPTION_ARG_INFO)) more = malloc(strlen(j->options) + sizeof " " OPTION_ARG_INFO);
-    if (more) {
-        strcat(strcpy(more, j->options), " " OPTION_ARG_INFO);
-        err = compile(j, more);
-    }
-    free(more);
-    return err == CL_INVALID_COMPILER_OPTIONS || err == CL_COMPILE_PROGRAM_FAILURE ? compile(j, j->options)
-                                                                                   : err;
+    return program_compile(j->program, j->device_count, BUILD_DEVICES(j), j->options, j->input_count, j->inputs, j->names);
 }
 
 /* Inputs of a job: the command's second array. */

@@ -32,7 +32,7 @@ struct lane;
 struct object {
     uint32_t generation;
     uint8_t kind; /* enum bk_kind; 0: free */
-    bool profiles, user, from_source, from_il,
+    bool profiles, user, from_il,
         set;          /* queues; events; programs; user events whose status was set */
     cl_int error;     /* the creation failed: uses give this */
     cl_int arg_error; /* kernels: the last refused argument's error and index */

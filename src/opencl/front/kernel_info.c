@@ -20,10 +20,10 @@ cl_int weft_clGetKernelInfo(cl_kernel kernel, cl_kernel_info param, size_t room,
     }
 }
 
-/* An executor has the driver tell it on every build, for checks of arguments; the program learns it if it asked for it. */
+/* Drivers are made to tell it on every build (programs.h); the program learns it if it asked for it. */
 static bool tells_arg_info(const struct kernel *k) {
     const struct program *p = k->program;
-    bool tells = p->origin != PROGRAM_SOURCE || p->context->slots[k->first_slot].backend->direct;
+    bool tells = p->origin != PROGRAM_SOURCE;
     for (cl_uint i = 0; i < p->device_count && !tells; i++) {
         const struct program_device *d = &p->devices[i];
         tells = d->slot == k->first_slot && d->options && strstr(d->options, "-cl-kernel-arg-info");
