@@ -316,8 +316,7 @@ static bool seal(struct conn *c, struct burst *b, size_t i, bool last) {
     wire_header_write(pk->head, &(struct wire_header){WIRE_VERSION, (uint8_t)type, flags, (uint16_t)len,
                                                       c->remote_id, c->next_number + i});
     if (uses_frame(c, b)) {
-        const struct iovec *before = i ? &b->out[i - 1].piece[0] : NULL;
-        uint8_t *at = before ? (uint8_t *)before->iov_base + before->iov_len : b->frame;
+        uint8_t *at = b->frame + i * packet_len(&b->packet[0]); /* all are as long as it, or the second is the last */
         b->out[i] = (struct adapter_packet_out){{{at, len}, {NULL, 0}, {NULL, 0}}};
         if (c->integrity == WIRE_INTEGRITY_AES)
             return secure_seal(c->secure, c->next_number + i, pk->head, pk->head_bytes, pk->payload,
