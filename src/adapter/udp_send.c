@@ -25,9 +25,9 @@ static size_t packet_len(const struct adapter_packet_out *p) {
     return p->piece[0].iov_len + p->piece[1].iov_len + p->piece[2].iov_len;
 }
 
-/* How many of the packets go in one datagram: a longer one joins the one before it. The system sends it sooner
- * than two, and the receiver is woken once; their form tells them apart. No others do: whoever sends equal ones
- * may know that the path carries no more at once than one of them. */
+/* How many of the packets go in one datagram: a longer one joins the one before it. The system sends it
+ * sooner than two, and the receiver is woken once; their form tells them apart. No others do: whoever sends
+ * equal ones may know that the path carries no more at once than one of them. */
 static size_t joined_count(const struct adapter_peer *peer, const struct adapter_packet_out *packets,
                            size_t count, size_t *bytes) {
     size_t first = packet_len(&packets[0]), next = count > 1 ? packet_len(&packets[1]) : 0;
