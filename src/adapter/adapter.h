@@ -147,9 +147,9 @@ struct adapter_ops {
     void (*disconnect)(struct adapter *a, struct adapter_peer *peer);
     /* Largest packet on the path to this peer, at most packet_max_bytes. */
     size_t (*path_packet_bytes)(struct adapter *a, struct adapter_peer *peer);
-    /* Sends `count` packets; as a burst if they are of equal length (the last may be shorter); udp puts others
-     * that fit one packet of the path into one datagram, if it knows their form. Returns how
-     * many were taken (0 ≤ n ≤ count; fewer than count: no room now, try again after poll(), or a little
+    /* Sends `count` packets; as a burst if they are of equal length (the last may be shorter); udp puts a
+     * longer one into one datagram with the one before it, if the path carries that and it knows their form.
+     * Returns how many were taken (0 ≤ n ≤ count; fewer than count: no room now, try again after poll(), or a little
      * later; shm also wakes a sleeper when there is room), or WEFT_E_TOO_BIG (path shrank: ask
      * path_packet_bytes), WEFT_E_PEER_LOST, WEFT_E_IO. */
     int (*send)(struct adapter *a, struct adapter_peer *peer, const struct adapter_packet_out *packets,

@@ -159,6 +159,25 @@ static void send__unequal_packets_share_a_datagram(void **state) {
     pair_close(&p);
 }
 
+/* Their sender may know that the path carries no more at once than one of them. */
+static void send__equal_packets_share_none(void **state) {
+    static uint8_t data[1000];
+    struct adapter_packet_out out[4] = {0};
+    struct pair p;
+    (void)state;
+    pair_open(&p, &udp);
+    struct adapter_peer *peer = node_connect(p.a, p.b);
+    peer->no_segmentation = true;
+    fill(data, sizeof data, 1);
+    for (unsigned i = 0; i < 4; i++) out[i].piece[1] = (struct iovec){data, sizeof data};
+    uint64_t sends = weft_counter_named("udp_sends");
+    assert_int_equal(p.a->adapter->ops->send(p.a->adapter, peer, out, 4), 4);
+    assert_int_equal(weft_counter_named("udp_sends") - sends, 4);
+    node_wait(p.b, 4);
+    for (unsigned i = 0; i < 4; i++) assert_true(holds(&p.b->in[i], sizeof data));
+    pair_close(&p);
+}
+
 static void connected__a_forgotten_peer_comes_again(void **state) {
     struct pair p;
     struct adapter_peer *to_b, *to_a;
@@ -314,6 +333,7 @@ int main(void) {
         cmocka_unit_test(connected__packets_of_a_train_say_their_size),
         cmocka_unit_test(connected__a_lie_spoils_its_train_only),
         cmocka_unit_test(send__unequal_packets_share_a_datagram),
+        cmocka_unit_test(send__equal_packets_share_none),
         cmocka_unit_test(connected__a_forgotten_peer_comes_again),
         cmocka_unit_test(connected__places_change_hands),
         cmocka_unit_test(connected__a_refusal_is_a_hint),

@@ -25,17 +25,15 @@ static size_t packet_len(const struct adapter_packet_out *p) {
     return p->piece[0].iov_len + p->piece[1].iov_len + p->piece[2].iov_len;
 }
 
-/* How many of the packets go in one datagram, of whatever lengths: the system sends it sooner than two, and
- * the receiver is woken once. Their form tells them apart. */
+/* How many of the packets go in one datagram: a longer one joins the one before it. The system sends it
+ * sooner than two, and the receiver is woken once; their form tells them apart. No others do: whoever sends
+ * equal ones may know that the path carries no more at once than one of them. */
 static size_t joined_count(const struct adapter_peer *peer, const struct adapter_packet_out *packets,
                            size_t count, size_t *bytes) {
-    size_t n = 1;
-    for (*bytes = packet_len(&packets[0]); n < count && n < UDP_BURST_PACKETS; n++) {
-        size_t next = packet_len(&packets[n]);
-        if (next == 0 || *bytes + next > peer->path_bytes) break;
-        *bytes += next;
-    }
-    return n;
+    size_t first = packet_len(&packets[0]), next = count > 1 ? packet_len(&packets[1]) : 0;
+    bool joins = next > first && first + next <= peer->path_bytes;
+    *bytes = joins ? first + next : first;
+    return joins ? 2 : 1;
 }
 
 /* How many of the packets can go in one call: equal ones, and a shorter last one. */

@@ -184,7 +184,7 @@ static void on_answer(void *ctx, struct ep_peer *peer, const struct ep_msg *msg,
     struct weft_reader r;
     weft_reader_init(&r, msg->header, msg->header_bytes);
     enum node_mesh type = weft_get_u8(&r);
-    if (type == NODE_M_ENTRY) return; /* the table, after JOINED */
+    if (atomic_load(&p->answered)) return; /* what a node that has joined is told from then on */
     p->answer = type;
     if (type == NODE_M_JOINED) p->id = weft_get_u32(&r);
     atomic_fetch_add(&p->answered, 1);

@@ -566,7 +566,7 @@ static void output_questions(struct conn *c, uint64_t now) {
             commit(c, now, pk);
             stats_add(STATS_PATH_QUESTIONS, 1);
         }
-        b->count = b->arena_used = 0;
+        b->count = b->arena_used = b->bytes = 0;
         b->last_short = b->has_ack = false;
     }
 }

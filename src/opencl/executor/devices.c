@@ -56,6 +56,14 @@ static void reply_count(struct executor *x, uint64_t request, uint32_t count) {
     results_reply(x, request, data ? CL_SUCCESS : CL_OUT_OF_HOST_MEMORY, data, data ? sizeof *data : 0);
 }
 
+/* A driver reads a list of names up to its end. */
+static bool ends(const cl_device_partition_property *list, size_t n) {
+    if (list[0] != CL_DEVICE_PARTITION_BY_NAMES_EXT) return true;
+    for (size_t i = 1; i < n; i++)
+        if (list[i] == (cl_device_partition_property)CL_PARTITION_BY_NAMES_LIST_END_EXT) return true;
+    return false;
+}
+
 /* The list of properties, and one of counts in it, end with 0, which need not travel. One of names has its
  * end. */
 cl_int carry_out_create_sub_devices(struct call *c) {
@@ -69,6 +77,7 @@ cl_int carry_out_create_sub_devices(struct call *c) {
     if (!n) return CL_INVALID_VALUE;
     memcpy(list, c->in->array[0], n * sizeof *list);
     list[n] = list[n + 1] = 0;
+    if (!ends(list, n)) return CL_INVALID_VALUE;
     cl_uint count = 0;
     cl_int err = create(parent, list, 0, NULL, &count);
     if (err) return err;

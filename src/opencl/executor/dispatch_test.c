@@ -170,8 +170,41 @@ static void executor_carry_out__survives_nonsense(void **state) {
     }
 }
 
+static int lists_read;
+static cl_int CL_API_CALL read_list(cl_device_id d, const cl_device_partition_property_ext *list, cl_uint n,
+                                    cl_device_id *out, cl_uint *count) {
+    lists_read++;
+    return CL_INVALID_VALUE;
+}
+
+static void create_sub_devices__gives_drivers_no_list_without_an_end(void **state) {
+    const struct drivers *drivers = drivers_load();
+    if (!drivers->count || !drivers->platforms[0].device_count) skip();
+    cl_icd_dispatch *driver = (cl_icd_dispatch *)drivers->platforms[0].dispatch;
+    const uint64_t names[] = {CL_DEVICE_PARTITION_BY_NAMES_EXT, 0, 1,
+                              (uint64_t)CL_PARTITION_BY_NAMES_LIST_END_EXT};
+    const uint8_t token[NODE_TOKEN_BYTES] = {0};
+    struct executor *x = executor_create(drivers, token);
+    cl_api_clCreateSubDevicesEXT own = driver->clCreateSubDevicesEXT;
+    driver->clCreateSubDevicesEXT = read_list;
+    for (size_t n = 3; n <= 4; n++) {
+        struct wire_out out;
+        struct wire_in in;
+        wire_begin(&out, CREATE_SUB_DEVICES, create_sub_devices, .ext = 1);
+        assert_true(wire_add_array(&out, names, n));
+        assert_true(wire_decode(&in, out.words, out.word_count * 8, 0, WIRE_COMMANDS));
+        assert_int_equal(carry_out_create_sub_devices(&(struct call){.x = x, .in = &in}), CL_INVALID_VALUE);
+        assert_int_equal(lists_read, n == 4);
+    }
+    driver->clCreateSubDevicesEXT = own;
+    executor_destroy(x);
+}
+
 int main(void) {
     setenv("POCL_DEVICES", "pthread pthread", 1);
-    const struct CMUnitTest tests[] = {cmocka_unit_test(executor_carry_out__survives_nonsense)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(create_sub_devices__gives_drivers_no_list_without_an_end),
+        cmocka_unit_test(executor_carry_out__survives_nonsense),
+    };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -318,11 +318,10 @@ cl_int remote_send_turn(struct backend *b, const struct bk_command *c, struct re
     return err;
 }
 
-cl_int remote_enqueue(struct backend *b, const struct bk_command *c, bk_ref *event) {
+static cl_int enqueue(struct backend *b, const struct bk_command *c, bk_ref *event) {
     struct remote_node *n = remote_node_of(b);
     bool read = is_read(c);
     struct payload p = {0};
-    uint32_t from = c->meeting ? c->meeting->from : 0; /* the meeting may go with the command's end */
     cl_int err = CL_SUCCESS;
     if (remote_host_command(b, c, event, &err)) return err;
     err = is_write(c) ? prepare_write(c, &p) : CL_SUCCESS;
@@ -339,7 +338,7 @@ cl_int remote_enqueue(struct backend *b, const struct bk_command *c, bk_ref *eve
     if (r && p.borrowed) r->bytes = p.bytes;
     if (r && p.reuse.slot && !p.reuse.known) r->keep_slot = p.reuse.slot;
     if (!err) err = enter_and_send(b, c, &p, r, read || p.borrowed);
-    if (!err && r && from) remote_move_sent(r, from);
+    if (!err && r && c->meeting && c->meeting->from) remote_move_sent(r, c->meeting->from);
     remote_reuse_end(n, &p.reuse, !err);
     free(p.owned);
     if (err && c->meeting) remote_move_refused(n->hub, c);
@@ -351,6 +350,15 @@ cl_int remote_enqueue(struct backend *b, const struct bk_command *c, bk_ref *eve
     if (!err && c->blocking) err = wait_blocking(r, c);
     if (r) remote_record_put(r);
     return err;
+}
+
+/* A meeting may go with its command's end, which may be told before this returns: when the node is lost. */
+cl_int remote_enqueue(struct backend *b, const struct bk_command *c, bk_ref *event) {
+    if (!c->meeting) return enqueue(b, c, event);
+    struct bk_meeting meeting = *c->meeting;
+    struct bk_command half = *c;
+    half.meeting = &meeting;
+    return enqueue(b, &half, event);
 }
 
 cl_int remote_flush(struct backend *b, bk_ref queue) {
