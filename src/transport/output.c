@@ -218,6 +218,11 @@ static size_t packet_len(const struct packet *pk) {
     return pk->head_bytes + pk->payload_bytes + WIRE_TRAILER_BYTES;
 }
 
+static void empty(struct burst *b) {
+    b->count = b->arena_used = b->bytes = 0;
+    b->last_short = b->has_ack = false;
+}
+
 /* Puts back what a packet that did not leave would have carried. Packets are put back last first. */
 static void unbuild(struct conn *c, struct packet *pk) {
     while (!weft_list_empty(&pk->contents)) {
@@ -316,7 +321,7 @@ static bool seal(struct conn *c, struct burst *b, size_t i, bool last) {
     wire_header_write(pk->head, &(struct wire_header){WIRE_VERSION, (uint8_t)type, flags, (uint16_t)len,
                                                       c->remote_id, c->next_number + i});
     if (uses_frame(c, b)) {
-        uint8_t *at = b->frame + i * packet_len(&b->packet[0]); /* all are as long as it, or the second is the last */
+        uint8_t *at = b->frame + i * packet_len(&b->packet[0]); /* only the last may be of another length */
         b->out[i] = (struct adapter_packet_out){{{at, len}, {NULL, 0}, {NULL, 0}}};
         if (c->integrity == WIRE_INTEGRITY_AES)
             return secure_seal(c->secure, c->next_number + i, pk->head, pk->head_bytes, pk->payload,
@@ -350,8 +355,7 @@ static int flush(struct conn *c, uint64_t now) {
     size_t taken = rc < 0 ? 0 : (size_t)rc < sealed ? (size_t)rc : sealed;
     for (size_t i = count; i-- > taken;) unbuild(c, &b->packet[i]);
     for (size_t i = 0; i < taken; i++) commit(c, now, &b->packet[i]);
-    b->count = b->arena_used = b->bytes = 0;
-    b->last_short = b->has_ack = false;
+    empty(b);
     stats_add(STATS_PACKETS_SENT, taken);
     if (rc == WEFT_E_TOO_BIG && !c->reliable && c->packet_bytes > WIRE_PATH_MIN) {
         mtu_shrink(c, now);
@@ -566,8 +570,7 @@ static void output_questions(struct conn *c, uint64_t now) {
             commit(c, now, pk);
             stats_add(STATS_PATH_QUESTIONS, 1);
         }
-        b->count = b->arena_used = 0;
-        b->last_short = b->has_ack = false;
+        empty(b);
     }
 }
 
@@ -622,8 +625,7 @@ static int send_close(struct conn *c, uint64_t now) {
     add(c, now, pk);
     const struct engine_io *io = &c->engine->cfg.io;
     int rc = seal(c, b, 0, true) ? io->send(io->ctx, &c->path, b->out, 1) : 0;
-    b->count = b->arena_used = b->bytes = 0;
-    b->has_ack = false;
+    empty(b);
     return rc;
 }
 
