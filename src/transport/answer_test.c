@@ -101,9 +101,10 @@ static void on_header(void *ctx, struct ep_peer *p, const struct ep_msg *m, stru
     *sink = (struct ep_sink){.buf = room};
 }
 
-static struct ep *open_endpoint(void) {
+static struct ep *open_endpoint(const uint8_t *key) {
     struct ep *ep;
-    struct ep_config cfg = {.adapters = "udp", .accept = true, .no_thread = true};
+    struct ep_config cfg = {
+        .adapters = "udp", .accept = true, .no_thread = true, .key = key, .security = key ? "aes" : NULL};
     cfg.handlers[1] = (struct ep_handler){on_header, NULL};
     assert_int_equal(ep_open(&ep, &cfg), 0);
     return ep;
@@ -122,11 +123,11 @@ static void progress(int rounds) {
 }
 
 /* Until the path has answered that it carries the largest packets, and nothing is owed. */
-static void open_pair(void) {
+static void open_pair(const uint8_t *key) {
     uint8_t address[EP_ADDRESS_MAX];
     size_t len = sizeof address;
-    from = open_endpoint();
-    to = open_endpoint();
+    from = open_endpoint(key);
+    to = open_endpoint(key);
     received = 0;
     assert_int_equal(ep_address(to, address, &len), 0);
     assert_int_equal(ep_connect(from, address, len, NULL, &peer), 0);
@@ -140,29 +141,43 @@ static void close_pair(void) {
     ep_close(to, 0);
 }
 
+struct leaving {
+    size_t bytes;
+    unsigned datagrams, packets;
+};
+
 /* A small message just before: then the engine looks at the socket after each superpacket. */
-static void ep_send__data_leaves_with_its_header_in_few_datagrams(void **state) {
+static void check_leaving(const struct leaving *l) {
     static const uint8_t data[2 * 61440 + 1];
-    static const struct {
-        size_t bytes;
-        unsigned datagrams, packets;
-    } sizes[] = {{50000, 1, 2}, {65536, 2, 3}, {sizeof data, 3, 4}};
-    open_pair();
-    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
-        send_bytes(NULL, 0);
-        progress(1000);
-        uint64_t sends = weft_counter_named("udp_sends"), packets = weft_counter_named("udp_packets_sent");
-        send_bytes(data, sizes[i].bytes);
-        assert_int_equal(weft_counter_named("udp_sends") - sends, sizes[i].datagrams);
-        assert_int_equal(weft_counter_named("udp_packets_sent") - packets, sizes[i].packets);
-        progress(1000);
-    }
-    assert_int_equal(received, 6);
+    int before = received;
+    assert_true(l->bytes <= sizeof data);
+    send_bytes(NULL, 0);
+    progress(1000);
+    uint64_t sends = weft_counter_named("udp_sends"), packets = weft_counter_named("udp_packets_sent");
+    send_bytes(data, l->bytes);
+    assert_int_equal(weft_counter_named("udp_sends") - sends, l->datagrams);
+    assert_int_equal(weft_counter_named("udp_packets_sent") - packets, l->packets);
+    progress(1000);
+    assert_int_equal(received, before + 2);
+}
+
+static void ep_send__data_leaves_with_its_header_in_few_datagrams(void **state) {
+    static const struct leaving sizes[] = {{50000, 1, 2}, {65536, 2, 3}, {2 * 61440 + 1, 3, 4}};
+    open_pair(NULL);
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) check_leaving(&sizes[i]);
+    close_pair();
+}
+
+/* Who waits is woken by the header, while the data is encrypted. */
+static void ep_send__headers_go_before_encrypted_data(void **state) {
+    static const uint8_t key[EP_KEY_BYTES] = "the key of two endpoints .......";
+    open_pair(key);
+    check_leaving(&(struct leaving){50000, 2, 2});
     close_pair();
 }
 
 static void ep_prepare_sleep__first_takes_what_is_there(void **state) {
-    open_pair();
+    open_pair(NULL);
     send_bytes(NULL, 0);
     while (received < 1) ep_progress(to);
     send_bytes(NULL, 0);
@@ -182,6 +197,7 @@ int main(void) {
         cmocka_unit_test(data__that_is_answered_is_acknowledged_before_others_sleep),
         cmocka_unit_test(engine_send__says_that_it_will_be_answered),
         cmocka_unit_test(ep_send__data_leaves_with_its_header_in_few_datagrams),
+        cmocka_unit_test(ep_send__headers_go_before_encrypted_data),
         cmocka_unit_test(ep_prepare_sleep__first_takes_what_is_there),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -376,10 +376,15 @@ static int flush(struct conn *c, uint64_t now) {
     return (int)taken;
 }
 
-/* A packet of data goes in one datagram with the small one before it, if the adapter can do that: so whoever
- * waits for both is woken once. While large ones get lost the small one is to arrive all the same. */
+/* Whether a packet of data goes in one datagram with the small one before it, if the adapter can do that: so
+ * whoever waits for both is woken once. To encrypt the data takes about as long as to wake somebody: there
+ * the small one goes ahead. While large ones get lost it is to arrive all the same. */
+static bool joins(const struct conn *c) {
+    return !c->reliable && c->integrity != WIRE_INTEGRITY_AES && !c->mtu.lost;
+}
+
 static bool may_join(const struct conn *c, const struct burst *b, const struct packet *pk) {
-    return pk->push && b->count == 1 && !c->mtu.lost && b->bytes + packet_len(pk) <= c->packet_bytes;
+    return joins(c) && pk->push && b->count == 1 && b->bytes + packet_len(pk) <= c->packet_bytes;
 }
 
 /* A burst is of equal packets, only its last may be shorter, or of two that join. An encrypted one fits the
@@ -475,7 +480,7 @@ static int output_ctrl(struct conn *c, uint64_t now) {
         if (ack_only) break;
         if (b->packet[b->count - 1].has_ack && !next_content(c)) break;
     }
-    if (b->count == 1 && !c->reliable && has_bulk(c)) return built;
+    if (b->count == 1 && joins(c) && has_bulk(c)) return built;
     return flush_all(c, now) ? built : -1;
 }
 
