@@ -376,15 +376,25 @@ static int flush(struct conn *c, uint64_t now) {
     return (int)taken;
 }
 
-/* Whether a packet of data goes in one datagram with the small one before it, if the adapter can do that: so
- * whoever waits for both is woken once. To encrypt the data takes about as long as to wake somebody: there
- * the small one goes ahead. While large ones get lost it is to arrive all the same. */
-static bool joins(const struct conn *c) {
-    return !c->reliable && c->integrity != WIRE_INTEGRITY_AES && !c->mtu.lost;
+/* Whether this packet has the header of a message whose data goes unasked. */
+static bool brings_data(const struct packet *pk, const struct push_out *of) {
+    weft_list_for_each(it, &pk->contents) {
+        const struct content *n = weft_list_entry(it, struct content, node);
+        if (n->kind == CONTENT_RTS && n->tx->push && (!of || n->tx->push == of)) return true;
+    }
+    return false;
+}
+
+/* Whether the first packet of data goes in one datagram with the message's header, if the adapter can do
+ * that: so whoever waits for both is woken once. To encrypt the data takes about as long as to wake somebody:
+ * there the header goes ahead. While large packets get lost it is to arrive all the same. */
+static bool joins(const struct conn *c, const struct burst *b, const struct push_out *of) {
+    if (c->reliable || c->integrity == WIRE_INTEGRITY_AES || c->mtu.lost) return false;
+    return b->count == 1 && brings_data(&b->packet[0], of);
 }
 
 static bool may_join(const struct conn *c, const struct burst *b, const struct packet *pk) {
-    return joins(c) && pk->push && b->count == 1 && b->bytes + packet_len(pk) <= c->packet_bytes;
+    return pk->push && joins(c, b, pk->push) && b->bytes + packet_len(pk) <= c->packet_bytes;
 }
 
 /* A burst is of equal packets, only its last may be shorter, or of two that join. An encrypted one fits the
@@ -450,8 +460,8 @@ static bool flush_all(struct conn *c, uint64_t now) {
     return rc >= 0 && (size_t)rc == count;
 }
 
-/* Small messages and control items. Returns packets sent, or negative: stop. A single packet is left for data
- * to join it. */
+/* Small messages and control items. Returns packets sent, or negative: stop. A packet that data may join
+ * is left for it. */
 static int output_ctrl(struct conn *c, uint64_t now) {
     struct burst *b = &c->engine->burst;
     struct plan plan = {0, 0};
@@ -480,7 +490,7 @@ static int output_ctrl(struct conn *c, uint64_t now) {
         if (ack_only) break;
         if (b->packet[b->count - 1].has_ack && !next_content(c)) break;
     }
-    if (b->count == 1 && joins(c) && has_bulk(c)) return built;
+    if (joins(c, b, NULL) && has_bulk(c)) return built;
     return flush_all(c, now) ? built : -1;
 }
 
