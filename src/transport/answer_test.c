@@ -15,19 +15,42 @@ static struct hand h;
 
 /* ---- one engine, its neighbour by hand ---- */
 
-/* A whole message of Method 2; its chunks have these flags. */
-static void take_message(uint16_t flags) {
+/* All chunks of a message, with these flags. */
+static void take_data(uint64_t tag, uint16_t flags) {
     uint8_t body[WIRE_DATA_BYTES + CHUNK] = {0};
-    struct wire_rts rts = {.data_bytes = BYTES, .staged = 1};
-    hand_packet(&h, WIRE_CTRL, body, wire_rts_write(body, &rts));
-    hand_settle(&h);
     for (uint32_t at = 0; at < BYTES; at += CHUNK) {
         uint16_t length = (uint16_t)(BYTES - at < CHUNK ? BYTES - at : CHUNK);
-        wire_data_write(body, &(struct wire_data){wire_tag(WIRE_TAG_STAGED, 0, 0), at, length, flags, CHUNK});
+        wire_data_write(body, &(struct wire_data){tag, at, length, flags, CHUNK});
         hand_packet(&h, WIRE_DATA, body, WIRE_DATA_BYTES + length);
     }
     hand_settle(&h);
     assert_int_equal(h.data_status, 0);
+}
+
+static void take_header(uint64_t staged) {
+    uint8_t body[WIRE_RTS_BYTES];
+    struct wire_rts rts = {.data_bytes = BYTES, .staged = staged};
+    hand_packet(&h, WIRE_CTRL, body, wire_rts_write(body, &rts));
+    hand_settle(&h);
+}
+
+/* A whole message of Method 2. */
+static void take_message(uint16_t flags) {
+    take_header(1);
+    take_data(wire_tag(WIRE_TAG_STAGED, 0, 0), flags);
+}
+
+/* The tag that data was asked for with. */
+static uint64_t asked_tag(void) {
+    size_t len;
+    const uint8_t *p = hand_last(&h, WIRE_CTRL, &len) + WIRE_HEADER_BYTES;
+    size_t left = len - WIRE_OVERHEAD_BYTES;
+    struct wire_item item;
+    struct wire_oktosend o;
+    while (wire_item_next(&p, &left, &item) == 0)
+        if (item.type == WIRE_ITEM_OKTOSEND && wire_oktosend_read(&item, &o) == 0) return o.tag;
+    fail();
+    return 0;
 }
 
 static void data__is_acknowledged_when_all_is_there(void **state) {
@@ -51,6 +74,23 @@ static void data__that_is_answered_is_acknowledged_with_the_answer(void **state)
     hand_advance(&h, RECEIVED_PATIENT_NS); /* no answer comes */
     assert_int_equal(h.sent, before + 1);
     hand_close(&h);
+}
+
+static void data__that_was_asked_for_is_no_different(void **state) {
+    for (uint16_t flags = 0; flags <= WIRE_DATA_ANSWERED; flags += WIRE_DATA_ANSWERED) {
+        hand_open_patient(&h);
+        hand_accept(&h);
+        take_header(0);
+        uint64_t tag = asked_tag();
+        hand_advance(&h, WEFT_NS_PER_MS);
+        size_t before = h.sent;
+        take_data(tag, flags);
+        engine_output_acks(h.engine, h.now);
+        assert_int_equal(h.sent, before + (flags ? 0 : 1));
+        hand_advance(&h, RECEIVED_PATIENT_NS);
+        assert_int_equal(h.sent, before + 1);
+        hand_close(&h);
+    }
 }
 
 /* Whoever answers at once has no reason to wait once it sleeps. */
@@ -194,6 +234,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(data__is_acknowledged_when_all_is_there),
         cmocka_unit_test(data__that_is_answered_is_acknowledged_with_the_answer),
+        cmocka_unit_test(data__that_was_asked_for_is_no_different),
         cmocka_unit_test(data__that_is_answered_is_acknowledged_before_others_sleep),
         cmocka_unit_test(engine_send__says_that_it_will_be_answered),
         cmocka_unit_test(ep_send__data_leaves_with_its_header_in_few_datagrams),
