@@ -15,19 +15,42 @@ static struct hand h;
 
 /* ---- one engine, its neighbour by hand ---- */
 
-/* A whole message of Method 2; its chunks have these flags. */
-static void take_message(uint16_t flags) {
+/* All chunks of a message, with these flags. */
+static void take_data(uint64_t tag, uint16_t flags) {
     uint8_t body[WIRE_DATA_BYTES + CHUNK] = {0};
-    struct wire_rts rts = {.data_bytes = BYTES, .staged = 1};
-    hand_packet(&h, WIRE_CTRL, body, wire_rts_write(body, &rts));
-    hand_settle(&h);
     for (uint32_t at = 0; at < BYTES; at += CHUNK) {
         uint16_t length = (uint16_t)(BYTES - at < CHUNK ? BYTES - at : CHUNK);
-        wire_data_write(body, &(struct wire_data){wire_tag(WIRE_TAG_STAGED, 0, 0), at, length, flags, CHUNK});
+        wire_data_write(body, &(struct wire_data){tag, at, length, flags, CHUNK});
         hand_packet(&h, WIRE_DATA, body, WIRE_DATA_BYTES + length);
     }
     hand_settle(&h);
     assert_int_equal(h.data_status, 0);
+}
+
+static void take_header(uint64_t staged) {
+    uint8_t body[WIRE_RTS_BYTES];
+    struct wire_rts rts = {.data_bytes = BYTES, .staged = staged};
+    hand_packet(&h, WIRE_CTRL, body, wire_rts_write(body, &rts));
+    hand_settle(&h);
+}
+
+/* A whole message of Method 2. */
+static void take_message(uint16_t flags) {
+    take_header(1);
+    take_data(wire_tag(WIRE_TAG_STAGED, 0, 0), flags);
+}
+
+/* The tag that data was asked for with. */
+static uint64_t asked_tag(void) {
+    size_t len;
+    const uint8_t *p = hand_last(&h, WIRE_CTRL, &len) + WIRE_HEADER_BYTES;
+    size_t left = len - WIRE_OVERHEAD_BYTES;
+    struct wire_item item;
+    struct wire_oktosend o;
+    while (wire_item_next(&p, &left, &item) == 0)
+        if (item.type == WIRE_ITEM_OKTOSEND && wire_oktosend_read(&item, &o) == 0) return o.tag;
+    fail();
+    return 0;
 }
 
 static void data__is_acknowledged_when_all_is_there(void **state) {
@@ -51,6 +74,23 @@ static void data__that_is_answered_is_acknowledged_with_the_answer(void **state)
     hand_advance(&h, RECEIVED_PATIENT_NS); /* no answer comes */
     assert_int_equal(h.sent, before + 1);
     hand_close(&h);
+}
+
+static void data__that_was_asked_for_is_no_different(void **state) {
+    for (uint16_t flags = 0; flags <= WIRE_DATA_ANSWERED; flags += WIRE_DATA_ANSWERED) {
+        hand_open_patient(&h);
+        hand_accept(&h);
+        take_header(0);
+        uint64_t tag = asked_tag();
+        hand_advance(&h, WEFT_NS_PER_MS);
+        size_t before = h.sent;
+        take_data(tag, flags);
+        engine_output_acks(h.engine, h.now);
+        assert_int_equal(h.sent, before + (flags ? 0 : 1));
+        hand_advance(&h, RECEIVED_PATIENT_NS);
+        assert_int_equal(h.sent, before + 1);
+        hand_close(&h);
+    }
 }
 
 /* Whoever answers at once has no reason to wait once it sleeps. */
@@ -101,9 +141,10 @@ static void on_header(void *ctx, struct ep_peer *p, const struct ep_msg *m, stru
     *sink = (struct ep_sink){.buf = room};
 }
 
-static struct ep *open_endpoint(void) {
+static struct ep *open_endpoint(const uint8_t *key) {
     struct ep *ep;
-    struct ep_config cfg = {.adapters = "udp", .accept = true, .no_thread = true};
+    struct ep_config cfg = {
+        .adapters = "udp", .accept = true, .no_thread = true, .key = key, .security = key ? "aes" : NULL};
     cfg.handlers[1] = (struct ep_handler){on_header, NULL};
     assert_int_equal(ep_open(&ep, &cfg), 0);
     return ep;
@@ -122,11 +163,11 @@ static void progress(int rounds) {
 }
 
 /* Until the path has answered that it carries the largest packets, and nothing is owed. */
-static void open_pair(void) {
+static void open_pair(const uint8_t *key) {
     uint8_t address[EP_ADDRESS_MAX];
     size_t len = sizeof address;
-    from = open_endpoint();
-    to = open_endpoint();
+    from = open_endpoint(key);
+    to = open_endpoint(key);
     received = 0;
     assert_int_equal(ep_address(to, address, &len), 0);
     assert_int_equal(ep_connect(from, address, len, NULL, &peer), 0);
@@ -140,29 +181,43 @@ static void close_pair(void) {
     ep_close(to, 0);
 }
 
+struct leaving {
+    size_t bytes;
+    unsigned datagrams, packets;
+};
+
 /* A small message just before: then the engine looks at the socket after each superpacket. */
-static void ep_send__data_leaves_with_its_header_in_few_datagrams(void **state) {
+static void check_leaving(const struct leaving *l) {
     static const uint8_t data[2 * 61440 + 1];
-    static const struct {
-        size_t bytes;
-        unsigned datagrams, packets;
-    } sizes[] = {{50000, 1, 2}, {65536, 2, 3}, {sizeof data, 3, 4}};
-    open_pair();
-    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
-        send_bytes(NULL, 0);
-        progress(1000);
-        uint64_t sends = weft_counter_named("udp_sends"), packets = weft_counter_named("udp_packets_sent");
-        send_bytes(data, sizes[i].bytes);
-        assert_int_equal(weft_counter_named("udp_sends") - sends, sizes[i].datagrams);
-        assert_int_equal(weft_counter_named("udp_packets_sent") - packets, sizes[i].packets);
-        progress(1000);
-    }
-    assert_int_equal(received, 6);
+    int before = received;
+    assert_true(l->bytes <= sizeof data);
+    send_bytes(NULL, 0);
+    progress(1000);
+    uint64_t sends = weft_counter_named("udp_sends"), packets = weft_counter_named("udp_packets_sent");
+    send_bytes(data, l->bytes);
+    assert_int_equal(weft_counter_named("udp_sends") - sends, l->datagrams);
+    assert_int_equal(weft_counter_named("udp_packets_sent") - packets, l->packets);
+    progress(1000);
+    assert_int_equal(received, before + 2);
+}
+
+static void ep_send__data_leaves_with_its_header_in_few_datagrams(void **state) {
+    static const struct leaving sizes[] = {{50000, 1, 2}, {65536, 2, 3}, {2 * 61440 + 1, 3, 4}};
+    open_pair(NULL);
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) check_leaving(&sizes[i]);
+    close_pair();
+}
+
+/* Who waits is woken by the header, while the data is encrypted. */
+static void ep_send__headers_go_before_encrypted_data(void **state) {
+    static const uint8_t key[EP_KEY_BYTES] = "the key of two endpoints .......";
+    open_pair(key);
+    check_leaving(&(struct leaving){50000, 2, 2});
     close_pair();
 }
 
 static void ep_prepare_sleep__first_takes_what_is_there(void **state) {
-    open_pair();
+    open_pair(NULL);
     send_bytes(NULL, 0);
     while (received < 1) ep_progress(to);
     send_bytes(NULL, 0);
@@ -179,9 +234,11 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(data__is_acknowledged_when_all_is_there),
         cmocka_unit_test(data__that_is_answered_is_acknowledged_with_the_answer),
+        cmocka_unit_test(data__that_was_asked_for_is_no_different),
         cmocka_unit_test(data__that_is_answered_is_acknowledged_before_others_sleep),
         cmocka_unit_test(engine_send__says_that_it_will_be_answered),
         cmocka_unit_test(ep_send__data_leaves_with_its_header_in_few_datagrams),
+        cmocka_unit_test(ep_send__headers_go_before_encrypted_data),
         cmocka_unit_test(ep_prepare_sleep__first_takes_what_is_there),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

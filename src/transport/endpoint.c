@@ -416,7 +416,9 @@ static int send_queued(struct ep *ep, struct conn *c, const struct ep_send *s) {
         ep->held = true;
         return 0;
     }
-    for (unsigned turns = 0; engine_output(ep->engine, now) && turns < SEND_TURNS; turns++) continue;
+    unsigned turns =
+        s->data_bytes > WIRE_SUPERPACKET_BYTES ? SEND_TURNS : 0; /* small ones wait for one only */
+    while (engine_output(ep->engine, now) && turns) turns--;
     ep_changed(ep);
     return 0;
 }

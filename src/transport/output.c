@@ -218,6 +218,11 @@ static size_t packet_len(const struct packet *pk) {
     return pk->head_bytes + pk->payload_bytes + WIRE_TRAILER_BYTES;
 }
 
+static void empty(struct burst *b) {
+    b->count = b->arena_used = b->bytes = 0;
+    b->last_short = b->has_ack = false;
+}
+
 /* Puts back what a packet that did not leave would have carried. Packets are put back last first. */
 static void unbuild(struct conn *c, struct packet *pk) {
     while (!weft_list_empty(&pk->contents)) {
@@ -316,7 +321,7 @@ static bool seal(struct conn *c, struct burst *b, size_t i, bool last) {
     wire_header_write(pk->head, &(struct wire_header){WIRE_VERSION, (uint8_t)type, flags, (uint16_t)len,
                                                       c->remote_id, c->next_number + i});
     if (uses_frame(c, b)) {
-        uint8_t *at = b->frame + i * packet_len(&b->packet[0]); /* all are as long as it, or the second is the last */
+        uint8_t *at = b->frame + i * packet_len(&b->packet[0]); /* only the last may be of another length */
         b->out[i] = (struct adapter_packet_out){{{at, len}, {NULL, 0}, {NULL, 0}}};
         if (c->integrity == WIRE_INTEGRITY_AES)
             return secure_seal(c->secure, c->next_number + i, pk->head, pk->head_bytes, pk->payload,
@@ -350,8 +355,7 @@ static int flush(struct conn *c, uint64_t now) {
     size_t taken = rc < 0 ? 0 : (size_t)rc < sealed ? (size_t)rc : sealed;
     for (size_t i = count; i-- > taken;) unbuild(c, &b->packet[i]);
     for (size_t i = 0; i < taken; i++) commit(c, now, &b->packet[i]);
-    b->count = b->arena_used = b->bytes = 0;
-    b->last_short = b->has_ack = false;
+    empty(b);
     stats_add(STATS_PACKETS_SENT, taken);
     if (rc == WEFT_E_TOO_BIG && !c->reliable && c->packet_bytes > WIRE_PATH_MIN) {
         mtu_shrink(c, now);
@@ -372,10 +376,25 @@ static int flush(struct conn *c, uint64_t now) {
     return (int)taken;
 }
 
-/* A packet of data goes in one datagram with the small one before it, if the adapter can do that: so whoever
- * waits for both is woken once. While large ones get lost the small one is to arrive all the same. */
+/* Whether this packet has the header of a message whose data goes unasked. */
+static bool brings_data(const struct packet *pk, const struct push_out *of) {
+    weft_list_for_each(it, &pk->contents) {
+        const struct content *n = weft_list_entry(it, struct content, node);
+        if (n->kind == CONTENT_RTS && n->tx->push && (!of || n->tx->push == of)) return true;
+    }
+    return false;
+}
+
+/* Whether the first packet of data goes in one datagram with the message's header, if the adapter can do
+ * that: so whoever waits for both is woken once. To encrypt the data takes about as long as to wake somebody:
+ * there the header goes ahead. While large packets get lost it is to arrive all the same. */
+static bool joins(const struct conn *c, const struct burst *b, const struct push_out *of) {
+    if (c->reliable || c->integrity == WIRE_INTEGRITY_AES || c->mtu.lost) return false;
+    return b->count == 1 && brings_data(&b->packet[0], of);
+}
+
 static bool may_join(const struct conn *c, const struct burst *b, const struct packet *pk) {
-    return pk->push && b->count == 1 && !c->mtu.lost && b->bytes + packet_len(pk) <= c->packet_bytes;
+    return pk->push && joins(c, b, pk->push) && b->bytes + packet_len(pk) <= c->packet_bytes;
 }
 
 /* A burst is of equal packets, only its last may be shorter, or of two that join. An encrypted one fits the
@@ -441,8 +460,8 @@ static bool flush_all(struct conn *c, uint64_t now) {
     return rc >= 0 && (size_t)rc == count;
 }
 
-/* Small messages and control items. Returns packets sent, or negative: stop. A single packet is left for data
- * to join it. */
+/* Small messages and control items. Returns packets sent, or negative: stop. A packet that data may join
+ * is left for it. */
 static int output_ctrl(struct conn *c, uint64_t now) {
     struct burst *b = &c->engine->burst;
     struct plan plan = {0, 0};
@@ -471,7 +490,7 @@ static int output_ctrl(struct conn *c, uint64_t now) {
         if (ack_only) break;
         if (b->packet[b->count - 1].has_ack && !next_content(c)) break;
     }
-    if (b->count == 1 && !c->reliable && has_bulk(c)) return built;
+    if (joins(c, b, NULL) && has_bulk(c)) return built;
     return flush_all(c, now) ? built : -1;
 }
 
@@ -566,8 +585,7 @@ static void output_questions(struct conn *c, uint64_t now) {
             commit(c, now, pk);
             stats_add(STATS_PATH_QUESTIONS, 1);
         }
-        b->count = b->arena_used = b->bytes = 0;
-        b->last_short = b->has_ack = false;
+        empty(b);
     }
 }
 
@@ -622,8 +640,7 @@ static int send_close(struct conn *c, uint64_t now) {
     add(c, now, pk);
     const struct engine_io *io = &c->engine->cfg.io;
     int rc = seal(c, b, 0, true) ? io->send(io->ctx, &c->path, b->out, 1) : 0;
-    b->count = b->arena_used = b->bytes = 0;
-    b->has_ack = false;
+    empty(b);
     return rc;
 }
 

@@ -80,11 +80,16 @@ static void check_number(struct sim *s, int from, int to, const uint8_t *packet)
     if (weft_map_put(&s->numbers, key, (void *)(uintptr_t)(h.number + 1))) abort();
 }
 
-static void transmit(struct sim *s, int from, int to, const struct adapter_packet_out *p) {
+/* How many arrive of a datagram of `len` bytes. */
+static int copies_of(struct sim *s, int from, int to, size_t len) {
+    struct simnet_way way = way_of(s, from, to);
+    return to < s->p.nodes ? simnet_copies(&way, len) : 0; /* beyond them nobody is there */
+}
+
+static void transmit(struct sim *s, int from, int to, const struct adapter_packet_out *p, int copies) {
     size_t len = packet_len(p);
     s->packets++;
     struct simnet_way way = way_of(s, from, to);
-    int copies = to < s->p.nodes ? simnet_copies(&way, len) : 0; /* beyond them nobody is there */
     if (!copies) s->dropped++;
     if (s->trace) {
         uint8_t *whole = malloc(len);
@@ -111,21 +116,33 @@ void network_inject(struct sim *s, int from, int to, const uint8_t *packet, size
     if (s->trace) show_packet(s, "invented", from, to, packet, len);
 }
 
+/* Bytes of the one datagram that these share, as with udp; 0: each has its own. */
+static size_t joined_bytes(const struct sim *s, const struct adapter_packet_out *packets, size_t count) {
+    if (count != 2 || s->p.net.reliable || packet_len(&packets[1]) <= packet_len(&packets[0])) return 0;
+    size_t bytes = packet_len(&packets[0]) + packet_len(&packets[1]);
+    return bytes <= s->p.packet_bytes ? bytes : 0;
+}
+
 static int send_packets(struct sim_node *n, int to, const struct adapter_packet_out *packets, size_t count) {
     struct sim *s = n->sim;
     if (count == 0 || count > s->p.burst_max) sim_fail(s, "a burst of %zu packets", count);
+    size_t joined = joined_bytes(s, packets, count);
     for (size_t i = 0; i < count; i++) {
         size_t len = packet_len(&packets[i]), first = packet_len(&packets[0]);
         if (len > s->p.packet_bytes) sim_fail(s, "a packet of %zu bytes", len);
-        bool joins = count == 2 && first + len <= s->p.packet_bytes && !s->p.net.reliable;
-        if (len != first && !(i + 1 == count && len < first) && !joins)
+        if (len != first && !(i + 1 == count && len < first) && !joined)
             sim_fail(s, "a burst of unequal packets");
     }
     if (s->p.net.reliable && (!s->node[to].alive || !n->line[to])) return WEFT_E_PEER_LOST;
     size_t take = sim_chance(s, s->p.refuse) ? sim_below(s, count + 1) : count;
+    int copies = 0;
     for (size_t i = 0; i < take; i++) {
         check_number(s, n->index, to, packets[i].piece[0].iov_base);
-        transmit(s, n->index, to, &packets[i]);
+        if (!joined)
+            copies = copies_of(s, n->index, to, packet_len(&packets[i]));
+        else if (i == 0) /* they arrive together, or get lost */
+            copies = copies_of(s, n->index, to, joined);
+        transmit(s, n->index, to, &packets[i], copies);
     }
     return (int)take;
 }
@@ -145,7 +162,8 @@ static void net_reply(void *ctx, const struct engine_from *from, const void *pac
     bool was = scarce_pause();
     if (len > n->input_bytes)
         sim_fail(n->sim, "an answer of %zu bytes to a packet of %zu", len, n->input_bytes);
-    if (!n->sim->p.net.reliable || n->sim->node[to].alive) transmit(n->sim, n->index, to, &out);
+    if (!n->sim->p.net.reliable || n->sim->node[to].alive)
+        transmit(n->sim, n->index, to, &out, copies_of(n->sim, n->index, to, len));
     scarce_resume(was);
 }
 
