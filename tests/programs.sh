@@ -7,7 +7,7 @@
 . "$(dirname "$0")/lib.sh"
 need "$weft"
 shift
-all="clinfo clfft clblast wlangenpmk ufo pyopencl hashcat piglit"
+all="clinfo clfft clblast wlangenpmk ufo pyopencl hashcat ffmpeg opencv piglit"
 examples=/usr/share/doc/python-pyopencl-doc/examples
 piglit=$(dirname "$(ls /usr/lib/*/piglit/bin/cl-program-tester 2>/dev/null)")/..
 
@@ -29,6 +29,8 @@ there() {
     ufo) command -v ufo-launch && ufo-query -l | grep -qx gradient ;;
     pyopencl) /usr/bin/python3 -c 'import pyopencl, mako' && [ -r $examples/demo.py ] ;;
     hashcat) command -v hashcat ;;
+    ffmpeg) ffmpeg -filters | grep -q avgblur_opencl ;;
+    opencv) /usr/bin/python3 -c 'import cv2; cv2.ocl' ;;
     piglit) [ -x "$piglit/bin/cl-program-tester" ] ;;
     esac >/dev/null 2>&1
 }
@@ -59,6 +61,21 @@ run_pyopencl() {
 run_hashcat() {
     "$@" hashcat --quiet --force --potfile-disable -D 1 -m 0 -a 3 "$(printf weft | md5sum | cut -c 1-32)" '?l?l?l?l'
 }
+# The sums of each frame of four.
+run_ffmpeg() {
+    local filter one="[0]format=yuv420p,hwupload" two="[1]format=yuv420p,hwupload"
+    for filter in "$one,avgblur_opencl=3" "$one,convolution_opencl=0m='0 -1 0 -1 5 -1 0 -1 0'" "$one,erosion_opencl" \
+        "$one,nlmeans_opencl=s=3:p=3:r=5" "$one,transpose_opencl=clock" "$one,unsharp_opencl=lx=5:ly=5" \
+        "$one,deshake_opencl" "${one}[a];${two}[b];[a][b]overlay_opencl=8:8"; do
+        say "# $filter"
+        "$@" ffmpeg -nostdin -loglevel error -init_hw_device opencl=o:0.0 -filter_hw_device o \
+            -f lavfi -i testsrc=size=96x64:rate=4:duration=1 -f lavfi -i testsrc2=size=96x64:rate=4:duration=1 \
+            -filter_complex "$filter,hwdownload,format=yuv420p" -f framemd5 - || return
+    done
+}
+run_opencv() {
+    "$@" /usr/bin/env OPENCV_OPENCL_DEVICE=:CPU: OPENCV_OPENCL_CACHE_ENABLE=0 /usr/bin/python3 "$(dirname "$0")/opencv.py"
+}
 # All tests of the API, but for one that PoCL itself ends ("Device side queue is unimplemented").
 piglit_tests() {
     local where=tests every=20
@@ -86,6 +103,8 @@ expected() {
     ufo) echo '^ [0-9a-f]\{8\} [0-9a-f]\{8\} ' ;;
     pyopencl) echo '^\[0. 0. 0.' ;;
     hashcat) echo ':weft$' ;;
+    ffmpeg) echo '^0, .*, [0-9a-f]\{32\}$' ;;
+    opencv) echo '^OpenCL True$' ;;
     piglit) echo 'PIGLIT: {"result": "pass" }' ;;
     esac
 }

@@ -86,6 +86,29 @@ static void samplers(struct cltest *t) {
     OK(clReleaseSampler(s));
 }
 
+/* A program that was built without options: the kernel's arguments are known all the same, if the device can
+ * tell them at all. */
+static void sampler_argument(struct cltest *t) {
+    const char *text = "__kernel void taking(sampler_t s, __global int *out) { out[0] = 1; }";
+    const cl_sampler none = NULL;
+    cl_int err;
+    size_t size;
+    cl_kernel told = cltest_kernel(t, "values");
+    err = clGetKernelArgInfo(told, 0, CL_KERNEL_ARG_NAME, 0, NULL, &size);
+    OK(clReleaseKernel(told));
+    if (err == CL_KERNEL_ARG_INFO_NOT_AVAILABLE) return;
+    cl_program p = clCreateProgramWithSource(t->ctx, 1, &text, NULL, &err);
+    OK(err);
+    OK(clBuildProgram(p, 0, NULL, NULL, NULL, NULL));
+    cl_kernel k = clCreateKernel(p, "taking", &err);
+    OK(err);
+    expect("clSetKernelArg: no sampler", clSetKernelArg(k, 0, sizeof none, &none), CL_INVALID_SAMPLER);
+    expect("clSetKernelArg: half a sampler", clSetKernelArg(k, 0, sizeof none / 2, &none),
+           CL_INVALID_ARG_SIZE);
+    OK(clReleaseKernel(k));
+    OK(clReleaseProgram(p));
+}
+
 /* One wrong transfer of an image of 24 by 10. */
 static cl_int read_error(struct cltest *t, cl_mem m, const size_t *origin, const size_t *region, size_t row,
                          size_t slice, void *to) {
@@ -167,6 +190,7 @@ void errors_image_command(struct cltest *t) {
            CL_INVALID_OPERATION);
     formats(t);
     samplers(t);
+    sampler_argument(t);
     transfers(t, m, buffer);
     copies(t, m, other, buffer);
     maps(t, m);
