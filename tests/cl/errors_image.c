@@ -102,7 +102,8 @@ static void sampler_argument(struct cltest *t) {
     OK(clBuildProgram(p, 0, NULL, NULL, NULL, NULL));
     cl_kernel k = clCreateKernel(p, "taking", &err);
     OK(err);
-    expect("clSetKernelArg: no sampler", clSetKernelArg(k, 0, sizeof none, &none), CL_INVALID_SAMPLER);
+    /* PoCL (3.1) alone takes it: it was not asked to know what the argument is. */
+    expect_risky("clSetKernelArg: no sampler", clSetKernelArg(k, 0, sizeof none, &none), CL_INVALID_SAMPLER);
     expect("clSetKernelArg: half a sampler", clSetKernelArg(k, 0, sizeof none / 2, &none),
            CL_INVALID_ARG_SIZE);
     OK(clReleaseKernel(k));
