@@ -38,7 +38,7 @@ static void on_message(void *ctx, struct adapter *a, const struct adapter_messag
 
 static void on_peer_lost(void *ctx, struct adapter *a, struct adapter_peer *peer, bool hint) {
     struct ep_link *l = ctx;
-    engine_peer_lost(l->ep->engine, l->ep->now, &l->engine, peer, hint);
+    engine_peer_lost(l->ep->engine, weft_now_ns(), &l->engine, peer, hint); /* a send may tell it, before any round */
 }
 
 static int open_link(struct ep *ep, const struct adapter_ops *ops, const char *run_dir) {

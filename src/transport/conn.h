@@ -375,6 +375,7 @@ struct engine {
     struct crypto_mac *init_mac; /* with a key: of INITs, so that strangers cost little */
     struct weft_list conns, ready, events, pulls;
     struct heap timers;
+    uint64_t ticked_ns; /* when timers were last looked at; 0: never */
     struct slot *slots;
     uint32_t slot_count, slot_cap, conn_count, half_open;
     uint32_t free_head, free_tail; /* slots given back, oldest first; 0: none */

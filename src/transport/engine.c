@@ -568,9 +568,12 @@ void engine_flush_all(struct engine *e) {
 
 void engine_tick(struct engine *e, uint64_t now) {
     engine_settle(e);
+    uint64_t before = e->ticked_ns ? e->ticked_ns : now;
+    e->ticked_ns = now;
     struct heap_node *first = heap_first(&e->timers);
     if (!first || first->at_ns > now) return;
-    uint64_t late = now - first->at_ns;
+    /* No later than since the last time: a timer that was due at once, or ever since, is no stop. */
+    uint64_t late = now - (first->at_ns > before ? first->at_ns : before);
     if (late > STOPPED_NS)
         weft_list_for_each(it, &e->conns) recovery_late(weft_list_entry(it, struct conn, all), late);
     for (size_t n = e->timers.count; n > 0 && (first = heap_first(&e->timers)) && first->at_ns <= now; n--) {

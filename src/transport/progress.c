@@ -128,8 +128,8 @@ static void wait_on(int epoll, uint64_t ns) {
 /* Whether it is safe to sleep now: nothing to do, adapters armed, acknowledgements sent. What has come meanwhile
  * is taken first: it may lead to an answer, which takes the acknowledgement of all of it along. */
 static bool prepare_sleep(struct ep *ep) {
-    uint64_t now = weft_now_ns();
     if (ep_has_work(ep) || !arm(ep)) return false;
+    uint64_t now = weft_now_ns(); /* after what arming may have heard */
     engine_output_acks(ep->engine, now);
     if (engine_output(ep->engine, now) || ep_has_work(ep)) return false;
     if (ep->deferred_count) ep_run_deferred(ep);
