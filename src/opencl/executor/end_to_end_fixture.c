@@ -2,6 +2,7 @@
 #include "opencl/executor/end_to_end_fixture.h"
 
 #include "opencl/driver_leaks.h"
+#include "opencl/executor/short_forms.h"
 
 const char source[] = "kernel void add(global int *a, int n) { a[get_global_id(0)] += n; }\n"
                       "kernel void nothing(void) {}\n"
@@ -88,18 +89,11 @@ int tear_down(void **state) {
 
 /* ---- short forms ---- */
 bk_ref buffer(struct world *w, size_t bytes) {
-    bk_ref m = 0;
-    assert_int_equal(w->b->ops->create_buffer(w->b, w->context, CL_MEM_READ_WRITE, bytes, NULL, &m), 0);
-    return m;
+    return backend_buffer(w->b, w->context, bytes);
 }
 
 cl_int transfer(struct world *w, enum bk_op op, bk_ref m, size_t offset, size_t bytes, void *host) {
-    struct bk_command c = {.op = op, .queue = w->queue, .blocking = true};
-    c.u.rw.mem = m;
-    c.u.rw.offset = offset;
-    c.u.rw.size = bytes;
-    c.u.rw.host = host;
-    return w->b->ops->enqueue(w->b, &c, NULL);
+    return backend_transfer(w->b, w->queue, op, m, offset, bytes, host);
 }
 cl_int put(struct world *w, bk_ref m, size_t bytes, void *host) {
     return transfer(w, BK_WRITE, m, 0, bytes, host);

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "opencl/driver_leaks.h"
+#include "opencl/executor/short_forms.h"
 
 #define TOKENS "0123456789abcdef0123456789ABCDEF"
 const char *peers_adapters(void) { return getenv("TEST_ADAPTERS") ? getenv("TEST_ADAPTERS") : "udp"; }
@@ -82,17 +83,11 @@ int peers_tear_down(void **state) {
 
 /* ---- short forms ---- */
 bk_ref buffer(struct place *p, size_t bytes) {
-    bk_ref m = 0;
-    assert_int_equal(p->b->ops->create_buffer(p->b, p->context, CL_MEM_READ_WRITE, bytes, NULL, &m), 0);
-    return m;
+    return backend_buffer(p->b, p->context, bytes);
 }
 
 cl_int transfer(struct place *p, enum bk_op op, bk_ref m, size_t bytes, void *host) {
-    struct bk_command c = {.op = op, .queue = p->queue, .blocking = true};
-    c.u.rw.mem = m;
-    c.u.rw.size = bytes;
-    c.u.rw.host = host;
-    return p->b->ops->enqueue(p->b, &c, NULL);
+    return backend_transfer(p->b, p->queue, op, m, 0, bytes, host);
 }
 
 bk_ref enqueue(struct place *p, struct bk_command c) {

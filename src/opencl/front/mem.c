@@ -5,10 +5,10 @@
 #include <string.h>
 
 #include "opencl/front/callback.h"
-#include "opencl/front/range.h"
 #include "opencl/front/entries.h"
 #include "opencl/front/image.h"
 #include "opencl/front/pipe.h"
+#include "opencl/front/range.h"
 #include "opencl/front/svm.h"
 #include "opencl/front/usage.h"
 
