@@ -89,7 +89,7 @@ static int accept_init(struct engine *e, uint64_t now, const struct engine_from 
     int rc = e->keyed ? hello_read_init(e, p, &n) : 0;
     if (rc == 0) rc = open_half(e, now, from, head, h, &c);
     if (rc == 0) {
-        hello_adopt(c, h, integrity);
+        hello_adopt(c, now, h, integrity);
         rc = hello_write_resp(c, &n);
     }
     if (e->keyed) noise_wipe(&n);

@@ -466,7 +466,7 @@ const char *hello_modes_text(uint8_t modes);
 int hello_choose(const struct engine *e, const struct engine_link *link, uint8_t offered, uint8_t *out);
 bool hello_usable(const struct wire_hello *h);
 /* Takes over what the peer's INIT or RESP says about it. */
-void hello_adopt(struct conn *c, const struct wire_hello *h, uint8_t integrity);
+void hello_adopt(struct conn *c, uint64_t now, const struct wire_hello *h, uint8_t integrity);
 /* Each writes c->handshake->packet. */
 int hello_write_init(struct conn *c);
 int hello_write_resp(struct conn *c, struct noise *n);
@@ -567,7 +567,7 @@ void conn_output_owed_close(struct conn *c, uint64_t now);
 
 /* mtu.c */
 #define MTU_QUESTIONS_MAX 6
-void mtu_init(struct conn *c, uint32_t limit);
+void mtu_init(struct conn *c, uint64_t now, uint32_t limit);
 uint64_t mtu_deadline(const struct conn *c);
 /* The sizes to ask the path about now; returns how many. */
 size_t mtu_questions(struct conn *c, uint64_t now, uint32_t *sizes);

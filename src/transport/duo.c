@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define FIRST_NS (10 * WEFT_NS_PER_S) /* when all of it begins */
+
 static uint8_t byte_at(size_t i) { return (uint8_t)(i * 2654435761u >> 7); }
 static uint8_t content[DUO_DATA_BYTES];
 
@@ -89,7 +91,7 @@ void duo_open(struct duo *d, const struct duo_config *cfg) {
     for (size_t i = 0; i < sizeof content && !filled; i++) content[i] = byte_at(i);
     filled = true;
     d->cfg = *cfg;
-    d->now = 10 * WEFT_NS_PER_S;
+    d->now = FIRST_NS;
     d->log = calloc(DUO_LOG_MAX, sizeof *d->log);
     if (!d->log) abort();
     for (int i = 0; i < 2; i++) open_side(d, i, cfg);
@@ -175,6 +177,7 @@ void duo_inject_from(struct duo *d, int to, const char *addr, const uint8_t *p, 
     d->running = to;
     engine_input(s->engine, d->now, &from, exact, len);
     free(exact);
+    if (engine_next_deadline(s->engine) < FIRST_NS) abort(); /* it would say that this process had been stopped */
     uint64_t sent = d->bytes[to] - before;
     if (sent > len && sent - len > d->amplified) d->amplified = (size_t)(sent - len);
 }

@@ -292,7 +292,7 @@ void handshake_resp_in(struct engine *e, uint64_t now, const struct engine_from 
         conn_update_timer(c);
         return;
     }
-    hello_adopt(c, &h, h.integrity);
+    hello_adopt(c, now, &h, h.integrity);
     connected(c, now);
 }
 

@@ -64,12 +64,12 @@ bool hello_usable(const struct wire_hello *h) {
 }
 
 /* What the peer's INIT or RESP says about it. */
-void hello_adopt(struct conn *c, const struct wire_hello *h, uint8_t integrity) {
+void hello_adopt(struct conn *c, uint64_t now, const struct wire_hello *h, uint8_t integrity) {
     c->remote_id = h->conn_id;
     memcpy(c->remote_boot_id, h->boot_id, sizeof c->remote_boot_id);
     c->met = ++c->engine->next_met;
     size_t least = c->path.packet_bytes < h->packet_bytes ? c->path.packet_bytes : h->packet_bytes;
-    mtu_init(c, (uint32_t)(least < WIRE_PACKET_MAX ? least : WIRE_PACKET_MAX));
+    mtu_init(c, now, (uint32_t)(least < WIRE_PACKET_MAX ? least : WIRE_PACKET_MAX));
     c->remote_charge = h->charge_bytes;
     c->window_bytes = h->window_bytes;
     c->integrity = integrity;

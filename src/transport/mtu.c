@@ -15,8 +15,8 @@
 
 static const uint32_t usual[] = {1472, 8972}; /* Ethernet's, and its jumbo frames' */
 
-void mtu_init(struct conn *c, uint32_t limit) {
-    c->mtu = (struct mtu){.limit = limit, .again_ns = AGAIN_NS};
+void mtu_init(struct conn *c, uint64_t now, uint32_t limit) {
+    c->mtu = (struct mtu){.limit = limit, .ask_at_ns = now, .again_ns = AGAIN_NS};
     c->packet_bytes = c->reliable ? limit : WIRE_PATH_MIN;
 }
 
