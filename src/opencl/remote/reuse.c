@@ -16,6 +16,7 @@
 
 #define LEAST_BYTES    ((size_t)64 << 10)
 #define MEASURED_BYTES ((uint64_t)1 << 20)   /* before that the rate is not known */
+#define UNMEASURED_MIN ((size_t)256 << 10)   /* kept even so: to send it again over a slow line takes long */
 #define AGED_BYTES     ((uint64_t)256 << 20) /* what was measured counts half */
 #define SAMPLE         16u
 #define LATENCY_NS                                                                                           \
@@ -55,7 +56,7 @@ static bool is_slow(struct remote_node *n, size_t bytes) {
     pthread_mutex_lock(&n->lock);
     struct remote_rate r = n->rate;
     pthread_mutex_unlock(&n->lock);
-    if (r.bytes < MEASURED_BYTES) return bytes >= MEASURED_BYTES;
+    if (r.bytes < MEASURED_BYTES) return bytes >= UNMEASURED_MIN;
     return (double)r.bytes * WEFT_NS_PER_S < (double)n->reuse.least_Bps * (double)r.busy_ns;
 }
 
