@@ -9,6 +9,7 @@
 #include <stdlib.h>
 
 #define READY_TIMEOUT_MS 20000u
+#define AT_ONCE          8u
 
 struct start {
     struct temporary *t;
@@ -34,10 +35,21 @@ static bool await(struct start *s, unsigned first, unsigned count) {
     return daemons_await(s->t->local + first, count, READY_TIMEOUT_MS, s->abort_fd, NULL, NULL);
 }
 
+static bool start_some(struct start *s, unsigned first, unsigned count) {
+    for (unsigned i = first; i < first + count; i++)
+        if (!start_one(s, i)) return false;
+    return await(s, first, count);
+}
+
+/* Others join some at a time: node 0 takes in only so many at once, and what ails all is said a few times. */
 static bool start_local(struct start *s) {
-    bool good = start_one(s, 0) && await(s, 0, 1);
-    for (unsigned i = 1; i < s->t->local_count; i++) good = good && start_one(s, i);
-    return good && await(s, 1, s->t->local_count - 1);
+    bool good = start_some(s, 0, 1);
+    for (unsigned first = 1, count; good && first < s->t->local_count; first += count) {
+        count = s->t->local_count - first;
+        if (count > AT_ONCE) count = AT_ONCE;
+        good = start_some(s, first, count);
+    }
+    return good;
 }
 
 static bool start_remote(struct start *s) {
