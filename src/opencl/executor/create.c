@@ -47,8 +47,8 @@ cl_int carry_out_create_context(struct call *c) {
     return CL_SUCCESS;
 }
 
-static cl_command_queue create_queue(const struct context_info *info, cl_device_id device,
-                                     cl_command_queue_properties props, cl_int *err) {
+cl_command_queue executor_create_queue(const struct context_info *info, cl_device_id device,
+                                       cl_command_queue_properties props, cl_int *err) {
     const cl_icd_dispatch *d = DRIVER(info->context);
     cl_command_queue q =
         d->clCreateCommandQueue ? d->clCreateCommandQueue(info->context, device, props, err) : NULL;
@@ -67,7 +67,7 @@ cl_int carry_out_create_queue(struct call *c) {
     c->object[0]->lane = lane_create(!(props & CL_QUEUE_OUT_OF_ORDER_EXEC_MODE_ENABLE));
     if (!c->object[0]->lane) return CL_OUT_OF_HOST_MEMORY;
     cl_int err = CL_OUT_OF_RESOURCES;
-    cl_command_queue q = create_queue(info, device, props, &err);
+    cl_command_queue q = executor_create_queue(info, device, props, &err);
     if (!q) return err;
     c->object[0]->profiles = props & CL_QUEUE_PROFILING_ENABLE;
     keep_handle(c->object[0], q, info);

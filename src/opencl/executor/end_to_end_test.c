@@ -298,6 +298,29 @@ static void executor__waits_for_user_events(void **state) {
     for (int i = 0; i < 500; i++) w->b->ops->release(w->b, BK_EVENT, many[i]);
 }
 
+/* A long wait list has nothing to do with what came into the queue before. */
+static void executor__gathers_long_wait_lists_apart(void **state) {
+    struct world *w = *state;
+    bk_ref gate = 0, k = kernel_named(w, "nothing"), unordered = 0, many[WIRE_WAITS_MAX + 1];
+    const cl_command_queue_properties props = CL_QUEUE_OUT_OF_ORDER_EXEC_MODE_ENABLE;
+    assert_int_equal(w->b->ops->create_queue(w->b, w->context, 1, props, &unordered), 0);
+    struct bk_command c = launch(w, k, 1);
+    for (unsigned i = 0; i <= WIRE_WAITS_MAX; i++) many[i] = enqueue_for_event(w, c);
+    assert_int_equal(w->b->ops->create_user_event(w->b, w->context, &gate), 0);
+    c.queue = unordered;
+    c.wait_count = 1;
+    c.waits = &gate;
+    bk_ref before = enqueue_for_event(w, c);
+    c.wait_count = WIRE_WAITS_MAX + 1;
+    c.waits = many;
+    bk_ref after = enqueue_for_event(w, c);
+    assert_int_equal(w->b->ops->wait_event(w->b, after), CL_COMPLETE);
+    assert_int_equal(w->b->ops->event_status(w->b, before), CL_SUBMITTED);
+    assert_int_equal(w->b->ops->set_user_event(w->b, gate, CL_COMPLETE), 0);
+    assert_int_equal(w->b->ops->wait_event(w->b, before), CL_COMPLETE);
+    for (unsigned i = 0; i <= WIRE_WAITS_MAX; i++) w->b->ops->release(w->b, BK_EVENT, many[i]);
+}
+
 static void executor__passes_a_failed_event_on(void **state) {
     struct world *w = *state;
     bk_ref gate = 0, k = kernel_named(w, "nothing"), other = 0;
@@ -521,6 +544,7 @@ int main(void) {
         TEST(executor__honours_host_pitches),
         TEST(executor__finishes_when_all_was_told),
         TEST(executor__waits_for_user_events),
+        TEST(executor__gathers_long_wait_lists_apart),
         TEST(executor__passes_a_failed_event_on),
         TEST(executor__answers_errors),
         TEST(executor__takes_ten_thousand_launches),

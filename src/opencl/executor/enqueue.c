@@ -86,10 +86,26 @@ cl_int carry_out_fill(struct call *c) {
                                            f->offset, f->size, WAITS, out));
 }
 
+/* In a queue of its own, which the driver keeps until then: to PoCL 3.1 a marker with a wait list is one for all
+ * that is in its queue, where what comes after the marker may be what that waits for. */
+static cl_int enqueue_apart(struct call *c, cl_event *out) {
+    cl_device_id device;
+    cl_int err = DRIVER(handle_of_queue(c))
+                     ->clGetCommandQueueInfo(handle_of_queue(c), CL_QUEUE_DEVICE, sizeof device, &device, NULL);
+    if (err) return err;
+    cl_command_queue q = executor_create_queue(c->object[1]->context, device, 0, &err);
+    if (!q) return err;
+    err = DRIVER(q)->clEnqueueMarkerWithWaitList(q, WAITS, out);
+    if (!err) DRIVER(q)->clFlush(q);
+    DRIVER(q)->clReleaseCommandQueue(q);
+    return err;
+}
+
 cl_int carry_out_marker(struct call *c) {
     cl_command_queue q = handle_of_queue(c);
     if (!DRIVER(q)->clEnqueueMarkerWithWaitList) return CL_INVALID_OPERATION;
-    ENQUEUE(DRIVER(q)->clEnqueueMarkerWithWaitList(q, WAITS, out));
+    bool apart = c->in->marker.options & WIRE_APART && !c->object[1]->lane->in_order;
+    ENQUEUE(apart ? enqueue_apart(c, out) : DRIVER(q)->clEnqueueMarkerWithWaitList(q, WAITS, out));
 }
 
 cl_int carry_out_barrier(struct call *c) {

@@ -127,6 +127,8 @@ cl_event executor_create_gate(cl_context context);
  * do.
  */
 void keep_handle(struct object *o, void *handle, struct context_info *context);
+cl_command_queue executor_create_queue(const struct context_info *info, cl_device_id device,
+                                       cl_command_queue_properties props, cl_int *err);
 
 /* ---- transfer.c ---- */
 /* The data in staging memory: what was received there, or a copy of what came with the header; NULL: no

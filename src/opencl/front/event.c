@@ -239,7 +239,10 @@ static cl_int waits_grow(struct waits *w) {
     return CL_SUCCESS;
 }
 
+/* Once each: of what uses stretches of memory the same are found again and again. */
 static cl_int waits_push(struct waits *w, struct event *e, bk_ref ref) {
+    for (cl_uint i = 0; i < w->count; i++)
+        if (w->refs[i] == ref) return CL_SUCCESS;
     cl_int rc = w->count == w->room ? waits_grow(w) : CL_SUCCESS;
     if (rc != CL_SUCCESS) return rc;
     object_hold(e);

@@ -61,6 +61,16 @@ static void event__of_another_backend_is_bridged_once(void **state) {
     weft_clReleaseEvent(a);
 }
 
+static void event__is_waited_for_once(void **state) {
+    cl_event a = marker(0, 0, NULL), list[] = {a, a, a}, b[] = {marker(0, 3, list), marker(1, 3, list)};
+    assert_int_equal(fakes[0].commands[1].c.wait_count, 1);
+    assert_int_equal(fakes[1].commands[0].c.wait_count, 1);
+    fake_complete(&fakes[0], 0, CL_COMPLETE);
+    assert_true(fake_runnable(&fakes[1], 0));
+    for (int i = 0; i < 2; i++) weft_clReleaseEvent(b[i]);
+    weft_clReleaseEvent(a);
+}
+
 static void event__marker_keeps_waiting_for_its_list_only(void **state) {
     cl_event a = marker(0, 0, NULL);
     fake_complete(&fakes[0], 0, CL_COMPLETE);
@@ -267,6 +277,7 @@ int main(void) {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
     const struct CMUnitTest tests[] = {
         T(event__of_another_backend_is_bridged_once),
+        T(event__is_waited_for_once),
         T(event__marker_keeps_waiting_for_its_list_only),
         T(event__failure_crosses_backends),
         T(event__given_up_user_event_fails_its_waiters),

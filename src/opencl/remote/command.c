@@ -6,7 +6,7 @@
 #include "opencl/remote/internal.h"
 
 /* ---- wait lists ---- */
-/* A long wait list is gathered by markers, each waiting for a piece of it. */
+/* A long wait list is gathered by markers, each waiting for a piece of it and nothing else. */
 struct waits {
     uint64_t *at;
     size_t count;
@@ -36,7 +36,7 @@ static bool gather(struct remote_node *n, bk_ref queue, struct waits *w) {
         if (!handle) return false;
         w->made[w->made_count++] = handle;
         struct wire_out msg;
-        wire_begin(&msg, MARKER, marker, .event = handle, .queue = queue);
+        wire_begin(&msg, MARKER, marker, .event = handle, .queue = queue, .options = WIRE_APART);
         wire_add_array(&msg, w->at + i, piece);
         if (!remote_send(n, &msg, NULL, 0, NULL, NULL)) return false;
         w->at[left++] = handle;

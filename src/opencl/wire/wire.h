@@ -20,7 +20,7 @@
 #define WIRE_WORDS_MAX       (EP_HEADER_MAX / 8)
 #define WIRE_FIELDS_MAX      10
 #define WIRE_ARRAYS_MAX      2
-#define WIRE_WAITS_MAX       64u  /* events of one command; more are gathered by markers */
+#define WIRE_WAITS_MAX       64u  /* events of one command; more are gathered by markers that stand apart */
 #define WIRE_INLINE_BYTES    512u /* argument bytes that travel in the header */
 #define WIRE_PATTERN_BYTES   128u
 #define WIRE_KEPT_MAX        256u /* slots for contents that an executor keeps, from 1 on */
@@ -53,6 +53,7 @@ enum wire_option {
         1 << 1, /* the event's handle names the command in results only: no other command waits for it */
     WIRE_LOCAL = 1 << 2,  /* NDRANGE: geometry has a local size */
     WIRE_OFFSET = 1 << 3, /* NDRANGE: geometry has an offset, last */
+    WIRE_APART = 1 << 4,  /* MARKER: it has nothing to do with its queue's other commands */
 };
 
 enum wire_call {
