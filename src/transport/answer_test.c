@@ -129,6 +129,76 @@ static void engine_send__says_that_it_will_be_answered(void **state) {
     }
 }
 
+/* ---- what is not asked for at once ---- */
+
+/* A small message that will be answered; the flags of its packet. */
+static uint8_t send_small(void) {
+    size_t len;
+    uint64_t word = 1;
+    struct ep_send s = {.header = &word, .header_bytes = sizeof word};
+    assert_int_equal(engine_send(h.engine, h.now, engine_conn_next(h.engine, NULL), &s), 0);
+    hand_settle(&h);
+    return hand_last(&h, WIRE_CTRL, &len)[1];
+}
+
+static uint64_t last_number(void) {
+    size_t len;
+    struct wire_header head;
+    const uint8_t *p = hand_last(&h, WIRE_CTRL, &len);
+    assert_int_equal(wire_header_read(p, len, &head), 0);
+    return head.number;
+}
+
+/* Acknowledges the packet that came last, and those up to `first`. */
+static void acknowledge_last(uint64_t first) {
+    uint8_t body[WIRE_ACK_BYTES_MAX];
+    struct wire_ack a = {.largest = last_number(), .window_bytes = 1 << 20, .count = 1};
+    bool gap = first + 1 < a.largest;
+    a.range[0] = (struct wire_ack_range){gap ? a.largest : 0, a.largest};
+    if (gap) a.range[a.count++] = (struct wire_ack_range){0, first};
+    hand_packet(&h, WIRE_CTRL, body, wire_ack_write(body, &a));
+    hand_settle(&h);
+}
+
+/* A connection that knows how long a round trip takes. */
+static void open_late(uint64_t features) {
+    hand_open_patient(&h);
+    h.features = features;
+    hand_accept(&h);
+    hand_advance(&h, WEFT_NS_PER_MS);
+    assert_int_equal(send_small() & WIRE_ACK_NOW, 0);
+    hand_advance(&h, 10 * WEFT_NS_PER_US);
+    acknowledge_last(last_number() - 1);
+}
+
+static void program__that_looks_now_and_then_is_given_time(void **state) {
+    for (int late = 0; late < 2; late++) {
+        open_late(late ? WIRE_FEATURE_LATE_ACKS : 0);
+        assert_int_equal(send_small() & WIRE_ACK_NOW, 0);
+        uint64_t before = weft_counter_named("transport_probe_timeouts");
+        hand_advance(&h, 1500 * WEFT_NS_PER_US);
+        bool probed = weft_counter_named("transport_probe_timeouts") > before;
+        assert_int_equal(probed, !late);
+        hand_advance(&h, 2 * WEFT_NS_PER_MS);
+        assert_true(weft_counter_named("transport_probe_timeouts") > before);
+        hand_close(&h);
+    }
+}
+
+static void loss__makes_it_ask_at_once_for_a_while(void **state) {
+    open_late(WIRE_FEATURE_LATE_ACKS);
+    uint64_t first = last_number();
+    for (int i = 0; i < 3; i++) assert_int_equal(send_small() & WIRE_ACK_NOW, 0);
+    hand_advance(&h, 100 * WEFT_NS_PER_US);
+    acknowledge_last(first);
+    hand_advance(&h, 100 * WEFT_NS_PER_US);
+    assert_int_equal(send_small() & WIRE_ACK_NOW, WIRE_ACK_NOW);
+    acknowledge_last(last_number() - 1);
+    hand_advance(&h, 1100 * WEFT_NS_PER_MS);
+    assert_int_equal(send_small() & WIRE_ACK_NOW, 0);
+    hand_close(&h);
+}
+
 /* ---- two endpoints over udp, without other threads ---- */
 
 static struct ep *from, *to;
@@ -237,6 +307,8 @@ int main(void) {
         cmocka_unit_test(data__that_was_asked_for_is_no_different),
         cmocka_unit_test(data__that_is_answered_is_acknowledged_before_others_sleep),
         cmocka_unit_test(engine_send__says_that_it_will_be_answered),
+        cmocka_unit_test(program__that_looks_now_and_then_is_given_time),
+        cmocka_unit_test(loss__makes_it_ask_at_once_for_a_while),
         cmocka_unit_test(ep_send__data_leaves_with_its_header_in_few_datagrams),
         cmocka_unit_test(ep_send__headers_go_before_encrypted_data),
         cmocka_unit_test(ep_prepare_sleep__first_takes_what_is_there),

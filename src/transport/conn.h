@@ -274,6 +274,8 @@ struct conn {
     uint64_t last_sent_ns, last_probe_ns, flying_since_ns, loss_at_ns, extra_reorder_ns;
     uint64_t awaited_since_ns;     /* conn_await_peer; of no meaning while nothing waits for the peer */
     bool asked_at_once;            /* the newest packet asks for an acknowledgement at once */
+    uint64_t ack_delay_ns;         /* how long the peer may hold back others */
+    uint64_t missed_at_ns;         /* when a packet last counted as lost; 0: never */
     unsigned probes_fired;         /* probe timeouts in a row */
     unsigned probe_credit;         /* packets that may leave beyond the windows */
     uint64_t largest_acked;        /* plus one; 0: nothing yet */

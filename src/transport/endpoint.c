@@ -175,6 +175,7 @@ static int open_engine(struct ep *ep) {
         .accept = ep->cfg.accept,
         .patient = ep->cfg.patient,
         .answered = ep->cfg.answered,
+        .late_acks = !ep->cfg.no_thread,
         .eager_bytes = (uint32_t)weft_option_int("eager_bytes"),
         .window_superpackets = (uint32_t)weft_option_int("window_superpackets"),
         .method2_bytes = (uint32_t)weft_option_int("method2_bytes"),

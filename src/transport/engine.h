@@ -75,6 +75,7 @@ struct engine_config {
     uint64_t seed;       /* for connection ids; random outside tests */
     bool accept;
     bool patient, answered; /* as in struct ep_config */
+    bool late_acks; /* what asks for none at once may be acknowledged when the program next looks, or 1 ms later */
     uint32_t eager_bytes;         /* messages with at most that much data are sent at once */
     uint32_t window_superpackets; /* that a receiver grants a sender at once: 1 to 64 */
     uint64_t bulk_patience_ns; /* that transfers wait for their turn on the line at most; 0: they share it */

@@ -100,6 +100,7 @@ void hand_init(struct hand *h, uint32_t conn_id, uint8_t boot) {
     struct wire_hello hello = {.version_min = 1,
                                .version_max = 1,
                                .integrity = 1 << WIRE_INTEGRITY_CRC,
+                               .features = h->features,
                                .conn_id = conn_id,
                                .packet_bytes = HAND_PATH_BYTES,
                                .charge_bytes = 500,

@@ -17,6 +17,7 @@ struct hand {
     size_t sent;      /* in all */
     uint32_t conn_id; /* of the engine's side, after hand_accept */
     uint64_t next_number;
+    uint64_t features; /* of the test's side; before it shakes hands */
     uint8_t flags; /* of packets, beside WIRE_ACK_ELICITING */
     int headers, downs, down_status;
     void *sink; /* where on_header wants data; of the first message's size */

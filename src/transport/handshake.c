@@ -212,7 +212,7 @@ static void connected(struct conn *c, uint64_t now) {
     c->suspect_since_ns = 0;
     handshake_free(c);
     if (c->init_tries == 1)
-        rtt_sample(&c->rtt, now - c->init_sent_ns, 0);
+        rtt_sample(&c->rtt, now - c->init_sent_ns, 0, 0);
     else
         rtt_guess(&c->rtt, now - c->init_sent_ns);
     conn_queue(c, &c->again, &c->ping); /* tells the peer that its answer arrived */

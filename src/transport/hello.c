@@ -20,7 +20,8 @@ static uint32_t first_window(const struct conn *c) {
 void hello_describe(const struct engine *e, struct wire_hello *h) {
     *h = (struct wire_hello){.version_min = WIRE_VERSION,
                              .version_max = WIRE_VERSION,
-                             .features = e->keyed ? WIRE_FEATURE_KEY : 0};
+                             .features = (e->keyed ? WIRE_FEATURE_KEY : 0u) |
+                                         (e->cfg.late_acks ? WIRE_FEATURE_LATE_ACKS : 0u)};
     memcpy(h->boot_id, e->cfg.boot_id, sizeof h->boot_id);
 }
 
@@ -72,6 +73,7 @@ void hello_adopt(struct conn *c, uint64_t now, const struct wire_hello *h, uint8
     mtu_init(c, now, (uint32_t)(least < WIRE_PACKET_MAX ? least : WIRE_PACKET_MAX));
     c->remote_charge = h->charge_bytes;
     c->window_bytes = h->window_bytes;
+    c->ack_delay_ns = h->features & WIRE_FEATURE_LATE_ACKS ? RTT_ACK_LATE_NS : RTT_ACK_DELAY_NS;
     c->integrity = integrity;
 }
 

@@ -14,6 +14,7 @@
 #define CTRL_PACKETS_PER_ROUND 64
 #define ROUNDS                 4
 #define SMALL_ABOUT_NS         (2 * WEFT_NS_PER_MS)
+#define LOSSY_NS               WEFT_NS_PER_S
 #define FRAME_PACKET_MAX       9216u /* larger packets leave from where they lie */
 
 static uint32_t window_to_tell(const struct conn *c) {
@@ -299,8 +300,10 @@ static void copy_to_frame(const struct conn *c, const struct packet *pk, uint8_t
     protect(c, at + covered, at, covered, NULL, 0);
 }
 
-/* Nothing but parts of messages that will most likely be answered. */
-static bool is_answered(const struct packet *pk) {
+/* Nothing but parts of messages that will most likely be answered. Where packets get lost it is asked for all
+ * the same, to know the sooner. */
+static bool is_answered(const struct conn *c, uint64_t now, const struct packet *pk) {
+    if (c->missed_at_ns && now - c->missed_at_ns < LOSSY_NS) return false;
     weft_list_for_each(it, &pk->contents) {
         const struct content *n = weft_list_entry(it, struct content, node);
         bool message = n->kind == CONTENT_MSG || n->kind == CONTENT_FRAG || n->kind == CONTENT_RTS;
@@ -310,10 +313,10 @@ static bool is_answered(const struct packet *pk) {
 }
 
 /* Makes a packet ready to leave. False: there is no memory for its key's context. */
-static bool seal(struct conn *c, struct burst *b, size_t i, bool last) {
+static bool seal(struct conn *c, uint64_t now, struct burst *b, size_t i, bool last) {
     struct packet *pk = &b->packet[i];
     uint8_t flags = pk->eliciting ? WIRE_ACK_ELICITING : 0;
-    pk->at_once = pk->eliciting && last && !c->reliable && !more_to_send(c) && !is_answered(pk);
+    pk->at_once = pk->eliciting && last && !c->reliable && !more_to_send(c) && !is_answered(c, now, pk);
     if (pk->at_once) flags |= WIRE_ACK_NOW;
     if (pk->question) flags |= WIRE_ACK_ELICITING | WIRE_ACK_NOW;
     enum wire_type type = pk->push ? WIRE_DATA : pk->question ? WIRE_PROBE : WIRE_CTRL;
@@ -348,7 +351,7 @@ static int flush(struct conn *c, uint64_t now) {
     const struct engine_io *io = &c->engine->cfg.io;
     size_t count = b->count, sealed = 0;
     if (count == 0) return 0;
-    while (sealed < count && seal(c, b, sealed, sealed + 1 == count)) sealed++;
+    while (sealed < count && seal(c, now, b, sealed, sealed + 1 == count)) sealed++;
     recovery_rest(c, now);
     int rc = sealed ? io->send(io->ctx, &c->path, b->out, sealed) : 0;
     if (rc == WEFT_E_IO && !c->reliable) rc = (int)sealed; /* as if lost on the way: it will be sent again */
@@ -581,7 +584,7 @@ static void output_questions(struct conn *c, uint64_t now) {
         pk->question = true;
         add(c, now, pk);
         const struct engine_io *io = &c->engine->cfg.io;
-        if (seal(c, b, 0, true) && io->send(io->ctx, &c->path, b->out, 1) == 1) {
+        if (seal(c, now, b, 0, true) && io->send(io->ctx, &c->path, b->out, 1) == 1) {
             commit(c, now, pk);
             stats_add(STATS_PATH_QUESTIONS, 1);
         }
@@ -639,7 +642,7 @@ static int send_close(struct conn *c, uint64_t now) {
     pk->head_bytes = at;
     add(c, now, pk);
     const struct engine_io *io = &c->engine->cfg.io;
-    int rc = seal(c, b, 0, true) ? io->send(io->ctx, &c->path, b->out, 1) : 0;
+    int rc = seal(c, now, b, 0, true) ? io->send(io->ctx, &c->path, b->out, 1) : 0;
     empty(b);
     return rc;
 }

@@ -457,6 +457,14 @@ static void park(struct ep *ep, unsigned *looks) {
     ep->thread_deep = false;
 }
 
+/* What is due although waiters come and go, such as acknowledgements that none of them took along. */
+static void look_up(struct ep *ep, uint64_t now) {
+    if (ep->waiters || ep->dispatching || ep->poller != EP_POLLER_NONE || ep_next_deadline(ep) > now) return;
+    ep_begin(ep);
+    ep_dispatch(ep);
+    ep_end(ep);
+}
+
 void *ep_thread_main(void *arg) {
     struct ep *ep = arg;
     unsigned looks = 0;
@@ -468,6 +476,7 @@ void *ep_thread_main(void *arg) {
         if (ep->waits != waits) last_wait = now;
         waits = ep->waits;
         if (ep->waiters || ep->dispatching || now - last_wait < QUIET_NS || ep->poller != EP_POLLER_NONE) {
+            look_up(ep, now);
             park(ep, &looks);
             continue;
         }

@@ -89,6 +89,7 @@ static void detect_losses(struct conn *c, uint64_t now) {
             struct sent_packet *p = sent_at(&c->sent, number[i]);
             weft_trace_at(now, WEFT_TRACE_PACKET_LOST, c->id, number[i], now - p->sent_ns, 0);
             stats_add(STATS_PACKETS_LOST, 1);
+            c->missed_at_ns = now;
             cwnd_on_loss(&c->cwnd, now, p->sent_ns, cwnd_is_queued(c->rtt.latest_ns, c->rtt.least_ns));
             lose(c, p);
         }
@@ -147,7 +148,7 @@ int recovery_ack_in(struct conn *c, uint64_t now, const struct wire_ack *a) {
         c->window_bytes = a->window_bytes;
     }
     if (got.newest_is_new)
-        rtt_sample(&c->rtt, now - got.newest_sent_ns, (uint64_t)a->delay_us * WEFT_NS_PER_US);
+        rtt_sample(&c->rtt, now - got.newest_sent_ns, (uint64_t)a->delay_us * WEFT_NS_PER_US, c->ack_delay_ns);
     if (got.packets) {
         c->cwnd.delivered += got.packets;
         if (got.newest_is_new)
@@ -176,7 +177,7 @@ void conn_await_peer(struct conn *c, uint64_t now) {
 static uint64_t probe_at(const struct conn *c) {
     if (!c->sent.flying) return WEFT_TIME_NEVER;
     uint64_t since = c->last_sent_ns > c->last_probe_ns ? c->last_sent_ns : c->last_probe_ns;
-    uint64_t held_back = c->asked_at_once ? 0 : RTT_ACK_DELAY_NS;
+    uint64_t held_back = c->asked_at_once ? 0 : c->ack_delay_ns;
     uint64_t wait = rtt_probe_ns(&c->rtt, held_back, c->probes_fired);
     uint64_t first = rtt_probe_ns(&c->rtt, held_back, 0);
     /* With something at stake, enough probes must fit the time until the peer counts as dead. */

@@ -5,7 +5,8 @@
 #include "base/clock.h"
 #include <stdint.h>
 
-#define RTT_ACK_DELAY_NS    (200 * WEFT_NS_PER_US) /* the latest a peer acknowledges */
+#define RTT_ACK_DELAY_NS    (200 * WEFT_NS_PER_US) /* the latest a peer acknowledges, … */
+#define RTT_ACK_LATE_NS     (2 * WEFT_NS_PER_MS)   /* … or one with WIRE_FEATURE_LATE_ACKS */
 #define RTT_VARIANCE_MIN_NS (100 * WEFT_NS_PER_US)
 #define RTT_INITIAL_NS      (10 * WEFT_NS_PER_MS)
 #define RTT_PROBE_MAX_NS    WEFT_NS_PER_S
@@ -14,10 +15,9 @@ struct rtt {
     uint64_t smoothed_ns, variance_ns, latest_ns, least_ns; /* smoothed 0: no sample yet */
 };
 
-/* `ack_delay_ns` is what the peer says it held the acknowledgement back; it is believed up to
- * RTT_ACK_DELAY_NS. */
-static inline void rtt_sample(struct rtt *r, uint64_t sample_ns, uint64_t ack_delay_ns) {
-    if (ack_delay_ns > RTT_ACK_DELAY_NS) ack_delay_ns = RTT_ACK_DELAY_NS;
+/* `ack_delay_ns` is what the peer says it held the acknowledgement back; it is believed up to `most_ns`. */
+static inline void rtt_sample(struct rtt *r, uint64_t sample_ns, uint64_t ack_delay_ns, uint64_t most_ns) {
+    if (ack_delay_ns > most_ns) ack_delay_ns = most_ns;
     if (sample_ns == 0) sample_ns = 1;
     if (!r->smoothed_ns || sample_ns < r->least_ns) r->least_ns = sample_ns;
     if (sample_ns >= r->least_ns + ack_delay_ns) sample_ns -= ack_delay_ns;

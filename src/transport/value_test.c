@@ -15,27 +15,27 @@
 
 static void rtt_sample__converges(void **unused) {
     struct rtt r = {0};
-    rtt_sample(&r, 1000000, 0);
+    rtt_sample(&r, 1000000, 0, 0);
     assert_int_equal(r.smoothed_ns, 1000000);
-    for (int i = 0; i < 200; i++) rtt_sample(&r, 50000, 0);
+    for (int i = 0; i < 200; i++) rtt_sample(&r, 50000, 0, 0);
     assert_in_range(r.smoothed_ns, 49000, 51000);
     assert_int_equal(r.least_ns, 50000);
 }
 
 static void rtt_sample__delay_is_taken_off_but_never_below_the_least(void **unused) {
     struct rtt r = {0};
-    rtt_sample(&r, 100000, 0);
-    rtt_sample(&r, 250000, 150000);
+    rtt_sample(&r, 100000, 0, 0);
+    rtt_sample(&r, 250000, 150000, RTT_ACK_DELAY_NS);
     assert_int_equal(r.latest_ns, 100000);
-    rtt_sample(&r, 120000, 150000);
+    rtt_sample(&r, 120000, 150000, RTT_ACK_DELAY_NS);
     assert_int_equal(r.latest_ns, 120000);
-    rtt_sample(&r, 10000000, 9000000); /* more delay than a peer may claim */
+    rtt_sample(&r, 10000000, 9000000, RTT_ACK_DELAY_NS); /* more delay than a peer may claim */
     assert_int_equal(r.latest_ns, 10000000 - RTT_ACK_DELAY_NS);
 }
 
 static void rtt_probe__doubles_up_to_a_second(void **unused) {
     struct rtt r = {0};
-    rtt_sample(&r, 50000, 0);
+    rtt_sample(&r, 50000, 0, 0);
     uint64_t first = rtt_probe_ns(&r, RTT_ACK_DELAY_NS, 0);
     assert_true(first >= 50000 + RTT_VARIANCE_MIN_NS + RTT_ACK_DELAY_NS);
     assert_int_equal(rtt_probe_ns(&r, RTT_ACK_DELAY_NS, 1), 2 * first);
@@ -109,7 +109,7 @@ static void rtt_guess__lasts_until_a_sample(void **unused) {
     assert_int_equal(r.smoothed_ns, 0);
     rtt_guess(&r, 40000);
     assert_int_equal(rtt_probe_ns(&r, 0, 0), 40000 + RTT_VARIANCE_MIN_NS);
-    rtt_sample(&r, 80000, 0);
+    rtt_sample(&r, 80000, 0, 0);
     assert_int_equal(r.least_ns, 80000);
     rtt_guess(&r, 10000);
     assert_int_equal(r.least_ns, 80000);

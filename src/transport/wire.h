@@ -68,6 +68,7 @@ enum wire_data_flag {
 
 enum wire_feature {
     WIRE_FEATURE_KEY = 1 << 0, /* the sender has a cluster key and demands that the other side has it too */
+    WIRE_FEATURE_LATE_ACKS = 1 << 1 /* the sender acknowledges what asks for none at once up to 2 ms later */
 };
 
 /* INIT and RESP share one body. What comes before `features` is the same in every protocol version. */

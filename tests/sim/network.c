@@ -287,6 +287,9 @@ int network_start_node(struct sim *s, int index) {
                                 .staging_bytes = p->staging_bytes,
                                 .tag_superpackets = p->tag_superpackets};
     cfg.io.ctx = n;
+    cfg.patient = cfg.seed & 1 << 8;
+    cfg.answered = cfg.seed & 1 << 9;
+    cfg.late_acks = cfg.seed & 1 << 10;
     uint64_t boot[2] = {sim_random(s), sim_random(s)};
     memcpy(cfg.boot_id, boot, sizeof boot);
     return engine_create(&n->engine, &cfg);

@@ -309,6 +309,7 @@ void executor_configure(struct executor *x, struct ep_config *cfg) {
     cfg->accept = true;
     cfg->yields = true;
     cfg->patient = true;
+    cfg->answered = true; /* by the program's next command, or another executor's next end */
     cfg->handlers[WIRE_HANDLER_COMMAND] = (struct ep_handler){on_header, x};
     cfg->handlers[WIRE_HANDLER_BETWEEN] = (struct ep_handler){peers_on_message, x};
     cfg->on_peer_down = on_peer_down;
