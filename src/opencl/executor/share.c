@@ -36,7 +36,7 @@ static const char *check(int fd, const struct wire_share *s) {
 static const char *map_client_memory(struct executor *x, int fd, const struct wire_share *s) {
     const char *why = check(fd, s);
     if (why) return why;
-    void *at = mmap(NULL, s->size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, fd, 0);
+    void *at = mmap(WIRE_SHARED_AT, s->size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, fd, 0);
     if (at == MAP_FAILED) return strerror(errno);
     madvise(at, s->size, MADV_DONTDUMP);
     x->shared = at;

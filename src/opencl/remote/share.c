@@ -31,7 +31,7 @@ static bool make_object(struct share_pool *p) {
     p->fd = memfd_create("weft-buffers", MFD_CLOEXEC | MFD_ALLOW_SEALING);
     if (p->fd < 0) return false;
     if (ftruncate(p->fd, (off_t)p->bytes) || fcntl(p->fd, F_ADD_SEALS, SEALS)) return false;
-    void *at = mmap(NULL, p->bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, p->fd, 0);
+    void *at = mmap(WIRE_SHARED_AT, p->bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, p->fd, 0);
     if (at == MAP_FAILED) return false;
     p->memory = at;
     madvise(at, p->bytes, MADV_DONTDUMP);

@@ -53,7 +53,7 @@ cl_int remote_svm_alloc(struct backend *b, bk_ref context, cl_svm_mem_flags flag
         uint64_t address = 0;
         refs[tried] = remote_handle(n, BK_MEM, NULL);
         if (!refs[tried]) break;
-        uint32_t room = tried ? LARGE : 0;
+        uint32_t room = tried ? LARGE << (tried - 1) : 0; /* each time farther from those before */
         err = ask(n, refs[tried++], context, flags, bytes, room, &address);
         if (err) break;
         if (address && address % page == 0 && take_address(address, bytes)) *ptr = (void *)(uintptr_t)address;
