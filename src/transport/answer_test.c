@@ -141,18 +141,10 @@ static uint8_t send_small(void) {
     return hand_last(&h, WIRE_CTRL, &len)[1];
 }
 
-static uint64_t last_number(void) {
-    size_t len;
-    struct wire_header head;
-    const uint8_t *p = hand_last(&h, WIRE_CTRL, &len);
-    assert_int_equal(wire_header_read(p, len, &head), 0);
-    return head.number;
-}
-
 /* Acknowledges the packet that came last, and those up to `first`. */
 static void acknowledge_last(uint64_t first) {
     uint8_t body[WIRE_ACK_BYTES_MAX];
-    struct wire_ack a = {.largest = last_number(), .window_bytes = 1 << 20, .count = 1};
+    struct wire_ack a = {.largest = hand_last_number(&h), .window_bytes = 1 << 20, .count = 1};
     bool gap = first + 1 < a.largest;
     a.range[0] = (struct wire_ack_range){gap ? a.largest : 0, a.largest};
     if (gap) a.range[a.count++] = (struct wire_ack_range){0, first};
@@ -168,7 +160,7 @@ static void open_late(uint64_t features) {
     hand_advance(&h, WEFT_NS_PER_MS);
     assert_int_equal(send_small() & WIRE_ACK_NOW, 0);
     hand_advance(&h, 10 * WEFT_NS_PER_US);
-    acknowledge_last(last_number() - 1);
+    acknowledge_last(hand_last_number(&h) - 1);
 }
 
 static void program__that_looks_now_and_then_is_given_time(void **state) {
@@ -187,13 +179,13 @@ static void program__that_looks_now_and_then_is_given_time(void **state) {
 
 static void loss__makes_it_ask_at_once_for_a_while(void **state) {
     open_late(WIRE_FEATURE_LATE_ACKS);
-    uint64_t first = last_number();
+    uint64_t first = hand_last_number(&h);
     for (int i = 0; i < 3; i++) assert_int_equal(send_small() & WIRE_ACK_NOW, 0);
     hand_advance(&h, 100 * WEFT_NS_PER_US);
     acknowledge_last(first);
     hand_advance(&h, 100 * WEFT_NS_PER_US);
     assert_int_equal(send_small() & WIRE_ACK_NOW, WIRE_ACK_NOW);
-    acknowledge_last(last_number() - 1);
+    acknowledge_last(hand_last_number(&h) - 1);
     hand_advance(&h, 1100 * WEFT_NS_PER_MS);
     assert_int_equal(send_small() & WIRE_ACK_NOW, 0);
     hand_close(&h);

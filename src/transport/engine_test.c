@@ -506,14 +506,6 @@ static bool last_has(enum wire_item_type type, struct wire_item *item) {
     return false;
 }
 
-static uint64_t last_number(void) {
-    size_t len;
-    struct wire_header head;
-    const uint8_t *p = hand_last(&h, WIRE_CTRL, &len);
-    assert_int_equal(wire_header_read(p, len, &head), 0);
-    return head.number;
-}
-
 static uint64_t newest_acknowledged(void) {
     struct wire_item item;
     struct wire_ack a;
@@ -540,7 +532,7 @@ static void cancel__is_told_and_late_data_is_not_stored(void **state) {
     assert_true(last_has(WIRE_ITEM_FIN, &item));
     assert_int_equal(wire_fin_read(&item, &fin), 0);
     assert_int_equal(fin.status, WEFT_E_CANCELED);
-    uint64_t fin_number = last_number();
+    uint64_t fin_number = hand_last_number(&h);
     /* As long as the FIN may be lost, late data is not acknowledged: else it would look complete. */
     uint64_t late = h.next_number;
     send_data(tag, 1424, 1424);
@@ -592,7 +584,7 @@ static struct wire_oktosend answer_to(uint64_t ref) {
 
 static void acknowledge_all(void) {
     uint8_t body[WIRE_ACK_BYTES_MAX];
-    struct wire_ack a = {.largest = last_number(), .window_bytes = 1 << 20, .count = 1};
+    struct wire_ack a = {.largest = hand_last_number(&h), .window_bytes = 1 << 20, .count = 1};
     a.range[0] = (struct wire_ack_range){0, a.largest};
     hand_packet(&h, WIRE_CTRL, body, wire_ack_write(body, &a));
 }

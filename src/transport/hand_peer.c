@@ -164,6 +164,14 @@ const uint8_t *hand_last(const struct hand *h, enum wire_type type, size_t *len)
     return NULL;
 }
 
+uint64_t hand_last_number(const struct hand *h) {
+    size_t len;
+    struct wire_header head;
+    const uint8_t *p = hand_last(h, WIRE_CTRL, &len);
+    if (!p || wire_header_read(p, len, &head)) abort();
+    return head.number;
+}
+
 void hand_packet(struct hand *h, enum wire_type type, const uint8_t *body, size_t len) {
     uint8_t p[HAND_PATH_BYTES];
     if (len > sizeof p - WIRE_OVERHEAD_BYTES) len = sizeof p - WIRE_OVERHEAD_BYTES;

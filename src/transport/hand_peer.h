@@ -53,5 +53,6 @@ void hand_settle(struct hand *h);
 void hand_advance(struct hand *h, uint64_t ns);
 /* The last packet sent with this type; NULL: none kept. */
 const uint8_t *hand_last(const struct hand *h, enum wire_type type, size_t *len);
+uint64_t hand_last_number(const struct hand *h); /* of the last CTRL packet sent */
 
 #endif
