@@ -273,8 +273,8 @@ struct conn {
     uint64_t relaxed_at_ns, used_ns; /* used: when the newest message was queued, or came */
     uint64_t last_sent_ns, last_probe_ns, flying_since_ns, loss_at_ns, extra_reorder_ns;
     uint64_t awaited_since_ns;     /* conn_await_peer; of no meaning while nothing waits for the peer */
-    bool asked_at_once;            /* the newest packet asks for an acknowledgement at once */
-    uint64_t ack_delay_ns;         /* how long the peer may hold back others */
+    uint64_t held_back_ns;         /* how long the peer may hold back the acknowledgement of the newest packet */
+    uint64_t ack_delay_ns;         /* … of one with nothing but messages that will be answered */
     uint64_t missed_at_ns;         /* when a packet last counted as lost; 0: never */
     unsigned probes_fired;         /* probe timeouts in a row */
     unsigned probe_credit;         /* packets that may leave beyond the windows */
@@ -347,7 +347,7 @@ struct packet {
     size_t head_bytes;
     const void *payload;
     size_t payload_bytes;
-    bool eliciting, has_ack, at_once;
+    bool eliciting, has_ack, at_once, answered;
     struct push_out *push; /* DATA; NULL: CTRL */
     uint32_t superpacket;
     uint8_t chunk;

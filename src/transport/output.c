@@ -260,7 +260,7 @@ static void commit(struct conn *c, uint64_t now, struct packet *pk) {
     if (!pk->eliciting) return;
     if (first && !c->probes_fired) c->flying_since_ns = now;
     c->last_sent_ns = now;
-    c->asked_at_once = pk->at_once;
+    c->held_back_ns = pk->at_once ? 0 : pk->answered ? c->ack_delay_ns : RTT_ACK_DELAY_NS;
     if (c->probe_credit) c->probe_credit--;
 }
 
@@ -316,7 +316,9 @@ static bool is_answered(const struct conn *c, uint64_t now, const struct packet 
 static bool seal(struct conn *c, uint64_t now, struct burst *b, size_t i, bool last) {
     struct packet *pk = &b->packet[i];
     uint8_t flags = pk->eliciting ? WIRE_ACK_ELICITING : 0;
-    pk->at_once = pk->eliciting && last && !c->reliable && !more_to_send(c) && !is_answered(c, now, pk);
+    bool ends = pk->eliciting && last && !c->reliable && !more_to_send(c);
+    pk->answered = ends && is_answered(c, now, pk);
+    pk->at_once = ends && !pk->answered;
     if (pk->at_once) flags |= WIRE_ACK_NOW;
     if (pk->question) flags |= WIRE_ACK_ELICITING | WIRE_ACK_NOW;
     enum wire_type type = pk->push ? WIRE_DATA : pk->question ? WIRE_PROBE : WIRE_CTRL;

@@ -177,9 +177,8 @@ void conn_await_peer(struct conn *c, uint64_t now) {
 static uint64_t probe_at(const struct conn *c) {
     if (!c->sent.flying) return WEFT_TIME_NEVER;
     uint64_t since = c->last_sent_ns > c->last_probe_ns ? c->last_sent_ns : c->last_probe_ns;
-    uint64_t held_back = c->asked_at_once ? 0 : c->ack_delay_ns;
-    uint64_t wait = rtt_probe_ns(&c->rtt, held_back, c->probes_fired);
-    uint64_t first = rtt_probe_ns(&c->rtt, held_back, 0);
+    uint64_t wait = rtt_probe_ns(&c->rtt, c->held_back_ns, c->probes_fired);
+    uint64_t first = rtt_probe_ns(&c->rtt, c->held_back_ns, 0);
     /* With something at stake, enough probes must fit the time until the peer counts as dead. */
     if (conn_awaits_peer(c) && wait > AWAITED_PROBE_NS)
         wait = first > AWAITED_PROBE_NS ? first : AWAITED_PROBE_NS;
