@@ -444,7 +444,8 @@ void enqueue_track(struct call *c, cl_event event, enum completion_what what, st
         DRIVER(event)->clRetainEvent(event);
     }
     if (what == COMPLETION_FREE && name && (options & WIRE_NOTIFY)) what = COMPLETION_EVENT;
-    bool watched = what != COMPLETION_FREE || s || c->move;
+    bool apart = options & WIRE_APART; /* what fails it fails who waits for it, though nobody is told */
+    bool watched = what != COMPLETION_FREE || s || c->move || apart;
     struct completion *done = watched ? create(c->x, what, name, event, queue) : NULL;
     if (!done) {
         DRIVER(event)->clReleaseEvent(event);

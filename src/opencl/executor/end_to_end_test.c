@@ -337,6 +337,16 @@ static void executor__passes_a_failed_event_on(void **state) {
     w->b->ops->set_user_event(w->b, gate, -77);
     assert_true(w->b->ops->wait_event(w->b, first) < 0);
     for (int i = 0; i < 4; i++) assert_true(w->b->ops->wait_event(w->b, after[i]) < 0);
+    bk_ref many[WIRE_WAITS_MAX + 1], later = 0;
+    w->b->ops->create_user_event(w->b, w->context, &later);
+    c.waits = &later;
+    for (unsigned i = 0; i <= WIRE_WAITS_MAX; i++) many[i] = enqueue_for_event(w, c);
+    c.wait_count = WIRE_WAITS_MAX + 1;
+    c.waits = many;
+    bk_ref last = enqueue_for_event(w, c);
+    w->b->ops->set_user_event(w->b, later, -77);
+    assert_true(w->b->ops->wait_event(w->b, last) < 0);
+    c.wait_count = 1;
     c.waits = &gate;
     assert_true(w->b->ops->wait_event(w->b, enqueue_for_event(w, c)) < 0);
     assert_int_equal(w->b->ops->finish(w->b, other), 0);
