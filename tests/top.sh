@@ -15,14 +15,14 @@ start() {
     # shellcheck disable=SC2016 # that shell's own
     "$weft" run "$@" -- sh -c 'echo $$ >"$1.pid"; exec "$2" $3' sh "$scratch/program" "${binary:-$build/bin/matmul}" \
         "${arguments:-3072 128}" \
-        >/dev/null 2>&1 &
+        >"$scratch/program.out" 2>&1 &
     runner=$!
     wait_until 20 test -s "$scratch/program.pid"
     program=$(cat "$scratch/program.pid")
     rm "$scratch/program.pid"
 }
 end_program() {
-    kill -9 "$program"
+    kill -9 "$program" 2>/dev/null || { say "the program has ended before:"; tail -n 5 "$scratch/program.out"; }
     wait "$runner" 2>/dev/null
 }
 look() { "$weft" top --json --interval 0.5 >"$scratch/top" 2>"$scratch/err"; }
