@@ -459,7 +459,7 @@ static void park(struct ep *ep, unsigned *looks) {
 
 /* What is due although waiters come and go, such as acknowledgements that none of them took along. */
 static void look_up(struct ep *ep, uint64_t now) {
-    if (ep->waiters || ep->dispatching || ep->poller != EP_POLLER_NONE || ep_next_deadline(ep) > now) return;
+    if (ep_next_deadline(ep) > now) return;
     ep_begin(ep);
     ep_dispatch(ep);
     ep_end(ep);
@@ -475,8 +475,9 @@ void *ep_thread_main(void *arg) {
         uint64_t now = weft_now_ns();
         if (ep->waits != waits) last_wait = now;
         waits = ep->waits;
-        if (ep->waiters || ep->dispatching || now - last_wait < QUIET_NS || ep->poller != EP_POLLER_NONE) {
-            look_up(ep, now);
+        bool others = ep->waiters || ep->dispatching || ep->poller != EP_POLLER_NONE;
+        if (others || now - last_wait < QUIET_NS) {
+            if (!others) look_up(ep, now);
             park(ep, &looks);
             continue;
         }

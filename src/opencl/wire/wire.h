@@ -27,10 +27,10 @@
 #define WIRE_HANDLES_MAX     (1u << 20)
 #define WIRE_SUB_DEVICES     (1u << 16) /* the first number of a sub-device */
 #define WIRE_PLACE_ALIGN     256u /* bytes, of places in shared memory */
-/* Where each side maps it if it can: twice a machine's memory, in the middle of what the system gives others, would be
+#define WIRE_SUB_DEVICES_MAX (1u << 20) /* in all: a number is not used twice */
+/* Where each side maps the memory that both share if it can: twice a machine's memory, in the middle of what the system gives others, would be
  * in the way of shared virtual memory, which must have the same address in two processes. */
 #define WIRE_SHARED_AT ((void *)(uintptr_t)0x200000000000)
-#define WIRE_SUB_DEVICES_MAX (1u << 20) /* in all: a number is not used twice */
 
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "words travel in little-endian order");
 _Static_assert(sizeof(size_t) == 8, "sizes travel as 64-bit words");
