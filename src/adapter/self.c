@@ -3,6 +3,7 @@
 #include "adapter/adapter.h"
 #include "adapter/host_id.h"
 #include "base/codec.h"
+#include "base/copy.h"
 #include "base/counter.h"
 #include "base/error.h"
 #include "base/log.h"
@@ -159,7 +160,7 @@ static int enqueue(struct self *s, const struct adapter_packet_out *p) {
     uint8_t *data = malloc(len ? len : 1), *at = data;
     if (!data) return WEFT_E_AGAIN; /* no room now */
     for (int i = 0; i < 3; i++) {
-        if (p->piece[i].iov_len) memcpy(at, p->piece[i].iov_base, p->piece[i].iov_len);
+        if (p->piece[i].iov_len) weft_copy(at, p->piece[i].iov_base, p->piece[i].iov_len);
         at += p->piece[i].iov_len;
     }
     *(struct self_packet *)weft_ring_push(&s->queue) = (struct self_packet){data, len};
@@ -270,7 +271,7 @@ static int self_read(struct adapter *a, struct adapter_peer *peer, struct adapte
     pthread_mutex_lock(&s->regions_lock);
     const struct self_region *g = weft_map_get(&s->regions, region_key(r->region, r->region_bytes));
     int rc = !g ? WEFT_E_ACCESS : r->offset > g->len || r->len > g->len - r->offset ? WEFT_E_INVAL : 0;
-    if (!rc && r->len) memcpy(r->dst, g->ptr + r->offset, r->len);
+    if (!rc && r->len) weft_copy(r->dst, g->ptr + r->offset, r->len);
     pthread_mutex_unlock(&s->regions_lock);
     if (!rc) weft_counter_add(&self_counters[READS], 1);
     return rc;

@@ -168,7 +168,7 @@ static size_t copy_view(const uint8_t *from, const struct adapter_read *r, bool 
         if (streaming)
             weft_copy_streaming((uint8_t *)r->dst + done, from + done, step);
         else
-            memcpy((uint8_t *)r->dst + done, from + done, step);
+            weft_copy((uint8_t *)r->dst + done, from + done, step);
         done += step;
     } while (done < r->len && !is_enough(r));
     if (streaming) weft_copy_streaming_end();

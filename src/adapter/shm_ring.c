@@ -1,6 +1,7 @@
 /* shm ring: see the design notes in shm_ring.h. */
 #include "adapter/shm_ring.h"
 
+#include "base/copy.h"
 #include "base/error.h"
 #include "base/tsan.h"
 
@@ -14,8 +15,8 @@
 #define KIND_PAD     0x9adull
 #define KIND_MESSAGE 0x3e55ull
 
-/* For thread sanitizer: what was done before a record was published, or given back, is seen by who finds it so.
- * One for all rings, since the two sides know a ring by different addresses; it treats sockets alike. */
+/* For thread sanitizer: what was done before a record was published, or given back, is seen by who finds it
+ * so. One for all rings, since the two sides know a ring by different addresses; it treats sockets alike. */
 static char published, given_back;
 
 static uint64_t header(uint64_t kind, uint64_t len) { return kind << 32 | len; }
@@ -77,7 +78,7 @@ static inline uint8_t *copy_piece(uint8_t *to, const struct iovec *piece) {
     if (n <= SHM_LINE)
         copy_short(to, piece->iov_base, n);
     else
-        memcpy(to, piece->iov_base, n);
+        weft_copy(to, piece->iov_base, n);
     return to + n;
 }
 

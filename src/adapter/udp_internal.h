@@ -15,6 +15,7 @@
 #define UDP_BURST_PACKETS     64    /* segments that every kernel with UDP_SEGMENT takes */
 #define UDP_RECEIVE_BYTES     65536 /* the largest datagram, or receive-offloaded train of them */
 #define UDP_RECEIVE_BATCH     8
+#define UDP_RECEIVE_ALIGN     4096
 #define UDP_CONTROL_BYTES     128
 #define UDP_CONNECTED_MAX     8 /* peers with a socket of their own */
 

@@ -23,7 +23,27 @@ static void copy_streaming__is_memcpy(void **state) {
     }
 }
 
+/* Places in a page that are close to each other, and others. */
+static void copy__is_memcpy(void **state) {
+    enum { PAGE = 4096, MAX = 5000, PAD = 64 };
+    static uint8_t from[MAX + PAD] __attribute__((aligned(PAGE))),
+        to[MAX + 3 * PAD] __attribute__((aligned(PAGE)));
+    static uint8_t wanted[sizeof to];
+    unsigned seed = 1;
+    for (size_t i = 0; i < sizeof from; i++) from[i] = (uint8_t)rand_r(&seed);
+    for (size_t i = 0; i < 40000; i++) {
+        size_t len = i < 5000 ? i : (size_t)rand_r(&seed) % MAX;
+        size_t a = (size_t)rand_r(&seed) % PAD, b = a + (size_t)rand_r(&seed) % PAD;
+        memset(to, 0xa5, sizeof to);
+        memset(wanted, 0xa5, sizeof wanted);
+        memcpy(wanted + b, from + a, len);
+        weft_copy(to + b, from + a, len);
+        assert_memory_equal(to, wanted, sizeof to);
+    }
+}
+
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(copy_streaming__is_memcpy)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(copy__is_memcpy),
+                                       cmocka_unit_test(copy_streaming__is_memcpy)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -65,8 +65,8 @@ bench latency --adapter udp --size 64 --count 20 --hosts 127.0.0.1,127.0.0.2 --j
 bench peers --connected 2 --count 20 --rounds 1 --csv
 says '^bench,adapter,connected,size_B,median_us,p99_us,ratio_to_first,count,state,'
 
-bench floor --size 8,4K --count 20 --json;             lines 7
-for floor in line udp memcpy-static memcpy-written readv-static readv-written; do
+bench floor --size 8,4K --count 20 --json;             lines 9
+for floor in line udp memcpy-static memcpy-close copy-close memcpy-written readv-static readv-written; do
     says "^{\"bench\":\"floor\",\"floor\":\"$floor\",\"size_B\":[0-9]*,\"median_us\":$number,\"p99_us\":$number,"
 done
 says "\"floor\":\"readv-written\",.*\"median_GBps\":$number,\"count\":[0-9]*,$state"

@@ -1,5 +1,6 @@
 /* Messages at the target: posted buffers, header handlers, completion handlers and the answer to the sender.
  */
+#include "base/copy.h"
 #include "base/log.h"
 #include "fabric/count.h"
 #include "fabric/fabric.h"
@@ -139,7 +140,7 @@ static void deliver_posted(struct weft_peer *p, const struct ep_msg *m, struct e
                            struct incoming *in, struct post *post) {
     int status = 0;
     if (m->data || !m->data_bytes) {
-        if (m->data_bytes) memcpy(post->buf, m->data, m->data_bytes);
+        if (m->data_bytes) weft_copy(post->buf, m->data, m->data_bytes);
         run_posted(p, &in->msg, post);
         end_now(p, in, 0);
         return;
@@ -216,7 +217,7 @@ static void deliver_unposted(struct weft_peer *p, const struct ep_msg *m, struct
         fabric_count(COUNT_DISCARDED, 1);
         status = atomic_load(&p->gone) ? WEFT_E_CLOSED : WEFT_E_CANCELED;
     } else if (status == 0 && ptr && m->data_bytes) {
-        memcpy(ptr, m->data, m->data_bytes);
+        weft_copy(ptr, m->data, m->data_bytes);
     }
     if (ptr) place_give(w, &action, pin);
     if (status && status != WEFT_E_CANCELED) fabric_count(COUNT_MESSAGES_REFUSED, 1);

@@ -1,4 +1,5 @@
 /* Puts and gets (Get_Buffer) at the origin. */
+#include "base/copy.h"
 #include "fabric/count.h"
 #include "fabric/fabric.h"
 #include "fabric/wire.h"
@@ -100,6 +101,6 @@ void rma_on_got(struct weft_peer *p, const struct ep_msg *m, struct ep_sink *sin
         *sink = (struct ep_sink){.buf = op->buf, .on_data = on_data, .arg = op, .unpinned = unpinned};
         return;
     }
-    if (status == 0 && m->data_bytes) memcpy(op->buf, m->data, m->data_bytes);
+    if (status == 0 && m->data_bytes) weft_copy(op->buf, m->data, m->data_bytes);
     op_replied(op, status);
 }

@@ -1,4 +1,5 @@
 #include "scif/queue.h"
+#include "base/copy.h"
 #include "scif/turn.h"
 
 #include <linux/sockios.h>
@@ -34,8 +35,8 @@ bool queue_has_room(const struct scif_queue *q) { return used(q) < limit(q); }
 static void copy_in(struct scif_shared *s, unsigned head, const void *from, size_t n) {
     unsigned at = head % SCIF_QUEUE_MEMORY;
     size_t first = n < SCIF_QUEUE_MEMORY - at ? n : SCIF_QUEUE_MEMORY - at;
-    memcpy(s->bytes + at, from, first);
-    memcpy(s->bytes, (const char *)from + first, n - first);
+    weft_copy(s->bytes + at, from, first);
+    weft_copy(s->bytes, (const char *)from + first, n - first);
 }
 
 size_t queue_put(struct scif_shared *s, const void *from, size_t n) {
@@ -64,8 +65,8 @@ size_t queue_peek(const struct scif_shared *s, unsigned from, void *to, size_t n
     if (n > there) n = there;
     unsigned at = from % SCIF_QUEUE_MEMORY;
     size_t first = n < SCIF_QUEUE_MEMORY - at ? n : SCIF_QUEUE_MEMORY - at;
-    memcpy(to, s->bytes + at, first);
-    memcpy((char *)to + first, s->bytes, n - first);
+    weft_copy(to, s->bytes + at, first);
+    weft_copy((char *)to + first, s->bytes, n - first);
     return n;
 }
 

@@ -2,6 +2,7 @@
  * space, and a window of the peer's. On one host the caller's processor moves them, with no help from the
  * peer, before the call returns; so marks are of transfers that are complete. To another host writes may be
  * under way after the call; a wait for a mark is for all that are, which are more than were marked. */
+#include "base/copy.h"
 #include "scif/api.h"
 #include "scif/move.h"
 #include "scif/owned.h"
@@ -35,7 +36,7 @@ static int move_local(void *arg, uint64_t at, void *memory, size_t n) {
         return t->write ? space_get(&t->e->own, t->offset + at, memory, n)
                         : space_put(&t->e->own, t->offset + at, memory, n);
     if (!memory_allows((uintptr_t)t->memory + at, n, !t->write)) return EFAULT;
-    memcpy(t->write ? memory : t->memory + at, t->write ? t->memory + at : memory, n);
+    weft_copy(t->write ? memory : t->memory + at, t->write ? t->memory + at : memory, n);
     return 0;
 }
 
@@ -61,11 +62,11 @@ static int move_by_copy(const struct transfer *t, uint64_t from, uint64_t to) {
         if (!memory_allows((uintptr_t)memory, n, !t->write)) {
             err = EFAULT;
         } else if (t->write) {
-            memcpy(copy, memory, n);
+            weft_copy(copy, memory, n);
             err = space_put(&t->e->there, t->remote + from, copy, n);
         } else {
             err = space_get(&t->e->there, t->remote + from, copy, n);
-            if (!err) memcpy(memory, copy, n);
+            if (!err) weft_copy(memory, copy, n);
         }
     }
     free(copy);

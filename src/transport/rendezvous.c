@@ -1,6 +1,7 @@
 /* Rendezvous, the receiving side: where data of large messages goes. Either the receiver reads the sender's
  * memory itself (pull), or it arms a tag and superpackets are stored straight into the target buffer (push).
  */
+#include "base/copy.h"
 #include "base/error.h"
 #include "base/log.h"
 #include "transport/conn.h"
@@ -251,7 +252,7 @@ static int store(struct rx *rx, uint32_t superpacket, const struct wire_data *d,
         return 0;
     }
     uint8_t *to = chunk_at(rx, superpacket, d);
-    if (payload != to) memcpy(to, payload, d->length);
+    if (payload != to) weft_copy(to, payload, d->length);
     in->got |= bit;
     return 0;
 }

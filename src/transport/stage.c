@@ -5,6 +5,7 @@
  *
  * Transfers are numbered; a sender has those of the last 64 open at most, so one map of bits tells which are
  * over, and late copies of those are acknowledged and dropped. */
+#include "base/copy.h"
 #include "base/error.h"
 #include "transport/conn.h"
 #include "transport/stats.h"
@@ -190,7 +191,7 @@ int stage_data_in(struct conn *c, const struct wire_data *d, const uint8_t *payl
         return WEFT_E_AGAIN;
     }
     if (p->room) stats_add(STATS_STAGED, 1);
-    if (payload != to + d->offset) memcpy(to + d->offset, payload, d->length);
+    if (payload != to + d->offset) weft_copy(to + d->offset, payload, d->length);
     p->got |= bit;
     if (d->length < d->chunk_bytes) p->short_end = d->offset + d->length;
     p->chunk_bytes = d->chunk_bytes;
@@ -214,7 +215,7 @@ static void copy_rooms(struct rx *rx) {
         uint8_t *to = rx->sink + (size_t)i * WIRE_SUPERPACKET_BYTES;
         for (uint64_t got = p->room ? p->got : 0; got; got &= got - 1) {
             uint32_t at = (uint32_t)__builtin_ctzll(got) * p->chunk_bytes, left = bytes - at;
-            memcpy(to + at, p->room + at, left < p->chunk_bytes ? left : p->chunk_bytes);
+            weft_copy(to + at, p->room + at, left < p->chunk_bytes ? left : p->chunk_bytes);
         }
     }
     free_rooms(rx->conn, s);

@@ -35,6 +35,12 @@ static cl_context CL_API_CALL stub_context(const cl_context_properties *p, cl_ui
                                            void *data, cl_int *err) {
     return make_stub(err);
 }
+static cl_int CL_API_CALL stub_device_info(cl_device_id d, cl_device_info param, size_t room, void *out,
+                                           size_t *bytes) {
+    if (param != CL_DEVICE_TYPE || room < sizeof(cl_device_type)) return CL_INVALID_VALUE;
+    *(cl_device_type *)out = CL_DEVICE_TYPE_GPU;
+    return CL_SUCCESS;
+}
 static cl_command_queue CL_API_CALL stub_queue(cl_context c, cl_device_id d, cl_command_queue_properties p,
                                                cl_int *err) {
     return make_stub(err);
@@ -170,6 +176,7 @@ static cl_int CL_API_CALL stub_write(cl_command_queue q, cl_mem m, cl_bool block
 }
 
 static const cl_icd_dispatch stub_dispatch = {
+    .clGetDeviceInfo = stub_device_info,
     .clCreateContext = stub_context,
     .clReleaseContext = release_context,
     .clCreateCommandQueue = stub_queue,

@@ -10,7 +10,9 @@ enum floor_kind {
     FLOOR_LINE,           /* one cache line, one way */
     FLOOR_UDP,            /* a UDP socket's ping-pong over loopback, both sides polling */
     FLOOR_MEMCPY_STATIC,  /* one copy out of memory that both have mapped, the same again and again */
-    FLOOR_MEMCPY_WRITTEN, /* the same after the other CPU has just written it */
+    FLOOR_MEMCPY_CLOSE,   /* the same to a place 16 bytes behind it, as addresses within a page */
+    FLOOR_COPY_CLOSE,     /* the same by weft_copy */
+    FLOOR_MEMCPY_WRITTEN, /* memcpy-static after the other CPU has just written it */
     FLOOR_READV_STATIC,   /* one process_vm_readv of the other's memory */
     FLOOR_READV_WRITTEN,
     FLOORS

@@ -1,6 +1,7 @@
 /* Two processes without weft: what a cache line, a datagram and a copy cost between them. Between
  * measurements the other process sleeps on its socket, so that it disturbs nobody. */
 #include "base/clock.h"
+#include "base/copy.h"
 #include "base/error.h"
 #include "cli/bench/floor.h"
 #include "cli/bench/process.h"
@@ -20,6 +21,7 @@
 #define LINE          64
 #define HUGE_PAGE     ((size_t)2 << 20)
 #define LINE_BATCH    50
+#define CLOSE         16   /* bytes: see base/copy.h */
 #define COPY_BATCH_NS 2000 /* copies are timed together for at least this long */
 #define DATAGRAM_MAX  65507
 #define COPY_MIN      64
@@ -30,6 +32,8 @@ const char *const floor_names[FLOORS] = {
     [FLOOR_LINE] = "line",
     [FLOOR_UDP] = "udp",
     [FLOOR_MEMCPY_STATIC] = "memcpy-static",
+    [FLOOR_MEMCPY_CLOSE] = "memcpy-close",
+    [FLOOR_COPY_CLOSE] = "copy-close",
     [FLOOR_MEMCPY_WRITTEN] = "memcpy-written",
     [FLOOR_READV_STATIC] = "readv-static",
     [FLOOR_READV_WRITTEN] = "readv-written",
@@ -53,6 +57,8 @@ bool floor_fits(enum floor_kind kind, uint64_t size) {
     case FLOOR_UDP: return size > 0 && size <= DATAGRAM_MAX;
     case FLOOR_MEMCPY_STATIC:
     case FLOOR_READV_STATIC: return size >= COPY_MIN;
+    case FLOOR_MEMCPY_CLOSE:
+    case FLOOR_COPY_CLOSE: return size > WEFT_COPY_SHORT;
     default: return size >= WRITTEN_MIN;
     }
 }
@@ -138,7 +144,7 @@ static int give_order(struct floor *f, const struct order *o) {
 }
 
 static int make(struct floor *f, uint64_t size_max) {
-    f->bytes = (size_max + HUGE_PAGE) / HUGE_PAGE * HUGE_PAGE;
+    f->bytes = (size_max + CLOSE + HUGE_PAGE) / HUGE_PAGE * HUGE_PAGE;
     f->lines = (struct floor_lines *)(void *)map(sizeof *f->lines, MAP_SHARED);
     f->shared = map(f->bytes, MAP_SHARED);
     f->theirs = map(f->bytes, MAP_PRIVATE);
@@ -203,6 +209,14 @@ static int read_theirs(struct floor *f) {
     return n == (ssize_t)f->size ? 0 : n < 0 ? weft_error_from_errno(errno) : WEFT_E_IO;
 }
 
+static void copy(struct floor *f) {
+    switch (f->kind) {
+    case FLOOR_MEMCPY_CLOSE: memcpy(f->target + CLOSE, f->shared, f->size); break;
+    case FLOOR_COPY_CLOSE: weft_copy(f->target + CLOSE, f->shared, f->size); break;
+    default: memcpy(f->target, f->shared, f->size);
+    }
+}
+
 static int do_one(struct floor *f) {
     switch (f->kind) {
     case FLOOR_LINE: return trip(f);
@@ -210,7 +224,7 @@ static int do_one(struct floor *f) {
     case FLOOR_READV_STATIC:
     case FLOOR_READV_WRITTEN: return read_theirs(f);
     default:
-        memcpy(f->target, f->shared, f->size);
+        copy(f);
         __asm__ volatile("" : : "r"(f->target) : "memory"); /* or the copy would be left out */
         return 0;
     }
@@ -243,7 +257,7 @@ int floor_setup(struct floor *f, enum floor_kind kind, uint64_t size, struct ben
     s.values.count = s.count = 0;
     if (!rc) rc = take(f, f->batch, &s);
     out->unit_ns = s.ns / f->batch + 1;
-    bool copies = kind == FLOOR_MEMCPY_STATIC || kind == FLOOR_READV_STATIC;
+    bool copies = kind != FLOOR_LINE && kind != FLOOR_UDP && !is_written(kind);
     if (copies && out->unit_ns < COPY_BATCH_NS) f->batch = (uint32_t)(COPY_BATCH_NS / out->unit_ns + 1);
     bench_values_free(&s.values);
     return rc;

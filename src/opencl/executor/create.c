@@ -40,8 +40,8 @@ cl_int carry_out_create_context(struct call *c) {
         context_info_release(info);
         return err;
     }
-    info->shares = c->x->shared && count == 1 && share_device_works(info->context, info->devices[0]);
-    if (info->shares) results_context_shares(c->x, c->in->create_context.context);
+    info->hosts = count == 1 && share_device_works(c->x, info->context, info->devices[0]);
+    if (info->hosts) results_context_hosts(c->x, c->in->create_context.context);
     c->object[0]->context = info;
     c->object[0]->handle = info->context;
     return CL_SUCCESS;
@@ -74,7 +74,7 @@ cl_int carry_out_create_queue(struct call *c) {
     return CL_SUCCESS;
 }
 
-/* In the client's memory, if that can be; the place is the client's again if not. */
+/* In the client's memory, or this process's, if that can be; the place is the client's again if not. */
 static cl_mem create_buffer(struct executor *x, const struct context_info *info,
                             const struct wire_create_buffer *w, cl_int *err) {
     const cl_icd_dispatch *d = DRIVER(info->context);
@@ -82,14 +82,15 @@ static cl_mem create_buffer(struct executor *x, const struct context_info *info,
     uint64_t size = w->size, place = w->place;
     /* These need the client's memory here: its contents come by a write. */
     flags &= ~(cl_mem_flags)(CL_MEM_USE_HOST_PTR | CL_MEM_COPY_HOST_PTR);
-    void *at = place && info->shares && size ? share_at(x, place, size) : NULL;
+    void *at = place && info->hosts && size ? share_at(x, place, size) : NULL;
     cl_mem_flags over = (flags & ~(cl_mem_flags)CL_MEM_ALLOC_HOST_PTR) | CL_MEM_USE_HOST_PTR;
     cl_mem m = at ? d->clCreateBuffer(info->context, over, size, at, err) : NULL;
     if (m && share_watch(x, m, place)) return m;
     if (m) d->clReleaseMemObject(m);
     if (place) results_place_free(x, place);
     *err = CL_MEM_OBJECT_ALLOCATION_FAILURE;
-    return w->there ? NULL : d->clCreateBuffer(info->context, flags, size, NULL, err);
+    m = info->hosts && !w->there ? hosted_create(x, info->context, w->mem, over, size) : NULL;
+    return m || w->there ? m : d->clCreateBuffer(info->context, flags, size, NULL, err);
 }
 
 cl_int carry_out_create_buffer(struct call *c) {
@@ -98,6 +99,7 @@ cl_int carry_out_create_buffer(struct call *c) {
     cl_mem m = create_buffer(c->x, info, &c->in->create_buffer, &err);
     if (!m) return err;
     if (!quota_charge(info->quota, c->object[0], c->in->create_buffer.size)) {
+        hosted_forget(c->x, c->in->create_buffer.mem);
         DRIVER(m)->clReleaseMemObject(m);
         return CL_MEM_OBJECT_ALLOCATION_FAILURE;
     }
@@ -117,6 +119,8 @@ cl_int carry_out_create_sub_buffer(struct call *c) {
     if (!m) return err;
     c->object[0]->size = region.size;
     keep_handle(c->object[0], m, c->object[1]->context);
+    hosted_part(c->x, c->in->create_sub_buffer.parent, c->in->create_sub_buffer.mem, region.origin,
+                region.size);
     return CL_SUCCESS;
 }
 
@@ -241,6 +245,7 @@ cl_int carry_out_release(struct call *c) {
     if (o->kind == BK_EVENT && o->user && !o->set && o->handle && !executor_keep_orphan(c->x, o))
         return CL_OUT_OF_HOST_MEMORY;
     if (o->kind == BK_EVENT) completion_forget(c->x, c->in->release.object);
+    if (o->kind == BK_MEM) hosted_forget(c->x, c->in->release.object);
     object_drop(o);
     return CL_SUCCESS;
 }

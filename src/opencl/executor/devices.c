@@ -92,6 +92,7 @@ cl_int carry_out_release_sub_device(struct call *c) {
         return CL_INVALID_DEVICE;
     cl_device_id *d = &c->x->sub_devices[number - WIRE_SUB_DEVICES];
     if (!*d) return CL_INVALID_DEVICE;
+    weft_map_remove(&c->x->works_here, (uintptr_t)*d);
     driver_release_device(*d);
     *d = NULL;
     return CL_SUCCESS;

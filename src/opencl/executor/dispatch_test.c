@@ -31,8 +31,8 @@ static uint64_t some_handle(unsigned kind) {
 }
 
 static uint64_t some_number(void) {
-    static const uint64_t odd[] = {0, 1, 2, 4, 8, 64, 4096, UINT32_MAX, 1ull << 40, UINT64_MAX};
-    return random() % 5 ? (uint64_t)random() % 16 : odd[random() % 10];
+    static const uint64_t odd[] = {0, 1, 2, 4, 8, 32, 35, 64, 4096, UINT32_MAX, 1ull << 40, UINT64_MAX};
+    return random() % 5 ? (uint64_t)random() % 16 : odd[random() % (sizeof odd / sizeof *odd)];
 }
 
 static void make_field(uint64_t *word, const struct wire_field *f) {

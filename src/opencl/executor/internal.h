@@ -56,9 +56,12 @@ struct executor {
     struct weft_list arrived;  /* gated ones whose data has come */
     struct weft_list linked;   /* build jobs whose program is for the serving thread to take */
     size_t held_bytes;         /* of incoming */
+    struct weft_map hosted;    /* the client's buffer -> where it is in this process's memory (hosted.c) */
 
-    void *shared; /* the client's memory for buffers; NULL: none. The serving thread only, with the next */
+    void
+        *shared; /* the client's memory for buffers; NULL: none. The serving thread only, with the next two */
     size_t shared_bytes;
+    struct weft_map works_here; /* device -> whether it works in the host's memory (share.c) */
 
     struct staging_pool staging;
     struct kept kept[WIRE_KEPT_MAX]; /* the serving thread only, with the next */
@@ -97,6 +100,8 @@ struct call {
     struct staging
         *staging;      /* the data's, if it is there already: the function may take it over (sets NULL) */
     cl_event gate;     /* writes with data to come: set when it has come; NULL otherwise */
+    bool placed;       /* a write whose data is in its place, or comes there by itself */
+    bool accepted;     /* set by a placed write: its end is to be told when its data is there */
     struct move *move; /* that this command is half of: told of its end */
     struct object *object[WIRE_FIELDS_MAX]; /* by field; NULL for numbers and absent ones */
     union {
@@ -134,6 +139,9 @@ cl_command_queue executor_create_queue(const struct context_info *info, cl_devic
 /* The data in staging memory: what was received there, or a copy of what came with the header; NULL: no
  * memory. */
 struct staging *transfer_data(struct call *c);
+/* Of a write: nothing is left that it waits for, and nobody asks for its contents again, nor for its event.
+ */
+bool transfer_has_turn(const struct wire_in *in);
 /* The driver has taken a transfer's command, or not (err, which is returned). The staging memory goes to what
  * watches its end; else that of a write goes back to the call, that of a read is given up. */
 cl_int transfer_write_began(struct call *c, cl_int err, cl_event event, struct staging *s, size_t bytes);
@@ -199,10 +207,22 @@ void executor_forget_queue(struct executor *x, struct object *queue);
 /* The memory at a place of the client's; NULL: there is none, or not so much. */
 void *share_at(const struct executor *x, uint64_t place, uint64_t bytes);
 /* The driver of that one device works in the memory that a buffer is made over, and nowhere else. */
-bool share_device_works(cl_context context, cl_device_id device);
+bool share_device_works(struct executor *x, cl_context context, cl_device_id device);
 /* The place is the client's again as soon as the buffer is gone. False: then it never is. */
 bool share_watch(struct executor *x, cl_mem m, uint64_t place);
 void share_fini(struct executor *x);
+
+/* ---- hosted.c: buffers in this process's own memory ---- */
+/* flags: with CL_MEM_USE_HOST_PTR. Known by its handle until hosted_forget. NULL: it cannot be. */
+cl_mem hosted_create(struct executor *x, cl_context context, uint64_t handle, cl_mem_flags flags,
+                     size_t bytes);
+/* A part of a buffer, which may be there. */
+void hosted_part(struct executor *x, uint64_t parent, uint64_t handle, size_t origin, size_t bytes);
+/* Where those bytes of the buffer are, to be put; NULL: elsewhere. Any thread. */
+struct memory *hosted_find(struct executor *x, uint64_t handle, uint64_t offset, uint64_t bytes, char **at);
+void memory_put(struct memory *m); /* any thread; NULL is nothing */
+void hosted_forget(struct executor *x, uint64_t handle);
+void hosted_fini(struct executor *x);
 
 /* ---- create.c: user events ---- */
 /* Once. Negative: failing. */
@@ -225,7 +245,7 @@ void results_event(struct executor *x, uint64_t event, cl_int status, const uint
                    struct teller *first, enum results_when when);
 void results_print(struct executor *x, const void *text, size_t bytes);
 void results_not_kept(struct executor *x, uint64_t slot);
-void results_context_shares(struct executor *x, uint64_t context);
+void results_context_hosts(struct executor *x, uint64_t context);
 void results_place_free(struct executor *x, uint64_t place);
 void results_queue_error(struct executor *x, uint64_t queue, cl_int status);
 void results_peer_down(struct executor *x, uint32_t number);

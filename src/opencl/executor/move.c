@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/copy.h"
 #include "opencl/executor/move.h"
 
 #define EARLY_MAX 65536u
@@ -316,7 +317,7 @@ void move_on_content(struct executor *x, struct peer *p, const struct wire_in *i
     if (take) m->arriving |= pieces;
     pthread_mutex_unlock(&x->peers.lock);
     if (!take) return;
-    if (bytes) memcpy(m->at + start, msg->data, bytes);
+    if (bytes) weft_copy(m->at + start, msg->data, bytes);
     pthread_mutex_lock(&x->peers.lock);
     arrived(m, pieces, true);
     move_put(m, false);
@@ -371,7 +372,7 @@ static cl_int take_supply(struct move *m, uint64_t missing) {
     if (m->supply_bytes != m->pieces.bytes) return CL_INVALID_VALUE;
     for (unsigned i = 0; i < m->pieces.count; i++) {
         size_t start = piece_start(&m->pieces, i), end = piece_start(&m->pieces, i + 1);
-        if (missing >> i & 1) memcpy(m->at + start, (char *)m->supply->mem + start, end - start);
+        if (missing >> i & 1) weft_copy(m->at + start, (char *)m->supply->mem + start, end - start);
     }
     return CL_COMPLETE;
 }

@@ -23,7 +23,7 @@ struct context_info {
     const struct driver_platform *platform;
     struct quota *quota; /* the executor's */
     cl_context context;
-    bool shares; /* its buffers can be in the client's memory */
+    bool hosts; /* its device works in the host's memory, wherever that is */
     cl_uint device_count;
     cl_device_id devices[];
 };
@@ -31,11 +31,10 @@ struct context_info {
 struct lane;
 struct object {
     uint32_t generation;
-    uint8_t kind; /* enum bk_kind; 0: free */
-    bool profiles, user, from_il,
-        set;          /* queues; events; programs; user events whose status was set */
-    cl_int error;     /* the creation failed: uses give this */
-    cl_int arg_error; /* kernels: the last refused argument's error and index */
+    uint8_t kind;                      /* enum bk_kind; 0: free */
+    bool profiles, user, from_il, set; /* queues; events; programs; user events whose status was set */
+    cl_int error;                      /* the creation failed: uses give this */
+    cl_int arg_error;                  /* kernels: the last refused argument's error and index */
     uint32_t arg_index;
     uint8_t *arg_takes; /* kernels: enum arg_takes + 1 of each argument; 0: not asked yet */
     cl_uint arg_count;

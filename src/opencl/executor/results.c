@@ -224,9 +224,9 @@ void results_not_kept(struct executor *x, uint64_t slot) {
     results_send(x, &out, NULL, 0, NULL, NULL);
 }
 
-void results_context_shares(struct executor *x, uint64_t context) {
+void results_context_hosts(struct executor *x, uint64_t context) {
     struct wire_out out;
-    wire_begin(&out, CONTEXT_SHARES, context_shares, .context = context);
+    wire_begin(&out, CONTEXT_HOSTS, context_hosts, .context = context);
     results_send(x, &out, NULL, 0, NULL, NULL);
 }
 

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/copy.h"
 #include "base/error.h"
 #include "base/log.h"
 #include "base/option.h"
@@ -23,14 +24,15 @@ struct incoming {
     struct weft_list link; /* in x->incoming; then, if its data is still to come, in x->gated */
     struct executor *x;
     struct staging *data;
+    struct memory *memory; /* of the buffer that the data goes straight into (hosted.c), held */
     size_t data_bytes;
     cl_int error;  /* refused on arrival */
     bool stuck;    /* must wait for its data */
     bool alone;    /* a write that waits for its data, which needs no gate, until another command comes */
     bool arriving; /* the endpoint still fills data */
     bool lost;     /* the data never comes */
-    bool carried_out;
-    cl_event gate; /* set when the data is there */
+    bool carried_out, accepted; /* accepted: its end is to be told when the data is there */
+    cl_event gate;              /* set when the data is there */
     size_t word_count;
     uint64_t words[];
 };
@@ -39,6 +41,7 @@ static size_t cost(const struct incoming *m) { return sizeof *m + m->word_count 
 
 static void free_incoming(struct incoming *m) {
     staging_put(m->data);
+    memory_put(m->memory);
     free(m);
 }
 
@@ -69,9 +72,25 @@ static void open_gate(struct incoming *m) {
     kept_arrived(m->x, m->data, status);
 }
 
+/* Its data is there, or never comes. */
+static void end_placed(struct incoming *m) {
+    uint64_t event = m->words[1];
+    cl_int status = m->lost ? CL_OUT_OF_RESOURCES : CL_COMPLETE;
+    if (m->accepted) results_event(m->x, event, status, NULL, NULL, RESULTS_NOW);
+}
+
+static void has_arrived(struct incoming *m) {
+    open_gate(m);
+    end_placed(m);
+    free_incoming(m);
+}
+
 static void carry_out(struct executor *x, struct incoming *m, const struct wire_in *in) {
-    struct call c = {
-        .in = in, .data = m->data ? m->data->mem : NULL, .data_bytes = m->data_bytes, .gate = m->gate};
+    struct call c = {.in = in,
+                     .data = m->data ? m->data->mem : NULL,
+                     .data_bytes = m->data_bytes,
+                     .gate = m->gate,
+                     .placed = m->memory};
     if (m->error) {
         executor_refuse(x, in, m->error);
         return;
@@ -81,6 +100,7 @@ static void carry_out(struct executor *x, struct incoming *m, const struct wire_
         c.staging = m->data;
     }
     executor_carry_out(x, &c);
+    m->accepted = c.accepted;
     staging_put(c.staging);
 }
 
@@ -93,10 +113,11 @@ static struct incoming *next_command(struct executor *x, struct wire_in *in) {
     pthread_mutex_unlock(&x->in_lock);
     if (!m) return NULL;
     wire_decode(in, m->words, m->word_count * 8, m->data_bytes, WIRE_COMMANDS); /* held before */
-    m->alone = arriving && last && executor_is_write(in->call);
+    bool staged = arriving && !m->memory;
+    m->alone = staged && last && executor_is_write(in->call);
     if (m->alone) return NULL;
-    if (arriving && executor_is_write(in->call)) m->gate = create_gate(x, in);
-    bool stuck = arriving && !m->gate;
+    if (staged && executor_is_write(in->call)) m->gate = create_gate(x, in);
+    bool stuck = staged && !m->gate;
     pthread_mutex_lock(&x->in_lock);
     m->stuck = stuck;
     if (!stuck) {
@@ -118,9 +139,7 @@ static void run_commands(struct executor *x) {
         bool arriving = m->arriving;
         if (arriving) weft_list_push_back(&x->gated, &m->link);
         pthread_mutex_unlock(&x->in_lock);
-        if (arriving) continue;
-        open_gate(m);
-        free_incoming(m);
+        if (!arriving) has_arrived(m);
     }
 }
 
@@ -131,9 +150,7 @@ static void run_arrived(struct executor *x) {
         struct weft_list *it = weft_list_pop_front(&x->arrived);
         pthread_mutex_unlock(&x->in_lock);
         if (!it) return;
-        struct incoming *m = weft_list_entry(it, struct incoming, link);
-        open_gate(m);
-        free_incoming(m);
+        has_arrived(weft_list_entry(it, struct incoming, link));
     }
 }
 
@@ -171,15 +188,18 @@ static void drop_client(struct executor *x) {
 /* The command with room for its data; over a limit it is queued all the same, as refused, so that its error
  * comes in order. */
 static struct incoming *create_incoming(struct executor *x, const struct wire_in *in, uint64_t data_bytes,
-                                        bool full) {
+                                        bool full, char **into) {
     struct incoming *m = malloc(sizeof *m + in->word_count * 8);
     if (!m) return NULL;
     *m = (struct incoming){.x = x, .word_count = in->word_count};
     memcpy(m->words, in->words, in->word_count * 8);
     full = full && !executor_is_write(in->call);
-    if (data_bytes && !full && data_bytes <= data_limit(x, in))
+    if (data_bytes && transfer_has_turn(in))
+        m->memory = hosted_find(x, in->write.mem, in->write.offset, data_bytes, into);
+    if (!m->memory && data_bytes && !full && data_bytes <= data_limit(x, in))
         m->data = staging_get(&x->staging, data_bytes);
-    if (m->data)
+    if (m->data) *into = m->data->mem;
+    if (m->data || m->memory)
         m->data_bytes = data_bytes;
     else if (data_bytes || full)
         m->error = CL_OUT_OF_HOST_MEMORY;
@@ -203,15 +223,17 @@ static void take_message(struct executor *x, const struct ep_msg *msg, struct ep
     }
     size_t behind = backlog(x);
     struct incoming *m = NULL;
-    if (behind <= BACKLOG_HARD_MAX) m = create_incoming(x, &in, msg->data_bytes, behind > EXECUTOR_HELD_MAX);
+    char *into = NULL;
+    bool full = behind > EXECUTOR_HELD_MAX;
+    if (behind <= BACKLOG_HARD_MAX) m = create_incoming(x, &in, msg->data_bytes, full, &into);
     if (!m) {
         weft_error("executor", "no memory for the client's commands");
         drop_client(x);
         return;
     }
-    if (m->data && msg->data) memcpy(m->data->mem, msg->data, msg->data_bytes);
-    m->arriving = m->data && !msg->data;
-    if (m->arriving) *sink = (struct ep_sink){.buf = m->data->mem, .on_data = on_data, .arg = m};
+    if (into && msg->data) weft_copy(into, msg->data, msg->data_bytes);
+    m->arriving = into && !msg->data;
+    if (m->arriving) *sink = (struct ep_sink){.buf = into, .on_data = on_data, .arg = m};
     pthread_mutex_lock(&x->in_lock);
     weft_list_push_back(&x->incoming, &m->link);
     x->held_bytes += cost(m);
@@ -291,6 +313,8 @@ struct executor *executor_create(const struct drivers *drivers, const uint8_t to
     weft_list_init(&x->zombies);
     weft_list_init(&x->untold);
     weft_map_init(&x->named);
+    weft_map_init(&x->hosted);
+    weft_map_init(&x->works_here);
     pthread_mutex_init(&x->in_lock, NULL);
     outlet_init(&x->client, WIRE_HANDLER_RESULT);
     weft_list_init(&x->owed);
@@ -451,8 +475,10 @@ void executor_destroy(struct executor *x) {
     executor_release_sub_devices(x);
     capture_destroy(x);
     kept_drop_all(x);
+    hosted_fini(x);
     share_fini(x);
     staging_fini(&x->staging);
+    weft_map_fini(&x->works_here);
     weft_map_fini(&x->named);
     weft_map_fini(&x->failed);
     pthread_cond_destroy(&x->done_cond);

@@ -131,9 +131,8 @@ static bool try_device(cl_context context, cl_device_id device, unsigned char *h
     return sees;
 }
 
-/* OpenCL lets a driver keep a copy of such a buffer's memory; so it is tried, and only with CPUs. It takes as
- * long as three small commands on a device that has nothing else to do. */
-bool share_device_works(cl_context context, cl_device_id device) {
+/* It takes as long as three small commands on a device that has nothing else to do. */
+static bool find_out(cl_context context, cl_device_id device) {
     const cl_icd_dispatch *d = DRIVER(device);
     cl_device_type type = 0;
     cl_bool unified = CL_FALSE;
@@ -148,5 +147,15 @@ bool share_device_works(cl_context context, cl_device_id device) {
     free(host);
     if (!works)
         weft_info("executor", "a device keeps copies of the host's memory: nothing is shared with it");
+    return works;
+}
+
+/* OpenCL lets a driver keep a copy of such a buffer's memory; so it is tried, once, and only with CPUs. */
+bool share_device_works(struct executor *x, cl_context context, cl_device_id device) {
+    static char yes, no;
+    void *known = weft_map_get(&x->works_here, (uintptr_t)device);
+    if (known) return known == &yes;
+    bool works = find_out(context, device);
+    weft_map_put(&x->works_here, (uintptr_t)device, works ? &yes : &no);
     return works;
 }

@@ -247,12 +247,13 @@ static bool send_command(struct remote_node *n, const struct wire_out *m, struct
 
 /* The command with its record (NULL: nobody asks for its end). */
 static cl_int send_with(struct backend *b, const struct bk_command *c, struct payload *p,
-                        struct remote_record *r) {
+                        struct remote_record *r, bool turn) {
     struct remote_node *n = remote_node_of(b);
     struct waits waits;
     cl_int err = prepare_waits(n, c, &waits);
     bool told = r && r->want_result;
-    uint32_t options = (told ? WIRE_NOTIFY : 0) | (c->want_event ? 0 : WIRE_TRANSIENT);
+    uint32_t options =
+        (told ? WIRE_NOTIFY : 0) | (c->want_event ? 0 : WIRE_TRANSIENT) | (turn ? WIRE_TURN : 0);
     struct wire_out m;
     if (!err) err = encode(&m, c, r, options, &p->reuse);
     if (!err && !wire_add_array(&m, waits.at, waits.count)) err = CL_OUT_OF_RESOURCES;
@@ -295,10 +296,10 @@ static cl_int wait_blocking(struct remote_record *r, const struct bk_command *c)
 }
 
 static cl_int enter_and_send(struct backend *b, const struct bk_command *c, struct payload *p,
-                             struct remote_record *r, bool transfers) {
+                             struct remote_record *r, bool transfers, bool turn) {
     struct remote_node *n = remote_node_of(b);
-    remote_queue_enter(n, c, r, transfers, false);
-    cl_int err = send_with(b, c, p, r);
+    remote_queue_enter(n, c, r, transfers, turn);
+    cl_int err = send_with(b, c, p, r, turn);
     remote_queue_leave(n, c->queue);
     return err;
 }
@@ -310,7 +311,7 @@ cl_int remote_send_turn(struct backend *b, const struct bk_command *c, struct re
     if (!r) return remote_node_is_lost(n) ? CL_OUT_OF_RESOURCES : CL_OUT_OF_HOST_MEMORY;
     expect_result(r, c, false);
     remote_queue_enter(n, c, r, false, true);
-    cl_int err = send_with(b, c, &p, r);
+    cl_int err = send_with(b, c, &p, r, false);
     remote_queue_leave(n, c->queue);
     if (err) err = give_up(r, c, err);
     if (!err) *out = r;
@@ -337,7 +338,8 @@ static cl_int enqueue(struct backend *b, const struct bk_command *c, bk_ref *eve
     if (r && c->meeting) remote_move_begins(r, c);
     if (r && p.borrowed) r->bytes = p.bytes;
     if (r && p.reuse.slot && !p.reuse.known) r->keep_slot = p.reuse.slot;
-    if (!err) err = enter_and_send(b, c, &p, r, read || p.borrowed);
+    struct remote_queue *turn = err ? NULL : remote_turn_begin(n, c);
+    if (!err) err = enter_and_send(b, c, &p, r, read || p.borrowed, turn);
     if (!err && r && c->meeting && c->meeting->from) remote_move_sent(r, c->meeting->from);
     remote_reuse_end(n, &p.reuse, !err);
     free(p.owned);
@@ -348,6 +350,7 @@ static cl_int enqueue(struct backend *b, const struct bk_command *c, bk_ref *eve
         remote_record_put(r);
     if (!err && c->want_event && event) *event = r->handle;
     if (!err && c->blocking) err = wait_blocking(r, c);
+    remote_turn_end(n, turn);
     if (r) remote_record_put(r);
     return err;
 }

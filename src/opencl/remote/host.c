@@ -16,6 +16,9 @@
  * as with the driver (front/coherence.h). The end of a command may be known here before it may be told
  * (order.c): until then its queue is not quiet, so that neither a finish nor a marker comes before it.
  *
+ * Where the two share no memory, but the device works in the executor's, a blocking transfer whose turn has
+ * come is sent as such (remote_turn_begin): then the executor does it by itself, and the gates are the same.
+ *
  * When the executor is lost its memory stays for as long as the program has buffers or maps there, but its
  * contents count as lost: nobody knows how far the device had got. */
 #include <stdlib.h>
@@ -182,10 +185,10 @@ static char *memory_of(struct remote_node *n, struct share_place *p, size_t offs
 }
 
 /* ---- twins ---- */
-void remote_context_shares(struct remote_node *n, uint64_t context) {
+void remote_context_hosts(struct remote_node *n, uint64_t context) {
     pthread_mutex_lock(&n->lock);
     struct remote_context *c = remote_slot_record(n, context, BK_CONTEXT);
-    if (c) c->shares = true;
+    if (c) c->hosts = true;
     pthread_mutex_unlock(&n->lock);
 }
 
@@ -196,7 +199,7 @@ struct remote_mem *remote_mem_twin(struct remote_node *n, bk_ref context, struct
     bool certain = first && !offset && is_known(other, first);
     pthread_mutex_lock(&n->lock);
     const struct remote_context *c = remote_slot_record(n, context, BK_CONTEXT);
-    if (certain && n->region && n->region_state == REMOTE_REGION_SHARED && c && c->shares)
+    if (certain && n->region && n->region_state == REMOTE_REGION_SHARED && c && c->hosts)
         p = share_join(n->region, first);
     pthread_mutex_unlock(&n->lock);
     share_put(first);
@@ -368,6 +371,27 @@ static enum turn turn_of(struct remote_node *n, struct remote_queue *q, const st
     return q->in_order && c->blocking && !q->hosting && !q->enqueuing ? TURN_LATER : TURN_UNKNOWN;
 }
 
+static bool is_hosted(struct remote_node *n, const struct remote_queue *q) {
+    const struct remote_context *c = remote_slot_record(n, q->context, BK_CONTEXT);
+    return c && c->hosts;
+}
+
+struct remote_queue *remote_turn_begin(struct remote_node *n, const struct bk_command *c) {
+    bool transfer = (c->op == BK_READ || c->op == BK_WRITE) && !c->meeting;
+    if (!transfer || !c->blocking || c->want_event || c->on_complete) return NULL;
+    struct remote_queue *q = hold_queue(n, c->queue);
+    if (!q) return NULL;
+    pthread_mutex_lock(&q->host_lock);
+    pthread_mutex_lock(&n->lock);
+    bool now = is_hosted(n, q) && turn_of(n, q, c) == TURN_NOW;
+    if (now && q->in_order) q->hosting = true;
+    pthread_mutex_unlock(&n->lock);
+    pthread_mutex_unlock(&q->host_lock);
+    if (now) return q;
+    put_queue(n, q);
+    return NULL;
+}
+
 /* The queue, held, with its turn taken; NULL: UNKNOWN. An out-of-order queue needs no gate. LATER: with the
  * host lock, so that no gate is sent before the marker. */
 static struct remote_queue *take_turn(struct remote_node *n, const struct bk_command *c, enum turn *turn) {
@@ -384,7 +408,8 @@ static struct remote_queue *take_turn(struct remote_node *n, const struct bk_com
     return NULL;
 }
 
-static void give_turn_back(struct remote_node *n, struct remote_queue *q) {
+void remote_turn_end(struct remote_node *n, struct remote_queue *q) {
+    if (!q) return;
     if (q->in_order) open_gate(n, q);
     put_queue(n, q);
 }
@@ -404,7 +429,7 @@ static cl_int await_turn(struct backend *b, struct remote_queue *q, const struct
 
 static void copy(void *to, const void *from, size_t bytes) {
     if (bytes < STREAMING_BYTES) {
-        memcpy(to, from, bytes);
+        weft_copy(to, from, bytes);
         return;
     }
     weft_copy_streaming(to, from, bytes);
@@ -463,7 +488,7 @@ static bool host_transfer(struct backend *b, const struct bk_command *c, bk_ref 
     struct remote_queue *q = at ? take_turn(n, c, &turn) : NULL;
     if (q) share_fill(p, bytes);
     if (q) *err = transfer(b, c, q, turn, at, event);
-    if (q) give_turn_back(n, q);
+    remote_turn_end(n, q);
     share_put(p);
     if (q && !*err && c->blocking) *err = remote_queue_take_error(n, c->queue);
     return q;

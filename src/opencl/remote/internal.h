@@ -142,7 +142,7 @@ struct remote_hub {
 
 /* A context handle's record. */
 struct remote_context {
-    bool shares; /* its device works in the pool's memory; the node's lock */
+    bool hosts; /* its device works in its host's memory; the node's lock */
 };
 
 /* Transfers are reads, and writes from the program's memory; they are numbered in a node. One is under way as
@@ -383,7 +383,7 @@ void remote_places_are_known(struct remote_node *n, uint64_t places);
 void *remote_host_view(struct backend *b, bk_ref mem);
 bool remote_is_one(struct backend *a, bk_ref x, struct backend *b, bk_ref y);
 /* The executor says so. */
-void remote_context_shares(struct remote_node *n, uint64_t context);
+void remote_context_hosts(struct remote_node *n, uint64_t context);
 /* Enters a command into its queue's order: what it comes after, its number. Held back while this process does
  * a transfer for an earlier one: behind a gate. `turn`: it is that transfer's own. Then remote_queue_leave.
  */
@@ -392,6 +392,10 @@ void remote_queue_enter(struct remote_node *n, const struct bk_command *c, struc
 void remote_queue_leave(struct remote_node *n, bk_ref queue);
 /* A transfer that this process does by itself, and what needs nothing done at all. False: to be sent. */
 bool remote_host_command(struct backend *b, const struct bk_command *c, bk_ref *event, cl_int *err);
+/* Of a transfer that the executor does by itself because nothing is left to wait for (WIRE_TURN): the queue,
+ * held; what is enqueued until remote_turn_end waits behind a gate. NULL: it is a command like any other. */
+struct remote_queue *remote_turn_begin(struct remote_node *n, const struct bk_command *c);
+void remote_turn_end(struct remote_node *n, struct remote_queue *q); /* NULL is nothing */
 /* Sends the marker that stands for such a transfer; *out is to be waited for, and put. Of command.c. */
 cl_int remote_send_turn(struct backend *b, const struct bk_command *c, struct remote_record **out);
 /* Nothing of the queue is under way. */

@@ -198,7 +198,7 @@ void remote_on_result(void *hub, struct ep_peer *peer, const struct ep_msg *msg,
     case WIRE_QUEUE_ERROR: take_queue_error(n, &in); break;
     case WIRE_NOT_KEPT: remote_reuse_refused(n, in.not_kept.slot); break;
     case WIRE_PLACE_FREE: take_place(n, &in); break;
-    case WIRE_CONTEXT_SHARES: remote_context_shares(n, in.context_shares.context); break;
+    case WIRE_CONTEXT_HOSTS: remote_context_hosts(n, in.context_hosts.context); break;
     case WIRE_PRINTF: take_print(n, msg, sink); break;
     case WIRE_PEER_DOWN: remote_peer_down(n, (uint32_t)in.peer_down.number); break;
     case WIRE_AFTER: remote_order_after(n, (uint32_t)in.after.number, in.after.results); break;

@@ -26,10 +26,11 @@
 #define WIRE_KEPT_MAX        256u /* slots for contents that an executor keeps, from 1 on */
 #define WIRE_HANDLES_MAX     (1u << 20)
 #define WIRE_SUB_DEVICES     (1u << 16) /* the first number of a sub-device */
-#define WIRE_PLACE_ALIGN     256u /* bytes, of places in shared memory */
+#define WIRE_PLACE_ALIGN     256u       /* bytes, of places in shared memory */
 #define WIRE_SUB_DEVICES_MAX (1u << 20) /* in all: a number is not used twice */
-/* Where each side maps the memory that both share if it can: twice a machine's memory, in the middle of what the system gives others, would be
- * in the way of shared virtual memory, which must have the same address in two processes. */
+/* Where each side maps the memory that both share if it can: twice a machine's memory, in the middle of what
+ * the system gives others, would be in the way of shared virtual memory, which must have the same address in
+ * two processes. */
 #define WIRE_SHARED_AT ((void *)(uintptr_t)0x200000000000)
 
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "words travel in little-endian order");
@@ -57,6 +58,8 @@ enum wire_option {
     WIRE_LOCAL = 1 << 2,  /* NDRANGE: geometry has a local size */
     WIRE_OFFSET = 1 << 3, /* NDRANGE: geometry has an offset, last */
     WIRE_APART = 1 << 4,  /* MARKER: it has nothing to do with its queue's other commands */
+    WIRE_TURN =
+        1 << 5, /* READ, WRITE: all that it comes after has ended, and what comes after it waits for it */
 };
 
 enum wire_call {

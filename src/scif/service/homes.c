@@ -2,6 +2,7 @@
  * in memory. Programs here that show its pages are sharers (asks.c). A mapping from elsewhere is a view: runs
  * of pages of one file each, each a sharer. */
 #include "base/clock.h"
+#include "base/copy.h"
 #include "base/log.h"
 #include "scif/service/far.h"
 #include "scif/share/stand_in.h"
@@ -369,7 +370,7 @@ static void on_page(struct home_access *a, uint32_t page, unsigned char *memory)
     uint64_t start_at = (uint64_t)page * SHARE_PAGE, end = start_at + SHARE_PAGE;
     uint64_t from = start_at > p->at ? start_at : p->at, to = end < p->at + p->bytes ? end : p->at + p->bytes;
     unsigned char *here = memory + (from - start_at), *there = p->memory + (from - p->at);
-    memcpy(a->write ? here : there, a->write ? there : here, to - from);
+    weft_copy(a->write ? here : there, a->write ? there : here, to - from);
 }
 
 static void on_done(struct home_access *a) {

@@ -2,6 +2,7 @@
  * that the two share; it goes to the service of the peer's node, which checks the range and moves the bytes
  * from or to the windows there (serve.c): the program there does nothing. The data of a message goes straight
  * from stage to memory of that service, or back, so it passes small messages by. */
+#include "base/copy.h"
 #include "base/error.h"
 #include "base/log.h"
 #include "scif/service/far.h"
@@ -269,7 +270,7 @@ void rma_on_answer(struct remote *r, struct weft_reader *in, enum far_op op, con
         m->users++;
         *sink = (struct ep_sink){.buf = block_of(m), .on_data = on_bytes, .arg = m};
     } else {
-        if (wanted) memcpy(block_of(m), msg->data, wanted);
+        if (wanted) weft_copy(block_of(m), msg->data, wanted);
         complete(m, a);
     }
 }
