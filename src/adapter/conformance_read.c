@@ -63,6 +63,28 @@ static void read__whole_and_parts(void **state) {
     teardown(&e);
 }
 
+/* Targets whose addresses within a page are close to the source's, and others: some are copied another way.
+ */
+static void read__wherever_it_goes(void **state) {
+    static const size_t shift[] = {0, 1, 16, 31, 32, 33, 4095}, lengths[] = {2048, 2049, 32768, 100001};
+    struct exposure e;
+    setup(&e, *state);
+    uint8_t *to = malloc(LEN);
+    size_t same = ((uintptr_t)e.memory - (uintptr_t)to) % 4096;
+    for (size_t i = 0; i < sizeof shift / sizeof *shift; i++) {
+        for (size_t k = 0; k < sizeof lengths / sizeof *lengths; k++) {
+            uint64_t offset = 5000 + 777 * k;
+            size_t at = 1 + same + offset % 4096 + (shift[i] + 4095) % 4096; /* from 1 on */
+            memset(to, 0, LEN);
+            assert_int_equal(read_from(&e, e.region, e.region_bytes, offset, to + at, lengths[k]), 0);
+            assert_memory_equal(to + at, e.memory + offset, lengths[k]);
+            assert_int_equal(to[at - 1] | to[at + lengths[k]], 0);
+        }
+    }
+    free(to);
+    teardown(&e);
+}
+
 static bool enough_at_last(void *arg) { return --*(int *)arg == 0; }
 
 /* A read that is to end early copies something all the same, and all of what it says. */
@@ -205,12 +227,9 @@ static void read__other_process_until_it_dies(void **state) {
 }
 
 const struct CMUnitTest conformance_read[] = {
-    cmocka_unit_test(read__whole_and_parts),
-    cmocka_unit_test(read__ends_early),
-    cmocka_unit_test(read__outside_the_region),
-    cmocka_unit_test(read__bad_descriptions),
-    cmocka_unit_test(conceal__ends_what_may_be_read),
-    cmocka_unit_test(expose__no_room),
-    cmocka_unit_test(read__other_process_until_it_dies),
+    cmocka_unit_test(read__whole_and_parts),  cmocka_unit_test(read__wherever_it_goes),
+    cmocka_unit_test(read__ends_early),       cmocka_unit_test(read__outside_the_region),
+    cmocka_unit_test(read__bad_descriptions), cmocka_unit_test(conceal__ends_what_may_be_read),
+    cmocka_unit_test(expose__no_room),        cmocka_unit_test(read__other_process_until_it_dies),
 };
 const size_t conformance_read_count = sizeof conformance_read / sizeof *conformance_read;

@@ -7,6 +7,7 @@
  * too, when a packet is received there. */
 #ifndef WEFT_BASE_COPY_H
 #define WEFT_BASE_COPY_H
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
@@ -15,12 +16,24 @@
 
 void weft_copy_close(void *to, const void *from, size_t len); /* for the next */
 
+/* The two addresses are such. */
+static inline bool weft_copy_is_close(uintptr_t to, uintptr_t from) { return (to - from - 1) % 4096 < 31; }
+
 /* As memcpy: the areas must not overlap. */
 static inline void weft_copy(void *to, const void *from, size_t len) {
-    if (len > WEFT_COPY_SHORT && ((uintptr_t)to - (uintptr_t)from - 1) % 4096 < 31)
+    if (len > WEFT_COPY_SHORT && weft_copy_is_close((uintptr_t)to, (uintptr_t)from))
         weft_copy_close(to, from, len);
     else
         memcpy(to, from, len);
+}
+
+/* As memmove: they may. */
+static inline void weft_move(void *to, const void *from, size_t len) {
+    uintptr_t t = (uintptr_t)to, f = (uintptr_t)from;
+    if (t - f < len || f - t < len)
+        memmove(to, from, len);
+    else
+        weft_copy(to, from, len);
 }
 
 /* Copies past the caches: faster than memcpy when source and target are larger than they are, slower when

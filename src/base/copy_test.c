@@ -42,8 +42,27 @@ static void copy__is_memcpy(void **state) {
     }
 }
 
+/* Of overlapping areas, too, on both sides and a page away. */
+static void move__is_memmove(void **state) {
+    enum { ROOM = 20000 };
+    static uint8_t area[ROOM], wanted[ROOM];
+    unsigned seed = 1;
+    for (size_t i = 0; i < ROOM; i++) area[i] = (uint8_t)rand_r(&seed);
+    for (int i = 0; i < 20000; i++) {
+        size_t len = (size_t)rand_r(&seed) % (ROOM / 2), a = (size_t)rand_r(&seed) % (ROOM - len);
+        size_t b =
+            i % 2 ? (a + 4096 + (size_t)rand_r(&seed) % 64) : (a + ROOM - 4096 + (size_t)rand_r(&seed) % 64);
+        b %= ROOM;
+        if (b > ROOM - len) continue;
+        memcpy(wanted, area, ROOM);
+        memmove(wanted + b, wanted + a, len);
+        weft_move(area + b, area + a, len);
+        assert_memory_equal(area, wanted, ROOM);
+    }
+}
+
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(copy__is_memcpy),
+    const struct CMUnitTest tests[] = {cmocka_unit_test(copy__is_memcpy), cmocka_unit_test(move__is_memmove),
                                        cmocka_unit_test(copy_streaming__is_memcpy)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,4 +1,5 @@
 #include "scif/space.h"
+#include "base/copy.h"
 #include "base/log.h"
 #include "scif/intercept.h"
 #include "scif/lane.h"
@@ -310,7 +311,7 @@ static int put(const struct part *p, const void *memory, bool known, struct lane
     if (p->ring) return put_pinned(p, memory, l);
     if (!p->memory || (!known && !p->shared && p->bytes <= SYSTEM_UP_TO)) return put_file(p, memory);
     if (!known && !memory_allows((uintptr_t)memory, p->bytes, false)) return EFAULT;
-    memmove(p->memory, memory, p->bytes); /* windows may overlap */
+    weft_move(p->memory, memory, p->bytes); /* windows may overlap */
     return 0;
 }
 
@@ -318,7 +319,7 @@ static int get(const struct part *p, void *memory, bool known, struct lane *l) {
     if (p->ring) return get_pinned(p, memory, l);
     if (!p->memory || (!known && !p->shared && p->bytes <= SYSTEM_UP_TO)) return get_file(p, memory);
     if (!known && !memory_allows((uintptr_t)memory, p->bytes, true)) return EFAULT;
-    memmove(memory, p->memory, p->bytes);
+    weft_move(memory, p->memory, p->bytes);
     return 0;
 }
 
