@@ -47,14 +47,14 @@ cl_int carry_out_create_context(struct call *c) {
     return CL_SUCCESS;
 }
 
-cl_command_queue executor_create_queue(const struct context_info *info, cl_device_id device,
+cl_command_queue executor_create_queue(cl_context context, cl_device_id device,
                                        cl_command_queue_properties props, cl_int *err) {
-    const cl_icd_dispatch *d = DRIVER(info->context);
+    const cl_icd_dispatch *d = DRIVER(context);
     cl_command_queue q =
-        d->clCreateCommandQueue ? d->clCreateCommandQueue(info->context, device, props, err) : NULL;
+        d->clCreateCommandQueue ? d->clCreateCommandQueue(context, device, props, err) : NULL;
     if (q || !d->clCreateCommandQueueWithProperties) return q;
     cl_queue_properties list[] = {CL_QUEUE_PROPERTIES, props, 0};
-    return d->clCreateCommandQueueWithProperties(info->context, device, list, err);
+    return d->clCreateCommandQueueWithProperties(context, device, list, err);
 }
 
 cl_int carry_out_create_queue(struct call *c) {
@@ -67,7 +67,7 @@ cl_int carry_out_create_queue(struct call *c) {
     c->object[0]->lane = lane_create(!(props & CL_QUEUE_OUT_OF_ORDER_EXEC_MODE_ENABLE));
     if (!c->object[0]->lane) return CL_OUT_OF_HOST_MEMORY;
     cl_int err = CL_OUT_OF_RESOURCES;
-    cl_command_queue q = executor_create_queue(info, device, props, &err);
+    cl_command_queue q = executor_create_queue(info->context, device, props, &err);
     if (!q) return err;
     c->object[0]->profiles = props & CL_QUEUE_PROFILING_ENABLE;
     keep_handle(c->object[0], q, info);

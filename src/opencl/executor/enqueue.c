@@ -86,14 +86,15 @@ cl_int carry_out_fill(struct call *c) {
                                            f->offset, f->size, WAITS, out));
 }
 
-/* In a queue of its own, which the driver keeps until then: to PoCL 3.1 a marker with a wait list is one for all
- * that is in its queue, where what comes after the marker may be what that waits for. */
+/* In a queue of its own, which the driver keeps until then: to PoCL 3.1 a marker with a wait list is one for
+ * all that is in its queue, where what comes after the marker may be what that waits for. */
 static cl_int enqueue_apart(struct call *c, cl_event *out) {
     cl_device_id device;
-    cl_int err = DRIVER(handle_of_queue(c))
-                     ->clGetCommandQueueInfo(handle_of_queue(c), CL_QUEUE_DEVICE, sizeof device, &device, NULL);
+    cl_int err =
+        DRIVER(handle_of_queue(c))
+            ->clGetCommandQueueInfo(handle_of_queue(c), CL_QUEUE_DEVICE, sizeof device, &device, NULL);
     if (err) return err;
-    cl_command_queue q = executor_create_queue(c->object[1]->context, device, 0, &err);
+    cl_command_queue q = executor_create_queue(c->object[1]->context->context, device, 0, &err);
     if (!q) return err;
     err = DRIVER(q)->clEnqueueMarkerWithWaitList(q, WAITS, out);
     if (!err) DRIVER(q)->clFlush(q);

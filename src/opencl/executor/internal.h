@@ -132,7 +132,7 @@ cl_event executor_create_gate(cl_context context);
  * do.
  */
 void keep_handle(struct object *o, void *handle, struct context_info *context);
-cl_command_queue executor_create_queue(const struct context_info *info, cl_device_id device,
+cl_command_queue executor_create_queue(cl_context context, cl_device_id device,
                                        cl_command_queue_properties props, cl_int *err);
 
 /* ---- transfer.c ---- */

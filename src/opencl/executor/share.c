@@ -124,7 +124,7 @@ static bool try_device(cl_context context, cl_device_id device, unsigned char *h
     const cl_icd_dispatch *d = DRIVER(context);
     cl_int err = CL_SUCCESS;
     cl_mem m = d->clCreateBuffer(context, CL_MEM_READ_WRITE | CL_MEM_USE_HOST_PTR, PROBE_BYTES, host, &err);
-    cl_command_queue q = m ? d->clCreateCommandQueue(context, device, 0, &err) : NULL;
+    cl_command_queue q = m ? executor_create_queue(context, device, 0, &err) : NULL;
     bool sees = q && sees_host(q, m, host);
     if (q) d->clReleaseCommandQueue(q);
     if (m) d->clReleaseMemObject(m);
@@ -139,7 +139,7 @@ static bool find_out(cl_context context, cl_device_id device) {
     if (d->clGetDeviceInfo(device, CL_DEVICE_TYPE, sizeof type, &type, NULL) || !(type & CL_DEVICE_TYPE_CPU))
         return false;
     d->clGetDeviceInfo(device, CL_DEVICE_HOST_UNIFIED_MEMORY, sizeof unified, &unified, NULL);
-    if (!unified || !d->clSetMemObjectDestructorCallback || !d->clCreateCommandQueue) return false;
+    if (!unified || !d->clSetMemObjectDestructorCallback) return false;
     unsigned char *host = aligned_alloc(PROBE_BYTES, PROBE_BYTES);
     if (!host) return false;
     memset(host, 0, PROBE_BYTES);
