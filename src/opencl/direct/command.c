@@ -65,7 +65,7 @@ static cl_int sync(const cl_icd_dispatch *d, const struct bk_command *c, const s
     return CL_INVALID_OPERATION;
 }
 
-static cl_int run(struct backend *b, const struct bk_command *c, const struct direct_tail *t) {
+static cl_int give(struct backend *b, const struct bk_command *c, const struct direct_tail *t) {
     const cl_icd_dispatch *d = direct_driver(b)->dispatch;
     switch (c->op) {
     case BK_NDRANGE: return ndrange(d, c, t);
@@ -96,6 +96,19 @@ static cl_int run(struct backend *b, const struct bk_command *c, const struct di
     case BK_SVM_MIGRATE: return direct_run_svm(b, c, t->event);
     default: return direct_image_command(d, c, t);
     }
+}
+
+/* When two threads enqueue commands of one buffer at the same time, PoCL 3.1 gives one of the buffer's events
+ * up once too often: it is gone, or another command's, while somebody has it. So commands which others of
+ * weft's threads may cross are given to it one at a time; but for blocking ones, which would keep the others
+ * from what they wait for. */
+static cl_int run(struct backend *b, const struct bk_command *c, const struct direct_tail *t) {
+    struct direct_backend *d = (struct direct_backend *)b;
+    bool order = d->orders && c->among_others && !c->blocking;
+    if (order) pthread_mutex_lock(&d->order);
+    cl_int rc = give(b, c, t);
+    if (order) pthread_mutex_unlock(&d->order);
+    return rc;
 }
 
 /* The command is enqueued: without memory to watch it, it is waited for, for its completion must come. */

@@ -118,6 +118,7 @@ static void release(struct backend *b, enum bk_kind kind, bk_ref ref) {
 static void destroy(struct backend *b) {
     struct direct_backend *d = (struct direct_backend *)b;
     pthread_mutex_destroy(&d->lock);
+    pthread_mutex_destroy(&d->order);
     free(d->sub_devices);
     free(d);
 }
@@ -171,7 +172,8 @@ struct backend *direct_backend_open(const struct driver_platform *driver, uint32
     if (!d) return NULL;
     d->base = (struct backend){.ops = &direct_ops, .node = node, .platform = own, .direct = true};
     d->driver = driver;
-    d->poisons = driver_is_pocl(driver->dispatch, driver->id);
+    d->poisons = d->orders = driver_is_pocl(driver->dispatch, driver->id);
+    pthread_mutex_init(&d->order, NULL);
     pthread_mutex_init(&d->lock, NULL);
     weft_list_init(&d->contexts);
     return &d->base;

@@ -10,6 +10,8 @@ struct direct_backend {
     struct backend base;
     const struct driver_platform *driver;
     bool poisons; /* failing user events are kept from the driver (poison.h) */
+    bool orders;  /* commands of the same objects are given to the driver one at a time (command.c) */
+    pthread_mutex_t order; /* leaf but for the driver's own locks */
     pthread_mutex_t lock;
     struct weft_list contexts; /* direct_context; lock */
     cl_device_id *sub_devices; /* by number - DIRECT_SUB_DEVICES; lock */

@@ -54,6 +54,7 @@ static cl_int enqueue_write(struct transfer *t, bk_ref *event) {
                            .wait_count = w.count,
                            .waits = w.refs,
                            .want_event = event,
+                           .among_others = true,
                            .on_complete = on_written,
                            .arg = t,
                            .meeting = t->direct ? &t->meeting : NULL};
@@ -83,11 +84,13 @@ static bool are_twins(const struct mem *m, cl_uint a, cl_uint b) {
 }
 
 /* What a transfer from or into the range has to do with another one of that slot. */
-static bool concerns(const struct mem *m, const struct mem_range *r, const struct mem_range *other, cl_uint slot) {
+static bool concerns(const struct mem *m, const struct mem_range *r, const struct mem_range *other,
+                     cl_uint slot) {
     return r == other || m->context->slots[slot].device_count > 1;
 }
 
-/* Who uses the range moves into the transfer, if it is the transfer's own: whoever comes later waits for that. */
+/* Who uses the range moves into the transfer, if it is the transfer's own: whoever comes later waits for
+ * that. */
 static void wait_for_users(struct transfer *t, struct mem_version *v, bool own) {
     if (!own) {
         for (unsigned i = 0; i < v->use_count; i++) object_hold(v->uses[i].event);
@@ -114,8 +117,7 @@ static cl_int take_users(struct transfer *t, struct mem_range *r) {
     if (!t->after) return CL_OUT_OF_HOST_MEMORY;
     for (cl_uint i = 0; i < m->context->slot_count; i++)
         for (unsigned j = 0; are_twins(m, i, t->to) && j < m->range_count; j++)
-            if (concerns(m, r, &m->ranges[j], i))
-                wait_for_users(t, &m->ranges[j].at[i], r == &m->ranges[j]);
+            if (concerns(m, r, &m->ranges[j], i)) wait_for_users(t, &m->ranges[j].at[i], r == &m->ranges[j]);
     return CL_SUCCESS;
 }
 
@@ -211,6 +213,7 @@ static cl_int enqueue_read(struct transfer *t, struct mem_range *r, cl_uint from
                            .wait_count = w.count,
                            .waits = w.refs,
                            .want_event = true,
+                           .among_others = true,
                            .on_complete = t->direct ? NULL : on_read,
                            .arg = t,
                            .meeting = t->direct ? &t->meeting : NULL};
@@ -221,7 +224,8 @@ static cl_int enqueue_read(struct transfer *t, struct mem_range *r, cl_uint from
         usage_transfer(m->context, from, &c);
         read->slot = from;
         read->backend = b;
-        version_note(&r->at[from], &(struct part_use){read, NULL, r->offset, r->offset + r->size, false, ++m->uses});
+        version_note(&r->at[from],
+                     &(struct part_use){read, NULL, r->offset, r->offset + r->size, false, ++m->uses});
         if (!direct) b->ops->flush(b, queue); /* else its place flushes by itself */
     }
     object_drop(read);
@@ -386,7 +390,8 @@ static cl_int prepare_one(struct context *c, struct waits *w, const struct mem_u
     for (unsigned i = 0; i < m->range_count && rc == CL_SUCCESS; i++)
         if (range_meets(&m->ranges[i], e))
             rc = prepare_range(m, &m->ranges[i], w, overwrites && range_is_within(&m->ranges[i], e));
-    if (rc == CL_SUCCESS && c->slots[w->slot].device_count > 1 && m->range_count > 1) rc = await_other_ranges(m, e, w);
+    if (rc == CL_SUCCESS && c->slots[w->slot].device_count > 1 && m->range_count > 1)
+        rc = await_other_ranges(m, e, w);
     if (!c->tracked) settle_untracked(m);
     return rc;
 }

@@ -80,6 +80,7 @@ static cl_int enqueue_under_lock(struct command *c, bool coherent, bool late, st
     bool blocking = c->bk.blocking;
     c->bk.blocking = false;
     c->bk.brief = true;
+    c->bk.among_others = coherent;
     pthread_mutex_lock(&context->lock);
     cl_int rc = coherent ? coherence_prepare(context, w, c->uses, c->use_count) : CL_SUCCESS;
     if (rc == CL_SUCCESS && late) rc = begin_late(c, w);

@@ -240,7 +240,7 @@ static cl_int unmap_elsewhere(struct command *c, struct mem *m, const struct map
     atomic_store(&done->object.refs, 0);
     struct waits w;
     waits_init(&w, map->slot);
-    struct bk_command bk = {.op = BK_UNMAP, .want_event = true};
+    struct bk_command bk = {.op = BK_UNMAP, .want_event = true, .among_others = true};
     bk.u.unmap.ptr = map->ptr;
     cl_int rc = waits_add_list(&w, context, c->wait_count, c->wait_list);
     bk.wait_count = w.count;
