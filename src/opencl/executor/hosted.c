@@ -10,7 +10,7 @@
 #include "base/log.h"
 #include "opencl/executor/internal.h"
 
-#define MEMORY_ALIGN ((size_t)4096)
+#define PAGE ((size_t)4096)
 
 struct memory {
     atomic_uint holds;
@@ -25,10 +25,11 @@ struct hosted {
 
 /* ---- memory ---- */
 static struct memory *create(size_t bytes) {
-    struct memory *m = bytes <= SIZE_MAX - MEMORY_ALIGN ? malloc(sizeof *m) : NULL;
+    size_t align = bytes < PAGE ? WIRE_PLACE_ALIGN : PAGE;
+    struct memory *m = bytes <= SIZE_MAX - align ? malloc(sizeof *m) : NULL;
     if (!m) return NULL;
     m->holds = 1;
-    m->at = aligned_alloc(MEMORY_ALIGN, (bytes + MEMORY_ALIGN - 1) / MEMORY_ALIGN * MEMORY_ALIGN);
+    m->at = aligned_alloc(align, (bytes + align - 1) / align * align);
     if (m->at) return m;
     free(m);
     return NULL;
