@@ -88,9 +88,7 @@ int tear_down(void **state) {
 }
 
 /* ---- short forms ---- */
-bk_ref buffer(struct world *w, size_t bytes) {
-    return backend_buffer(w->b, w->context, bytes);
-}
+bk_ref buffer(struct world *w, size_t bytes) { return backend_buffer(w->b, w->context, bytes); }
 
 cl_int transfer(struct world *w, enum bk_op op, bk_ref m, size_t offset, size_t bytes, void *host) {
     return backend_transfer(w->b, w->queue, op, m, offset, bytes, host);
@@ -172,4 +170,26 @@ bk_ref enqueue_for_event(struct world *w, struct bk_command c) {
     c.want_event = true;
     assert_int_equal(w->b->ops->enqueue(w->b, &c, &e), 0);
     return e;
+}
+
+cl_int finish(struct world *w) { return w->b->ops->finish(w->b, w->queue); }
+
+bk_ref adder(struct world *w, bk_ref m, int n) {
+    bk_ref k = kernel_named(w, "add");
+    set_mem(w, k, 0, m);
+    set_bytes(w, k, 1, &n, sizeof n, false);
+    return k;
+}
+
+void transfers_come_after_kernels(struct world *w) {
+    enum { INTS = 1024 };
+    int data[INTS] = {0}, got[INTS];
+    bk_ref m = buffer(w, sizeof data), k = adder(w, m, 1);
+    struct bk_command c = launch(w, k, INTS);
+    for (int round = 1; round <= 50; round++) {
+        assert_int_equal(put(w, m, sizeof data, data), 0);
+        for (int i = 0; i < round; i++) assert_int_equal(w->b->ops->enqueue(w->b, &c, NULL), 0);
+        assert_int_equal(get(w, m, sizeof got, got), 0);
+        for (int i = 0; i < INTS; i++) assert_int_equal(got[i], round);
+    }
 }

@@ -54,5 +54,10 @@ void set_mem(struct world *w, bk_ref k, cl_uint i, bk_ref m);
 cl_int set_bytes(struct world *w, bk_ref k, cl_uint i, const void *at, size_t bytes, bool check);
 struct bk_command launch(struct world *w, bk_ref k, size_t global);
 bk_ref enqueue_for_event(struct world *w, struct bk_command c);
+cl_int finish(struct world *w);
+/* A kernel that adds n to a buffer's numbers. */
+bk_ref adder(struct world *w, bk_ref m, int n);
+/* Blocking ones, in an in-order queue. */
+void transfers_come_after_kernels(struct world *w);
 
 #endif

@@ -7,7 +7,6 @@
  * memory stays for as long as the endpoint uses it, whatever becomes of the buffer. */
 #include <stdlib.h>
 
-#include "base/log.h"
 #include "opencl/executor/internal.h"
 
 #define PAGE ((size_t)4096)

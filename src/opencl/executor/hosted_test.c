@@ -24,8 +24,6 @@ static cl_int CL_API_CALL count_write(cl_command_queue q, cl_mem m, cl_bool bloc
     return own.clEnqueueWriteBuffer(q, m, blocking, offset, bytes, host, n, waits, e);
 }
 
-static cl_int finish(struct world *w) { return w->b->ops->finish(w->b, w->queue); }
-
 static int set_up_one(void **state) {
     cl_icd_dispatch *driver = (cl_icd_dispatch *)drivers_load()->platforms[0].dispatch;
     if (set_up_devices(state, 1)) return -1;
@@ -49,13 +47,6 @@ static int *numbers(size_t n, int first) {
     return p;
 }
 
-static bk_ref adder(struct world *w, bk_ref m, int n) {
-    bk_ref k = kernel_named(w, "add");
-    set_mem(w, k, 0, m);
-    set_bytes(w, k, 1, &n, sizeof n, false);
-    return k;
-}
-
 static void hosted__transfers_are_not_the_drivers(void **state) {
     struct world *w = *state;
     static const size_t counts[] = {1, INTS, 16384, MANY};
@@ -77,16 +68,7 @@ static void hosted__transfers_are_not_the_drivers(void **state) {
 }
 
 static void hosted__transfers_come_after_kernels(void **state) {
-    struct world *w = *state;
-    int data[INTS] = {0}, got[INTS];
-    bk_ref m = buffer(w, sizeof data), k = adder(w, m, 1);
-    struct bk_command c = launch(w, k, INTS);
-    for (int round = 1; round <= 50; round++) {
-        assert_int_equal(put(w, m, sizeof data, data), 0);
-        for (int i = 0; i < round; i++) assert_int_equal(w->b->ops->enqueue(w->b, &c, NULL), 0);
-        assert_int_equal(get(w, m, sizeof got, got), 0);
-        for (int i = 0; i < INTS; i++) assert_int_equal(got[i], round);
-    }
+    transfers_come_after_kernels(*state);
     assert_true(atomic_load(&commands) > 0); /* those that had to wait */
 }
 

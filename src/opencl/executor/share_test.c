@@ -12,23 +12,14 @@
 #define INTS 1024
 #define MANY (4 * MIB / sizeof(int))
 
-/* An executor's thread counts a message after the client may have it, under its endpoint's lock: once that was
- * had, all that has come is counted. */
+/* An executor's thread counts a message after the client may have it, under its endpoint's lock: once that
+ * was had, all that has come is counted. */
 static uint64_t messages_sent(struct world *w) {
     ep_cancel_timer(w->server, UINT64_MAX); /* nobody's */
     return weft_counter_named("transport_messages_sent");
 }
 
 static int *view(struct world *w, bk_ref m) { return w->b->ops->host_view(w->b, m); }
-
-static bk_ref adder(struct world *w, bk_ref m, int n) {
-    bk_ref k = kernel_named(w, "add");
-    set_mem(w, k, 0, m);
-    set_bytes(w, k, 1, &n, sizeof n, false);
-    return k;
-}
-
-static cl_int finish(struct world *w) { return w->b->ops->finish(w->b, w->queue); }
 
 static void shared__transfers_take_no_message(void **state) {
     struct world *w = *state;
@@ -47,18 +38,7 @@ static void shared__transfers_take_no_message(void **state) {
     assert_int_equal(messages_sent(w), before);
 }
 
-static void shared__transfers_come_after_kernels(void **state) {
-    struct world *w = *state;
-    int data[INTS] = {0}, got[INTS];
-    bk_ref m = buffer(w, sizeof data), k = adder(w, m, 1);
-    struct bk_command c = launch(w, k, INTS);
-    for (int round = 1; round <= 50; round++) {
-        assert_int_equal(put(w, m, sizeof data, data), 0);
-        for (int i = 0; i < round; i++) assert_int_equal(w->b->ops->enqueue(w->b, &c, NULL), 0);
-        assert_int_equal(get(w, m, sizeof got, got), 0);
-        for (int i = 0; i < INTS; i++) assert_int_equal(got[i], round);
-    }
-}
+static void shared__transfers_come_after_kernels(void **state) { transfers_come_after_kernels(*state); }
 
 static void shared__parts_are_of_the_whole(void **state) {
     struct world *w = *state;
