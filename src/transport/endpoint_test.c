@@ -417,7 +417,7 @@ static void ep_wait__polls_for_what_comes_soon(void **state) {
     assert_int_equal(ep_open(&ep, &cfg), 0);
     assert_false(is_polled_for(ep));
     bool polled = false;
-    for (int tries = 0; tries < 5 && !polled; tries++) {
+    for (int tries = 0; tries < 50 && !polled; tries++) {
         learn(ep);
         polled = is_polled_for(ep);
     }
