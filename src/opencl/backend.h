@@ -54,7 +54,7 @@ struct bk_command {
     const bk_ref *waits;         /* events of this backend only (user events bridge to others) */
     bool blocking;               /* READ, WRITE, their rects and images, and MAP: return when done; the result is the command's */
     bool want_event;             /* *event is set, to be released by the caller */
-    bool among_others;           /* whoever moves contents between backends enqueues for the same objects at the same time */
+    bool among_others;           /* of a context of several backends: what moves contents between them enqueues meanwhile */
     bool brief;                  /* the caller has a lock that others wait for: no large copy before the call returns */
     bool unseen;                 /* ... which the program does not have: a failure is told by finish */
     bk_complete_fn *on_complete; /* optional */

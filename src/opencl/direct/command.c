@@ -99,9 +99,9 @@ static cl_int give(struct backend *b, const struct bk_command *c, const struct d
 }
 
 /* When two threads enqueue commands of one buffer at the same time, PoCL 3.1 gives one of the buffer's events
- * up once too often: it is gone, or another command's, while somebody has it. So commands which others of
- * weft's threads may cross are given to it one at a time; but for blocking ones, which would keep the others
- * from what they wait for. */
+ * up once too often: it is gone, or another command's, while somebody has it. A marker is enough to cross one
+ * of the two. So commands which others of weft's threads may cross are given to it one at a time; but for
+ * blocking ones, which would keep the others from what they wait for. */
 static cl_int run(struct backend *b, const struct bk_command *c, const struct direct_tail *t) {
     struct direct_backend *d = (struct direct_backend *)b;
     bool order = d->orders && c->among_others && !c->blocking;

@@ -55,6 +55,7 @@ static cl_int enqueue(struct command *c, const struct waits *w, struct event *e)
     c->bk.waits = w->refs;
     c->bk.queue = q->ref;
     c->bk.want_event = e != NULL;
+    c->bk.among_others = q->context->tracked;
     cl_int rc = q->backend->ops->enqueue(q->backend, &c->bk, e ? &e->ref : NULL);
     if (rc == CL_SUCCESS) usage_command(q->device, &c->bk);
     if (rc == CL_SUCCESS && e) {
@@ -80,7 +81,6 @@ static cl_int enqueue_under_lock(struct command *c, bool coherent, bool late, st
     bool blocking = c->bk.blocking;
     c->bk.blocking = false;
     c->bk.brief = true;
-    c->bk.among_others = coherent;
     pthread_mutex_lock(&context->lock);
     cl_int rc = coherent ? coherence_prepare(context, w, c->uses, c->use_count) : CL_SUCCESS;
     if (rc == CL_SUCCESS && late) rc = begin_late(c, w);

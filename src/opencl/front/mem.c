@@ -328,8 +328,11 @@ static void hold_for_queues(struct mem *m) {
     pthread_mutex_lock(&c->list_lock);
     weft_list_for_each(it, &c->queues) {
         struct queue *q = weft_list_entry(it, struct queue, link);
-        struct bk_command marker = {
-            .op = BK_MARKER, .queue = q->ref, .on_complete = on_queue_drained, .arg = m};
+        struct bk_command marker = {.op = BK_MARKER,
+                                    .queue = q->ref,
+                                    .among_others = c->tracked,
+                                    .on_complete = on_queue_drained,
+                                    .arg = m};
         object_hold(m);
         if (q->backend->ops->enqueue(q->backend, &marker, NULL) != CL_SUCCESS)
             object_drop(m);
