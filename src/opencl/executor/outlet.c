@@ -33,6 +33,7 @@ static int send_now(struct outlet *o, const struct wire_out *out, const void *da
                                               .data_bytes = bytes,
                                               .copy = bytes && !done,
                                               .more = more,
+                                              .answered = out->answered,
                                               .on_done = done,
                                               .arg = arg});
 }

@@ -89,6 +89,7 @@ static bool read_at_once(struct call *c) {
     struct wire_out out;
     wire_begin(&out, READ_DATA, read_data, .event = r->event, .status = CL_COMPLETE);
     wire_add_array(&out, NULL, 0);
+    out.answered = true; /* by the program's next command, which this one kept waiting */
     results_send(c->x, &out, at, r->size, put_memory, m);
     return true;
 }
