@@ -4,6 +4,7 @@
 
 #include <pthread.h>
 #include <sched.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -59,9 +60,12 @@ static void wait__times_out(void **state) {
     assert_int_equal(a.value, 7);
 }
 
+static atomic_uint over; /* waits that have returned */
+
 static void *wait_once(void *out) {
     struct weft_arrived got;
     *(int *)out = weft_notification_wait(&n, WEFT_FOREVER, &got);
+    atomic_fetch_add(&over, 1);
     return NULL;
 }
 
@@ -86,11 +90,13 @@ static void wait__of_several_gets_one_each(void **state) {
     pthread_t t[THREADS];
     int rc[THREADS];
     weft_notification_set_spin(&n, 0);
+    atomic_store(&over, 0);
     for (int i = 0; i < THREADS; i++) pthread_create(&t[i], NULL, wait_once, &rc[i]);
     for (unsigned left = THREADS; left; left--) {
         until_sleepers(left);
         weft_notification_post(&n, 1, 0);
-        while ((uint32_t)__atomic_load_n(&n.word, __ATOMIC_SEQ_CST) >= WORD_SLEEPER * left) sched_yield();
+        /* Before the next one, which the same wait would take, too, if it were slow. */
+        while (atomic_load(&over) <= THREADS - left) sched_yield();
     }
     for (int i = 0; i < THREADS; i++) {
         pthread_join(t[i], NULL);
