@@ -68,8 +68,8 @@ cl_int direct_compile(struct backend *b, bk_ref program, cl_uint count, const cl
     if (!d->clCompileProgram) return CL_COMPILER_NOT_AVAILABLE;
     cl_device_id *ids = direct_pick(b, count, devices);
     if (!ids) return CL_OUT_OF_HOST_MEMORY;
-    /* As the program asked for it: where an executor on this machine compiles the same at the same time, with an option
-     * more, PoCL (3.1) could not link what the two left in its cache if both had that option. */
+    /* As the program asked for it: where an executor on this machine compiles the same at the same time, with
+     * an option more, PoCL (3.1) could not link what the two left in its cache if both had that option. */
     cl_int rc = d->clCompileProgram(p, count, ids, options, header_count,
                                     header_count ? (const cl_program *)headers : NULL,
                                     header_count ? (const char **)names : NULL, NULL, NULL);
@@ -81,12 +81,11 @@ cl_int direct_compile(struct backend *b, bk_ref program, cl_uint count, const cl
 cl_int direct_link(struct backend *b, bk_ref context, cl_uint count, const cl_uint *devices,
                    const char *options, cl_uint input_count, const bk_ref *inputs, bk_built_fn *built,
                    void *arg, bk_ref *out) {
-    const cl_icd_dispatch *d = direct_driver(b)->dispatch;
     cl_device_id *ids = direct_pick(b, count, devices);
     if (!ids) return CL_OUT_OF_HOST_MEMORY;
     cl_int rc;
-    cl_program p = program_link(HANDLE(cl_context, context), driver_is_pocl(d, direct_driver(b)->id), count,
-                                ids, options, input_count, (const cl_program *)inputs, &rc);
+    cl_program p = program_link(HANDLE(cl_context, context), direct_is_pocl(b), count, ids, options,
+                                input_count, (const cl_program *)inputs, &rc);
     free(ids);
     *out = to_ref(p);
     tell_built(b, p, rc, NULL, built, arg);
@@ -95,12 +94,10 @@ cl_int direct_link(struct backend *b, bk_ref context, cl_uint count, const cl_ui
 
 cl_int direct_create_program_builtin(struct backend *b, bk_ref context, cl_uint count, const cl_uint *devices,
                                      const char *names, bk_built_fn *built, void *arg, bk_ref *out) {
-    const cl_icd_dispatch *d = direct_driver(b)->dispatch;
     cl_device_id *ids = direct_pick(b, count, devices);
     if (!ids) return CL_OUT_OF_HOST_MEMORY;
     cl_int rc;
-    cl_program p = program_builtin(HANDLE(cl_context, context), driver_is_pocl(d, direct_driver(b)->id),
-                                   count, ids, names, &rc);
+    cl_program p = program_builtin(HANDLE(cl_context, context), direct_is_pocl(b), count, ids, names, &rc);
     free(ids);
     if (!p) return rc;
     *out = to_ref(p);

@@ -104,7 +104,7 @@ static cl_int give(struct backend *b, const struct bk_command *c, const struct d
  * blocking ones, which would keep the others from what they wait for. */
 static cl_int run(struct backend *b, const struct bk_command *c, const struct direct_tail *t) {
     struct direct_backend *d = (struct direct_backend *)b;
-    bool order = d->orders && c->among_others && !c->blocking;
+    bool order = d->pocl && c->among_others && !c->blocking;
     if (order) pthread_mutex_lock(&d->order);
     cl_int rc = give(b, c, t);
     if (order) pthread_mutex_unlock(&d->order);
@@ -125,7 +125,7 @@ cl_int direct_enqueue(struct backend *b, const struct bk_command *c, bk_ref *eve
     struct direct_tail t = {HANDLE(cl_command_queue, c->queue), c->wait_count,
                             c->wait_count ? (const cl_event *)c->waits : NULL, wants ? &e : NULL};
     struct mark *mark = NULL;
-    cl_int rc = direct_poisons(b) ? poison_begin(c->wait_count, c->waits, &mark) : CL_SUCCESS;
+    cl_int rc = direct_is_pocl(b) ? poison_begin(c->wait_count, c->waits, &mark) : CL_SUCCESS;
     if (rc != CL_SUCCESS) return rc;
     rc = run(b, c, &t);
     cl_int failed = poison_bind(mark, e);

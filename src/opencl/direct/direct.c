@@ -70,7 +70,7 @@ static cl_int create_user_event(struct backend *b, bk_ref context, bk_ref *out) 
     const cl_icd_dispatch *d = direct_driver(b)->dispatch;
     cl_int rc = CL_OUT_OF_RESOURCES;
     cl_event e = d->clCreateUserEvent(HANDLE(cl_context, context), &rc);
-    if (e && direct_poisons(b) && !poison_add_user(e)) {
+    if (e && direct_is_pocl(b) && !poison_add_user(e)) {
         d->clReleaseEvent(e);
         return CL_OUT_OF_HOST_MEMORY;
     }
@@ -80,8 +80,8 @@ static cl_int create_user_event(struct backend *b, bk_ref context, bk_ref *out) 
 
 static cl_int set_user_event(struct backend *b, bk_ref event, cl_int status) {
     cl_event e = HANDLE(cl_event, event);
-    if (direct_poisons(b)) poison_set_user(e, status);
-    cl_int told = direct_poisons(b) && status < 0 ? CL_COMPLETE : status;
+    if (direct_is_pocl(b)) poison_set_user(e, status);
+    cl_int told = direct_is_pocl(b) && status < 0 ? CL_COMPLETE : status;
     cl_int rc = direct_driver(b)->dispatch->clSetUserEventStatus(e, told);
     if (status < 0) direct_tell_failed();
     return rc;
@@ -172,7 +172,7 @@ struct backend *direct_backend_open(const struct driver_platform *driver, uint32
     if (!d) return NULL;
     d->base = (struct backend){.ops = &direct_ops, .node = node, .platform = own, .direct = true};
     d->driver = driver;
-    d->poisons = d->orders = driver_is_pocl(driver->dispatch, driver->id);
+    d->pocl = driver_is_pocl(driver->dispatch, driver->id);
     pthread_mutex_init(&d->order, NULL);
     pthread_mutex_init(&d->lock, NULL);
     weft_list_init(&d->contexts);

@@ -9,8 +9,7 @@
 struct direct_backend {
     struct backend base;
     const struct driver_platform *driver;
-    bool poisons; /* failing user events are kept from the driver (poison.h) */
-    bool orders;  /* commands of the same objects are given to the driver one at a time (command.c) */
+    bool pocl;             /* whose faults are kept from programs: poison.h, run() of command.c, build.c */
     pthread_mutex_t order; /* leaf but for the driver's own locks */
     pthread_mutex_t lock;
     struct weft_list contexts; /* direct_context; lock */
@@ -22,8 +21,8 @@ struct direct_backend {
 static inline const struct driver_platform *direct_driver(const struct backend *b) {
     return ((const struct direct_backend *)b)->driver;
 }
-static inline bool direct_poisons(const struct backend *b) {
-    return ((const struct direct_backend *)b)->poisons;
+static inline bool direct_is_pocl(const struct backend *b) {
+    return ((const struct direct_backend *)b)->pocl;
 }
 static inline bk_ref to_ref(const void *handle) { return (bk_ref)(uintptr_t)handle; }
 #define HANDLE(type, ref) ((type)(uintptr_t)(ref))

@@ -85,16 +85,6 @@ cl_mem hosted_create(struct executor *x, cl_context context, uint64_t handle, cl
     return m;
 }
 
-void hosted_part(struct executor *x, uint64_t parent, uint64_t handle, size_t origin, size_t bytes) {
-    pthread_mutex_lock(&x->in_lock);
-    const struct hosted *h = weft_map_get(&x->hosted, parent);
-    bool inside = h && origin <= h->bytes && bytes <= h->bytes - origin;
-    struct memory *m = inside ? hold(h->memory) : NULL;
-    size_t offset = inside ? h->offset + origin : 0;
-    pthread_mutex_unlock(&x->in_lock);
-    if (m) enter(x, handle, m, offset, bytes);
-}
-
 struct memory *hosted_find(struct executor *x, uint64_t handle, uint64_t offset, uint64_t bytes, char **at) {
     pthread_mutex_lock(&x->in_lock);
     const struct hosted *h = weft_map_get(&x->hosted, handle);
@@ -103,6 +93,12 @@ struct memory *hosted_find(struct executor *x, uint64_t handle, uint64_t offset,
     if (m) *at = m->at + h->offset + offset;
     pthread_mutex_unlock(&x->in_lock);
     return m;
+}
+
+void hosted_part(struct executor *x, uint64_t parent, uint64_t handle, size_t origin, size_t bytes) {
+    char *at;
+    struct memory *m = hosted_find(x, parent, origin, bytes, &at);
+    if (m) enter(x, handle, m, (size_t)(at - m->at), bytes);
 }
 
 void hosted_forget(struct executor *x, uint64_t handle) {

@@ -61,9 +61,10 @@ static bool write_at_once(struct call *c) {
     bool turn = !c->gate && c->data && transfer_has_turn(c->in);
     char *at;
     struct memory *m = turn ? hosted_find(c->x, w->mem, w->offset, c->data_bytes, &at) : NULL;
-    if (m) weft_copy(at, c->data, c->data_bytes);
+    if (!m) return false;
+    weft_copy(at, c->data, c->data_bytes);
     memory_put(m);
-    return m;
+    return true;
 }
 
 cl_int carry_out_write(struct call *c) {

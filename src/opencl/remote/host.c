@@ -376,36 +376,29 @@ static bool is_hosted(struct remote_node *n, const struct remote_queue *q) {
     return c && c->hosts;
 }
 
-struct remote_queue *remote_turn_begin(struct remote_node *n, const struct bk_command *c) {
-    bool transfer = (c->op == BK_READ || c->op == BK_WRITE) && !c->meeting;
-    if (!transfer || !c->blocking || c->want_event || c->on_complete) return NULL;
-    struct remote_queue *q = hold_queue(n, c->queue);
-    if (!q) return NULL;
-    pthread_mutex_lock(&q->host_lock);
-    pthread_mutex_lock(&n->lock);
-    bool now = is_hosted(n, q) && turn_of(n, q, c) == TURN_NOW;
-    if (now && q->in_order) q->hosting = true;
-    pthread_mutex_unlock(&n->lock);
-    pthread_mutex_unlock(&q->host_lock);
-    if (now) return q;
-    put_queue(n, q);
-    return NULL;
-}
-
 /* The queue, held, with its turn taken; NULL: UNKNOWN. An out-of-order queue needs no gate. LATER: with the
- * host lock, so that no gate is sent before the marker. */
-static struct remote_queue *take_turn(struct remote_node *n, const struct bk_command *c, enum turn *turn) {
+ * host lock, so that no gate is sent before the marker. hosted: for the executor to do, and then only NOW. */
+static struct remote_queue *take_turn(struct remote_node *n, const struct bk_command *c, bool hosted,
+                                      enum turn *turn) {
     struct remote_queue *q = hold_queue(n, c->queue);
     if (!q) return NULL;
     pthread_mutex_lock(&q->host_lock);
     pthread_mutex_lock(&n->lock);
     *turn = turn_of(n, q, c);
+    if (hosted && (*turn == TURN_LATER || !is_hosted(n, q))) *turn = TURN_UNKNOWN;
     if (*turn != TURN_UNKNOWN && q->in_order) q->hosting = true;
     pthread_mutex_unlock(&n->lock);
     if (*turn != TURN_LATER) pthread_mutex_unlock(&q->host_lock);
     if (*turn != TURN_UNKNOWN) return q;
     put_queue(n, q);
     return NULL;
+}
+
+struct remote_queue *remote_turn_begin(struct remote_node *n, const struct bk_command *c) {
+    bool transfer = (c->op == BK_READ || c->op == BK_WRITE) && !c->meeting;
+    enum turn turn;
+    if (!transfer || !c->blocking || c->want_event || c->on_complete) return NULL;
+    return take_turn(n, c, true, &turn);
 }
 
 void remote_turn_end(struct remote_node *n, struct remote_queue *q) {
@@ -485,7 +478,7 @@ static bool host_transfer(struct backend *b, const struct bk_command *c, bk_ref 
     if (!p) return false;
     char *at = memory_of(n, p, offset + c->u.rw.offset, bytes, c->blocking);
     enum turn turn;
-    struct remote_queue *q = at ? take_turn(n, c, &turn) : NULL;
+    struct remote_queue *q = at ? take_turn(n, c, false, &turn) : NULL;
     if (q) share_fill(p, bytes);
     if (q) *err = transfer(b, c, q, turn, at, event);
     remote_turn_end(n, q);
